@@ -1,0 +1,122 @@
+"""The contract of a task: what must be remembered, for how long, and when it counts as solved; and the registry.
+
+Shapes: T steps, B sequences, I inputs, O outputs, K answers per sequence; time comes first. A task draws everything from the generator it
+is given and knows nothing of models.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class Batch(NamedTuple):
+    """Sequences and what is asked of them.
+
+    inputs: [T, B, I] float32.
+    targets: [K, B, O] float32 (regression) or [K, B] int64 (classes).
+    reads: [K, B] int64, the step at which each answer is read from the model's output.
+    lengths: [B] int64, or None where all sequences are T steps long.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    reads: Tensor
+    lengths: Tensor | None = None
+
+
+class Task:
+    """A synthetic task.
+
+    Attributes:
+        input_size, output_size: I and O.
+        lag: number of steps over which information must be kept; the knob that every task has.
+        floor: loss of the best model without memory.
+        solved_loss: loss at which the score reaches 1.
+        evaluation_size: sequences in a validation or test set that make the criterion meaningful.
+        source: where the definition comes from.
+
+    Keyword arguments of `__init__` are the task's knobs; they become its typed configuration.
+    """
+
+    registry: ClassVar[dict[str, type[Task]]] = {}
+    name: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+    evaluation_size: ClassVar[int] = 1000
+
+    lag: int
+    input_size: int
+    output_size: int
+    floor: float
+    solved_loss: float
+
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        super().__init_subclass__()
+        if name is None:
+            return
+        if name in Task.registry:
+            other = Task.registry[name]
+            raise TypeError(
+                f"task name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            )
+        cls.name = name
+        Task.registry[name] = cls
+
+    def require(self, knob: str, least: int) -> None:
+        """Raise ValueError, naming task, knob, rule and value, where an integer knob is too small."""
+        value = getattr(self, knob)
+        if value < least:
+            raise ValueError(f"{self.name}: {knob} must be at least {least}, got {value}")
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` sequences."""
+        raise NotImplementedError
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Mean loss of the answers `outputs` [K, B, O], a scalar."""
+        raise NotImplementedError
+
+    def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
+        """What is reported of the answers [K, B, O]: `loss` and, by task, `accuracy`, `recall_loss`, ..."""
+        return {"loss": float(self.loss(outputs, batch))}
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        """The criterion of success, on the metrics of held-out data."""
+        raise NotImplementedError
+
+    def oracle(self, batch: Batch) -> Tensor:
+        """The targets recomputed from `batch.inputs` (and lengths) alone, by other means than `batch` drew them: [K, B(, O)]."""
+        raise NotImplementedError
+
+    def score(self, loss: float) -> float:
+        """How far a loss has come from the floor to solved, on a log scale, in [0, 1]; higher is better."""
+        if not math.isfinite(loss):
+            return 0.0
+        if loss <= 0:
+            return 1.0
+        return min(1.0, max(0.0, math.log(self.floor / loss) / math.log(self.floor / self.solved_loss)))
+
+
+class Regression(Task):
+    """A task with real-valued answers and mean squared error."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return functional.mse_loss(outputs, batch.targets)
+
+
+class Classification(Task):
+    """A task whose answers are classes, with cross-entropy in nats; solved at 99 % accuracy."""
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
+
+    def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
+        hits = (outputs.argmax(-1) == batch.targets).float()
+        return {"loss": float(self.loss(outputs, batch)), "accuracy": float(hits.mean())}
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return metrics["accuracy"] >= 0.99

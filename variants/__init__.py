@@ -1,0 +1,41 @@
+"""Recurrent cells, declared once and run by several engines. Every module of this folder is imported, so that its cells register."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
+from .initialisation import Scheme, Stream, streams
+from .layer import Recurrent
+from .native import Native, NativeRecurrent
+
+for _module in pkgutil.iter_modules(__path__):
+    if not _module.name.startswith("__"):
+        importlib.import_module(f"{__name__}.{_module.name}")
+
+
+def build(cell: Cell, input_size: int, hidden_size: int, *, engine: str = "auto", **options: Any) -> Recurrent | NativeRecurrent:
+    """The sequence module of a cell: `Recurrent`, or the library's own for a native control. Options as for `Recurrent`."""
+    if isinstance(cell, Native):
+        return NativeRecurrent(cell, input_size, hidden_size, **options)
+    return Recurrent(cell, input_size, hidden_size, engine=engine, **options)
+
+
+__all__ = [
+    "Block",
+    "Cell",
+    "Gate",
+    "Native",
+    "NativeRecurrent",
+    "Recurrent",
+    "Scheme",
+    "Source",
+    "Stream",
+    "Values",
+    "build",
+    "feed",
+    "knobs_of",
+    "streams",
+]

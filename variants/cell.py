@@ -1,0 +1,225 @@
+"""The contract of a cell: what it declares, what follows from the declaration, and the registry.
+
+A cell is a declaration, not a module: it owns no tensors. It names its pre-activations (`gates`), what each of them hears, its
+per-unit vectors, and writes one elementwise `step`. Parameter shapes and counts, initialisation, both engines, the tests, the
+benchmark and the catalogue are derived from that.
+
+Letters follow Greff et al. 2017: `W` input weights, `R` recurrent weights, `p` per-unit vectors, `b` biases. Shapes: T steps,
+B sequences, I inputs, H hidden units; time comes first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from torch import Tensor
+
+F = TypeVar("F", bound=Callable[..., Tensor])
+
+Values = SimpleNamespace
+"""Named tensors of one step, each [B, H] or [H]: `a.f`, `p.p_f`."""
+
+
+class Gate(NamedTuple):
+    """One pre-activation of a cell: `W x + sum of R source + b`, every term optional.
+
+    hears: the sources that are multiplied by a recurrent matrix R: fields of the state, or methods marked `@feed`.
+    input: whether there is a term W x.
+    bias: whether there is a term b.
+    """
+
+    name: str
+    hears: tuple[str, ...] = ()
+    input: bool = True
+    bias: bool = True
+
+
+class Source(NamedTuple):
+    """One recurrent product of a step: R [len(gates) * H, H] times a vector per sequence [B, H].
+
+    gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
+    feed: elementwise function (a, s, p) -> [B, H] of what is known so far, or None for a field of the state.
+    """
+
+    name: str
+    gates: tuple[str, ...]
+    feed: Callable[[Values, Any, Values], Tensor] | None
+
+
+class Block(NamedTuple):
+    """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
+
+    kind: "W" [H, I], "R" [H, H], "b" [H] or "p" [H].
+    gate: the pre-activation it feeds, empty for a vector.
+    source: what an R is multiplied with, else empty.
+    """
+
+    name: str
+    kind: str
+    gate: str = ""
+    source: str = ""
+
+
+def feed(method: F) -> F:
+    """Mark a method (a, s, p) -> [B, H] of a cell as a source that gates can hear.
+
+    It may use the state and those pre-activations that hear only earlier sources.
+    """
+    method._is_feed = True  # type: ignore[attr-defined]
+    return method
+
+
+class Cell:
+    """A recurrent cell, declared.
+
+    Class attributes (a cell whose knobs change them sets them on the instance):
+        State: NamedTuple of the state, every field [B, H]; the first field is the output.
+        gates: pre-activations in order; a plain name hears the first field of the state and has W, R and b.
+        vectors: names of the parameters that hold one value per unit (peepholes).
+        above: fields of the state that are handed to the layer above as `a.below_<field>` sequences.
+        keeps, writes: (gate, sign) whose bias decides how long is remembered and how much is written; used by `chrono`.
+        min_layers: the least number of layers that makes sense.
+        projects_input: whether a learned linear map [H, I] stands before the lowest layer.
+        tied: names of gates whose W, R and b are shared by all layers.
+        source: where the definition comes from.
+        control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
+
+    Keyword arguments of `__init__` are the cell's knobs; they become its typed configuration.
+    """
+
+    registry: ClassVar[dict[str, type[Cell]]] = {}
+    name: ClassVar[str] = ""
+    control: ClassVar[bool] = False
+
+    State: ClassVar[type[Any]]
+    gates: Sequence[str | Gate] = ()
+    vectors: Sequence[str] = ()
+    above: Sequence[str] = ()
+    keeps: tuple[str, int] | None = None
+    writes: tuple[str, int] | None = None
+    min_layers: int = 1
+    projects_input: bool = False
+    tied: Sequence[str] = ()
+    source: str = ""
+
+    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if name is None:
+            return
+        if name in Cell.registry:
+            other = Cell.registry[name]
+            raise TypeError(
+                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+            )
+        cls.name = name
+        Cell.registry[name] = cls
+
+    # What a cell writes ---------------------------------------------------------------------------------------------------
+
+    def step(self, a: Values, s: Any, p: Values) -> Any:
+        """One time step, elementwise only.
+
+        a: pre-activations by gate name and `below_<field>` of the layer below, each [B, H].
+        s: the previous state. p: vectors and constants, each [H].
+        Returns the new state.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define step(a, s, p)")
+
+    def constants(self, hidden_size: int) -> Mapping[str, Tensor]:
+        """Values per unit that are not learned, each [H], reachable as `p.<name>` in the step."""
+        return {}
+
+    def recurrent_mask(self, hidden_size: int) -> Tensor | None:
+        """A 0/1 matrix [H, H] that every R is multiplied with, or None."""
+        return None
+
+    def validate(self, hidden_size: int, layers: int) -> None:
+        """Raise ValueError, naming the cell, the rule and the value, for a size that the cell cannot have."""
+        if hidden_size < 1:
+            raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
+        if layers < self.min_layers:
+            raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
+
+    def for_layer(self, layer: int) -> Cell:
+        """This cell as it stands in the given layer (0 is the lowest)."""
+        return self
+
+    def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
+        """Adjust freshly initialised parameter blocks in place (a forget bias, an identity)."""
+
+    # What follows from it -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def plan(self) -> tuple[Gate, ...]:
+        """The gates in full: a plain name hears the first field of the state."""
+        first = self.State._fields[0]
+        return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """The recurrent products of one step in the order in which they can be computed."""
+        plan = self.plan
+        feeds = [n for n in _ordered_names(type(self)) if getattr(getattr(type(self), n, None), "_is_feed", False)]
+        sources = []
+        for name in (*self.State._fields, *feeds):
+            heard_by = [k for k, gate in enumerate(plan) if name in gate.hears]
+            if not heard_by:
+                continue
+            assert heard_by == list(range(heard_by[0], heard_by[-1] + 1)), (
+                f"{type(self).__name__}: the gates that hear {name!r} must be neighbours in `gates`"
+            )
+            names = tuple(plan[k].name for k in heard_by)
+            sources.append(Source(name, names, None if name in self.State._fields else getattr(self, name)))
+        known = {s.name for s in sources}
+        for gate in plan:
+            for name in gate.hears:
+                assert name in known, f"{type(self).__name__}: gate {gate.name!r} hears {name!r}, which is no state field and no @feed"
+        return tuple(sources)
+
+    @cached_property
+    def blocks(self) -> tuple[Block, ...]:
+        """Every named piece of the parameters, in the order W, R, b, p."""
+        plan = self.plan
+        blocks = [Block(f"W_{g.name}", "W", g.name) for g in plan if g.input]
+        for s in self.sources:
+            for gate in plan:
+                if gate.name in s.gates:
+                    name = f"R_{gate.name}" if len(gate.hears) == 1 else f"R_{gate.name}_{s.name}"
+                    blocks.append(Block(name, "R", gate.name, s.name))
+        blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
+        blocks += [Block(v, "p") for v in self.vectors]
+        return tuple(blocks)
+
+    def parameter_count(self, input_size: int, hidden_size: int) -> int:
+        """Number of trainable values of one layer and direction, without a projection of the input."""
+        sizes = {"W": hidden_size * input_size, "R": hidden_size**2, "b": hidden_size, "p": hidden_size}
+        return sum(sizes[b.kind] for b in self.blocks)
+
+    @property
+    def knobs(self) -> dict[str, Any]:
+        """The knobs of this cell and their values."""
+        return {name: getattr(self, name) for name in knobs_of(type(self))}
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.knobs.items())})"
+
+
+def knobs_of(cls: type) -> dict[str, inspect.Parameter]:
+    """Keyword arguments of a class's constructor: its knobs, with types and defaults."""
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        return {}
+    parameters = inspect.signature(cls.__init__, eval_str=True).parameters  # type: ignore[misc]
+    return {n: q for n, q in parameters.items() if n != "self"}
+
+
+def _ordered_names(cls: type) -> list[str]:
+    names: dict[str, None] = {}
+    for base in reversed(cls.__mro__):
+        for n in vars(base):
+            names.pop(n, None)
+            names[n] = None
+    return list(names)

@@ -1,0 +1,68 @@
+"""The eager engine: autograd over the written step, on any device and in any dtype. It is the specification of a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cell import Cell
+
+
+def run(
+    cell: Cell,
+    preactivations: Tensor,
+    state: Any,
+    recurrent: Mapping[str, Tensor],
+    values: Mapping[str, Tensor],
+    below: Mapping[str, Tensor] | None = None,
+    active: Tensor | None = None,
+) -> tuple[Any, Any]:
+    """Run one layer in one direction over a sequence.
+
+    preactivations: W x + b for all gates in the cell's order, [T, B, G * H].
+    state: the cell's State before the first step, fields [B, H].
+    recurrent: R by source name, [gates that hear it * H, H].
+    values: vectors and constants by name, [H].
+    below: sequences of the layer below by field name, [T, B, H].
+    active: [T, B] bool; where False the state stays as it was.
+
+    Returns the State of sequences (fields [T, B, H]) and the State after the last step (fields [B, H]).
+    """
+    names = [gate.name for gate in cell.plan]
+    sources = cell.sources
+    p = SimpleNamespace(**values)
+    # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.
+    ready = _ready_after(cell)
+    steps = []
+    for t, row in enumerate(preactivations):
+        parts = dict(zip(names, row.chunk(len(names), dim=-1), strict=True))
+        a = SimpleNamespace(**{f"below_{k}": v[t] for k, v in (below or {}).items()})
+        for name in ready[0]:
+            setattr(a, name, parts[name])
+        for k, source in enumerate(sources):
+            vector = getattr(state, source.name) if source.feed is None else source.feed(a, state, p)
+            products = (vector @ recurrent[source.name].T).chunk(len(source.gates), dim=-1)
+            for name, product in zip(source.gates, products, strict=True):
+                parts[name] = parts[name] + product
+            for name in ready[k + 1]:
+                setattr(a, name, parts[name])
+        new = cell.step(a, state, p)
+        if active is not None:
+            keep = active[t].unsqueeze(-1)
+            new = cell.State(*(torch.where(keep, n, old) for n, old in zip(new, state, strict=True)))
+        steps.append(new)
+        state = new
+    return cell.State(*(torch.stack(field) for field in zip(*steps, strict=True))), state
+
+
+def _ready_after(cell: Cell) -> list[list[str]]:
+    """Names of the pre-activations that are complete after k sources, for k = 0, 1, ..."""
+    order = [s.name for s in cell.sources]
+    ready: list[list[str]] = [[] for _ in range(len(order) + 1)]
+    for gate in cell.plan:
+        ready[max((order.index(n) + 1 for n in gate.hears), default=0)].append(gate.name)
+    return ready

@@ -1,0 +1,43 @@
+"""Gated recurrent units: the forms that must not be mixed up."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, sigmoid, tanh
+
+from .cell import Cell, Gate, Values, feed
+
+
+class HiddenState(NamedTuple):
+    """State of a unit that has nothing but its output: `h` [B, H]."""
+
+    h: Tensor
+
+
+class GRU(Cell, name="gru"):
+    """Gated recurrent unit, the reset gate applied before the recurrent product.
+
+        r = s(W_r x + R_r h' + b_r)
+        u = s(W_u x + R_u h' + b_u)
+        n = tanh(W_n x + R_n (r*h') + b_n)
+        h = u*h' + (1-u)*n
+
+    `x` [B, I], `h` [B, H]. Olah's post writes (1-z)*h' + z*n: the same model with u = 1 - z. cuDNN, `torch.nn.GRU` and Keras apply r
+    after the product: another model. Parameters: 3H(I+H+1).
+    Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", v3, equations 5-8; Chung et al. 2014.
+    """
+
+    State = HiddenState
+    gates = ("r", "u", Gate("n", hears=("reset_h",)))
+    keeps = ("u", 1)
+    source = "Cho et al. 2014, 'Learning Phrase Representations using RNN Encoder-Decoder', eq. 5-8"
+
+    @feed
+    def reset_h(self, a: Values, s: HiddenState, p: Values) -> Tensor:
+        return sigmoid(a.r) * s.h
+
+    def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
+        u = sigmoid(a.u)
+        n = tanh(a.n)
+        return HiddenState(h=u * s.h + (1.0 - u) * n)

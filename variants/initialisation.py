@@ -1,0 +1,127 @@
+"""Initialisation schemes: a factor of its own, functions of a cell's named parameter blocks."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .cell import Cell
+
+Stream = Callable[[str], torch.Generator]
+"""Gives the random generator that belongs to a purpose; the same purpose gives a generator in the same state."""
+
+
+def streams(*seed: int | str) -> Stream:
+    """Independent random streams derived from a seed: `streams(3)("validation")`. Disjoint for different seeds or purposes."""
+
+    def stream(purpose: str) -> torch.Generator:
+        digest = hashlib.sha256("/".join(map(str, (*seed, purpose))).encode()).digest()
+        return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little", signed=True))
+
+    return stream
+
+
+class Scheme:
+    """An initialisation scheme; its keyword arguments are its typed configuration.
+
+    Every block draws from the stream of its own name, so that cells which share a block (W_z of an LSTM with and without a forget gate)
+    start from the same values of it.
+    """
+
+    registry: ClassVar[dict[str, type[Scheme]]] = {}
+    name: ClassVar[str] = ""
+    adjusts: ClassVar[bool] = True  # whether the cell's own adjustment (forget bias) is applied afterwards
+
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        super().__init_subclass__()
+        if name is not None:
+            if name in Scheme.registry:
+                raise TypeError(f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} and {cls.__qualname__}")
+            cls.name = name
+            Scheme.registry[name] = cls
+
+    def __call__(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
+        """Fill the blocks of one layer and direction in place.
+
+        blocks: every block of `cell.blocks` by name, and possibly `P`, the projection of the input.
+        """
+        with torch.no_grad():
+            for block, tensor in blocks.items():
+                self.fill(block[0], tensor, stream(block))
+            self.finish(cell, blocks, stream)
+            if self.adjusts:
+                cell.after_initialisation(blocks)
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        """Fill one block of kind "W" or "P" [H, I], "R" [H, H], "b" [H] or "p" [H]."""
+        raise NotImplementedError
+
+    def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
+        """Whatever concerns several blocks at once."""
+
+
+class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
+    """Input matrices uniform after Glorot & Bengio 2010, recurrent matrices orthogonal (Saxe et al. 2014), biases and vectors 0.
+
+    W ~ U[-a, a] with a = sqrt(6 / (I + H)) for each gate's matrix.
+    """
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        if kind == "R":
+            nn.init.orthogonal_(tensor, generator=generator)
+        elif kind in "WP":
+            nn.init.xavier_uniform_(tensor, generator=generator)
+        else:
+            tensor.zero_()
+
+
+class Gaussian(Scheme, name="gaussian"):
+    """Everything from N(0, std^2). Greff et al. 2017, section III: std = 0.1."""
+
+    def __init__(self, *, std: float = 0.1) -> None:
+        if std <= 0:
+            raise ValueError(f"gaussian: std must be positive, got {std}")
+        self.std = std
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        tensor.normal_(0.0, self.std, generator=generator)
+
+
+class UniformFan(Scheme, name="uniform_fan"):
+    """Everything from U[-1/sqrt(H), 1/sqrt(H)]: what `torch.nn.LSTM` does."""
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        bound = 1.0 / math.sqrt(tensor.shape[0])
+        tensor.uniform_(-bound, bound, generator=generator)
+
+
+class Chrono(GlorotOrthogonal, name="chrono"):
+    """Biases that spread the cell's memory over lags up to t_max: b_keep = log U[1, t_max - 1], b_write = -b_keep; else Glorot + orthogonal.
+
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; a cell without one starts as `glorot_orthogonal`.
+    Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.
+    """
+
+    adjusts = False
+
+    def __init__(self, *, t_max: float = 100.0) -> None:
+        if t_max <= 2:
+            raise ValueError(f"chrono: t_max must be above 2, got {t_max}")
+        self.t_max = t_max
+
+    def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
+        if cell.keeps is None:
+            cell.after_initialisation(blocks)
+            return
+        gate, sign = cell.keeps
+        bias = blocks[f"b_{gate}"]
+        times = torch.empty_like(bias).uniform_(1.0, self.t_max - 1.0, generator=stream("chrono"))
+        bias.copy_(sign * times.log())
+        if cell.writes is not None:
+            gate, sign = cell.writes
+            blocks[f"b_{gate}"].copy_(-sign * times.log())

@@ -1,0 +1,121 @@
+"""The library's own recurrent modules behind the contract of a variant: controls for tests and for speed."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .cell import Cell, Gate
+from .gru import HiddenState
+from .initialisation import Scheme, Stream, UniformFan, streams
+from .lstm import LSTMState
+
+
+class Native(Cell):
+    """A control: runs as one module of torch.nn, not from a declared step."""
+
+    control = True
+    module: ClassVar[type[nn.RNNBase]]
+
+
+class NativeLSTM(Native, name="native_lstm"):
+    """`torch.nn.LSTM`, the library's own kernel: a control.
+
+        z = tanh(W_z x + R_z y' + b_z)    i, f, o = s(W x + R y' + b)    c = f*c' + i*z    y = o*tanh(c)
+
+    The model of `vanilla` but for a second, redundant bias; forget_bias is 0. Parameters: 4H(I+H+2).
+    Source: torch.nn.LSTM.
+    """
+
+    module = nn.LSTM
+    State = LSTMState
+    gates = ("i", "f", "z", "o")
+    source = "torch.nn.LSTM"
+
+
+class NativeGRU(Native, name="native_gru"):
+    """`torch.nn.GRU`, the library's own kernel: a control.
+
+        r, u = s(W x + R h' + b)    n = tanh(W_n x + b_n + r*(R_n h' + c_n))    h = u*h' + (1-u)*n
+
+    The reset gate is applied after the product: not the model of `gru`. Parameters: 3H(I+H+2).
+    Source: torch.nn.GRU.
+    """
+
+    module = nn.GRU
+    State = HiddenState
+    gates = ("r", "u", "n")
+    source = "torch.nn.GRU"
+
+
+class NativeRNN(Native, name="native_rnn"):
+    """`torch.nn.RNN`, the library's own kernel: a control.
+
+        h = tanh(W x + R h' + b + b_2)
+
+    Parameters: H(I+H+2). Source: torch.nn.RNN.
+    """
+
+    module = nn.RNN
+    State = HiddenState
+    gates = (Gate("h", hears=("h",)),)
+    source = "torch.nn.RNN"
+
+
+class NativeRecurrent(nn.Module):
+    """A torch.nn recurrent module with the interface of `Recurrent`; it initialises all parameters uniformly unless given a scheme."""
+
+    engine = "native"
+    why_eager = ""
+
+    def __init__(
+        self,
+        cell: Native,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        initialisation: Scheme | None = None,
+        stream: Stream | None = None,
+    ) -> None:
+        super().__init__()
+        cell.validate(hidden_size, layers)
+        self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
+        self.layers, self.directions = layers, 2 if bidirectional else 1
+        self.module = cell.module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
+        scheme, stream = initialisation or UniformFan(), stream or streams(0)
+        names = [str(getattr(g, "name", g)) for g in cell.gates]
+        for layer in range(layers):
+            for direction in range(self.directions):
+                suffix = f"_l{layer}" + ("_reverse" if direction else "")
+                blocks: dict[str, Tensor] = {}
+                for kind, stem in (("W", "weight_ih"), ("R", "weight_hh"), ("b", "bias_ih")):
+                    pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
+                    blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
+                getattr(self.module, "bias_hh" + suffix).data.zero_()
+                scheme(cell, blocks, lambda purpose, at=(layer, direction): stream(f"{at[0]}.{at[1]}.{purpose}"))
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output: H times the number of directions."""
+        return self.hidden_size * self.directions
+
+    def forward(
+        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """As `Recurrent.forward`."""
+        given: Any = None
+        if state is not None:
+            fields = [torch.stack(f) for f in zip(*state, strict=True)]
+            given = fields[0] if len(fields) == 1 else tuple(fields)
+        packed: Any = inputs
+        if lengths is not None:
+            packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
+        outputs, last = self.module(packed, given)
+        if lengths is not None:
+            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(inputs))
+        fields = last if isinstance(last, tuple) else (last,)
+        return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))
