@@ -4,11 +4,42 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from pkgutil import resolve_name
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 STATUSES = ("solved", "finished", "diverged", "failed")
+OPTIMISERS = ("adam", "nesterov")
+ENGINES = ("auto", "eager", "fused")
+
+
+def require(condition: bool, rule: str, value: Any) -> None:
+    """Raise ValueError with the rule and the value unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{rule}, got {value!r}")
+
+
+def construct(node: Mapping[str, Any], kind: type[T]) -> T:
+    """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
+
+    Raises ValueError where the target cannot be found, is not a `kind`, or does not take a knob.
+    """
+    target = node["_target_"]
+    try:
+        cls = resolve_name(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
+    if not (isinstance(cls, type) and issubclass(cls, kind)):
+        raise ValueError(f"{target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
+    knobs = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")}
+    try:
+        return cls(**knobs)
+    except TypeError as error:
+        raise ValueError(f"{node.get('label', target)}: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +57,11 @@ class Model:
     bidirectional: bool = False
     engine: str = "auto"
 
+    def __post_init__(self) -> None:
+        require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
+        require(self.layers >= 1, "model.layers must be at least 1", self.layers)
+        require(self.engine in ENGINES, f"model.engine must be one of {', '.join(ENGINES)}", self.engine)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
@@ -40,6 +76,7 @@ class Training:
     input_noise: standard deviation of Gaussian noise on the inputs during training.
     evaluations: number of log-spaced evaluations, besides the one before the first step.
     confirmations: consecutive evaluations within the criterion that make a trial solved.
+    evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
     patience: evaluations without improvement after which to stop, 0 for never (Greff: 15).
     stop_when_solved: whether to stop at the evaluation that confirms the solution.
     """
@@ -54,7 +91,17 @@ class Training:
     evaluations: int = 40
     confirmations: int = 2
     patience: int = 0
+    evaluation_sequences: int = 0
     stop_when_solved: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.optimiser in OPTIMISERS, f"training.optimiser must be one of {', '.join(OPTIMISERS)}", self.optimiser)
+        require(0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate)
+        require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
+        for name in ("batch_size", "budget", "evaluations", "confirmations"):
+            require(getattr(self, name) >= 1, f"training.{name} must be at least 1", getattr(self, name))
+        for name in ("clip_norm", "input_noise", "patience", "evaluation_sequences"):
+            require(getattr(self, name) >= 0, f"training.{name} must be 0 or more", getattr(self, name))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,4 +177,5 @@ class Outcome:
     def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
         """An outcome from plain values."""
         known = {f.name for f in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return cls(**plain)

@@ -1,0 +1,48 @@
+# `make` lists the targets. Everything runs in .venv, built once and again only when the dependencies change.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+STUDY ?= quick
+WORKERS ?= 2
+PORT ?= 5000
+export MLFLOW_DISABLE_TELEMETRY = true
+
+.DEFAULT_GOAL := help
+.PHONY: help quick test test-all lint dashboard bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "python3 is needed: install Python 3.11 or later"; exit 1; }
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} is here: make PYTHON=python3.12 ...")'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+quick: $(VENV)/.installed ## environment, a small real study (STUDY=quick, WORKERS=2), its figures and report
+	$(PY) -m runs.sweep study=$(STUDY) workers=$(WORKERS)
+	$(PY) -m analysis study=$(STUDY)
+
+test: $(VENV)/.installed ## the fast tests
+	$(PY) -m pytest -q -n 2 -m "not slow"
+
+test-all: $(VENV)/.installed ## all tests, the slow ones too
+	$(PY) -m pytest -q -n 2
+
+lint: $(VENV)/.installed ## ruff and mypy
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
+	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
+	  --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db --default-artifact-root $(CURDIR)/results/mlartifacts
+
+bench: $(VENV)/.installed ## speed of every variant beside its peers
+	$(PY) -m runs.bench
+
+clean: ## remove the environment and caches; results stay
+	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What executes trials and studies."""

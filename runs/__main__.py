@@ -1,0 +1,76 @@
+"""One trial from the shell: `python -m runs variant=peephole task=adding task.lag=100 training.learning_rate=3e-3`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from tasks import Task
+
+from .config import command_line, trial_from, writable
+from .facts import facts
+from .tracking import SINGLE_TRIALS, Tracker, default_uri, without_password
+from .train import Interrupted, prepare_process, run
+from .trial import Outcome, Trial, construct
+from .worker import stop_on_signal
+
+
+def main(config: DictConfig) -> int:
+    """Run the configured trial; write its outcome to `results/trials/` and to MLflow."""
+    trial = trial_from(config, HydraConfig.get().runtime.choices)
+    results = Path(config.results)
+    folder = writable(results / "trials")
+    prepare_process()
+    label = f"{trial.variant['label']} on {trial.task['label']}"
+    try:
+        with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+
+            def report(step: int, loss: float) -> None:
+                bar.update(step - bar.n)
+                bar.set_postfix_str(f"validation loss {loss:.4g}")
+
+            outcome = run(trial, report, stop_on_signal())
+    except Interrupted:
+        print("interrupted: nothing was recorded", file=sys.stderr)
+        return 130
+    print(summary(trial, outcome))
+    path = folder / f"{trial.id}.json"
+    about = facts()
+    path.write_text(json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
+    print(f"outcome: {path}")
+    if config.tracking.enabled:
+        uri = config.tracking.uri or default_uri(results)
+        try:
+            Tracker(results, config.tracking.uri).trial(SINGLE_TRIALS, trial, outcome, {"commit": about["commit"]}, {})
+            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}")
+        except Exception as error:  # the dashboard being away must not cost the outcome
+            print(f"mlflow: not written, {without_password(uri)}: {type(error).__name__}: {error}", file=sys.stderr)
+    return 1 if outcome.status == "failed" else 0
+
+
+def summary(trial: Trial, outcome: Outcome) -> str:
+    """One line on how a trial went: solved at step ..., loss against floor."""
+    where = f"{trial.variant['label']} on {trial.task['label']}"
+    if outcome.status == "failed":
+        return f"{where}: failed: {outcome.error}"
+    how = {
+        "solved": f"solved at step {outcome.solved_step}",
+        "finished": f"not solved in {outcome.steps} steps",
+        "diverged": f"diverged at step {outcome.steps}",
+    }[outcome.status]
+    task = construct(trial.task, Task)
+    extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
+    loss = "none" if outcome.test_loss is None else f"{outcome.test_loss:.4g}"
+    return (
+        f"{where}: {how}; test loss {loss} (without memory {task.floor:.4g}){extra}; score {outcome.score:.2f}; "
+        f"{outcome.parameters} parameters, {outcome.engine} engine, {outcome.seconds:.1f} s"
+    )
+
+
+if __name__ == "__main__":
+    command_line(main, "trial")

@@ -1,0 +1,199 @@
+"""The design of a study: which trials it consists of, fixed before the first of them runs."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tasks import Task
+from variants import Cell
+
+from .trial import Model, Training, Trial, construct, require
+
+MATCHES = ("parameters", "width")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dimension:
+    """The range of one hyperparameter.
+
+    key: what it sets in a trial, `training.<name>` or `model.<name>`.
+    low, high: ends of the range. log: uniform in the logarithm. integer: whole numbers, both ends included.
+    complement: the value is 1 minus what is drawn (Greff's momentum).
+    """
+
+    key: str
+    low: float
+    high: float
+    log: bool = False
+    integer: bool = False
+    complement: bool = False
+
+    def __post_init__(self) -> None:
+        known = [f"training.{f.name}" for f in fields(Training)] + [f"model.{f.name}" for f in fields(Model)]
+        require(self.key in known, f"space: key must be one of {', '.join(known)}", self.key)
+        require(self.low < self.high, f"space: low must be below high for {self.key}", (self.low, self.high))
+        require(not self.log or self.low > 0, f"space: a log range must have low > 0 for {self.key}", self.low)
+
+    def value(self, u: float) -> float | int:
+        """The value at a coordinate u in [0, 1)."""
+        low, high = (self.low - 0.5, self.high + 0.5) if self.integer else (self.low, self.high)
+        v = math.exp(math.log(low) + u * (math.log(high) - math.log(low))) if self.log else low + u * (high - low)
+        if self.integer:
+            return int(min(self.high, max(self.low, round(v))))
+        v = min(high, max(low, v))
+        return 1.0 - v if self.complement else v
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Smallest and largest value."""
+        return (1.0 - self.high, 1.0 - self.low) if self.complement else (self.low, self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """A study as plain values. Everything but `points` is fixed for its lifetime; `points` may grow.
+
+    variants, tasks: label to configuration node, in order. Other fields as in `runs.config.SweepConfig`.
+    """
+
+    name: str
+    baseline: str
+    variants: Mapping[str, Mapping[str, Any]]
+    tasks: Mapping[str, Mapping[str, Any]]
+    points: int
+    match: str
+    space: Mapping[str, Dimension]
+    initialisation: Mapping[str, Any]
+    model: Model
+    training: Training
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        require(bool(self.name) and "/" not in self.name, "name of a study must be non-empty and without '/'", self.name)
+        require(len(self.variants) > 0, "variants of a study must not be empty", list(self.variants))
+        require(len(self.tasks) > 0, "tasks of a study must not be empty", list(self.tasks))
+        require(self.points >= 1, "points must be at least 1", self.points)
+        require(self.match in MATCHES, f"match must be one of {', '.join(MATCHES)}", self.match)
+        require(self.baseline in self.variants, f"baseline must be one of the variants {', '.join(self.variants)}", self.baseline)
+        require(len(self.space) > 0, "space must have at least one hyperparameter", list(self.space))
+        for task in self.tasks:
+            for u in (0.0, 1.0 - 1e-12):
+                values = {n: d.value(u) for n, d in self.space.items()}
+                for variant in self.variants:
+                    self._trial(task, variant, values, 0)
+
+    @property
+    def cells(self) -> list[tuple[str, str]]:
+        """(task, variant) pairs in the order of work."""
+        return [(t, v) for t in self.tasks for v in self.variants]
+
+    def unit(self, task: str, point: int) -> dict[str, float]:
+        """Coordinates of a point in the unit cube, the same for all variants: independent uniform draws."""
+        rng = np.random.default_rng(number(self.seed, "points", task, point))
+        return dict(zip(self.space, rng.random(len(self.space)).tolist(), strict=True))
+
+    def values(self, task: str, point: int) -> dict[str, float | int]:
+        """Hyperparameters of a point, by their names in the space."""
+        return {name: self.space[name].value(u) for name, u in self.unit(task, point).items()}
+
+    def trial(self, task: str, variant: str, point: int) -> Trial:
+        """The trial of a variant at a point of a task."""
+        return self._trial(task, variant, self.values(task, point), point)
+
+    def _trial(self, task: str, variant: str, values: Mapping[str, float | int], point: int) -> Trial:
+        parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
+        for name, value in values.items():
+            part, _, key = self.space[name].key.partition(".")
+            parts[part][key] = value
+        model = replace(self.model, **parts["model"])
+        if self.match == "parameters":
+            model = replace(model, hidden_size=self.matching_size(task, variant, model))
+        return Trial(
+            variant=self.variants[variant],
+            task=self.tasks[task],
+            initialisation=self.initialisation,
+            model=model,
+            training=replace(self.training, **parts["training"]),
+            seed=number(self.seed, "trial", task, point) >> 1,
+            data_seed=number(self.seed, "data", task) >> 1,
+        )
+
+    def matching_size(self, task: str, variant: str, model: Model) -> int:
+        """The width at which a variant has as many parameters as the baseline has at `model.hidden_size`, as nearly as a width can."""
+        if variant == self.baseline:
+            return model.hidden_size
+        key = (task, variant, model)
+        if key not in self._sizes:
+            self._sizes[key] = self._solve_size(task, variant, model)
+        return self._sizes[key]
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[str, str, Model], int]:
+        return {}
+
+    def _solve_size(self, task: str, variant: str, model: Model) -> int:
+        problem = construct(self.tasks[task], Task)
+        baseline, cell = (construct(self.variants[v], Cell) for v in (self.baseline, variant))
+        target = network_parameters(baseline, problem, model, model.hidden_size)
+        size = 1
+        while network_parameters(cell, problem, model, size) < target:
+            size += 1
+        # A width may be impossible for a cell (clockwork's groups): take the nearest that it accepts, the smaller one first.
+        candidates = sorted(range(max(1, size - 64), size + 65), key=lambda n: abs(network_parameters(cell, problem, model, n) - target))
+        for n in candidates:
+            try:
+                cell.validate(n, model.layers)
+            except ValueError:
+                continue
+            return n
+        cell.validate(size, model.layers)
+        raise AssertionError("a width was refused by validate, then accepted")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, the inverse of `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Design:
+        """A design from plain values."""
+        space = {name: Dimension(**node) for name, node in values["space"].items()}
+        return cls(**{**values, "space": space, "model": Model(**values["model"]), "training": Training(**values["training"])})
+
+    def differences(self, other: Design) -> list[str]:
+        """What another design has otherwise, `points` aside: 'training.budget: 300 there, 400 here' with self as there."""
+        mine, theirs = (dict(_flat(d.as_dict())) for d in (self, other))
+        keys = [k for k in {**mine, **theirs} if k != "points"]
+        return [
+            f"{k}: {mine.get(k, 'absent')!r} there, {theirs.get(k, 'absent')!r} here"
+            for k in keys
+            if mine.get(k, "absent") != theirs.get(k, "absent")
+        ]
+
+
+def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
+    """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
+    directions = 2 if model.bidirectional else 1
+    total = hidden_size * task.input_size if cell.projects_input else 0
+    for layer in range(model.layers):
+        width = hidden_size * directions if layer else (hidden_size if cell.projects_input else task.input_size)
+        total += directions * cell.for_layer(layer).parameter_count(width, hidden_size)
+    return total + (hidden_size * directions + 1) * task.output_size
+
+
+def number(*parts: int | str) -> int:
+    """A 64-bit number derived from a seed and purposes."""
+    digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
+    return int.from_bytes(digest[:8], "little")
+
+
+def _flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+    if isinstance(node, Mapping) and node:
+        return [pair for k, v in node.items() for pair in _flat(v, f"{prefix}.{k}" if prefix else str(k))]
+    return [(prefix, list(node) if isinstance(node, tuple) else node)]

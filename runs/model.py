@@ -1,0 +1,53 @@
+"""The network of a trial: a recurrent layer stack with a linear read-out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks import Batch, Task
+from variants import Cell, Scheme, Stream, build
+
+from .trial import Model
+
+
+class Network(nn.Module):
+    """A cell's layers and a linear read-out where the task asks for an answer.
+
+    All parameters come from `stream`; the read-out starts uniform after Glorot with zero bias.
+    """
+
+    def __init__(self, cell: Cell, task: Task, model: Model, scheme: Scheme, stream: Stream) -> None:
+        super().__init__()
+        self.recurrent = build(
+            cell,
+            task.input_size,
+            model.hidden_size,
+            layers=model.layers,
+            bidirectional=model.bidirectional,
+            engine=model.engine,
+            initialisation=scheme,
+            stream=stream,
+        )
+        self.readout = nn.Linear(self.recurrent.output_size, task.output_size)
+        nn.init.xavier_uniform_(self.readout.weight, generator=stream("readout"))
+        nn.init.zeros_(self.readout.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The answers to a batch, [K, B, O]."""
+        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths)  # [T, B, H]
+        reads = batch.reads
+        if len(reads) != len(outputs):
+            index = reads.unsqueeze(-1).expand(*reads.shape, outputs.shape[-1])
+            outputs = outputs.gather(0, index)  # [K, B, H]
+        return functional.linear(outputs, self.readout.weight, self.readout.bias)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values."""
+        return sum(p.numel() for p in self.parameters())
+
+    @property
+    def flops_per_step(self) -> int:
+        """Floating-point operations of the matrix products of one forward pass, per sequence and step: 2 for each weight."""
+        return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
