@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -108,7 +109,7 @@ def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
         default, kind = knob.default, knob.annotation
         if get_origin(kind) is tuple:
             kind = list[kind.__args__[0]]  # type: ignore[name-defined]
-            fields.append((name, kind, field(default_factory=lambda d=default: list(d))))
+            fields.append((name, kind, field(default_factory=partial(list, default))))
         else:
             fields.append((name, kind, field(default=default)))
     return make_dataclass(f"{cls.__name__}Config", fields)

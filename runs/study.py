@@ -303,7 +303,7 @@ def thinned(steps: tuple[int, ...], losses: tuple[float, ...]) -> list[tuple[int
 def alive(worker: dict[str, Any]) -> bool:
     """Whether the process that signed a claim on this machine still runs; a reused process id does not count."""
     try:
-        return abs(psutil.Process(worker["pid"]).create_time() - worker["started"]) < 1.0
+        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["started"]) < 1.0)
     except psutil.Error:
         return False
 

@@ -79,12 +79,13 @@ def design_from(config: DictConfig) -> Design:
     for label, knobs in values["tasks"].items():
         given = dict(knobs or {})
         choice = given.pop("task", label)
-        node = chosen("task", choice)
-        node.label = label
+        problem = chosen("task", choice)
+        problem.label = label
         for key, value in given.items():
-            require(key in node, f"task {label}: knobs are {', '.join(k for k in node if k not in ('_target_', 'label'))}", key)
-            node[key] = value
-        tasks[label] = plain(node)
+            known = [k for k in problem if k not in ("_target_", "label")]
+            require(key in known, f"task {label}: knobs are {', '.join(map(str, known))}", key)
+            problem[key] = value
+        tasks[label] = plain(problem)
     return Design(
         name=values["name"],
         baseline=values["baseline"],

@@ -40,13 +40,8 @@ def run(trial: Trial, report: Report = lambda step, loss: None, stopping: Callab
     start = time.perf_counter()
     try:
         task = construct(trial.task, Task)
-        network = Network(
-            construct(trial.variant, Cell),
-            task,
-            trial.model,
-            construct(trial.initialisation, Scheme),
-            streams(trial.seed, "initialisation"),
-        )
+        cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
+        network = Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation"))
         outcome = _train(network, task, trial, report, stopping)
     except Interrupted:
         raise
@@ -113,7 +108,7 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
                 status = "diverged"
                 break
             losses += value
-            loss.backward()
+            torch.autograd.backward(loss)
             if training.clip_norm > 0:
                 nn.utils.clip_grad_norm_(parameters, training.clip_norm)
             optimiser.step()

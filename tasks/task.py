@@ -101,6 +101,13 @@ class Task:
         return min(1.0, max(0.0, math.log(self.floor / loss) / math.log(self.floor / self.solved_loss)))
 
 
+def one_hot(symbols: Tensor, size: int, present: Tensor | None = None) -> Tensor:
+    """Symbols [T, B] as one-hot vectors [T, B, size], zero where `present` [T, B] is False."""
+    vectors = torch.zeros(*symbols.shape, size)
+    ones = torch.ones_like(symbols, dtype=vectors.dtype) if present is None else present.to(vectors.dtype)
+    return vectors.scatter_(2, symbols.unsqueeze(-1), ones.unsqueeze(-1))
+
+
 class Regression(Task):
     """A task with real-valued answers and mean squared error."""
 
@@ -109,7 +116,12 @@ class Regression(Task):
 
 
 class Classification(Task):
-    """A task whose answers are classes, with cross-entropy in nats; solved at 99 % accuracy."""
+    """A task whose answers are classes, with cross-entropy in nats; solved at 99 % accuracy.
+
+    `solved_loss` is the loss of a model that gives every right answer the probability 0.99.
+    """
+
+    solved_loss = -math.log(0.99)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())

@@ -83,8 +83,9 @@ class Cell:
         above: fields of the state that are handed to the layer above as `a.below_<field>` sequences.
         keeps, writes: (gate, sign) whose bias decides how long is remembered and how much is written; used by `chrono`.
         min_layers: the least number of layers that makes sense.
-        projects_input: whether a learned linear map [H, I] stands before the lowest layer.
-        tied: names of gates whose W, R and b are shared by all layers.
+        projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
+        tied: names of gates whose W, R and b are shared by all layers that have them.
+        remembers: fields of the state that zoneout may hold back; None for all. A counter is not memory.
         source: where the definition comes from.
         control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
 
@@ -104,6 +105,7 @@ class Cell:
     min_layers: int = 1
     projects_input: bool = False
     tied: Sequence[str] = ()
+    remembers: Sequence[str] | None = None
     source: str = ""
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
@@ -182,22 +184,31 @@ class Cell:
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, p."""
+        """Every named piece of the parameters, in the order W, R, b, p: W_f, R_f, b_f, p_f.
+
+        R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
+        """
         plan = self.plan
         blocks = [Block(f"W_{g.name}", "W", g.name) for g in plan if g.input]
         for s in self.sources:
             for gate in plan:
                 if gate.name in s.gates:
-                    name = f"R_{gate.name}" if len(gate.hears) == 1 else f"R_{gate.name}_{s.name}"
+                    name = f"R_{gate.name}" if s.name == gate.hears[0] else f"R_{gate.name}_{s.name}"
                     blocks.append(Block(name, "R", gate.name, s.name))
         blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
         blocks += [Block(v, "p") for v in self.vectors]
         return tuple(blocks)
 
+    def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
+        """Number of trainable values of every block of one layer and direction; what `recurrent_mask` hides is not counted."""
+        mask = self.recurrent_mask(hidden_size)
+        recurrent = hidden_size**2 if mask is None else int(mask.sum())
+        sizes = {"W": hidden_size * input_size, "R": recurrent, "b": hidden_size, "p": hidden_size}
+        return {b.name: sizes[b.kind] for b in self.blocks}
+
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
         """Number of trainable values of one layer and direction, without a projection of the input."""
-        sizes = {"W": hidden_size * input_size, "R": hidden_size**2, "b": hidden_size, "p": hidden_size}
-        return sum(sizes[b.kind] for b in self.blocks)
+        return sum(self.block_sizes(input_size, hidden_size).values())
 
     @property
     def knobs(self) -> dict[str, Any]:

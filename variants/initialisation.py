@@ -26,6 +26,11 @@ def streams(*seed: int | str) -> Stream:
     return stream
 
 
+def within(stream: Stream, place: str) -> Stream:
+    """The streams of one place, such as a layer and direction, among those of a whole model."""
+    return lambda purpose: stream(f"{place}.{purpose}")
+
+
 class Scheme:
     """An initialisation scheme; its keyword arguments are its typed configuration.
 
@@ -35,7 +40,6 @@ class Scheme:
 
     registry: ClassVar[dict[str, type[Scheme]]] = {}
     name: ClassVar[str] = ""
-    adjusts: ClassVar[bool] = True  # whether the cell's own adjustment (forget bias) is applied afterwards
 
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
@@ -50,19 +54,19 @@ class Scheme:
 
         blocks: every block of `cell.blocks` by name, and possibly `P`, the projection of the input.
         """
+        kinds = {b.name: b.kind for b in cell.blocks} | {"P": "P"}
         with torch.no_grad():
             for block, tensor in blocks.items():
-                self.fill(block[0], tensor, stream(block))
+                self.fill(kinds[block], tensor, stream(block))
+            cell.after_initialisation(blocks)
             self.finish(cell, blocks, stream)
-            if self.adjusts:
-                cell.after_initialisation(blocks)
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         """Fill one block of kind "W" or "P" [H, I], "R" [H, H], "b" [H] or "p" [H]."""
         raise NotImplementedError
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-        """Whatever concerns several blocks at once."""
+        """Whatever concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
 
 
 class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
@@ -78,6 +82,19 @@ class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
             nn.init.xavier_uniform_(tensor, generator=generator)
         else:
             tensor.zero_()
+
+
+class Identity(GlorotOrthogonal, name="identity"):
+    """Every recurrent matrix starts as the identity, input matrices uniform after Glorot & Bengio, biases and vectors 0.
+
+    Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", section 2, for any cell.
+    """
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        if kind == "R":
+            nn.init.eye_(tensor)
+        else:
+            super().fill(kind, tensor, generator)
 
 
 class Gaussian(Scheme, name="gaussian"):
@@ -103,11 +120,9 @@ class UniformFan(Scheme, name="uniform_fan"):
 class Chrono(GlorotOrthogonal, name="chrono"):
     """Biases that spread the cell's memory over lags up to t_max: b_keep = log U[1, t_max - 1], b_write = -b_keep; else Glorot + orthogonal.
 
-    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; a cell without one starts as `glorot_orthogonal`.
-    Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; it replaces the forget bias. A cell without such a gate
+    starts as `glorot_orthogonal`. Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.
     """
-
-    adjusts = False
 
     def __init__(self, *, t_max: float = 100.0) -> None:
         if t_max <= 2:
@@ -116,7 +131,6 @@ class Chrono(GlorotOrthogonal, name="chrono"):
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
         if cell.keeps is None:
-            cell.after_initialisation(blocks)
             return
         gate, sign = cell.keeps
         bias = blocks[f"b_{gate}"]
