@@ -29,7 +29,7 @@ class Network(nn.Module):
             initialisation=scheme,
             stream=stream,
         )
-        self.readout = nn.Linear(self.recurrent.output_size, task.output_size)
+        self.readout = nn.utils.skip_init(nn.Linear, self.recurrent.output_size, task.output_size)
         nn.init.xavier_uniform_(self.readout.weight, generator=stream("readout"))
         nn.init.zeros_(self.readout.bias)
 

@@ -147,7 +147,7 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
         "validation_loss": best_loss if best else None,
         "test_loss": test_metrics.get("loss"),
         "test_metrics": test_metrics,
-        "score": task.score(test_metrics["loss"]) if test_metrics else 0.0,
+        "score": 1.0 if status == "solved" else task.score(test_metrics["loss"]) if test_metrics else 0.0,
         "curve_steps": tuple(c[0] for c in curve),
         "curve_losses": tuple(c[1] for c in curve),
         "train_losses": tuple(c[2] for c in curve),

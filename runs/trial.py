@@ -145,7 +145,7 @@ class Outcome:
     solved_step: update of the first of the evaluations that confirmed the solution, None if unsolved.
     best_step, validation_loss: where the validation loss was lowest, and its value.
     test_loss, test_metrics: on the test set with the parameters of `best_step`.
-    score: of the test loss, in [0, 1].
+    score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss says no more.
     curve_steps, curve_losses: validation curve. train_losses: mean training loss since the evaluation before (None at step 0).
     parameters: trainable values. flops_per_step: of the products of one forward pass per sequence and time step.
     seconds: wall time. engine: which ran. error: of a failed trial.

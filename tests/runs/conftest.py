@@ -1,0 +1,35 @@
+import pytest
+
+from runs.design import Design, Dimension
+from runs.trial import Model, Training
+
+
+def make_design(**changes):
+    space = {
+        "learning_rate": Dimension(key="training.learning_rate", low=1e-3, high=1e-1, log=True),
+        "size": Dimension(key="model.hidden_size", low=4, high=9, log=True, integer=True),
+    }
+    values = {
+        "name": "study",
+        "baseline": "vanilla",
+        "variants": {
+            "vanilla": {"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
+            "gru": {"_target_": "variants.gru.GRU", "label": "gru"},
+        },
+        "tasks": {
+            "adding": {"_target_": "tasks.adding.Adding", "label": "adding", "lag": 4},
+            "recall": {"_target_": "tasks.delayed_recall.DelayedRecall", "label": "recall", "lag": 3},
+        },
+        "points": 3,
+        "match": "parameters",
+        "space": space,
+        "initialisation": {"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
+        "model": Model(),
+        "training": Training(budget=6, evaluations=3, evaluation_sequences=8, batch_size=2),
+    }
+    return Design(**values | changes)
+
+
+@pytest.fixture
+def design():
+    return make_design()

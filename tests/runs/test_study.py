@@ -1,0 +1,160 @@
+import multiprocessing
+import os
+import socket
+from dataclasses import replace
+
+import pytest
+from optuna.trial import TrialState
+
+from runs.study import ATTEMPTS, Study, alive, open_storage, records, thinned
+from runs.train import run
+from runs.trial import Outcome
+
+DONE = Outcome(status="finished", validation_loss=0.5, test_loss=0.4, curve_steps=(0, 6), curve_losses=(1.0, 0.5), train_losses=(None, 0.7))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def study(folder, design):
+    return Study.create(open_storage("", folder), design, {"commit": "abc"})
+
+
+def claim_all(study):
+    claims = []
+    while (claim := study.claim()) is not None:
+        claims.append(claim)
+    return claims
+
+
+def test_every_point_of_the_design_is_claimed_once(study, design):
+    claims = claim_all(study)
+    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
+
+
+def test_points_are_claimed_in_interleaved_order(study, design):
+    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [(p, *cell) for p in range(3) for cell in design.cells]
+
+
+def test_a_told_trial_is_read_back_as_one_row(study):
+    claim = study.claim()
+    study.tell(claim, DONE)
+    (row,) = study.records()
+    assert (row["task"], row["variant"], row["point"], row["status"], row["test_loss"]) == ("adding", "vanilla", 0, "finished", 0.4)
+
+
+def test_a_row_carries_hyperparameters_and_coordinates(study, design):
+    study.tell(study.claim(), DONE)
+    (row,) = study.records()
+    assert {k: row[k] for k in design.space} == design.values("adding", 0)
+    assert {k: row[f"u_{k}"] for k in design.space} == design.unit("adding", 0)
+
+
+def test_optuna_knows_parameters_value_and_curve(study, design):
+    study.tell(study.claim(), DONE)
+    (stored,) = study.trials(("adding", "vanilla"), (TrialState.COMPLETE,))
+    assert stored.params == design.values("adding", 0)
+    assert stored.value == 0.5
+    assert stored.intermediate_values == {0: 1.0, 6: 0.5}
+
+
+def test_going_on_runs_what_is_left_and_no_more(study, folder, design):
+    for _ in range(5):
+        study.tell(study.claim(), DONE)
+    again = Study.create(open_storage("", folder), design, {})
+    assert len(claim_all(again)) == len(design.cells) * design.points - 5
+
+
+def test_a_larger_number_of_points_extends_the_study(study, folder, design):
+    claim_all(study)
+    more = Study.create(open_storage("", folder), replace(design, points=5), {})
+    assert {c.point for c in claim_all(more)} == {3, 4}
+
+
+def test_a_smaller_number_of_points_changes_nothing(study, folder, design):
+    fewer = Study.create(open_storage("", folder), replace(design, points=1), {})
+    assert fewer.design.points == 3
+
+
+def test_another_design_under_the_same_name_is_refused_and_said(study, folder, design):
+    with pytest.raises(ValueError, match=r"different design \(seed: 0 there, 7 here\).*name=study_2"):
+        Study.create(open_storage("", folder), replace(design, seed=7), {})
+
+
+def test_what_was_put_back_is_claimed_again(study):
+    first = study.claim()
+    study.put_back(first)
+    second = study.claim()
+    assert (second.task, second.variant, second.point) == (first.task, first.variant, first.point)
+    assert second.number != first.number
+
+
+def claim_and_die(folder):
+    study = Study.open(open_storage("", folder), "study")
+    study.claim()
+    os._exit(1)
+
+
+def die(folder):
+    process = multiprocessing.get_context("spawn").Process(target=claim_and_die, args=(folder,))
+    process.start()
+    process.join()
+
+
+def test_the_point_of_a_dead_worker_waits_again(study, folder, design):
+    die(folder)
+    assert Study.create(open_storage("", folder), design, {}).claim().point == 0
+    assert len(claim_all(study)) == len(design.cells) * design.points - 1
+
+
+def test_a_point_that_kills_its_workers_is_recorded_as_failed(study):
+    first = study.claim()
+    for attempt in range(1, ATTEMPTS + 1):
+        claim = first if attempt == 1 else study.claim()
+        assert (claim.task, claim.variant, claim.point) == ("adding", "vanilla", 0)
+        study.storage.set_trial_user_attr(claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+        assert study.recover() == 1
+    (row,) = study.records()
+    assert row["status"] == "failed"
+    assert "died 3 times" in row["error"]
+
+
+def test_a_live_worker_keeps_its_claim(study):
+    study.claim()
+    assert study.recover() == 0
+
+
+def test_a_reused_process_id_is_not_the_worker():
+    assert not alive({"pid": os.getpid(), "started": 0.0})
+
+
+def test_a_failed_outcome_has_a_row_too(study):
+    study.tell(study.claim(), Outcome(status="failed", error="RuntimeError: no"))
+    (row,) = study.records()
+    assert (row["status"], row["error"]) == ("failed", "RuntimeError: no")
+
+
+def test_sqlite_is_refused_with_the_reason(folder):
+    with pytest.raises(ValueError, match=r"SQLite is refused .* several workers"):
+        open_storage("sqlite:///x.db", folder)
+
+
+def test_an_absent_study_lists_what_there_is(study, folder):
+    with pytest.raises(ValueError, match=r"study 'other' is not in .*; there is: study"):
+        records(folder.parent, "other")
+
+
+def test_the_order_of_work_does_not_change_a_result(study, design):
+    claims = claim_all(study)
+    one = {c.trial.id: run(c.trial) for c in claims[:4]}
+    other = {c.trial.id: run(c.trial) for c in reversed(claims[:4])}
+    assert {k: replace(v, seconds=0) for k, v in one.items()} == {k: replace(v, seconds=0) for k, v in other.items()}
+
+
+def test_a_long_curve_is_thinned_to_twenty_with_its_end():
+    points = thinned(tuple(range(57)), tuple(map(float, range(57))))
+    assert len(points) == 20
+    assert (points[0][0], points[-1][0]) == (0, 56)

@@ -1,0 +1,708 @@
+"""Every task keeps the contract, has the floor it states, and asks for information that is `lag` steps old.
+
+Most claims run over the registry. A new task is covered once it has an entry in `LEAST` and in `AGE`.
+"""
+
+import ast
+import inspect
+import math
+import string
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import tasks
+from tasks import Batch, Task
+from tasks.task import Classification, Regression
+
+NAMES = sorted(name for name, cls in Task.registry.items() if cls.__module__.startswith("tasks."))
+LAGS = (40, 75)
+MANY = 10_000
+TOLERANCE = 0.05
+"""Relative, of losses measured on MANY sequences: the standard error is at most 1.3 %, and a last input that says something (`adding`: it
+may be marked) may lower the loss by 1 / lag = 2.5 %."""
+
+LEAST = {
+    "adding": {"lag": 2},
+    "adding_1997": {"lag": 20},
+    "copying": {"lag": 1, "length": 1, "symbols": 2},
+    "delayed_recall": {"lag": 1, "symbols": 2, "distractors": 1, "cues": 1},
+    "multiplication": {"lag": 20},
+    "temporal_order": {"lag": 10},
+    "temporal_order_3": {"lag": 10},
+}
+"""Smallest value of every knob."""
+
+
+def first_mark(batch: Batch) -> Tensor:
+    return (batch.inputs[..., 1] == 1).int().argmax(0)
+
+
+def first_relevant_symbol(batch: Batch) -> Tensor:
+    return (batch.inputs[..., 6:].sum(-1) == 1).int().argmax(0)
+
+
+def position_in_list(batch: Batch) -> Tensor:
+    return torch.arange(10).view(-1, 1)
+
+
+def asked_cue(batch: Batch) -> Tensor:
+    return torch.zeros_like(batch.reads[0])
+
+
+AGE = {
+    "adding": (first_mark, lambda lag: (lag - lag // 2, lag - 1)),
+    "adding_1997": (first_mark, lambda lag: (lag - lag // 2, lag + lag // 10 - 2)),
+    "copying": (position_in_list, lambda lag: (lag + 10, lag + 10)),
+    "delayed_recall": (asked_cue, lambda lag: (lag, lag)),
+    "multiplication": (first_mark, lambda lag: (lag - lag // 2, lag + lag // 10 - 2)),
+    "temporal_order": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
+    "temporal_order_3": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
+}
+"""The earliest step that each answer needs, and the least and greatest number of steps between it and the answer."""
+
+
+def draw(task: Task, size: int = 5, seed: int = 1) -> Batch:
+    return task.batch(size, torch.Generator().manual_seed(seed))
+
+
+@cache
+def large(name: str, lag: int, size: int = MANY) -> tuple[Task, Batch]:
+    task = Task.registry[name](lag=lag)
+    return task, draw(task, size)
+
+
+def perfect(task: Task, batch: Batch) -> Tensor:
+    """The answers of a model that has found the rule."""
+    answers = task.oracle(batch)
+    if isinstance(task, Classification):
+        return 50.0 * torch.nn.functional.one_hot(answers, task.output_size).float()
+    return answers
+
+
+def best_constant(task: Task, batch: Batch) -> Tensor:
+    """The best answers that do not depend on the sequence, one for each of the K questions, fitted to the batch itself."""
+    if isinstance(task, Classification):
+        shares = torch.nn.functional.one_hot(batch.targets, task.output_size).float().mean(1, keepdim=True)
+        answers = shares.clamp(min=1e-9).log()
+    else:
+        answers = batch.targets.mean(1, keepdim=True)
+    return answers.expand(-1, batch.inputs.shape[1], -1)
+
+
+def best_from_last_input(task: Task, batch: Batch) -> Tensor:
+    """The best answers that depend on the question and the input at the step of the answer only, fitted to the batch itself."""
+    inputs = batch.inputs.gather(0, batch.reads.unsqueeze(-1).expand(-1, -1, task.input_size))
+    if isinstance(task, Classification):
+        kind = inputs.argmax(-1)
+        wanted = torch.nn.functional.one_hot(batch.targets, task.output_size).float()
+    else:
+        kind = ((inputs[..., 0] + 1) * 5).long() * 3 + inputs[..., 1].long() + 1
+        wanted = batch.targets
+    group = kind + torch.arange(len(kind)).view(-1, 1) * (int(kind.max()) + 1)
+    groups = int(group.max()) + 1
+    totals = torch.zeros(groups, wanted.shape[-1]).index_add_(0, group.flatten(), wanted.flatten(0, 1))
+    means = totals / torch.bincount(group.flatten(), minlength=groups).clamp(min=1).view(-1, 1)
+    answers = means[group]
+    return answers.clamp(min=1e-9).log() if isinstance(task, Classification) else answers
+
+
+def with_probability(task: Task, batch: Batch, probability: float) -> Tensor:
+    """Log-probabilities that give every right answer `probability`, and 1 where the answer is the same for all sequences."""
+    right = torch.nn.functional.one_hot(batch.targets, task.output_size).bool()
+    answers = torch.where(right, probability, (1 - probability) / (task.output_size - 1))
+    known = (batch.targets == batch.targets[:, :1]).all(1)
+    answers[known] = right[known].float()
+    return answers.clamp(min=1e-30).log()
+
+
+def knobs(name: str) -> dict[str, inspect.Parameter]:
+    return dict(inspect.signature(Task.registry[name]).parameters)
+
+
+# The contract.
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_shapes_and_types_are_those_of_the_contract(name, lag):
+    task = Task.registry[name](lag=lag)
+    inputs, targets, reads, lengths = draw(task, size=5)
+    answers, steps = len(reads), len(inputs)
+    assert inputs.shape == (steps, 5, task.input_size)
+    assert inputs.dtype == torch.float32
+    assert reads.shape == (answers, 5)
+    assert reads.dtype == torch.int64
+    if isinstance(task, Regression):
+        assert targets.shape == (answers, 5, task.output_size)
+        assert targets.dtype == torch.float32
+    else:
+        assert targets.shape == (answers, 5)
+        assert targets.dtype == torch.int64
+        assert 0 <= int(targets.min()) <= int(targets.max()) < task.output_size
+    if lengths is not None:
+        assert lengths.shape == (5,)
+        assert lengths.dtype == torch.int64
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_are_finite_and_at_most_one(name, lag):
+    _, batch = large(name, lag)
+    assert float(batch.inputs.abs().max()) == 1
+    assert bool(batch.inputs.isfinite().all())
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_answer_is_read_within_the_sequence(name, lag):
+    _, batch = large(name, lag)
+    ends = len(batch.inputs) if batch.lengths is None else batch.lengths
+    assert bool((batch.reads >= 0).all())
+    assert bool((batch.reads < ends).all())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_last_answer_is_read_at_the_last_step(name):
+    _, batch = large(name, 40)
+    ends = len(batch.inputs) if batch.lengths is None else batch.lengths
+    assert bool((batch.reads[-1] == ends - 1).all())
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_after_the_end_of_a_sequence_are_zero(name, lag):
+    _, batch = large(name, lag)
+    if batch.lengths is not None:
+        after = torch.arange(len(batch.inputs)).view(-1, 1) >= batch.lengths
+        assert not batch.inputs[after].any()
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication", "temporal_order", "temporal_order_3"])
+def test_random_lengths_cover_lag_to_a_tenth_more(name, lag):
+    _, batch = large(name, lag)
+    assert batch.lengths.unique().tolist() == list(range(lag, lag + lag // 10 + 1))
+    assert len(batch.inputs) == lag + lag // 10, "the number of steps must not depend on the lengths drawn"
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_oracle_reads_the_targets_off_the_inputs(name, lag):
+    task, batch = large(name, lag)
+    torch.testing.assert_close(task.oracle(batch), batch.targets, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_is_a_scalar_that_gradients_flow_through(name):
+    task = Task.registry[name](lag=40)
+    batch = draw(task, size=3)
+    answers = torch.zeros(*batch.reads.shape, task.output_size, requires_grad=True)
+    loss = task.loss(answers, batch)
+    assert loss.shape == ()
+    loss.backward()
+    assert bool(answers.grad.any())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_metrics_are_plain_numbers_and_hold_the_loss(name):
+    task = Task.registry[name](lag=40)
+    batch = draw(task, size=3)
+    answers = torch.randn(*batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(2))
+    metrics = task.metrics(answers, batch)
+    assert {type(v) for v in metrics.values()} == {float}
+    assert metrics["loss"] == pytest.approx(float(task.loss(answers, batch)))
+
+
+# Floors.
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_answer_without_memory_has_the_floor_loss(name, lag):
+    task, batch = large(name, lag)
+    assert float(task.loss(best_constant(task, batch), batch)) == pytest.approx(task.floor, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_seeing_the_last_input_does_not_beat_the_floor(name, lag):
+    task, batch = large(name, lag)
+    loss = float(task.loss(best_from_last_input(task, batch), batch))
+    assert loss > (1 - TOLERANCE) * task.floor, f"{name} can be answered from the last input: {loss} is below the floor {task.floor}"
+
+
+@pytest.mark.parametrize(
+    ("name", "floor"),
+    [
+        ("adding", 1 / 6),
+        ("adding_1997", (2 - 0.1 - 0.9 / 49) / 48),
+        ("multiplication", 0.0592),
+        ("copying", 10 * math.log(8) / 120),
+        ("delayed_recall", math.log(8)),
+        ("temporal_order", math.log(4)),
+        ("temporal_order_3", math.log(8)),
+    ],
+)
+def test_floor_of_default_knobs_is_the_documented_number(name, floor):
+    assert Task.registry[name]().floor == pytest.approx(floor, rel=1e-3)
+
+
+def test_1997_floors_without_lost_marks_are_those_of_two_uniform_numbers():
+    assert Task.registry["adding_1997"]().variance(0.0) == pytest.approx(1 / 24)
+    assert Task.registry["multiplication"]().variance(0.0) == pytest.approx(7 / 144)
+
+
+def test_knowing_one_of_two_numbers_halves_the_floor_of_adding():
+    task, batch = large("adding", 40)
+    values, markers = batch.inputs.unbind(-1)
+    known = (values * markers)[:20].sum(0).view(1, -1, 1)
+    assert float(task.loss(known + 0.5, batch)) == pytest.approx(1 / 12, rel=TOLERANCE)
+
+
+# Criteria and score.
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_right_answers_count_as_solved(name, lag):
+    task, batch = large(name, lag)
+    metrics = task.metrics(perfect(task, batch), batch)
+    assert task.solved(metrics)
+    assert metrics.get("published", 1.0) == 1.0
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_best_answer_without_memory_does_not_count_as_solved(name, lag):
+    task, batch = large(name, lag)
+    metrics = task.metrics(best_constant(task, batch), batch)
+    assert not task.solved(metrics)
+    assert metrics.get("published", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_answers_that_are_not_numbers_do_not_count_as_solved(name, lag):
+    task, batch = large(name, lag, 500)
+    answers = torch.full((*batch.reads.shape, task.output_size), math.nan)
+    metrics = task.metrics(answers, batch)
+    assert not task.solved(metrics)
+    assert metrics.get("published", 0.0) == 0.0
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_score_is_0_at_the_floor_and_1_at_solved(name, lag):
+    task = Task.registry[name](lag=lag)
+    assert task.score(task.floor) == 0
+    assert task.score(task.solved_loss) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_score_falls_with_the_loss_and_stays_within_0_and_1(name):
+    task = Task.registry[name]()
+    losses = [0.0, task.solved_loss / 2, *torch.linspace(task.solved_loss, task.floor, 9).tolist(), 2 * task.floor, math.inf]
+    scores = [task.score(loss) for loss in losses]
+    assert scores == sorted(scores, reverse=True)
+    assert scores[0] == 1
+    assert scores[-1] == 0
+    assert 0 < task.score((task.solved_loss + task.floor) / 2) < 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_score_of_a_diverged_loss_is_0(name):
+    assert Task.registry[name]().score(math.nan) == 0
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", [n for n in NAMES if issubclass(Task.registry[n], Classification)])
+def test_solved_loss_is_the_loss_of_right_answers_with_probability_99_percent(name, lag):
+    task, batch = large(name, lag)
+    assert float(task.loss(with_probability(task, batch, 0.99), batch)) == pytest.approx(task.solved_loss, rel=1e-3)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if issubclass(Task.registry[n], Classification)])
+def test_classification_is_solved_at_99_percent_of_the_asked_answers(name):
+    task, batch = large(name, 40)
+    varying = ~(batch.targets == batch.targets[:, :1]).all(1)
+    for share, expected in ((0.005, True), (0.02, False)):
+        answers = perfect(task, batch).clone()
+        missed = varying.view(-1, 1) & (torch.arange(MANY) < share * MANY)
+        answers[missed] = answers[missed].roll(1, -1)
+        assert task.solved(task.metrics(answers, batch)) is expected
+
+
+@pytest.mark.parametrize(("error", "solved"), [(0.099, True), (0.101, False)])
+def test_adding_is_solved_below_a_squared_error_of_a_hundredth(error, solved):
+    task, batch = large("adding", 40)
+    assert task.solved(task.metrics(batch.targets + error, batch)) is solved
+
+
+@pytest.mark.parametrize(
+    ("error", "wrong", "solved"),
+    [(0.009, 0, True), (0.009, 1, False), (0.011, 0, False)],
+    ids=["all right and a small mean error", "one of 2000 wrong", "mean error too large"],
+)
+def test_adding_1997_is_solved_as_published(error, wrong, solved):
+    task = Task.registry["adding_1997"]()
+    batch = draw(task, task.evaluation_size)
+    answers = batch.targets + error
+    answers[:, :wrong] += 0.04
+    metrics = task.metrics(answers, batch)
+    assert metrics["wrong"] == pytest.approx(wrong / 2000)
+    assert metrics["published"] == solved
+    assert task.solved(metrics) is solved
+
+
+@pytest.mark.parametrize(
+    ("error", "wrong", "published", "solved"),
+    [(1.0, 139, True, True), (1.0, 140, False, False), (0.065, 2000, False, True), (0.075, 2000, False, False)],
+    ids=["139 of 2000 wrong", "140 of 2000 wrong", "squared error below .005", "squared error above .005"],
+)
+def test_multiplication_is_solved_as_published_or_below_its_squared_error(error, wrong, published, solved):
+    task = Task.registry["multiplication"]()
+    batch = draw(task, task.evaluation_size)
+    answers = batch.targets.clone()
+    answers[:, :wrong] += error
+    metrics = task.metrics(answers, batch)
+    assert metrics["published"] == published
+    assert task.solved(metrics) is solved
+
+
+@pytest.mark.parametrize("name", ["temporal_order", "temporal_order_3"])
+@pytest.mark.parametrize(
+    ("probability", "worst", "published"),
+    [(0.91, 0.71, 1.0), (0.91, 0.69, 0.0), (0.89, 0.89, 0.0)],
+    ids=["all right and a small mean error", "one of 2000 wrong", "mean error too large"],
+)
+def test_temporal_order_reports_the_published_criterion(name, probability, worst, published):
+    task = Task.registry[name]()
+    batch = draw(task, task.evaluation_size)
+    answers = with_probability(task, batch, probability)
+    answers[:, :1] = with_probability(task, batch, worst)[:, :1]
+    metrics = task.metrics(answers, batch)
+    assert metrics["accuracy"] == 1
+    assert metrics["published"] == published
+
+
+@pytest.mark.parametrize("name", ["temporal_order", "temporal_order_3"])
+def test_temporal_order_error_is_the_largest_over_the_outputs(name):
+    task, batch = large(name, 40, 500)
+    answers = torch.randn(1, 500, task.output_size, generator=torch.Generator().manual_seed(3))
+    wanted = torch.nn.functional.one_hot(batch.targets, task.output_size)
+    largest = (answers.softmax(-1) - wanted).abs().amax(-1)
+    metrics = task.metrics(answers, batch)
+    assert metrics["absolute_error"] == pytest.approx(float(largest.mean()), rel=1e-5)
+    assert metrics["wrong"] == pytest.approx(float((largest >= 0.3).float().mean()))
+
+
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication", "temporal_order", "temporal_order_3"])
+def test_published_criteria_are_judged_on_2000_sequences(name):
+    assert Task.registry[name].evaluation_size == 2000
+
+
+def test_copying_reports_the_recall_beside_all_answers():
+    task, batch = large("copying", 40)
+    blank = torch.zeros(*batch.reads.shape, 9)
+    blank[..., 8] = 50.0
+    metrics = task.metrics(blank, batch)
+    assert metrics["accuracy"] == pytest.approx(50 / 60)
+    assert metrics["recall_accuracy"] == 0
+    assert task.metrics(best_constant(task, batch), batch)["recall_loss"] == pytest.approx(math.log(8), rel=TOLERANCE)
+
+
+# Randomness.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_generator_state_same_batch(name):
+    task = Task.registry[name](lag=40)
+    for one, other in zip(draw(task, seed=7), draw(task, seed=7), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0) if one is not None else None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_different_seeds_different_batches(name):
+    task = Task.registry[name](lag=40)
+    assert not torch.equal(draw(task, seed=7).inputs, draw(task, seed=8).inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_batches_drawn_one_after_the_other_differ(name):
+    task, generator = Task.registry[name](lag=40), torch.Generator().manual_seed(7)
+    assert not torch.equal(task.batch(5, generator).inputs, task.batch(5, generator).inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_drawing_leaves_the_global_generator_alone(name):
+    before = torch.get_rng_state()
+    draw(Task.registry[name](lag=40))
+    assert torch.equal(torch.get_rng_state(), before), "pass generator= to every draw"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sequences_of_a_batch_differ(name):
+    _, batch = large(name, 40, 500)
+    assert len(batch.inputs.transpose(0, 1).unique(dim=0)) > 490
+
+
+# Lag and the other knobs.
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_earliest_input_an_answer_needs_is_about_lag_steps_old(name, lag):
+    _, batch = large(name, lag)
+    earliest, bounds = AGE[name]
+    needed = earliest(batch)
+    least, greatest = bounds(lag)
+    age = batch.reads[-len(needed) :] - needed if needed.dim() == 2 else batch.reads - needed
+    assert least <= int(age.min())
+    assert int(age.max()) <= greatest
+    assert lag / 2 <= age.float().median() <= 1.3 * lag
+
+
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+def test_every_knob_changes_the_batch(name, knob):
+    default = knobs(name)[knob].default
+    one, other = draw(Task.registry[name]()), draw(Task.registry[name](**{knob: default + 1}))
+    assert one.inputs.shape != other.inputs.shape or not torch.equal(one.inputs, other.inputs)
+
+
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+def test_knobs_are_keyword_only_typed_and_have_defaults(name, knob):
+    parameter = knobs(name)[knob]
+    assert parameter.kind is parameter.KEYWORD_ONLY
+    assert parameter.annotation == "int"
+    assert isinstance(parameter.default, int)
+
+
+@pytest.mark.parametrize("below", [1, 1000])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+def test_a_bad_knob_raises_naming_task_knob_rule_and_value(name, knob, below):
+    least = LEAST[name][knob]
+    with pytest.raises(ValueError, match=rf"^{name}: {knob} must be at least {least}, got {least - below}$"):
+        Task.registry[name](**{knob: least - below})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_smallest_knobs_give_a_task_that_can_be_solved(name):
+    task = Task.registry[name](**LEAST[name])
+    batch = draw(task, size=300)
+    torch.testing.assert_close(task.oracle(batch), batch.targets, rtol=0, atol=1e-6)
+    assert task.solved(task.metrics(perfect(task, batch), batch))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_sequence_is_a_batch(name):
+    task = Task.registry[name](lag=40)
+    batch = draw(task, size=1)
+    torch.testing.assert_close(task.oracle(batch), batch.targets, rtol=0, atol=1e-6)
+
+
+# The definitions, one by one.
+
+
+def test_adding_marks_one_number_in_each_half():
+    _, batch = large("adding", 75)
+    markers = batch.inputs[..., 1]
+    assert bool((markers[:37].sum(0) == 1).all())
+    assert bool((markers[37:].sum(0) == 1).all())
+
+
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication"])
+def test_1997_pairs_begin_and_end_with_marker_minus_one(name):
+    _, batch = large(name, 40)
+    minus = (batch.inputs[..., 1] == -1).nonzero()
+    ends = {(0, b) for b in range(MANY)} | {(int(end), b) for b, end in enumerate(batch.lengths - 1)}
+    assert {tuple(pair) for pair in minus.tolist()} == ends
+
+
+@pytest.mark.parametrize("lag", LAGS)
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication"])
+def test_1997_marks_fall_on_the_unseen_first_pair_as_often_as_stated(name, lag):
+    _, batch = large(name, lag)
+    seen = (batch.inputs[..., 1] == 1).sum(0)
+    assert set(seen.tolist()) == {1, 2}
+    assert float((seen == 1).float().mean()) == pytest.approx(0.1 + 0.9 / (lag // 2 - 1), abs=0.015)
+
+
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication"])
+def test_1997_second_mark_reaches_the_end_of_the_first_half_and_not_beyond(name):
+    _, batch = large(name, 75)
+    assert (batch.inputs[..., 1] == 1).any(1).nonzero().flatten().tolist() == list(range(1, 37))
+
+
+@pytest.mark.parametrize(("name", "lowest"), [("adding_1997", -1), ("multiplication", 0)])
+def test_1997_values_are_uniform_over_their_interval(name, lowest):
+    _, batch = large(name, 40)
+    values = batch.inputs[:40, :, 0]
+    assert float(values.min()) == pytest.approx(lowest, abs=1e-3)
+    assert float(values.max()) == pytest.approx(1, abs=1e-3)
+    assert float(values.mean()) == pytest.approx((1 + lowest) / 2, abs=0.01)
+
+
+def test_adding_1997_targets_lie_between_0_and_1():
+    _, batch = large("adding_1997", 40)
+    assert 0 <= float(batch.targets.min()) < 0.05
+    assert 0.95 < float(batch.targets.max()) <= 1
+
+
+def test_copying_asks_for_the_first_symbol_one_step_after_the_delimiter():
+    task, batch = large("copying", 40)
+    symbols = batch.inputs.argmax(-1)
+    delimiter = (symbols == 9).int().argmax(0)
+    columns = torch.arange(MANY)
+    assert bool((delimiter == task.lag + 9).all())
+    assert bool((batch.targets[delimiter, columns] == 8).all())
+    assert torch.equal(batch.targets[delimiter + 1, columns], symbols[0])
+
+
+def test_copying_input_is_ten_symbols_blanks_a_delimiter_and_ten_blanks():
+    _, batch = large("copying", 40)
+    symbols = batch.inputs.argmax(-1)
+    assert symbols[:10].unique().tolist() == list(range(8))
+    assert symbols[10:49].unique().tolist() == [8]
+    assert symbols[49].unique().tolist() == [9]
+    assert symbols[50:].unique().tolist() == [8]
+    assert len(symbols) == 60
+
+
+def test_delayed_recall_input_is_cues_distractors_and_a_query():
+    task = Task.registry["delayed_recall"](lag=11, symbols=4, distractors=3, cues=2)
+    symbols = draw(task, 500).inputs.argmax(-1)
+    assert symbols[:2].unique().tolist() == [0, 1, 2, 3]
+    assert symbols[2:12].unique().tolist() == [4, 5, 6]
+    assert symbols[12].unique().tolist() == [7, 8]
+    assert len(symbols) == 13
+
+
+def test_delayed_recall_asks_for_the_cue_that_the_query_names():
+    task = Task.registry["delayed_recall"](lag=11, symbols=4, distractors=3, cues=2)
+    batch = draw(task, 500)
+    symbols = batch.inputs.argmax(-1)
+    named = torch.where(symbols[-1] == 7, symbols[0], symbols[1])
+    assert torch.equal(batch.targets[0], named)
+    assert torch.equal(task.oracle(batch), batch.targets)
+
+
+@pytest.mark.parametrize(("symbols", "cues"), [(4, 2), (5, 3)])
+def test_delayed_recall_keeps_its_floor_with_several_cues(symbols, cues):
+    task = Task.registry["delayed_recall"](lag=13, symbols=symbols, cues=cues)
+    batch = draw(task, MANY)
+    assert task.floor == math.log(symbols)
+    assert float(task.loss(best_from_last_input(task, batch), batch)) == pytest.approx(task.floor, rel=TOLERANCE)
+
+
+@pytest.mark.parametrize(("lag", "scale"), [(100, 1), (200, 2)])
+@pytest.mark.parametrize(
+    ("name", "windows"),
+    [("temporal_order", ((10, 20), (50, 60))), ("temporal_order_3", ((10, 20), (33, 43), (66, 76)))],
+)
+def test_temporal_order_places_its_symbols_in_the_published_windows(name, windows, lag, scale):
+    _, batch = large(name, lag, 3000)
+    seen = batch.inputs[..., 6:].sum((1, 2)).nonzero().flatten().tolist()
+    assert seen == [step for first, last in windows for step in range(scale * first, scale * last + 1)]
+
+
+@pytest.mark.parametrize(
+    ("name", "classes"),
+    [
+        ("temporal_order", {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}),
+        ("temporal_order_3", {"XXX": "Q", "XXY": "R", "XYX": "S", "XYY": "U", "YXX": "V", "YXY": "A", "YYX": "B", "YYY": "C"}),
+    ],
+)
+def test_temporal_order_names_the_published_classes(name, classes):
+    _, batch = large(name, 40, 500)
+    numbers = {c: number for number, c in enumerate(classes.values())}
+    for b, target in enumerate(batch.targets[0].tolist()):
+        letters = ["EBabcdXY"[s] for s in batch.inputs[: batch.lengths[b], b].argmax(-1).tolist()]
+        assert letters[0] == "E"
+        assert letters[-1] == "B"
+        order = "".join(letter for letter in letters if letter in "XY")
+        assert numbers[classes[order]] == target
+        assert set(letters[1:-1]) <= set("abcdXY")
+
+
+# Completeness.
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_has_an_entry_in_the_tables_of_this_file(name):
+    assert name in AGE, f"add {name} to AGE: the earliest step its answers need"
+    assert set(LEAST[name]) == set(knobs(name)), f"give the smallest value of every knob of {name} in LEAST"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_docstring_draws_an_example_with_inputs_above_targets(name):
+    lines = [line.split() for line in inspect.cleandoc(Task.registry[name].__doc__).splitlines()]
+    heads = [line[0] if line else "" for line in lines]
+    target = heads.index("target")
+    above = [heads.index(word) for word in ("input", "value") if word in heads]
+    assert above, f"draw the inputs of {name} in a line that begins with 'input' or 'value'"
+    assert min(above) < target
+
+
+@pytest.mark.parametrize("word", ["without memory", "olved", "Source:", "lag:"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_docstring_says_floor_criterion_source_and_lag(name, word):
+    assert word in Task.registry[name].__doc__
+
+
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+def test_every_docstring_explains_every_knob(name, knob):
+    assert f"\n    {knob}: " in Task.registry[name].__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_names_its_own_source_and_sizes(name):
+    cls, task = Task.registry[name], Task.registry[name]()
+    assert "source" in vars(cls)
+    assert any(letter in string.digits for letter in cls.source), "a source has a year"
+    assert task.input_size >= 1
+    assert task.output_size >= 1
+    assert 0 < task.solved_loss < task.floor
+
+
+def test_every_file_of_the_folder_defines_a_registered_task():
+    folder = Path(tasks.__file__).parent
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "task"}
+    assert {cls.__module__.rpartition(".")[2] for cls in Task.registry.values() if cls.__module__.startswith("tasks.")} == files
+
+
+def test_every_file_of_the_folder_opens_with_one_line():
+    for path in Path(tasks.__file__).parent.glob("*.py"):
+        opening = ast.get_docstring(ast.parse(path.read_text()))
+        assert opening, f"{path.name} needs a docstring"
+        assert opening.splitlines()[0].endswith("."), f"{path.name} should open with a sentence on one line"
+
+
+def test_a_name_used_twice_is_refused_naming_both_classes():
+    with pytest.raises(TypeError, match=r"'adding' is used twice: tasks\.adding\.Adding and .*Second"):
+
+        class Second(Task, name="adding"):
+            pass
+
+
+def test_a_class_without_a_name_is_not_registered():
+    before = dict(Task.registry)
+
+    class Nameless(Task):
+        pass
+
+    assert Task.registry == before
+
+
+def test_copying_of_few_symbols_has_their_entropy_as_floor():
+    task = Task.registry["copying"](lag=5, length=3, symbols=4)
+    assert task.floor == pytest.approx(3 * math.log(4) / 11)
+
+
+def test_copying_of_few_symbols_asks_for_them():
+    batch = draw(task := Task.registry["copying"](lag=5, length=3, symbols=4))
+    assert torch.equal(batch.targets[-3:], batch.inputs[:3].argmax(-1))
+    assert batch.inputs.shape[-1] == task.input_size == 6
