@@ -1,0 +1,192 @@
+"""Bad input at the shell: one line that names the thing, the rule and the value, and exit code 2."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from runs import __main__ as runs_main
+from runs import config, sweep
+from runs.config import CONF, node_of, own_knobs, register, trial_from
+from runs.trial import construct
+from tasks import Task
+from variants import Cell, Scheme, knobs_of
+
+ROOT = CONF.parent
+TINY = ["training.budget=3", "training.evaluation_sequences=8", "model.hidden_size=4", "task.lag=5", "tracking.enabled=false"]
+
+
+def call(monkeypatch, capsys, main, name, *arguments):
+    """Exit code and output of `python -m runs...` with these arguments, in this process."""
+    monkeypatch.setattr(sys, "argv", ["runs", *arguments])
+    monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as stop:
+        config.command_line(main, name)
+    captured = capsys.readouterr()
+    return stop.value.code, captured.out, captured.err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("variant=foo", "unknown variant 'foo'; there is: .*coupled, .*vanilla"),
+        ("task=foo", "unknown task 'foo'; there is: adding, "),
+        ("initialisation=foo", "unknown initialisation 'foo'; there is: chrono, "),
+        ("training=foo", "unknown training 'foo'; there is: default, "),
+        ("task.lagg=3", "unknown key 'task.lagg'"),
+        ("trainin.budget=3", "unknown key 'trainin.budget'"),
+        ("task.lag=-3", "adding: lag must be at least 2, got -3"),
+        ("task.lag=abc", "task.lag=abc: Value 'abc' .* Integer"),
+        ("model.hidden_size=0", "model.hidden_size must be at least 1, got 0"),
+        ("model.hidden_size=ten", "model.hidden_size=ten: Value 'ten' .* Integer"),
+        ("training.learning_rate=0", "training.learning_rate must be positive and finite, got 0.0"),
+        ("training.optimiser=adamw", "training.optimiser must be one of adam, nesterov, got 'adamw'"),
+        ("variant.peepholes=[q]", r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'q'"),
+        ("variant._target_=nowhere.Cell", "cell: cannot import 'nowhere.Cell'"),
+    ],
+)
+def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, argument, message):
+    code, _, err = call(monkeypatch, capsys, runs_main.main, "trial", argument, f"results={tmp_path}")
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1, err
+    import re
+
+    assert re.match(f"error: {message}", err), err
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("study=foo", "unknown study 'foo'; there is: .*quick, .*smoke"),
+        ("space=foo", "unknown space 'foo'; there is: greff, "),
+        ("variants=[vanilla,foo]", "unknown variant 'foo'; there is: "),
+        ("variants=[gru]", "baseline must be one of the variants gru, got 'vanilla'"),
+        ("variants=[vanilla,vanilla]", "variants must be different, got 'vanilla'"),
+        ("+tasks.foo={}", "unknown task 'foo'; there is: adding, "),
+        ("tasks.adding.lag=0", "adding: lag must be at least 2, got 0"),
+        ("+tasks.adding.speed=0", "task adding: knobs are lag, got 'speed'"),
+        ("points=0", "points must be at least 1, got 0"),
+        ("workers=0", "workers must be at least 1, got 0"),
+        ("workers=x", "workers=x: Value 'x' .* Integer"),
+        ("action=go", "action must be one of run, status, got 'go'"),
+        ("storage=sqlite:///a.db", "storage: SQLite is refused"),
+        ("action=status", "study 'smoke' has not been started in "),
+        ("space.learning_rate.low=1", "space: low must be below high for training.learning_rate"),
+        ("+space.learning_rate.lo=1", "space.learning_rate: .*unexpected keyword argument 'lo'"),
+        ("pointz=3", "unknown key 'pointz'"),
+    ],
+)
+def test_a_mistake_in_a_study_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, argument, message):
+    arguments = [argument, f"results={tmp_path}"] + ([] if argument.startswith("study=") else ["study=smoke"])
+    code, _, err = call(monkeypatch, capsys, sweep.main, "sweep", *arguments)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1, err
+    import re
+
+    assert re.match(f"error: {message}", err), err
+
+
+@pytest.mark.parametrize(("main", "name"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
+def test_a_results_folder_that_cannot_be_written_is_named(monkeypatch, capsys, tmp_path, main, name):
+    (tmp_path / "file").touch()
+    code, _, err = call(monkeypatch, capsys, main, name, f"results={tmp_path}/file")
+    assert (code, "cannot write into" in err, str(tmp_path) in err) == (2, True, True)
+
+
+def test_a_trial_prints_how_it_went_and_writes_its_outcome(monkeypatch, capsys, tmp_path):
+    code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", *TINY, f"results={tmp_path}")
+    assert code == 0
+    assert "vanilla on adding: not solved in 3 steps; test loss" in out
+    assert len(list((tmp_path / "trials").glob("*.json"))) == 1
+
+
+def test_a_trial_of_a_cell_outside_the_folder_runs_by_its_import_path(monkeypatch, capsys, tmp_path):
+    (tmp_path / "my_cells.py").write_text(
+        "from variants.lstm import Vanilla\n\n\nclass Leaky(Vanilla):\n"
+        "    def __init__(self, *, leak: float = 0.5) -> None:\n        super().__init__()\n        self.leak = leak\n\n"
+        "    def output_activation(self, c):\n        return self.leak * c\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    extra = ["variant._target_=my_cells.Leaky", "+variant.leak=0.25"]
+    code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", *TINY, *extra, f"results={tmp_path}")
+    assert code == 0
+    assert out.startswith("Leaky on adding: not solved")
+
+
+def test_the_module_answers_at_the_shell_with_exit_code_2():
+    done = subprocess.run([sys.executable, "-m", "runs", "variant=foo"], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: unknown variant 'foo'")
+
+
+@pytest.fixture
+def composed():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield compose
+
+
+def options(group):
+    return sorted({p.stem for p in (CONF / group).glob("*.yaml")})
+
+
+@pytest.mark.parametrize(
+    "variant", sorted({*Cell.registry, *options("variant")} - {n for n, c in Cell.registry.items() if "tests" in c.__module__})
+)
+def test_every_variant_and_preset_composes_into_a_cell(composed, variant):
+    cfg = composed("trial", overrides=[f"variant={variant}"])
+    assert cfg.variant.label == variant
+    assert isinstance(construct(config.plain(cfg.variant), Cell), Cell)
+
+
+@pytest.mark.parametrize("task", sorted({*Task.registry, *options("task")}))
+def test_every_task_and_preset_composes_into_a_trial(composed, task):
+    assert trial_from(composed("trial", overrides=[f"task={task}"])).task["label"] == task
+
+
+@pytest.mark.parametrize("scheme", sorted(Scheme.registry))
+def test_every_initialisation_composes(composed, scheme):
+    assert trial_from(composed("trial", overrides=[f"initialisation={scheme}"])).initialisation["label"] == scheme
+
+
+@pytest.mark.parametrize("training", options("training"))
+def test_every_training_preset_composes(composed, training):
+    trial_from(composed("trial", overrides=[f"training={training}"]))
+
+
+@pytest.mark.parametrize("space", options("space"))
+def test_every_space_makes_a_design(composed, space):
+    sweep.design_from(composed("sweep", overrides=["study=smoke", f"space={space}"]))
+
+
+@pytest.mark.parametrize("study", options("study"))
+def test_every_study_makes_a_design(composed, study):
+    assert sweep.design_from(composed("sweep", overrides=[f"study={study}"])).name == study
+
+
+def test_a_knob_of_a_class_is_an_option_with_its_default():
+    for group in (Cell, Task, Scheme):
+        for name, cls in group.registry.items():
+            node = node_of(cls, name)()
+            for knob, parameter in knobs_of(cls).items():
+                value = getattr(node, knob)
+                assert (tuple(value) if isinstance(value, list) else value) == parameter.default, f"{name}.{knob}"
+
+
+def test_a_replaced_target_sheds_the_knobs_of_the_option_it_came_from():
+    node = {"_target_": "my.Cell", "label": "vanilla", "peepholes": [], "forget_bias": 1.0, "leak": 2}
+    assert own_knobs("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
+
+
+def test_a_study_takes_a_variant_by_its_import_path(composed):
+    assert sweep.variant_node("variants.gru.GRU") == {"_target_": "variants.gru.GRU", "label": "gru"}
+
+
+def test_no_yaml_stands_in_a_folder_without_a_group():
+    groups = {"variant", "task", "training", "space", "study", "hydra", "storage", "tracking", "initialisation", "model"}
+    assert {p.relative_to(CONF).parts[0] for p in Path(CONF).rglob("*.yaml") if p.parent != CONF} <= groups

@@ -1,0 +1,135 @@
+"""A whole study from the shell, with real workers and a real MLflow database."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runs.study import records
+from runs.tracking import Tracker, without_password
+from runs.trial import Model, Outcome, Training, Trial
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+STUDY = ["study=smoke", "training.budget=8", "training.evaluation_sequences=16", "points=2"]
+
+
+def sweep(results, *arguments):
+    command = [sys.executable, "-m", "runs.sweep", *STUDY, f"results={results}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def table(results):
+    rows, _ = records(results, "smoke")
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    done = sweep(results, "workers=2")
+    assert done.returncode == 0, done.stderr
+    return results
+
+
+def test_a_study_runs_every_trial_of_its_design(finished):
+    assert {(r["task"], r["variant"], r["point"]) for r in table(finished)} == {
+        (t, v, p) for t in ("adding", "delayed_recall") for v in ("vanilla", "gru") for p in (0, 1)
+    }
+
+
+def test_the_same_command_does_nothing_when_all_is_done(finished):
+    before = (finished / "smoke" / "journal.log").read_bytes().count(b"\n")
+    done = sweep(finished, "workers=2")
+    assert done.returncode == 0
+    assert "all 8 trials are done" in done.stdout
+    rows = table(finished)
+    assert len(rows) == 8
+    assert (finished / "smoke" / "journal.log").read_bytes().count(b"\n") - before < 5
+
+
+def test_another_design_is_refused_and_changes_nothing(finished):
+    before = (finished / "smoke" / "journal.log").read_bytes()
+    done = sweep(finished, "training.budget=9")
+    assert done.returncode == 2
+    assert "training.budget: 8 there, 9 here" in done.stderr
+    assert "name=smoke_2" in done.stderr
+    assert (finished / "smoke" / "journal.log").read_bytes() == before
+
+
+def test_one_worker_gives_the_same_table_to_the_last_bit(finished, tmp_path):
+    done = sweep(tmp_path, "workers=1", "tracking.enabled=false")
+    assert done.returncode == 0, done.stderr
+    assert table(tmp_path) == table(finished)
+
+
+def test_mlflow_has_one_finished_run_per_trial_with_the_same_numbers(finished):
+    import mlflow
+
+    runs = mlflow.MlflowClient(f"sqlite:///{finished}/mlflow.db")
+    found = runs.search_runs([runs.get_experiment_by_name("smoke").experiment_id], max_results=100)
+    theirs = {r.data.tags["trial_id"]: r.data.metrics["test_loss"] for r in found if r.info.status == "FINISHED"}
+    assert theirs == {r["trial_id"]: r["test_loss"] for r in table(finished)}
+
+
+def test_the_design_stands_beside_the_results_with_versions_and_commit(finished):
+    design = json.loads((finished / "smoke" / "design.json").read_text())
+    assert design["points"] == 2
+    assert set(design) >= {"versions", "commit", "command", "created", "python"}
+
+
+def test_an_interrupted_study_goes_on_and_ends_the_same(finished, tmp_path):
+    command = [sys.executable, "-m", "runs.sweep", *STUDY, f"results={tmp_path}", "workers=2", "tracking.enabled=false"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    journal = tmp_path / "smoke" / "journal.log"
+    while process.poll() is None and not (journal.exists() and '"worker"' in journal.read_text()):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on" in err
+    assert sweep(tmp_path, "workers=2", "tracking.enabled=false").returncode == 0
+    assert table(tmp_path) == table(finished)
+
+
+TRIAL = Trial(
+    variant={"_target_": "variants.gru.GRU", "label": "gru"},
+    task={"_target_": "tasks.adding.Adding", "label": "adding"},
+    initialisation={},
+    model=Model(),
+    training=Training(),
+)
+OUTCOME = Outcome(status="finished", curve_steps=(0, 4), curve_losses=(1.0, 0.5), train_losses=(None, 0.7), test_metrics={"loss": 0.5})
+
+
+def test_a_run_that_was_cut_off_is_deleted_and_not_counted(tmp_path):
+    tracker = Tracker(tmp_path)
+    tracker.trial("study", TRIAL, OUTCOME, {"point": 0}, {})
+    half = tracker.client.create_run(tracker.experiment("study"), tags={"task": "adding", "variant": "gru", "point": "1"})
+    assert tracker.mirrored("study") == {("adding", "gru", 0)}
+    assert tracker.client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_a_run_holds_the_curve_step_by_step(tmp_path):
+    tracker = Tracker(tmp_path)
+    run = tracker.trial("study", TRIAL, OUTCOME, {"point": 0}, {})
+    history = tracker.client.get_metric_history(run, "curve_validation_loss")
+    assert [(m.step, m.value) for m in history] == [(0, 1.0), (4, 0.5)]
+
+
+def test_a_summary_replaces_the_one_before(tmp_path):
+    tracker = Tracker(tmp_path)
+    (tmp_path / "figure.png").touch()
+    for rate in (0.1, 0.2):
+        tracker.summary("study", {}, {}, {"solve_rate": rate}, [tmp_path / "figure.png"])
+    (run,) = tracker.client.search_runs([tracker.experiment("summaries")])
+    assert run.data.metrics["solve_rate"] == 0.2
+    assert [f.path for f in tracker.client.list_artifacts(run.info.run_id, "figures")] == ["figures/figure.png"]
+
+
+def test_a_password_is_not_shown():
+    assert without_password("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me:***@host/db"
