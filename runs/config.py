@@ -175,7 +175,8 @@ def writable(folder: Path) -> Path:
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     """Run `main` with the configuration of the command line; a mistake in it is one line on stderr and exit code 2."""
     register()
-    verbose = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    asked = os.environ.get("HYDRA_FULL_ERROR")
+    verbose = asked == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through; Hydra would print them and exit with 1
     code = 0
 
@@ -197,6 +198,10 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
     except (HydraException, OmegaConfBaseException) as error:
         refuse(error)
+    finally:
+        os.environ.pop("HYDRA_FULL_ERROR")
+        if asked is not None:
+            os.environ["HYDRA_FULL_ERROR"] = asked
     sys.exit(code)
 
 
