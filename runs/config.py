@@ -39,6 +39,13 @@ class Tracking:
 
 
 @dataclass
+class Storage:
+    """Where a study is recorded. url: of an Optuna storage; empty for a journal file in the study's folder."""
+
+    url: str = ""
+
+
+@dataclass
 class TrialConfig:
     """One trial from the shell. results: folder that receives everything."""
 
@@ -66,8 +73,10 @@ class SweepConfig:
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
     seed: from which points, initialisation and data are derived.
     workers: processes on this machine.
-    action: run (start or go on) or status.
-    storage: URL of an Optuna storage; empty for a journal file in the study's folder.
+    worker: number of this worker where a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
+    sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched on its own).
+    pruner: none, asha or median; of a search.
+    action: run (start or go on), status, stop (let the workers finish what they run and leave) or export (the table as parquet).
     """
 
     name: str = MISSING
@@ -81,9 +90,12 @@ class SweepConfig:
     model: Any = MISSING
     training: Any = MISSING
     seed: int = 0
+    sampler: str = "random"
+    pruner: str = "none"
     workers: int = 1
+    worker: int | None = None
     action: str = "run"
-    storage: str = ""
+    storage: Storage = field(default_factory=Storage)
     results: str = "results"
     tracking: Tracking = field(default_factory=Tracking)
 

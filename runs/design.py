@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tasks import Task
 from variants import Cell
@@ -17,6 +18,8 @@ from variants import Cell
 from .trial import Model, Training, Trial, construct, require
 
 MATCHES = ("parameters", "width")
+DESIGNED, ADAPTIVE = ("random", "sobol"), ("tpe", "cmaes")  # samplers: points fixed before the study, or proposed as it goes
+PRUNERS = ("none", "asha", "median")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,13 @@ class Dimension:
         v = min(high, max(low, v))
         return 1.0 - v if self.complement else v
 
+    def coordinate(self, value: float | int) -> float:
+        """The coordinate in [0, 1] of a value: the inverse of `value`, the middle of its share for a whole number."""
+        low, high = (self.low - 0.5, self.high + 0.5) if self.integer else (self.low, self.high)
+        v = 1.0 - value if self.complement else value
+        u = math.log(v / low) / math.log(high / low) if self.log else (v - low) / (high - low)
+        return min(1.0, max(0.0, u))
+
     @property
     def limits(self) -> tuple[float, float]:
         """Smallest and largest value."""
@@ -61,6 +71,9 @@ class Design:
     """A study as plain values. Everything but `points` is fixed for its lifetime; `points` may grow.
 
     variants, tasks: label to configuration node, in order. Other fields as in `runs.config.SweepConfig`.
+    sampler: random (independent uniform points) or sobol (scrambled Sobol sequence), both shared by all variants; or tpe or cmaes, by
+    which Optuna searches for each (task, variant) on its own. pruner: none, asha or median. A study with an adaptive sampler or a pruner is
+    a search for good settings, not a comparison.
     """
 
     name: str
@@ -74,6 +87,8 @@ class Design:
     model: Model
     training: Training
     seed: int = 0
+    sampler: str = "random"
+    pruner: str = "none"
 
     def __post_init__(self) -> None:
         require(bool(self.name) and "/" not in self.name, "name of a study must be non-empty and without '/'", self.name)
@@ -82,12 +97,14 @@ class Design:
         require(self.points >= 1, "points must be at least 1", self.points)
         require(self.match in MATCHES, f"match must be one of {', '.join(MATCHES)}", self.match)
         require(self.baseline in self.variants, f"baseline must be one of the variants {', '.join(self.variants)}", self.baseline)
+        require(self.sampler in DESIGNED + ADAPTIVE, f"sampler must be one of {', '.join(DESIGNED + ADAPTIVE)}", self.sampler)
+        require(self.pruner in PRUNERS, f"pruner must be one of {', '.join(PRUNERS)}", self.pruner)
         require(len(self.space) > 0, "space must have at least one hyperparameter", list(self.space))
         for task in self.tasks:
             for u in (0.0, 1.0 - 1e-12):
                 values = {n: d.value(u) for n, d in self.space.items()}
                 for variant in self.variants:
-                    self._trial(task, variant, values, 0)
+                    self.trial(task, variant, 0, values)
 
     @property
     def cells(self) -> list[tuple[str, str]]:
@@ -95,19 +112,43 @@ class Design:
         return [(t, v) for t in self.tasks for v in self.variants]
 
     def unit(self, task: str, point: int) -> dict[str, float]:
-        """Coordinates of a point in the unit cube, the same for all variants: independent uniform draws."""
-        rng = np.random.default_rng(number(self.seed, "points", task, point))
-        return dict(zip(self.space, rng.random(len(self.space)).tolist(), strict=True))
+        """Coordinates of a designed point in the unit cube, the same for all variants, whatever the number of points."""
+        if self.sampler == "sobol":
+            u = self._sobol(task)[point]
+        else:
+            u = np.random.default_rng(number(self.seed, "points", task, point)).random(len(self.space))
+        return dict(zip(self.space, u.tolist(), strict=True))
+
+    def _sobol(self, task: str) -> NDArray[np.float64]:
+        if task not in self._sequences:
+            from scipy.stats.qmc import Sobol
+
+            rng = np.random.default_rng(number(self.seed, "points", task))
+            power = max(1, (self.points - 1).bit_length())
+            self._sequences[task] = Sobol(len(self.space), scramble=True, rng=rng).random_base2(power)
+        return self._sequences[task]
+
+    @cached_property
+    def _sequences(self) -> dict[str, NDArray[np.float64]]:
+        return {}
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether points are proposed during the study, for each variant on its own."""
+        return self.sampler in ADAPTIVE
+
+    @property
+    def comparison(self) -> bool:
+        """Whether variants may be compared by this study: shared points, every trial run to its end."""
+        return not self.adaptive and self.pruner == "none"
 
     def values(self, task: str, point: int) -> dict[str, float | int]:
-        """Hyperparameters of a point, by their names in the space."""
+        """Hyperparameters of a designed point, by their names in the space."""
         return {name: self.space[name].value(u) for name, u in self.unit(task, point).items()}
 
-    def trial(self, task: str, variant: str, point: int) -> Trial:
-        """The trial of a variant at a point of a task."""
-        return self._trial(task, variant, self.values(task, point), point)
-
-    def _trial(self, task: str, variant: str, values: Mapping[str, float | int], point: int) -> Trial:
+    def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
+        """The trial of a variant at a point of a task; `values` are the hyperparameters, those of the designed point by default."""
+        values = self.values(task, point) if values is None else values
         parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
         for name, value in values.items():
             part, _, key = self.space[name].key.partition(".")

@@ -29,7 +29,9 @@ class Network(nn.Module):
             initialisation=scheme,
             stream=stream,
         )
-        self.readout = nn.utils.skip_init(nn.Linear, self.recurrent.output_size, task.output_size)
+        self.readout: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            nn.Linear, self.recurrent.output_size, task.output_size
+        )
         nn.init.xavier_uniform_(self.readout.weight, generator=stream("readout"))
         nn.init.zeros_(self.readout.bias)
 

@@ -6,12 +6,14 @@ a waiting trial until a worker claims it. Points are claimed in interleaved orde
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +28,14 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tasks import Task
 
 from .design import Design, Dimension
+from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
 
 LARGEST_CURVE = 20  # intermediate values that are stored with a trial
 ATTEMPTS = 3  # a point whose worker died is tried this many times in all
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+BEAT_SECONDS = 20.0  # a worker shows this often that it lives
+SILENCE_SECONDS = 120.0  # and is held for dead by other machines after this time without
+UNSIGNED_SECONDS = 30.0  # a claim whose owner died before it could sign it
 
 
 def open_storage(url: str, folder: Path) -> BaseStorage:
@@ -80,7 +85,10 @@ class Study:
         try:
             known = cls.open(storage, design.name)
         except KeyError:
-            meta = storage.create_new_study([StudyDirection.MINIMIZE], design.name)
+            names = {s.study_name for s in storage.get_all_studies()}
+            if design.name not in names:
+                storage.create_new_study([StudyDirection.MINIMIZE], design.name)
+            meta = storage.get_study_id_from_name(design.name)
             storage.set_study_user_attr(meta, "facts", facts)
         else:
             differences = known.design.differences(design)
@@ -89,8 +97,8 @@ class Study:
                     f"study {design.name!r} exists with a different design ({'; '.join(differences)}). "
                     f"Nothing was changed. Start anew under another name: name={design.name}_2"
                 )
-            if known.design.points >= design.points:
-                design = known.design if known.design.points > design.points else design
+            if known.design.points > design.points:
+                design = known.design
             meta, facts = storage.get_study_id_from_name(design.name), known.facts
         storage.set_study_user_attr(meta, "design", design.as_dict())
         existing = {s.study_name for s in storage.get_all_studies()}
@@ -102,6 +110,7 @@ class Study:
         study = cls(storage, design, facts, ids)
         study.recover()
         study.enqueue()
+        storage.set_study_user_attr(meta, "planned", design.points)
         return study
 
     @classmethod
@@ -114,6 +123,24 @@ class Study:
         existing = {s.study_name: s._study_id for s in storage.get_all_studies()}
         ids = {(t, v): existing[f"{name}/{t}/{v}"] for t, v in design.cells if f"{name}/{t}/{v}" in existing}
         return cls(storage, design, attributes.get("facts", {}), ids)
+
+    @classmethod
+    def await_plan(cls, storage: BaseStorage, design: Design, seconds: float = 600.0) -> Study:
+        """The study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(design.name))
+            except KeyError:
+                attributes = {}
+            if attributes.get("planned", 0) >= design.points:
+                study = cls.open(storage, design.name)
+                differences = study.design.differences(design)
+                if differences:
+                    raise ValueError(f"study {design.name!r} exists with a different design ({'; '.join(differences)})")
+                return study
+            time.sleep(0.5)
+        raise TimeoutError(f"study {design.name!r} was not planned within {seconds:.0f} s; is worker 0 running?")
 
     # Planning -------------------------------------------------------------------------------------------------------------
 
@@ -129,42 +156,63 @@ class Study:
         return added
 
     def _wait(self, cell: tuple[str, str], point: int, attempt: int) -> None:
-        task, _ = cell
+        adaptive = self.design.adaptive
         template = create_trial(
             state=TrialState.WAITING,
-            params=self.design.values(task, point),
-            distributions={name: distribution(d) for name, d in self.design.space.items()},
+            params={} if adaptive else self.design.values(cell[0], point),
+            distributions={} if adaptive else self.distributions,
             user_attrs={"point": point, "attempt": attempt},
         )
         self.storage.create_new_trial(self._ids[cell], template)
 
+    @cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """The space as Optuna writes it."""
+        return {name: distribution(d) for name, d in self.design.space.items()}
+
     def recover(self) -> int:
-        """Put back the points of workers of this machine that died; a point that killed three is told failed. Returns how many."""
+        """Put back the points whose workers died; a point that killed three is told failed. Returns how many.
+
+        A worker of this machine is dead when its process is; one of another machine when its heartbeat has stood still for two minutes
+        by this process's own clock.
+        """
         found = 0
         for cell in self.design.cells:
             for trial in self.trials(cell, (TrialState.RUNNING,)):
                 worker = trial.user_attrs.get("worker")
-                if worker is None:
-                    # A claim whose owner died before it could sign, or is about to sign.
-                    age = time.time() - trial.datetime_start.timestamp() if trial.datetime_start else 1e9
-                    dead = age > 30
+                if worker is not None and worker["host"] == socket.gethostname():
+                    dead = not alive(worker)
                 else:
-                    dead = worker["host"] == socket.gethostname() and not alive(worker)
+                    beat = (worker, trial.user_attrs.get("beat"))
+                    known, since = self._beats.get(trial._trial_id, (None, 0.0))
+                    if known != beat:
+                        self._beats[trial._trial_id] = (beat, time.monotonic())
+                        dead = False
+                    else:
+                        dead = time.monotonic() - since > (SILENCE_SECONDS if worker else UNSIGNED_SECONDS)
                 if dead:
                     found += 1
                     self._lost(cell, trial)
         return found
+
+    @cached_property
+    def _beats(self) -> dict[int, tuple[Any, float]]:
+        return {}
 
     def _lost(self, cell: tuple[str, str], trial: FrozenTrial) -> None:
         point, attempt = trial.user_attrs["point"], trial.user_attrs.get("attempt", 1)
         if attempt >= ATTEMPTS:
             outcome = Outcome(status="failed", error=f"its worker died {attempt} times")
             self.storage.set_trial_user_attr(trial._trial_id, "outcome", outcome.as_dict())
-            self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
-            return
-        # Wait first, then fail: killed in between, the point is there twice at worst, and the second is dropped when claimed.
-        self._wait(cell, point, attempt + 1)
-        self.storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+        else:
+            # Wait first, then fail: killed in between, the point is there twice, and the second is dropped when it is claimed.
+            self._wait(cell, point, attempt + 1)
+        self._end(trial._trial_id, TrialState.FAIL)
+
+    def _end(self, number: int, state: TrialState, values: list[float] | None = None) -> None:
+        # Another process that recovers at the same time may have been faster.
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.storage.set_trial_state_values(number, state, values)
 
     # Working --------------------------------------------------------------------------------------------------------------
 
@@ -178,38 +226,93 @@ class Study:
             ]
             if not waiting:
                 return None
-            for point, _, _, number, cell in sorted(waiting):
+            for point, _, order, number, cell in sorted(waiting):
                 try:
                     taken = self.storage.set_trial_state_values(number, TrialState.RUNNING)
                 except optuna.exceptions.UpdateFinishedTrialError:
                     taken = False
                 if not taken:
                     continue
-                started = psutil.Process().create_time()
-                self.storage.set_trial_user_attr(number, "worker", {"host": socket.gethostname(), "pid": os.getpid(), "started": started})
-                others = [t for t in self.trials(cell) if t.user_attrs["point"] == point and t._trial_id != number and _counts(t)]
-                if any(t.state != TrialState.WAITING for t in others):
-                    self.storage.set_trial_state_values(number, TrialState.FAIL)
+                self.storage.set_trial_user_attr(number, "worker", signature())
+                if any(_before(t, order) for t in self.trials(cell) if t.user_attrs["point"] == point and t._trial_id != number):
+                    self._end(number, TrialState.FAIL)
                     break
-                return Claim(number, *cell, point, self.design.trial(*cell, point))
+                values = self._propose(cell, number) if self.design.adaptive else None
+                return Claim(number, *cell, point, self.design.trial(*cell, point, values))
+
+    def _propose(self, cell: tuple[str, str], number: int) -> dict[str, Any]:
+        """Let Optuna's sampler propose the hyperparameters of a claimed trial."""
+        seed = number % 2**32
+        sampler: optuna.samplers.BaseSampler
+        if self.design.sampler == "tpe":
+            sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
+        else:
+            sampler = optuna.samplers.CmaEsSampler(seed=seed)
+        name = f"{self.design.name}/{cell[0]}/{cell[1]}"
+        study = optuna.load_study(study_name=name, storage=self.storage, sampler=sampler)
+        trial = optuna.trial.Trial(study, number)
+        return {
+            k: trial.suggest_int(k, d.low, d.high, log=d.log)
+            if isinstance(d, IntDistribution)
+            else trial.suggest_float(k, d.low, d.high, log=d.log)
+            for k, d in self.distributions.items()
+            if isinstance(d, IntDistribution | FloatDistribution)
+        }
+
+    def beat(self, claim: Claim, count: int) -> None:
+        """Show other machines that the worker of a claim is alive."""
+        self.storage.set_trial_user_attr(claim.number, "beat", count)
 
     def put_back(self, claim: Claim) -> None:
         """Give a claimed trial back: its point waits again."""
         attempt = self.storage.get_trial(claim.number).user_attrs.get("attempt", 1)
         self._wait((claim.task, claim.variant), claim.point, attempt)
-        self.storage.set_trial_state_values(claim.number, TrialState.FAIL)
+        self._end(claim.number, TrialState.FAIL)
 
-    def tell(self, claim: Claim, outcome: Outcome) -> None:
-        """Store what happened, once: the curve as intermediate values, the outcome as an attribute, then the state."""
-        for step, loss in thinned(outcome.curve_steps, outcome.curve_losses):
-            self.storage.set_trial_intermediate_value(claim.number, step, loss)
-        self.storage.set_trial_user_attr(claim.number, "trial_id", claim.trial.id)
-        self.storage.set_trial_user_attr(claim.number, "hidden_size", claim.trial.model.hidden_size)
-        self.storage.set_trial_user_attr(claim.number, "outcome", outcome.as_dict())
-        if outcome.validation_loss is None:
-            self.storage.set_trial_state_values(claim.number, TrialState.FAIL)
+    def reporter(self, claim: Claim) -> Callable[[int, float], None]:
+        """What a trial calls at every evaluation: with a pruner, it stores the loss and raises `Pruned` where the pruner says so."""
+        if self.design.pruner == "none":
+            return lambda step, loss: None
+        pruner: optuna.pruners.BasePruner
+        if self.design.pruner == "asha":
+            pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, claim.trial.training.budget // 27), reduction_factor=3)
         else:
-            self.storage.set_trial_state_values(claim.number, TrialState.COMPLETE, [outcome.validation_loss])
+            pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=claim.trial.training.budget // 10)
+        name = f"{self.design.name}/{claim.task}/{claim.variant}"
+        study = optuna.load_study(study_name=name, storage=self.storage, pruner=pruner)
+        grid = evaluation_grid(claim.trial.training)
+        reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
+
+        def report(step: int, loss: float) -> None:
+            if step not in reported:
+                return
+            self.storage.set_trial_intermediate_value(claim.number, step, loss)
+            if step > 0 and pruner.prune(study, self.storage.get_trial(claim.number)):
+                raise Pruned(step)
+
+        return report
+
+    def tell(self, claim: Claim, outcome: Outcome) -> bool:
+        """Store what happened, once: the curve as intermediate values, the outcome as an attribute, then the state.
+
+        False where the trial was taken from this worker meanwhile, held for dead: its outcome is dropped, the point is run again.
+        """
+        try:
+            if self.design.pruner == "none":
+                for step, loss in thinned(outcome.curve_steps, outcome.curve_losses):
+                    self.storage.set_trial_intermediate_value(claim.number, step, loss)
+            self.storage.set_trial_user_attr(claim.number, "trial_id", claim.trial.id)
+            self.storage.set_trial_user_attr(claim.number, "hidden_size", claim.trial.model.hidden_size)
+            self.storage.set_trial_user_attr(claim.number, "outcome", outcome.as_dict())
+            if outcome.status == "pruned":
+                self.storage.set_trial_state_values(claim.number, TrialState.PRUNED)
+            elif outcome.validation_loss is None:
+                self.storage.set_trial_state_values(claim.number, TrialState.FAIL)
+            else:
+                self.storage.set_trial_state_values(claim.number, TrialState.COMPLETE, [outcome.validation_loss])
+        except optuna.exceptions.UpdateFinishedTrialError:
+            return False
+        return True
 
     # Reading --------------------------------------------------------------------------------------------------------------
 
@@ -228,6 +331,15 @@ class Study:
             for point in sorted(by_point):
                 yield (*cell, by_point[point])
 
+    @property
+    def size(self) -> int:
+        """Number of trials of the design."""
+        return len(self.design.cells) * self.design.points
+
+    def finished(self) -> bool:
+        """Whether every point of the design is told."""
+        return sum(1 for _ in self.told()) == self.size
+
     def counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Per (task, variant): number of points told, running and waiting, and of those told how many by status."""
         counts = {cell: {"told": 0, "running": 0, "waiting": 0} for cell in self.design.cells}
@@ -244,7 +356,7 @@ class Study:
     def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
         """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome."""
         point = stored.user_attrs["point"]
-        trial, problem = self.design.trial(task, variant, point), construct(self.design.tasks[task], Task)
+        trial, problem = self.design.trial(task, variant, point, stored.params), self._problem(task)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         row: dict[str, Any] = {
             "study": self.design.name,
@@ -261,10 +373,18 @@ class Study:
             "solved_loss": problem.solved_loss,
         }
         row |= outcome.as_dict() | {"test_metrics": json.dumps(outcome.test_metrics)}
-        for name, value in self.design.values(task, point).items():
-            row[name] = value
-        row |= {f"u_{name}": u for name, u in self.design.unit(task, point).items()}
-        return row
+        adaptive = self.design.adaptive
+        unit = {n: d.coordinate(stored.params[n]) for n, d in self.design.space.items()} if adaptive else self.design.unit(task, point)
+        return row | {name: stored.params[name] for name in self.design.space} | {f"u_{name}": u for name, u in unit.items()}
+
+    def _problem(self, task: str) -> Task:
+        if task not in self._problems:
+            self._problems[task] = construct(self.design.tasks[task], Task)
+        return self._problems[task]
+
+    @cached_property
+    def _problems(self) -> dict[str, Task]:
+        return {}
 
     def records(self) -> list[dict[str, Any]]:
         """The tidy table as rows."""
@@ -292,12 +412,17 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     return FloatDistribution(low, high, log=dimension.log and not dimension.complement)
 
 
-def thinned(steps: tuple[int, ...], losses: tuple[float, ...]) -> list[tuple[int, float]]:
+def thinned(steps: Sequence[int], losses: Sequence[float]) -> list[tuple[int, float]]:
     """At most 20 evenly chosen points of a curve, its last one among them."""
     pairs = list(zip(steps, losses, strict=True))
     if len(pairs) <= LARGEST_CURVE:
         return pairs
     return [pairs[round(k * (len(pairs) - 1) / (LARGEST_CURVE - 1))] for k in range(LARGEST_CURVE)]
+
+
+def signature() -> dict[str, Any]:
+    """What a worker signs its claims with."""
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def alive(worker: dict[str, Any]) -> bool:
@@ -311,3 +436,10 @@ def alive(worker: dict[str, Any]) -> bool:
 def _counts(trial: FrozenTrial) -> bool:
     """Whether a stored trial stands for its point: it waits, runs, or has an outcome. Others were put back or lost."""
     return not trial.state.is_finished() or "outcome" in trial.user_attrs
+
+
+def _before(trial: FrozenTrial, order: int) -> bool:
+    """Whether a stored trial of the same point goes before the one of this number: it has an outcome, or runs and is older."""
+    if trial.state.is_finished():
+        return "outcome" in trial.user_attrs
+    return trial.state == TrialState.RUNNING and trial.number < order

@@ -8,17 +8,20 @@ from __future__ import annotations
 import fcntl
 import json
 import multiprocessing
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 from hydra import compose
 from omegaconf import DictConfig
+from optuna.storages import BaseStorage
 from tqdm import tqdm
 
 from variants import Cell
@@ -27,12 +30,13 @@ from .config import command_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
 from .study import Study, open_storage
-from .tracking import Tracker, default_uri, without_password
-from .trial import Model, Outcome, Training, construct, require
-from .worker import work
+from .tracking import Mirror, default_uri, without_password
+from .train import prepare_process
+from .trial import Model, Training, construct, require
+from .worker import STOP, work
 
-ACTIONS = ("run", "status")
 POLL_SECONDS = 0.5
+MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
 PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a machine"
 
 
@@ -42,28 +46,56 @@ def main(config: DictConfig) -> int:
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     design = design_from(config)
     results = Path(config.results)
+    url = str(config.storage.url)
+    if config.action != "run":
+        return ACTIONS[config.action](url, writable(results) / design.name, design.name)
     folder = writable(results / design.name)
-    if config.action == "status":
-        return status(config.storage, folder, design.name)
+    stop = folder / STOP
+    stop.unlink(missing_ok=True)
+    uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
+    about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
+    storage = open_storage(url, folder)
+    if config.worker is not None:
+        return one_of_many(config, design, about, url, storage, folder)
     with sole_parent(folder):
-        storage = open_storage(config.storage, folder)
-        uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
-        about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
+        started = time.perf_counter()
         study = Study.create(storage, design, about)
-        (folder / "design.json").write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
-        tracker = make_tracker(config, results)
-        mirror = Mirror(study, tracker)
-        total = len(study.design.cells) * study.design.points
-        done = sum(1 for _ in study.told())
-        if done == total:
-            mirror.catch_up()
-            print(f"study {design.name!r}: all {total} trials are done; next: python -m analysis study={design.name}")
+        describe(study, folder, time.perf_counter() - started)
+        mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
+        if mirror is not None:
+            print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
+        if study.finished():
+            if mirror is not None:
+                mirror.catch_up()
+            print(f"study {design.name!r}: all {study.size} trials are done; next: python -m analysis study={design.name}")
             return 0
-        code = run(study, mirror, config.storage, folder, config.workers, total)
+        code = run(study, mirror, url, folder, config.workers)
         print_counts(study)
         if code == 0:
             print(f"next: python -m analysis study={design.name}")
         return code
+
+
+def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, storage: BaseStorage, folder: Path) -> int:
+    """Be worker number `config.worker` of a launcher: the first plans, all work, the last to leave mirrors into MLflow."""
+    prepare_process()
+    if config.worker == 0:
+        study = Study.create(storage, design, about)
+        describe(study, folder)
+    else:
+        study = Study.await_plan(storage, design)
+    done = work(url, folder, design.name, linger=True)
+    print(f"worker {config.worker}: {done} trials")
+    if config.worker == 0 and config.tracking.enabled:
+        Mirror(study, Path(config.results), config.tracking.uri).catch_up()
+    return 0
+
+
+def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
+    """Write the design beside the results, and say how long planning took where it did."""
+    (folder / "design.json").write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    if seconds > 5:
+        print(f"planned {study.size} trials in {seconds:.0f} s")
 
 
 def design_from(config: DictConfig) -> Design:
@@ -98,6 +130,8 @@ def design_from(config: DictConfig) -> Design:
         model=Model(**values["model"]),
         training=Training(**values["training"]),
         seed=values["seed"],
+        sampler=values["sampler"],
+        pruner=values["pruner"],
     )
 
 
@@ -135,110 +169,129 @@ def sole_parent(folder: Path) -> Iterator[None]:
         yield
 
 
-def make_tracker(config: DictConfig, results: Path) -> Tracker | None:
-    """The MLflow mirror, created before any worker starts; None if disabled or out of reach, which it says."""
-    if not config.tracking.enabled:
-        return None
-    uri = config.tracking.uri or default_uri(results)
-    try:
-        tracker = Tracker(results, config.tracking.uri)
-        tracker.experiment(config.name)
-    except Exception as error:  # the dashboard being away must not stop a study
-        print(f"mlflow: {without_password(uri)} is out of reach ({type(error).__name__}); the study goes on without it", file=sys.stderr)
-        return None
-    print(f"mlflow: experiment {config.name!r} in {without_password(uri)}")
-    return tracker
-
-
-class Mirror:
-    """Copies told trials of a study to MLflow, each once."""
-
-    def __init__(self, study: Study, tracker: Tracker | None) -> None:
-        self.study, self.tracker = study, tracker
-        self.done = tracker.mirrored(study.design.name) if tracker else set()
-
-    def catch_up(self) -> int:
-        """Write every told trial that has no run yet; returns how many. If MLflow fails, the rest waits for the next call."""
-        if self.tracker is None:
-            return 0
-        written = 0
-        for task, variant, stored in self.study.told():
-            point = stored.user_attrs["point"]
-            if (task, variant, point) in self.done:
-                continue
-            trial = self.study.design.trial(task, variant, point)
-            outcome = Outcome.from_dict(stored.user_attrs["outcome"])
-            tags = {"study": self.study.design.name, "point": point, "commit": self.study.facts.get("commit", "")}
-            params = self.study.design.values(task, point)
-            try:
-                self.tracker.trial(self.study.design.name, trial, outcome, tags, params)
-            except Exception as error:  # the study must not stop because the dashboard did
-                print(f"mlflow: {type(error).__name__}: {str(error).splitlines()[0]}; will try again", file=sys.stderr)
-                return written
-            self.done.add((task, variant, point))
-            written += 1
-        return written
-
-
-def run(study: Study, mirror: Mirror, storage: str, folder: Path, workers: int, total: int) -> int:
-    """Start the workers and wait for them; returns 0 when every trial is told, 130 when interrupted, 1 when a worker died."""
+def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int) -> int:
+    """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted, else 1."""
     context = multiprocessing.get_context("spawn")
-    waiting = sum(c["waiting"] + c["running"] for c in study.counts().values())
-    processes = [
-        context.Process(target=work, args=(storage, folder, study.design.name), name=f"worker {k}") for k in range(min(workers, waiting))
-    ]
+
+    def start(k: int) -> BaseProcess:
+        process = context.Process(target=work, args=(url, folder, study.design.name, os.getpid()), name=f"worker {k}")
+        process.start()
+        return process
+
     interrupted = False
 
     def interrupt(number: int, frame: Any) -> None:
         nonlocal interrupted
         interrupted = True
 
-    for process in processes:
-        process.start()
+    done = sum(1 for _ in study.told())
+    begun, first = time.perf_counter(), done
+    processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
+    replaced = 0
     try:
-        done = sum(1 for _ in study.told())
-        with tqdm(total=total, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None) as bar:
+        with tqdm(
+            total=study.size, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
+        ) as bar:
             while any(p.is_alive() for p in processes):
                 if interrupted:
                     for process in processes:
-                        if process.is_alive() and process.pid is not None:
+                        if process.is_alive():
                             process.terminate()
                 time.sleep(POLL_SECONDS)
-                mirror.catch_up()
-                done = sum(1 for _ in study.told())
-                bar.update(done - bar.n)
+                if mirror is not None:
+                    mirror.catch_up()
+                bar.update(sum(1 for _ in study.told()) - bar.n)
+                for k, process in enumerate(processes):
+                    if process.exitcode and not interrupted and replaced < MOST_REPLACED:
+                        replaced += 1
+                        study.recover()
+                        processes[k] = start(k)
         for process in processes:
             process.join()
-        mirror.catch_up()
+        study.recover()
+        study.enqueue()
+        if mirror is not None:
+            mirror.catch_up()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    (folder / "session.json").write_text(json.dumps(session(study, first, time.perf_counter() - begun, len(processes), replaced)) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
-    dead = [f"{p.name} ended with {p.exitcode}" for p in processes if p.exitcode]
-    if dead or sum(1 for _ in study.told()) < total:
-        print(f"not finished ({'; '.join(dead) or 'trials are left'}): the same command goes on from here", file=sys.stderr)
-        return 1
+    if not study.finished():
+        why = "asked to stop" if (folder / STOP).exists() else f"workers ended with {[p.exitcode for p in processes]}"
+        print(f"not finished ({why}): the same command goes on from here", file=sys.stderr)
+        return 0 if (folder / STOP).exists() else 1
     return 0
 
 
-def status(storage: str, folder: Path, name: str) -> int:
-    """Print how far a study is."""
-    if not storage and not (folder / "journal.log").exists():
+def session(study: Study, first: int, seconds: float, workers: int, replaced: int) -> dict[str, Any]:
+    """What the last run of a study cost: trials, wall seconds, and seconds per trial beyond the trials' own."""
+    outcomes = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
+    trials = len(outcomes) - first
+    own = sum(sorted(outcomes)[-trials:]) if first == 0 else float("nan")
+    overhead = (seconds * workers - own) / trials if trials and first == 0 else None
+    return {"trials": trials, "seconds": seconds, "workers": workers, "replaced_workers": replaced, "overhead_per_trial": overhead}
+
+
+def opened(url: str, folder: Path, name: str) -> Study:
+    """A study that exists. Raises ValueError where it does not."""
+    if not url and not (folder / "journal.log").exists():
         raise ValueError(f"study {name!r} has not been started in {folder.parent}")
     try:
-        study = Study.open(open_storage(storage, folder), name)
+        return Study.open(open_storage(url, folder), name)
     except KeyError:
         raise ValueError(f"study {name!r} is not in its storage") from None
+
+
+def status(url: str, folder: Path, name: str) -> int:
+    """Print how far a study is, and what is left."""
+    study = opened(url, folder, name)
     print_counts(study)
+    times = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
+    left, running = study.size - len(times), sum(c["running"] for c in study.counts().values())
+    if left and times:
+        mean = sum(times) / len(times)
+        print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
+    path = folder / "session.json"
+    if path.exists() and (overhead := json.loads(path.read_text())["overhead_per_trial"]) is not None:
+        print(f"overhead beyond the trials' own computation: {1000 * overhead:.0f} ms per trial and worker")
     return 0
+
+
+def stop(url: str, folder: Path, name: str) -> int:
+    """Ask the workers of a study to finish what they run and leave."""
+    opened(url, folder, name)
+    (folder / STOP).touch()
+    print(f"study {name!r}: workers leave after the trial at hand; action=run goes on")
+    return 0
+
+
+def export(url: str, folder: Path, name: str) -> int:
+    """Write the table of a study as `trials.parquet` (read it with pandas, or `python -m analysis from=...`)."""
+    opened(url, folder, name)
+    import analysis.load  # the archive is the analysis's format
+
+    table, _ = analysis.load.load(name, folder.parent, url)
+    print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
+    return 0
+
+
+ACTIONS: dict[str, Callable[[str, Path, str], int]] = {"run": status, "status": status, "stop": stop, "export": export}
+
+
+def duration(seconds: float) -> str:
+    """A time in hours, minutes or seconds."""
+    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
 
 
 def print_counts(study: Study) -> None:
     """A table of done, solved, diverged, failed, running and waiting trials, by task and variant."""
-    columns = ("told", "solved", "finished", "diverged", "failed", "running", "waiting")
+    columns = ["told", "solved", "finished", "diverged", "failed", "running", "waiting"]
+    if not study.design.comparison:
+        columns.insert(4, "pruned")
     width = max(len(f"{t} {v}") for t, v in study.design.cells)
     print(f"{study.design.name:<{width}}  " + "  ".join(f"{c:>8}" for c in columns))
     totals = dict.fromkeys(columns, 0)

@@ -6,18 +6,23 @@ exactly one. Everything goes through `MlflowClient`; no global state of mlflow i
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from .trial import Outcome, Trial
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from .study import Study
 
 SUMMARIES = "summaries"
 SINGLE_TRIALS = "trials"
@@ -46,6 +51,9 @@ class Tracker:
 
     def __init__(self, results: Path, uri: str = "") -> None:
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # A server that is away is asked again by the mirror, not by every request for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
         import logging
 
         from mlflow import MlflowClient
@@ -141,6 +149,98 @@ class Tracker:
         return str(run.info.run_id)
 
 
+class Mirror:
+    """Copies the told trials of a study to MLflow, each once, whoever else does so on this machine at the same time.
+
+    results: the results folder, where a lock is kept. uri: of MLflow, empty for SQLite in `results`.
+    Where MLflow is out of reach the trials wait in the storage of the study for the next call.
+    """
+
+    def __init__(self, study: Study, results: Path, uri: str = "") -> None:
+        self.study, self.results, self.uri = study, Path(results), uri
+        self.tracker: Tracker | None = None
+        self.done: set[tuple[str, str, int]] = set()
+        self._generation: int | None = None
+        self._silent_until = 0.0
+
+    def reach(self) -> bool:
+        """Whether MLflow answers; creates its database and the experiment."""
+        try:
+            if self.tracker is None:
+                tracker = Tracker(self.results, self.uri)
+                tracker.experiment(self.study.design.name)
+                self.tracker = tracker
+        except Exception:  # whatever a client raises for a server that is away
+            return False
+        return True
+
+    def catch_up(self, patient: bool = False) -> int:
+        """Write every told trial that has no run yet; returns how many. After a failure it rests for ten seconds.
+
+        patient: wait for another process that is writing, and raise what goes wrong instead of trying again later.
+        """
+        if not patient and time.monotonic() < self._silent_until:
+            return 0
+        written = 0
+        try:
+            with self._lock(patient) as held:
+                if held is None:
+                    return 0
+                if self.tracker is None:
+                    self.tracker = Tracker(self.results, self.uri)
+                if self._generation is None or self._generation != held.generation:
+                    self.done = self.tracker.mirrored(self.study.design.name)
+                for task, variant, stored in self.study.told():
+                    point = stored.user_attrs["point"]
+                    if (task, variant, point) in self.done:
+                        continue
+                    held.generation += 1
+                    held.save()
+                    self._write(self.tracker, task, variant, point, stored)
+                    self.done.add((task, variant, point))
+                    written += 1
+                self._generation = held.generation
+        except Exception as error:  # the study must not stop because the dashboard did
+            if patient:
+                raise
+            self._generation, self._silent_until = None, time.monotonic() + 10.0
+            print(f"mlflow: {type(error).__name__}; the study goes on and MLflow catches up later", file=sys.stderr)
+        return written
+
+    def _write(self, tracker: Tracker, task: str, variant: str, point: int, stored: Any) -> None:
+        trial = self.study.design.trial(task, variant, point, stored.params)
+        outcome = Outcome.from_dict(stored.user_attrs["outcome"])
+        tags = {"study": self.study.design.name, "point": point, "commit": self.study.facts.get("commit", "")}
+        tracker.trial(self.study.design.name, trial, outcome, tags, stored.params)
+
+    @contextmanager
+    def _lock(self, patient: bool) -> Iterator[_Held | None]:
+        folder = self.results / self.study.design.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "mirror.lock").open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield None
+                return
+            yield _Held(handle)
+
+
+class _Held:
+    """The lock of a mirror while it is held. generation: a count that says whether anybody else has written since."""
+
+    def __init__(self, handle: IO[str]) -> None:
+        self._handle = handle
+        handle.seek(0)
+        self.generation = int(handle.read() or 0)
+
+    def save(self) -> None:
+        self._handle.seek(0)
+        self._handle.truncate()
+        self._handle.write(str(self.generation))
+        self._handle.flush()
+
+
 def publish(
     results: Path,
     design: Mapping[str, Any],
@@ -172,3 +272,45 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
         else:
             pairs.append((f"{prefix}{key}".replace("_target_", "target"), json.dumps(value) if isinstance(value, list | tuple) else value))
     return pairs
+
+
+def main(arguments: list[str]) -> int:
+    """`python -m runs.tracking study=quick`: write to MLflow what it does not have yet; returns the exit code."""
+    from .shell import key_values
+    from .study import Study, open_storage
+
+    keys = {
+        "study": "name of the study",
+        "results": "folder of all studies (results)",
+        "storage": "URL of the study's storage, where it is not the journal in its folder",
+        "tracking": "MLflow to write to (where the study was tracked)",
+    }
+    try:
+        values = key_values(arguments, keys, main.__doc__ or "")
+        if values is None:
+            return 0
+        if "study" not in values:
+            raise ValueError("say which study: study=...")
+        results = Path(values.get("results", "results"))
+        folder = results / values["study"]
+        if not values.get("storage") and not (folder / "journal.log").exists():
+            raise ValueError(f"study {values['study']!r} has not been started in {results}")
+        try:
+            study = Study.open(open_storage(values.get("storage", ""), folder), values["study"])
+        except KeyError:
+            raise ValueError(f"study {values['study']!r} is not in its storage") from None
+        uri = values.get("tracking", "") or str(study.facts.get("tracking_uri", ""))
+        mirror = Mirror(study, results, "" if uri == default_uri(results) else uri)
+        written = mirror.catch_up(patient=True)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except Exception as error:  # whatever a client raises for a server that is away
+        print(f"error: mlflow: {without_password(uri)} is out of reach: {type(error).__name__}", file=sys.stderr)
+        return 1
+    print(f"{written} trials written, {len(mirror.done)} in all, to experiment {study.design.name!r} in {without_password(uri)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

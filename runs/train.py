@@ -25,6 +25,10 @@ class Interrupted(Exception):
     """The trial was asked to stop before its end; it has no outcome."""
 
 
+class Pruned(Exception):
+    """The pruner of a search gave the trial up."""
+
+
 def prepare_process() -> None:
     """Make this process compute like every other worker: one thread, denormals flushed."""
     torch.set_num_threads(1)
@@ -120,12 +124,16 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
             break
         curve.append((step, metrics["loss"], losses / drawn if drawn else None))
         losses = 0.0
-        report(step, metrics["loss"])
         if metrics["loss"] < best_loss:
             best_loss, best_step, since_best = metrics["loss"], step, 0
             best = {k: v.clone() for k, v in network.state_dict().items()}
         else:
             since_best += 1
+        try:
+            report(step, metrics["loss"])
+        except Pruned:
+            status = "pruned"
+            break
         in_a_row = in_a_row + 1 if task.solved(metrics) else 0
         if in_a_row == training.confirmations and solved_step is None:
             status, solved_step = "solved", curve[-training.confirmations][0]

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-STATUSES = ("solved", "finished", "diverged", "failed")
+STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")
 
@@ -140,7 +140,7 @@ class Trial:
 class Outcome:
     """What happened in a trial.
 
-    status: solved, finished (budget spent or patience lost), diverged or failed.
+    status: solved, finished (budget spent or patience lost), diverged, pruned (stopped by the pruner of a search) or failed.
     steps: updates made. sequences: training sequences seen.
     solved_step: update of the first of the evaluations that confirmed the solution, None if unsolved.
     best_step, validation_loss: where the validation loss was lowest, and its value.

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"variants", "tasks", "runs", "analysis"}
 ALLOWED = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
+EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive, which is the analysis's format
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
     "omegaconf": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
@@ -37,7 +38,7 @@ def relative(path: Path) -> str:
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_a_file_imports_only_the_folders_it_may(path):
     folder = path.relative_to(ROOT).parts[0]
-    wrong = (imported(path) & OURS) - ALLOWED[folder]
+    wrong = (imported(path) & OURS) - ALLOWED[folder] - EXCEPTIONS.get(relative(path), set())
     assert not wrong, f"{relative(path)} imports {', '.join(wrong)}; {folder} may import {ALLOWED[folder] or 'none of the others'}"
 
 
