@@ -8,7 +8,8 @@ from typing import Any
 
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .initialisation import Scheme, Stream, streams
-from .layer import Recurrent
+from .layer import Recurrent, count_parameters
+from .lstm import Vanilla
 from .native import Native, NativeRecurrent
 
 for _module in pkgutil.iter_modules(__path__):
@@ -16,11 +17,11 @@ for _module in pkgutil.iter_modules(__path__):
         importlib.import_module(f"{__name__}.{_module.name}")
 
 
-def build(cell: Cell, input_size: int, hidden_size: int, *, engine: str = "auto", **options: Any) -> Recurrent | NativeRecurrent:
+def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent | NativeRecurrent:
     """The sequence module of a cell: `Recurrent`, or the library's own for a native control. Options as for `Recurrent`."""
     if isinstance(cell, Native):
         return NativeRecurrent(cell, input_size, hidden_size, **options)
-    return Recurrent(cell, input_size, hidden_size, engine=engine, **options)
+    return Recurrent(cell, input_size, hidden_size, **options)
 
 
 __all__ = [
@@ -34,7 +35,9 @@ __all__ = [
     "Source",
     "Stream",
     "Values",
+    "Vanilla",
     "build",
+    "count_parameters",
     "feed",
     "knobs_of",
     "streams",

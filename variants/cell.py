@@ -14,14 +14,19 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 from torch import Tensor
 
 F = TypeVar("F", bound=Callable[..., Tensor])
 
-Values = SimpleNamespace
-"""Named tensors of one step, each [B, H] or [H]: `a.f`, `p.p_f`."""
+
+class Values(SimpleNamespace):
+    """Named tensors of one step, each [B, H] or [H]: `a.f`, `p.p_f`."""
+
+    if TYPE_CHECKING:
+
+        def __getattribute__(self, name: str) -> Tensor: ...
 
 
 class Gate(NamedTuple):
@@ -84,7 +89,7 @@ class Cell:
         keeps, writes: (gate, sign) whose bias decides how long is remembered and how much is written; used by `chrono`.
         min_layers: the least number of layers that makes sense.
         projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
-        tied: names of gates whose W, R and b are shared by all layers that have them.
+        shared: names of gates whose W, R and b are common to all layers that have them.
         remembers: fields of the state that zoneout may hold back; None for all. A counter is not memory.
         source: where the definition comes from.
         control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
@@ -104,7 +109,7 @@ class Cell:
     writes: tuple[str, int] | None = None
     min_layers: int = 1
     projects_input: bool = False
-    tied: Sequence[str] = ()
+    shared: Sequence[str] = ()
     remembers: Sequence[str] | None = None
     source: str = ""
 

@@ -69,6 +69,15 @@ class Scheme:
         """Whatever concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
 
 
+def scheme_of(given: Scheme | str | None, default: type[Scheme]) -> Scheme:
+    """A scheme given as itself, by name or not at all; ValueError for a name that is not registered."""
+    if isinstance(given, Scheme):
+        return given
+    if given is not None and given not in Scheme.registry:
+        raise ValueError(f"initialisation must be one of {', '.join(sorted(Scheme.registry))}, got {given!r}")
+    return default() if given is None else Scheme.registry[given]()
+
+
 class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
     """Input matrices uniform after Glorot & Bengio 2010, recurrent matrices orthogonal (Saxe et al. 2014), biases and vectors 0.
 
@@ -87,7 +96,7 @@ class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
 class Identity(GlorotOrthogonal, name="identity"):
     """Every recurrent matrix starts as the identity, input matrices uniform after Glorot & Bengio, biases and vectors 0.
 
-    Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", section 2, for any cell.
+    Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", for any cell.
     """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
@@ -118,7 +127,10 @@ class UniformFan(Scheme, name="uniform_fan"):
 
 
 class Chrono(GlorotOrthogonal, name="chrono"):
-    """Biases that spread the cell's memory over lags up to t_max: b_keep = log U[1, t_max - 1], b_write = -b_keep; else Glorot + orthogonal.
+    """Biases that spread the cell's memory over lags up to t_max; matrices as in `glorot_orthogonal`.
+
+        b_keep = log U[1, t_max - 1]
+        b_write = -b_keep
 
     The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; it replaces the forget bias. A cell without such a gate
     starts as `glorot_orthogonal`. Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from torch.nn import functional
 
 from .cell import Cell
 from .engine import choose
-from .initialisation import GlorotOrthogonal, Scheme, Stream, streams
+from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
+from .regularisation import bernoulli, check_rate, dropout_mask, zoneout_rates
 
 
 class Recurrent(nn.Module):
@@ -21,10 +22,15 @@ class Recurrent(nn.Module):
     input_size, hidden_size: I and H.
     layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
     engine: "auto" (fused where possible), "eager" or "fused"; `self.engine` says which one runs, `self.why_eager` why.
-    initialisation, stream: how parameters start, and from which random streams.
+    initialisation, stream: how parameters start (a scheme or its name), and from which random streams.
+    dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
+    zoneout: rate at which a unit keeps its state, one for all or by field of the state.
+    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a learned gain g
+        (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1), by the eager engine.
+    generator: where the masks of these regularisers come from, by default the stream "masks"; `self.generator` can be replaced.
 
     Parameters live in `self.parts`, one dictionary per layer and direction with the names of `cell.blocks` (W_f, R_f, b_f, p_f, ...), all
-    in the layout [H, I], [H, H], [H].
+    in the layout [H, I], [H, H], [H]; gains of layer normalisation are g_f, ....
     """
 
     def __init__(
@@ -36,62 +42,97 @@ class Recurrent(nn.Module):
         layers: int = 1,
         bidirectional: bool = False,
         engine: str = "auto",
-        initialisation: Scheme | None = None,
+        initialisation: Scheme | str | None = None,
         stream: Stream | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         cell.validate(hidden_size, layers)
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
-        self.engine, self.why_eager, self._run = choose(engine, cell)
-        scheme = initialisation or GlorotOrthogonal()
-        stream = stream or streams(0)
+        scheme, stream = scheme_of(initialisation, GlorotOrthogonal), stream or streams(0)
+        self.dropout = check_rate(cell, "dropout", dropout)
+        if dropout > 0.0 and layers < 2:
+            raise ValueError(f"{cell.name}: dropout acts between layers and needs at least 2, got layers={layers}")
+        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", recurrent_dropout)
+        self.zoneout = zoneout_rates(cell, zoneout)
+        self.layer_norm = layer_norm
+        self.generator = generator if generator is not None else stream("masks")
+        if layer_norm and engine == "fused":
+            raise ValueError(f"{cell.name}: layer normalisation needs engine eager or auto, got 'fused'")
+        self.engine, self.why_eager, self._run = choose("eager" if layer_norm else engine, cell)
+        if layer_norm and engine == "auto":
+            self.why_eager = "layer normalisation"
 
         self.project: nn.ParameterDict | None = None
         if cell.projects_input:
-            projection = torch.empty(hidden_size, input_size)
-            self.project = nn.ParameterDict({"P": nn.Parameter(projection)})
+            self.project = nn.ParameterDict({"P": nn.Parameter(torch.empty(hidden_size, input_size))})
         self.cells: list[Cell] = []
         self.parts = nn.ModuleList()
+        self._wirings: list[_Wiring] = []
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
             for direction in range(self.directions):
                 here = cell.for_layer(layer)
                 shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
-                part = nn.ParameterDict({b.name: nn.Parameter(torch.empty(shapes[b.kind])) for b in here.blocks})
-                blocks = dict(part.items())
+                part = nn.ParameterDict([(b.name, nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks])
+                blocks: dict[str, Tensor] = dict(part.items())
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
-                scheme(here, blocks, lambda purpose, at=(layer, direction): stream(f"{at[0]}.{at[1]}.{purpose}"))
-                if layer > 0:
-                    self._tie(here, part, self.parts[direction])
+                scheme(here, blocks, within(stream, f"{layer}.{direction}"))
+                if layer_norm:
+                    part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
+                self._share(here, part, direction)
+                constants = {}
+                for name, value in here.constants(hidden_size).items():
+                    constants[name] = f"constant_{layer}_{direction}_{name}"
+                    self.register_buffer(constants[name], value, persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                for name, value in here.constants(hidden_size).items():
-                    self.register_buffer(f"constant_{layer}_{direction}_{name}", value, persistent=False)
-        mask = cell.recurrent_mask(hidden_size)
-        self.register_buffer("recurrent_mask", mask, persistent=False)
+                self._wirings.append(_wiring(here, constants))
+        self.recurrent_mask: Tensor | None
+        self.register_buffer("recurrent_mask", cell.recurrent_mask(hidden_size), persistent=False)
 
-    @staticmethod
-    def _tie(cell: Cell, part: nn.ParameterDict, lowest: nn.ParameterDict) -> None:
+    def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
+        """Put the parameters of the lowest layer that has them in the place of this layer's own, for the gates that layers share."""
         for block in cell.blocks:
-            if block.gate in cell.tied:
-                if part[block.name].shape != lowest[block.name].shape:
-                    raise ValueError(
-                        f"{cell.name}: tied layers need inputs of the same width, got {tuple(part[block.name].shape)} above "
-                        f"{tuple(lowest[block.name].shape)} for {block.name}"
-                    )
-                part[block.name] = lowest[block.name]
+            if block.gate not in cell.shared:
+                continue
+            lower = (self._part(k) for k in range(direction, len(self.parts), self.directions))
+            shared = next((p[block.name] for p in lower if block.name in p), None)
+            if shared is None:
+                continue
+            if shared.shape != part[block.name].shape:
+                raise ValueError(
+                    f"{cell.name}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
+                    f"{tuple(shared.shape)} for {block.name}"
+                )
+            part[block.name] = shared
+
+    def _part(self, k: int) -> nn.ParameterDict:
+        return cast(nn.ParameterDict, self.parts[k])
 
     @property
     def output_size(self) -> int:
         """Width of an output: H times the number of directions."""
         return self.hidden_size * self.directions
 
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values, without those that a recurrent mask hides."""
+        gains = sum(v.numel() for name, v in self.named_parameters() if ".g_" in name)
+        return gains + count_parameters(
+            self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
+        )
+
     def zero_state(self, batch_size: int) -> tuple[Any, ...]:
         """The state before the first step, one State per layer and direction, fields [B, H]."""
-        like = next(self.parameters())
+        like: Tensor = getattr(self._part(0), self.cells[0].blocks[0].name)
         zeros = like.new_zeros(batch_size, self.hidden_size)
         return tuple(c.State(*(zeros for _ in c.State._fields)) for c in self.cells)
 
@@ -111,10 +152,13 @@ class Recurrent(nn.Module):
         if lengths is not None:
             steps = torch.arange(len(inputs), device=inputs.device).unsqueeze(-1)
             active = steps < lengths.to(inputs.device)  # [T, B]
+            inputs = inputs.masked_fill(~active.unsqueeze(-1), 0.0)
         x = inputs if self.project is None else functional.linear(inputs, self.project["P"])
         below: list[Mapping[str, Tensor] | None] = [None] * self.directions
         final: list[Any] = []
         for layer in range(self.layers):
+            if layer > 0 and self.dropout > 0.0 and self.training:
+                x = x * dropout_mask(self.dropout, tuple(x.shape), x, self.generator)
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
@@ -124,48 +168,102 @@ class Recurrent(nn.Module):
                 below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above} or None
             x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
-                x = x * active.unsqueeze(-1)
+                x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         return x, tuple(final)
 
     def _layer(
         self, k: int, x: Tensor, state: Any, below: Mapping[str, Tensor] | None, active: Tensor | None, backwards: bool
     ) -> tuple[Any, Any]:
         """One layer in one direction; sequences come back in the order of the input."""
-        cell, part = self.cells[k], self.parts[k]
-        plan = cell.plan
-        preactivations = self._inputs(cell, part, x)
+        cell, part, wiring = self.cells[k], self._part(k), self._wirings[k]
+        preactivations = self._inputs(part, wiring, x)
         recurrent = {}
-        for s in cell.sources:
-            blocks = [b for b in cell.blocks if b.kind == "R" and b.source == s.name]
-            matrices = [part[b.name] if self.recurrent_mask is None else part[b.name] * self.recurrent_mask for b in blocks]
-            recurrent[s.name] = torch.cat(matrices)  # [gates * H, H]
-        values = {name: part[name] for name in cell.vectors}
-        prefix = f"constant_{k // self.directions}_{k % self.directions}_"
-        values |= {n.removeprefix(prefix): v for n, v in self.named_buffers() if n.startswith(prefix)}
+        for source, names in wiring.recurrent.items():
+            matrix = torch.cat([getattr(part, n) for n in names])  # [gates * H, H]
+            recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
+        values = {n: getattr(part, n) for n in wiring.vectors} | {n: getattr(self, b) for n, b in wiring.constants.items()}
         if backwards:
             preactivations = _reverse(preactivations, active)
             below = {n: _reverse(v, active) for n, v in below.items()} if below else None
-        assert preactivations.shape[-1] == len(plan) * self.hidden_size
-        sequences, last = self._run(cell, preactivations, state, recurrent, values, below, active)
+        masks = self._masks(cell, x)
+        if self.layer_norm:
+            masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
+        sequences, last = self._run(cell, preactivations, state, recurrent, values, below, active, **masks)
         if backwards:
             sequences = cell.State(*(_reverse(v, active) for v in sequences))
         return sequences, last
 
-    def _inputs(self, cell: Cell, part: nn.ParameterDict, x: Tensor) -> Tensor:
+    def _inputs(self, part: nn.ParameterDict, wiring: _Wiring, x: Tensor) -> Tensor:
         """W x + b of all gates for all steps in one product, [T, B, G * H]; absent terms are 0."""
-        plan = cell.plan
-        zero = x.new_zeros(self.hidden_size)
-        bias = torch.cat([part[f"b_{g.name}"] if g.bias else zero for g in plan])
-        heard = [g for g in plan if g.input]
-        weight = torch.cat([part[f"W_{g.name}"] for g in heard])
-        if len(heard) == len(plan):
-            return functional.linear(x, weight, bias)
-        products = dict(zip([g.name for g in heard], functional.linear(x, weight).chunk(len(heard), dim=-1), strict=True))
-        empty = x.new_zeros(*x.shape[:-1], self.hidden_size)
-        return torch.cat([products.get(g.name, empty) for g in plan], dim=-1) + bias
+        weight = _stack(part, wiring.inputs, x, (self.hidden_size, x.shape[-1]))
+        if self.layer_norm:
+            return functional.linear(x, weight)
+        bias = _stack(part, wiring.biases, x, (self.hidden_size,))
+        return functional.linear(x, weight, bias)
+
+    def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
+        """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
+        masks: dict[str, Any] = {}
+        steps, batch = x.shape[:2]
+        if self.zoneout:
+            shape = (steps, batch, self.hidden_size)
+            masks["keep"] = {
+                field: bernoulli(rate, shape, x, self.generator) if self.training else x.new_full((1, 1, 1), rate)
+                for field, rate in self.zoneout.items()
+            }
+        if self.recurrent_dropout > 0.0 and self.training:
+            masks["drop"] = {
+                s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, self.generator) for s in cell.sources
+            }
+        return masks
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
+
+
+class _Wiring(NamedTuple):
+    """Names of the parameters of one layer and direction by the part they play, found once.
+
+    inputs, biases: W and b of every gate, None where it has none.
+    recurrent: R of the gates that hear a source, by source. vectors: p. constants: buffer of the module by constant.
+    """
+
+    inputs: tuple[str | None, ...]
+    biases: tuple[str | None, ...]
+    recurrent: Mapping[str, tuple[str, ...]]
+    vectors: tuple[str, ...]
+    constants: Mapping[str, str]
+
+
+def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
+    return _Wiring(
+        inputs=tuple(f"W_{g.name}" if g.input else None for g in cell.plan),
+        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
+        recurrent={s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources},
+        vectors=tuple(cell.vectors),
+        constants=constants,
+    )
+
+
+def _stack(part: nn.ParameterDict, names: tuple[str | None, ...], like: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The named parameters one under the other, zeros of the given shape where there is none."""
+    zeros = like.new_zeros(shape) if None in names else like
+    return torch.cat([zeros if n is None else getattr(part, n) for n in names])
+
+
+def count_parameters(cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False) -> int:
+    """Number of trainable values of a whole `Recurrent`, from the declaration alone."""
+    directions = 2 if bidirectional else 1
+    total = hidden_size * input_size if cell.projects_input else 0
+    counted: set[str] = set()
+    for layer in range(layers):
+        here = cell.for_layer(layer)
+        width = hidden_size * directions if layer > 0 else hidden_size if cell.projects_input else input_size
+        shared = {b.name for b in here.blocks if b.gate in here.shared}
+        sizes = here.block_sizes(width, hidden_size)
+        total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
+        counted |= shared
+    return total
 
 
 def _reverse(sequence: Tensor, active: Tensor | None) -> Tensor:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, sigmoid, tanh
 
-from .cell import Cell, Values
+from .cell import Cell, Gate, Values
 
 
 class LSTMState(NamedTuple):
@@ -32,21 +32,21 @@ class Vanilla(Cell, name="vanilla"):
     colah's "Understanding LSTM Networks" (2015), `torch.nn.LSTM` with one bias, and NP of Greff et al.; their V is `peephole` here.
 
     peepholes: the gates that see the cell through a vector, a subset of those the cell has.
-    forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015, section 5: 1).
+    forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015: 1).
 
     Parameters: 4H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000; Greff et al. 2017, section II.
     """
 
-    State = LSTMState
-    gates = ("z", "i", "f", "o")
-    keeps = ("f", 1)
-    writes = ("i", 1)
+    State: ClassVar[type[Any]] = LSTMState
+    gates: Sequence[str | Gate] = ("z", "i", "f", "o")
+    keeps: tuple[str, int] | None = ("f", 1)
+    writes: tuple[str, int] | None = ("i", 1)
     source = "Gers, Schmidhuber & Cummins 2000, 'Learning to Forget', section 3"
 
     def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
         self.peepholes = tuple(peepholes)
         self.forget_bias = forget_bias
-        allowed = [str(g) for g in type(self).gates if g != "z"]
+        allowed = [gate.name for gate in self.plan if gate.name in ("i", "f", "o")]
         for gate in self.peepholes:
             if gate not in allowed:
                 raise ValueError(f"{self.name}: peepholes must be on gates that the cell has ({', '.join(allowed)}), got {gate!r}")
@@ -55,12 +55,15 @@ class Vanilla(Cell, name="vanilla"):
         self.vectors = tuple(f"p_{g}" for g in allowed if g in self.peepholes)
 
     def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
+        c = self.cell(a, s, p)
+        y = self.output_gate(a, c, p) * self.output_activation(c)
+        return LSTMState(y=y, c=c)
+
+    def cell(self, a: Values, s: LSTMState, p: Values) -> Tensor:
         z = self.input_activation(a.z)
         i = self.input_gate(a, s, p)
         f = self.forget_gate(a, s, p)
-        c = f * s.c + i * z
-        o = self.output_gate(a, c, p)
-        return LSTMState(y=o * self.output_activation(c), c=c)
+        return f * s.c + i * z
 
     def input_activation(self, z: Tensor) -> Tensor:
         return tanh(z)
@@ -81,7 +84,8 @@ class Vanilla(Cell, name="vanilla"):
         """The pre-activation with its view of the cell, where the gate has one."""
         if gate not in self.peepholes:
             return preactivation
-        return preactivation + getattr(p, f"p_{gate}") * c
+        vector: Tensor = getattr(p, f"p_{gate}")
+        return preactivation + vector * c
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         if "b_f" in blocks:
@@ -109,13 +113,13 @@ class Coupled(Vanilla, name="coupled"):
         f = 1 - i
 
     Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f. A forget bias is subtracted from b_i, since
-    1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, section II, CIFG; Olah 2015.
+    1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, CIFG; Olah 2015.
     """
 
     gates = ("z", "i", "o")
     keeps = ("i", -1)
     writes = None
-    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', section II, CIFG"
+    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', CIFG"
 
     def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
         return 1.0 - self.input_gate(a, s, p)
@@ -130,15 +134,15 @@ class NoForgetGate(Vanilla, name="no_forget_gate"):
         f = 1,  that is  c = c' + i*z
 
     Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f, and no forget bias.
-    Parameters: 3H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Greff et al. 2017, section II, NFG.
+    Parameters: 3H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Greff et al. 2017, NFG.
     """
 
-    gates = ("z", "i", "o")
+    gates: Sequence[str | Gate] = ("z", "i", "o")
     keeps = None
-    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', section II, NFG"
+    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NFG"
 
     def __init__(self, *, peepholes: tuple[str, ...] = ()) -> None:
         super().__init__(peepholes=peepholes, forget_bias=0.0)
 
-    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> float:  # type: ignore[override]
+    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Any:
         return 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -9,7 +10,8 @@ from torch import Tensor, nn
 
 from .cell import Cell, Gate
 from .gru import HiddenState
-from .initialisation import Scheme, Stream, UniformFan, streams
+from .initialisation import Scheme, Stream, UniformFan, scheme_of, streams, within
+from .layer import count_parameters
 from .lstm import LSTMState
 
 
@@ -17,7 +19,12 @@ class Native(Cell):
     """A control: runs as one module of torch.nn, not from a declared step."""
 
     control = True
-    module: ClassVar[type[nn.RNNBase]]
+    module: ClassVar[Callable[..., nn.RNNBase]]
+
+    def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
+        """As for any cell, and a second bias for every gate."""
+        second = {f"b_{gate.name}_2": hidden_size for gate in self.plan}
+        return super().block_sizes(input_size, hidden_size) | second
 
 
 class NativeLSTM(Native, name="native_lstm"):
@@ -32,6 +39,8 @@ class NativeLSTM(Native, name="native_lstm"):
     module = nn.LSTM
     State = LSTMState
     gates = ("i", "f", "z", "o")
+    keeps = ("f", 1)
+    writes = ("i", 1)
     source = "torch.nn.LSTM"
 
 
@@ -47,6 +56,7 @@ class NativeGRU(Native, name="native_gru"):
     module = nn.GRU
     State = HiddenState
     gates = ("r", "u", "n")
+    keeps = ("u", 1)
     source = "torch.nn.GRU"
 
 
@@ -65,7 +75,10 @@ class NativeRNN(Native, name="native_rnn"):
 
 
 class NativeRecurrent(nn.Module):
-    """A torch.nn recurrent module with the interface of `Recurrent`; it initialises all parameters uniformly unless given a scheme."""
+    """A torch.nn recurrent module with the interface of `Recurrent`; it initialises all parameters uniformly unless given a scheme.
+
+    The second bias starts at 0. A control takes none of the regularisers of `Recurrent`.
+    """
 
     engine = "native"
     why_eager = ""
@@ -78,16 +91,29 @@ class NativeRecurrent(nn.Module):
         *,
         layers: int = 1,
         bidirectional: bool = False,
-        initialisation: Scheme | None = None,
+        engine: str = "auto",
+        initialisation: Scheme | str | None = None,
         stream: Stream | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool = False,
+        generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         cell.validate(hidden_size, layers)
+        if engine != "auto":
+            raise ValueError(f"{cell.name}: runs the library's own kernel and needs engine auto, got {engine!r}")
+        given = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout, "layer_norm": layer_norm}
+        for option, value in given.items():
+            if value:
+                raise ValueError(f"{cell.name}: a control takes no {option}, got {value!r}")
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
-        self.module = cell.module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
-        scheme, stream = initialisation or UniformFan(), stream or streams(0)
-        names = [str(getattr(g, "name", g)) for g in cell.gates]
+        with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
+            self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
+        scheme, stream = scheme_of(initialisation, UniformFan), stream or streams(0)
+        names = [gate.name for gate in cell.plan]
         for layer in range(layers):
             for direction in range(self.directions):
                 suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -96,7 +122,12 @@ class NativeRecurrent(nn.Module):
                     pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
                     blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
                 getattr(self.module, "bias_hh" + suffix).data.zero_()
-                scheme(cell, blocks, lambda purpose, at=(layer, direction): stream(f"{at[0]}.{at[1]}.{purpose}"))
+                scheme(cell, blocks, within(stream, f"{layer}.{direction}"))
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values."""
+        return count_parameters(self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2)
 
     @property
     def output_size(self) -> int:
@@ -109,13 +140,13 @@ class NativeRecurrent(nn.Module):
         """As `Recurrent.forward`."""
         given: Any = None
         if state is not None:
-            fields = [torch.stack(f) for f in zip(*state, strict=True)]
-            given = fields[0] if len(fields) == 1 else tuple(fields)
+            stacked = [torch.stack(f) for f in zip(*state, strict=True)]
+            given = stacked[0] if len(stacked) == 1 else tuple(stacked)
         packed: Any = inputs
         if lengths is not None:
             packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
         outputs, last = self.module(packed, given)
         if lengths is not None:
             outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(inputs))
-        fields = last if isinstance(last, tuple) else (last,)
+        fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)
         return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))

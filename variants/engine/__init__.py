@@ -6,13 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from ..cell import Cell
-from . import eager
+from . import eager, fused
 
-ENGINES = ("auto", "eager")
+ENGINES = ("auto", "eager", "fused")
 
 
 def choose(engine: str, cell: Cell) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:
-    """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function."""
+    """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
+
+    "auto" is fused where the cell can be traced, else eager with the reason. "fused" raises ValueError where it cannot. The choice is made
+    once: a module that was built as fused and is then moved to another type or device raises in `run`, it never turns eager.
+    """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    return "eager", "", eager.run
+    if engine == "eager":
+        return "eager", "", eager.run
+    reason = fused.why_not(cell)
+    if not reason:
+        return "fused", "", fused.run
+    if engine == "fused":
+        raise ValueError(f"{cell.name}: cannot be fused: {reason}")
+    return "eager", reason, eager.run

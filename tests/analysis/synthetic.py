@@ -1,0 +1,150 @@
+"""Made-up studies with the columns of real ones: skill, learning rate, size and luck decide what becomes of a trial."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+SPACE = {
+    "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True, "integer": False},
+    "size": {"low": 8, "high": 128, "log": True, "integer": True},
+    "input_noise": {"low": 0.0, "high": 0.5, "log": False, "integer": False},
+}
+TASKS = {  # lag, floor, solved loss, ease
+    "adding": (50, 1 / 6, 0.01, 0.2),
+    "copying": (20, 10 * np.log(8) / 40, 0.005, -0.5),
+    "delayed_recall": (30, np.log(8), 0.03, 0.0),
+    "temporal_order": (60, np.log(4), 0.04, -0.2),
+    "multiplication": (50, 7 / 144, 0.005, -0.4),
+    "adding_1997": (100, 1 / 24, 0.002, -0.6),
+    "temporal_order_3": (100, np.log(8), 0.04, -2.5),
+}
+SKILL = {"vanilla": 0.0, "gru": 0.25, "coupled": 0.05, "no_forget_gate": -1.5, "peephole": 0.0, "rnn": -2.0, "no_output_activation": -0.6}
+FIVE = ("vanilla", "gru", "coupled", "no_forget_gate", "peephole")
+TWENTY = (
+    *("vanilla", "peephole", "coupled", "no_forget_gate", "no_input_gate", "no_output_gate", "no_input_activation", "no_output_activation"),
+    *("full_gate_recurrence", "lstm_1997", "gru", "gru_reset_after", "rnn", "irnn", "mut1", "mut2", "mut3", "clockwork", "depth_gated"),
+    "my_own_cell",
+)
+
+
+def study(
+    variants: tuple[str, ...] = FIVE,
+    tasks: tuple[str, ...] = ("adding",),
+    points: int = 50,
+    seed: int = 0,
+    *,
+    failed: float = 0.0,
+    missing: tuple[tuple[str, str], ...] = (),
+    skill: dict[str, float] | None = None,
+    name: str = "synthetic",
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Rows and design of a study of V x T x N trials that never ran.
+
+    failed: share of failed trials. missing: (variant, task) pairs without any trial. skill: by variant, in place of `SKILL`.
+    """
+    rng = np.random.default_rng(seed)
+    skill = SKILL if skill is None else skill
+    budget = 2000
+    steps = np.unique(np.concatenate([[0], np.round(np.geomspace(10, budget, 24))]).astype(int))
+    rows = []
+    for task in tasks:
+        lag, floor, solved_loss, ease = TASKS[task]
+        cube = rng.random((points, len(SPACE)))
+        luck = rng.normal(size=points) * 0.5
+        for variant in variants:
+            own = np.random.default_rng([seed, *variant.encode(), *task.encode()])
+            for point, u in enumerate(cube):
+                rate, size, noise = 10 ** (-4 + 3 * u[0]), round(8 * 16 ** u[1]), 0.5 * u[2]
+                quality = (
+                    *(1.0 + skill.get(variant, -0.3) + ease - 14 * (u[0] - 0.62) ** 2 + 0.8 * (u[1] - 0.5) - 0.9 * u[2],),
+                    *(luck[point], own.normal() * 0.6),
+                )
+                reach = 1 / (1 + np.exp(-2.5 * sum(quality)))  # how far down the log loss comes
+                final = floor * (solved_loss / floor) ** (1.25 * reach) * np.exp(0.05 * own.normal())
+                onset = budget * (0.9 - 0.75 * reach) * np.exp(0.2 * own.normal())
+                fall = 1 / (1 + (np.maximum(steps, 1) / onset) ** -3.0)
+                curve = 1.1 * floor * (final / (1.1 * floor)) ** fall * np.exp(0.03 * own.normal(size=len(steps)))
+                status, last, solved_step = "finished", len(steps), np.nan
+                below = curve < solved_loss
+                if (below[:-1] & below[1:]).any():
+                    first = int(np.argmax(below[:-1] & below[1:]))
+                    status, last, solved_step = "solved", first + 2, float(steps[first])
+                if u[0] > 0.85 and own.random() < 0.5:
+                    status, solved_step, last = "diverged", np.nan, int(own.integers(1, 8))
+                    curve = curve.copy()
+                    curve[last - 1] = np.nan
+                crashed = own.random() < failed
+                if (variant, task) in missing:
+                    continue
+                row: dict[str, Any] = {
+                    "study": name,
+                    "variant": variant,
+                    "task": task,
+                    "point": point,
+                    "trial_id": f"{variant}-{task}-{point}",
+                    "seed": 1000 + point,
+                    "status": "failed" if crashed else status,
+                    "hidden_size": max(1, int(size * (1.15 if variant == "gru" else 1.0))),
+                    "parameters": 4 * size * (size + 3),
+                    "flops_per_step": 8 * size * (size + 3),
+                    "steps": int(steps[last - 1]),
+                    "sequences": 32 * int(steps[last - 1]),
+                    "solved_step": solved_step,
+                    "budget": budget,
+                    "seconds": (0.5 + 0.004 * steps[last - 1] * (1 + size / 64)) * (0.8 if variant == "gru" else 1.0),
+                    "engine": "fused",
+                    "error": "",
+                    "lag": lag,
+                    "floor": floor,
+                    "solved_loss": solved_loss,
+                    "batch_size": 32,
+                    "learning_rate": rate,
+                    "size": size,
+                    "input_noise": noise,
+                    **{f"u_{h}": float(x) for h, x in zip(SPACE, u, strict=True)},
+                }
+                seen = curve[:last]
+                best = int(np.nanargmin(seen)) if np.isfinite(seen).any() else 0
+                loss = float(seen[best]) if np.isfinite(seen[best]) else None
+                test = None if loss is None else float(loss * np.exp(0.04 * own.normal()))
+                score = 0.0 if test is None else float(np.clip(np.log(floor / test) / np.log(floor / solved_loss), 0, 1))
+                row |= {
+                    "best_step": int(steps[best]),
+                    "validation_loss": loss,
+                    "test_loss": test,
+                    "score": score,
+                    "curve_steps": [int(s) for s in steps[:last]],
+                    "curve_losses": [float(x) for x in seen],
+                    "train_losses": [None, *(float(x) for x in seen[1:])],
+                    "test_metrics": json.dumps({"loss": test}),
+                }
+                if crashed:
+                    row |= dict.fromkeys(("steps", "sequences", "best_step", "parameters"), 0) | dict.fromkeys(
+                        ("validation_loss", "test_loss")
+                    )
+                    row |= {
+                        "solved_step": None,
+                        "score": 0.0,
+                        "seconds": 0.1,
+                        "test_metrics": "{}",
+                        "error": "ValueError: size must be even, got 7",
+                    }
+                    row |= {column: [] for column in ("curve_steps", "curve_losses", "train_losses")}
+                rows.append(row)
+    design = {
+        "name": name,
+        "baseline": "vanilla",
+        "variants": list(variants),
+        "tasks": list(tasks),
+        "points": points,
+        "space": SPACE,
+        "training": {"optimiser": "adam", "budget": budget, "batch_size": 32, "evaluations": 24},
+        "versions": {"python": "3.11.2", "torch": "2.13.0", "numpy": "2.4.6"},
+        "commit": "0123456789abcdef0123456789abcdef01234567",
+        "created": "2026-01-01T00:00:00+00:00",
+        "command": f"python -m runs.sweep study={name}",
+    }
+    return rows, design

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analysis import plots, stats
+from analysis.gallery import FIGURES
+from analysis.load import tidy
+from analysis.summary import usable
+
+from .synthetic import TASKS, TWENTY, study
+
+HARD = {
+    "one trial": {"variants": ("vanilla",), "points": 1},
+    "all failed": {"variants": ("vanilla", "gru"), "points": 3, "failed": 1.0},
+    "missing variant": {"variants": ("vanilla", "gru"), "points": 6, "missing": (("gru", "adding"),)},
+    "unknown variant, failed trials, missing pair, nothing solved": {
+        "variants": ("vanilla", "gru", "my_own_cell"),
+        "tasks": ("adding", "temporal_order_3"),
+        "points": 12,
+        "failed": 0.3,
+        "missing": (("gru", "adding"),),
+    },
+    "twenty variants": {"variants": TWENTY, "points": 6, "failed": 0.05},
+    "seven tasks": {"variants": ("vanilla", "gru"), "tasks": tuple(TASKS), "points": 3},
+}
+
+
+@pytest.mark.parametrize("case", HARD)
+@pytest.mark.parametrize("spec", FIGURES, ids=lambda spec: spec.name)
+def test_figure_draws(spec, case):
+    rows, design = study(**HARD[case])
+    drawn = spec.draw(tidy(rows), design)
+    if case in ("twenty variants", "seven tasks") and spec.draw not in (plots.boxes, plots.learning_curves, plots.heat_map):
+        drawn.figure.set_layout_engine("none")  # the layout of many panels takes seconds, and is the same for all curves
+    drawn.figure.draw_without_rendering()
+    assert drawn.figure.get_size_inches()[0] <= 7.3, "wider than a page"
+
+
+def texts(figure):
+    from matplotlib.text import Text
+
+    return " ".join(t.get_text() for t in figure.findobj(Text))
+
+
+@pytest.mark.parametrize("spec", FIGURES, ids=lambda spec: spec.name)
+def test_figure_says_how_many_trials_were_solved_and_diverged(spec, small):
+    table, design = small
+    shown = texts(spec.draw(table, design).figure)
+    assert "solved" in shown or "solve rate" in shown
+    assert "diverged" in shown or "div." in shown
+
+
+def test_plotted_trials_are_the_trials_of_the_table(small):
+    table, design = small
+    data = plots.boxes(table, design).data
+    assert len(data[data["subset"] == "all trials"]) == len(usable(table))
+    assert len(data[data["subset"] == "best decile"]) == 6 * 2
+
+
+def test_expected_best_curve_is_the_estimator_of_stats(small):
+    table, design = small
+    data = plots.expected_best(table, design).data
+    own = table[(table["task"] == "copying") & (table["variant"] == "gru")]
+    curve = data[(data["task"] == "copying") & (data["variant"] == "gru")]
+    assert curve["y"].tolist() == pytest.approx(stats.expected_best(own["score"], own["validation_loss"], curve["n"]).tolist())
+
+
+def test_seconds_are_trials_times_their_mean_time(small):
+    table, design = small
+    trials, seconds = (plots.expected_best(table, design, budget).data for budget in ("trials", "seconds"))
+    means = table.groupby(["task", "variant"])["seconds"].mean()
+    expected = [row.x * means[row.task, row.variant] for row in trials.itertuples()]
+    assert seconds["x"].tolist() == pytest.approx(expected)
+
+
+def test_learning_curve_of_a_stopped_trial_keeps_its_last_loss_and_of_a_diverged_one_is_infinite():
+    rows, _ = study(("vanilla",), points=2)
+    first = {**rows[0], "status": "solved", "curve_steps": [0, 10, 20], "curve_losses": [1.0, 0.5, 0.1], "train_losses": []}
+    second = {**rows[1], "status": "diverged", "curve_steps": [0, 10], "curve_losses": [1.0, 0.7], "train_losses": []}
+    losses = plots._settled(tidy([first, second]), np.array([0, 10, 20, 40]))
+    assert losses.tolist() == [[1.0, 0.5, 0.1, 0.1], [1.0, 0.7, np.inf, np.inf]]
+
+
+def test_colours_of_small_text_are_dark_enough():
+    from matplotlib.colors import to_rgb
+
+    from analysis.style import LOOKS
+
+    for variant, look in LOOKS.items():
+        rgb = np.array(to_rgb(plots._readable(look.colour)))
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) > 3.9, f"{variant}: contrast of its name on white"

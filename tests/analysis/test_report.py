@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.__main__ import analyse, main
+from analysis.gallery import FIGURES
+from analysis.load import tidy, write_archive
+from analysis.report import render
+
+from .synthetic import study
+
+
+@pytest.fixture(scope="module")
+def analysed(tmp_path_factory):
+    """Folder of a study that was analysed from its archive, with failed trials and a pair without any."""
+    results = tmp_path_factory.mktemp("results")
+    rows, design = study(("vanilla", "gru"), ("adding", "copying"), points=8, failed=0.1, missing=(("gru", "copying"),), name="demo")
+    write_archive(tidy(rows), design, results / "elsewhere")
+    files = analyse("", results, archive=results / "elsewhere" / "trials.parquet")
+    return results / "demo", files, design
+
+
+@pytest.fixture(scope="module")
+def html(analysed):
+    return (analysed[0] / "report.html").read_text()
+
+
+def test_report_needs_no_network(html):
+    assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", html)
+    assert "@import" not in html
+    assert "url(" not in html
+
+
+def test_report_contains_every_figure(analysed, html):
+    for spec in FIGURES:
+        assert f'id="{spec.name}"' in html, f"{spec.name} is missing from the report"
+        for suffix in ("svg", "pdf", "png", "csv"):
+            assert (analysed[0] / "figures" / f"{spec.name}.{suffix}").stat().st_size > 0
+    assert html.count("data:image/") == len(FIGURES)
+
+
+def test_report_is_well_formed(html):
+    void = {"meta", "link", "img", "br"}
+
+    class Balance(HTMLParser):
+        stack: list[str] = []
+
+        def handle_starttag(self, tag, attrs):
+            if tag not in void:
+                self.stack.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.stack.pop() == tag
+
+    parser = Balance()
+    parser.feed(html)
+    assert parser.stack == []
+
+
+def test_report_says_how_to_reproduce_it(analysed, html):
+    design = analysed[2]
+    for text in (design["command"], design["commit"], "python -m analysis from=results/demo/trials.parquet", "2.13.0"):
+        assert text in html
+
+
+def test_report_names_failures_and_what_is_missing(html):
+    assert re.search(r"\d+ trials? failed", html)
+    assert "size must be even, got 7" in html
+    assert "Without any trial: gru on copying" in html
+
+
+def test_report_gives_counts_for_every_pair(html):
+    for task in ("adding", "copying"):
+        for variant in ("vanilla", "gru"):
+            assert re.search(rf'<td class="text" data-value="{task}">{task}</td><td class="text" data-value="{variant}">', html)
+
+
+def test_names_are_escaped(tmp_path):
+    rows, design = study(("vanilla", "<b>x</b>"), points=2)
+    assert "<b>x</b>" not in render(tidy(rows), design, [], tmp_path / "report.html").read_text()
+
+
+def test_every_artifact_exists_and_the_report_is_last(analysed):
+    _, files, _ = analysed
+    assert all(path.is_file() for path in files)
+    assert files[-1].name == "report.html"
+    assert {"trials.parquet", "trials.csv", "cells.csv"} <= {path.name for path in files}
+
+
+@pytest.mark.parametrize("arguments", [["stduy=quick"], ["study"], ["study=absent"], [], ["from=nowhere.parquet"]])
+def test_mistakes_are_one_line_and_exit_code_2(arguments, tmp_path, capsys):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "journal.log").touch()
+    assert main([f"results={tmp_path}", *arguments]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    if arguments in (["study=absent"], []):
+        assert "there" in message

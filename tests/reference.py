@@ -1,0 +1,246 @@
+"""Every cell a second time: one step of each in NumPy, written from the papers, one matrix per gate, knowing nothing of `variants`.
+
+A step takes the input x [B, I], the parameters w by name (W_f [H, I], R_f [H, H], b_f [H], p_f [H]), the previous state by field [B, H]
+and where it is: the step t, the layer below, the knobs. It returns the new state by field, the output first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy import ndarray, tanh
+
+State = dict[str, ndarray]
+Step = Callable[[ndarray, Mapping[str, ndarray], State, Any], State]
+
+
+def s(v: ndarray) -> ndarray:
+    return 1.0 / (1.0 + np.exp(-v))
+
+
+def net(x: ndarray, h: ndarray, w: Mapping[str, ndarray], gate: str) -> ndarray:
+    """W x + R h + b."""
+    return x @ w[f"W_{gate}"].T + h @ w[f"R_{gate}"].T + w[f"b_{gate}"]
+
+
+def peephole_of(w: Mapping[str, ndarray], gate: str, c: ndarray) -> ndarray:
+    return w[f"p_{gate}"] * c if f"p_{gate}" in w else np.zeros_like(c)
+
+
+def vanilla(x, w, old, at):
+    y, c = old["y"], old["c"]
+    z = tanh(net(x, y, w, "z"))
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + i * z
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def peephole(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + i * tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def coupled(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    c = (1 - i) * c + i * tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def no_forget_gate(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    c = c + i * tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def no_input_gate(x, w, old, at):
+    y, c = old["y"], old["c"]
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def no_output_gate(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + i * tanh(net(x, y, w, "z"))
+    return {"y": tanh(c), "c": c}
+
+
+def no_input_activation(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + i * net(x, y, w, "z")
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def no_output_activation(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    c = f * c + i * tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * c, "c": c}
+
+
+def full_gate_recurrence(x, w, old, at):
+    y, c = old["y"], old["c"]
+
+    def gates(g):
+        return old["i"] @ w[f"R_{g}_i"].T + old["f"] @ w[f"R_{g}_f"].T + old["o"] @ w[f"R_{g}_o"].T
+
+    i = s(net(x, y, w, "i") + gates("i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + gates("f") + peephole_of(w, "f", c))
+    c = f * c + i * tanh(net(x, y, w, "z"))
+    o = s(net(x, y, w, "o") + gates("o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c, "i": i, "f": f, "o": o}
+
+
+def lstm_1997(x, w, old, at):
+    heard = old["y"] if at.heard is None else at.heard  # for the truncated gradient: y' as a constant
+    g = 4 * s(net(x, heard, w, "z")) - 2
+    c = old["c"] + s(net(x, heard, w, "i")) * g
+    h = 2 * s(c) - 1
+    return {"y": s(net(x, heard, w, "o")) * h, "c": c}
+
+
+def gru(x, w, old, at):
+    h = old["h"]
+    r = s(net(x, h, w, "r"))
+    u = s(net(x, h, w, "u"))
+    n = tanh(net(x, r * h, w, "n"))
+    return {"h": u * h + (1 - u) * n}
+
+
+def gru_reset_after(x, w, old, at):
+    h = old["h"]
+    r = s(net(x, h, w, "r"))
+    u = s(net(x, h, w, "u"))
+    n = tanh(x @ w["W_n"].T + w["b_n"] + r * (h @ w["R_m"].T + w["b_m"]))
+    return {"h": u * h + (1 - u) * n}
+
+
+def rnn(x, w, old, at):
+    return {"h": tanh(net(x, old["h"], w, "h"))}
+
+
+def irnn(x, w, old, at):
+    return {"h": np.maximum(net(x, old["h"], w, "h"), 0.0)}
+
+
+def mut1(x, w, old, at):
+    h = old["h"]
+    u = s(x @ w["W_u"].T + w["b_u"])
+    r = s(net(x, h, w, "r"))
+    return {"h": tanh((r * h) @ w["R_n"].T + tanh(x @ w["W_p"].T) + w["b_n"]) * u + h * (1 - u)}
+
+
+def mut2(x, w, old, at):
+    h = old["h"]
+    u = s(net(x, h, w, "u"))
+    r = s(x @ w["W_r"].T + h @ w["R_r"].T + w["b_r"])
+    return {"h": tanh((r * h) @ w["R_n"].T + x @ w["W_n"].T + w["b_n"]) * u + h * (1 - u)}
+
+
+def mut3(x, w, old, at):
+    h = old["h"]
+    u = s(net(x, tanh(h), w, "u"))
+    r = s(net(x, h, w, "r"))
+    return {"h": tanh((r * h) @ w["R_n"].T + x @ w["W_n"].T + w["b_n"]) * u + h * (1 - u)}
+
+
+def clockwork(x, w, old, at):
+    h = old["h"].copy()
+    periods = at.knobs["periods"]
+    size = h.shape[1] // len(periods)
+    wait = np.empty_like(h)
+    for k, period in enumerate(periods):
+        mine = slice(k * size, (k + 1) * size)
+        if at.t % period == 0:
+            v = x @ w["W_h"][mine].T + w["b_h"][mine]
+            for j in range(len(periods)):
+                theirs = slice(j * size, (j + 1) * size)
+                if periods[j] >= period:
+                    v = v + old["h"][:, theirs] @ w["R_h"][mine, theirs].T
+            h[:, mine] = tanh(v)
+        wait[:, mine] = -(at.t + 1) % period
+    return {"h": h, "wait": wait}
+
+
+def depth_gated(x, w, old, at):
+    y, c = old["y"], old["c"]
+    i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
+    f = s(net(x, y, w, "f") + peephole_of(w, "f", c))
+    depth = x @ w["W_d"].T + w["b_d"] + w["w_cd"] * c
+    if at.below is None:
+        lower = x @ w["W_l"].T
+    else:
+        lower = at.below["c"]
+        depth = depth + w["w_ld"] * lower
+    c = f * c + i * tanh(net(x, y, w, "z")) + s(depth) * lower
+    o = s(net(x, y, w, "o") + peephole_of(w, "o", c))
+    return {"y": o * tanh(c), "c": c}
+
+
+def grid(x, w, old, at):
+    def lstm(v, h, c, dimension):
+        z = tanh(net(v, h, w, "z" + dimension))
+        i = s(net(v, h, w, "i" + dimension))
+        o = s(net(v, h, w, "o" + dimension))
+        c = i * z if c is None else s(net(v, h, w, "f" + dimension)) * c + i * z
+        return o * tanh(c), c
+
+    h_time, c_time = lstm(x, old["h_time"], old["c_time"], "t")
+    h_depth, c_depth = lstm(x, h_time, None if at.below is None else at.below["c_depth"], "d")
+    return {"h_depth": h_depth, "c_depth": c_depth, "h_time": h_time, "c_time": c_time}
+
+
+STEPS: dict[str, Step] = {
+    step.__name__: step
+    for step in (
+        *(vanilla, peephole, coupled, no_forget_gate, no_input_gate, no_output_gate, no_input_activation, no_output_activation),
+        *(full_gate_recurrence, lstm_1997, gru, gru_reset_after, rnn, irnn, mut1, mut2, mut3, clockwork, depth_gated, grid),
+    )
+}
+
+
+def run(
+    name: str,
+    inputs: ndarray,
+    layers: Sequence[Mapping[str, ndarray]],
+    states: Sequence[State],
+    knobs: Mapping[str, Any],
+    projection: ndarray | None = None,
+    heard: Sequence[ndarray] | None = None,
+) -> tuple[ndarray, list[State]]:
+    """A stack of layers over a sequence: outputs [T, B, H] of the highest layer and every layer's last state.
+
+    layers: parameters of each layer. projection: of the input, [H, I]. heard: of one layer, y' of every step as constants.
+    """
+    x = inputs if projection is None else inputs @ projection.T
+    below: list[State] | None = None
+    final = []
+    for w, start in zip(layers, states, strict=True):
+        state, sequence = start, []
+        for t in range(len(x)):
+            at = SimpleNamespace(t=t, below=below[t] if below else None, knobs=knobs, heard=None if heard is None else heard[t])
+            state = STEPS[name](x[t], w, state, at)
+            sequence.append(state)
+        final.append(state)
+        below = sequence
+        x = np.stack([next(iter(state.values())) for state in sequence])
+    return x, final

@@ -1,0 +1,89 @@
+"""What the tests of cells run over: every registered cell, with its default knobs and with others, and modules of odd sizes."""
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from variants import Cell, Recurrent, knobs_of
+
+T, B, INPUTS, H = 7, 3, 4, 5  # all different, so that a swapped axis fails; H grows where a cell has a rule
+
+
+def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
+    """All gates of the cell, or only the last where all is the default."""
+    present = tuple(g.name for g in cls().plan if g.name in ("i", "f", "o"))
+    return present if cls().peepholes != present else present[-1:]
+
+
+# A value for every knob that is not its default: a new knob needs a line here.
+OTHER_KNOBS: dict[str, Any] = {
+    "peepholes": other_peepholes,
+    "forget_bias": lambda cls: cls().forget_bias + 2.0,
+    "periods": lambda cls: (1, 3),
+    "tied": lambda cls: not cls().tied,
+}
+
+REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}
+DEFAULTS = [pytest.param(cls(), id=name) for name, cls in REGISTERED.items()]
+KNOBS = [pytest.param(cls, knob, id=f"{name}-{knob}") for name, cls in REGISTERED.items() for knob in knobs_of(cls)]
+# Knobs that act in the formula; the others act at the start of training only.
+CASES = DEFAULTS + [
+    pytest.param(cls(**{knob: OTHER_KNOBS[knob](cls)}), id=f"{name}-{knob}")
+    for name, cls in REGISTERED.items()
+    for knob in knobs_of(cls)
+    if knob in OTHER_KNOBS and knob != "forget_bias"
+]
+
+
+def fitting(cell: Cell, least: int = H) -> int:
+    """The smallest hidden size from `least` on that the cell's own rule allows."""
+    for size in itertools.count(least):
+        try:
+            cell.validate(size, max(2, cell.min_layers))
+        except ValueError:
+            continue
+        return size
+    raise AssertionError
+
+
+def generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def fill(module: torch.nn.Module, seed: int = 0, std: float = 0.5) -> None:
+    """Random values for all parameters, whatever the initialisation was."""
+    source = generator(seed)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_(0.0, std, generator=source)
+
+
+def module_of(cell: Cell, *, layers: int = 2, least: int = H, input_size: int = INPUTS, **options: Any) -> Recurrent:
+    """A module of the cell in float64 with random parameters, run by the specification."""
+    options = {"engine": "eager"} | options
+    module = Recurrent(cell, input_size, fitting(cell, least), layers=max(layers, cell.min_layers), **options).double()
+    fill(module)
+    return module
+
+
+def inputs_of(steps: int = T, batch: int = B, size: int = INPUTS, seed: int = 1) -> Tensor:
+    return torch.randn(steps, batch, size, generator=generator(seed), dtype=torch.float64)
+
+
+def state_of(module: Recurrent, batch: int = B, seed: int = 2) -> tuple[Any, ...]:
+    """A state that is not 0 in what is memory; a counter stays at its start."""
+    source = generator(seed)
+    states = []
+    for cell in module.cells:
+        memory = cell.State._fields if cell.remembers is None else cell.remembers
+        drawn = {n: torch.rand(batch, module.hidden_size, generator=source, dtype=torch.float64) - 0.5 for n in memory}
+        zeros = torch.zeros(batch, module.hidden_size, dtype=torch.float64)
+        states.append(cell.State(**{n: drawn.get(n, zeros) for n in cell.State._fields}))
+    return tuple(states)
+
+
+def same(actual: Tensor, expected: Tensor, message: str = "", tolerance: float = 1e-12) -> None:
+    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=(lambda m: f"{message}\n{m}") if message else None)

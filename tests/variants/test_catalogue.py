@@ -1,0 +1,89 @@
+"""The catalogue: what it lists, a variant's card, the table of the README, the command."""
+
+from pathlib import Path
+
+import pytest
+
+from variants import Cell, catalogue
+from variants.__main__ import main
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def test_the_catalogue_lists_every_variant_once():
+    listed = [line.split()[0] for line in catalogue.overview(2, 32).splitlines()[1:]]
+    assert sorted(listed) == sorted(Cell.registry)
+
+
+def test_the_catalogue_counts_parameters():
+    (line,) = [line for line in catalogue.overview(4, 5).splitlines() if line.startswith("vanilla ")]
+    assert line.split()[1] == str(4 * 5 * 10)
+
+
+def test_the_catalogue_leaves_out_a_count_for_a_size_that_a_cell_cannot_have():
+    (line,) = [line for line in catalogue.overview(4, 5).splitlines() if line.startswith("clockwork ")]
+    assert line.split()[1] == "-"
+
+
+def test_a_relative_stands_behind_what_it_derives_from():
+    names = list(catalogue.entries())
+    assert names.index("vanilla") < names.index("no_forget_gate") < names.index("lstm_1997")
+
+
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items()])
+def test_a_card_shows_blocks_knobs_and_source(cls):
+    text = catalogue.card(cls, 4, 16)
+    missing = [b.name for b in cls().blocks if f"    {b.name} " not in text] + [k for k in cls().knobs if f"Knob {k} = " not in text]
+    assert not missing
+    assert cls.source in text
+
+
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items()])
+def test_a_card_explains_every_knob(cls):
+    assert all(catalogue.explanation(cls, knob) for knob in cls().knobs), f"{cls.name}: explain its knobs in the docstring"
+
+
+def test_a_card_shows_the_equations():
+    assert "    n = tanh(W_n x + R_n (r*h') + b_n)" in catalogue.card(Cell.registry["gru"], 2, 32)
+
+
+def test_a_card_shows_how_a_variant_differs():
+    assert "Differs from `vanilla` in the forget gate only" in catalogue.card(Cell.registry["coupled"], 2, 32)
+
+
+def test_a_card_shows_both_kinds_of_layer():
+    text = catalogue.card(Cell.registry["depth_gated"], 2, 32)
+    assert text.index("W_l ") < text.index("a layer above it") < text.index("w_ld     [32]")
+
+
+def test_a_card_says_why_there_is_no_count():
+    assert "must be divisible by its 8 groups, got 30" in catalogue.card(Cell.registry["clockwork"], 2, 30)
+
+
+def test_the_command_lists(capsys):
+    assert main([]) == 0
+    assert capsys.readouterr().out == catalogue.overview(2, 32) + "\n"
+
+
+def test_the_command_shows_a_card(capsys):
+    assert main(["gru", "--inputs", "4", "--hidden", "5"]) == 0
+    assert capsys.readouterr().out == catalogue.card(Cell.registry["gru"], 4, 5) + "\n"
+
+
+def test_the_command_prints_the_table(capsys):
+    assert main(["--markdown"]) == 0
+    assert capsys.readouterr().out == catalogue.markdown() + "\n"
+
+
+def test_the_command_names_what_there_is_in_one_line(capsys):
+    assert main(["gnu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("there is no variant 'gnu'; there are vanilla, peephole")
+
+
+def test_a_cell_of_the_table_holds_no_bar():
+    assert all(line.count("|") == 5 for line in catalogue.markdown().splitlines()[1:-1])
+
+
+def test_the_table_of_the_readme_is_that_of_the_catalogue():
+    assert catalogue.markdown() in README.read_text(), "put the output of `python -m variants --markdown` into README.md"

@@ -1,0 +1,129 @@
+"""What there is, read from the declarations and docstrings: a list of all variants, a card for one, the table of the README."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from .cell import Cell, knobs_of
+from .layer import count_parameters
+
+BEGIN, END = "<!-- variants:begin -->", "<!-- variants:end -->"
+
+
+def entries() -> dict[str, type[Cell]]:
+    """The variants of this package by name, each followed by those that derive from it; the controls last."""
+    own = [cls for cls in _descendants(Cell) if Cell.registry.get(cls.name) is cls and cls.__module__.startswith(f"{__package__}.")]
+    return {cls.name: cls for cls in sorted(own, key=lambda cls: cls.control)}
+
+
+def summary(cls: type[Cell]) -> str:
+    """What a variant is, in one line: the first paragraph of its docstring."""
+    return " ".join(_text(cls).partition("\n\n")[0].split())
+
+
+def equations(cls: type[Cell]) -> list[str]:
+    """The indented block of a docstring that holds the formula."""
+    block = re.search(r"(?:^ {4}.*\n?)+", _text(cls), re.MULTILINE)
+    return [line[4:] for line in block.group().rstrip().splitlines()] if block else []
+
+
+def formula(cls: type[Cell]) -> str:
+    """How many trainable values a layer has, in letters."""
+    found = re.search(r"Parameters:\s(.*?)\.(?:\s|$)", _text(cls), re.DOTALL)
+    return " ".join(found.group(1).split()) if found else ""
+
+
+def relation(cls: type[Cell]) -> str:
+    """How a variant differs from its relative, empty for one that is defined in full."""
+    found = re.search(r"Differs from .*?\.(?=\s|$)", _text(cls), re.DOTALL)
+    return " ".join(found.group().split()) if found else ""
+
+
+def shapes(cls: type[Cell]) -> str:
+    """Where a docstring says what the letters stand for, its own or that of the class it derives from."""
+    return _inherited(cls, r"^`\w+`[^\n]* \[B, H\].*?(?<!\.)\.(?=\s|$)")
+
+
+def explanation(cls: type[Cell], knob: str) -> str:
+    """What a docstring says of a knob, its own or that of the class it derives from."""
+    return _inherited(cls, rf"(?<=^{knob}: )[^\n]*")
+
+
+def overview(input_size: int, hidden_size: int) -> str:
+    """All variants, one a line: name, parameters of the fewest layers it can have, what it is, source."""
+    width = max(map(len, entries()))
+    lines = [f"{'variant':<{width}}  {'parameters':>10}  at I={input_size}, H={hidden_size}"]
+    for name, cls in entries().items():
+        lines.append(f"{name:<{width}}  {_count(cls, input_size, hidden_size):>10}  {summary(cls)} [{cls.source}]")
+    return "\n".join(lines)
+
+
+def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
+    """One variant in full: equations, shapes, parameters by block, knobs, relation, source."""
+    cell = cls()
+    lines = [f"{cls.name}: {summary(cls)}", "", *(f"    {line}" for line in equations(cls)), ""]
+    lines += [shapes(cls)] if shapes(cls) else []
+    lines += [f"State: {', '.join(f'{field} [B, {hidden_size}]' for field in cls.State._fields)}", ""]
+    try:
+        cell.validate(hidden_size, cell.min_layers)
+    except ValueError as error:
+        lines.append(f"Parameters: {formula(cls)} ({error})")
+    else:
+        layers = f", {cell.min_layers} layers" if cell.min_layers > 1 else ""
+        lines.append(f"Parameters: {formula(cls)} = {_count(cls, input_size, hidden_size)} (I={input_size}, H={hidden_size}{layers})")
+        lines += _blocks(cell, input_size, hidden_size)
+    lines.append("")
+    for knob, value in knobs_of(cls).items():
+        lines.append(f"Knob {knob} = {value.default!r}: {explanation(cls, knob)}")
+    lines += [relation(cls)] if relation(cls) else []
+    lines.append(f"Source: {cls.source}")
+    return "\n".join(lines)
+
+
+def markdown() -> str:
+    """The table of all variants for the README, between its markers."""
+    lines = [BEGIN, "| variant | what it is | parameters of a layer | source |", "|---|---|---|---|"]
+    for name, cls in entries().items():
+        lines.append(f"| `{name}` | {summary(cls)} | {formula(cls).partition(',')[0]} | {cls.source} |")
+    return "\n".join([*lines, END])
+
+
+def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
+    """One line for every piece of the parameters: name, shape, number of values."""
+    lines = [f"    {'P':<8} [{hidden_size}, {input_size}] {hidden_size * input_size}"] if cell.projects_input else []
+    lowest = cell.for_layer(0)
+    for here, title in ((lowest, "lowest layer"), (cell, "a layer above it")) if lowest is not cell else ((cell, ""),):
+        lines += [f"  {title}"] if title else []
+        width = hidden_size if here is not lowest or cell.projects_input else input_size
+        kinds = {b.name: b.kind for b in here.blocks}
+        for name, size in here.block_sizes(width, hidden_size).items():
+            shape = {"W": f"[{hidden_size}, {width}]", "R": f"[{hidden_size}, {hidden_size}]"}.get(kinds.get(name, ""), f"[{hidden_size}]")
+            lines.append(f"    {name:<8} {shape} {size}")
+    return lines
+
+
+def _inherited(cls: type[Cell], pattern: str) -> str:
+    """What matches in the docstring of a class, or else of the nearest class it derives from."""
+    for base in cls.__mro__:
+        found = re.search(pattern, _text(base), re.DOTALL | re.MULTILINE)
+        if found:
+            return " ".join(found.group().split())
+    return ""
+
+
+def _descendants(cls: type[Cell]) -> list[type[Cell]]:
+    return [found for child in cls.__subclasses__() for found in (child, *_descendants(child))]
+
+
+def _text(cls: type) -> str:
+    return inspect.cleandoc(vars(cls).get("__doc__") or "")
+
+
+def _count(cls: type[Cell], input_size: int, hidden_size: int) -> str:
+    cell = cls()
+    try:
+        cell.validate(hidden_size, cell.min_layers)
+    except ValueError:
+        return "-"
+    return str(count_parameters(cell, input_size, hidden_size, layers=cell.min_layers))

@@ -1,0 +1,95 @@
+"""LLVM code to machine code, kept on disk so that other processes don't compile it again."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import llvmlite
+from llvmlite import binding as llvm
+
+Function = Callable[[object], None]
+
+_lock = threading.Lock()
+_functions: dict[tuple[str, str], Function] = {}
+_engines: list[llvm.ExecutionEngine] = []  # they own the machine code
+compiled = 0
+"""How many kernels this process has compiled, as opposed to found on disk."""
+
+
+def cache_folder() -> Path:
+    """Where machine code is kept: LSTM_VARIANTS_CACHE, else `lstm-variants` in the user's cache folder."""
+    chosen = os.environ.get("LSTM_VARIANTS_CACHE")
+    if chosen:
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-variants"
+
+
+def load(code: str, entry: str) -> Function:
+    """The compiled function of a module: from this process, else from disk, else compiled now."""
+    with _lock:
+        if (code, entry) not in _functions:
+            machine = _target_machine()
+            engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
+            engine.add_object_file(llvm.ObjectFileRef.from_data(_object(code, machine)))
+            engine.finalize_object()
+            _engines.append(engine)
+            _functions[code, entry] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(entry))
+        return _functions[code, entry]
+
+
+def _object(code: str, machine: llvm.TargetMachine) -> bytes:
+    global compiled
+    key = "\n".join((code, llvmlite.__version__, str(llvm.llvm_version_info), machine.triple, llvm.get_host_cpu_name(), _features()))
+    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.kernel"
+    found = _read(path)
+    if found is not None:
+        return found
+    module = llvm.parse_assembly(code)
+    module.verify()
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(module, builder)
+    compiled += 1
+    machine_code: bytes = machine.emit_object(module)
+    _write(path, machine_code)
+    return machine_code
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a file of the cache, None if it is missing or damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    digest, payload = content[:32], content[32:]
+    return payload if hashlib.sha256(payload).digest() == digest else None
+
+
+def _write(path: Path, payload: bytes) -> None:
+    """Write a file of the cache in one go: others see all of it or nothing. Without a writable folder nothing is kept."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
+            file.write(hashlib.sha256(payload).digest() + payload)
+        os.replace(file.name, path)
+    except OSError:
+        return
+
+
+@cache
+def _features() -> str:
+    return str(llvm.get_host_cpu_features().flatten())
+
+
+@cache
+def _target_machine() -> llvm.TargetMachine:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(cpu=llvm.get_host_cpu_name(), features=_features(), opt=3, jit=True)
