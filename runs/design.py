@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks import Task
-from variants import Cell
+from variants import Cell, count_parameters
 
 from .trial import Model, Training, Trial, construct, require
 
@@ -221,11 +221,8 @@ class Design:
 def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
     """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
     directions = 2 if model.bidirectional else 1
-    total = hidden_size * task.input_size if cell.projects_input else 0
-    for layer in range(model.layers):
-        width = hidden_size * directions if layer else (hidden_size if cell.projects_input else task.input_size)
-        total += directions * cell.for_layer(layer).parameter_count(width, hidden_size)
-    return total + (hidden_size * directions + 1) * task.output_size
+    cells = count_parameters(cell, task.input_size, hidden_size, layers=model.layers, bidirectional=model.bidirectional)
+    return cells + (hidden_size * directions + 1) * task.output_size
 
 
 def number(*parts: int | str) -> int:

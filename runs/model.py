@@ -46,8 +46,8 @@ class Network(nn.Module):
 
     @property
     def parameter_count(self) -> int:
-        """Number of trainable values."""
-        return sum(p.numel() for p in self.parameters())
+        """Number of trainable values; what a mask on R hides does not count."""
+        return self.recurrent.parameter_count + sum(p.numel() for p in self.readout.parameters())
 
     @property
     def flops_per_step(self) -> int:

@@ -10,24 +10,25 @@ import contextlib
 import json
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 import psutil
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.storages import BaseStorage, JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
 from .design import Design, Dimension
+from .journal import SafeJournal
 from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
 
@@ -35,6 +36,7 @@ LARGEST_CURVE = 20  # intermediate values that are stored with a trial
 ATTEMPTS = 3  # a point whose worker died is tried this many times in all
 BEAT_SECONDS = 20.0  # a worker shows this often that it lives
 SILENCE_SECONDS = 120.0  # and is held for dead by other machines after this time without
+DATABASE_AWAY = ("OperationalError", "InterfaceError", "PendingRollbackError")  # of SQLAlchemy
 UNSIGNED_SECONDS = 30.0  # a claim whose owner died before it could sign it
 
 
@@ -52,8 +54,30 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
     if url:
         return optuna.storages.RDBStorage(url)
     folder.mkdir(parents=True, exist_ok=True)
-    path = str(folder / "journal.log")
-    return JournalStorage(JournalFileBackend(path, lock_obj=JournalFileOpenLock(path, grace_period=5)))
+    return JournalStorage(SafeJournal(str(folder / "journal.log")))
+
+
+T = TypeVar("T")
+
+
+def patiently(action: Callable[[], T], stopping: Callable[[], bool] = lambda: False, seconds: float = 1800.0) -> T:
+    """Do something with a storage, again and again where it is away for a while: a full disk, a database that restarts.
+
+    Whatever is done must bear being done twice. Raises the last error after half an hour, or when asked to stop.
+    """
+    end, pause = time.monotonic() + seconds, 0.5
+    while True:
+        try:
+            return action()
+        except Exception as error:
+            away = isinstance(error, OSError | optuna.exceptions.StorageInternalError) or type(error).__name__ in DATABASE_AWAY
+            if not away or stopping() or time.monotonic() > end:
+                raise
+            print(
+                f"storage is away ({type(error).__name__}: {str(error).splitlines()[0][:100]}); trying again", file=sys.stderr, flush=True
+            )
+            time.sleep(pause)
+            pause = min(10.0, 2 * pause)
 
 
 @dataclass(frozen=True)
@@ -220,13 +244,14 @@ class Study:
         """Take the next waiting trial in the order of the design, or None if none waits."""
         while True:
             waiting = [
-                (trial.user_attrs["point"], k, trial.number, trial._trial_id, cell)
+                (trial.user_attrs["attempt"], trial.user_attrs["point"], k, trial.number, trial._trial_id, cell)
                 for k, cell in enumerate(self.design.cells)
                 for trial in self.trials(cell, (TrialState.WAITING,))
             ]
             if not waiting:
                 return None
-            for point, _, order, number, cell in sorted(waiting):
+            # What killed a worker before comes last, so that it takes down as little as possible.
+            for _, point, _, order, number, cell in sorted(waiting):
                 try:
                     taken = self.storage.set_trial_state_values(number, TrialState.RUNNING)
                 except optuna.exceptions.UpdateFinishedTrialError:

@@ -29,7 +29,7 @@ from variants import Cell
 from .config import command_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
-from .study import Study, open_storage
+from .study import Study, open_storage, patiently
 from .tracking import Mirror, default_uri, without_password
 from .train import prepare_process
 from .trial import Model, Training, construct, require
@@ -201,7 +201,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 time.sleep(POLL_SECONDS)
                 if mirror is not None:
                     mirror.catch_up()
-                bar.update(sum(1 for _ in study.told()) - bar.n)
+                bar.update(patiently(lambda: sum(1 for _ in study.told())) - bar.n)
                 for k, process in enumerate(processes):
                     if process.exitcode and not interrupted and replaced < MOST_REPLACED:
                         replaced += 1

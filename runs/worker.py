@@ -8,10 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from .study import BEAT_SECONDS, Claim, Study, open_storage
+from .study import BEAT_SECONDS, Claim, Study, open_storage, patiently
 from .train import Interrupted, prepare_process, run
 
 STOP = "stop"  # a file of this name in a study's folder asks its workers to finish what they run and leave
@@ -35,12 +36,12 @@ def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = 
 
     done = 0
     while not stopping() and not (folder / STOP).exists():
-        claim = study.claim()
+        claim = patiently(study.claim, stopping)
         if claim is None:
-            if not linger or study.finished():
+            if not linger or patiently(study.finished, stopping):
                 break
-            study.recover()
-            study.enqueue()
+            patiently(study.recover, stopping)
+            patiently(study.enqueue, stopping)
             wait(IDLE_SECONDS, stopping)
             continue
         try:
@@ -49,7 +50,7 @@ def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = 
         except Interrupted:
             study.put_back(claim)
             break
-        done += study.tell(claim, outcome)
+        done += patiently(partial(study.tell, claim, outcome), signalled)
     return done
 
 

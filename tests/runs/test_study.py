@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, Study, alive, open_storage, records, thinned
+from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, thinned
 from runs.train import run
 from runs.trial import Outcome
 
@@ -110,16 +110,96 @@ def test_the_point_of_a_dead_worker_waits_again(study, folder, design):
     assert len(claim_all(study)) == len(design.cells) * design.points - 1
 
 
-def test_a_point_that_kills_its_workers_is_recorded_as_failed(study):
-    first = study.claim()
-    for attempt in range(1, ATTEMPTS + 1):
-        claim = first if attempt == 1 else study.claim()
-        assert (claim.task, claim.variant, claim.point) == ("adding", "vanilla", 0)
-        study.storage.set_trial_user_attr(claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
-        assert study.recover() == 1
+def kill_worker_of(study, claim):
+    study.storage.set_trial_user_attr(claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+    return study.recover()
+
+
+def test_a_point_that_kills_its_workers_is_recorded_as_failed(folder, design):
+    alone = replace(design, points=1, tasks={"adding": design.tasks["adding"]}, variants={"vanilla": design.variants["vanilla"]})
+    study = Study.create(open_storage("", folder), alone, {})
+    assert [kill_worker_of(study, study.claim()) for _ in range(ATTEMPTS)] == [1] * ATTEMPTS
+    assert study.claim() is None
     (row,) = study.records()
     assert row["status"] == "failed"
     assert "died 3 times" in row["error"]
+
+
+def test_a_point_that_killed_a_worker_comes_last(study, design):
+    first = study.claim()
+    kill_worker_of(study, first)
+    last = claim_all(study)[-1]
+    assert (last.task, last.variant, last.point) == (first.task, first.variant, first.point)
+
+
+def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, design):
+    first = study.claim()
+    study.storage.set_trial_user_attr(first.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+    stored = study.storage.get_trial(first.number)
+    for _ in range(2):
+        study._lost((first.task, first.variant), stored)
+    claims = claim_all(study)
+    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
+
+
+def test_an_outcome_told_after_the_trial_was_taken_away_is_dropped(study):
+    claim = study.claim()
+    kill_worker_of(study, claim)
+    assert not study.tell(claim, DONE)
+    assert study.records() == []
+
+
+def test_a_worker_of_another_machine_is_dead_after_silence_by_our_own_clock(study, monkeypatch):
+    claim = study.claim()
+    study.storage.set_trial_user_attr(claim.number, "worker", {"host": "elsewhere", "pid": 1, "started": 0.0})
+    now = [1000.0]
+    monkeypatch.setattr("runs.study.time.monotonic", lambda: now[0])
+    assert study.recover() == 0
+    now[0] += 100
+    study.beat(claim, 1)
+    assert study.recover() == 0
+    now[0] += 100
+    assert study.recover() == 0
+    now[0] += 100
+    assert study.recover() == 1
+
+
+def test_a_study_of_points_proposed_as_it_goes_records_what_was_proposed(folder, design):
+    study = Study.create(open_storage("", folder), replace(design, sampler="tpe"), {})
+    claim = study.claim()
+    study.tell(claim, run(claim.trial))
+    (row,) = study.records()
+    assert row["learning_rate"] == claim.trial.training.learning_rate
+    assert design.space["learning_rate"].value(row["u_learning_rate"]) == pytest.approx(row["learning_rate"])
+
+
+def test_a_hopeless_trial_is_pruned_and_marked(folder, design):
+    long = replace(design, pruner="median", training=replace(design.training, budget=20, evaluations=10))
+    study = Study.create(open_storage("", folder), replace(long, points=8), {})
+    statuses = []
+    for _ in range(8 * 4):
+        claim = study.claim()
+        if (claim.task, claim.variant) != ("adding", "vanilla"):
+            continue
+        worse = replace(claim.trial, training=replace(claim.trial.training, learning_rate=1e-9)) if claim.point >= 6 else claim.trial
+        outcome = run(worse, study.reporter(claim))
+        study.tell(claim, outcome)
+        statuses.append(outcome.status + outcome.error)
+    assert "pruned" in statuses[6:]
+
+
+def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch, capsys):
+    monkeypatch.setattr("runs.study.time.sleep", lambda seconds: None)
+    answers = iter([OSError(28, "No space left on device"), 5])
+
+    def action():
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert patiently(action) == 5
+    assert "No space left" in capsys.readouterr().err
 
 
 def test_a_live_worker_keeps_its_claim(study):

@@ -7,8 +7,11 @@ from typing import Any
 
 from ..cell import Cell
 from . import eager, fused
+from .inputs import Inputs
 
 ENGINES = ("auto", "eager", "fused")
+
+__all__ = ["ENGINES", "Inputs", "choose"]
 
 
 def choose(engine: str, cell: Cell) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:

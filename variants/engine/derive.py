@@ -20,27 +20,38 @@ from .trace import Function, Traced, trace
 
 
 class Variation(NamedTuple):
-    """What a caller adds to a cell, by names of fields and sources; kernels differ by it."""
+    """What a caller adds to a cell, by names of fields and sources; kernels differ by it.
+
+    multiplied: whether W x + b is given, instead of computed by the kernel.
+    """
 
     constants: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     active: bool = False
-
-
-class Product(NamedTuple):
-    """The product of a source's R with its operand, added to `count` pre-activations from number `first` on."""
-
-    source: str
-    first: int
-    count: int
+    multiplied: bool = False
 
 
 class Pass(NamedTuple):
     """An elementwise pass over all units: the operands of some sources, or the new state where there are none."""
 
     operands: tuple[str, ...]
+
+
+class Known(NamedTuple):
+    """From here on the operands of these sources are known; going back, their derivatives are complete only here."""
+
+    sources: tuple[str, ...]
+
+
+class Mix(NamedTuple):
+    """`count` pre-activations from number `first` on: the bias and the products with the input and with some sources."""
+
+    first: int
+    count: int
+    input: bool
+    sources: tuple[str, ...]
 
 
 class Store(NamedTuple):
@@ -59,9 +70,9 @@ class BackwardPass(NamedTuple):
 
 
 class BackwardProduct(NamedTuple):
-    """The derivative of a product by its operand, which is a field of the state or belongs to a pass."""
+    """The derivative by the operand of a source, which is a field of the state or else belongs to a pass."""
 
-    product: Product
+    source: str
     field: str | None
     add: bool
 
@@ -93,6 +104,7 @@ class Derivation:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
         self.gates = tuple(gate.name for gate in cell.plan)
+        self.input_gates = {gate.name for gate in cell.plan if gate.input}
         self.hears = {gate.name: frozenset(gate.hears) for gate in cell.plan}
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [f"s.{f}" for f in self.fields] + [f"p.{v}" for v in cell.vectors] + [f"below.{f}" for f in variation.below]
@@ -118,24 +130,44 @@ class Derivation:
         extra = [f"keep.{f}" for f in variation.keep]
         self.step = trace(self.graph, _new_state(cell, variation), [*inputs, *constants, *extra], self.fields, inputs)
         self.schedule = self._schedule()
+        self.mixes = [item for item in self.schedule if isinstance(item, Mix)]
         self.saved = self._choose_saved()
 
     def _complete(self, known: set[str]) -> list[str]:
         """Pre-activations that hear nothing but the given sources."""
         return [f"a.{gate}" for gate in self.gates if self.hears[gate] <= known]
 
-    def _schedule(self) -> tuple[Pass | Product, ...]:
-        items: list[Pass | Product] = []
-        waiting, done = list(self.operands), set[str]()
-        while waiting:
-            ready = set(self._complete(done))
-            now = [n for n in waiting if {i for i in self.graph.inputs_of([self.operands[n]]) if i.startswith("a.")} <= ready]
+    def _schedule(self) -> tuple[Pass | Known | Mix, ...]:
+        items: list[Pass | Known | Mix] = []
+        waiting, known, mixed = list(self.operands), set[str](), set[str]()
+        while waiting or len(mixed) < len(self.gates):
+            now = [n for n in waiting if {i for i in self.graph.inputs_of([self.operands[n]]) if i.startswith("a.")} <= mixed]
             if computed := tuple(n for n in now if n not in self.state_operands):
                 items.append(Pass(computed))
-            items += [Product(n, self.gates.index(self.heard_by[n][0]), len(self.heard_by[n])) for n in now]
-            done.update(now)
-            waiting = [n for n in waiting if n not in done]
+            if now:
+                items.append(Known(tuple(now)))
+            known.update(now)
+            waiting = [n for n in waiting if n not in known]
+            mixes = self._mixes(known, mixed)
+            items += mixes
+            mixed.update(f"a.{self.gates[m.first + k]}" for m in mixes for k in range(m.count))
         return (*items, Pass(()))
+
+    def _mixes(self, known: set[str], mixed: set[str]) -> list[Mix]:
+        """The pre-activations that can be computed now, neighbours that need the same in one."""
+        mixes: list[Mix] = []
+        for k, gate in enumerate(self.gates):
+            if f"a.{gate}" in mixed or not self.hears[gate] <= known:
+                continue
+            mix = Mix(
+                k, 1, gate in self.input_gates and not self.variation.multiplied, tuple(n for n in self.operands if n in self.hears[gate])
+            )
+            last = mixes[-1] if mixes else None
+            if last is not None and last.first + last.count == k and last[2:] == mix[2:]:
+                mixes[-1] = last._replace(count=last.count + 1)
+            else:
+                mixes.append(mix)
+        return mixes
 
     def _choose_saved(self) -> tuple[int, ...]:
         """Nodes without which the derivatives cannot be computed from states, vectors and operands; at most one per pre-activation."""
@@ -187,11 +219,13 @@ class Derivation:
         written: set[str] = set()
         items: list[BackwardPass | BackwardProduct] = []
         for item, pulled in contributions:
-            if isinstance(item, Product):
-                if pulled:
-                    name = self.state_operands.get(item.source)
-                    items.append(BackwardProduct(item, name, f"s.{name}" in written))
-                    written.update(pulled)
+            if isinstance(item, Known):
+                for source in item.sources:
+                    name = self.state_operands.get(source)
+                    target = f"u.{source}" if name is None else f"s.{name}"
+                    if target in pulled and self.operand_traces[source].pulled:
+                        items.append(BackwardProduct(source, name, target in written))
+                        written.add(target)
                 continue
             stores = [Store(t, n, t in written or t.startswith("p.")) for t, n in pulled.items()]
             if not item.operands:
@@ -208,19 +242,21 @@ class Derivation:
 
         return Backward(fields, tuple(items), named("p."), named("below."))
 
-    def _contributions(self, live: set[str]) -> list[tuple[Pass | Product, dict[str, int]]]:
-        """Every pass and product from last to first, with what it adds to which derivative."""
+    def _contributions(self, live: set[str]) -> list[tuple[Pass | Known, dict[str, int]]]:
+        """What passes and products from last to first add to which derivative, for derivatives by these fields of the new state."""
         graph, zero = self.graph, self.graph.constant(0.0)
         dead = {graph.input(f"d.{f}"): zero for f in self.fields if f not in live}
         reached: set[str] = set()
-        result: list[tuple[Pass | Product, dict[str, int]]] = []
+        result: list[tuple[Pass | Known, dict[str, int]]] = []
         for item in reversed(self.schedule):
+            if isinstance(item, Mix):
+                continue
             pulled: dict[str, int] = {}
-            if isinstance(item, Product):
-                heard = self.gates[item.first : item.first + item.count]
-                if self.operand_traces[item.source].pulled and any(f"a.{gate}" in reached for gate in heard):
-                    name = self.state_operands.get(item.source)
-                    pulled[f"u.{item.source}" if name is None else f"s.{name}"] = zero
+            if isinstance(item, Known):
+                for source in item.sources:
+                    if self.operand_traces[source].pulled and any(f"a.{gate}" in reached for gate in self.heard_by[source]):
+                        name = self.state_operands.get(source)
+                        pulled[f"u.{source}" if name is None else f"s.{name}"] = zero
             else:
                 for traced in [self.operand_traces[n] for n in item.operands if f"u.{n}" in reached] if item.operands else [self.step]:
                     for target, node in traced.pulled.items():

@@ -2,35 +2,37 @@
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`. Arrays are float32:
 
-    pre, dpre [T, B, G*H]    pre-activations from the input and their derivatives      mix [B, G*H]  the recurrent part of one step
+    x [T, B, I]              input                 pre [T, B, G*H]  or W x + b in its place
+    weights.k, bias.k        of the k-th product of a step: packed matrices of W and R, and the bias
+    mix [B, ...]             pre-activations of one step, each product with room for its panels
     saved [T, B, S*H]        what the forward kernel keeps for the backward kernel
     operand.x [T, B, H]      what R of source x is multiplied with ([B, H] where nothing is kept)
     state.f [B, H]           first state       out.f [T, B, H]  states             dout.f [T, B, H]   derivatives that arrive at them
-    carry.f [B, H]           derivative by the state of the next step, at the end by the first state
+    carry.f [B, H']          derivative by the state of the next step, at the end by the first state
+    dpre [stop-start, B, G*H]    derivatives by the pre-activations of the steps that the backward kernel runs over
     p.v, dp.v, part.v [H]    vectors, their derivatives, and the sum of one step
-    below.f, dbelow.f [T, B, H]                                   du.x [B, H]  derivative by an operand
-    R.x                      [H, n*H] forward, [n*H, H] backward
-    keep.f, drop.x [B, H], active [T, B] bytes
+    below.f, dbelow.f [T, B, H]                                   du.x [B, H']  derivative by an operand
+    R.x                      packed R of source x
+    keep.f, drop.x [B, H], active [T, B] bytes, zeros [H']
 
-Elementwise code is written with vectors of 8 units (then 4, then 1 for what remains): nothing depends on what a compiler can vectorise.
+with H' the room for whole panels. Elementwise code is written with vectors of 8 units (then 4, then 1 for what remains): nothing depends
+on what a compiler can vectorise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from llvmlite import ir
 
-from .derive import Backward, BackwardProduct, Derivation, Product
-from .elementwise import FLOAT, Elementwise
+from . import product
+from .derive import Backward, BackwardProduct, Derivation, Known, Mix
+from .elementwise import Elementwise
+from .product import LONG, POINTER, loop
 
 WIDTHS = (8, 4, 1)
-LONG = ir.IntType(64)
 BYTE = ir.IntType(8)
-POINTER = ir.PointerType(FLOAT)
-SGEMM = ir.FunctionType(ir.VoidType(), [ir.PointerType(BYTE)] * 13)
 ENTRY = "kernel"
 
 
@@ -56,12 +58,19 @@ class Write(NamedTuple):
     add: bool = False
 
 
+class Operand(NamedTuple):
+    """A factor of a product: K numbers per sequence."""
+
+    place: Place
+    inner: ir.Value
+
+
 Leaves = Mapping[int, tuple[Place, ...]]
 """Nodes that are read from memory; their value is the sum over the places."""
 
 
 class _Emitter:
-    """What both kernels need: arguments, loops, elementwise passes and products."""
+    """What both kernels need: arguments, elementwise passes and products."""
 
     def __init__(self, derivation: Derivation) -> None:
         self.derivation, self.graph, self.variation = derivation, derivation.graph, derivation.variation
@@ -73,7 +82,7 @@ class _Emitter:
         self.build = ir.IRBuilder(self.function.append_basic_block("start"))
         self._slots: dict[str, ir.Value] = {}
         self._known: dict[tuple[str, object], ir.Value] = {}
-        self.steps, self.batch, self.units = self.slot("T"), self.slot("B"), self.slot("H")
+        self.batch, self.units = self.slot("B"), self.slot("H")
         self.time: ir.Value = LONG(0)
 
     def finish(self) -> Kernel:
@@ -91,21 +100,37 @@ class _Emitter:
 
     def pointer(self, name: str) -> ir.Value:
         """The address of an array by name."""
-        return self._once("pointer", name, lambda: self.entry.inttoptr(self.slot(name), POINTER))
+        return self.once("pointer", name, lambda: self.entry.inttoptr(self.slot(name), POINTER))
 
     def times_units(self, count: int) -> ir.Value:
-        """A number of units: count * H."""
-        return self._once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
+        """count * H."""
+        return self.once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
 
-    def place(self, name: str, slots: int = 1, slot: int = 0, moves: bool = False) -> Place:
-        """The place of an array [B, slots * H], or [T, B, slots * H] if it moves with time."""
+    def padded_units(self, count: int) -> ir.Value:
+        """The room for count * H columns of a product."""
+
+        def make() -> ir.Value:
+            return self.entry.and_(self.entry.add(self.times_units(count), LONG(product.PANEL - 1)), LONG(-product.PANEL))
+
+        return self.once("padded", count, make)
+
+    def place(self, name: str, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
+        """The place of an array [B, slots * H], or [T, B, slots * H] at a time."""
         address = self.pointer(name)
-        if moves:
-            row = self._once("row", slots, lambda: self.entry.mul(self.times_units(slots), self.batch))
-            address = self.build.gep(address, [self.build.mul(self.time, row)], inbounds=True)
+        if time is not None:
+            row = self.once("row", slots, lambda: self.entry.mul(self.times_units(slots), self.batch))
+            address = self.build.gep(address, [self.build.mul(time, row)], inbounds=True)
         if slot:
             address = self.build.gep(address, [self.times_units(slot)], inbounds=True)
         return Place(address, self.times_units(slots))
+
+    def now(self, name: str, slots: int = 1, slot: int = 0) -> Place:
+        """The place of an array [T, B, slots * H] in this time step."""
+        return self.place(name, slots, slot, self.time)
+
+    def padded(self, name: str) -> Place:
+        """The place of an array [B, H']."""
+        return Place(self.pointer(name), self.padded_units(1))
 
     def previous(self, field: str) -> Place:
         """The place of the previous state."""
@@ -117,7 +142,7 @@ class _Emitter:
     def common_leaves(self) -> dict[int, tuple[Place, ...]]:
         """Inputs that both kernels read in the same way."""
         leaves: dict[int, tuple[Place, ...]] = {}
-        for name in sorted(self._inputs()):
+        for name in sorted(str(arguments[0]) for operation, arguments in self.graph.nodes if operation == "input"):
             kind, _, rest = name.partition(".")
             node = self.graph.input(name)
             if kind == "s":
@@ -125,7 +150,7 @@ class _Emitter:
             elif kind == "p":
                 leaves[node] = (Place(self.pointer(name), LONG(0)),)
             elif kind == "below":
-                leaves[node] = (self.place(name, moves=True),)
+                leaves[node] = (self.now(name),)
             elif kind == "drop":
                 leaves[node] = (self.place(name),)
             elif kind == "keep":
@@ -133,45 +158,26 @@ class _Emitter:
                 leaves[node] = (Place(self.build.gep(self.pointer(name), [offset]), self.slot(f"{name}.b")),)
         return leaves
 
-    def _inputs(self) -> set[str]:
-        return {str(arguments[0]) for operation, arguments in self.graph.nodes if operation == "input"}
-
-    def _once(self, kind: str, key: object, make: Callable[[], ir.Value]) -> ir.Value:
+    def once(self, kind: str, key: object, make: Callable[[], ir.Value]) -> ir.Value:
+        """A value that is computed in `entry`, the first time it is asked for."""
         if (kind, key) not in self._known:
             self._known[kind, key] = make()
         return self._known[kind, key]
 
-    # Loops -----------------------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def loop(self, start: ir.Value, stop: ir.Value, step: int = 1) -> Iterator[ir.Value]:
-        before = self.build.block
-        head, body, end = (self.function.append_basic_block(name) for name in ("head", "body", "end"))
-        self.build.branch(head)
-        self.build.position_at_end(head)
-        index = self.build.phi(LONG)
-        index.add_incoming(start, before)
-        self.build.cbranch(self.build.icmp_signed("<", index, stop), body, end)
-        self.build.position_at_end(body)
-        yield index
-        index.add_incoming(self.build.add(index, LONG(step)), self.build.block)
-        self.build.branch(head)
-        self.build.position_at_end(end)
+    # Elementwise passes ----------------------------------------------------------------------------------------------------
 
     def lanes(self, body: Callable[[ir.Value, int], None]) -> None:
         """Run over all units of one row, `width` at a time."""
         start: ir.Value = LONG(0)
         for width in WIDTHS:
-            stop = self.units if width == 1 else self._once("lanes", width, lambda w=width: self.entry.and_(self.units, LONG(-w)))
-            with self.loop(start, stop, width) as index:
+            stop = self.once("lanes", width, lambda w=width: self.entry.and_(self.units, LONG(-w)))
+            with loop(self.build, start, stop, width) as index:
                 body(index, width)
             start = stop
 
-    # Elementwise passes ----------------------------------------------------------------------------------------------------
-
     def elementwise(self, leaves: Leaves, writes: Sequence[Write], inactive: Sequence[Write] = ()) -> None:
         """Compute nodes for all sequences and units of a step and write them; for sequences that are not active something else."""
-        with self.loop(LONG(0), self.batch) as b:
+        with loop(self.build, LONG(0), self.batch) as b:
             if not self.variation.active:
                 self._row(b, leaves, writes)
                 return
@@ -209,9 +215,8 @@ class _Emitter:
 
             results = [value(w.node) for w in writes]
             for write, target, result in zip(writes, targets, results, strict=True):
-                if write.add:
-                    result = math.apply("add", [self.load(target, h, math), result])
-                self.store(result, target, h, math)
+                total = math.apply("add", [self.load(target, h, math), result]) if write.add else result
+                self.store(total, target, h, math)
 
         self.lanes(body)
 
@@ -238,141 +243,129 @@ class _Emitter:
 
     # Products --------------------------------------------------------------------------------------------------------------
 
-    def product(
-        self, rows: int, inner: int, matrix: ir.Value, stride: int, operand: Place, target: Place, add: bool, columns: int = 0
-    ) -> None:
-        """target[b, :] (+)= matrix * operand[b, :] for all b, by the BLAS; sizes and the matrix's stride are multiples of H.
-
-        The matrix is stored by columns; the first `columns` * H of its rows are left out.
-        """
-        if columns:
-            matrix = self.build.gep(matrix, [self.times_units(columns)], inbounds=True)
-        function = self._once("sgemm", None, lambda: self.entry.inttoptr(self.slot("sgemm"), SGEMM.as_pointer()))
-        arguments = [
-            *(self._stacked(BYTE(ord("N"))),) * 2,
-            self._stacked(self.times_units(rows)),
-            self._stacked(self.batch),
-            self._stacked(self.times_units(inner)),
-            self._stacked(FLOAT(1.0)),
-            matrix,
-            self._stacked(self.times_units(stride)),
-            operand.address,
-            self._stacked(operand.stride),
-            self._stacked(FLOAT(1.0 if add else 0.0)),
-            target.address,
-            self._stacked(target.stride),
-        ]
-        self.build.call(function, [self.build.bitcast(a, ir.PointerType(BYTE)) for a in arguments])
-
-    def _stacked(self, value: ir.Value) -> ir.Value:
-        """The address of a copy of a value: Fortran takes everything by address; an integer of 64 bits serves where 32 are read."""
-
-        def make() -> ir.Value:
-            place = self.entry.alloca(value.type)
-            self.entry.store(value, place)
-            return place
-
-        return self._once("stacked", str(value), make)
+    def product(self, columns: int, operands: Sequence[Operand], packed: str, init: Place, target: Place) -> None:
+        """target = init + operands * packed, for columns * H columns."""
+        function = self.once("product", None, lambda: self.entry.inttoptr(self.slot("product"), product.FUNCTION.as_pointer()))
+        table = self.once("table", len(operands), lambda: self.entry.alloca(LONG, max(1, len(operands)) * product.OPERAND))
+        inner: ir.Value = LONG(0)
+        for k, operand in enumerate(operands):
+            description = (self.build.ptrtoint(operand.place.address, LONG), operand.place.stride, operand.inner)
+            for n, value in enumerate(description):
+                self.build.store(value, self.build.gep(table, [LONG(k * product.OPERAND + n)]))
+            inner = self.build.add(inner, operand.inner)
+        self.build.call(
+            function,
+            [
+                self.batch,
+                self.times_units(columns),
+                table,
+                LONG(len(operands)),
+                inner,
+                self.pointer(packed),
+                *init,
+                *target,
+            ],
+        )
 
 
 def forward(derivation: Derivation, training: bool) -> Kernel:
     """The kernel that runs a cell over a sequence; with training it keeps what the backward kernel needs."""
     emit = _Emitter(derivation)
-    with emit.loop(LONG(0), emit.steps) as emit.time:
+    with loop(emit.build, LONG(0), emit.slot("T")) as emit.time:
         _forward_step(emit, derivation, training)
     return emit.finish()
 
 
 def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> None:
     graph, gates = emit.graph, derivation.gates
-    width = len(gates)
+    mixes = derivation.mixes
+    row = emit.once("mix", None, lambda: _sum(emit, [emit.padded_units(m.count) for m in mixes]))
     leaves = emit.common_leaves()
     saved = derivation.saved if training else ()
     unsaved = list(saved)
-    mixed: set[int] = set()
     for item in derivation.schedule:
-        if isinstance(item, Product):
-            name = derivation.state_operands.get(item.source)
-            operand = emit.previous(name) if name is not None else emit.place(f"operand.{item.source}", moves=training)
-            numbers = range(item.first, item.first + item.count)
-            for first, count in _runs(numbers, mixed):
-                target = emit.place("mix", width, first)
-                emit.product(
-                    count,
-                    1,
-                    emit.pointer(f"R.{item.source}"),
-                    len(derivation.heard_by[item.source]),
-                    operand,
-                    target,
-                    first in mixed,
-                    first - item.first,
-                )
-            mixed.update(numbers)
+        if isinstance(item, Known):
             continue
-        # Pre-activations whose products are not all done are read here too, but only by what waits for them.
-        for k, gate in enumerate(gates):
-            parts = [emit.place("pre", width, k, moves=True), emit.place("mix", width, k)]
-            leaves.setdefault(graph.input(f"a.{gate}"), tuple(parts[: 2 if derivation.hears[gate] else 1]))
+        if isinstance(item, Mix):
+            k = mixes.index(item)
+            start = emit.once("mix", k, lambda k=k: _sum(emit, [emit.padded_units(m.count) for m in mixes[:k]]))
+            target = Place(emit.build.gep(emit.pointer("mix"), [start]), row)
+            operands = []
+            if item.input:
+                width = emit.slot("I")
+                step = emit.build.mul(emit.build.mul(emit.time, emit.batch), width)
+                operands.append(Operand(Place(emit.build.gep(emit.pointer("x"), [step]), width), width))
+            for source in item.sources:
+                name = derivation.state_operands.get(source)
+                place = emit.previous(name) if name is not None else emit.place(f"operand.{source}", time=emit.time if training else None)
+                operands.append(Operand(place, emit.units))
+            emit.product(item.count, operands, f"weights.{k}", Place(emit.pointer(f"bias.{k}"), LONG(0)), target)
+            for n in range(item.first, item.first + item.count):
+                mixed = Place(emit.build.gep(target.address, [emit.times_units(n - item.first)]), row)
+                given = (emit.now("pre", len(gates), n),) if derivation.variation.multiplied else ()
+                leaves.setdefault(graph.input(f"a.{gates[n]}"), (mixed, *given))
+            continue
         writes, inactive = [], []
         for source in item.operands:
-            target = emit.place(f"operand.{source}", moves=training)
-            writes.append(Write(target, derivation.operands[source]))
-            inactive.append(Write(target, graph.constant(0.0)))
+            place = emit.place(f"operand.{source}", time=emit.time if training else None)
+            writes.append(Write(place, derivation.operands[source]))
+            inactive.append(Write(place, graph.constant(0.0)))
         if not item.operands:
             for name in emit.fields:
-                target = emit.place(f"out.{name}", moves=True)
-                writes.append(Write(target, derivation.step.outputs[name]))
-                inactive.append(Write(target, graph.input(f"s.{name}")))
-        now = [n for n in unsaved if not item.operands or n in derivation.reach(w.node for w in writes)]
-        places = {n: emit.place("saved", len(saved), saved.index(n), moves=True) for n in now}
+                place = emit.now(f"out.{name}")
+                writes.append(Write(place, derivation.step.outputs[name]))
+                inactive.append(Write(place, graph.input(f"s.{name}")))
+        reached = derivation.reach(w.node for w in writes)
+        places = {n: emit.now("saved", len(saved), saved.index(n)) for n in unsaved if n in reached or not item.operands}
         emit.elementwise(leaves, [*writes, *(Write(place, n) for n, place in places.items())], inactive)
-        unsaved = [n for n in unsaved if n not in now]
+        unsaved = [n for n in unsaved if n not in places]
         leaves.update({n: (place,) for n, place in places.items()})
         leaves.update({derivation.operands[s]: (w.place,) for s, w in zip(item.operands, writes, strict=False)})
 
 
-def _runs(numbers: range, done: set[int]) -> list[tuple[int, int]]:
-    """Neighbours (first, count) that are all done, or all not."""
-    runs: list[tuple[int, int]] = []
-    for n in numbers:
-        if runs and (n in done) == (n - 1 in done):
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
-        else:
-            runs.append((n, 1))
-    return runs
+def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
+    total: ir.Value = LONG(0)
+    for value in values:
+        total = emit.entry.add(total, value)
+    return total
 
 
 def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -> Kernel:
-    """The kernel that takes derivatives by states and final state back to pre-activations, vectors, first state and layer below."""
+    """The kernel that takes derivatives back through the steps from `stop` - 1 down to `start`.
+
+    sequences: fields of the state at whose sequences derivatives arrive.
+    """
     emit = _Emitter(derivation)
-    with emit.loop(LONG(0), emit.steps) as index:
-        emit.time = emit.build.sub(emit.build.sub(emit.steps, LONG(1)), index)
-        _backward_step(emit, derivation, step, sequences)
+    start, stop = emit.slot("start"), emit.slot("stop")
+    with loop(emit.build, LONG(0), emit.entry.sub(stop, start)) as index:
+        emit.time = emit.build.sub(emit.build.sub(stop, LONG(1)), index)
+        _backward_step(emit, derivation, step, sequences, emit.build.sub(emit.time, start))
     return emit.finish()
 
 
-def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, sequences: Sequence[str]) -> None:
+def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, sequences: Sequence[str], index: ir.Value) -> None:
     graph, gates = emit.graph, derivation.gates
     width = len(gates)
-    zero = graph.constant(0.0)
     leaves = emit.common_leaves()
     for name in emit.fields:
-        leaves[derivation.step.outputs[name]] = (emit.place(f"out.{name}", moves=True),)
+        leaves[derivation.step.outputs[name]] = (emit.now(f"out.{name}"),)
     for source, node in derivation.operands.items():
         if source not in derivation.state_operands:
-            leaves[node] = (emit.place(f"operand.{source}", moves=True),)
-            leaves[graph.input(f"d.u.{source}")] = (emit.place(f"du.{source}"),)
+            leaves[node] = (emit.now(f"operand.{source}"),)
+            leaves[graph.input(f"d.u.{source}")] = (emit.padded(f"du.{source}"),)
     for k, node in enumerate(derivation.saved):
-        leaves[node] = (emit.place("saved", len(derivation.saved), k, moves=True),)
+        leaves[node] = (emit.now("saved", len(derivation.saved), k),)
     for name in step.fields:
-        arriving = (emit.place(f"dout.{name}", moves=True),) if name in sequences else ()
-        leaves[graph.input(f"d.{name}")] = (emit.place(f"carry.{name}"), *arriving)
+        arriving = (emit.now(f"dout.{name}"),) if name in sequences else ()
+        leaves[graph.input(f"d.{name}")] = (emit.padded(f"carry.{name}"), *arriving)
 
     for item in step.items:
         if isinstance(item, BackwardProduct):
-            source, first, count = item.product
-            target = emit.place(f"carry.{item.field}" if item.field is not None else f"du.{source}")
-            emit.product(1, count, emit.pointer(f"R.{source}"), 1, emit.place("dpre", width, first, moves=True), target, item.add)
+            heard = derivation.heard_by[item.source]
+            target = emit.padded(f"du.{item.source}" if item.field is None else f"carry.{item.field}")
+            init = target if item.add else Place(emit.pointer("zeros"), LONG(0))
+            place = emit.place("dpre", width, gates.index(heard[0]), index)
+            emit.product(1, [Operand(place, emit.times_units(len(heard)))], f"R.{item.source}", init, target)
             continue
         writes, inactive = [], []
         for store in item.stores:
@@ -381,14 +374,14 @@ def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, seque
                 writes.append(Write(Place(emit.pointer(f"part.{name}"), LONG(0)), store.node, True))
                 continue
             if kind == "a":
-                target = emit.place("dpre", width, gates.index(name), moves=True)
+                place = emit.place("dpre", width, gates.index(name), index)
             else:
-                target = emit.place(f"carry.{name}") if kind == "s" else emit.place(f"dbelow.{name}", moves=True)
-            writes.append(Write(target, store.node, store.add))
+                place = emit.padded(f"carry.{name}") if kind == "s" else emit.now(f"dbelow.{name}")
+            writes.append(Write(place, store.node, store.add))
             if kind == "s" and not item.forward.operands:
-                inactive.append(Write(target, graph.input(f"d.{name}")))
+                inactive.append(Write(place, graph.input(f"d.{name}")))
             elif not store.add:
-                inactive.append(Write(target, zero))
+                inactive.append(Write(place, graph.constant(0.0)))
         emit.elementwise(leaves, writes, inactive)
     _sum_parts(emit, step.vectors)
 

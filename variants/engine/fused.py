@@ -1,7 +1,8 @@
 """The fused engine: a whole sequence as one compiled kernel that is derived from the definition of a cell, in float32 on the CPU.
 
-One BLAS product per source and elementwise passes in each time step; the derivative by R as one product after the loop. A kernel holds
-no state between calls and gives the same bits for the same inputs.
+A time step is one product for the pre-activations and one elementwise pass (more where a gate hears a feed); going back, one pass and one
+product. Derivatives by W, R and b are products over many steps at once. A kernel holds no state between calls and gives the same bits for
+the same inputs.
 """
 
 from __future__ import annotations
@@ -14,12 +15,20 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from ..cell import Cell
-from . import emit, machine
-from .blas import sgemm
+from . import emit, machine, product
 from .derive import Backward, Derivation, Variation
+from .inputs import Inputs
 from .trace import CannotFuse
+
+CHUNK = 2**18
+"""Derivatives by pre-activations that are kept at a time while going back, in numbers: few enough to stay in the processor's cache."""
+CHUNK_ROWS = 256
+"""The least number of rows of the products over many steps."""
+NARROW = 32
+"""Widths of the input up to which the derivative by the bias comes from the same product as that by W."""
 
 
 def why_not(cell: Cell) -> str:
@@ -37,7 +46,7 @@ def why_not(cell: Cell) -> str:
 
 def run(
     cell: Cell,
-    preactivations: Tensor,
+    inputs: Inputs | Tensor,
     state: Any,
     recurrent: Mapping[str, Tensor],
     values: Mapping[str, Tensor],
@@ -49,6 +58,7 @@ def run(
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
 
+    inputs: x, W and b, or their product for all steps as a tensor, which costs more memory and time.
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell that cannot be
     traced. There are no derivatives by active, keep and drop, and no second derivatives.
     """
@@ -57,17 +67,25 @@ def run(
     below, keep = below or {}, keep or {}
     drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
-    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
-    tensors = (
-        preactivations,
+    given = isinstance(inputs, Tensor)
+    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None, given)
+    x, weight, bias = (inputs, None, None) if given else inputs
+    steps, batch, width = x.shape
+    units = (width if weight is None else len(weight)) // len(cell.plan)
+    if weight is not None and bias is None:
+        bias = weight.new_zeros(len(weight))
+    differentiable = (
+        x,
+        weight,
+        bias,
         *state,
         *(recurrent[s.name] for s in cell.sources),
         *(values[name] for name in cell.vectors),
         *below.values(),
     )
+    tensors = [t for t in differentiable if t is not None]
     _check(cell, (*tensors, *constants.values(), *keep.values(), *drop.values()))
-    steps, batch, width = preactivations.shape
-    size = (steps, batch, width // len(cell.plan))
+    size = (steps, batch, units)
     fixed = {f"p.{name}": v.detach().contiguous() for name, v in constants.items()}
     fixed |= {f"drop.{name}": v.detach().expand(size[1:]).contiguous() for name, v in drop.items()}
     fixed |= {f"keep.{name}": _strided(v.detach(), size) for name, v in keep.items()}
@@ -75,9 +93,9 @@ def run(
         fixed["active"] = active.to(torch.uint8).contiguous()
     call = _Call(program(cell, variation), size, fixed)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        results = _Fused.apply(call, *tensors)
+        results = _Fused.apply(call, *differentiable)
     else:
-        results = call.forward(tensors, training=False)[0]
+        results = call.forward(differentiable, training=False)[0]
     count = len(cell.State._fields)
     return cell.State(*results[:count]), cell.State(*results[count:])
 
@@ -117,18 +135,39 @@ def program(cell: Cell, variation: Variation) -> Program:
 
 class _Compiled:
     def __init__(self, kernel: emit.Kernel) -> None:
-        self._function = machine.load(kernel.code, emit.ENTRY)
+        self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(machine.load(kernel.code, emit.ENTRY))
         self._slots = kernel.slots
         self._table = ctypes.c_int64 * len(kernel.slots)
 
-    def __call__(self, size: tuple[int, int, int], arrays: Mapping[str, Tensor]) -> None:
-        steps, batch, units = size
-        numbers = {"T": steps, "B": batch, "H": units, "sgemm": sgemm().address}
+    def bind(self, numbers: Mapping[str, int], arrays: Mapping[str, Tensor]) -> Any:
+        """The table of arguments."""
+        known = {**numbers, "product": product.address()}
         for name, tensor in arrays.items():
-            numbers[name] = tensor.data_ptr()
+            known[name] = tensor.data_ptr()
             if name.startswith("keep."):
-                numbers[f"{name}.t"], numbers[f"{name}.b"] = tensor.stride()[:2]
-        self._function(self._table(*(numbers[name] for name in self._slots)))
+                known[f"{name}.t"], known[f"{name}.b"] = tensor.stride()[:2]
+        return self._table(*(known[name] for name in self._slots))
+
+    def set(self, table: Any, name: str, value: int) -> None:
+        table[self._slots.index(name)] = value
+
+    def run(self, table: Any) -> None:
+        self._function(table)
+
+
+class _Tensors(NamedTuple):
+    """What derivatives are taken by: x, W and b (or W x + b, None, None), and by name first state, R, vectors, sequences of the layer below."""
+
+    x: Any
+    weight: Any
+    bias: Any
+    state: dict[str, Any]
+    recurrent: dict[str, Any]
+    vectors: dict[str, Any]
+    below: dict[str, Any]
+
+    def flat(self) -> list[Any]:
+        return [*self[:3], *(v for group in self[3:] for v in group.values())]
 
 
 class _Call(NamedTuple):
@@ -138,108 +177,169 @@ class _Call(NamedTuple):
     size: tuple[int, int, int]
     fixed: dict[str, Tensor]
 
-    def split(self, tensors: Sequence[Any]) -> tuple[Any, dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-        """Pre-activations, and by name: first state, R, vectors, sequences of the layer below."""
+    def name(self, flat: Sequence[Any]) -> _Tensors:
         derivation = self.program.derivation
-        rest = iter(tensors[1:])
+        rest = iter(flat[3:])
         groups = (derivation.fields, derivation.operands, self.program.vectors, derivation.variation.below)
-        state, recurrent, vectors, below = ({name: next(rest) for name in names} for names in groups)
-        return tensors[0], state, recurrent, vectors, below
+        return _Tensors(*flat[:3], *({name: next(rest) for name in names} for names in groups))
 
-    def shared(self, state: Mapping[str, Tensor], vectors: Mapping[str, Tensor], below: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def shared(self, tensors: _Tensors) -> dict[str, Tensor]:
         """Arrays that both kernels read."""
         return {
             **self.fixed,
-            **{f"state.{name}": v for name, v in state.items()},
-            **{f"p.{name}": v for name, v in vectors.items()},
-            **{f"below.{name}": v for name, v in below.items()},
+            **{f"state.{name}": v for name, v in tensors.state.items()},
+            **{f"p.{name}": v for name, v in tensors.vectors.items()},
+            **{f"below.{name}": v for name, v in tensors.below.items()},
         }
 
-    def forward(self, tensors: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], tuple[Tensor, ...]]:
-        """States of all steps and the last ones, and what the backward kernel needs: tensors as it reads them, and saved arrays."""
+    def forward(self, flat: Sequence[Tensor | None], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor | None], list[Tensor]]:
+        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and saved arrays."""
         steps, batch, units = self.size
         derivation = self.program.derivation
-        tensors = [t.detach().contiguous() for t in tensors]
-        pre, state, recurrent, vectors, below = self.split(tensors)
-        outputs = {name: pre.new_empty(steps, batch, units) for name in derivation.fields}
+        flat = [None if t is None else t.detach().contiguous() for t in flat]
+        tensors = self.name(flat)
+        x = tensors.x
+        outputs = {name: x.new_empty(steps, batch, units) for name in derivation.fields}
         lead = (steps, batch) if training else (batch,)
-        kept = {f"operand.{n}": pre.new_empty(*lead, units) for n in derivation.operands if n not in derivation.state_operands}
+        kept = {f"operand.{n}": x.new_empty(*lead, units) for n in derivation.operands if n not in derivation.state_operands}
         if training:
-            kept["saved"] = pre.new_empty(steps, batch, len(derivation.saved) * units)
-        arrays = self.shared(state, vectors, below) | kept
+            kept["saved"] = x.new_empty(steps, batch, len(derivation.saved) * units)
+        arrays = self.shared(tensors) | kept | self._weights(tensors)
         arrays |= {f"out.{name}": v for name, v in outputs.items()}
-        arrays |= {f"R.{name}": v.t().contiguous() for name, v in recurrent.items()}
-        arrays |= {"pre": pre, "mix": pre.new_empty(batch, pre.shape[-1])}
-        self.program.forward(training)(self.size, arrays)
-        return (*outputs.values(), *(v[-1].clone() for v in outputs.values())), tuple(tensors[1:]), tuple(kept.values())
+        arrays |= {
+            "pre" if tensors.weight is None else "x": x,
+            "mix": x.new_empty(batch, sum(product.padded(m.count * units) for m in derivation.mixes)),
+        }
+        kernel = self.program.forward(training)
+        kernel.run(kernel.bind({"T": steps, "B": batch, "H": units, "I": x.shape[-1]}, arrays))
+        return (*outputs.values(), *(v[-1].clone() for v in outputs.values())), flat, list(kept.values())
+
+    def _weights(self, tensors: _Tensors) -> dict[str, Tensor]:
+        """W, R and b as the products of a step read them."""
+        units = self.size[2]
+        derivation = self.program.derivation
+        arrays = {}
+        for k, mix in enumerate(derivation.mixes):
+            rows = slice(mix.first * units, (mix.first + mix.count) * units)
+            parts = [tensors.weight[rows].t()] if mix.input else []
+            for source in mix.sources:
+                first = (mix.first - derivation.gates.index(derivation.heard_by[source][0])) * units
+                parts.append(tensors.recurrent[source][first : first + mix.count * units].t())
+            bias = tensors.x.new_zeros(mix.count * units) if tensors.bias is None else tensors.bias[rows]
+            arrays[f"weights.{k}"] = product.pack(parts) if parts else bias
+            arrays[f"bias.{k}"] = functional.pad(bias, (0, product.padded(len(bias)) - len(bias)))
+        return arrays
 
     def backward(
         self,
-        tensors: Sequence[Tensor],
+        flat: Sequence[Tensor | None],
         outputs: Sequence[Tensor],
         kept: Sequence[Tensor],
         arriving: Sequence[Tensor | None],
         wanted: Sequence[bool],
     ) -> list[Tensor | None]:
-        """Derivatives by all tensors of the forward call."""
+        """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
         steps, batch, units = self.size
         derivation = self.program.derivation
         fields = derivation.fields
-        _, state, recurrent, vectors, below = self.split((None, *tensors))
+        tensors, want = self.name(flat), self.name(wanted)
+        x = tensors.x
         at_sequence = {n: d.contiguous() for n, d in zip(fields, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(fields, arriving[len(fields) :], strict=True) if d is not None}
         step, kernel = self.program.backward(tuple(at_sequence), tuple(at_end))
 
         out = dict(zip(fields, outputs, strict=True))
-        like = outputs[0]
-        dpre = like.new_empty(steps, batch, len(derivation.gates) * units)
-        carry = {
-            n: at_end[n].clone(memory_format=torch.contiguous_format) if n in at_end else torch.zeros_like(state[n]) for n in step.fields
-        }
-        dbelow = {n: torch.empty_like(below[n]) for n in step.below}
-        dvectors = {n: torch.zeros_like(vectors[n]) for n in step.vectors}
         names = [n for n in derivation.operands if n not in derivation.state_operands]
         operands = dict(zip(names, kept, strict=False))
-        arrays = self.shared(state, vectors, below)
-        arrays |= {"dpre": dpre, "saved": kept[-1]}
+        room = product.padded(units)
+        carry = {n: x.new_zeros(batch, room) for n in step.fields}
+        for n in step.fields:
+            if n in at_end:
+                carry[n][:, :units] = at_end[n]
+        dbelow = {n: torch.empty_like(tensors.below[n]) for n in step.below}
+        dvectors = {n: torch.zeros_like(tensors.vectors[n]) for n in step.vectors}
+        width = len(derivation.gates) * units
+        chunk = steps if tensors.weight is None else min(steps, -(-max(CHUNK_ROWS * width, CHUNK) // (batch * width)))
+        dpre = x.new_empty(chunk, batch, width)
+        arrays = self.shared(tensors) | {"dpre": dpre, "saved": kept[-1], "zeros": x.new_zeros(room)}
         arrays |= {f"operand.{n}": v for n, v in operands.items()}
-        arrays |= {f"du.{n}": like.new_empty(batch, units) for n in names}
+        arrays |= {f"du.{n}": x.new_empty(batch, room) for n in names}
         arrays |= {f"out.{n}": v for n, v in out.items()}
-        arrays |= {f"R.{n}": v for n, v in recurrent.items()}
+        arrays |= {f"R.{n}": product.pack([v]) for n, v in tensors.recurrent.items()}
         arrays |= {f"dout.{n}": v for n, v in at_sequence.items()}
         arrays |= {f"carry.{n}": v for n, v in carry.items()}
         arrays |= {f"dbelow.{n}": v for n, v in dbelow.items()}
         arrays |= {f"dp.{n}": v for n, v in dvectors.items()}
         arrays |= {f"part.{n}": torch.zeros_like(v) for n, v in dvectors.items()}
-        kernel(self.size, arrays)
+        table = kernel.bind({"B": batch, "H": units, "start": 0, "stop": 0}, arrays)
 
-        flat = dpre.view(steps * batch, -1)
-        _, _, wanted_r, _, _ = self.split(wanted)
-        drecurrent: dict[str, Tensor] = {}
-        for name, gates in derivation.heard_by.items():
-            if not wanted_r[name]:
-                continue
-            first = derivation.gates.index(gates[0])
-            heard = flat[:, first * units : (first + len(gates)) * units].t()
-            if name in operands:
-                drecurrent[name] = heard @ operands[name].view(-1, units)
-                continue
-            field = derivation.state_operands[name]
-            # What R was multiplied with: the first state, then the states of all steps but the last.
-            drecurrent[name] = torch.addmm(heard[:, :batch] @ state[field], heard[:, batch:], out[field][:-1].view(-1, units))
-        groups = (
-            (fields, carry),
-            (derivation.operands, drecurrent),
-            (self.program.vectors, dvectors),
-            (derivation.variation.below, dbelow),
-        )
-        return [dpre, *(found.get(name) for names, found in groups for name in names)]
+        sums = _Sums(tensors, want)
+        for stop in range(steps, 0, -chunk):
+            start = max(0, stop - chunk)
+            kernel.set(table, "start", start)
+            kernel.set(table, "stop", stop)
+            kernel.run(table)
+            done = dpre[: stop - start].view(-1, width)
+            if tensors.weight is not None:
+                sums.add_inputs(done, start, stop)
+            for name, gates in derivation.heard_by.items():
+                first = derivation.gates.index(gates[0])
+                heard = done[:, first * units : (first + len(gates)) * units]
+                if name in operands:
+                    sums.add_recurrent(name, heard, operands[name][start:stop].view(-1, units))
+                    continue
+                # What R was multiplied with: the first state, then the states of all steps but the last.
+                field = derivation.state_operands[name]
+                if start == 0:
+                    sums.add_recurrent(name, heard[:batch], tensors.state[field])
+                    heard = heard[batch:]
+                sums.add_recurrent(name, heard, out[field][max(0, start - 1) : stop - 1].view(-1, units))
+        return _Tensors(
+            *((dpre, None, None) if tensors.weight is None else sums.inputs),
+            {n: carry[n][:, :units] if n in carry else None for n in fields},
+            {n: sums.recurrent.get(n) for n in derivation.operands},
+            {n: dvectors.get(n) for n in self.program.vectors},
+            {n: dbelow.get(n) for n in derivation.variation.below},
+        ).flat()
+
+
+class _Sums:
+    """Derivatives by x, W, b and R, summed over chunks of the sequence."""
+
+    def __init__(self, tensors: _Tensors, want: _Tensors) -> None:
+        self.recurrent = {n: torch.zeros_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
+        if tensors.weight is None:
+            return
+        x = tensors.x
+        self._weight = tensors.weight
+        self._x = torch.empty_like(x) if want.x else None
+        # As [I, G * H]: in the other order BLAS is ten times slower for few inputs.
+        self._narrow = x.shape[-1] <= NARROW
+        self._operand = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1) if self._narrow else x
+        self._total = x.new_zeros(self._operand.shape[-1], len(tensors.weight))
+        self._bias = self._total[-1] if self._narrow else x.new_zeros(len(tensors.weight))
+
+    def add_inputs(self, done: Tensor, start: int, stop: int) -> None:
+        self._total.addmm_(self._operand[start:stop].flatten(0, 1).t(), done)
+        if not self._narrow:
+            self._bias += done.sum(0)
+        if self._x is not None:
+            torch.mm(done, self._weight, out=self._x[start:stop].view(len(done), -1))
+
+    def add_recurrent(self, name: str, heard: Tensor, operand: Tensor) -> None:
+        if name in self.recurrent and len(heard) > 0:
+            self.recurrent[name].addmm_(heard.t(), operand)
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, Tensor, Tensor]:
+        """Derivatives by x, W and b."""
+        return self._x, self._total[: self._weight.shape[1]].t(), self._bias
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: _Call, *tensors: Tensor) -> tuple[Tensor, ...]:
-        results, read, kept = call.forward(tensors, training=True)
+    def forward(ctx: Any, call: _Call, *flat: Tensor) -> tuple[Tensor, ...]:
+        results, read, kept = call.forward(flat, training=True)
         count = len(call.program.derivation.fields)
         ctx.call = call
         ctx.counts = (len(read), count)

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
 import llvmlite
 from llvmlite import binding as llvm
 
-Function = Callable[[object], None]
-
 _lock = threading.Lock()
-_functions: dict[tuple[str, str], Function] = {}
+_addresses: dict[tuple[str, str], int] = {}
 _engines: list[llvm.ExecutionEngine] = []  # they own the machine code
 compiled = 0
 """How many kernels this process has compiled, as opposed to found on disk."""
@@ -31,17 +27,17 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-variants"
 
 
-def load(code: str, entry: str) -> Function:
-    """The compiled function of a module: from this process, else from disk, else compiled now."""
+def load(code: str, entry: str) -> int:
+    """The address of a function of a module: from this process, else from disk, else compiled now."""
     with _lock:
-        if (code, entry) not in _functions:
+        if (code, entry) not in _addresses:
             machine = _target_machine()
             engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), machine)
             engine.add_object_file(llvm.ObjectFileRef.from_data(_object(code, machine)))
             engine.finalize_object()
             _engines.append(engine)
-            _functions[code, entry] = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(engine.get_function_address(entry))
-        return _functions[code, entry]
+            _addresses[code, entry] = engine.get_function_address(entry)
+        return _addresses[code, entry]
 
 
 def _object(code: str, machine: llvm.TargetMachine) -> bytes:
