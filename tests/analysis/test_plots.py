@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import plots, stats
+from analysis import draw, plots, stats
 from analysis.gallery import FIGURES
 from analysis.load import tidy
 from analysis.summary import usable
@@ -88,6 +88,6 @@ def test_colours_of_small_text_are_dark_enough():
     from analysis.style import LOOKS
 
     for variant, look in LOOKS.items():
-        rgb = np.array(to_rgb(plots._readable(look.colour)))
+        rgb = np.array(to_rgb(draw.readable(look.colour)))
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         assert 1.05 / (linear @ [0.2126, 0.7152, 0.0722] + 0.05) > 3.9, f"{variant}: contrast of its name on white"

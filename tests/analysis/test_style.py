@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis import plots, style
+from analysis import draw, plots, style
 
 
 def test_palette_is_petroff10():
@@ -38,12 +38,12 @@ def test_figures_have_reproducible_bytes(small, tmp_path):
 
 
 def test_labels_are_moved_apart_and_stay_inside():
-    moved = plots.spread([0.5, 0.5, 0.5, 0.98, 1.0], gap=0.1)
+    moved = draw.spread([0.5, 0.5, 0.5, 0.98, 1.0], gap=0.1)
     assert np.diff(np.sort(moved)).min() == pytest.approx(0.1)
     assert moved.max() <= 1.0
-    assert plots.spread([0.1, 0.9, 0.4], gap=0.1).tolist() == pytest.approx([0.1, 0.9, 0.4])
+    assert draw.spread([0.1, 0.9, 0.4], gap=0.1).tolist() == pytest.approx([0.1, 0.9, 0.4])
 
 
 def test_labels_keep_their_order():
-    moved = plots.spread([0.51, 0.5, 0.52, 0.1], gap=0.2)
+    moved = draw.spread([0.51, 0.5, 0.52, 0.1], gap=0.2)
     assert np.argsort(moved).tolist() == [3, 1, 0, 2]

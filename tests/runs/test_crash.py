@@ -1,0 +1,198 @@
+"""Studies that are killed, again and again: nothing is missing in the end, nothing is there twice, and no number is different."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import psutil
+import pytest
+
+from runs.study import records
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+# Trials of about a second: long enough to be killed in.
+STUDY = ["study=smoke", "name=crash", "training.budget=100", "tasks.adding.lag=30", "points=4", "model.engine=eager"]
+
+pytestmark = pytest.mark.slow
+
+
+def command(results, *arguments):
+    return [sys.executable, "-m", "runs.sweep", *STUDY, f"results={results}", *arguments]
+
+
+def start(results, *arguments):
+    with log_of(results).open("ab") as log:
+        return subprocess.Popen(command(results, *arguments), cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
+
+
+def log_of(results):
+    """Beside the results, not in them: they may be on the disk that is full."""
+    return results.with_name(f"{results.name}.log")
+
+
+def finish(results, *arguments):
+    done = subprocess.run(command(results, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def table(results):
+    rows, _ = records(results, "crash")
+    return {(r["task"], r["variant"], r["point"]): {k: v for k, v in r.items() if k != "seconds"} for r in rows}
+
+
+def workers_of(parent):
+    try:
+        return [p for p in psutil.Process(parent.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    except psutil.Error:
+        return []
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory):
+    results = tmp_path_factory.mktemp("reference")
+    finish(results, "workers=2", "tracking=none")
+    return table(results)
+
+
+def assert_equal(results, reference):
+    mine = table(results)
+    assert mine.keys() == reference.keys(), "a point is missing"
+    lost = {k for k, row in mine.items() if row["status"] == "failed"}
+    assert all("its worker died 3 times" in mine[k]["error"] for k in lost)
+    assert {k: v for k, v in mine.items() if k not in lost} == {k: v for k, v in reference.items() if k not in lost}
+    return lost
+
+
+def test_twenty_kills_of_workers_and_parents_lose_and_double_nothing(tmp_path, reference):
+    chance = random.Random(1)
+    kills, parent = 0, None
+    while kills < 20:
+        if parent is None or parent.poll() is not None:
+            parent = start(tmp_path, "workers=2")
+        time.sleep(chance.uniform(0.5, 5.0))
+        victims = workers_of(parent)
+        if kills % 3 == 2:
+            parent.kill()
+            parent.wait()
+            kills += 1
+        elif victims:
+            chance.choice(victims).kill()
+            kills += 1
+        if len(table(tmp_path) if (tmp_path / "crash" / "design.json").exists() else ()) == len(reference):
+            break  # done before the twentieth kill: nothing is left to kill
+    if parent.poll() is None:
+        parent.send_signal(signal.SIGINT)
+        parent.wait(timeout=60)
+    finish(tmp_path, "workers=2")
+    assert kills >= 10
+    lost = assert_equal(tmp_path, reference)
+    assert len(lost) <= 1
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("crash").experiment_id], max_results=1000)
+    assert sorted((r.data.tags["task"], r.data.tags["variant"], int(r.data.tags["point"])) for r in runs) == sorted(reference)
+
+
+def test_workers_leave_when_their_parent_is_killed(tmp_path):
+    parent = start(tmp_path, "workers=2", "tracking=none")
+    while len(workers := workers_of(parent)) < 2:
+        time.sleep(0.1)
+    time.sleep(4)
+    parent.kill()
+    parent.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert alive == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_interrupting_once_or_twice_puts_the_trials_back(tmp_path, reference, times):
+    parent = start(tmp_path, "workers=2", "tracking=none")
+    while not workers_of(parent):
+        time.sleep(0.1)
+    time.sleep(5)
+    for _ in range(times):
+        os.killpg(parent.pid, signal.SIGINT)
+        time.sleep(0.2)
+    assert parent.wait(timeout=60) == 130
+    finish(tmp_path, "workers=2", "tracking=none")
+    assert not assert_equal(tmp_path, reference)
+
+
+def test_a_worker_that_is_asked_to_terminate_puts_its_trial_back(tmp_path, reference):
+    parent = start(tmp_path, "workers=2", "tracking=none")
+    while len(workers := workers_of(parent)) < 2:
+        time.sleep(0.1)
+    time.sleep(5)
+    workers[0].terminate()
+    assert psutil.wait_procs(workers[:1], timeout=10)[1] == []
+    parent.wait(timeout=200)
+    if parent.returncode:
+        finish(tmp_path, "workers=2", "tracking=none")
+    assert not assert_equal(tmp_path, reference)
+
+
+def test_a_write_that_was_cut_off_in_the_journal_costs_nothing(tmp_path, reference):
+    parent = start(tmp_path, "workers=2", "tracking=none")
+    journal = tmp_path / "crash" / "journal.log"
+    while not (journal.exists() and journal.read_text().count('"outcome"') >= 2):
+        time.sleep(0.1)
+    os.killpg(parent.pid, signal.SIGKILL)
+    for worker in workers_of(parent):
+        worker.kill()
+    parent.wait()
+    time.sleep(1)
+    with journal.open("r+b") as handle:
+        handle.truncate(journal.stat().st_size - 7)
+    finish(tmp_path, "workers=2", "tracking=none")
+    assert not assert_equal(tmp_path, reference)
+
+
+def test_a_full_disk_holds_a_study_up_and_loses_nothing(tmp_path, reference):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, text=True)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small disk here: {mount.stderr.strip()}")
+    try:
+        parent = start(disk, "workers=2", "tracking=none")
+        journal = disk / "crash" / "journal.log"
+        while not (journal.exists() and '"worker"' in journal.read_text()):
+            time.sleep(0.1)
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as handle:
+            for size in (4096, 1):
+                try:
+                    while True:
+                        handle.write(b"x" * size)
+                except OSError:
+                    continue
+        time.sleep(8)
+        assert parent.poll() is None
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        parent.wait(timeout=300)
+        assert "No space left" in log_of(disk).read_text()
+        if parent.returncode:
+            finish(disk, "workers=2", "tracking=none")
+        assert not assert_equal(disk, reference)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=False)
+
+
+def test_a_clock_that_jumps_changes_nothing(monkeypatch, tmp_path, reference):
+    """Liveness is judged by process start times and by this process's monotonic clock, never by the clock on the wall."""
+    from runs.study import Study, open_storage
+
+    parent = start(tmp_path, "workers=2", "tracking=none")
+    while len(table(tmp_path) if (tmp_path / "crash" / "design.json").exists() else ()) < 2:
+        time.sleep(0.2)
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + 10 * 86400)
+    study = Study.open(open_storage("", tmp_path / "crash"), "crash")
+    assert study.recover() == 0
+    parent.wait(timeout=300)
+    assert not assert_equal(tmp_path, reference)
