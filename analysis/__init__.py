@@ -1,0 +1,1 @@
+"""Reading a study: tables, statistics, figures and the report."""

@@ -1,0 +1,106 @@
+"""`python -m analysis study=quick`: tables, figures and report of a study."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+KEYS = {
+    "study": "name of the study",
+    "results": "folder of all studies (results)",
+    "from": "an archive trials.parquet to read in place of the storage",
+    "storage": "URL of the storage, where it is not the journal in the study's folder",
+    "tracking": "MLflow that receives figures, tables and report; none for nowhere (where the study was tracked)",
+}
+
+
+def analyse(study: str, results: Path, *, archive: Path | None = None, storage: str = "") -> list[Path]:
+    """Write `results/<study>/{trials.parquet,trials.csv,cells.csv,figures/,report.html}`; returns the files, the report last.
+
+    study: its name, empty for the one that the archive names. archive: read in place of the storage.
+    Raises ValueError where there is no such study or archive.
+    """
+    from . import load
+    from .gallery import draw_all
+    from .report import render
+    from .summary import cells
+
+    if archive is None:
+        table, design = load.load(study, results, storage)
+    else:
+        table, design = load.read_archive(archive)
+    folder = Path(results) / (study or str(design["name"]))
+    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
+    cells(table, design).to_csv(folder / "cells.csv", index=False, float_format="%.6g", lineterminator="\n")
+    figures = list(draw_all(table, design, folder / "figures"))
+    artifacts += [folder / "cells.csv", *(path for shown in figures for path in shown.files)]
+    return [*artifacts, render(table, design, figures, folder / "report.html")]
+
+
+def parse(arguments: list[str]) -> dict[str, str]:
+    """The `key=value` arguments. Raises ValueError naming what is wrong."""
+    values: dict[str, str] = {}
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign or key not in KEYS:
+            raise ValueError(f"unknown argument {argument!r}; the arguments are {', '.join(f'{k}=...' for k in KEYS)}")
+        values[key] = value
+    return values
+
+
+def studies(results: Path) -> list[str]:
+    """Names of the studies in a results folder: those with a journal or an archive."""
+    return sorted({path.parent.name for pattern in ("*/journal.log", "*/trials.parquet") for path in Path(results).glob(pattern)})
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    if any(a in ("-h", "--help", "help") for a in arguments):
+        print(f"{__doc__}\n")
+        print("\n".join(f"  {key}=...".ljust(16) + text for key, text in KEYS.items()))
+        return 0
+    try:
+        values = parse(arguments)
+        results = Path(values.get("results", "results"))
+        if not values.get("study") and not values.get("from"):
+            raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(studies(results)) or 'none'}")
+        archive: Any = Path(values["from"]) if values.get("from") else None
+        if archive is not None and not archive.is_file():
+            raise ValueError(f"there is no file {archive}")
+        files = analyse(values.get("study", ""), results, archive=archive, storage=values.get("storage", ""))
+    except ValueError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 2
+    print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
+    publish(files, results, values.get("tracking", ""))
+    return 0
+
+
+def publish(files: list[Path], results: Path, uri: str) -> None:
+    """Attach the files to the study's run in MLflow, with its summary per (task, variant); says so where MLflow is out of reach.
+
+    uri: of MLflow; empty for the one that the study was tracked in, `none` for none.
+    """
+    from runs import tracking
+
+    from .load import read_archive
+    from .summary import cells
+
+    table, design = read_archive(next(path for path in files if path.suffix == ".parquet"))
+    if uri == "none" or not (uri or design.get("tracking_uri")):
+        return
+    rows = cells(table, design)
+    numbers = rows.drop(columns=["task", "variant"])
+    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "failed")}
+    each = [(row["task"], row["variant"], dict(number)) for (_, row), (_, number) in zip(rows.iterrows(), numbers.iterrows(), strict=True)]
+    try:
+        place = tracking.publish(results, design, overall, each, files, uri)
+    except Exception as error:  # the report is written; the dashboard may be away
+        print(f"mlflow: not updated: {type(error).__name__}: {error}", file=sys.stderr)
+        return
+    print(f"mlflow: figures, tables and report in experiment {tracking.SUMMARIES!r} of {place}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

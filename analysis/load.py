@@ -1,0 +1,92 @@
+"""A study as one tidy table: from its storage, or from the Parquet archive written beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ARCHIVE = "trials.parquet"
+_DESIGN_KEY = b"lstm_variants_design"
+
+TEXT = ("study", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
+INTEGER = ("point", "seed", "hidden_size", "parameters", "flops_per_step", "steps", "sequences", "best_step", "budget", "lag", "batch_size")
+FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
+LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
+
+
+def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table of trials from plain rows: one row per trial, fixed columns first, in the order task, point, variant.
+
+    Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...` come last.
+    """
+    fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]
+    table = pd.DataFrame.from_records([dict(row) for row in rows])
+    lost = [column for column in fixed if column not in table]
+    if lost:
+        raise ValueError(f"a table of trials needs the columns {', '.join(lost)}")
+    for column in TEXT:
+        table[column] = table[column].fillna("").astype("str")
+    for column in INTEGER:
+        table[column] = pd.to_numeric(table[column]).fillna(0).astype("int64")
+    for column in FLOAT:
+        table[column] = pd.to_numeric(table[column]).astype("float64")
+    for column, kind in LISTS.items():
+        table[column] = [np.array([np.nan if x is None else x for x in values], dtype=kind) for values in table[column]]
+    others = [column for column in table if column not in fixed]
+    return table[[*fixed, *others]].sort_values(["task", "point", "variant"], kind="stable", ignore_index=True)
+
+
+def names(values: Any) -> list[str]:
+    """The labels of a list of variants or tasks in a design: strings, mappings with a `label`, or the keys of a mapping."""
+    if not values:
+        return []
+    if isinstance(values, Mapping):
+        return [str(key) for key in values]
+    return [str(v.get("label", v.get("name", v))) if isinstance(v, Mapping) else str(v) for v in values]
+
+
+def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) -> list[Path]:
+    """Write `trials.parquet`, with the design in its metadata, and `trials.csv`, with lists as JSON."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    metadata = {**(arrow.schema.metadata or {}), _DESIGN_KEY: json.dumps(design, sort_keys=True).encode()}
+    pq.write_table(arrow.replace_schema_metadata(metadata), folder / ARCHIVE, compression="zstd")
+    flat = table.copy()
+    for column in LISTS:
+        flat[column] = [json.dumps([None if np.isnan(x) else x for x in values.tolist()]) for values in table[column]]
+    flat.to_csv(folder / "trials.csv", index=False, lineterminator="\n")
+    return [folder / ARCHIVE, folder / "trials.csv"]
+
+
+def read_archive(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Table and design from a Parquet archive alone."""
+    import pyarrow.parquet as pq
+
+    arrow = pq.read_table(path)
+    metadata = arrow.schema.metadata or {}
+    if _DESIGN_KEY not in metadata:
+        raise ValueError(f"{path} is not an archive of a study: it holds no design")
+    return tidy(arrow.to_pylist()), json.loads(metadata[_DESIGN_KEY])
+
+
+def load(study: str, results: Path, storage: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Table and design of a study from its storage; the archive `results/<study>/trials.parquet` is written on the way.
+
+    storage: URL, empty for the journal in the study's folder. Raises ValueError where there is no such study or no trial in it.
+    """
+    from runs.study import records
+
+    rows, design = records(results, study, storage)
+    if not rows:
+        raise ValueError(f"study {study!r} holds no finished trial yet")
+    table = tidy(rows)
+    write_archive(table, design, Path(results) / study)
+    return table, design
