@@ -11,15 +11,17 @@ KEYS = {
     "results": "folder of all studies (results)",
     "from": "an archive trials.parquet to read in place of the storage",
     "storage": "URL of the storage, where it is not the journal in the study's folder",
+    "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
     "tracking": "MLflow that receives figures, tables and report; none for nowhere (where the study was tracked)",
 }
 
 
-def analyse(study: str, results: Path, *, archive: Path | None = None, storage: str = "") -> list[Path]:
+def analyse(study: str, results: Path, *, archive: Path | None = None, storage: str = "", search: bool = False) -> list[Path]:
     """Write `results/<study>/{trials.parquet,trials.csv,cells.csv,figures/,report.html}`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
-    Raises ValueError where there is no such study or archive.
+    search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same.
+    Raises ValueError where there is no such study or archive, or where it is a search and `search` is False.
     """
     from . import load
     from .gallery import draw_all
@@ -30,23 +32,18 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
         table, design = load.load(study, results, storage)
     else:
         table, design = load.read_archive(archive)
+    sampler, pruner = design.get("sampler", "random"), design.get("pruner", "none")
+    if not search and (sampler not in ("random", "sobol") or pruner != "none"):
+        raise ValueError(
+            f"study {design['name']!r} is a search (sampler={sampler}, pruner={pruner}): its variants did not get the same trials, so they "
+            "cannot be compared; search=yes shows it all the same"
+        )
     folder = Path(results) / (study or str(design["name"]))
     artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
     cells(table, design).to_csv(folder / "cells.csv", index=False, float_format="%.6g", lineterminator="\n")
     figures = list(draw_all(table, design, folder / "figures"))
     artifacts += [folder / "cells.csv", *(path for shown in figures for path in shown.files)]
     return [*artifacts, render(table, design, figures, folder / "report.html")]
-
-
-def parse(arguments: list[str]) -> dict[str, str]:
-    """The `key=value` arguments. Raises ValueError naming what is wrong."""
-    values: dict[str, str] = {}
-    for argument in arguments:
-        key, sign, value = argument.partition("=")
-        if not sign or key not in KEYS:
-            raise ValueError(f"unknown argument {argument!r}; the arguments are {', '.join(f'{k}=...' for k in KEYS)}")
-        values[key] = value
-    return values
 
 
 def studies(results: Path) -> list[str]:
@@ -56,21 +53,23 @@ def studies(results: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    if any(a in ("-h", "--help", "help") for a in arguments):
-        print(f"{__doc__}\n")
-        print("\n".join(f"  {key}=...".ljust(16) + text for key, text in KEYS.items()))
-        return 0
+    from runs.shell import key_values
+
     try:
-        values = parse(arguments)
+        values = key_values(arguments, KEYS, __doc__ or "")
+        if values is None:
+            return 0
         results = Path(values.get("results", "results"))
         if not values.get("study") and not values.get("from"):
             raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(studies(results)) or 'none'}")
         archive: Any = Path(values["from"]) if values.get("from") else None
         if archive is not None and not archive.is_file():
             raise ValueError(f"there is no file {archive}")
-        files = analyse(values.get("study", ""), results, archive=archive, storage=values.get("storage", ""))
+        files = analyse(
+            values.get("study", ""), results, archive=archive, storage=values.get("storage", ""), search=values.get("search") == "yes"
+        )
     except ValueError as error:
-        print(f"analysis: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
     publish(files, results, values.get("tracking", ""))

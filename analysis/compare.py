@@ -38,12 +38,13 @@ def primary_endpoints(table: pd.DataFrame, design: Design) -> dict[str, str]:
     }
 
 
-def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, swaps: int = 4999, seed: int = 0) -> pd.DataFrame:
+def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
     """One row per task, endpoint and variant other than the baseline.
 
-    value, reference: the statistic of variant and baseline. difference: between them, over the points that both have. low, high: simultaneous
-    95 % intervals over the variants of a task, NaN below 20 points. p, p_holm: label swaps, and adjusted over the variants of a task.
-    significant: p_holm of the primary endpoint is at most .05. greff_welch_p: see `stats.greff_welch`; the same for all endpoints.
+    value, reference: the statistic of variant and baseline. difference: between them, over the points that both have. low, high:
+    simultaneous 95 % intervals over the variants of a task, NaN below 20 points. p, p_holm: label swaps, and adjusted over the variants of
+    a task. significant: of the primary endpoint, where p_holm is at most .05 and the interval excludes zero. greff_welch_p: see
+    `stats.greff_welch`; the same for all endpoints.
     """
     trials, baseline = usable(table), baseline_of(table, design)
     variants = [v for v in order(table, design, "variant") if v != baseline]
@@ -74,7 +75,9 @@ def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, s
                         "reference": _statistic(endpoint, values[0], validation[0]),
                         "difference": found.difference[k],
                         **(inferred if enough else dict.fromkeys(inferred, np.nan)),
-                        "significant": bool(enough and endpoint.name == primary and found.p_holm[k] <= 0.05),
+                        "significant": bool(
+                            enough and endpoint.name == primary and found.p_holm[k] <= 0.05 and found.low[k] * found.high[k] > 0
+                        ),
                         "greff_welch_p": stats.greff_welch(losses[variant], losses[baseline]),
                     }
                 )

@@ -98,6 +98,7 @@ def readable(colour: str) -> str:
 
 
 def counts_text(row: Mapping[str, Any]) -> str:
+    """N, solved and diverged of a row of `summary.cells` or of sums of such rows; failed where there are any."""
     text = f"N {row['trials']}, solved {row['solved']}, diverged {row['diverged']}"
     return text + (f", failed {row['failed']}" if row["failed"] else "")
 
@@ -118,6 +119,23 @@ def note_counts(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
             color=GREY,
             linespacing=1.25,
         )
+
+
+def note_pooled(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
+    """Write N, solved and diverged of all variants together under a panel."""
+    sums = numbers[["trials", "solved", "diverged", "failed"]].sum()
+    where = {"xycoords": "axes fraction", "xytext": (0, -below), "textcoords": "offset points", "va": "top"}
+    axes.annotate(f"all variants: {counts_text(sums)}", (0, 0), fontsize=6, color=GREY, **where)
+
+
+def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
+    """Markers of the variants and their names, under all panels."""
+    from matplotlib.lines import Line2D
+
+    marks = [Line2D([], [], ls="none", marker=look(v).marker, color=look(v).colour, ms=4.5) for v in variants]
+    columns = min(len(variants), 5)
+    legend = figure.legend(marks, variants, loc="outside lower left", ncols=columns, fontsize=7, frameon=False, handletextpad=0.2)
+    legend.set_in_layout(True)
 
 
 def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
@@ -172,6 +190,7 @@ def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
 
 
 def plain_number(x: float) -> str:
+    """A number for a tick: 0.01, 30, powers of ten beyond four digits."""
     if x <= 0:
         return f"{x:g}"
     if x >= 1e4 or x < 1e-3:
@@ -182,6 +201,7 @@ def plain_number(x: float) -> str:
 
 
 def empty(text: str) -> Figure:
+    """A figure that says why there is nothing to see."""
     figure = new_figure(style.WIDTH, 1.0)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     return figure

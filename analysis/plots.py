@@ -13,10 +13,14 @@ from .draw import (
     MOST_CURVES,
     Drawn,
     Panel,
+    counts_text,
     draw_curves,
+    empty,
     level_line,
     log_ticks,
     losses_of,
+    marker_legend,
+    note_pooled,
     readable,
     row_names,
     short,
@@ -143,13 +147,10 @@ def expected_best(table: pd.DataFrame, design: Design, budget: str = "trials", r
         unit = 1.0 if budget == "trials" else float(group["seconds"].mean())
         columns = {"n": budgets, "x": budgets * unit, "y": weights @ ranked, "low": band[0], "high": band[1]}
         rows.append(pd.DataFrame({"task": task, "variant": variant, **columns}))
-    variants, tasks = order(table, design, "variant"), [t for t in order(table, design, "task") if t in set(trials["task"])]
-    data = _in_order(pd.concat(rows), variants) if rows else pd.DataFrame(columns=["task", "variant", "n", "x", "y", "low", "high"])
-    return draw_curves(
-        data,
-        [Panel({"task": t}, t) for t in tasks],
-        cells(table, design),
-        variants,
+    return _by_task(
+        table,
+        design,
+        rows,
         x_label="trials in the search" if budget == "trials" else "seconds spent on the search",
         y_label="expected best score",
         x_log=budget == "seconds",
@@ -324,3 +325,257 @@ def heat_map(table: pd.DataFrame, design: Design) -> Drawn:
             spine.set_visible(False)
     columns = ["task", "variant", "trials", "solved", "diverged", "failed", "solve_rate", "solve_low", "solve_high", "decile_score"]
     return Drawn(figure, numbers[columns])
+
+
+# Comparison ---------------------------------------------------------------------------------------------------------------
+
+
+@styled
+def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Drawn:
+    """Differences to the baseline in the primary endpoint of each task, with simultaneous 95 % intervals; a panel per task.
+
+    comparisons: of `analysis.compare`. Filled marks: significant. Better is to the right in every panel.
+    """
+    numbers = cells(table, design)
+    data = comparisons[comparisons["primary"]]
+    tasks = [t for t in order(table, design, "task") if t in set(data["task"])]
+    if not tasks:
+        return Drawn(empty("no variant to compare with a baseline"), data)
+    rows = {t: [v for v in order(table, design, "variant") if v in set(data.loc[data["task"] == t, "variant"])] for t in tasks}
+    row_height = 0.29
+    heights = [row_height * len(rows[t]) + 0.85 for t in tasks]
+    figure = new_figure(style.WIDTH, sum(heights) + 0.1)
+    grid = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=heights)
+    for axes, task in zip(grid.flat, tasks, strict=True):
+        own = data[data["task"] == task].set_index("variant").loc[rows[task]]
+        endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
+        scale, form, unit = _units(endpoint)
+        baseline = numbers[(numbers["task"] == task) & (numbers["variant"] == own["baseline"].iloc[0])].iloc[0]
+        inferred = own["low"].notna().any()
+        for y, (variant, row) in enumerate(own.iterrows()):
+            mark = look(str(variant))
+            if inferred:
+                axes.plot([scale * row["low"], scale * row["high"]], [y, y], color=mark.colour, lw=1.6, solid_capstyle="butt", zorder=2.5)
+            fill = mark.colour if row["significant"] else "white"
+            axes.plot(scale * row["difference"], y, ls="none", marker=mark.marker, ms=5.5, mfc=fill, mec=mark.colour, mew=1.1, zorder=3)
+            for x, text in zip((1.02, 1.33, 1.46), _forest_texts(row, scale, form), strict=True):
+                axes.text(x, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, va="center", color=style.INK)
+        axes.axvline(0, color=style.INK, lw=0.9, zorder=1.5)
+        reach = 1.08 * scale * np.nanmax(np.abs(own[["low", "high", "difference"]].to_numpy(dtype=float)))
+        reach = reach if np.isfinite(reach) and reach > 0 else 1.0
+        axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
+        axes.set_ylim(len(own) - 0.5, -0.5)
+        axes.set_yticks([])
+        axes.grid(visible=False, axis="y")
+        for x, text in ((1.02, "difference [95 % interval]"), (1.33, "p (Holm)"), (1.46, "p (Greff)")):
+            axes.annotate(text, (x, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", fontsize=6, color=GREY)
+        value = f"{format(scale * own['reference'].iloc[0], form)}{unit}"
+        axes.set_title(f"{task}: {endpoint.title}, {baseline['variant']} {value}", pad=5)
+        axes.set_xlabel(f"← worse    difference{unit and ','}{unit}    better →")
+        text = f"{baseline['variant']}: {counts_text(baseline)}"
+        where = {"xycoords": "axes fraction", "xytext": (-5, -16), "textcoords": "offset points", "ha": "right", "va": "top"}
+        axes.annotate(text, (0, 0), fontsize=5.8, color=GREY, **where)
+        row_names(axes, numbers[numbers["task"] == task], rows[task])
+    return Drawn(figure, data)
+
+
+def _units(endpoint: stats.Endpoint) -> tuple[float, str, str]:
+    """Factor, format and unit in which an endpoint is written."""
+    if endpoint.name == "solve_rate":
+        return 100.0, ".0f", " %"
+    return (1.0, ",.0f", " steps") if endpoint.unit == "steps" else (1.0, ".2f", "")
+
+
+def _forest_texts(row: pd.Series, scale: float, form: str) -> tuple[str, str, str]:
+    signed = f"+{form}"
+    text = format(scale * row["difference"], signed)
+    if np.isfinite(row["low"]):
+        text += f" [{format(scale * row['low'], signed)}, {format(scale * row['high'], signed)}]"
+    return text.replace("-", "−"), _p_text(row["p_holm"]), _p_text(row["greff_welch_p"])
+
+
+def _p_text(p: float) -> str:
+    if not np.isfinite(p):
+        return "–"
+    return "<.001" if p < 0.001 else f"{p:.3f}"[1:] if p < 0.9995 else "1"
+
+
+@styled
+def solve_curves(table: pd.DataFrame, design: Design) -> Drawn:
+    """Share of trials that have solved the task against training steps, with pointwise 95 % Wilson bands.
+
+    Diverged trials never solve it; none is dropped before the budget ends, so the shares are plain proportions.
+    """
+    trials = usable(table)
+    rows = []
+    for task, own in trials.groupby("task"):
+        steps = _grid(own)
+        steps = steps[steps > 0]
+        for variant, group in own.groupby("variant"):
+            solved = np.sort(group["solved_step"].dropna().to_numpy())
+            upto = np.searchsorted(solved, steps, side="right")
+            band = np.array([stats.wilson(int(k), len(group)) for k in upto]).reshape(-1, 2)
+            if len(group) < FEWEST_IN_A_BAND:
+                band = np.full(band.shape, np.nan)
+            columns = {"x": steps, "y": upto / len(group), "low": band[:, 0], "high": band[:, 1]}
+            rows.append(pd.DataFrame({"task": task, "variant": variant, **columns}))
+    return _by_task(
+        table,
+        design,
+        rows,
+        x_label="training steps",
+        y_label="share solved",
+        x_log=True,
+        y_limits=(-0.02, 1.04),
+        steps=True,
+    )
+
+
+@styled
+def performance_profiles(table: pd.DataFrame, design: Design) -> Drawn:
+    """Share of trials whose test score reaches a threshold, against the threshold, with pointwise 95 % Wilson bands."""
+    thresholds = np.linspace(0, 1, 51)
+    rows = []
+    for (task, variant), group in usable(table).groupby(["task", "variant"]):
+        shares = stats.performance_profile(group["score"], thresholds)
+        band = np.array([stats.wilson(round(share * len(group)), len(group)) for share in shares])
+        if len(group) < FEWEST_IN_A_BAND:
+            band = np.full(band.shape, np.nan)
+        columns = {"x": thresholds, "y": shares, "low": band[:, 0], "high": band[:, 1]}
+        rows.append(pd.DataFrame({"task": task, "variant": variant, **columns}))
+    return _by_task(table, design, rows, x_label="score τ", y_label="share of trials with score ≥ τ", y_limits=(-0.02, 1.04))
+
+
+def _by_task(table: pd.DataFrame, design: Design, rows: list[pd.DataFrame], **kwargs: Any) -> Drawn:
+    """Families of curves, a panel per task."""
+    variants = order(table, design, "variant")
+    data = _in_order(pd.concat(rows), variants) if rows else pd.DataFrame(columns=["task", "variant", "x", "y", "low", "high"])
+    tasks = [t for t in order(table, design, "task") if t in set(data["task"])]
+    return draw_curves(data, [Panel({"task": t}, t) for t in tasks], cells(table, design), variants, **kwargs)
+
+
+# Trials -------------------------------------------------------------------------------------------------------------------
+
+
+def _is_log(design: Design, name: str, values: pd.Series) -> bool:
+    node = (design.get("space") or {}).get(name) or {}
+    return bool(node.get("log")) and not node.get("complement") and bool((values > 0).all())
+
+
+@styled
+def hyperparameters(table: pd.DataFrame, design: Design) -> Drawn:
+    """Score of every trial against every hyperparameter: is the box wide enough?
+
+    Grey: all trials of all variants. Coloured: the best decile of each variant. Shaded: the outer tenths of the range, with the share of
+    the best trials that lie in them; 10 % are expected of a hyperparameter without influence.
+    """
+    trials, numbers = usable(table), cells(table, design)
+    names = [n for n in (design.get("space") or {}) if n in table]
+    tasks = [t for t in order(table, design, "task") if t in set(trials["task"])]
+    variants = [v for v in order(table, design, "variant") if v in set(trials["variant"])]
+    columns = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]
+    if not names or not tasks:
+        return Drawn(empty("no trials yet"), pd.DataFrame(columns=columns))
+    across = len(names)
+    figure = new_figure(style.WIDTH, len(tasks) * 2.05 + 0.2 + 0.16 * -(-len(variants) // 5))
+    grid = figure.subplots(len(tasks), across, squeeze=False, sharey=True)
+    collected = []
+    for row, task in enumerate(tasks):
+        own = trials[trials["task"] == task]
+        best = pd.concat([g.iloc[stats.best_decile(g["validation_loss"])] for _, g in own.groupby("variant")])
+        for column, name in enumerate(names):
+            axes = grid[row, column]
+            log = _is_log(design, name, table[name])
+            axes.set_xscale("log" if log else "linear")
+            axes.scatter(own[name], own["score"], s=3, color="#b5b5b5", lw=0, zorder=2, rasterized=len(own) > 500)
+            for variant in variants:
+                mine = best[best["variant"] == variant]
+                mark = look(variant)
+                axes.scatter(
+                    mine[name], mine["score"], s=13, marker=mark.marker, color=mark.colour, edgecolors="white", linewidths=0.3, zorder=3
+                )
+            low, high = _range(design, name, table[name])
+            to = np.log if log else np.asarray
+            inner = [float(to(low) + share * (to(high) - to(low))) for share in (0.1, 0.9)]
+            inner = [float(np.exp(x)) if log else x for x in inner]
+            for start, end, share, ha, at in (
+                (low, inner[0], (best[name] <= inner[0]).mean(), "left", low),
+                (inner[1], high, (best[name] >= inner[1]).mean(), "right", high),
+            ):
+                axes.axvspan(start, end, color=SHADE, lw=0, zorder=0.5)
+                axes.text(at, 1.1, f"{100 * share:.0f} %", fontsize=6.5, color=GREY, ha=ha, va="center")
+            axes.set_xlim(low, high)
+            axes.margins(x=0)
+            axes.set_ylim(-0.04, 1.17)
+            axes.set_yticks([0, 0.5, 1])
+            axes.set_xlabel(name.replace("_", " "))
+            if log:
+                log_ticks(axes.xaxis, few=across > 3)
+            if column == 0:
+                axes.set_title(task)
+                axes.set_ylabel("score")
+                note_pooled(axes, numbers[numbers["task"] == task])
+            marks = own[["task", "variant", "point", "score"]].assign(
+                hyperparameter=name, value=own[name], best_decile=own.index.isin(best.index)
+            )
+            collected.append(marks)
+    marker_legend(figure, variants)
+    return Drawn(figure, pd.concat(collected, ignore_index=True)[columns])
+
+
+def _range(design: Design, name: str, values: pd.Series) -> tuple[float, float]:
+    """Smallest and largest value of a hyperparameter: as the design says, else as seen."""
+    node = (design.get("space") or {}).get(name)
+    if node is None:
+        return float(values.min()), float(values.max())
+    low, high = float(node["low"]), float(node["high"])
+    return (1 - high, 1 - low) if node.get("complement") else (low, high)
+
+
+@styled
+def trade_off(table: pd.DataFrame, design: Design) -> Drawn:
+    """Score of every trial against its parameters and its seconds, with the Pareto front over all variants.
+
+    The front runs through the trials that no cheaper trial equals; it is chosen by the test score itself, so it flatters its trials.
+    """
+    trials, numbers = usable(table), cells(table, design)
+    tasks = [t for t in order(table, design, "task") if t in set(trials["task"])]
+    variants = [v for v in order(table, design, "variant") if v in set(trials["variant"])]
+    columns = ["task", "variant", "point", "cost", "value", "score", "front"]
+    if not tasks:
+        return Drawn(empty("no trials yet"), pd.DataFrame(columns=columns))
+    figure = new_figure(style.WIDTH, len(tasks) * 2.35 + 0.2 + 0.16 * -(-len(variants) // 5))
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey=True)
+    collected = []
+    for row, task in enumerate(tasks):
+        own = trials[trials["task"] == task]
+        for axes, cost in zip(grid[row], ("parameters", "seconds"), strict=True):
+            on_front = pareto(own[cost].to_numpy(), own["score"].to_numpy())
+            front = own[on_front].sort_values(cost)
+            axes.set_xscale("log")
+            axes.step(front[cost], front["score"], where="post", color=GREY, lw=1.0, zorder=2)
+            for variant in variants:
+                mark = look(variant)
+                for chosen, size, alpha, edge in ((~on_front, 9, 0.45, "none"), (on_front, 24, 1.0, style.INK)):
+                    mine = own[chosen & (own["variant"] == variant).to_numpy()]
+                    looks = {"marker": mark.marker, "color": mark.colour, "edgecolors": edge, "linewidths": 0.6, "alpha": alpha}
+                    axes.scatter(mine[cost], mine["score"], s=size, zorder=3 + (size > 9), rasterized=len(own) > 500, **looks)
+            axes.set_ylim(-0.04, 1.06)
+            axes.set_title(f"{task}, {cost}")
+            axes.set_xlabel(f"{cost} (trained values)" if cost == "parameters" else "seconds of the trial")
+            log_ticks(axes.xaxis)
+            note_pooled(axes, numbers[numbers["task"] == task])
+            collected.append(own[["task", "variant", "point", "score"]].assign(cost=cost, value=own[cost], front=on_front))
+        grid[row, 0].set_ylabel("score")
+    marker_legend(figure, variants)
+    return Drawn(figure, pd.concat(collected, ignore_index=True)[columns])
+
+
+def pareto(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Which trials no other beats in cost and score, of equals the first; only scores above 0 count [P]."""
+    front = np.zeros(len(cost), dtype=bool)
+    best = 0.0
+    for k in np.lexsort((-score, cost)):
+        if score[k] > best:
+            front[k], best = True, score[k]
+    return front

@@ -81,7 +81,7 @@ def restricted_steps(solved_step: ArrayLike, budget: ArrayLike) -> Floats:
 # Statistics of resamples ---------------------------------------------------------------------------------------------------
 #
 # A resample is a row of counts: how often each trial occurs in it. The bootstrap draws counts of points, a label swap counts of 0 or 1 of
-# the trials of two variants; both then ask the same functions. Every statistic here is a weighted mean of values: a function returns weights.
+# the trials of two variants; both then ask the same functions. Every statistic here is a weighted mean, and a function returns the weights.
 
 Weights = Callable[[Floats, Floats], Floats]  # counts [B, K], validation [K] -> weights [B, K], each row with the sum 1
 
@@ -267,9 +267,9 @@ def interquartile_mean(values: ArrayLike, axis: int | None = None) -> Floats:
 
 
 def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
-    """Share of scores above each threshold (Dolan & Moré 2002; Agarwal et al. 2021)."""
+    """Share of scores that reach each threshold (Dolan & Moré 2002; Agarwal et al. 2021)."""
     ranked = np.sort(np.asarray(scores, dtype=float).ravel())
-    return 1 - np.searchsorted(ranked, np.asarray(thresholds, dtype=float), side="right") / len(ranked)
+    return 1 - np.searchsorted(ranked, np.asarray(thresholds, dtype=float), side="left") / len(ranked)
 
 
 def probability_of_improvement(ours: ArrayLike, theirs: ArrayLike) -> float:

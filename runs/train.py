@@ -18,7 +18,7 @@ from .model import Network
 from .trial import Outcome, Training, Trial, construct
 
 Report = Callable[[int, float], None]
-EVALUATION_CHUNK = 256
+EVALUATION_CHUNK = 128
 
 
 class Interrupted(Exception):
