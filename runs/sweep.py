@@ -184,6 +184,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         nonlocal interrupted
         interrupted = True
 
+    def wanted() -> bool:
+        return not interrupted and replaced < MOST_REPLACED and not (folder / STOP).exists() and not patiently(study.finished)
+
     done = sum(1 for _ in study.told())
     begun, first = time.perf_counter(), done
     processes = [start(k) for k in range(min(workers, study.size - done))]
@@ -193,7 +196,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         with tqdm(
             total=study.size, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
         ) as bar:
-            while any(p.is_alive() for p in processes):
+            while any(p.is_alive() for p in processes) or wanted():
                 if interrupted:
                     for process in processes:
                         if process.is_alive():
@@ -202,11 +205,16 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 if mirror is not None:
                     mirror.catch_up()
                 bar.update(patiently(lambda: sum(1 for _ in study.told())) - bar.n)
+                if not wanted():
+                    continue
+                # Workers leave when nothing waits; what the dead among them held is put back, and then something does.
                 for k, process in enumerate(processes):
-                    if process.exitcode and not interrupted and replaced < MOST_REPLACED:
-                        replaced += 1
-                        study.recover()
-                        processes[k] = start(k)
+                    if not process.is_alive():
+                        patiently(study.recover)
+                        patiently(study.enqueue)
+                        if any(c["waiting"] for c in study.counts().values()):
+                            replaced += 1 if process.exitcode else 0
+                            processes[k] = start(k)
         for process in processes:
             process.join()
         study.recover()
