@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import psutil
 from hydra import compose
 from omegaconf import DictConfig
 from optuna.storages import BaseStorage
@@ -192,6 +193,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     replaced = 0
+    memory: list[list[float | None]] = []
     try:
         with tqdm(
             total=study.size, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
@@ -204,7 +206,10 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 time.sleep(POLL_SECONDS)
                 if mirror is not None:
                     mirror.catch_up()
-                bar.update(patiently(lambda: sum(1 for _ in study.told())) - bar.n)
+                before, done = done, patiently(lambda: sum(1 for _ in study.told()))
+                bar.update(done - before)
+                if done > first:
+                    memory.append([resident(os.getpid()), *(resident(p.pid) for p in processes)])
                 if not wanted():
                     continue
                 # Workers leave when nothing waits; what the dead among them held is put back, and then something does.
@@ -224,7 +229,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    (folder / "session.json").write_text(json.dumps(session(study, first, time.perf_counter() - begun, len(processes), replaced)) + "\n")
+    cost = session(study, first, time.perf_counter() - begun, len(processes))
+    cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": working(memory)}
+    (folder / "session.json").write_text(json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -235,13 +242,25 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     return 0
 
 
-def session(study: Study, first: int, seconds: float, workers: int, replaced: int) -> dict[str, Any]:
-    """What the last run of a study cost: trials, wall seconds, and seconds per trial beyond the trials' own."""
+def session(study: Study, first: int, seconds: float, workers: int) -> dict[str, Any]:
+    """What a run of a study cost: trials, wall seconds, and worker seconds per trial beyond the trials' own, where it ran all of them."""
     outcomes = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
     trials = len(outcomes) - first
-    own = sum(sorted(outcomes)[-trials:]) if first == 0 else float("nan")
-    overhead = (seconds * workers - own) / trials if trials and first == 0 else None
-    return {"trials": trials, "seconds": seconds, "workers": workers, "replaced_workers": replaced, "overhead_per_trial": overhead}
+    overhead = (seconds * workers - sum(outcomes)) / trials if trials and first == 0 else None
+    return {"trials": trials, "seconds": seconds, "workers": workers, "overhead_per_trial": overhead}
+
+
+def resident(process: int | None) -> float | None:
+    """Megabytes that a process holds in memory, None where it is gone."""
+    try:
+        return float(psutil.Process(process).memory_info().rss / 2**20)
+    except psutil.Error:
+        return None
+
+
+def working(memory: list[list[float | None]]) -> list[float | None]:
+    """The last sample in which all processes were there."""
+    return next((sample for sample in reversed(memory) if None not in sample), memory[-1] if memory else [])
 
 
 def opened(url: str, folder: Path, name: str) -> Study:
