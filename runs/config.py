@@ -187,6 +187,13 @@ def writable(folder: Path) -> Path:
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     """Run `main` with the configuration of the command line; a mistake in it is one line on stderr and exit code 2."""
     register()
+    if any(re.search(r"://[^/@\s]*:[^/@\s]+@", argument) for argument in sys.argv[1:]):
+        print(
+            "error: a password on the command line ends up in process lists and logs; set STUDY_STORAGE (storage=postgres) or "
+            "MLFLOW_TRACKING_URI (tracking=server) in the environment",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     asked = os.environ.get("HYDRA_FULL_ERROR")
     verbose = asked == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through; Hydra would print them and exit with 1
@@ -219,7 +226,7 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """The gist of an error: Hydra's and OmegaConf's messages without their full_key and object_type lines."""
-    missing = re.search(r"Could not find '(\w+)/(.+?)'", str(error))
+    missing = re.search(r"Could not find '(.+)/([^/']+)'", str(error))
     if missing:
         group, choice = missing.groups()
         options = re.search(rf"Available options in '{group}':\n((?:\t\S+\n?)+)", str(error))
