@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -10,40 +11,55 @@ KEYS = {
     "study": "name of the study",
     "results": "folder of all studies (results)",
     "from": "an archive trials.parquet to read in place of the storage",
-    "storage": "URL of the storage, where it is not the journal in the study's folder",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
     "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
     "tracking": "MLflow that receives figures, tables and report; none for nowhere (where the study was tracked)",
 }
 
 
 def analyse(study: str, results: Path, *, archive: Path | None = None, storage: str = "", search: bool = False) -> list[Path]:
-    """Write `results/<study>/{trials.parquet,trials.csv,cells.csv,figures/,report.html}`; returns the files, the report last.
+    """Write archive, tables, figures and report into `results/<study>`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
     search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same.
     Raises ValueError where there is no such study or archive, or where it is a search and `search` is False.
     """
     from . import load
+    from .claims import held_against
+    from .compare import comparable, comparisons
     from .gallery import draw_all
-    from .report import render
+    from .importance import importance
+    from .report import render, render_claims
     from .summary import cells
+    from .verdict import verdicts
 
     if archive is None:
         table, design = load.load(study, results, storage)
     else:
         table, design = load.read_archive(archive)
     sampler, pruner = design.get("sampler", "random"), design.get("pruner", "none")
-    if not search and (sampler not in ("random", "sobol") or pruner != "none"):
+    if not search and not comparable(design):
         raise ValueError(
             f"study {design['name']!r} is a search (sampler={sampler}, pruner={pruner}): its variants did not get the same trials, so they "
             "cannot be compared; search=yes shows it all the same"
         )
     folder = Path(results) / (study or str(design["name"]))
     artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
-    cells(table, design).to_csv(folder / "cells.csv", index=False, float_format="%.6g", lineterminator="\n")
-    figures = list(draw_all(table, design, folder / "figures"))
-    artifacts += [folder / "cells.csv", *(path for shown in figures for path in shown.files)]
-    return [*artifacts, render(table, design, figures, folder / "report.html")]
+    workers = os.cpu_count() or 1
+    extra = importance(table, design, workers)
+    if comparable(design):
+        extra["comparisons"] = comparisons(table, design)
+    claims = held_against(table, design, extra["comparisons"], extra["shares"]) if comparable(design) else None
+    extra = {name: frame for name, frame in extra.items() if len(frame)}
+    for name, frame in {"cells": cells(table, design), **extra, **({} if claims is None else {"claims": claims})}.items():
+        frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+        artifacts.append(folder / f"{name}.csv")
+    figures = draw_all(table, design, folder / "figures", extra, workers)
+    artifacts += [path for shown in figures for path in shown.files]
+    sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
+    report = render(table, design, figures, folder / "report.html", sentences, claims)
+    render_claims(Path(results))
+    return [*artifacts, report]
 
 
 def studies(results: Path) -> list[str]:
@@ -53,7 +69,7 @@ def studies(results: Path) -> list[str]:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from runs.shell import key_values
+    from runs.shell import key_values, storage_url
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -66,7 +82,7 @@ def main(arguments: list[str]) -> int:
         if archive is not None and not archive.is_file():
             raise ValueError(f"there is no file {archive}")
         files = analyse(
-            values.get("study", ""), results, archive=archive, storage=values.get("storage", ""), search=values.get("search") == "yes"
+            values.get("study", ""), results, archive=archive, storage=storage_url(values), search=values.get("search") == "yes"
         )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

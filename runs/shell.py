@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 
 
@@ -21,3 +22,16 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
             raise ValueError(f"unknown argument {argument!r}; the arguments are {', '.join(f'{k}=...' for k in keys)}")
         values[key] = value
     return values
+
+
+def storage_url(values: Mapping[str, str]) -> str:
+    """The URL behind a `storage=...` argument: `postgres` stands for the environment's STUDY_STORAGE, absent for the journal.
+
+    Raises ValueError for `postgres` where the environment has none.
+    """
+    storage = values.get("storage", "")
+    if storage != "postgres":
+        return storage
+    if not os.environ.get("STUDY_STORAGE"):
+        raise ValueError("storage=postgres needs its URL in the environment: STUDY_STORAGE=postgresql+psycopg://...")
+    return os.environ["STUDY_STORAGE"]

@@ -278,13 +278,13 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def main(arguments: list[str]) -> int:
     """`python -m runs.tracking study=quick`: write to MLflow what it does not have yet; returns the exit code."""
-    from .shell import key_values
+    from .shell import key_values, storage_url
     from .study import Study, open_storage
 
     keys = {
         "study": "name of the study",
         "results": "folder of all studies (results)",
-        "storage": "URL of the study's storage, where it is not the journal in its folder",
+        "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
         "tracking": "MLflow to write to (where the study was tracked)",
     }
     try:
@@ -295,10 +295,11 @@ def main(arguments: list[str]) -> int:
             raise ValueError("say which study: study=...")
         results = Path(values.get("results", "results"))
         folder = results / values["study"]
-        if not values.get("storage") and not (folder / "journal.log").exists():
+        url = storage_url(values)
+        if not url and not (folder / "journal.log").exists():
             raise ValueError(f"study {values['study']!r} has not been started in {results}")
         try:
-            study = Study.open(open_storage(values.get("storage", ""), folder), values["study"])
+            study = Study.open(open_storage(url, folder), values["study"])
         except KeyError:
             raise ValueError(f"study {values['study']!r} is not in its storage") from None
         uri = values.get("tracking", "") or str(study.facts.get("tracking_uri", ""))
