@@ -19,6 +19,11 @@ COLUMNS = (
 )
 
 
+def comparable(design: Design) -> bool:
+    """Whether all variants got the same trials: points drawn beforehand, none cut short."""
+    return design.get("sampler", "random") in ("random", "sobol") and design.get("pruner", "none") == "none"
+
+
 def values_of(table: pd.DataFrame, column: str) -> pd.Series:
     """What an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column of the table."""
     if column == "solved":
@@ -62,7 +67,8 @@ def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, s
             found = stats.compare(endpoint.weights, values, validation, span=span, resamples=resamples, swaps=swaps, seed=seed)
             for k, variant in enumerate(names[1:]):
                 enough = found.points[k] >= FEWEST_FOR_INFERENCE
-                inferred = {"low": found.low[k], "high": found.high[k], "p": found.p[k], "p_holm": found.p_holm[k]}
+                low, high = (float(np.clip(end[k], -span, span)) for end in (found.low, found.high))  # no difference can be larger
+                inferred = {"low": low, "high": high, "p": found.p[k], "p_holm": found.p_holm[k]}
                 rows.append(
                     {
                         "task": task,
@@ -81,7 +87,7 @@ def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, s
                         "greff_welch_p": stats.greff_welch(losses[variant], losses[baseline]),
                     }
                 )
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"primary": bool, "significant": bool})
 
 
 def resolution(found: pd.DataFrame) -> pd.DataFrame:

@@ -21,10 +21,21 @@ _LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
 
 
 class Drawn(NamedTuple):
-    """A figure and the numbers plotted in it, one row per mark."""
+    """A figure and the numbers plotted in it, one row per mark. A notebook shows the figure."""
 
     figure: Figure
     data: pd.DataFrame
+
+    def _repr_png_(self) -> bytes:
+        from io import BytesIO
+
+        from matplotlib import rc_context
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        buffer = BytesIO()
+        with rc_context({"backend": "agg", **style.RC}):
+            FigureCanvasAgg(self.figure).print_png(buffer)
+        return buffer.getvalue()
 
 
 def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
@@ -106,26 +117,26 @@ def counts_text(row: Mapping[str, Any]) -> str:
 def note_counts(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
     """Write N, solved and diverged of the variants in `numbers` under a panel."""
     shown = numbers[(numbers["trials"] > 0) | (numbers["failed"] > 0)]
-    lines = [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")]
-    if lines:
-        axes.annotate(
-            "\n".join(lines),
-            (0, 0),
-            xycoords="axes fraction",
-            xytext=(0, -below),
-            textcoords="offset points",
-            va="top",
-            fontsize=6,
-            color=GREY,
-            linespacing=1.25,
-        )
+    _note(axes, [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")], below)
 
 
-def note_pooled(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
+def note_pooled(axes: Axes, numbers: pd.DataFrame, below: float = 29) -> None:
     """Write N, solved and diverged of all variants together under a panel."""
-    sums = numbers[["trials", "solved", "diverged", "failed"]].sum()
-    where = {"xycoords": "axes fraction", "xytext": (0, -below), "textcoords": "offset points", "va": "top"}
-    axes.annotate(f"all variants: {counts_text(sums)}", (0, 0), fontsize=6, color=GREY, **where)
+    _note(axes, [f"all variants: {counts_text(numbers[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
+
+
+def _note(axes: Axes, lines: Sequence[str], below: float) -> None:
+    """Small lines under a panel. The layout makes room for their height, not for their width: they may run on under the next panel."""
+    where = {
+        "xycoords": "axes fraction",
+        "xytext": (0, -below),
+        "textcoords": "offset points",
+        "va": "top",
+        "fontsize": 6,
+        "linespacing": 1.25,
+    }
+    axes.annotate("\n".join("." for _ in lines), (0, 0), alpha=0, **where)
+    axes.annotate("\n".join(lines), (0, 0), color=GREY, **where).set_in_layout(False)
 
 
 def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
@@ -133,7 +144,7 @@ def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], ls="none", marker=look(v).marker, color=look(v).colour, ms=4.5) for v in variants]
-    columns = min(len(variants), 5)
+    columns = max(1, min(len(variants), int(figure.get_size_inches()[0] / 1.4)))
     legend = figure.legend(marks, variants, loc="outside lower left", ncols=columns, fontsize=7, frameon=False, handletextpad=0.2)
     legend.set_in_layout(True)
 
@@ -190,14 +201,14 @@ def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
 
 
 def plain_number(x: float) -> str:
-    """A number for a tick: 0.01, 30, powers of ten beyond four digits."""
-    if x <= 0:
-        return f"{x:g}"
-    if x >= 1e4 or x < 1e-3:
+    """A number for a tick: 0.0001, 0.01, 30, 20k."""
+    if x >= 1e4:
+        return f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k"
+    if 0 < x < 1e-4:
         mantissa, power = f"{x:.0e}".split("e")
         exponent = f"$10^{{{int(power)}}}$"
         return exponent if mantissa == "1" else f"{mantissa}·{exponent}"
-    return f"{x:g}"
+    return f"{x:.12f}".rstrip("0").rstrip(".") if 0 < x < 1e-3 else f"{x:g}"
 
 
 def empty(text: str) -> Figure:

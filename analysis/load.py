@@ -57,7 +57,7 @@ def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) 
 
     folder.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False)
-    metadata = {**(arrow.schema.metadata or {}), _DESIGN_KEY: json.dumps(design, sort_keys=True).encode()}
+    metadata = {**(arrow.schema.metadata or {}), _DESIGN_KEY: json.dumps(design).encode()}
     pq.write_table(arrow.replace_schema_metadata(metadata), folder / ARCHIVE, compression="zstd")
     flat = table.copy()
     for column in LISTS:

@@ -342,7 +342,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
     if not tasks:
         return Drawn(empty("no variant to compare with a baseline"), data)
     rows = {t: [v for v in order(table, design, "variant") if v in set(data.loc[data["task"] == t, "variant"])] for t in tasks}
-    row_height = 0.29
+    row_height, stops = 0.29, (6, 88, 118)  # inches; points right of the axes
     heights = [row_height * len(rows[t]) + 0.85 for t in tasks]
     figure = new_figure(style.WIDTH, sum(heights) + 0.1)
     grid = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=heights)
@@ -358,8 +358,9 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
                 axes.plot([scale * row["low"], scale * row["high"]], [y, y], color=mark.colour, lw=1.6, solid_capstyle="butt", zorder=2.5)
             fill = mark.colour if row["significant"] else "white"
             axes.plot(scale * row["difference"], y, ls="none", marker=mark.marker, ms=5.5, mfc=fill, mec=mark.colour, mew=1.1, zorder=3)
-            for x, text in zip((1.02, 1.33, 1.46), _forest_texts(row, scale, form), strict=True):
-                axes.text(x, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, va="center", color=style.INK)
+            for x, text in zip(stops, _forest_texts(row, scale, form), strict=True):
+                where = {"xycoords": ("axes fraction", "data"), "xytext": (x, 0), "textcoords": "offset points", "va": "center"}
+                axes.annotate(text, (1, y), fontsize=6.5, color=style.INK, **where)
         axes.axvline(0, color=style.INK, lw=0.9, zorder=1.5)
         reach = 1.08 * scale * np.nanmax(np.abs(own[["low", "high", "difference"]].to_numpy(dtype=float)))
         reach = reach if np.isfinite(reach) and reach > 0 else 1.0
@@ -367,11 +368,11 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
         axes.set_ylim(len(own) - 0.5, -0.5)
         axes.set_yticks([])
         axes.grid(visible=False, axis="y")
-        for x, text in ((1.02, "difference [95 % interval]"), (1.33, "p (Holm)"), (1.46, "p (Greff)")):
-            axes.annotate(text, (x, 1), xycoords="axes fraction", xytext=(0, 3), textcoords="offset points", fontsize=6, color=GREY)
+        for x, text in zip(stops, ("difference [95 % interval]", "p, Holm", "Greff's p"), strict=True):
+            axes.annotate(text, (1, 1), xycoords="axes fraction", xytext=(x, 3), textcoords="offset points", fontsize=6, color=GREY)
         value = f"{format(scale * own['reference'].iloc[0], form)}{unit}"
         axes.set_title(f"{task}: {endpoint.title}, {baseline['variant']} {value}", pad=5)
-        axes.set_xlabel(f"← worse    difference{unit and ','}{unit}    better →")
+        axes.set_xlabel(f"← worse    difference{' in percentage points' if unit == ' %' else unit and f' in{unit}'}    better →")
         text = f"{baseline['variant']}: {counts_text(baseline)}"
         where = {"xycoords": "axes fraction", "xytext": (-5, -16), "textcoords": "offset points", "ha": "right", "va": "top"}
         axes.annotate(text, (0, 0), fontsize=5.8, color=GREY, **where)
@@ -414,21 +415,14 @@ def solve_curves(table: pd.DataFrame, design: Design) -> Drawn:
         for variant, group in own.groupby("variant"):
             solved = np.sort(group["solved_step"].dropna().to_numpy())
             upto = np.searchsorted(solved, steps, side="right")
-            band = np.array([stats.wilson(int(k), len(group)) for k in upto]).reshape(-1, 2)
+            band = np.array([stats.wilson(int(k), len(group)) if k else (np.nan, np.nan) for k in upto]).reshape(-1, 2)
             if len(group) < FEWEST_IN_A_BAND:
                 band = np.full(band.shape, np.nan)
             columns = {"x": steps, "y": upto / len(group), "low": band[:, 0], "high": band[:, 1]}
             rows.append(pd.DataFrame({"task": task, "variant": variant, **columns}))
-    return _by_task(
-        table,
-        design,
-        rows,
-        x_label="training steps",
-        y_label="share solved",
-        x_log=True,
-        y_limits=(-0.02, 1.04),
-        steps=True,
-    )
+    highest = max([0.1, *(np.nanmax([r["y"].max(), r["high"].max()]) for r in rows if len(r))])
+    limits = (-0.02 * highest, 1.04 * min(1.0, 1.05 * highest))
+    return _by_task(table, design, rows, x_label="training steps", y_label="share solved", x_log=True, y_limits=limits, steps=True)
 
 
 @styled
@@ -572,9 +566,9 @@ def trade_off(table: pd.DataFrame, design: Design) -> Drawn:
 
 
 def pareto(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Which trials no other beats in cost and score, of equals the first; only scores above 0 count [P]."""
+    """Which trials no other beats in cost and score, of equals the first; only scores above .05 count [P]."""
     front = np.zeros(len(cost), dtype=bool)
-    best = 0.0
+    best = 0.05
     for k in np.lexsort((-score, cost)):
         if score[k] > best:
             front[k], best = True, score[k]

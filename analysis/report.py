@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from .claims import CLAIMS, UNTESTED
+from .compare import FEWEST_FOR_INFERENCE, comparable
 from .gallery import Shown
 from .summary import baseline_of, cells, order
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 Design = Mapping[str, Any]
-LARGEST_SVG = 1_500_000  # bytes; beyond it the report holds the PNG
+LARGEST_SVG = 200_000  # bytes; beyond it the report holds a PNG of 256 colours, so that it stays small enough for a phone
 
 COLUMNS: list[tuple[str, str, str]] = [  # column of `cells`, heading, format
     ("task", "task", ""),
@@ -25,52 +31,87 @@ COLUMNS: list[tuple[str, str, str]] = [  # column of `cells`, heading, format
     ("failed", "failed", "d"),
     ("solve_rate", "solve rate, 95 % interval", ".0%"),
     ("restricted_steps", "steps to solve", ",.0f"),
-    ("decile_score", "score, best tenth", ".3f"),
+    ("decile_score", "score, best decile", ".3f"),
     ("expected_best_20", "expected best of 20", ".3f"),
-    ("decile_loss", "loss, best tenth", ".3g"),
-    ("decile_parameters", "parameters, best tenth", ",.0f"),
+    ("decile_loss", "loss, best decile", ".3g"),
+    ("decile_parameters", "parameters, best decile", ",.0f"),
     ("seconds", "seconds per trial", ".3g"),
 ]
 
 
-def render(table: pd.DataFrame, design: Design, figures: Sequence[Shown], path: Path, verdicts: Sequence[str] = ()) -> Path:
+def render(
+    table: pd.DataFrame,
+    design: Design,
+    figures: Sequence[Shown],
+    path: Path,
+    verdicts: Sequence[str] = (),
+    claims: pd.DataFrame | None = None,
+) -> Path:
     """Write the report; returns its path.
 
-    figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers.
+    figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    tested = [] if claims is None else [row for row in claims.to_dict("records") if row["verdict"] != UNTESTED]
     numbers = cells(table, design)
     variants, tasks, baseline = order(table, design, "variant"), order(table, design, "task"), baseline_of(table, design)
     facts = {"name": "unnamed", "created": "", "commit": "", "command": "", **design}
     planned = len(variants) * len(tasks) * int(design.get("points") or table["point"].max() + 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = environment.get_template("report.html.jinja").render(
-        design=facts,
-        variants=variants,
-        tasks=tasks,
-        baseline=baseline,
-        done=len(table),
-        planned=planned,
-        notices=_notices(table, numbers, planned),
-        verdicts=verdicts,
-        few=bool((numbers["trials"] < 20).any()),
-        columns=[{"title": title, "text": form == ""} for _, title, form in COLUMNS],
-        rows=[_row(record, baseline) for record in numbers.to_dict("records")],
-        figures=[_figure(shown, path.parent) for shown in figures],
-        commands=_commands(facts),
-        space=_space(design),
-        training=sorted((k, _plain(v)) for k, v in _flat(design.get("training") or {})),
-        versions=_versions(design),
+    text = (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            design=facts,
+            variants=variants,
+            tasks=tasks,
+            baseline=baseline,
+            done=len(table),
+            planned=planned,
+            comparable=comparable(design),
+            notices=_notices(table, design, numbers, planned),
+            verdicts=verdicts,
+            claims=tested,
+            untested=0 if claims is None else len(claims) - len(tested),
+            few=bool((numbers["trials"] < 20).any()),
+            columns=[{"title": title, "text": form == ""} for _, title, form in COLUMNS],
+            rows=[_row(record, baseline) for record in numbers.to_dict("records")],
+            groups=[
+                {"title": title, "figures": [_figure(shown, path.parent) for shown in group]}
+                for title, group in groupby(figures, key=lambda shown: shown.title)
+            ],
+            commands=_commands(facts),
+            space=_space(design),
+            training=sorted((k, _plain(v)) for k, v in _flat(design.get("training") or {})),
+            versions=_versions(design),
+        )
     )
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def _notices(table: pd.DataFrame, numbers: pd.DataFrame, planned: int) -> list[str]:
+def render_claims(results: Path) -> Path:
+    """Write `claims.html` beside the studies: every claim, and what each study that was analysed says of it."""
+    found = [pd.read_csv(path, keep_default_na=False).assign(study=path.parent.name) for path in sorted(Path(results).glob("*/claims.csv"))]
+    every = pd.concat(found) if found else pd.DataFrame(columns=["source", "claim", "verdict", "evidence", "study"])
+    tested = every[every["verdict"] != UNTESTED]
+    by_claim = {key: list(rows.to_dict("records")) for key, rows in tested.groupby(["claim", "source"])}
+    groups = [{"claim": c.text, "source": c.source, "rows": by_claim.get((c.text, c.source), [])} for c in CLAIMS]
+    path = Path(results) / "claims.html"
+    path.write_text(_environment().get_template("claims.html.jinja").render(groups=groups), encoding="utf-8")
+    return path
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned: int) -> list[str]:
     """What a reader must know before the numbers."""
     notices = []
+    if not comparable(design):
+        notices.append("This is a search: each variant got trials of its own or had some cut short. Nothing here compares variants.")
     if len(table) < planned:
         notices.append(f"The study is not complete: {len(table)} of {planned} trials have been run.")
     failed = table[table["status"] == "failed"]
@@ -82,7 +123,7 @@ def _notices(table: pd.DataFrame, numbers: pd.DataFrame, planned: int) -> list[s
             f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: {shown}{more}."
         )
     ran = numbers["trials"][numbers["trials"] > 0]
-    if len(ran) and ran.max() < 20:
+    if len(ran) and ran.max() < FEWEST_FOR_INFERENCE:
         notices.append(f"With at most {ran.max()} trials per variant and task nothing can be concluded from differences between variants.")
     absent = numbers[numbers["trials"] == 0]
     if len(absent):
@@ -107,19 +148,31 @@ def _row(record: Mapping[str, Any], baseline: str | None) -> dict[str, Any]:
 
 
 def _figure(shown: Shown, folder: Path) -> dict[str, Any]:
-    file, kind = shown.file("svg"), "svg+xml"
-    if file.stat().st_size > LARGEST_SVG:
-        file, kind = shown.file("png"), "png"
-    uri = f"data:image/{kind};base64,{base64.b64encode(file.read_bytes()).decode()}"
+    image, kind = shown.file("svg").read_bytes(), "svg+xml"
+    if len(image) > LARGEST_SVG:
+        image, kind = _small_png(shown.file("png")), "png"
+    uri = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     return {
         "name": shown.name,
-        "title": shown.title,
+        "task": shown.task,
         "caption": shown.caption,
         "uri": uri,
         "links": links,
         "width": round(shown.width * 110),
     }
+
+
+def _small_png(path: Path) -> bytes:
+    """A picture in 256 colours, a third of its size."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    buffer = BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    return buffer.getvalue()
 
 
 def _commands(facts: Mapping[str, Any]) -> str:

@@ -36,7 +36,7 @@ def ranking(validation: ArrayLike) -> Integers:
 
 
 def best_decile(validation: ArrayLike, share: float = 0.1) -> Integers:
-    """Indices of the best tenth of the trials by validation loss [P], at least one (Greff et al. 2017, section V)."""
+    """Indices of the best decile of the trials by validation loss [P], at least one (Greff et al. 2017, section V)."""
     order = ranking(validation)
     return order[: max(1, int(np.ceil(share * len(order) - 1e-9)))] if len(order) else order
 
@@ -92,7 +92,7 @@ def mean_weights(counts: Floats, validation: Floats) -> Floats:
 
 
 def decile_weights(counts: Floats, validation: Floats, share: float = 0.1) -> Floats:
-    """Weights of the mean over the best tenth by validation in each resample, as `best_decile` chooses it."""
+    """Weights of the mean over the best decile by validation in each resample, as `best_decile` chooses it."""
     order = ranking(validation)
     ranked = counts[:, order]
     quota = np.maximum(1, np.ceil(share * ranked.sum(axis=1, keepdims=True) - 1e-9))
@@ -137,7 +137,7 @@ ENDPOINTS = {
     for e in (
         Endpoint("solve_rate", "solve rate", mean_weights, "solved"),
         Endpoint("restricted_steps", "mean steps to solve", mean_weights, "steps_to_solve", lower_is_better=True, unit="steps"),
-        Endpoint("best_decile", "score of the best tenth", decile_weights, "score"),
+        Endpoint("best_decile", "score of the best decile", decile_weights, "score"),
         Endpoint("expected_best_20", "expected best score of 20 trials", expected_best_weights, "score"),
     )
 }
@@ -229,6 +229,7 @@ def compare(
         under_null = weights(np.hstack([1 - moved, moved]), losses) @ trials - weights(np.hstack([moved, 1 - moved]), losses) @ trials
         p[v] = (1 + np.sum(np.abs(under_null) >= abs(difference[v]) - 1e-12)) / (1 + swaps)
     quantile = float(np.quantile(deviations.max(axis=0), level, method="higher")) if count else np.nan
+    quantile = max(quantile, float(normal.isf((1 - level) / 2)))
     half = student.isf(normal.sf(quantile), freedom) * error
     return Comparison(difference, difference - half, difference + half, p, holm(p), shared)
 
@@ -244,9 +245,9 @@ def holm(p: ArrayLike) -> Floats:
 
 
 def greff_welch(ours: ArrayLike, theirs: ArrayLike) -> float:
-    """P-value of Welch's test on the test losses of the best tenths, as in Greff et al. 2017, section V.
+    """P-value of Welch's test on the test losses of the best deciles, as in Greff et al. 2017, section V.
 
-    Not to be relied upon: the best tenth are order statistics that share a random threshold, and the test rejects a true null far more
+    Not to be relied upon: the best decile are order statistics that share a random threshold, and the test rejects a true null far more
     often than the 5 % it promises. NaN where there are fewer than two losses on a side.
     """
     samples = [np.asarray(x, dtype=float) for x in (ours, theirs)]

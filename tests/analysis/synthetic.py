@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -148,3 +149,35 @@ def study(
         "command": f"python -m runs.sweep study={name}",
     }
     return rows, design
+
+
+def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
+    """Tables as `analysis.importance` returns them, with made-up numbers, for the pairs of task and variant in a table of trials."""
+    import pandas as pd
+
+    from analysis.importance import value_at
+
+    rng, names = np.random.default_rng(0), list(design["space"])
+    grid, coarse = (np.arange(64) + 0.5) / 64, (np.arange(16) + 0.5) / 16
+    shares, marginals, surfaces = [], [], []
+    for task, variant in table[["task", "variant"]].drop_duplicates().itertuples(index=False):
+        place = {"task": task, "variant": variant}
+        terms = [*names, *(f"{a} × {b}" for a, b in combinations(names, 2)), "rest"]
+        facts = {"surrogate": "forest", "trials": 50, "r2_forest": rng.uniform(0, 1), "r2_process": 0.1}
+        for term, share in zip(terms, rng.dirichlet(np.ones(len(terms))), strict=True):
+            level = 3 if term == "rest" else 2 if "×" in term else 1
+            shares.append({**place, "term": term, "order": level, "share": share, "error": np.nan if term == "rest" else 0.05, **facts})
+        for response, base in (("score", 0.4), ("seconds", 2.0)):
+            for name in names:
+                curve = base + 0.3 * np.sin(5 * grid + rng.uniform(0, 6))
+                value = value_at(design["space"][name], grid)
+                columns = {"response": response, "hyperparameter": name, "u": grid, "value": value, "mean": curve, "error": 0.05}
+                marginals.append(pd.DataFrame({**place, **columns}))
+        for first, second in combinations(names, 2):
+            x, y = np.meshgrid(coarse, coarse, indexing="ij")
+            columns = {"first": first, "second": second, "u_first": x.ravel(), "u_second": y.ravel(), "mean": (x * y).ravel()}
+            surfaces.append(pd.DataFrame({**place, **columns}))
+    if not shares:
+        nothing = pd.DataFrame(columns=["task", "variant", "term", "order", "hyperparameter", "response"])
+        return {"shares": nothing, "marginals": nothing, "surfaces": nothing}
+    return {"shares": pd.DataFrame(shares), "marginals": pd.concat(marginals), "surfaces": pd.concat(surfaces)}

@@ -66,3 +66,170 @@ def test_expected_best_is_drawn_to_a_tenth_or_at_least_a_few(trials, last):
 
 def test_unsolved_trials_count_with_their_whole_budget():
     assert stats.restricted_steps([100.0, np.nan, 900.0], [500, 500, 800]).tolist() == [100, 500, 800]
+
+
+@pytest.mark.parametrize("weights", [stats.mean_weights, stats.decile_weights, stats.expected_best_weights])
+def test_weights_of_resamples_equal_the_statistic_of_the_repeated_trials(weights):
+    rng = np.random.default_rng(5)
+    validation, counts = rng.random(43), rng.multinomial(43, np.full(43, 1 / 43), size=4).astype(float)
+    for row, found in zip(counts, weights(counts, validation), strict=True):
+        repeated = np.repeat(np.arange(43), row.astype(int))
+        expected = np.bincount(repeated, weights=weights(np.ones((1, 43)), validation[repeated])[0], minlength=43)
+        assert found == pytest.approx(expected)
+        assert found.sum() == pytest.approx(1)
+
+
+def test_decile_and_expected_best_weights_equal_their_plain_definitions():
+    rng = np.random.default_rng(6)
+    score, validation = rng.random(37), rng.random(37)
+    one = np.ones((1, 37))
+    assert stats.decile_weights(one, validation)[0] @ score == pytest.approx(score[stats.best_decile(validation)].mean())
+    assert stats.expected_best_weights(one, validation)[0] @ score == pytest.approx(stats.expected_best(score, validation, [20])[0])
+
+
+@pytest.mark.parametrize(
+    ("solved", "name"), [(4, "best_decile"), (5, "solve_rate"), (95, "solve_rate"), (96, "restricted_steps"), (0, "best_decile")]
+)
+def test_primary_endpoint_follows_the_pooled_solve_rate(solved, name):
+    assert stats.primary_endpoint(solved, 100) == name
+
+
+def test_holm_equals_the_worked_example():
+    assert stats.holm([0.01, 0.04, 0.03, np.nan, 0.005]) == pytest.approx([0.03, 0.06, 0.06, np.nan, 0.02], nan_ok=True)
+
+
+def test_label_swap_p_value_equals_the_full_enumeration():
+    ours, theirs = np.array([1, 1, 1, 1, 0, 1.0]), np.array([0, 0, 1, 0, 0, 0.0])
+    signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1)
+    exact = np.mean(np.abs(signs.T @ (ours - theirs)) >= np.abs((ours - theirs).sum()) - 1e-12)
+    found = stats.compare(stats.mean_weights, [theirs, ours], np.zeros((2, 6)), span=1.0, swaps=20_000, resamples=10)
+    assert found.p[0] == pytest.approx(exact, abs=0.01)
+
+
+def test_interval_of_a_mean_difference_is_the_normal_one():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2, 400))
+    found = stats.compare(stats.mean_weights, values, np.zeros((2, 400)), span=0.01, resamples=4000, swaps=9)
+    half = 1.96 * np.std(values[1] - values[0]) / np.sqrt(400)
+    assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
+
+
+def test_intervals_widen_with_the_number_of_variants():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(9, 100))
+    one, eight = (stats.compare(stats.mean_weights, values[:k], np.zeros((k, 100)), span=0.01, swaps=9) for k in (2, 9))
+    assert eight.high[0] - eight.low[0] > 1.2 * (one.high[0] - one.low[0])
+
+
+def test_same_points_narrow_the_interval():
+    rng = np.random.default_rng(2)
+    luck = rng.normal(size=200)
+    values = luck + 0.5 * rng.normal(size=(2, 200))
+    shuffled = [values[0], rng.permutation(values[1])]
+    paired, unpaired = (stats.compare(stats.mean_weights, v, np.zeros((2, 200)), span=0.01, swaps=9) for v in (values, shuffled))
+    assert paired.high[0] - paired.low[0] < 0.6 * (unpaired.high[0] - unpaired.low[0])
+
+
+def test_two_columns_of_zeros_are_not_called_equal_beyond_doubt():
+    found = stats.compare(stats.mean_weights, np.zeros((2, 50)), np.zeros((2, 50)), span=1.0, swaps=9)
+    assert found.low[0] < -0.01 < 0.01 < found.high[0]
+
+
+def test_points_that_a_variant_lacks_are_left_out_of_its_comparison():
+    values = np.array([[0.0, 0, 1, 1, 0], [1, np.nan, 1, np.nan, 1], [np.nan] * 5])
+    found = stats.compare(stats.mean_weights, values, np.zeros((3, 5)), span=1.0, swaps=99)
+    assert found.points.tolist() == [3, 0]
+    assert found.difference[0] == pytest.approx(1 - 1 / 3)
+    assert np.isnan(found.difference[1])
+
+
+def test_comparison_is_the_same_every_time():
+    values = np.random.default_rng(4).random((3, 30))
+    first, second = (stats.compare(stats.decile_weights, values, values, span=1.0, swaps=99, resamples=99) for _ in range(2))
+    assert first.low.tolist() == second.low.tolist()
+    assert first.p.tolist() == second.p.tolist()
+
+
+def test_greffs_test_equals_welchs_and_needs_two_losses():
+    from scipy.stats import ttest_ind
+
+    a, b = [0.1, 0.2, 0.15], [0.3, 0.35, 0.31, 0.5]
+    assert stats.greff_welch(a, [*b, np.nan]) == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue)
+    assert np.isnan(stats.greff_welch(a, [0.3]))
+    assert stats.greff_welch([1.0, 1.0], [1.0, 1.0]) == 1.0
+
+
+def test_interquartile_mean_is_the_mean_of_the_middle_half():
+    assert stats.interquartile_mean([0, 100, 4, 5, 6, 7, -50, 900]) == pytest.approx((4 + 5 + 6 + 7) / 4)
+
+
+def test_performance_profile_counts_scores_that_reach_the_threshold():
+    assert stats.performance_profile([0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.51, 1.0]).tolist() == [1.0, 0.75, 0.25, 0.25]
+
+
+def test_probability_of_improvement_counts_ties_half():
+    assert stats.probability_of_improvement([1.0, 2.0], [1.0, 0.0, 3.0]) == pytest.approx((0.5 + 1 + 0 + 1 + 1 + 0) / 6)
+
+
+def test_bootstrap_interval_of_a_mean_is_the_normal_one():
+    values = np.random.default_rng(0).normal(size=300)
+    low, high = stats.bootstrap_interval(np.mean, values)
+    assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(300), rel=0.1)
+
+
+def test_memory_horizon_is_the_lag_solved_in_half_of_the_runs():
+    log2, error = stats.memory_horizon([16, 32, 64, 128], [10, 10, 5, 0], [10] * 4)
+    assert log2 == pytest.approx(6.0)
+    assert error == pytest.approx(np.sqrt(0.25 / 9))
+
+
+def test_memory_horizon_recovers_a_logistic_threshold():
+    lags = 2.0 ** np.arange(1, 13)
+    shares = 1 / (1 + np.exp(2.5 * (np.log2(lags) - 6.3)))
+    assert stats.memory_horizon(lags, 1000 * shares, [1000] * 12)[0] == pytest.approx(6.3, abs=0.02)
+
+
+def test_memory_horizon_refuses_lags_that_do_not_double():
+    with pytest.raises(ValueError, match=r"must double from one to the next, got \[10.0, 30.0\]"):
+        stats.memory_horizon([10, 30], [1, 0], [1, 1])
+
+
+def null_study(rng, variants, points, rate):
+    """Losses [V, P] of equal variants that meet the same points, and what follows from them: solved, steps to solve, score."""
+
+    def surface(count):
+        u = rng.random((3, count))
+        return 2.0 * (1 - 6 * (u[0] - 0.6) ** 2) + 0.8 * u[1] - 0.5 * u[2] + 0.5 * rng.normal(size=count)
+
+    threshold = np.quantile(np.exp(-surface(4000) - 0.7 * rng.normal(size=4000)), rate)
+    loss = np.exp(-surface(points) - 0.7 * rng.normal(size=(variants, points)))
+    solved = loss < threshold
+    steps = np.where(solved, 2000 * np.minimum(1, loss / threshold * rng.uniform(0.5, 1, size=loss.shape)), 2000)
+    score = np.clip(np.log(4.5 / loss) / np.log(4.5 / threshold), 0, 1)
+    return loss, {"solved": solved.astype(float), "steps_to_solve": steps, "score": score}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("points", [50, 200])
+@pytest.mark.parametrize("rate", [0.02, 0.3, 0.98])
+def test_equal_variants_are_told_apart_in_at_most_seven_percent_of_studies(points, rate):
+    studies, by_interval, by_p = 500, 0, 0
+    for k in range(studies):
+        loss, columns = null_study(np.random.default_rng([k, points]), 5, points, rate)
+        endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
+        span = 2000.0 if endpoint.unit == "steps" else 1.0
+        found = stats.compare(endpoint.weights, columns[endpoint.column], loss, span=span, resamples=400, swaps=399, seed=k)
+        by_interval += bool(((found.low > 0) | (found.high < 0)).any())
+        by_p += bool((found.p_holm <= 0.05).any())
+    # 7 % is the limit of the true rate; two standard errors (2.3 points) are the luck of 500 studies
+    assert by_interval / studies <= 0.07 + 0.023, f"intervals exclude a true zero in {by_interval} of {studies} studies"
+    assert by_p / studies <= 0.07 + 0.023, f"p-values reject a true null in {by_p} of {studies} studies"
+
+
+@pytest.mark.slow
+def test_greffs_test_calls_equal_variants_different_in_a_fifth_of_the_cases():
+    rng, rejected, studies = np.random.default_rng(0), 0, 1000
+    for _ in range(studies):
+        deciles = [np.sort(null_study(rng, 1, 200, 0.3)[0][0])[:20] for _ in range(2)]
+        rejected += stats.greff_welch(*deciles) < 0.05
+    assert 0.12 <= rejected / studies <= 0.28, f"{rejected} of {studies}"

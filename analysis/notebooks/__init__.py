@@ -1,0 +1,1 @@
+"""Narrative notebooks as percent scripts: plain Python that jupytext opens as notebooks."""

@@ -1,0 +1,64 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which hyperparameters matter
+#
+# The functional analysis of variance takes the score, as a function over the search space, apart into what each hyperparameter
+# explains alone, what pairs add, and the rest. Choose the study with the environment variables `STUDY` and `RESULTS`.
+
+# %%
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis import anova, plots, plots_anova
+from analysis.importance import importance
+from analysis.load import read_archive
+
+# %% [markdown]
+# ## A function whose shares are known
+#
+# Ishigami's function: .31 and .44 for the first two inputs alone, .24 for the first and third together, nothing else. The surrogate
+# is chosen by how well it predicts trials that it has not seen (R²).
+
+# %%
+u = np.random.default_rng(0).random((200, 3))
+x = np.pi * (2 * u - 1)
+found = anova.analyse(u, np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0]), ["first", "second", "third"])
+pairs = {f"{found.names[i]} × {found.names[j]}": share for (i, j), share in found.pairs.items()}
+print(f"surrogate: {found.kind}, R² { ({k: round(v, 2) for k, v in found.r2.items()}) }")
+pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest": found.rest}).round(3)
+
+# %% [markdown]
+# ## A study
+#
+# Its axes are the search's own: a log-scaled hyperparameter is averaged in the logarithm. From 40 trials per variant and task on.
+
+# %%
+study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
+table, design = read_archive(results / study / "trials.parquet")
+tables = importance(table, design)
+if tables["shares"].empty:
+    print(f"{study} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")
+
+# %%
+plots_anova.shares(table, design, tables["shares"])
+
+# %%
+plots_anova.marginals(table, design, tables["marginals"])
+
+# %% [markdown]
+# ## Is the search space wide enough?
+
+# %%
+plots.hyperparameters(table, design)

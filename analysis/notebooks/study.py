@@ -1,0 +1,98 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Reading a study
+#
+# A study trains every variant at the same points of a search space, on the same data. This notebook goes from its archive to what may
+# be concluded, step by step. Choose the study with the environment variables `STUDY` and `RESULTS`.
+
+# %%
+import os
+from pathlib import Path
+
+from analysis import compare, plots
+from analysis.load import read_archive
+from analysis.summary import cells, order
+from analysis.verdict import verdicts
+
+study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
+table, design = read_archive(results / study / "trials.parquet")
+print(f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}")
+
+# %% [markdown]
+# ## What became of the trials
+#
+# `solved` trials met the task's criterion in consecutive evaluations; `finished` ones spent their budget; `diverged` ones count as
+# unsolved with their whole budget. `failed` means that the program broke: those say nothing of a variant and are left out.
+
+# %%
+table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
+
+# %% [markdown]
+# ## All trials, and the best tenth
+#
+# The search draws hyperparameters at random, so most trials of a good variant are bad. Left all of them, right those that a search
+# would keep: the best tenth by validation loss, shown with their loss on test data.
+
+# %%
+plots.boxes(table, design)
+
+# %% [markdown]
+# How long does training take to succeed?
+
+# %%
+plots.solve_curves(table, design)
+
+# %% [markdown]
+# ## What a search of n trials can expect
+#
+# The trial with the best validation loss out of n, averaged over all subsets of n trials: the question of somebody with a budget.
+
+# %%
+plots.expected_best(table, design)
+
+# %% [markdown]
+# ## Differences
+#
+# The share of solved trials, pooled over all variants, chooses what a task is judged by; the rule is fixed beforehand. Variants are
+# compared with the baseline point by point. Intervals hold for all variants of a task together.
+
+# %%
+found = compare.comparisons(table, design)
+plots.forest(table, design, found)
+
+# %%
+for sentence in verdicts(table, design, found):
+    print(sentence, end="\n\n")
+
+# %% [markdown]
+# ## How fine is the comb?
+#
+# Half the width of an interval is the smallest difference that this study can tell from none. It shrinks with the root of the number
+# of points: for half of it, run four times as many.
+
+# %%
+compare.resolution(found)
+
+# %%
+columns = [
+    "task",
+    "variant",
+    "trials",
+    "solved",
+    "diverged",
+    "solve_rate",
+    "restricted_steps",
+    "decile_score",
+    "expected_best_20",
+    "seconds",
+]
+cells(table, design).reindex(columns=columns).round(3)
