@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from ..cell import Cell, Source
+from ..cell import Cell, Source, Values
 from .graph import Graph
-from .trace import Function, Traced, trace
+from .tracing import Function, Traced, trace
 
 # Names of inputs and outputs of expressions: the kind, a dot, the name of a gate, field, vector or source.
 #   a.f     pre-activation              d.c     derivative of the loss by a new state
@@ -46,10 +45,10 @@ class Known(NamedTuple):
 
 
 class Mix(NamedTuple):
-    """`count` pre-activations from number `first` on: the bias and the products with the input and with some sources."""
+    """`size` pre-activations from number `first` on: the bias and the products with the input and with some sources."""
 
     first: int
-    count: int
+    size: int
     input: bool
     sources: tuple[str, ...]
 
@@ -150,7 +149,7 @@ class Derivation:
             waiting = [n for n in waiting if n not in known]
             mixes = self._mixes(known, mixed)
             items += mixes
-            mixed.update(f"a.{self.gates[m.first + k]}" for m in mixes for k in range(m.count))
+            mixed.update(f"a.{self.gates[m.first + k]}" for m in mixes for k in range(m.size))
         return (*items, Pass(()))
 
     def _mixes(self, known: set[str], mixed: set[str]) -> list[Mix]:
@@ -163,8 +162,8 @@ class Derivation:
                 k, 1, gate in self.input_gates and not self.variation.multiplied, tuple(n for n in self.operands if n in self.hears[gate])
             )
             last = mixes[-1] if mixes else None
-            if last is not None and last.first + last.count == k and last[2:] == mix[2:]:
-                mixes[-1] = last._replace(count=last.count + 1)
+            if last is not None and last.first + last.size == k and last[2:] == mix[2:]:
+                mixes[-1] = last._replace(size=last.size + 1)
             else:
                 mixes.append(mix)
         return mixes
@@ -278,14 +277,14 @@ class Derivation:
         return reached
 
 
-def _values(cell: Cell, x: Mapping[str, Tensor]) -> tuple[SimpleNamespace, Any, SimpleNamespace]:
+def _values(cell: Cell, x: Mapping[str, Tensor]) -> tuple[Values, Any, Values]:
     """The arguments (a, s, p) of a cell's functions."""
 
     def named(kind: str) -> dict[str, Tensor]:
         return {name.removeprefix(kind): v for name, v in x.items() if name.startswith(kind)}
 
     below = {f"below_{name}": v for name, v in named("below.").items()}
-    return SimpleNamespace(**named("a."), **below), cell.State(**named("s.")), SimpleNamespace(**named("p."))
+    return Values(**named("a."), **below), cell.State(**named("s.")), Values(**named("p."))
 
 
 def _operand(cell: Cell, source: Source) -> Function:

@@ -1,6 +1,7 @@
 """The operations of expression graphs as LLVM code on vectors of single-precision numbers.
 
-All of it keeps NaN: comparisons that clamp are false for NaN, and no instruction carries a flag that lets the compiler assume finite numbers.
+All of it keeps NaN: comparisons that clamp are false for NaN, and no instruction carries a flag that lets the compiler assume that numbers
+are finite.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ TANH_P = (0.9999999851696647, 0.1340046088108205, 0.0035187371871677944, 2.09937
 TANH_Q = (1.0, 0.46733781116229506, 0.02596486779884661, 0.0003323636889290154, 7.996465674600534e-07)
 # exp(r) = 1 + r + r^2 * P(r) for |r| <= log(2) / 2 (Cephes, expf).
 EXP_P = (5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.9875691500e-4)
-EXP_LIMIT = 87.0
+EXP_LOW, EXP_HIGH = -87.0, 89.0  # from a number that is still normal to infinity
 LOG2_E = 1.44269504088896341
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is log(2); n * LN2_HIGH is exact
 TO_INTEGER = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the low bits
@@ -98,21 +99,21 @@ class Elementwise:
         return self.build.select(condition, x, y)
 
     def _tanh(self, x: ir.Value) -> ir.Value:
-        x = self._clamp(x, TANH_LIMIT)
+        x = self._clamp(x, -TANH_LIMIT, TANH_LIMIT)
         square = self._mul(x, x)
         ratio = self._div(self._mul(x, self._polynomial(TANH_P, square)), self._polynomial(TANH_Q, square))
-        return self._clamp(ratio, 1.0)
+        return self._clamp(ratio, -1.0, 1.0)
 
     def _sigmoid(self, x: ir.Value) -> ir.Value:
         one = self.constant(1.0)
-        return self._div(one, self._add(one, self._exp_within(self._clamp(self._neg(x), EXP_LIMIT))))
+        return self._div(one, self._add(one, self._exp_within(self._clamp(self._neg(x), EXP_LOW, EXP_HIGH))))
 
     def _exp(self, x: ir.Value) -> ir.Value:
-        root = self._exp_within(self._clamp(self._mul(x, self.constant(0.5)), 52.0))
+        root = self._exp_within(self._clamp(self._mul(x, self.constant(0.5)), -52.0, 52.0))
         return self._mul(root, root)  # so that it overflows and underflows where it should
 
     def _exp_within(self, x: ir.Value) -> ir.Value:
-        """The exponential function for |x| <= EXP_LIMIT: 2^n * exp(x - n log 2)."""
+        """The exponential function between EXP_LOW and EXP_HIGH: 2^n * exp(x - n log 2)."""
         shifted = self._add(self._mul(x, self.constant(LOG2_E)), self.constant(TO_INTEGER))
         n = self.build.fsub(shifted, self.constant(TO_INTEGER))
         r = self._sub(self._sub(x, self._mul(n, self.constant(LN2_HIGH))), self._mul(n, self.constant(LN2_LOW)))
@@ -127,10 +128,10 @@ class Elementwise:
             value = self._add(self._mul(value, x), self.constant(c))
         return value
 
-    def _clamp(self, x: ir.Value, limit: float) -> ir.Value:
-        low, high = self.constant(-limit), self.constant(limit)
-        x = self.build.select(self._lt(x, low), low, x)
-        return self.build.select(self._gt(x, high), high, x)
+    def _clamp(self, x: ir.Value, low: float, high: float) -> ir.Value:
+        least, most = self.constant(low), self.constant(high)
+        x = self.build.select(self._lt(x, least), least, x)
+        return self.build.select(self._gt(x, most), most, x)
 
     def _intrinsic(self, name: str, *arguments: ir.Value) -> ir.Value:
         module = self.build.module

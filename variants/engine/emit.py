@@ -2,18 +2,18 @@
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`. Arrays are float32:
 
-    x [T, B, I]              input                 pre [T, B, G*H]  or W x + b in its place
-    weights.k, bias.k        of the k-th product of a step: packed matrices of W and R, and the bias
-    mix [B, ...]             pre-activations of one step, each product with room for its panels
-    saved [T, B, S*H]        what the forward kernel keeps for the backward kernel
-    operand.x [T, B, H]      what R of source x is multiplied with ([B, H] where nothing is kept)
-    state.f [B, H]           first state       out.f [T, B, H]  states             dout.f [T, B, H]   derivatives that arrive at them
-    carry.f [B, H']          derivative by the state of the next step, at the end by the first state
-    dpre [stop-start, B, G*H]    derivatives by the pre-activations of the steps that the backward kernel runs over
-    p.v, dp.v, part.v [H]    vectors, their derivatives, and the sum of one step
-    below.f, dbelow.f [T, B, H]                                   du.x [B, H']  derivative by an operand
-    R.x                      packed R of source x
-    keep.f, drop.x [B, H], active [T, B] bytes, zeros [H']
+    x [T, B, I], W [G*H, I], b [G*H]     input, weights and bias; or pre [T, B, G*H] in the place of W x + b
+    R.x [n*H, H]                         recurrent weights of the n gates that hear source x
+    state.f [B, H], states.f [T+1, B, H] a field of the state: the first one, and all
+    p.v [H], below.f [T, B, H]           vectors, and sequences of the layer below
+    keep.f, drop.x [B, H], active [T, B] zoneout with its strides, dropout, and bytes
+    operand.x [T, B, H]                  what R of source x is multiplied with ([B, H] where nothing is kept)
+    saved [T, B, S*H]                    what the forward kernel keeps for the backward kernel
+    dstates.f [T, B, H]                  derivatives that arrive at the states
+    dpre [stop-start, B, G*H]            derivatives by the pre-activations of the steps that the backward kernel runs over
+    carry.f [B, H']                      derivative by the state of the next step, at the end by the first state
+    dbelow.f [T, B, H], dp.v, part.v [H] derivatives by the layer below and by vectors, and the sum of one step
+    weights.k, bias.k, mix, packed.x, du.x, zeros [H']    room for packed matrices and for what one step computes
 
 with H' the room for whole panels. Elementwise code is written with vectors of 8 units (then 4, then 1 for what remains): nothing depends
 on what a compiler can vectorise.
@@ -22,6 +22,7 @@ on what a compiler can vectorise.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from llvmlite import ir
@@ -63,6 +64,15 @@ class Operand(NamedTuple):
 
     place: Place
     inner: ir.Value
+
+
+class Matrix(NamedTuple):
+    """A matrix of K rows, and the distances of its rows and columns."""
+
+    rows: ir.Value
+    address: ir.Value
+    row_stride: ir.Value
+    column_stride: ir.Value
 
 
 Leaves = Mapping[int, tuple[Place, ...]]
@@ -132,12 +142,9 @@ class _Emitter:
         """The place of an array [B, H']."""
         return Place(self.pointer(name), self.padded_units(1))
 
-    def previous(self, field: str) -> Place:
-        """The place of the previous state."""
-        first = self.build.icmp_signed("==", self.time, LONG(0))
-        before = self.build.mul(self.build.sub(self.time, LONG(1)), self.build.mul(self.batch, self.units))
-        address = self.build.select(first, self.pointer(f"state.{field}"), self.build.gep(self.pointer(f"out.{field}"), [before]))
-        return Place(address, self.units)
+    def state(self, field: str, after: int) -> Place:
+        """The place of the state before (0) or after (1) this time step."""
+        return self.place(f"states.{field}", time=self.build.add(self.time, LONG(after)))
 
     def common_leaves(self) -> dict[int, tuple[Place, ...]]:
         """Inputs that both kernels read in the same way."""
@@ -146,7 +153,7 @@ class _Emitter:
             kind, _, rest = name.partition(".")
             node = self.graph.input(name)
             if kind == "s":
-                leaves[node] = (self.previous(rest),)
+                leaves[node] = (self.state(rest, 0),)
             elif kind == "p":
                 leaves[node] = (Place(self.pointer(name), LONG(0)),)
             elif kind == "below":
@@ -170,7 +177,7 @@ class _Emitter:
         """Run over all units of one row, `width` at a time."""
         start: ir.Value = LONG(0)
         for width in WIDTHS:
-            stop = self.once("lanes", width, lambda w=width: self.entry.and_(self.units, LONG(-w)))
+            stop = self.once("lanes", width, partial(self.entry.and_, self.units, LONG(-width)))
             with loop(self.build, start, stop, width) as index:
                 body(index, width)
             start = stop
@@ -179,22 +186,24 @@ class _Emitter:
         """Compute nodes for all sequences and units of a step and write them; for sequences that are not active something else."""
         with loop(self.build, LONG(0), self.batch) as b:
             if not self.variation.active:
-                self._row(b, leaves, writes)
+                self.row(b, leaves, writes)
                 return
             address = self.entry.inttoptr(self.slot("active"), ir.PointerType(BYTE))
             flag = self.build.load(self.build.gep(address, [self.build.add(self.build.mul(self.time, self.batch), b)]))
             with self.build.if_else(self.build.icmp_unsigned("!=", flag, BYTE(0))) as (then, otherwise):
                 with then:
-                    self._row(b, leaves, writes)
+                    self.row(b, leaves, writes)
                 with otherwise:
-                    self._row(b, leaves, inactive)
+                    self.row(b, leaves, inactive)
 
-    def _row(self, b: ir.Value, leaves: Leaves, writes: Sequence[Write]) -> None:
-        def row(place: Place) -> ir.Value:
+    def row(self, b: ir.Value, leaves: Leaves, writes: Sequence[Write]) -> None:
+        """Compute nodes for all units of one sequence and write them."""
+
+        def at(place: Place) -> ir.Value:
             return self.build.gep(place.address, [self.build.mul(b, place.stride)], inbounds=True)
 
-        reads = {node: [row(place) for place in leaves[node]] for node in self._read(leaves, [w.node for w in writes])}
-        targets = [row(w.place) for w in writes]
+        reads = {node: [at(place) for place in leaves[node]] for node in self._read(leaves, [w.node for w in writes])}
+        targets = [at(w.place) for w in writes]
 
         def body(h: ir.Value, width: int) -> None:
             math = Elementwise(self.build, width)
@@ -245,7 +254,7 @@ class _Emitter:
 
     def product(self, columns: int, operands: Sequence[Operand], packed: str, init: Place, target: Place) -> None:
         """target = init + operands * packed, for columns * H columns."""
-        function = self.once("product", None, lambda: self.entry.inttoptr(self.slot("product"), product.FUNCTION.as_pointer()))
+        function = self.entry.inttoptr(self.slot("product"), product.PRODUCT.as_pointer())
         table = self.once("table", len(operands), lambda: self.entry.alloca(LONG, max(1, len(operands)) * product.OPERAND))
         inner: ir.Value = LONG(0)
         for k, operand in enumerate(operands):
@@ -267,10 +276,20 @@ class _Emitter:
             ],
         )
 
+    def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: str) -> None:
+        """Put a matrix into a packed matrix from row `start` on."""
+        function = self.entry.inttoptr(self.slot("pack"), product.PACK.as_pointer())
+        self.build.call(function, [columns, inner, start, *matrix, self.pointer(packed)])
+
 
 def forward(derivation: Derivation, training: bool) -> Kernel:
     """The kernel that runs a cell over a sequence; with training it keeps what the backward kernel needs."""
     emit = _Emitter(derivation)
+    _pack_weights(emit, derivation)
+    for name in emit.fields:
+        node = emit.graph.input(f"s.{name}")
+        with loop(emit.build, LONG(0), emit.batch) as b:
+            emit.row(b, {node: (emit.place(f"state.{name}"),)}, [Write(emit.state(name, 0), node)])
     with loop(emit.build, LONG(0), emit.slot("T")) as emit.time:
         _forward_step(emit, derivation, training)
     return emit.finish()
@@ -279,7 +298,7 @@ def forward(derivation: Derivation, training: bool) -> Kernel:
 def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> None:
     graph, gates = emit.graph, derivation.gates
     mixes = derivation.mixes
-    row = emit.once("mix", None, lambda: _sum(emit, [emit.padded_units(m.count) for m in mixes]))
+    row = emit.once("mix", None, partial(_sum, emit, [emit.padded_units(m.size) for m in mixes]))
     leaves = emit.common_leaves()
     saved = derivation.saved if training else ()
     unsaved = list(saved)
@@ -288,7 +307,7 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             continue
         if isinstance(item, Mix):
             k = mixes.index(item)
-            start = emit.once("mix", k, lambda k=k: _sum(emit, [emit.padded_units(m.count) for m in mixes[:k]]))
+            start = emit.once("mix", k, partial(_sum, emit, [emit.padded_units(m.size) for m in mixes[:k]]))
             target = Place(emit.build.gep(emit.pointer("mix"), [start]), row)
             operands = []
             if item.input:
@@ -297,10 +316,10 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
                 operands.append(Operand(Place(emit.build.gep(emit.pointer("x"), [step]), width), width))
             for source in item.sources:
                 name = derivation.state_operands.get(source)
-                place = emit.previous(name) if name is not None else emit.place(f"operand.{source}", time=emit.time if training else None)
+                place = emit.state(name, 0) if name is not None else emit.place(f"operand.{source}", time=emit.time if training else None)
                 operands.append(Operand(place, emit.units))
-            emit.product(item.count, operands, f"weights.{k}", Place(emit.pointer(f"bias.{k}"), LONG(0)), target)
-            for n in range(item.first, item.first + item.count):
+            emit.product(item.size, operands, f"weights.{k}", Place(emit.pointer(f"bias.{k}"), LONG(0)), target)
+            for n in range(item.first, item.first + item.size):
                 mixed = Place(emit.build.gep(target.address, [emit.times_units(n - item.first)]), row)
                 given = (emit.now("pre", len(gates), n),) if derivation.variation.multiplied else ()
                 leaves.setdefault(graph.input(f"a.{gates[n]}"), (mixed, *given))
@@ -312,7 +331,7 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             inactive.append(Write(place, graph.constant(0.0)))
         if not item.operands:
             for name in emit.fields:
-                place = emit.now(f"out.{name}")
+                place = emit.state(name, 1)
                 writes.append(Write(place, derivation.step.outputs[name]))
                 inactive.append(Write(place, graph.input(f"s.{name}")))
         reached = derivation.reach(w.node for w in writes)
@@ -321,6 +340,29 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
         unsaved = [n for n in unsaved if n not in places]
         leaves.update({n: (place,) for n, place in places.items()})
         leaves.update({derivation.operands[s]: (w.place,) for s, w in zip(item.operands, writes, strict=False)})
+
+
+def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
+    """Put W, R and b in the form that the products of a step read; on the way columns become rows."""
+    for k, mix in enumerate(derivation.mixes):
+        columns = emit.times_units(mix.size)
+        matrices = []
+        if mix.input:
+            width = emit.slot("I")
+            address = emit.build.gep(emit.pointer("W"), [emit.build.mul(emit.times_units(mix.first), width)])
+            matrices.append(Matrix(width, address, LONG(1), width))
+        for source in mix.sources:
+            before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
+            address = emit.build.gep(emit.pointer(f"R.{source}"), [emit.build.mul(emit.times_units(before), emit.units)])
+            matrices.append(Matrix(emit.units, address, LONG(1), emit.units))
+        inner = _sum(emit, [m.rows for m in matrices])
+        start: ir.Value = LONG(0)
+        for matrix in matrices:
+            emit.pack(columns, inner, start, matrix, f"weights.{k}")
+            start = emit.build.add(start, matrix.rows)
+        if not derivation.variation.multiplied:
+            address = emit.build.gep(emit.pointer("b"), [emit.times_units(mix.first)])
+            emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), f"bias.{k}")
 
 
 def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
@@ -337,10 +379,21 @@ def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -
     """
     emit = _Emitter(derivation)
     start, stop = emit.slot("start"), emit.slot("stop")
+    _pack_recurrent(emit, derivation, step)
     with loop(emit.build, LONG(0), emit.entry.sub(stop, start)) as index:
         emit.time = emit.build.sub(emit.build.sub(stop, LONG(1)), index)
         _backward_step(emit, derivation, step, sequences, emit.build.sub(emit.time, start))
     return emit.finish()
+
+
+def _pack_recurrent(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
+    """Pack R once, for the steps that come first: the last ones."""
+    with emit.build.if_then(emit.build.icmp_signed("==", emit.slot("stop"), emit.slot("T"))):
+        for item in step.items:
+            if isinstance(item, BackwardProduct):
+                rows = emit.times_units(len(derivation.heard_by[item.source]))
+                matrix = Matrix(rows, emit.pointer(f"R.{item.source}"), emit.units, LONG(1))
+                emit.pack(emit.units, rows, LONG(0), matrix, f"packed.{item.source}")
 
 
 def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, sequences: Sequence[str], index: ir.Value) -> None:
@@ -348,7 +401,7 @@ def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, seque
     width = len(gates)
     leaves = emit.common_leaves()
     for name in emit.fields:
-        leaves[derivation.step.outputs[name]] = (emit.now(f"out.{name}"),)
+        leaves[derivation.step.outputs[name]] = (emit.state(name, 1),)
     for source, node in derivation.operands.items():
         if source not in derivation.state_operands:
             leaves[node] = (emit.now(f"operand.{source}"),)
@@ -356,7 +409,7 @@ def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, seque
     for k, node in enumerate(derivation.saved):
         leaves[node] = (emit.now("saved", len(derivation.saved), k),)
     for name in step.fields:
-        arriving = (emit.now(f"dout.{name}"),) if name in sequences else ()
+        arriving = (emit.now(f"dstates.{name}"),) if name in sequences else ()
         leaves[graph.input(f"d.{name}")] = (emit.padded(f"carry.{name}"), *arriving)
 
     for item in step.items:
@@ -365,7 +418,7 @@ def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, seque
             target = emit.padded(f"du.{item.source}" if item.field is None else f"carry.{item.field}")
             init = target if item.add else Place(emit.pointer("zeros"), LONG(0))
             place = emit.place("dpre", width, gates.index(heard[0]), index)
-            emit.product(1, [Operand(place, emit.times_units(len(heard)))], f"R.{item.source}", init, target)
+            emit.product(1, [Operand(place, emit.times_units(len(heard)))], f"packed.{item.source}", init, target)
             continue
         writes, inactive = [], []
         for store in item.stores:

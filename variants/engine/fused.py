@@ -8,25 +8,27 @@ the same inputs.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 
 from ..cell import Cell
 from . import emit, machine, product
 from .derive import Backward, Derivation, Variation
 from .inputs import Inputs
-from .trace import CannotFuse
+from .tracing import CannotFuse
 
 CHUNK = 2**18
 """Derivatives by pre-activations that are kept at a time while going back, in numbers: few enough to stay in the processor's cache."""
 CHUNK_ROWS = 256
 """The least number of rows of the products over many steps."""
+ALIGNED = 16
+"""Numbers in 64 bytes."""
 NARROW = 32
 """Widths of the input up to which the derivative by the bias comes from the same product as that by W."""
 
@@ -67,9 +69,8 @@ def run(
     below, keep = below or {}, keep or {}
     drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
-    given = isinstance(inputs, Tensor)
-    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None, given)
-    x, weight, bias = (inputs, None, None) if given else inputs
+    x, weight, bias = (inputs, None, None) if isinstance(inputs, Tensor) else inputs
+    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None, weight is None)
     steps, batch, width = x.shape
     units = (width if weight is None else len(weight)) // len(cell.plan)
     if weight is not None and bias is None:
@@ -93,7 +94,7 @@ def run(
         fixed["active"] = active.to(torch.uint8).contiguous()
     call = _Call(program(cell, variation), size, fixed)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        results = _Fused.apply(call, *differentiable)
+        results = _Fused.apply(call, *differentiable)  # type: ignore[no-untyped-call]
     else:
         results = call.forward(differentiable, training=False)[0]
     count = len(cell.State._fields)
@@ -122,12 +123,15 @@ class Program:
         return self._backward[key]
 
 
-_programs: weakref.WeakKeyDictionary[Cell, dict[Variation, Program]] = weakref.WeakKeyDictionary()
+_programs: dict[int, dict[Variation, Program]] = {}
 
 
 def program(cell: Cell, variation: Variation) -> Program:
-    """The kernels of a cell under a variation; raises CannotFuse."""
-    known = _programs.setdefault(cell, {})
+    """The kernels of a cell under a variation, forgotten with the cell; raises CannotFuse."""
+    if id(cell) not in _programs:
+        _programs[id(cell)] = {}
+        weakref.finalize(cell, _programs.pop, id(cell), None)
+    known = _programs[id(cell)]
     if variation not in known:
         known[variation] = Program(cell, variation)
     return known[variation]
@@ -139,9 +143,11 @@ class _Compiled:
         self._slots = kernel.slots
         self._table = ctypes.c_int64 * len(kernel.slots)
 
-    def bind(self, numbers: Mapping[str, int], arrays: Mapping[str, Tensor]) -> Any:
+    def bind(self, numbers: Mapping[str, int], arrays: Mapping[str, Tensor], rooms: Sequence[_Workspace]) -> Any:
         """The table of arguments."""
-        known = {**numbers, "product": product.address()}
+        known = {**numbers, **product.functions()._asdict()}
+        for room in rooms:
+            known |= room.addresses
         for name, tensor in arrays.items():
             known[name] = tensor.data_ptr()
             if name.startswith("keep."):
@@ -155,8 +161,26 @@ class _Compiled:
         self._function(table)
 
 
+class _Workspace:
+    """Several arrays in one allocation.
+
+    make: what allocates. room: how many numbers each array has.
+    """
+
+    def __init__(self, make: Callable[[int], Tensor], room: Mapping[str, int]) -> None:
+        self._room = room
+        self._starts = dict(zip(room, itertools.accumulate((-(-n // ALIGNED) * ALIGNED for n in room.values()), initial=0), strict=False))
+        self._memory = make(sum(-(-n // ALIGNED) * ALIGNED for n in room.values()))
+        base = self._memory.data_ptr()
+        self.addresses = {name: base + 4 * start for name, start in self._starts.items()}
+
+    def part(self, name: str) -> Tensor:
+        start = self._starts[name]
+        return self._memory[start : start + self._room[name]]
+
+
 class _Tensors(NamedTuple):
-    """What derivatives are taken by: x, W and b (or W x + b, None, None), and by name first state, R, vectors, sequences of the layer below."""
+    """What derivatives are taken by: x, W, b (or W x + b and twice None), and by name first state, R, vectors, sequences from below."""
 
     x: Any
     weight: Any
@@ -177,6 +201,12 @@ class _Call(NamedTuple):
     size: tuple[int, int, int]
     fixed: dict[str, Tensor]
 
+    @property
+    def computed(self) -> list[str]:
+        """Sources whose operand is computed by a pass."""
+        derivation = self.program.derivation
+        return [n for n in derivation.operands if n not in derivation.state_operands]
+
     def name(self, flat: Sequence[Any]) -> _Tensors:
         derivation = self.program.derivation
         rest = iter(flat[3:])
@@ -187,56 +217,45 @@ class _Call(NamedTuple):
         """Arrays that both kernels read."""
         return {
             **self.fixed,
-            **{f"state.{name}": v for name, v in tensors.state.items()},
+            **{f"R.{name}": v for name, v in tensors.recurrent.items()},
             **{f"p.{name}": v for name, v in tensors.vectors.items()},
             **{f"below.{name}": v for name, v in tensors.below.items()},
         }
 
     def forward(self, flat: Sequence[Tensor | None], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor | None], list[Tensor]]:
-        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and saved arrays."""
+        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and saved arrays.
+
+        Saved are all states with the first one in front, operands of sources, and what the derivation chose.
+        """
         steps, batch, units = self.size
         derivation = self.program.derivation
         flat = [None if t is None else t.detach().contiguous() for t in flat]
         tensors = self.name(flat)
         x = tensors.x
-        outputs = {name: x.new_empty(steps, batch, units) for name in derivation.fields}
+        states = {f"states.{n}": x.new_empty(steps + 1, batch, units) for n in derivation.fields}
         lead = (steps, batch) if training else (batch,)
-        kept = {f"operand.{n}": x.new_empty(*lead, units) for n in derivation.operands if n not in derivation.state_operands}
+        kept = states | {f"operand.{n}": x.new_empty(*lead, units) for n in self.computed}
         if training:
             kept["saved"] = x.new_empty(steps, batch, len(derivation.saved) * units)
-        arrays = self.shared(tensors) | kept | self._weights(tensors)
-        arrays |= {f"out.{name}": v for name, v in outputs.items()}
-        arrays |= {
-            "pre" if tensors.weight is None else "x": x,
-            "mix": x.new_empty(batch, sum(product.padded(m.count * units) for m in derivation.mixes)),
-        }
-        kernel = self.program.forward(training)
-        kernel.run(kernel.bind({"T": steps, "B": batch, "H": units, "I": x.shape[-1]}, arrays))
-        return (*outputs.values(), *(v[-1].clone() for v in outputs.values())), flat, list(kept.values())
-
-    def _weights(self, tensors: _Tensors) -> dict[str, Tensor]:
-        """W, R and b as the products of a step read them."""
-        units = self.size[2]
-        derivation = self.program.derivation
-        arrays = {}
+        room = {"mix": batch * sum(product.padded(m.size * units) for m in derivation.mixes)}
         for k, mix in enumerate(derivation.mixes):
-            rows = slice(mix.first * units, (mix.first + mix.count) * units)
-            parts = [tensors.weight[rows].t()] if mix.input else []
-            for source in mix.sources:
-                first = (mix.first - derivation.gates.index(derivation.heard_by[source][0])) * units
-                parts.append(tensors.recurrent[source][first : first + mix.count * units].t())
-            bias = tensors.x.new_zeros(mix.count * units) if tensors.bias is None else tensors.bias[rows]
-            arrays[f"weights.{k}"] = product.pack(parts) if parts else bias
-            arrays[f"bias.{k}"] = functional.pad(bias, (0, product.padded(len(bias)) - len(bias)))
-        return arrays
+            inner = mix.input * x.shape[-1] + len(mix.sources) * units
+            room[f"weights.{k}"] = inner * product.padded(mix.size * units)
+            room[f"bias.{k}"] = product.padded(mix.size * units)
+        arrays = self.shared(tensors) | kept | {f"state.{n}": v for n, v in tensors.state.items()}
+        if tensors.weight is None:
+            arrays["pre"] = x
+        else:
+            arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
+        numbers = {"T": steps, "B": batch, "H": units, "I": x.shape[-1]}
+        kernel = self.program.forward(training)
+        workspace = _Workspace(x.new_zeros if tensors.weight is None else x.new_empty, room)
+        kernel.run(kernel.bind(numbers, arrays, [workspace]))
+        outputs = (_rest(v) for v in states.values())
+        return (*outputs, *(v[-1].clone() for v in states.values())), flat, list(kept.values())
 
     def backward(
-        self,
-        flat: Sequence[Tensor | None],
-        outputs: Sequence[Tensor],
-        kept: Sequence[Tensor],
-        arriving: Sequence[Tensor | None],
-        wanted: Sequence[bool],
+        self, flat: Sequence[Tensor | None], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
         steps, batch, units = self.size
@@ -248,30 +267,32 @@ class _Call(NamedTuple):
         at_end = {n: d for n, d in zip(fields, arriving[len(fields) :], strict=True) if d is not None}
         step, kernel = self.program.backward(tuple(at_sequence), tuple(at_end))
 
-        out = dict(zip(fields, outputs, strict=True))
-        names = [n for n in derivation.operands if n not in derivation.state_operands]
-        operands = dict(zip(names, kept, strict=False))
-        room = product.padded(units)
-        carry = {n: x.new_zeros(batch, room) for n in step.fields}
-        for n in step.fields:
-            if n in at_end:
-                carry[n][:, :units] = at_end[n]
+        states = dict(zip(fields, kept, strict=False))
+        operands = dict(zip(self.computed, kept[len(fields) :], strict=False))
+        padded = product.padded(units)
+        zeros = _Workspace(
+            x.new_zeros,
+            {f"carry.{n}": batch * padded for n in step.fields}
+            | {f"{kind}.{n}": units for n in step.vectors for kind in ("part", "dp")}
+            | {"zeros": padded},
+        )
+        carry = {n: zeros.part(f"carry.{n}").view(batch, padded)[:, :units] for n in step.fields}
+        for n in carry.keys() & at_end.keys():
+            carry[n].copy_(at_end[n])
         dbelow = {n: torch.empty_like(tensors.below[n]) for n in step.below}
-        dvectors = {n: torch.zeros_like(tensors.vectors[n]) for n in step.vectors}
         width = len(derivation.gates) * units
         chunk = steps if tensors.weight is None else min(steps, -(-max(CHUNK_ROWS * width, CHUNK) // (batch * width)))
         dpre = x.new_empty(chunk, batch, width)
-        arrays = self.shared(tensors) | {"dpre": dpre, "saved": kept[-1], "zeros": x.new_zeros(room)}
+        work = {f"du.{n}": batch * padded for n in self.computed}
+        work |= {f"packed.{n}": len(v) * padded for n, v in tensors.recurrent.items()}
+        arrays = self.shared(tensors) | {"dpre": dpre, "saved": kept[-1]}
         arrays |= {f"operand.{n}": v for n, v in operands.items()}
-        arrays |= {f"du.{n}": x.new_empty(batch, room) for n in names}
-        arrays |= {f"out.{n}": v for n, v in out.items()}
-        arrays |= {f"R.{n}": product.pack([v]) for n, v in tensors.recurrent.items()}
-        arrays |= {f"dout.{n}": v for n, v in at_sequence.items()}
-        arrays |= {f"carry.{n}": v for n, v in carry.items()}
+        arrays |= {f"states.{n}": v for n, v in states.items()}
+        arrays |= {f"dstates.{n}": v for n, v in at_sequence.items()}
         arrays |= {f"dbelow.{n}": v for n, v in dbelow.items()}
-        arrays |= {f"dp.{n}": v for n, v in dvectors.items()}
-        arrays |= {f"part.{n}": torch.zeros_like(v) for n, v in dvectors.items()}
-        table = kernel.bind({"B": batch, "H": units, "start": 0, "stop": 0}, arrays)
+        numbers = {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}
+        workspace = _Workspace(x.new_empty, work)
+        table = kernel.bind(numbers, arrays, [zeros, workspace])
 
         sums = _Sums(tensors, want)
         for stop in range(steps, 0, -chunk):
@@ -285,20 +306,16 @@ class _Call(NamedTuple):
             for name, gates in derivation.heard_by.items():
                 first = derivation.gates.index(gates[0])
                 heard = done[:, first * units : (first + len(gates)) * units]
-                if name in operands:
-                    sums.add_recurrent(name, heard, operands[name][start:stop].view(-1, units))
-                    continue
-                # What R was multiplied with: the first state, then the states of all steps but the last.
-                field = derivation.state_operands[name]
-                if start == 0:
-                    sums.add_recurrent(name, heard[:batch], tensors.state[field])
-                    heard = heard[batch:]
-                sums.add_recurrent(name, heard, out[field][max(0, start - 1) : stop - 1].view(-1, units))
+                operand = operands[name] if name in operands else states[derivation.state_operands[name]]
+                sums.add_recurrent(name, heard, operand[start:stop].view(-1, units))
+        dx, dweight, dbias = (dpre, None, None) if tensors.weight is None else sums.inputs
         return _Tensors(
-            *((dpre, None, None) if tensors.weight is None else sums.inputs),
-            {n: carry[n][:, :units] if n in carry else None for n in fields},
+            dx,
+            dweight,
+            dbias,
+            {n: carry.get(n) for n in fields},
             {n: sums.recurrent.get(n) for n in derivation.operands},
-            {n: dvectors.get(n) for n in self.program.vectors},
+            {n: zeros.part(f"dp.{n}") if n in step.vectors else None for n in self.program.vectors},
             {n: dbelow.get(n) for n in derivation.variation.below},
         ).flat()
 
@@ -338,22 +355,27 @@ class _Sums:
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: _Call, *flat: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: _Call, *flat: Tensor | None) -> tuple[Tensor, ...]:
         results, read, kept = call.forward(flat, training=True)
-        count = len(call.program.derivation.fields)
-        ctx.call = call
-        ctx.counts = (len(read), count)
-        ctx.save_for_backward(*read, *results[:count], *kept)
+        # The states are in `kept`; saving the outputs, which share their memory, lets autograd notice when they are changed in place.
+        ctx.call, ctx.counts = call, (len(read), len(kept))
+        ctx.save_for_backward(*read, *kept, *results[: len(call.program.derivation.fields)])
         ctx.set_materialize_grads(False)
         return results
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        read, count = ctx.counts
+        read, kept = ctx.counts
         saved = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[1:]
-        return None, *ctx.call.backward(saved[:read], saved[read : read + count], saved[read + count :], arriving, wanted)
+        return None, *ctx.call.backward(saved[:read], saved[read : read + kept], arriving, ctx.needs_input_grad[1:])
+
+
+def _rest(states: Tensor) -> Tensor:
+    """All states but the first: the same memory, but to autograd no view, so that it can be changed in place like any output."""
+    _, batch, units = states.shape
+    shape, stride = (len(states) - 1, batch, units), (batch * units, units, 1)
+    return states.new_empty(0).set_(states.untyped_storage(), batch * units, shape, stride)
 
 
 def _check(cell: Cell, tensors: Iterable[Tensor]) -> None:

@@ -7,37 +7,26 @@ panel stays in registers over all operands; smaller tiles take several k at once
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import NamedTuple
 
-import torch
 from llvmlite import ir
-from torch import Tensor
-from torch.nn import functional
 
 from . import machine
 
 FLOAT = ir.FloatType()
 LONG = ir.IntType(64)
+INT = ir.IntType(32)
 POINTER = ir.PointerType(FLOAT)
 LANES = 8
 VECTOR = ir.VectorType(FLOAT, LANES)
 PANEL = 2 * LANES
 UNROLLED = {1: 4, 2: 3, 3: 2, 4: 1, 5: 1, 6: 1}  # rows of a tile: how many k at once
-FUNCTION = ir.FunctionType(ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG])
-ENTRY = "product"
+PRODUCT = ir.FunctionType(ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG])
+PACK = ir.FunctionType(ir.VoidType(), [LONG, LONG, LONG, LONG, POINTER, LONG, LONG, POINTER])
 OPERAND = 3  # numbers that describe an operand: address, distance of rows, K
-
-
-def pack(matrices: Sequence[Tensor]) -> Tensor:
-    """Matrices [K_j, N] as one packed matrix [panels, sum of K_j, 16]."""
-    whole = matrices[0] if len(matrices) == 1 else torch.cat(list(matrices))
-    inner, columns = whole.shape
-    missing = -columns % PANEL
-    if missing:
-        whole = functional.pad(whole, (0, missing))
-    return whole.view(inner, -1, PANEL).transpose(0, 1).contiguous()
 
 
 def padded(columns: int) -> int:
@@ -62,21 +51,56 @@ def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) ->
     build.position_at_end(end)
 
 
+class Functions(NamedTuple):
+    """Addresses in this process."""
+
+    product: int
+    pack: int
+
+
 @cache
-def address() -> int:
-    """Where the function is in this process."""
-    module = ir.Module(name=ENTRY)
-    _define(module)
-    return machine.load(str(module), ENTRY)
+def functions() -> Functions:
+    """The compiled functions that kernels call."""
+    return Functions(*(_compile(name, define) for name, define in (("product", _define_product), ("pack", _define_pack))))
 
 
-def _define(module: ir.Module) -> None:
+def _compile(name: str, define: Callable[[ir.Module, str], None]) -> int:
+    module = ir.Module(name=name)
+    define(module, name)
+    return machine.load(str(module), name, optimise=True)
+
+
+def _define_pack(module: ir.Module, name: str) -> None:
+    """The function pack(columns, inner, start, K, source, row_stride, column_stride, packed).
+
+    Puts a matrix [K, columns] in the rows `start` to `start + K` of a packed matrix with `inner` rows.
+    """
+    function = ir.Function(module, PACK, name)
+    columns, inner, start, rows, source, row_stride, column_stride, packed = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    with loop(build, LONG(0), columns, PANEL) as column:
+        panel = build.gep(packed, [build.mul(build.add(build.mul(build.sdiv(column, LONG(PANEL)), inner), start), LONG(PANEL))])
+        left = build.sub(columns, column)
+        full = build.select(build.icmp_signed("<", left, LONG(PANEL)), left, LONG(PANEL))
+        corner = build.gep(source, [build.mul(column, column_stride)])
+        with loop(build, LONG(0), rows) as k:
+            row = build.gep(corner, [build.mul(k, row_stride)])
+            target = build.gep(panel, [build.mul(k, LONG(PANEL))])
+            with loop(build, LONG(0), full) as c:
+                build.store(build.load(build.gep(row, [build.mul(c, column_stride)])), build.gep(target, [c]))
+            with loop(build, full, LONG(PANEL)) as c:
+                build.store(FLOAT(0.0), build.gep(target, [c]))
+    build.ret_void()
+
+
+def _define_product(module: ir.Module, name: str) -> None:
     """The function product(rows, columns, operands, count, inner, packed, init, init_stride, result, result_stride).
 
-    operands: address of `count` descriptions (address, distance of rows, K). inner: sum of K. Distances are in numbers, init_stride may be 0.
+    operands: address of `count` descriptions (address, distance of rows, K). inner: sum of K. Distances count numbers; init_stride may
+    be 0.
     """
     tiles = {rows: _define_tile(module, rows) for rows in UNROLLED}
-    function = ir.Function(module, FUNCTION, ENTRY)
+    function = ir.Function(module, PRODUCT, name)
     rows, columns, operands, count, inner, packed, init, init_stride, result, result_stride = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
     highest = max(UNROLLED)
@@ -115,7 +139,7 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
     sums = [[[build.alloca(VECTOR) for _ in range(2)] for _ in range(rows)] for _ in range(unrolled)]
     position = build.alloca(POINTER)
     build.store(panel, position)
-    zero = ir.Constant(VECTOR, [0.0] * LANES)
+    zero, nothing = ir.Constant(VECTOR, [0.0] * LANES), ir.Constant(VECTOR, ir.Undefined)
 
     def vector(address: ir.Value, half: int) -> ir.Value:
         return build.bitcast(build.gep(address, [LONG(half * LANES)]), VECTOR.as_pointer())
@@ -133,10 +157,8 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
             factors = [build.load(vector(build.gep(here, [LONG(part * PANEL)]), half), align=4) for half in range(2)]
             for i, address in enumerate(addresses):
                 number = build.load(build.gep(address, [build.add(k, LONG(part))]))
-                one = build.insert_element(ir.Constant(VECTOR, ir.Undefined), number, ir.IntType(32)(0))
-                many = build.shuffle_vector(
-                    one, ir.Constant(VECTOR, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-                )
+                one = build.insert_element(nothing, number, INT(0))
+                many = build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(INT, LANES), [0] * LANES))
                 for half in range(2):
                     place = sums[part][i][half]
                     product = build.fmul(many, factors[half], flags=("contract",))
@@ -144,9 +166,8 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
         build.store(build.gep(here, [LONG(parts * PANEL)]), position)
 
     with loop(build, LONG(0), count) as j:
-        address, stride, inner = (
-            build.load(build.gep(operands, [build.add(build.mul(j, LONG(OPERAND)), LONG(n))])) for n in range(OPERAND)
-        )
+        description = build.gep(operands, [build.mul(j, LONG(OPERAND))])
+        address, stride, inner = (build.load(build.gep(description, [LONG(n)])) for n in range(OPERAND))
         start = build.inttoptr(address, POINTER)
         addresses = [build.gep(start, [build.mul(build.add(row, LONG(i)), stride)]) for i in range(rows)]
         even = build.mul(build.sdiv(inner, LONG(unrolled)), LONG(unrolled))

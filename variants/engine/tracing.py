@@ -53,9 +53,26 @@ def _trace(
     shape: tuple[int, int],
 ) -> Traced:
     generator = torch.Generator().manual_seed(shape[0])
-    leaves = {name: torch.rand(shape, generator=generator).requires_grad_(name in differentiable) for name in inputs}
-    cotangents = {name: torch.rand(shape, generator=generator) for name in outputs}
-    with torch.enable_grad(), _Recorder(graph, shape) as recorder:
+
+    def example() -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
+
+    # The first call may come from an evaluation, where autograd is off.
+    with torch.inference_mode(False), torch.enable_grad():
+        leaves = {name: example().requires_grad_(name in differentiable) for name in inputs}
+        cotangents = {name: example() for name in outputs}
+        return _record(graph, function, leaves, cotangents, differentiable)
+
+
+def _record(
+    graph: Graph,
+    function: Function,
+    leaves: Mapping[str, Tensor],
+    cotangents: Mapping[str, Tensor],
+    differentiable: Sequence[str],
+) -> Traced:
+    outputs = list(cotangents)
+    with _Recorder(graph, cotangents[outputs[0]].shape) as recorder:
         for name, tensor in leaves.items():
             recorder.name(name, tensor)
         for name, tensor in cotangents.items():
@@ -69,7 +86,8 @@ def _trace(
         depending = [name for name in outputs if results[name].requires_grad]
         pulled = {}
         if depending and differentiable:
-            total = _Seed.apply([cotangents[name] for name in depending], *(results[name] for name in depending))
+            seeds = [cotangents[name] for name in depending]
+            total = _Seed.apply(seeds, *(results[name] for name in depending))  # type: ignore[no-untyped-call]
             # With create_graph, as autograd sums in place otherwise.
             gradients = torch.autograd.grad(total, [leaves[name] for name in differentiable], allow_unused=True, create_graph=True)
             for name, gradient in zip(differentiable, gradients, strict=True):
@@ -84,20 +102,21 @@ class _Seed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, cotangents: list[Tensor], *results: Tensor) -> Tensor:
         ctx.cotangents = cotangents
-        return torch.zeros(())
+        return torch.zeros((), dtype=torch.float32)
 
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> Any:
         return None, *ctx.cotangents
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what every operation below autograd does to tensors of the given shape; tensors are known by their memory."""
 
-    def __init__(self, graph: Graph, shape: tuple[int, int]) -> None:
-        super().__init__()
+    def __init__(self, graph: Graph, shape: torch.Size) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph, self.shape = graph, shape
         self._numbers: dict[int, int] = {}
+        self._given: set[int] = set()
         self._alive: list[Tensor] = []  # so that no memory is used twice
 
     @classmethod
@@ -106,6 +125,7 @@ class _Recorder(TorchDispatchMode):
 
     def name(self, name: str, tensor: Tensor) -> None:
         self._note(tensor, self.graph.input(name))
+        self._given.add(tensor.data_ptr())
 
     def number(self, tensor: Tensor, what: str) -> int:
         number = self._numbers.get(tensor.data_ptr())
@@ -117,9 +137,12 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = function._overloadpacket.__name__
-        handler = _OPERATIONS.get(name)
+        in_place = name.endswith("_")
+        handler = _OPERATIONS.get(name.removesuffix("_"))
         if handler is None:
             raise CannotFuse(f"operation {name!r} is not elementwise or not in the table of the fused engine")
+        if in_place and args[0].data_ptr() in self._given:
+            raise CannotFuse(f"operation {name!r} changes an argument of the cell in place")
         result = function(*args, **(kwargs or {}))
         if result.shape not in (self.shape, ()):
             raise CannotFuse(f"operation {name!r} gives another shape than the state's")
@@ -132,7 +155,7 @@ class _Recorder(TorchDispatchMode):
             number = handler(self.graph, *arguments, **kwargs)
         except TypeError as error:
             raise CannotFuse(f"operation {name!r} is used in a form that the fused engine does not have") from error
-        if result.dtype not in (torch.float32, torch.bool):
+        if result.dim() > 0 and result.dtype not in (torch.float32, torch.bool):
             raise CannotFuse(f"operation {name!r} gives {result.dtype}, only float32 and bool can be fused")
         self._note(result, number if result.dtype == torch.bool else _number(self.graph, number))
         return result
