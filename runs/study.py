@@ -80,6 +80,13 @@ def patiently(action: Callable[[], T], stopping: Callable[[], bool] = lambda: Fa
             pause = min(10.0, 2 * pause)
 
 
+def close_storage(storage: BaseStorage) -> None:
+    """Give back the connections of a database; a journal holds none."""
+    storage.remove_session()
+    if isinstance(storage, optuna.storages.RDBStorage):
+        storage.engine.dispose()
+
+
 @dataclass(frozen=True)
 class Claim:
     """A trial that this process has taken: its number in the storage, its place in the design, and what to run."""
@@ -422,11 +429,14 @@ def records(results: Path, name: str, storage: str = "") -> tuple[list[dict[str,
     if not storage and not (folder / "journal.log").exists():
         there = sorted(p.parent.name for p in Path(results).glob("*/journal.log"))
         raise ValueError(f"study {name!r} is not in {results}; there is: {', '.join(there) or 'none'}")
+    opened = open_storage(storage, folder)
     try:
-        study = Study.open(open_storage(storage, folder), name)
+        study = Study.open(opened, name)
+        return study.records(), {**study.design.as_dict(), **study.facts}
     except KeyError:
         raise ValueError(f"study {name!r} is not in its storage") from None
-    return study.records(), {**study.design.as_dict(), **study.facts}
+    finally:
+        close_storage(opened)
 
 
 def distribution(dimension: Dimension) -> BaseDistribution:

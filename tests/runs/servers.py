@@ -5,6 +5,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -41,8 +42,6 @@ class Postgres:
         self.folder.mkdir(mode=0o755)
         if self.user:
             shutil.chown(self.folder, "postgres")
-            for parent in [self.folder, *self.folder.parents][:4]:
-                parent.chmod(parent.stat().st_mode | 0o011)
         secret = self.folder / "secret"
         secret.write_text(PASSWORD)
         secret.chmod(0o644)
@@ -50,14 +49,15 @@ class Postgres:
 
     def run(self, program, *arguments):
         command = [*self.user, str(self.bin / program), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd="/", env={**os.environ, "PGPASSWORD": PASSWORD})
+        done = subprocess.run(command, capture_output=True, text=True, cwd="/")
+        assert done.returncode == 0, f"{program}: {done.stdout}{done.stderr}"
 
     def start(self):
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} -c fsync=off"
         self.run("pg_ctl", "-D", f"{self.folder}/data", "-o", options, "-l", f"{self.folder}/log", "-w", "start")
 
     def stop(self):
-        self.run("pg_ctl", "-D", f"{self.folder}/data", "-m", "fast", "-w", "stop")
+        self.run("pg_ctl", "-D", f"{self.folder}/data", "-m", "immediate", "-w", "stop")
 
     def create(self, database):
         import psycopg
@@ -69,13 +69,16 @@ class Postgres:
 
 
 @contextmanager
-def postgres(folder):
-    server = Postgres(folder)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+def postgres():
+    # Not in pytest's folder: its server runs as another user, and pytest closes that folder to others whenever a session starts.
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = Postgres(Path(folder) / "cluster")
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 class MLflowServer:

@@ -52,8 +52,8 @@ def reference(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with postgres(tmp_path_factory.mktemp("servers") / "postgres") as running:
+def server():
+    with postgres() as running:
         yield running
 
 
