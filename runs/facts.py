@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "numpy", "numba", "hydra-core", "optuna", "mlflow", "pandas", "scipy", "scikit-learn", "matplotlib")
+PACKAGES = ("torch", "numpy", "llvmlite", "hydra-core", "optuna", "mlflow", "pandas", "scipy", "scikit-learn", "matplotlib")
 
 
 def facts() -> dict[str, Any]:

@@ -16,7 +16,7 @@ HEAVY = {
     "optuna": {"runs/study.py", "runs/journal.py", "runs/sweep.py"},
     "mlflow": {"runs/tracking.py"},
 }
-NEVER = {"variants": {"pandas", "matplotlib", "sklearn"}, "tasks": {"pandas", "matplotlib", "sklearn", "numba"}}
+NEVER = {"variants": {"pandas", "matplotlib", "sklearn"}, "tasks": {"pandas", "matplotlib", "sklearn", "llvmlite"}}
 FILES = sorted(p for folder in OURS for p in (ROOT / folder).rglob("*.py") if "notebooks" not in p.parts)
 
 

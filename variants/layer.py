@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .cell import Cell
-from .engine import choose
+from .engine import Inputs, choose
 from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
 from .regularisation import bernoulli, check_rate, dropout_mask, zoneout_rates
 
@@ -176,30 +176,27 @@ class Recurrent(nn.Module):
     ) -> tuple[Any, Any]:
         """One layer in one direction; sequences come back in the order of the input."""
         cell, part, wiring = self.cells[k], self._part(k), self._wirings[k]
-        preactivations = self._inputs(part, wiring, x)
+        inputs = self._inputs(part, wiring, _reverse(x, active) if backwards else x)
         recurrent = {}
         for source, names in wiring.recurrent.items():
             matrix = torch.cat([getattr(part, n) for n in names])  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
         values = {n: getattr(part, n) for n in wiring.vectors} | {n: getattr(self, b) for n, b in wiring.constants.items()}
-        if backwards:
-            preactivations = _reverse(preactivations, active)
-            below = {n: _reverse(v, active) for n, v in below.items()} if below else None
+        if backwards and below:
+            below = {n: _reverse(v, active) for n, v in below.items()}
         masks = self._masks(cell, x)
         if self.layer_norm:
             masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
-        sequences, last = self._run(cell, preactivations, state, recurrent, values, below, active, **masks)
+        sequences, last = self._run(cell, inputs, state, recurrent, values, below, active, **masks)
         if backwards:
             sequences = cell.State(*(_reverse(v, active) for v in sequences))
         return sequences, last
 
-    def _inputs(self, part: nn.ParameterDict, wiring: _Wiring, x: Tensor) -> Tensor:
-        """W x + b of all gates for all steps in one product, [T, B, G * H]; absent terms are 0."""
-        weight = _stack(part, wiring.inputs, x, (self.hidden_size, x.shape[-1]))
-        if self.layer_norm:
-            return functional.linear(x, weight)
-        bias = _stack(part, wiring.biases, x, (self.hidden_size,))
-        return functional.linear(x, weight, bias)
+    def _inputs(self, part: nn.ParameterDict, wiring: _Wiring, x: Tensor) -> Inputs:
+        """x with W of the gates that have one, and b of all; an absent b is 0."""
+        weight = torch.cat([getattr(part, n) for n in wiring.inputs])  # [gates with input * H, I]
+        bias = None if self.layer_norm else _biases(part, wiring.biases, x.new_zeros(self.hidden_size))  # a normalisation has its own
+        return Inputs(x, weight, bias)
 
     def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
@@ -224,11 +221,11 @@ class Recurrent(nn.Module):
 class _Wiring(NamedTuple):
     """Names of the parameters of one layer and direction by the part they play, found once.
 
-    inputs, biases: W and b of every gate, None where it has none.
+    inputs: W of the gates that have one. biases: b of every gate, None where it has none.
     recurrent: R of the gates that hear a source, by source. vectors: p. constants: buffer of the module by constant.
     """
 
-    inputs: tuple[str | None, ...]
+    inputs: tuple[str, ...]
     biases: tuple[str | None, ...]
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: tuple[str, ...]
@@ -237,7 +234,7 @@ class _Wiring(NamedTuple):
 
 def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
     return _Wiring(
-        inputs=tuple(f"W_{g.name}" if g.input else None for g in cell.plan),
+        inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
         recurrent={s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources},
         vectors=tuple(cell.vectors),
@@ -245,9 +242,8 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
     )
 
 
-def _stack(part: nn.ParameterDict, names: tuple[str | None, ...], like: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The named parameters one under the other, zeros of the given shape where there is none."""
-    zeros = like.new_zeros(shape) if None in names else like
+def _biases(part: nn.ParameterDict, names: tuple[str | None, ...], zeros: Tensor) -> Tensor:
+    """The named biases one after the other, zeros where there is none."""
     return torch.cat([zeros if n is None else getattr(part, n) for n in names])
 
 

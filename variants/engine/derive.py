@@ -19,17 +19,13 @@ from .tracing import Function, Traced, trace
 
 
 class Variation(NamedTuple):
-    """What a caller adds to a cell, by names of fields and sources; kernels differ by it.
-
-    multiplied: whether W x + b is given, instead of computed by the kernel.
-    """
+    """What a caller adds to a cell, by names of fields and sources; kernels differ by it."""
 
     constants: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     active: bool = False
-    multiplied: bool = False
 
 
 class Pass(NamedTuple):
@@ -103,7 +99,7 @@ class Derivation:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
         self.gates = tuple(gate.name for gate in cell.plan)
-        self.input_gates = {gate.name for gate in cell.plan if gate.input}
+        self.input_gates = tuple(gate.name for gate in cell.plan if gate.input)
         self.hears = {gate.name: frozenset(gate.hears) for gate in cell.plan}
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [f"s.{f}" for f in self.fields] + [f"p.{v}" for v in cell.vectors] + [f"below.{f}" for f in variation.below]
@@ -158,9 +154,7 @@ class Derivation:
         for k, gate in enumerate(self.gates):
             if f"a.{gate}" in mixed or not self.hears[gate] <= known:
                 continue
-            mix = Mix(
-                k, 1, gate in self.input_gates and not self.variation.multiplied, tuple(n for n in self.operands if n in self.hears[gate])
-            )
+            mix = Mix(k, 1, gate in self.input_gates, tuple(n for n in self.operands if n in self.hears[gate]))
             last = mixes[-1] if mixes else None
             if last is not None and last.first + last.size == k and last[2:] == mix[2:]:
                 mixes[-1] = last._replace(size=last.size + 1)

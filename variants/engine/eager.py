@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..cell import Cell, Values
+from .inputs import Inputs
 
 
 def run(
     cell: Cell,
-    preactivations: Tensor,
+    inputs: Inputs,
     state: Any,
     recurrent: Mapping[str, Tensor],
     values: Mapping[str, Tensor],
@@ -26,7 +27,7 @@ def run(
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence.
 
-    preactivations: W x + b for all gates in the cell's order, [T, B, G * H].
+    inputs: x [T, B, I] with W and b of all gates, not yet multiplied.
     state: the cell's State before the first step, fields [B, H].
     recurrent: R by source name, [gates that hear it * H, H].
     values: vectors and constants by name, [H].
@@ -40,6 +41,7 @@ def run(
     """
     names = [gate.name for gate in cell.plan]
     sources = cell.sources
+    preactivations = inputs.preactivations(cell.plan)  # [T, B, G * H]
     transposed = [recurrent[s.name].T for s in sources]
     p = Values(**values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.

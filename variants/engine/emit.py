@@ -2,7 +2,7 @@
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`. Arrays are float32:
 
-    x [T, B, I], W [G*H, I], b [G*H]     input, weights and bias; or pre [T, B, G*H] in the place of W x + b
+    x [T, B, I], W [n*H, I], b [G*H]     input, weights and bias
     R.x [n*H, H]                         recurrent weights of the n gates that hear source x
     state.f [B, H], states.f [T+1, B, H] a field of the state: the first one, and all
     p.v [H], below.f [T, B, H]           vectors, and sequences of the layer below
@@ -321,8 +321,7 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             emit.product(item.size, operands, f"weights.{k}", Place(emit.pointer(f"bias.{k}"), LONG(0)), target)
             for n in range(item.first, item.first + item.size):
                 mixed = Place(emit.build.gep(target.address, [emit.times_units(n - item.first)]), row)
-                given = (emit.now("pre", len(gates), n),) if derivation.variation.multiplied else ()
-                leaves.setdefault(graph.input(f"a.{gates[n]}"), (mixed, *given))
+                leaves[graph.input(f"a.{gates[n]}")] = (mixed,)
             continue
         writes, inactive = [], []
         for source in item.operands:
@@ -349,7 +348,8 @@ def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
         matrices = []
         if mix.input:
             width = emit.slot("I")
-            address = emit.build.gep(emit.pointer("W"), [emit.build.mul(emit.times_units(mix.first), width)])
+            before = derivation.input_gates.index(derivation.gates[mix.first])
+            address = emit.build.gep(emit.pointer("W"), [emit.build.mul(emit.times_units(before), width)])
             matrices.append(Matrix(width, address, LONG(1), width))
         for source in mix.sources:
             before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
@@ -360,9 +360,8 @@ def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
         for matrix in matrices:
             emit.pack(columns, inner, start, matrix, f"weights.{k}")
             start = emit.build.add(start, matrix.rows)
-        if not derivation.variation.multiplied:
-            address = emit.build.gep(emit.pointer("b"), [emit.times_units(mix.first)])
-            emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), f"bias.{k}")
+        address = emit.build.gep(emit.pointer("b"), [emit.times_units(mix.first)])
+        emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), f"bias.{k}")
 
 
 def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:

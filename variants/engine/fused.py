@@ -48,7 +48,7 @@ def why_not(cell: Cell) -> str:
 
 def run(
     cell: Cell,
-    inputs: Inputs | Tensor,
+    inputs: Inputs,
     state: Any,
     recurrent: Mapping[str, Tensor],
     values: Mapping[str, Tensor],
@@ -60,7 +60,6 @@ def run(
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
 
-    inputs: x, W and b, or their product for all steps as a tensor, which costs more memory and time.
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell that cannot be
     traced. There are no derivatives by active, keep and drop, and no second derivatives.
     """
@@ -69,24 +68,20 @@ def run(
     below, keep = below or {}, keep or {}
     drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
-    x, weight, bias = (inputs, None, None) if isinstance(inputs, Tensor) else inputs
-    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None, weight is None)
-    steps, batch, width = x.shape
-    units = (width if weight is None else len(weight)) // len(cell.plan)
-    if weight is not None and bias is None:
-        bias = weight.new_zeros(len(weight))
-    differentiable = (
+    x, weight, bias = inputs
+    variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
+    units = state[0].shape[-1]
+    tensors = (
         x,
         weight,
-        bias,
+        x.new_zeros(len(cell.plan) * units) if bias is None else bias,
         *state,
         *(recurrent[s.name] for s in cell.sources),
         *(values[name] for name in cell.vectors),
         *below.values(),
     )
-    tensors = [t for t in differentiable if t is not None]
     _check(cell, (*tensors, *constants.values(), *keep.values(), *drop.values()))
-    size = (steps, batch, units)
+    size = (*x.shape[:2], units)
     fixed = {f"p.{name}": v.detach().contiguous() for name, v in constants.items()}
     fixed |= {f"drop.{name}": v.detach().expand(size[1:]).contiguous() for name, v in drop.items()}
     fixed |= {f"keep.{name}": _strided(v.detach(), size) for name, v in keep.items()}
@@ -94,9 +89,9 @@ def run(
         fixed["active"] = active.to(torch.uint8).contiguous()
     call = _Call(program(cell, variation), size, fixed)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-        results = _Fused.apply(call, *differentiable)  # type: ignore[no-untyped-call]
+        results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
-        results = call.forward(differentiable, training=False)[0]
+        results = call.forward(tensors, training=False)[0]
     count = len(cell.State._fields)
     return cell.State(*results[:count]), cell.State(*results[count:])
 
@@ -180,7 +175,7 @@ class _Workspace:
 
 
 class _Tensors(NamedTuple):
-    """What derivatives are taken by: x, W, b (or W x + b and twice None), and by name first state, R, vectors, sequences from below."""
+    """What derivatives are taken by: x, W, b, and by name first state, R, vectors, sequences from below."""
 
     x: Any
     weight: Any
@@ -222,14 +217,14 @@ class _Call(NamedTuple):
             **{f"below.{name}": v for name, v in tensors.below.items()},
         }
 
-    def forward(self, flat: Sequence[Tensor | None], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor | None], list[Tensor]]:
+    def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], list[Tensor]]:
         """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and saved arrays.
 
         Saved are all states with the first one in front, operands of sources, and what the derivation chose.
         """
         steps, batch, units = self.size
         derivation = self.program.derivation
-        flat = [None if t is None else t.detach().contiguous() for t in flat]
+        flat = [t.detach().contiguous() for t in flat]
         tensors = self.name(flat)
         x = tensors.x
         states = {f"states.{n}": x.new_empty(steps + 1, batch, units) for n in derivation.fields}
@@ -243,19 +238,16 @@ class _Call(NamedTuple):
             room[f"weights.{k}"] = inner * product.padded(mix.size * units)
             room[f"bias.{k}"] = product.padded(mix.size * units)
         arrays = self.shared(tensors) | kept | {f"state.{n}": v for n, v in tensors.state.items()}
-        if tensors.weight is None:
-            arrays["pre"] = x
-        else:
-            arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
+        arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
         numbers = {"T": steps, "B": batch, "H": units, "I": x.shape[-1]}
         kernel = self.program.forward(training)
-        workspace = _Workspace(x.new_zeros if tensors.weight is None else x.new_empty, room)
+        workspace = _Workspace(x.new_empty, room)
         kernel.run(kernel.bind(numbers, arrays, [workspace]))
         outputs = (_rest(v) for v in states.values())
         return (*outputs, *(v[-1].clone() for v in states.values())), flat, list(kept.values())
 
     def backward(
-        self, flat: Sequence[Tensor | None], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
+        self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
         steps, batch, units = self.size
@@ -281,7 +273,7 @@ class _Call(NamedTuple):
             carry[n].copy_(at_end[n])
         dbelow = {n: torch.empty_like(tensors.below[n]) for n in step.below}
         width = len(derivation.gates) * units
-        chunk = steps if tensors.weight is None else min(steps, -(-max(CHUNK_ROWS * width, CHUNK) // (batch * width)))
+        chunk = min(steps, -(-max(CHUNK_ROWS * width, CHUNK) // (batch * width)))
         dpre = x.new_empty(chunk, batch, width)
         work = {f"du.{n}": batch * padded for n in self.computed}
         work |= {f"packed.{n}": len(v) * padded for n, v in tensors.recurrent.items()}
@@ -294,25 +286,23 @@ class _Call(NamedTuple):
         workspace = _Workspace(x.new_empty, work)
         table = kernel.bind(numbers, arrays, [zeros, workspace])
 
-        sums = _Sums(tensors, want)
+        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds otherwise; asking sets it up.
+        torch.get_num_threads()
+        sums = _Sums(derivation, tensors, want)
         for stop in range(steps, 0, -chunk):
             start = max(0, stop - chunk)
             kernel.set(table, "start", start)
             kernel.set(table, "stop", stop)
             kernel.run(table)
             done = dpre[: stop - start].view(-1, width)
-            if tensors.weight is not None:
-                sums.add_inputs(done, start, stop)
+            sums.add_inputs(done, start, stop)
             for name, gates in derivation.heard_by.items():
-                first = derivation.gates.index(gates[0])
-                heard = done[:, first * units : (first + len(gates)) * units]
+                column = derivation.gates.index(gates[0]) * units
+                heard = done[:, column : column + len(gates) * units]
                 operand = operands[name] if name in operands else states[derivation.state_operands[name]]
-                sums.add_recurrent(name, heard, operand[start:stop].view(-1, units))
-        dx, dweight, dbias = (dpre, None, None) if tensors.weight is None else sums.inputs
+                sums.add_recurrent(name, heard, operand[start:stop].view(-1, units), first=stop == steps)
         return _Tensors(
-            dx,
-            dweight,
-            dbias,
+            *sums.inputs,
             {n: carry.get(n) for n in fields},
             {n: sums.recurrent.get(n) for n in derivation.operands},
             {n: zeros.part(f"dp.{n}") if n in step.vectors else None for n in self.program.vectors},
@@ -323,39 +313,44 @@ class _Call(NamedTuple):
 class _Sums:
     """Derivatives by x, W, b and R, summed over chunks of the sequence."""
 
-    def __init__(self, tensors: _Tensors, want: _Tensors) -> None:
-        self.recurrent = {n: torch.zeros_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
-        if tensors.weight is None:
-            return
-        x = tensors.x
-        self._weight = tensors.weight
+    def __init__(self, derivation: Derivation, tensors: _Tensors, want: _Tensors) -> None:
+        self.recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
+        x, self._weight = tensors.x, tensors.weight
         self._x = torch.empty_like(x) if want.x else None
         # As [I, G * H]: in the other order BLAS is ten times slower for few inputs.
         self._narrow = x.shape[-1] <= NARROW
         self._operand = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1) if self._narrow else x
-        self._total = x.new_zeros(self._operand.shape[-1], len(tensors.weight))
-        self._bias = self._total[-1] if self._narrow else x.new_zeros(len(tensors.weight))
+        width = len(tensors.bias)
+        self._total = x.new_empty(self._operand.shape[-1], width)
+        self._bias = self._total[-1] if self._narrow else x.new_zeros(width)
+        self._gates = len(derivation.gates)
+        self._heard = [k for k, gate in enumerate(derivation.gates) if gate in derivation.input_gates]
 
     def add_inputs(self, done: Tensor, start: int, stop: int) -> None:
-        self._total.addmm_(self._operand[start:stop].flatten(0, 1).t(), done)
+        first = stop == len(self._operand)
+        self._total.addmm_(self._operand[start:stop].flatten(0, 1).t(), done, beta=0 if first else 1)
         if not self._narrow:
             self._bias += done.sum(0)
         if self._x is not None:
-            torch.mm(done, self._weight, out=self._x[start:stop].view(len(done), -1))
+            torch.mm(self._with_input(done), self._weight, out=self._x[start:stop].view(len(done), -1))
 
-    def add_recurrent(self, name: str, heard: Tensor, operand: Tensor) -> None:
-        if name in self.recurrent and len(heard) > 0:
-            self.recurrent[name].addmm_(heard.t(), operand)
+    def add_recurrent(self, name: str, heard: Tensor, operand: Tensor, first: bool) -> None:
+        if name in self.recurrent:
+            self.recurrent[name].addmm_(heard.t(), operand, beta=0 if first else 1)
+
+    def _with_input(self, rows: Tensor) -> Tensor:
+        """The columns of the gates that have an input."""
+        return rows if len(self._heard) == self._gates else rows.view(len(rows), self._gates, -1)[:, self._heard].flatten(1)
 
     @property
     def inputs(self) -> tuple[Tensor | None, Tensor, Tensor]:
         """Derivatives by x, W and b."""
-        return self._x, self._total[: self._weight.shape[1]].t(), self._bias
+        return self._x, self._with_input(self._total[: self._weight.shape[1]]).t().contiguous(), self._bias
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: _Call, *flat: Tensor | None) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: _Call, *flat: Tensor) -> tuple[Tensor, ...]:
         results, read, kept = call.forward(flat, training=True)
         # The states are in `kept`; saving the outputs, which share their memory, lets autograd notice when they are changed in place.
         ctx.call, ctx.counts = call, (len(read), len(kept))
