@@ -14,7 +14,8 @@ from tasks import Task
 
 from .config import command_line, trial_from, writable
 from .facts import facts
-from .tracking import SINGLE_TRIALS, Tracker, default_uri, without_password
+from .shell import without_password
+from .tracking import SINGLE_TRIALS, Tracker, default_uri
 from .train import Interrupted, prepare_process, run
 from .trial import Outcome, Trial, construct
 from .worker import stop_on_signal

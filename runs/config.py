@@ -20,9 +20,11 @@ from omegaconf.errors import OmegaConfBaseException
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
+from .shell import refuse_passwords
 from .trial import Model, Training, Trial, construct
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
 GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
 
 
@@ -185,17 +187,14 @@ def writable(folder: Path) -> Path:
 
 
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
-    """Run `main` with the configuration of the command line; a mistake in it is one line on stderr and exit code 2."""
+    """Run `main` with the configuration of the command line; a mistake in it is one line on stderr and exit code 2.
+
+    In a multirun `main` runs in processes of a launcher; what they raise is raised here again.
+    """
     register()
-    if any(re.search(r"://[^/@\s]*:[^/@\s]+@", argument) for argument in sys.argv[1:]):
-        print(
-            "error: a password on the command line ends up in process lists and logs; set STUDY_STORAGE (storage=postgres) or "
-            "MLFLOW_TRACKING_URI (tracking=server) in the environment",
-            file=sys.stderr,
-        )
-        sys.exit(2)
     asked = os.environ.get("HYDRA_FULL_ERROR")
     verbose = asked == "1"
+    multirun = not {"-m", "--multirun"}.isdisjoint(sys.argv)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through; Hydra would print them and exit with 1
     code = 0
 
@@ -210,13 +209,24 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
         nonlocal code
         try:
             code = main(config)
-        except (HydraException, OmegaConfBaseException, ValueError) as error:
+        except MISTAKES as error:
+            if multirun:
+                raise ValueError(one_line(error)) from (error if verbose else None)
             refuse(error)
 
     try:
+        refuse_passwords(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
-    except (HydraException, OmegaConfBaseException) as error:
+    except MISTAKES as error:
         refuse(error)
+    except KeyboardInterrupt:
+        print("interrupted" + ("; workers that a scheduler runs go on" if multirun else ""), file=sys.stderr)
+        code = 130
+    except Exception as error:  # whatever a launcher raises for a worker that it lost
+        if not multirun or verbose:
+            raise
+        print(f"error: a worker was lost ({type(error).__name__}); the same command goes on from here", file=sys.stderr)
+        code = 1
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")
         if asked is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import socket
 import sys
 import time
@@ -29,6 +30,7 @@ from tasks import Task
 
 from .design import Design, Dimension
 from .journal import SafeJournal
+from .shell import without_password
 from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
 
@@ -52,9 +54,29 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
         )
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url:
-        return optuna.storages.RDBStorage(url)
+        return open_database(url)
     folder.mkdir(parents=True, exist_ok=True)
     return JournalStorage(SafeJournal(str(folder / "journal.log")))
+
+
+class StorageAway(ConnectionError, ValueError):
+    """A database that cannot be reached: worth another try to a worker, a mistake to a command."""
+
+
+def open_database(url: str) -> BaseStorage:
+    """The Optuna storage in a database; its tables are created where absent. Raises StorageAway, or ValueError for a wrong URL."""
+    for attempt in range(10):
+        try:
+            return optuna.storages.RDBStorage(url)
+        except Exception as error:  # of SQLAlchemy, of a driver, of Optuna
+            # Workers that start on an empty database create its tables at the same moment; all but one fail, and find them next time.
+            if type(error).__name__ in ("IntegrityError", "ProgrammingError") and attempt < 9:
+                time.sleep(0.5 + random.random())
+                continue
+            kind = StorageAway if type(error).__name__ in DATABASE_AWAY else ValueError
+            reason = " ".join(str(getattr(error, "orig", None) or error).split("(Background on")[0].split())
+            raise kind(f"storage: cannot open {without_password(url)}: {reason.replace(url, '...')[:300]}") from None
+    raise AssertionError("unreachable")
 
 
 T = TypeVar("T")
@@ -103,6 +125,8 @@ class Study:
 
     def __init__(self, storage: BaseStorage, design: Design, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
         self.storage, self.design, self.facts, self._ids = storage, design, facts, ids
+        self._queue: list[tuple[int, int, int, int, int, tuple[str, str]]] = []  # of waiting trials, the next one last
+        self._stale = 0.0
 
     # Opening --------------------------------------------------------------------------------------------------------------
 
@@ -249,28 +273,35 @@ class Study:
 
     def claim(self) -> Claim | None:
         """Take the next waiting trial in the order of the design, or None if none waits."""
-        while True:
+        while self._waiting():
+            _, point, _, order, number, cell = self._queue.pop()
+            try:
+                taken = self.storage.set_trial_state_values(number, TrialState.RUNNING)
+            except optuna.exceptions.UpdateFinishedTrialError:
+                taken = False
+            if not taken:
+                continue
+            self.storage.set_trial_user_attr(number, "worker", signature())
+            if any(_before(t, order) for t in self.trials(cell) if t.user_attrs["point"] == point and t._trial_id != number):
+                self._end(number, TrialState.FAIL)
+                continue
+            values = self._propose(cell, number) if self.design.adaptive else None
+            return Claim(number, *cell, point, self.design.trial(*cell, point, values))
+        return None
+
+    def _waiting(self) -> bool:
+        """Whether something waits, as of a reading at most twenty times as old as it took; a database takes seconds for thousands."""
+        if not self._queue or time.monotonic() > self._stale:
+            begun = time.monotonic()
             waiting = [
                 (trial.user_attrs["attempt"], trial.user_attrs["point"], k, trial.number, trial._trial_id, cell)
                 for k, cell in enumerate(self.design.cells)
                 for trial in self.trials(cell, (TrialState.WAITING,))
             ]
-            if not waiting:
-                return None
             # What killed a worker before comes last, so that it takes down as little as possible.
-            for _, point, _, order, number, cell in sorted(waiting):
-                try:
-                    taken = self.storage.set_trial_state_values(number, TrialState.RUNNING)
-                except optuna.exceptions.UpdateFinishedTrialError:
-                    taken = False
-                if not taken:
-                    continue
-                self.storage.set_trial_user_attr(number, "worker", signature())
-                if any(_before(t, order) for t in self.trials(cell) if t.user_attrs["point"] == point and t._trial_id != number):
-                    self._end(number, TrialState.FAIL)
-                    break
-                values = self._propose(cell, number) if self.design.adaptive else None
-                return Claim(number, *cell, point, self.design.trial(*cell, point, values))
+            self._queue = sorted(waiting, reverse=True)
+            self._stale = time.monotonic() + 20 * (time.monotonic() - begun)
+        return bool(self._queue)
 
     def _propose(self, cell: tuple[str, str], number: int) -> dict[str, Any]:
         """Let Optuna's sampler propose the hyperparameters of a claimed trial."""
@@ -299,6 +330,7 @@ class Study:
         """Give a claimed trial back: its point waits again."""
         attempt = self.storage.get_trial(claim.number).user_attrs.get("attempt", 1)
         self._wait((claim.task, claim.variant), claim.point, attempt)
+        self._queue = []
         self._end(claim.number, TrialState.FAIL)
 
     def reporter(self, claim: Claim) -> Callable[[int, float], None]:
@@ -318,8 +350,8 @@ class Study:
         def report(step: int, loss: float) -> None:
             if step not in reported:
                 return
-            self.storage.set_trial_intermediate_value(claim.number, step, loss)
-            if step > 0 and pruner.prune(study, self.storage.get_trial(claim.number)):
+            patiently(lambda: self.storage.set_trial_intermediate_value(claim.number, step, loss))
+            if step > 0 and patiently(lambda: pruner.prune(study, self.storage.get_trial(claim.number))):
                 raise Pruned(step)
 
         return report
@@ -461,9 +493,10 @@ def signature() -> dict[str, Any]:
 
 
 def alive(worker: dict[str, Any]) -> bool:
-    """Whether the process that signed a claim on this machine still runs; a reused process id does not count."""
+    """Whether the process that signed a claim on this machine still runs; a reused process id or a zombie does not count."""
     try:
-        return bool(abs(psutil.Process(worker["pid"]).create_time() - worker["started"]) < 1.0)
+        process = psutil.Process(worker["pid"])
+        return bool(abs(process.create_time() - worker["started"]) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

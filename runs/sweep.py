@@ -21,17 +21,19 @@ from typing import Any
 
 import psutil
 from hydra import compose
-from omegaconf import DictConfig
-from optuna.storages import BaseStorage
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from variants import Cell
 
-from .config import command_line, own_knobs, plain, writable
+from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
+from .shell import without_password
 from .study import Study, open_storage, patiently
-from .tracking import Mirror, default_uri, without_password
+from .tracking import Mirror, default_uri
 from .train import prepare_process
 from .trial import Model, Training, construct, require
 from .worker import STOP, work
@@ -43,21 +45,18 @@ PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a ma
 
 def main(config: DictConfig) -> int:
     """Run, or report on, the configured study."""
-    require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
-    require(config.workers >= 1, "workers must be at least 1", config.workers)
-    design = design_from(config)
+    design = checked(config)
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
         return ACTIONS[config.action](url, writable(results) / design.name, design.name)
     folder = writable(results / design.name)
-    stop = folder / STOP
-    stop.unlink(missing_ok=True)
     uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
-    storage = open_storage(url, folder)
     if config.worker is not None:
-        return one_of_many(config, design, about, url, storage, folder)
+        return one_of_many(config, design, about, url, folder)
+    (folder / STOP).unlink(missing_ok=True)
+    storage = open_storage(url, folder)
     with sole_parent(folder):
         started = time.perf_counter()
         study = Study.create(storage, design, about)
@@ -77,19 +76,63 @@ def main(config: DictConfig) -> int:
         return code
 
 
-def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, storage: BaseStorage, folder: Path) -> int:
-    """Be worker number `config.worker` of a launcher: the first plans, all work, the last to leave mirrors into MLflow."""
+def checked(config: DictConfig) -> Design:
+    """The design of a configuration. Raises ValueError for whatever is wrong in the configuration."""
+    require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
+    require(config.workers >= 1, "workers must be at least 1", config.workers)
+    require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
+    return design_from(config)
+
+
+def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
+    """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work until all is told."""
     prepare_process()
+    storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
-        study = Study.create(storage, design, about)
+        about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
+        study = patiently(lambda: Study.create(storage, design, about))
         describe(study, folder)
     else:
-        study = Study.await_plan(storage, design)
+        study = patiently(lambda: Study.await_plan(storage, design))
     done = work(url, folder, design.name, linger=True)
-    print(f"worker {config.worker}: {done} trials")
+    print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
         Mirror(study, Path(config.results), config.tracking.uri).catch_up()
     return 0
+
+
+class Submission(Callback):
+    """What the submitting process does around the workers that a launcher starts: refuse mistakes before, say how it went after.
+
+    Hydra swallows what a callback raises, except for SystemExit.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Build the design, so that no job waits in a queue to find that it cannot; take back a request to stop."""
+        try:
+            design = checked(OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]))
+            folder = writable(Path(config.results) / design.name)
+        except MISTAKES as error:
+            print(f"error: {one_line(error)}", file=sys.stderr)
+            raise SystemExit(2) from None
+        if launched(config):
+            (folder / STOP).unlink(missing_ok=True)
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print the counts of the study; exit code 1 where a trial is missing."""
+        if not launched(config):
+            return
+        study = opened(str(config.storage.url), Path(config.results) / config.name, config.name)
+        print_counts(study)
+        if not study.finished():
+            print("not finished: the same command goes on from here", file=sys.stderr)
+            raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
+        print(f"next: python -m analysis study={config.name}")
+
+
+def launched(config: DictConfig) -> bool:
+    """Whether the jobs of a multirun are the workers of one study."""
+    return any(override.startswith("worker=") for override in config.hydra.overrides.task)
 
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
@@ -192,7 +235,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     begun, first = time.perf_counter(), done
     processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    replaced = 0
+    replaced, spent = 0, 0.0
     memory: list[list[float | None]] = []
     try:
         with tqdm(
@@ -203,11 +246,13 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                     for process in processes:
                         if process.is_alive():
                             process.terminate()
-                time.sleep(POLL_SECONDS)
+                time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))  # reading thousands of trials from a database takes it seconds
+                polled = time.monotonic()
                 if mirror is not None:
                     mirror.catch_up()
                 before, done = done, patiently(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
+                spent = time.monotonic() - polled
                 if done > first:
                     memory.append([resident(os.getpid()), *(resident(p.pid) for p in processes)])
                 if not wanted():

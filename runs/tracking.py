@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from .shell import without_password
 from .trial import Outcome, Trial
 
 if TYPE_CHECKING:
@@ -32,14 +32,6 @@ _SUMMARY_METRICS = ("steps", "solved_step", "best_step", "validation_loss", "tes
 def default_uri(results: Path) -> str:
     """The SQLite database in the results folder."""
     return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
-
-
-def without_password(uri: str) -> str:
-    """A URI that may be shown: its password replaced by ***."""
-    parts = urlsplit(uri)
-    if not parts.password:
-        return uri
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
 
 
 class Tracker:
@@ -278,14 +270,14 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def main(arguments: list[str]) -> int:
     """`python -m runs.tracking study=quick`: write to MLflow what it does not have yet; returns the exit code."""
-    from .shell import key_values, storage_url
+    from .shell import key_values, storage_url, tracking_uri
     from .study import Study, open_storage
 
     keys = {
         "study": "name of the study",
         "results": "folder of all studies (results)",
         "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-        "tracking": "MLflow to write to (where the study was tracked)",
+        "tracking": "server (URI in MLFLOW_TRACKING_URI) or a URI, where it is not the one that the study was tracked with",
     }
     try:
         values = key_values(arguments, keys, main.__doc__ or "")
@@ -302,7 +294,7 @@ def main(arguments: list[str]) -> int:
             study = Study.open(open_storage(url, folder), values["study"])
         except KeyError:
             raise ValueError(f"study {values['study']!r} is not in its storage") from None
-        uri = values.get("tracking", "") or str(study.facts.get("tracking_uri", ""))
+        uri = tracking_uri(values, str(study.facts.get("tracking_uri", "")))
         mirror = Mirror(study, results, "" if uri == default_uri(results) else uri)
         written = mirror.catch_up(patient=True)
     except ValueError as error:

@@ -29,11 +29,11 @@ def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = 
     """
     prepare_process()
     signalled = stop_on_signal()
-    study = Study.open(open_storage(storage, folder), name)
 
     def stopping() -> bool:
         return signalled() or (parent != 0 and os.getppid() != parent)
 
+    study = patiently(lambda: Study.open(open_storage(storage, folder), name), stopping)
     done = 0
     while not stopping() and not (folder / STOP).exists():
         claim = patiently(study.claim, stopping)
@@ -50,6 +50,9 @@ def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = 
         except Interrupted:
             study.put_back(claim)
             break
+        except (SystemExit, KeyboardInterrupt):  # a launcher's signal handler: the job's time is over, or somebody more important came
+            study.put_back(claim)
+            raise
         done += patiently(partial(study.tell, claim, outcome), signalled)
     return done
 

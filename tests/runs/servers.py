@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 PASSWORD = "tests-only-secret"
+SYSTEM_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 
 
 def free_port():
@@ -106,3 +107,77 @@ class MLflowServer:
     def stop(self):
         os.killpg(self.process.pid, 15)
         self.process.wait(timeout=30)
+
+
+class Slurm:
+    """A cluster of one node, this machine, with two slots; `env` is what its commands need."""
+
+    def __init__(self, folder):
+        for program in ("slurmctld", "slurmd", "munged", "sbatch", "mungekey"):
+            if shutil.which(program, path=SYSTEM_PATH) is None:
+                pytest.skip(f"Slurm: {program} is not installed")
+        if os.getuid() != 0:
+            pytest.skip("Slurm: its daemons on one machine need root")
+        self.folder, self.daemons = folder, []
+        for name in ("state", "spool"):
+            (folder / name).mkdir()
+        host, socket_path = socket.gethostname(), folder / "munge.socket"
+        (folder / "slurm.conf").write_text(
+            f"ClusterName=tests\nSlurmctldHost={host}(127.0.0.1)\nSlurmUser=root\n"
+            f"AuthType=auth/munge\nAuthInfo=socket={socket_path}\nCredType=cred/munge\n"
+            f"SlurmctldPort={free_port()}\nSlurmdPort={free_port()}\n"
+            f"StateSaveLocation={folder}/state\nSlurmdSpoolDir={folder}/spool\n"
+            f"SlurmctldPidFile={folder}/slurmctld.pid\nSlurmdPidFile={folder}/slurmd.pid\n"
+            "ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nMpiDefault=none\nReturnToService=2\nJobRequeue=1\n"
+            "SelectType=select/cons_tres\nSelectTypeParameters=CR_CPU\nJobAcctGatherType=jobacct_gather/none\nKillWait=10\nMinJobAge=60\n"
+            f"NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=8000 State=UNKNOWN\n"
+            f"PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP OverSubscribe=FORCE:2\n"
+        )
+        self.env = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": SYSTEM_PATH}
+
+    def start(self):
+        key, place = self.folder / "munge.key", f"--socket={self.folder}/munge.socket"
+        subprocess.run(["mungekey", "--create", f"--keyfile={key}"], check=True, env=self.env)
+        files = [f"--{k}-file={self.folder}/munge.{k}" for k in ("key", "log", "pid", "seed")]
+        self.daemon("munged", "--foreground", "--force", place, *files)
+        for _ in range(100):
+            if (self.folder / "munge.socket").exists():
+                break
+            time.sleep(0.1)
+        self.daemon("slurmctld", "-D", "-i")
+        self.daemon("slurmd", "-D", "-N", socket.gethostname())
+        for _ in range(60):
+            if "idle" in self.call("sinfo", "-h", "-o", "%T", check=False):
+                return
+            time.sleep(0.5)
+        raise TimeoutError("\n".join(p.read_text() for p in self.folder.glob("*.log")))
+
+    def daemon(self, program, *arguments):
+        with (self.folder / f"{program}.log").open("ab") as log:
+            self.daemons.append(subprocess.Popen([program, *arguments], stdout=log, stderr=log, env=self.env, start_new_session=True))
+
+    def call(self, *command, check=True):
+        done = subprocess.run(command, capture_output=True, text=True, env=self.env)
+        assert done.returncode == 0 or not check, done.stdout + done.stderr
+        return done.stdout
+
+    def stop(self):
+        self.call("scancel", "--user=root", check=False)
+        for daemon in reversed(self.daemons):
+            daemon.terminate()
+            try:
+                daemon.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+
+
+@contextmanager
+def slurm():
+    with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
+        server = Slurm(Path(folder))
+        try:
+            server.start()
+            yield server
+        finally:
+            server.stop()
