@@ -6,13 +6,14 @@ PY := $(VENV)/bin/python
 STUDY ?= quick
 WORKERS ?= 2
 PORT ?= 5000
+OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-all lint dashboard bench clean
+.PHONY: help quick test test-all lint dashboard optuna-dashboard bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is needed: install Python 3.11 or later"; exit 1; }
@@ -39,6 +40,10 @@ lint: $(VENV)/.installed ## ruff and mypy
 dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db --default-artifact-root $(CURDIR)/results/mlartifacts
+
+optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) on http://127.0.0.1:8080 (OPTUNA_PORT=8080)
+	@test -x $(VENV)/bin/optuna-dashboard || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard]'
+	$(VENV)/bin/optuna-dashboard --host 127.0.0.1 --port $(OPTUNA_PORT) results/$(STUDY)/journal.log
 
 bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench

@@ -225,7 +225,8 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     except Exception as error:  # whatever a launcher raises for a worker that it lost
         if not multirun or verbose:
             raise
-        print(f"error: a worker was lost ({type(error).__name__}); the same command goes on from here", file=sys.stderr)
+        lost = f"a worker was lost ({type(error).__name__})"
+        print(f"error: {lost}; action=status says how far the study is, the same command goes on", file=sys.stderr)
         code = 1
     finally:
         os.environ.pop("HYDRA_FULL_ERROR")

@@ -1,6 +1,9 @@
 """Studies that outgrow a laptop: PostgreSQL, an MLflow server that comes and goes, workers started by Hydra's launchers."""
 
+import json
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,11 +13,13 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from runs.study import records
+from runs.study import open_storage, records
 from runs.tracking import Tracker
-from tests.runs.servers import PASSWORD, MLflowServer, postgres
+from tests.runs.servers import PASSWORD, MLflowServer, postgres, slurm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+# Trials of about a second: long enough to be killed in.
+LONGER = ["training.budget=150", "tasks.adding.lag=30", "model.engine=eager"]
 STUDY = ["study=smoke", "training.budget=30", "training.evaluation_sequences=16", "points=3"]
 
 pytestmark = pytest.mark.slow
@@ -103,17 +108,153 @@ def test_an_mlflow_server_that_was_away_catches_up_each_trial_once(server, tmp_p
         window.stop()
 
 
-@pytest.mark.parametrize(("launcher", "plugin"), [("joblib", "hydra_joblib_launcher"), ("local", "hydra_submitit_launcher")])
-def test_workers_of_a_launcher_share_a_study(tmp_path, reference, launcher, plugin):
-    pytest.importorskip(f"hydra_plugins.{plugin}", reason=f"the extra for {launcher} is not installed")
-    call(tmp_path, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}", "tracking=none")
+def open_database(url, barrier, answers):
+    barrier.wait()
+    try:
+        open_storage(url, Path())
+        answers.put("opened")
+    except Exception as error:
+        answers.put(repr(error))
+
+
+def test_workers_that_meet_on_an_empty_database_all_open_it(server):
+    context = multiprocessing.get_context("spawn")
+    barrier, answers, url = context.Barrier(4), context.Queue(), server.create("empty")
+    processes = [context.Process(target=open_database, args=(url, barrier, answers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=60) for _ in processes] == ["opened"] * 4
+
+
+def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, longer):
+    url = server.create("interrupted")
+    env = {**os.environ, "STUDY_STORAGE": url}
+    arguments = command(tmp_path, *LONGER, "workers=2", "storage=postgres", "tracking=none")
+    process = subprocess.Popen(arguments, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    design = tmp_path / "smoke" / "design.json"
+    while not (design.exists() and records(tmp_path, "smoke", url)[0]):
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert 0 < len(table(tmp_path, url)) < len(longer)
+    call(tmp_path, *LONGER, "workers=2", "storage=postgres", "tracking=none", env={"STUDY_STORAGE": url})
+    assert table(tmp_path, url) == longer
+
+
+# Launchers --------------------------------------------------------------------------------------------------------------------
+
+PLUGINS = {"joblib": "hydra_joblib_launcher", "local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
+
+
+def need(launcher):
+    pytest.importorskip(f"hydra_plugins.{PLUGINS[launcher]}", reason=f"the extra for {launcher} is not installed")
+
+
+def submit(results, launcher, *arguments, env=None):
+    """Start a study through a launcher, in the background."""
+    arguments = command(results, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}", *LONGER, "tracking=none", *arguments)
+    with results.with_name("out").open("w") as out:
+        return subprocess.Popen(arguments, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
+
+
+def claimed_by(results):
+    """Process ids of the workers that have claimed a trial; waits for the first outcome and for two workers."""
+    journal, workers = results / "smoke" / "journal.log", set()
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        workers = {json.loads(line)["user_attr"]["worker"]["pid"] for line in lines if '"worker"' in line}
+        if len(workers) >= 2 and any('"outcome"' in line for line in lines):
+            return sorted(workers)
+        time.sleep(0.2)
+    raise TimeoutError(results.with_name("out").read_text())
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    results = tmp_path_factory.mktemp("longer")
+    call(results, *LONGER, "workers=2", "tracking=none")
+    return table(results)
+
+
+@pytest.mark.parametrize("launcher", PLUGINS)
+def test_workers_of_a_launcher_share_a_study(tmp_path, reference, launcher):
+    need(launcher)
+    out = call(tmp_path, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}")
+    assert "next: python -m analysis study=smoke" in out
+    assert table(tmp_path) == reference
+    client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id], max_results=100)
+    assert sorted(r.data.tags["trial_id"] for r in runs) == sorted(r["trial_id"] for r in reference)
+    assert json.loads((tmp_path / "smoke" / "design.json").read_text())["command"].startswith("python -m runs.sweep worker=0 study=smoke")
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "local"])
+def test_a_killed_worker_of_a_launcher_costs_nothing(tmp_path, longer, launcher):
+    need(launcher)
+    results = tmp_path / "results"
+    submission = submit(results, launcher)
+    os.kill(claimed_by(results)[0], signal.SIGKILL)
+    assert submission.wait(timeout=200) == 1
+    assert "error: a worker was lost" in (tmp_path / "out").read_text()
+    call(results, *LONGER, "workers=2", "tracking=none")
+    assert table(results) == longer
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib", "local"])
+def test_a_mistake_is_found_before_a_launcher_starts_anything(tmp_path, launcher):
+    if launcher != "basic":
+        need(launcher)
+    arguments = command(tmp_path, "-m", "worker=range(0,2)", f"hydra/launcher={launcher}", "variants=[vanilla,foo]")
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: unknown variant 'foo'")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_what_a_worker_refuses_ends_the_command_with_exit_code_2(tmp_path, reference):
+    need("local")
+    call(tmp_path, "workers=2", "tracking=none")
+    arguments = command(tmp_path, "-m", "worker=range(0,1)", "hydra/launcher=local", "training.budget=31", "tracking=none")
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error: study 'smoke' exists with a different design (training.budget: 30 there, 31 here)" in done.stderr
     assert table(tmp_path) == reference
 
 
-def test_no_password_is_written_anywhere(server, tmp_path, reference):
-    url = server.create("quiet")
-    out = call(tmp_path, "workers=1", "storage=postgres", env={"STUDY_STORAGE": url})
-    call(tmp_path, "storage=postgres", module="analysis", env={"STUDY_STORAGE": url})
+@pytest.fixture
+def cluster():
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="the extra `slurm` is not installed")
+    with slurm() as running:
+        yield running
+
+
+def test_a_study_on_slurm_survives_a_cancelled_and_a_killed_worker(cluster, tmp_path, longer):
+    results = tmp_path / "results"
+    # Without Slurm's accounting the submitting process never hears of a job that was killed, so it is not waited for.
+    submission = submit(results, "slurm", "hydra.launcher.mem_gb=1", env=cluster.env)
+    try:
+        victim = claimed_by(results)[0]
+        own = dict(v.split("=", 1) for v in Path(f"/proc/{victim}/environ").read_text().split("\0") if "=" in v)
+        job, task = own["SLURM_ARRAY_JOB_ID"], int(own["SLURM_ARRAY_TASK_ID"])
+        os.kill(victim, signal.SIGKILL)
+        cluster.call("scancel", f"{job}_{(task + 1) % 3}")
+        end = time.monotonic() + 120
+        while cluster.call("squeue", "-h") and time.monotonic() < end:
+            time.sleep(1)
+        assert table(results) == longer
+    finally:
+        os.killpg(submission.pid, signal.SIGKILL)
+        submission.wait()
+
+
+def test_no_password_is_written_anywhere(server, tmp_path):
+    env = {"STUDY_STORAGE": server.create("quiet")}
+    launched = ["-m", "worker=range(0,2)", "hydra/launcher=local"]
+    out = call(tmp_path, "workers=1", "storage=postgres", env=env)
+    out += call(tmp_path, "name=launched", *launched, "storage=postgres", env=env)
+    out += call(tmp_path, "storage=postgres", module="analysis", env=env)
     holders = [str(p) for p in tmp_path.rglob("*") if p.is_file() and PASSWORD.encode() in p.read_bytes()]
     assert holders == []
     assert PASSWORD not in out

@@ -74,6 +74,13 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("workers=x", "workers=x: Value 'x' .* Integer"),
         ("action=go", "action must be one of run, status, stop, export, got 'go'"),
         ("storage.url=sqlite:///a.db", "storage: SQLite is refused"),
+        ("storage.url=postgresql+psycopg://me@127.0.0.1:1/db", "storage: cannot open postgresql\\+psycopg://me@127.0.0.1:1/db: "),
+        ("storage.url=postgresql://me:secret@host/db", "a password on the command line ends up in process lists and logs; "),
+        (
+            "storage.url='postgresql://host/db?user=me&password=secret'",
+            "a password on the command line ends up in process lists and logs; ",
+        ),
+        ("worker=-1", "worker must be at least 0, got -1"),
         ("storage=foo", "unknown storage 'foo'; there is: journal, postgres"),
         ("sampler=foo", "sampler must be one of random, sobol, tpe, cmaes, got 'foo'"),
         ("pruner=foo", "pruner must be one of none, asha, median, got 'foo'"),

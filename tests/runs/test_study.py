@@ -1,14 +1,18 @@
 import multiprocessing
 import os
 import socket
+import subprocess
+import time
 from dataclasses import replace
 
+import psutil
 import pytest
 from optuna.trial import TrialState
 
 from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, thinned
 from runs.train import run
 from runs.trial import Outcome
+from runs.worker import work
 
 DONE = Outcome(status="finished", validation_loss=0.5, test_loss=0.4, curve_steps=(0, 6), curve_losses=(1.0, 0.5), train_losses=(None, 0.7))
 
@@ -209,6 +213,38 @@ def test_a_live_worker_keeps_its_claim(study):
 
 def test_a_reused_process_id_is_not_the_worker():
     assert not alive({"pid": os.getpid(), "started": 0.0})
+
+
+def test_a_zombie_is_not_alive():
+    process = subprocess.Popen(["true"])
+    started = psutil.Process(process.pid).create_time()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert not alive({"pid": process.pid, "started": started})
+    process.wait()
+
+
+def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, design, monkeypatch):
+    def ended(*arguments):
+        raise SystemExit(-1)
+
+    monkeypatch.setattr("runs.worker.run", ended)
+    monkeypatch.setattr("runs.worker.stop_on_signal", lambda: lambda: False)
+    with pytest.raises(SystemExit):
+        work("", folder, design.name)
+    assert sum(c["waiting"] for c in study.counts().values()) == study.size
+    assert study.claim().point == 0
+
+
+def test_workers_that_read_what_waits_at_the_same_time_claim_nothing_twice(study, folder, design):
+    other = Study.open(open_storage("", folder), design.name)
+    study._stale = other._stale = float("inf")
+    claims = []
+    for k in range(study.size):
+        claims.append((study, other)[k % 2].claim())
+        study._stale = other._stale = float("inf")  # neither reads again
+    assert len({(c.task, c.variant, c.point) for c in claims}) == study.size
+    assert study.claim() is other.claim() is None
 
 
 def test_a_failed_outcome_has_a_row_too(study):

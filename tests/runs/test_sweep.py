@@ -133,3 +133,5 @@ def test_a_summary_replaces_the_one_before(tmp_path):
 
 def test_a_password_is_not_shown():
     assert without_password("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me:***@host/db"
+    assert without_password("postgresql://host/db?password=secret&user=me") == "postgresql://host/db?password=***&user=me"
+    assert without_password("http://127.0.0.1:5000/me@here") == "http://127.0.0.1:5000/me@here"
