@@ -62,36 +62,84 @@ def evaluation_grid(training: Training) -> list[int]:
 
 def evaluate(network: Network, task: Task, batch: Batch) -> dict[str, float]:
     """The task's metrics on a batch of held-out sequences."""
+    return task.metrics(_answers(network, batch), batch)
+
+
+def _answers(network: Network, batch: Batch) -> torch.Tensor:
     network.eval()
-    answers = []
     with torch.inference_mode():
-        for start in range(0, batch.inputs.shape[1], EVALUATION_CHUNK):
-            part = slice(start, start + EVALUATION_CHUNK)
-            lengths = None if batch.lengths is None else batch.lengths[part]
-            answers.append(network(Batch(batch.inputs[:, part], batch.targets[:, part], batch.reads[:, part], lengths)))
-        metrics = task.metrics(torch.cat(answers, dim=1), batch)
+        parts = [network(_part(batch, k, k + EVALUATION_CHUNK)) for k in range(0, batch.inputs.shape[1], EVALUATION_CHUNK)]
     network.train()
-    return metrics
+    return torch.cat(parts, dim=1)
 
 
-def make_optimiser(network: nn.Module, training: Training) -> torch.optim.Optimizer:
-    """The optimiser of a trial, with one fused update over all parameters."""
+def _part(batch: Batch, start: int, stop: int | None) -> Batch:
+    """Some sequences of a batch."""
+    part = slice(start, stop)
+    lengths = None if batch.lengths is None else batch.lengths[part]
+    return Batch(batch.inputs[:, part], batch.targets[:, part], batch.reads[:, part], lengths)
+
+
+class Validation:
+    """A validation set of which an evaluation looks at the first sequences, and at the others only where these meet the criterion."""
+
+    def __init__(self, task: Task, batch: Batch, few: int) -> None:
+        self.task, self.batch = task, batch
+        self._few = _part(batch, 0, few or None)
+        looked_at, size = self._few.inputs.shape[1], batch.inputs.shape[1]
+        self._others = _part(batch, looked_at, None) if looked_at < size else None
+
+    def look(self, network: Network) -> tuple[float, bool]:
+        """Loss on the first sequences, and whether these and all together meet the task's criterion."""
+        answers = _answers(network, self._few)
+        metrics = self.task.metrics(answers, self._few)
+        solved = self.task.solved(metrics)
+        if solved and self._others is not None:
+            every = torch.cat((answers, _answers(network, self._others)), dim=1)
+            solved = self.task.solved(self.task.metrics(every, self.batch))
+        return metrics["loss"], solved
+
+
+class Flat:
+    """The parameters of a network as one vector and their gradients as another: clipping and optimiser are one operation each.
+
+    The network's own parameters and gradients become views of the two. A parameter that layers share is there once.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        parameters = list(network.parameters())
+        self.parameter = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
+        self.values, self.gradient = self.parameter.detach(), torch.zeros_like(self.parameter)
+        self.parameter.grad = self.gradient
+        sizes = [p.numel() for p in parameters]
+        for p, values, gradient in zip(parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True):
+            p.data, p.grad = values.view_as(p), gradient.view_as(p)
+
+    def clip(self, largest: float) -> None:
+        """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""
+        norm = float(torch.linalg.vector_norm(self.gradient))
+        if not norm <= largest:
+            self.gradient.mul_(largest / norm)
+
+
+def make_optimiser(parameter: nn.Parameter, training: Training) -> torch.optim.Optimizer:
+    """The optimiser of a trial, in its fused form."""
     if training.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), lr=training.learning_rate, fused=True)
+        return torch.optim.Adam([parameter], lr=training.learning_rate, fused=True)
     scaled = training.learning_rate * (1.0 - training.momentum)
-    return torch.optim.SGD(network.parameters(), lr=scaled, momentum=training.momentum, nesterov=training.momentum > 0, fused=True)
+    return torch.optim.SGD([parameter], lr=scaled, momentum=training.momentum, nesterov=training.momentum > 0, fused=True)
 
 
 def _train(network: Network, task: Task, trial: Trial, report: Report, stopping: Callable[[], bool]) -> dict[str, Any]:
     training = trial.training
     size = training.evaluation_sequences or task.evaluation_size
-    validation = task.batch(size, streams(trial.data_seed)("validation"))
+    validation = Validation(task, task.batch(size, streams(trial.data_seed)("validation")), training.curve_sequences)
     data, noise = streams(trial.seed)("training data"), streams(trial.seed)("input noise")
-    optimiser = make_optimiser(network, training)
-    parameters = list(network.parameters())
+    flat = Flat(network)
+    optimiser = make_optimiser(flat.parameter, training)
 
     curve: list[tuple[int, float, float | None]] = []
-    best: dict[str, torch.Tensor] = {}
+    best: torch.Tensor | None = None
     best_loss, best_step, since_best = math.inf, 0, 0
     in_a_row, solved_step = 0, None
     status, step, losses = "finished", 0, 0.0
@@ -104,37 +152,37 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
             if training.input_noise > 0:
                 disturbed = batch.inputs + training.input_noise * torch.randn(batch.inputs.shape, generator=noise)
                 batch = batch._replace(inputs=disturbed)
-            optimiser.zero_grad()
             loss = task.loss(network(batch), batch)
             step += 1
-            value = float(loss.detach())
+            value = loss.item()
             if not math.isfinite(value):
                 status = "diverged"
                 break
             losses += value
+            flat.gradient.zero_()
             torch.autograd.backward(loss)
             if training.clip_norm > 0:
-                nn.utils.clip_grad_norm_(parameters, training.clip_norm)
+                flat.clip(training.clip_norm)
             optimiser.step()
         if status == "diverged":
             break
-        metrics = evaluate(network, task, validation)
-        if not math.isfinite(metrics["loss"]):
+        seen, meets = validation.look(network)
+        if not math.isfinite(seen):
             status = "diverged"
             break
-        curve.append((step, metrics["loss"], losses / drawn if drawn else None))
+        curve.append((step, seen, losses / drawn if drawn else None))
         losses = 0.0
-        if metrics["loss"] < best_loss:
-            best_loss, best_step, since_best = metrics["loss"], step, 0
-            best = {k: v.clone() for k, v in network.state_dict().items()}
+        if seen < best_loss:
+            best_loss, best_step, since_best = seen, step, 0
+            best = flat.values.clone()
         else:
             since_best += 1
         try:
-            report(step, metrics["loss"])
+            report(step, seen)
         except Pruned:
             status = "pruned"
             break
-        in_a_row = in_a_row + 1 if task.solved(metrics) else 0
+        in_a_row = in_a_row + 1 if meets else 0
         if in_a_row == training.confirmations and solved_step is None:
             status, solved_step = "solved", curve[-training.confirmations][0]
             if training.stop_when_solved:
@@ -142,17 +190,20 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
         if 0 < training.patience <= since_best:
             break
 
-    test_metrics: dict[str, float] = {}
-    if best:
-        network.load_state_dict(best)
+    validation_loss, test_metrics = None, dict[str, float]()
+    if best is not None:
+        flat.values.copy_(best)
+        validation_loss = evaluate(network, task, validation.batch)["loss"]
         test_metrics = evaluate(network, task, task.batch(size, streams(trial.data_seed)("test")))
+    if validation_loss is not None and not math.isfinite(validation_loss):  # on sequences that the curve does not look at
+        status, solved_step, validation_loss, test_metrics = "diverged", None, None, {}
     return {
         "status": status,
         "steps": step,
         "sequences": step * training.batch_size,
         "solved_step": solved_step,
         "best_step": best_step,
-        "validation_loss": best_loss if best else None,
+        "validation_loss": validation_loss,
         "test_loss": test_metrics.get("loss"),
         "test_metrics": test_metrics,
         "score": 1.0 if status == "solved" else task.score(test_metrics["loss"]) if test_metrics else 0.0,

@@ -77,6 +77,8 @@ class Training:
     evaluations: number of log-spaced evaluations, besides the one before the first step.
     confirmations: consecutive evaluations within the criterion that make a trial solved.
     evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
+    curve_sequences: how many sequences of the validation set an evaluation looks at; the others are looked at where these meet the
+        criterion, and at the end. 0 for all.
     patience: evaluations without improvement after which to stop, 0 for never (Greff: 15).
     stop_when_solved: whether to stop at the evaluation that confirms the solution.
     """
@@ -92,6 +94,7 @@ class Training:
     confirmations: int = 2
     patience: int = 0
     evaluation_sequences: int = 0
+    curve_sequences: int = 256
     stop_when_solved: bool = True
 
     def __post_init__(self) -> None:
@@ -100,7 +103,7 @@ class Training:
         require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
         for name in ("batch_size", "budget", "evaluations", "confirmations"):
             require(getattr(self, name) >= 1, f"training.{name} must be at least 1", getattr(self, name))
-        for name in ("clip_norm", "input_noise", "patience", "evaluation_sequences"):
+        for name in ("clip_norm", "input_noise", "patience", "evaluation_sequences", "curve_sequences"):
             require(getattr(self, name) >= 0, f"training.{name} must be 0 or more", getattr(self, name))
 
 

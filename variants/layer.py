@@ -130,10 +130,12 @@ class Recurrent(nn.Module):
             self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
         )
 
-    def zero_state(self, batch_size: int) -> tuple[Any, ...]:
-        """The state before the first step, one State per layer and direction, fields [B, H]."""
-        like: Tensor = getattr(self._part(0), self.cells[0].blocks[0].name)
-        zeros = like.new_zeros(batch_size, self.hidden_size)
+    def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
+        """The state before the first step, one State per layer and direction, fields [B, H].
+
+        like: a tensor of the type and on the device that it shall have, by default a parameter.
+        """
+        zeros = (next(self.parameters()) if like is None else like).new_zeros(batch_size, self.hidden_size)
         return tuple(c.State(*(zeros for _ in c.State._fields)) for c in self.cells)
 
     def forward(
@@ -147,7 +149,7 @@ class Recurrent(nn.Module):
 
         Returns outputs [T, B, H * directions] of the highest layer, and the state after each sequence's last step.
         """
-        state = self.zero_state(inputs.shape[1]) if state is None else state
+        state = self.zero_state(inputs.shape[1], inputs) if state is None else state
         active = None
         if lengths is not None:
             steps = torch.arange(len(inputs), device=inputs.device).unsqueeze(-1)
@@ -195,8 +197,10 @@ class Recurrent(nn.Module):
     def _inputs(self, part: nn.ParameterDict, wiring: _Wiring, x: Tensor) -> Inputs:
         """x with W of the gates that have one, and b of all; an absent b is 0."""
         weight = torch.cat([getattr(part, n) for n in wiring.inputs])  # [gates with input * H, I]
-        bias = None if self.layer_norm else _biases(part, wiring.biases, x.new_zeros(self.hidden_size))  # a normalisation has its own
-        return Inputs(x, weight, bias)
+        if self.layer_norm:  # it has its own
+            return Inputs(x, weight, None)
+        zeros = x.new_zeros(self.hidden_size) if None in wiring.biases else x
+        return Inputs(x, weight, torch.cat([zeros if n is None else getattr(part, n) for n in wiring.biases]))
 
     def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
@@ -240,11 +244,6 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         vectors=tuple(cell.vectors),
         constants=constants,
     )
-
-
-def _biases(part: nn.ParameterDict, names: tuple[str | None, ...], zeros: Tensor) -> Tensor:
-    """The named biases one after the other, zeros where there is none."""
-    return torch.cat([zeros if n is None else getattr(part, n) for n in names])
 
 
 def count_parameters(cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False) -> int:

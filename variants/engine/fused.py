@@ -10,12 +10,13 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from ..cell import Cell
 from . import emit, machine, product
@@ -80,11 +81,12 @@ def run(
         *(values[name] for name in cell.vectors),
         *below.values(),
     )
-    _check(cell, (*tensors, *constants.values(), *keep.values(), *drop.values()))
     size = (*x.shape[:2], units)
-    fixed = {f"p.{name}": v.detach().contiguous() for name, v in constants.items()}
-    fixed |= {f"drop.{name}": v.detach().expand(size[1:]).contiguous() for name, v in drop.items()}
-    fixed |= {f"keep.{name}": _strided(v.detach(), size) for name, v in keep.items()}
+    fixed = {f"p.{name}": v for name, v in constants.items()}
+    fixed |= {f"drop.{name}": v.expand(size[1:]) for name, v in drop.items()}
+    fixed |= {f"keep.{name}": _strided(v, size) for name, v in keep.items()}
+    _check(cell, (*tensors, *fixed.values()))
+    fixed = {name: v if name.startswith("keep.") else v.contiguous() for name, v in fixed.items()}
     if active is not None:
         fixed["active"] = active.to(torch.uint8).contiguous()
     call = _Call(program(cell, variation), size, fixed)
@@ -102,6 +104,7 @@ class Program:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
         self.vectors = tuple(cell.vectors)
+        self.plans: dict[tuple[object, ...], _Plan] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
 
@@ -135,43 +138,47 @@ def program(cell: Cell, variation: Variation) -> Program:
 class _Compiled:
     def __init__(self, kernel: emit.Kernel) -> None:
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(machine.load(kernel.code, emit.ENTRY))
-        self._slots = kernel.slots
         self._table = ctypes.c_int64 * len(kernel.slots)
-
-    def bind(self, numbers: Mapping[str, int], arrays: Mapping[str, Tensor], rooms: Sequence[_Workspace]) -> Any:
-        """The table of arguments."""
-        known = {**numbers, **product.functions()._asdict()}
-        for room in rooms:
-            known |= room.addresses
-        for name, tensor in arrays.items():
-            known[name] = tensor.data_ptr()
-            if name.startswith("keep."):
-                known[f"{name}.t"], known[f"{name}.b"] = tensor.stride()[:2]
-        return self._table(*(known[name] for name in self._slots))
-
-    def set(self, table: Any, name: str, value: int) -> None:
-        table[self._slots.index(name)] = value
+        self.slots = kernel.slots
 
     def run(self, table: Any) -> None:
         self._function(table)
 
+    def table(self, values: Sequence[int]) -> Any:
+        return self._table(*values)
 
-class _Workspace:
-    """Several arrays in one allocation.
 
-    make: what allocates. room: how many numbers each array has.
+class _Plan:
+    """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its arguments are made up.
+
+    room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first arrays start at zero.
     """
 
-    def __init__(self, make: Callable[[int], Tensor], room: Mapping[str, int]) -> None:
-        self._room = room
-        self._starts = dict(zip(room, itertools.accumulate((-(-n // ALIGNED) * ALIGNED for n in room.values()), initial=0), strict=False))
-        self._memory = make(sum(-(-n // ALIGNED) * ALIGNED for n in room.values()))
-        base = self._memory.data_ptr()
-        self.addresses = {name: base + 4 * start for name, start in self._starts.items()}
+    def __init__(self, kernel: _Compiled, numbers: Mapping[str, int], room: Mapping[str, int], zero: int = 0) -> None:
+        whole = [-(-n // ALIGNED) * ALIGNED for n in room.values()]
+        starts = list(itertools.accumulate(whole, initial=0))
+        self.kernel, self.size, self.zero = kernel, starts[-1], starts[zero]
+        self.starts, self.room = dict(zip(room, starts, strict=False)), room
+        known = {**numbers, **product.addresses()}
+        self._template = [known.get(name, 0) for name in kernel.slots]
+        self._own = [(k, 4 * self.starts[name]) for k, name in enumerate(kernel.slots) if name in room]
+        given = [(k, name) for k, name in enumerate(kernel.slots) if name not in known and name not in room]
+        self._strides = [(k, name[:-2], axis) for k, name in given for axis, end in enumerate((".t", ".b")) if name.endswith(end)]
+        self._given = [(k, name) for k, name in given if not name.endswith((".t", ".b"))]
 
-    def part(self, name: str) -> Tensor:
-        start = self._starts[name]
-        return self._memory[start : start + self._room[name]]
+    def table(self, memory: Tensor, arrays: Mapping[str, Tensor]) -> Any:
+        """The arguments, for its own arrays in `memory` and others by name."""
+        values, base = self._template.copy(), memory.data_ptr()
+        for k, offset in self._own:
+            values[k] = base + offset
+        for k, name in self._given:
+            values[k] = arrays[name].data_ptr()
+        for k, name, axis in self._strides:
+            values[k] = arrays[name].stride(axis)
+        return self.kernel.table(values)
+
+    def part(self, memory: Tensor, name: str) -> Tensor:
+        return memory.narrow(0, self.starts[name], self.room[name])
 
 
 class _Tensors(NamedTuple):
@@ -210,44 +217,68 @@ class _Call(NamedTuple):
 
     def shared(self, tensors: _Tensors) -> dict[str, Tensor]:
         """Arrays that both kernels read."""
-        return {
-            **self.fixed,
-            **{f"R.{name}": v for name, v in tensors.recurrent.items()},
-            **{f"p.{name}": v for name, v in tensors.vectors.items()},
-            **{f"below.{name}": v for name, v in tensors.below.items()},
-        }
+        arrays = dict(self.fixed)
+        for kind, group in (("R", tensors.recurrent), ("p", tensors.vectors), ("below", tensors.below)):
+            for name, v in group.items():
+                arrays[f"{kind}.{name}"] = v
+        return arrays
 
-    def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], list[Tensor]]:
-        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and saved arrays.
-
-        Saved are all states with the first one in front, operands of sources, and what the derivation chose.
+    def forward_plan(self, width: int, training: bool) -> _Plan:
+        """width: I. With training the kernel's own arrays are what the backward kernel reads: all states with the first one in front,
+        operands of sources, and what the derivation chose to save.
         """
+        plans, key = self.program.plans, (*self.size, width, training)
+        if key not in plans:
+            steps, batch, units = self.size
+            derivation = self.program.derivation
+            room = {f"states.{n}": (steps + 1) * batch * units for n in derivation.fields}
+            room |= {f"operand.{n}": (steps if training else 1) * batch * units for n in self.computed}
+            room["saved"] = steps * batch * len(derivation.saved) * units if training else 0
+            room["mix"] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
+            for k, mix in enumerate(derivation.mixes):
+                room[f"weights.{k}"] = (mix.input * width + len(mix.sources) * units) * product.padded(mix.size * units)
+                room[f"bias.{k}"] = product.padded(mix.size * units)
+            plans[key] = _Plan(self.program.forward(training), {"T": steps, "B": batch, "H": units, "I": width}, room)
+        return plans[key]
+
+    def backward_plan(self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]) -> _Plan:
+        plans, key = self.program.plans, (*self.size, sequences, finals)
+        if key not in plans:
+            steps, batch, units = self.size
+            derivation = self.program.derivation
+            padded = product.padded(units)
+            room = {f"carry.{n}": batch * padded for n in step.fields}
+            room |= {f"{kind}.{n}": units for n in step.vectors for kind in ("part", "dp")}
+            room["zeros"] = padded
+            zero = len(room)
+            row = batch * len(derivation.gates) * units
+            room["dpre"] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row
+            room |= {f"du.{n}": batch * padded for n in self.computed}
+            room |= {f"packed.{n}": len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
+            plans[key] = _Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
+        return plans[key]
+
+    def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], Tensor]:
+        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and its own arrays."""
         steps, batch, units = self.size
-        derivation = self.program.derivation
-        flat = [t.detach().contiguous() for t in flat]
+        flat = [t.contiguous() for t in flat]
         tensors = self.name(flat)
         x = tensors.x
-        states = {f"states.{n}": x.new_empty(steps + 1, batch, units) for n in derivation.fields}
-        lead = (steps, batch) if training else (batch,)
-        kept = states | {f"operand.{n}": x.new_empty(*lead, units) for n in self.computed}
-        if training:
-            kept["saved"] = x.new_empty(steps, batch, len(derivation.saved) * units)
-        room = {"mix": batch * sum(product.padded(m.size * units) for m in derivation.mixes)}
-        for k, mix in enumerate(derivation.mixes):
-            inner = mix.input * x.shape[-1] + len(mix.sources) * units
-            room[f"weights.{k}"] = inner * product.padded(mix.size * units)
-            room[f"bias.{k}"] = product.padded(mix.size * units)
-        arrays = self.shared(tensors) | kept | {f"state.{n}": v for n, v in tensors.state.items()}
+        arrays = self.shared(tensors)
         arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
-        numbers = {"T": steps, "B": batch, "H": units, "I": x.shape[-1]}
-        kernel = self.program.forward(training)
-        workspace = _Workspace(x.new_empty, room)
-        kernel.run(kernel.bind(numbers, arrays, [workspace]))
-        outputs = (_rest(v) for v in states.values())
-        return (*outputs, *(v[-1].clone() for v in states.values())), flat, list(kept.values())
+        for n, v in tensors.state.items():
+            arrays[f"state.{n}"] = v
+        plan = self.forward_plan(x.shape[-1], training)
+        memory = x.new_empty(plan.size)
+        plan.kernel.run(plan.table(memory, arrays))
+        # All states but the first: the same memory, but to autograd no view, so that it can be changed in place like any output.
+        storage, row = memory.untyped_storage(), batch * units
+        shape, stride = (steps, batch, units), (row, units, 1)
+        outputs = [x.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in tensors.state]
+        return (*outputs, *[v[-1].clone() for v in outputs]), flat, memory
 
     def backward(
-        self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
+        self, flat: Sequence[Tensor], kept: Tensor, arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
         steps, batch, units = self.size
@@ -258,124 +289,97 @@ class _Call(NamedTuple):
         at_sequence = {n: d.contiguous() for n, d in zip(fields, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(fields, arriving[len(fields) :], strict=True) if d is not None}
         step, kernel = self.program.backward(tuple(at_sequence), tuple(at_end))
+        plan = self.backward_plan(step, kernel, tuple(at_sequence), tuple(at_end))
+        memory = x.new_empty(plan.size)
+        memory.narrow(0, 0, plan.zero).zero_()
 
-        states = dict(zip(fields, kept, strict=False))
-        operands = dict(zip(self.computed, kept[len(fields) :], strict=False))
-        padded = product.padded(units)
-        zeros = _Workspace(
-            x.new_zeros,
-            {f"carry.{n}": batch * padded for n in step.fields}
-            | {f"{kind}.{n}": units for n in step.vectors for kind in ("part", "dp")}
-            | {"zeros": padded},
-        )
-        carry = {n: zeros.part(f"carry.{n}").view(batch, padded)[:, :units] for n in step.fields}
-        for n in carry.keys() & at_end.keys():
-            carry[n].copy_(at_end[n])
+        def carry(name: str) -> Tensor:
+            return plan.part(memory, f"carry.{name}").view(batch, -1).narrow(1, 0, units)
+
+        for n in at_end.keys() & set(step.fields):
+            carry(n).copy_(at_end[n])
         dbelow = {n: torch.empty_like(tensors.below[n]) for n in step.below}
+        arrays = self.shared(tensors)
+        for n, d in at_sequence.items():
+            arrays[f"dstates.{n}"] = d
+        for n, d in dbelow.items():
+            arrays[f"dbelow.{n}"] = d
+        forward = self.forward_plan(x.shape[-1], True)
+        for n in (*(f"states.{n}" for n in fields), *(f"operand.{n}" for n in self.computed), "saved"):
+            arrays[n] = forward.part(kept, n)
         width = len(derivation.gates) * units
-        chunk = min(steps, -(-max(CHUNK_ROWS * width, CHUNK) // (batch * width)))
-        dpre = x.new_empty(chunk, batch, width)
-        work = {f"du.{n}": batch * padded for n in self.computed}
-        work |= {f"packed.{n}": len(v) * padded for n, v in tensors.recurrent.items()}
-        arrays = self.shared(tensors) | {"dpre": dpre, "saved": kept[-1]}
-        arrays |= {f"operand.{n}": v for n, v in operands.items()}
-        arrays |= {f"states.{n}": v for n, v in states.items()}
-        arrays |= {f"dstates.{n}": v for n, v in at_sequence.items()}
-        arrays |= {f"dbelow.{n}": v for n, v in dbelow.items()}
-        numbers = {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}
-        workspace = _Workspace(x.new_empty, work)
-        table = kernel.bind(numbers, arrays, [zeros, workspace])
+        dpre = plan.part(memory, "dpre").view(-1, width)
+        chunk = len(dpre) // batch
+        table, start_slot, stop_slot = plan.table(memory, arrays), kernel.slots.index("start"), kernel.slots.index("stop")
 
+        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
+        # slower for few inputs; where they are few, a column of ones brings that by b along.
+        narrow = x.shape[-1] <= NARROW
+        inputs = (functional.pad(x, (0, 1), value=1.0) if narrow else x).view(steps * batch, -1).t()
+        dweight = x.new_empty(len(inputs), width)
+        dbias = dweight[-1] if narrow else x.new_zeros(width)
+        dx = torch.empty_like(x) if want.x else None
+        drecurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
+        recurrent = []
+        for n, target in drecurrent.items():
+            gates = derivation.heard_by[n]
+            state = derivation.state_operands.get(n)
+            operand = arrays[f"operand.{n}" if state is None else f"states.{state}"].view(-1, units)
+            recurrent.append((target, derivation.gates.index(gates[0]) * units, len(gates) * units, operand))
         # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds otherwise; asking sets it up.
         torch.get_num_threads()
-        sums = _Sums(derivation, tensors, want)
         for stop in range(steps, 0, -chunk):
             start = max(0, stop - chunk)
-            kernel.set(table, "start", start)
-            kernel.set(table, "stop", stop)
+            table[start_slot], table[stop_slot] = start, stop
             kernel.run(table)
-            done = dpre[: stop - start].view(-1, width)
-            sums.add_inputs(done, start, stop)
-            for name, gates in derivation.heard_by.items():
-                column = derivation.gates.index(gates[0]) * units
-                heard = done[:, column : column + len(gates) * units]
-                operand = operands[name] if name in operands else states[derivation.state_operands[name]]
-                sums.add_recurrent(name, heard, operand[start:stop].view(-1, units), first=stop == steps)
+            first, count, beta = start * batch, (stop - start) * batch, int(stop < steps)
+            done = dpre.narrow(0, 0, count)
+            dweight.addmm_(inputs.narrow(1, first, count), done, beta=beta)
+            if not narrow:
+                dbias += done.sum(0)
+            if dx is not None:
+                torch.mm(self.with_input(done), tensors.weight, out=dx.view(steps * batch, -1).narrow(0, first, count))
+            for target, column, columns, operand in recurrent:
+                target.addmm_(done.narrow(1, column, columns).t(), operand.narrow(0, first, count), beta=beta)
         return _Tensors(
-            *sums.inputs,
-            {n: carry.get(n) for n in fields},
-            {n: sums.recurrent.get(n) for n in derivation.operands},
-            {n: zeros.part(f"dp.{n}") if n in step.vectors else None for n in self.program.vectors},
+            dx,
+            self.with_input(dweight[: x.shape[-1]]).t(),
+            dbias,
+            {n: carry(n) if n in step.fields and want.state[n] else None for n in fields},
+            {n: drecurrent.get(n) for n in derivation.operands},
+            {n: plan.part(memory, f"dp.{n}") if n in step.vectors else None for n in self.program.vectors},
             {n: dbelow.get(n) for n in derivation.variation.below},
         ).flat()
 
-
-class _Sums:
-    """Derivatives by x, W, b and R, summed over chunks of the sequence."""
-
-    def __init__(self, derivation: Derivation, tensors: _Tensors, want: _Tensors) -> None:
-        self.recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
-        x, self._weight = tensors.x, tensors.weight
-        self._x = torch.empty_like(x) if want.x else None
-        # As [I, G * H]: in the other order BLAS is ten times slower for few inputs.
-        self._narrow = x.shape[-1] <= NARROW
-        self._operand = torch.cat([x, x.new_ones(*x.shape[:2], 1)], dim=-1) if self._narrow else x
-        width = len(tensors.bias)
-        self._total = x.new_empty(self._operand.shape[-1], width)
-        self._bias = self._total[-1] if self._narrow else x.new_zeros(width)
-        self._gates = len(derivation.gates)
-        self._heard = [k for k, gate in enumerate(derivation.gates) if gate in derivation.input_gates]
-
-    def add_inputs(self, done: Tensor, start: int, stop: int) -> None:
-        first = stop == len(self._operand)
-        self._total.addmm_(self._operand[start:stop].flatten(0, 1).t(), done, beta=0 if first else 1)
-        if not self._narrow:
-            self._bias += done.sum(0)
-        if self._x is not None:
-            torch.mm(self._with_input(done), self._weight, out=self._x[start:stop].view(len(done), -1))
-
-    def add_recurrent(self, name: str, heard: Tensor, operand: Tensor, first: bool) -> None:
-        if name in self.recurrent:
-            self.recurrent[name].addmm_(heard.t(), operand, beta=0 if first else 1)
-
-    def _with_input(self, rows: Tensor) -> Tensor:
-        """The columns of the gates that have an input."""
-        return rows if len(self._heard) == self._gates else rows.view(len(rows), self._gates, -1)[:, self._heard].flatten(1)
-
-    @property
-    def inputs(self) -> tuple[Tensor | None, Tensor, Tensor]:
-        """Derivatives by x, W and b."""
-        return self._x, self._with_input(self._total[: self._weight.shape[1]]).t().contiguous(), self._bias
+    def with_input(self, rows: Tensor) -> Tensor:
+        """Of columns for all gates those of the gates that have an input."""
+        derivation = self.program.derivation
+        if len(derivation.input_gates) == len(derivation.gates):
+            return rows
+        heard = [k for k, gate in enumerate(derivation.gates) if gate in derivation.input_gates]
+        return rows.view(len(rows), len(derivation.gates), -1)[:, heard].flatten(1)
 
 
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: _Call, *flat: Tensor) -> tuple[Tensor, ...]:
-        results, read, kept = call.forward(flat, training=True)
-        # The states are in `kept`; saving the outputs, which share their memory, lets autograd notice when they are changed in place.
-        ctx.call, ctx.counts = call, (len(read), len(kept))
-        ctx.save_for_backward(*read, *kept, *results[: len(call.program.derivation.fields)])
+        results, read, memory = call.forward(flat, training=True)
+        ctx.call, ctx.count = call, len(read)
+        # The states are in `memory`; saving the outputs, which share it, lets autograd notice when they are changed in place.
+        ctx.save_for_backward(*read, memory, *results[: len(call.program.derivation.fields)])
         ctx.set_materialize_grads(False)
         return results
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        read, kept = ctx.counts
         saved = ctx.saved_tensors
-        return None, *ctx.call.backward(saved[:read], saved[read : read + kept], arriving, ctx.needs_input_grad[1:])
-
-
-def _rest(states: Tensor) -> Tensor:
-    """All states but the first: the same memory, but to autograd no view, so that it can be changed in place like any output."""
-    _, batch, units = states.shape
-    shape, stride = (len(states) - 1, batch, units), (batch * units, units, 1)
-    return states.new_empty(0).set_(states.untyped_storage(), batch * units, shape, stride)
+        return None, *ctx.call.backward(saved[: ctx.count], saved[ctx.count], arriving, ctx.needs_input_grad[1:])
 
 
 def _check(cell: Cell, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
-        if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
+        if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise ValueError(
                 f"{cell.name}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} on {tensor.device}; "
                 "build the module with engine='eager' for anything else"

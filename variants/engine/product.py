@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -51,17 +50,10 @@ def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) ->
     build.position_at_end(end)
 
 
-class Functions(NamedTuple):
-    """Addresses in this process."""
-
-    product: int
-    pack: int
-
-
 @cache
-def functions() -> Functions:
-    """The compiled functions that kernels call."""
-    return Functions(*(_compile(name, define) for name, define in (("product", _define_product), ("pack", _define_pack))))
+def addresses() -> dict[str, int]:
+    """The compiled functions that kernels call: their addresses in this process."""
+    return {name: _compile(name, define) for name, define in (("product", _define_product), ("pack", _define_pack))}
 
 
 def _compile(name: str, define: Callable[[ir.Module, str], None]) -> int:
