@@ -37,7 +37,7 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The answers to a batch, [K, B, O]."""
-        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths)  # [T, B, H]
+        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False)  # [T, B, H]
         reads = batch.reads
         if len(reads) != len(outputs):
             index = reads.unsqueeze(-1).expand(*reads.shape, outputs.shape[-1])

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.optim.adam import adam
+from torch.optim.sgd import sgd
 
 from tasks import Batch, Task
-from variants import Cell, Scheme, streams
+from variants import Cell, Recurrent, Scheme, streams
 
 from .model import Network
 from .trial import Outcome, Training, Trial, construct
 
 Report = Callable[[int, float], None]
 EVALUATION_CHUNK = 128
+MOST_DRAWN, DRAWN_NUMBERS = 16, 2**20  # batches that are drawn at a time, and how many numbers their inputs may have
 
 
 class Interrupted(Exception):
@@ -108,12 +111,14 @@ class Flat:
 
     def __init__(self, network: nn.Module) -> None:
         parameters = list(network.parameters())
-        self.parameter = nn.Parameter(torch.cat([p.detach().flatten() for p in parameters]))
-        self.values, self.gradient = self.parameter.detach(), torch.zeros_like(self.parameter)
-        self.parameter.grad = self.gradient
+        self.values = torch.cat([p.detach().flatten() for p in parameters])
+        self.gradient = torch.zeros_like(self.values)
         sizes = [p.numel() for p in parameters]
         for p, values, gradient in zip(parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True):
             p.data, p.grad = values.view_as(p), gradient.view_as(p)
+        for module in network.modules():
+            if isinstance(module, Recurrent):
+                module.join()
 
     def clip(self, largest: float) -> None:
         """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""
@@ -122,21 +127,66 @@ class Flat:
             self.gradient.mul_(largest / norm)
 
 
-def make_optimiser(parameter: nn.Parameter, training: Training) -> torch.optim.Optimizer:
-    """The optimiser of a trial, in its fused form."""
-    if training.optimiser == "adam":
-        return torch.optim.Adam([parameter], lr=training.learning_rate, fused=True)
-    scaled = training.learning_rate * (1.0 - training.momentum)
-    return torch.optim.SGD([parameter], lr=scaled, momentum=training.momentum, nesterov=training.momentum > 0, fused=True)
+class Optimiser:
+    """Updates of a vector by its gradient, by the functional forms of torch: its classes import torch.compile, which takes seconds."""
+
+    def __init__(self, values: torch.Tensor, gradient: torch.Tensor, training: Training) -> None:
+        self._training, self._vectors = training, ([values], [gradient])
+        self._mean, self._square, self._count = torch.zeros_like(values), torch.zeros_like(values), torch.zeros(())
+        self._momentum: list[torch.Tensor | None] = [None]
+
+    def step(self) -> None:
+        """Adam with its published constants, or Nesterov momentum with the learning rate of `Training`."""
+        given = self._training
+        if given.optimiser == "adam":
+            adam(
+                *self._vectors,
+                *([self._mean], [self._square], [], [self._count]),
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=given.learning_rate,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+        else:
+            sgd(
+                *self._vectors,
+                self._momentum,
+                fused=True,
+                weight_decay=0.0,
+                momentum=given.momentum,
+                lr=given.learning_rate * (1.0 - given.momentum),
+                dampening=0.0,
+                nesterov=given.momentum > 0,
+                maximize=False,
+            )
+
+
+def batches(task: Task, trial: Trial) -> Iterator[Batch]:
+    """The training data of a trial without end, drawn many batches at a time."""
+    training = trial.training
+    data, noise = streams(trial.seed)("training data"), streams(trial.seed)("input noise")
+    size, count = training.batch_size, 1
+    while True:
+        drawn = task.batch(count * size, data)
+        if training.input_noise > 0:
+            disturbed = drawn.inputs + training.input_noise * torch.randn(drawn.inputs.shape, generator=noise)
+            drawn = drawn._replace(inputs=disturbed)
+        for k in range(count):
+            yield _part(drawn, k * size, (k + 1) * size)
+        count = max(1, min(MOST_DRAWN, DRAWN_NUMBERS * count // drawn.inputs.numel()))
 
 
 def _train(network: Network, task: Task, trial: Trial, report: Report, stopping: Callable[[], bool]) -> dict[str, Any]:
     training = trial.training
     size = training.evaluation_sequences or task.evaluation_size
     validation = Validation(task, task.batch(size, streams(trial.data_seed)("validation")), training.curve_sequences)
-    data, noise = streams(trial.seed)("training data"), streams(trial.seed)("input noise")
+    data = batches(task, trial)
     flat = Flat(network)
-    optimiser = make_optimiser(flat.parameter, training)
+    optimiser = Optimiser(flat.values, flat.gradient, training)
 
     curve: list[tuple[int, float, float | None]] = []
     best: torch.Tensor | None = None
@@ -148,10 +198,7 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
         while step < until:
             if stopping():
                 raise Interrupted(trial.id)
-            batch = task.batch(training.batch_size, data)
-            if training.input_noise > 0:
-                disturbed = batch.inputs + training.input_noise * torch.randn(batch.inputs.shape, generator=noise)
-                batch = batch._replace(inputs=disturbed)
+            batch = next(data)
             loss = task.loss(network(batch), batch)
             step += 1
             value = loss.item()

@@ -74,6 +74,7 @@ class Recurrent(nn.Module):
         self.cells: list[Cell] = []
         self.parts = nn.ModuleList()
         self._wirings: list[_Wiring] = []
+        self._joined: dict[tuple[int, tuple[str | None, ...]], Tensor] = {}
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
@@ -139,13 +140,14 @@ class Recurrent(nn.Module):
         return tuple(c.State(*(zeros for _ in c.State._fields)) for c in self.cells)
 
     def forward(
-        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None
+        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None, *, final: bool = True
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Run over a sequence.
 
         inputs: [T, B, I].
         state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward, layer 1 ...).
         lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are 0.
+        final: whether the last state is wanted; without, it is empty.
 
         Returns outputs [T, B, H * directions] of the highest layer, and the state after each sequence's last step.
         """
@@ -157,31 +159,59 @@ class Recurrent(nn.Module):
             inputs = inputs.masked_fill(~active.unsqueeze(-1), 0.0)
         x = inputs if self.project is None else functional.linear(inputs, self.project["P"])
         below: list[Mapping[str, Tensor] | None] = [None] * self.directions
-        final: list[Any] = []
+        ends: list[Any] = []
         for layer in range(self.layers):
             if layer > 0 and self.dropout > 0.0 and self.training:
                 x = x * dropout_mask(self.dropout, tuple(x.shape), x, self.generator)
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                sequences, last = self._layer(k, x, state[k], below[direction], active, backwards=direction == 1)
-                final.append(last)
+                sequences, last = self._layer(k, x, state[k], below[direction], active, backwards=direction == 1, final=final)
+                ends.append(last)
                 outputs.append(sequences[0])
                 below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above} or None
             x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        return x, tuple(final)
+        return x, tuple(ends) if final else ()
+
+    def join(self) -> None:
+        """Use blocks of parameters that lie one after the other in memory, as their gradients do, as one matrix without copying them.
+
+        For a trainer that keeps all parameters in one vector and all gradients in another, and changes both in place only.
+        """
+        for k, wiring in enumerate(self._wirings):
+            for names in (wiring.inputs, wiring.biases, *wiring.recurrent.values()):
+                if None not in names and (joined := _as_one([getattr(self._part(k), str(n)) for n in names])) is not None:
+                    self._joined[k, names] = joined
+
+    def _stacked(self, k: int, names: tuple[str | None, ...]) -> Tensor:
+        """The named blocks of a layer and direction one below the other, zeros [H] for None."""
+        part = self._part(k)
+        joined = self._joined.get((k, names))
+        if joined is not None and joined.data_ptr() == getattr(part, str(names[0])).data_ptr():
+            return joined
+        some: Tensor = getattr(part, next(n for n in names if n is not None))
+        return torch.cat([some.new_zeros(self.hidden_size) if n is None else getattr(part, n) for n in names])
 
     def _layer(
-        self, k: int, x: Tensor, state: Any, below: Mapping[str, Tensor] | None, active: Tensor | None, backwards: bool
+        self,
+        k: int,
+        x: Tensor,
+        state: Any,
+        below: Mapping[str, Tensor] | None,
+        active: Tensor | None,
+        *,
+        backwards: bool,
+        final: bool,
     ) -> tuple[Any, Any]:
-        """One layer in one direction; sequences come back in the order of the input."""
+        """One layer in one direction; sequences come back in the order of the input, those that nobody reads as None."""
         cell, part, wiring = self.cells[k], self._part(k), self._wirings[k]
-        inputs = self._inputs(part, wiring, _reverse(x, active) if backwards else x)
+        bias = None if self.layer_norm else self._stacked(k, wiring.biases)  # a normalisation has its own
+        inputs = Inputs(_reverse(x, active) if backwards else x, self._stacked(k, wiring.inputs), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = torch.cat([getattr(part, n) for n in names])  # [gates * H, H]
+            matrix = self._stacked(k, names)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
         values = {n: getattr(part, n) for n in wiring.vectors} | {n: getattr(self, b) for n, b in wiring.constants.items()}
         if backwards and below:
@@ -189,18 +219,11 @@ class Recurrent(nn.Module):
         masks = self._masks(cell, x)
         if self.layer_norm:
             masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
-        sequences, last = self._run(cell, inputs, state, recurrent, values, below, active, **masks)
+        read = (cell.State._fields[0], *cell.above)
+        sequences, last = self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=read, final=final)
         if backwards:
-            sequences = cell.State(*(_reverse(v, active) for v in sequences))
+            sequences = cell.State(*(None if v is None else _reverse(v, active) for v in sequences))
         return sequences, last
-
-    def _inputs(self, part: nn.ParameterDict, wiring: _Wiring, x: Tensor) -> Inputs:
-        """x with W of the gates that have one, and b of all; an absent b is 0."""
-        weight = torch.cat([getattr(part, n) for n in wiring.inputs])  # [gates with input * H, I]
-        if self.layer_norm:  # it has its own
-            return Inputs(x, weight, None)
-        zeros = x.new_zeros(self.hidden_size) if None in wiring.biases else x
-        return Inputs(x, weight, torch.cat([zeros if n is None else getattr(part, n) for n in wiring.biases]))
 
     def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
@@ -244,6 +267,28 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         vectors=tuple(cell.vectors),
         constants=constants,
     )
+
+
+def _as_one(parameters: list[Tensor]) -> Tensor | None:
+    """Parameters that lie one after the other in one memory, their gradients too, as one leaf on it; None where they do not."""
+
+    def joined(tensors: list[Any]) -> Tensor | None:
+        first = tensors[0]
+        expected = None if first is None else first.data_ptr()
+        for t in tensors:
+            if t is None or t.data_ptr() != expected or not t.is_contiguous():
+                return None
+            if t.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
+                return None
+            expected += t.numel() * t.element_size()
+        whole: Tensor = first.detach().as_strided((sum(len(t) for t in tensors), *first.shape[1:]), first.stride())
+        return whole
+
+    values, gradient = joined(parameters), joined([p.grad for p in parameters])
+    if values is None or gradient is None:
+        return None
+    values.requires_grad_().grad = gradient
+    return values
 
 
 def count_parameters(cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False) -> int:

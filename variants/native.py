@@ -135,7 +135,7 @@ class NativeRecurrent(nn.Module):
         return self.hidden_size * self.directions
 
     def forward(
-        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None
+        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None, *, final: bool = True
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         given: Any = None
@@ -148,5 +148,7 @@ class NativeRecurrent(nn.Module):
         outputs, last = self.module(packed, given)
         if lengths is not None:
             outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(inputs))
+        if not final:
+            return outputs, ()
         fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)
         return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from runs.train import Interrupted, evaluation_grid, make_optimiser, run
+from runs.model import Network
+from runs.train import Flat, Interrupted, Optimiser, Validation, batches, evaluate, evaluation_grid, run
 from runs.trial import Model, Training, Trial
 from tasks import Task
 from tasks.adding import Adding
-from variants import streams
+from variants import Vanilla, streams
+from variants.initialisation import GlorotOrthogonal
 
 NODES = {
     "variant": {"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
@@ -97,10 +99,18 @@ def test_patience_stops_after_evaluations_without_improvement():
     assert outcome.steps < 12
 
 
-def test_the_test_loss_is_that_of_the_best_validation():
+def test_the_best_step_is_that_of_the_lowest_point_of_the_curve():
     outcome = run(trial(training={"budget": 40, "learning_rate": 0.5}))
     at_best = outcome.curve_losses[outcome.curve_steps.index(outcome.best_step)]
-    assert outcome.validation_loss == min(outcome.curve_losses) == at_best
+    assert outcome.validation_loss == pytest.approx(min(outcome.curve_losses), rel=1e-6)
+    assert at_best == min(outcome.curve_losses)
+
+
+def test_the_validation_loss_is_that_of_all_sequences():
+    few, every = (run(trial(training={"curve_sequences": n, "evaluation_sequences": 40})) for n in (8, 0))
+    assert few.curve_losses[0] != every.curve_losses[0]
+    assert every.validation_loss == pytest.approx(min(every.curve_losses), rel=1e-6)
+    assert few.validation_loss not in few.curve_losses
 
 
 def test_the_evaluation_grid_starts_at_zero_and_ends_at_the_budget():
@@ -110,9 +120,99 @@ def test_the_evaluation_grid_starts_at_zero_and_ends_at_the_budget():
     assert grid == sorted(set(grid))
 
 
-def test_the_learning_rate_of_nesterov_is_scaled_by_one_minus_momentum():
-    optimiser = make_optimiser(nn.Linear(2, 1), Training(optimiser="nesterov", learning_rate=0.1, momentum=0.75))
-    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.025)
+def updates(training, gradients):
+    """A vector after updates by the given gradients."""
+    values, gradient = torch.tensor([1.0, -2.0, 3.0]), torch.zeros(3)
+    optimiser = Optimiser(values, gradient, training)
+    for g in gradients:
+        gradient.copy_(g)
+        optimiser.step()
+    return values
+
+
+GRADIENTS = torch.tensor([[0.5, -1.0, 2.0], [0.1, 0.3, -0.7], [-2.0, 0.0, 0.4]])
+
+
+def reference(make):
+    parameter = nn.Parameter(torch.tensor([1.0, -2.0, 3.0]))
+    optimiser = make([parameter])
+    for g in GRADIENTS:
+        parameter.grad = g.clone()
+        optimiser.step()
+    return parameter.detach()
+
+
+def test_adam_is_that_of_torch():
+    expected = reference(lambda parameters: torch.optim.Adam(parameters, lr=0.1))
+    torch.testing.assert_close(updates(Training(learning_rate=0.1), GRADIENTS), expected)
+
+
+def test_nesterov_is_that_of_torch_with_the_learning_rate_scaled_by_one_minus_momentum():
+    expected = reference(lambda parameters: torch.optim.SGD(parameters, lr=0.025, momentum=0.75, nesterov=True))
+    torch.testing.assert_close(updates(Training(optimiser="nesterov", learning_rate=0.1, momentum=0.75), GRADIENTS), expected)
+
+
+def test_a_flattened_network_computes_and_learns_as_before():
+    def network():
+        cell, scheme = Vanilla(), GlorotOrthogonal()
+        return Network(cell, Adding(lag=5), Model(hidden_size=4, layers=2), scheme, streams(0))
+
+    batch, task = Adding(lag=5).batch(3, torch.Generator().manual_seed(0)), Adding(lag=5)
+    plain, flat_network = network(), network()
+    flat = Flat(flat_network)
+    for module in (plain, flat_network):
+        task.loss(module(batch), batch).backward()
+    gradients = torch.cat([p.grad.flatten() for p in plain.parameters()])
+    torch.testing.assert_close(flat.gradient, gradients)
+    assert all(p.grad.untyped_storage().data_ptr() == flat.gradient.untyped_storage().data_ptr() for p in flat_network.parameters())
+    flat.values.zero_()
+    assert not any(p.any() for p in flat_network.parameters())
+    torch.testing.assert_close(flat_network(batch), torch.zeros(1, 3, 1))
+
+
+@pytest.mark.parametrize(("largest", "expected"), [(10.0, 5.0), (2.0, 2.0)])
+def test_a_gradient_is_clipped_to_the_largest_norm(largest, expected):
+    flat = Flat(nn.Linear(1, 1))
+    flat.gradient.copy_(torch.tensor([3.0, -4.0]))
+    flat.clip(largest)
+    assert float(flat.gradient.norm()) == pytest.approx(expected)
+
+
+def test_clipping_does_not_hide_a_gradient_that_is_not_finite():
+    flat = Flat(nn.Linear(1, 1))
+    flat.gradient.copy_(torch.tensor([3.0, math.nan]))
+    flat.clip(1.0)
+    assert flat.gradient.isnan().all()
+
+
+def test_training_batches_are_all_different():
+    data = batches(Adding(lag=5), trial())
+    seen = [next(data) for _ in range(40)]
+    assert len({tuple(b.targets.flatten().tolist()) for b in seen}) == 40
+    assert {tuple(b.inputs.shape) for b in seen} == {(5, 3, 2)}
+
+
+class Right(nn.Module):
+    """Answers right, but for the sequences whose numbers are given."""
+
+    def __init__(self, batch, wrong):
+        super().__init__()
+        self.answers, self.asked = {}, 0
+        for k in range(batch.inputs.shape[1]):
+            self.answers[tuple(batch.inputs[:, k, 0].tolist())] = batch.targets[:, k] + (k in wrong)
+
+    def forward(self, batch):
+        self.asked += batch.inputs.shape[1]
+        return torch.stack([self.answers[tuple(batch.inputs[:, k, 0].tolist())] for k in range(batch.inputs.shape[1])], dim=1)
+
+
+@pytest.mark.parametrize(("wrong", "expected", "asked"), [((), (0.0, True), 20), ((7,), (0.0, False), 20), ((2,), (0.2, False), 5)])
+def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_criterion(wrong, expected, asked):
+    task = Adding(lag=6)
+    batch = task.batch(20, torch.Generator().manual_seed(0))
+    network = Right(batch, wrong)
+    loss, solved = Validation(task, batch, 5).look(network)
+    assert (pytest.approx(loss, abs=1e-6), solved, network.asked) == (*expected, asked)
 
 
 def test_streams_of_different_purposes_differ():
@@ -120,8 +220,17 @@ def test_streams_of_different_purposes_differ():
     assert not torch.equal(a, b)
 
 
-def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial():
-    first, second = (
-        run(Trial(**NODES, model=Model(hidden_size=4), training=Training(budget=1, evaluation_sequences=8), seed=s)) for s in (1, 1)
-    )
-    assert first.curve_losses[0] == second.curve_losses[0]
+def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial(monkeypatch):
+    held_out = []
+
+    def spy(network, task, batch):
+        held_out.append(batch.inputs)
+        return evaluate(network, task, batch)
+
+    monkeypatch.setattr("runs.train.evaluate", spy)
+    for seed in (1, 2):
+        run(Trial(**NODES, model=Model(hidden_size=4), training=Training(budget=1, evaluation_sequences=8), seed=seed))
+    validation, test, *again = held_out
+    assert torch.equal(validation, again[0])
+    assert torch.equal(test, again[1])
+    assert not torch.equal(validation, test)

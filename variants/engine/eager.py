@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,8 @@ def run(
     keep: Mapping[str, Tensor] | None = None,
     drop: Mapping[str, Tensor] | None = None,
     normalise: Mapping[str, tuple[Tensor, Tensor | None]] | None = None,
+    read: Sequence[str] | None = None,
+    final: bool = True,
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence.
 
@@ -36,8 +38,10 @@ def run(
     keep: zoneout by field of the state, broadcastable to [T, B, H]: the new value is keep * old + (1 - keep) * new.
     drop: recurrent dropout by source name, [B, H]: what a source is multiplied with before its product.
     normalise: gain and bias [H] by gate of a layer normalisation of the complete pre-activation; the eager engine only.
+    read: fields of the state whose sequences are wanted, by default all; the others are None in what is returned.
+    final: whether the state after the last step is wanted.
 
-    Returns the State of sequences (fields [T, B, H]) and the State after the last step (fields [B, H]).
+    Returns the State of sequences (fields [T, B, H]) and the State after the last step (fields [B, H]), or None.
     """
     names = [gate.name for gate in cell.plan]
     sources = cell.sources
@@ -78,7 +82,9 @@ def run(
             new = cell.State(*(torch.where(going, n, old) for n, old in zip(new, state, strict=True)))
         steps.append(new)
         state = new
-    return cell.State(*(torch.stack(field) for field in zip(*steps, strict=True))), state
+    wanted = cell.State._fields if read is None else read
+    sequences = zip(cell.State._fields, zip(*steps, strict=True), strict=True)
+    return cell.State(*(torch.stack(values) if name in wanted else None for name, values in sequences)), state if final else None
 
 
 def _ready_after(cell: Cell) -> list[list[str]]:

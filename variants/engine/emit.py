@@ -2,7 +2,7 @@
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`. Arrays are float32:
 
-    x [T, B, I], W [n*H, I], b [G*H]     input, weights and bias
+    x [T, B, X], W [n*H, I], b [G*H]     input in the first I columns, weights and bias
     R.x [n*H, H]                         recurrent weights of the n gates that hear source x
     state.f [B, H], states.f [T+1, B, H] a field of the state: the first one, and all
     p.v [H], below.f [T, B, H]           vectors, and sequences of the layer below
@@ -311,9 +311,9 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             target = Place(emit.build.gep(emit.pointer("mix"), [start]), row)
             operands = []
             if item.input:
-                width = emit.slot("I")
-                step = emit.build.mul(emit.build.mul(emit.time, emit.batch), width)
-                operands.append(Operand(Place(emit.build.gep(emit.pointer("x"), [step]), width), width))
+                row_of_x = emit.slot("X")
+                step = emit.build.mul(emit.build.mul(emit.time, emit.batch), row_of_x)
+                operands.append(Operand(Place(emit.build.gep(emit.pointer("x"), [step]), row_of_x), emit.slot("I")))
             for source in item.sources:
                 name = derivation.state_operands.get(source)
                 place = emit.state(name, 0) if name is not None else emit.place(f"operand.{source}", time=emit.time if training else None)

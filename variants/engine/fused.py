@@ -58,6 +58,8 @@ def run(
     keep: Mapping[str, Tensor] | None = None,
     drop: Mapping[str, Tensor] | None = None,
     normalise: Mapping[str, Any] | None = None,
+    read: Sequence[str] | None = None,
+    final: bool = True,
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
 
@@ -89,13 +91,15 @@ def run(
     fixed = {name: v if name.startswith("keep.") else v.contiguous() for name, v in fixed.items()}
     if active is not None:
         fixed["active"] = active.to(torch.uint8).contiguous()
-    call = _Call(program(cell, variation), size, fixed)
+    names = cell.State._fields
+    wanted = names if read is None else tuple(name for name in names if name in read)
+    call = _Call(program(cell, variation), size, fixed, wanted, names if final else ())
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = call.forward(tensors, training=False)[0]
-    count = len(cell.State._fields)
-    return cell.State(*results[:count]), cell.State(*results[count:])
+    sequences = dict(zip(call.sequences, results, strict=False))
+    return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if final else None
 
 
 class Program:
@@ -197,11 +201,13 @@ class _Tensors(NamedTuple):
 
 
 class _Call(NamedTuple):
-    """One run: its kernels, sizes T, B, H, and the arrays without derivatives by name."""
+    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and ends it gives."""
 
     program: Program
     size: tuple[int, int, int]
     fixed: dict[str, Tensor]
+    sequences: tuple[str, ...]
+    ends: tuple[str, ...]
 
     @property
     def computed(self) -> list[str]:
@@ -223,11 +229,13 @@ class _Call(NamedTuple):
                 arrays[f"{kind}.{name}"] = v
         return arrays
 
-    def forward_plan(self, width: int, training: bool) -> _Plan:
-        """width: I. With training the kernel's own arrays are what the backward kernel reads: all states with the first one in front,
-        operands of sources, and what the derivation chose to save.
+    def forward_plan(self, width: int, row_of_x: int, training: bool) -> _Plan:
+        """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
+
+        With training its own arrays are what the backward kernel reads: all states with the first one in front, operands of sources, and
+        what the derivation chose to save.
         """
-        plans, key = self.program.plans, (*self.size, width, training)
+        plans, key = self.program.plans, (*self.size, width, row_of_x, training)
         if key not in plans:
             steps, batch, units = self.size
             derivation = self.program.derivation
@@ -238,7 +246,8 @@ class _Call(NamedTuple):
             for k, mix in enumerate(derivation.mixes):
                 room[f"weights.{k}"] = (mix.input * width + len(mix.sources) * units) * product.padded(mix.size * units)
                 room[f"bias.{k}"] = product.padded(mix.size * units)
-            plans[key] = _Plan(self.program.forward(training), {"T": steps, "B": batch, "H": units, "I": width}, room)
+            numbers = {"T": steps, "B": batch, "H": units, "I": width, "X": row_of_x}
+            plans[key] = _Plan(self.program.forward(training), numbers, room)
         return plans[key]
 
     def backward_plan(self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]) -> _Plan:
@@ -259,23 +268,26 @@ class _Call(NamedTuple):
         return plans[key]
 
     def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], Tensor]:
-        """States of all steps and the last ones, and for the backward kernel: the tensors as it reads them, and its own arrays."""
+        """Sequences and ends, and for the backward kernel: the tensors as this one reads them, and its own arrays."""
         steps, batch, units = self.size
-        flat = [t.contiguous() for t in flat]
+        x, width = flat[0], flat[0].shape[-1]
+        # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are not copied for it.
+        x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else x.contiguous()
+        flat = [x, *(t.contiguous() for t in flat[1:])]
         tensors = self.name(flat)
-        x = tensors.x
         arrays = self.shared(tensors)
         arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
         for n, v in tensors.state.items():
             arrays[f"state.{n}"] = v
-        plan = self.forward_plan(x.shape[-1], training)
+        plan = self.forward_plan(width, x.shape[-1], training)
         memory = x.new_empty(plan.size)
         plan.kernel.run(plan.table(memory, arrays))
         # All states but the first: the same memory, but to autograd no view, so that it can be changed in place like any output.
         storage, row = memory.untyped_storage(), batch * units
         shape, stride = (steps, batch, units), (row, units, 1)
-        outputs = [x.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in tensors.state]
-        return (*outputs, *[v[-1].clone() for v in outputs]), flat, memory
+        outputs = [x.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in self.sequences]
+        ends = [plan.part(memory, f"states.{n}")[-row:].view(batch, units).clone() for n in self.ends]
+        return (*outputs, *ends), flat, memory
 
     def backward(
         self, flat: Sequence[Tensor], kept: Tensor, arriving: Sequence[Tensor | None], wanted: Sequence[bool]
@@ -285,9 +297,9 @@ class _Call(NamedTuple):
         derivation = self.program.derivation
         fields = derivation.fields
         tensors, want = self.name(flat), self.name(wanted)
-        x = tensors.x
-        at_sequence = {n: d.contiguous() for n, d in zip(fields, arriving, strict=False) if d is not None}
-        at_end = {n: d for n, d in zip(fields, arriving[len(fields) :], strict=True) if d is not None}
+        x, width_of_x = tensors.x, tensors.weight.shape[-1]
+        at_sequence = {n: d.contiguous() for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
+        at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
         step, kernel = self.program.backward(tuple(at_sequence), tuple(at_end))
         plan = self.backward_plan(step, kernel, tuple(at_sequence), tuple(at_end))
         memory = x.new_empty(plan.size)
@@ -304,7 +316,7 @@ class _Call(NamedTuple):
             arrays[f"dstates.{n}"] = d
         for n, d in dbelow.items():
             arrays[f"dbelow.{n}"] = d
-        forward = self.forward_plan(x.shape[-1], True)
+        forward = self.forward_plan(width_of_x, x.shape[-1], True)
         for n in (*(f"states.{n}" for n in fields), *(f"operand.{n}" for n in self.computed), "saved"):
             arrays[n] = forward.part(kept, n)
         width = len(derivation.gates) * units
@@ -313,12 +325,12 @@ class _Call(NamedTuple):
         table, start_slot, stop_slot = plan.table(memory, arrays), kernel.slots.index("start"), kernel.slots.index("stop")
 
         # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
-        # slower for few inputs; where they are few, a column of ones brings that by b along.
-        narrow = x.shape[-1] <= NARROW
-        inputs = (functional.pad(x, (0, 1), value=1.0) if narrow else x).view(steps * batch, -1).t()
+        # slower for few inputs.
+        inputs = x.view(steps * batch, -1).t()
+        with_ones = len(inputs) > width_of_x
         dweight = x.new_empty(len(inputs), width)
-        dbias = dweight[-1] if narrow else x.new_zeros(width)
-        dx = torch.empty_like(x) if want.x else None
+        dbias = dweight[-1] if with_ones else x.new_zeros(width)
+        dx = x.new_empty(steps, batch, width_of_x) if want.x else None
         drecurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
         recurrent = []
         for n, target in drecurrent.items():
@@ -335,7 +347,7 @@ class _Call(NamedTuple):
             first, count, beta = start * batch, (stop - start) * batch, int(stop < steps)
             done = dpre.narrow(0, 0, count)
             dweight.addmm_(inputs.narrow(1, first, count), done, beta=beta)
-            if not narrow:
+            if not with_ones:
                 dbias += done.sum(0)
             if dx is not None:
                 torch.mm(self.with_input(done), tensors.weight, out=dx.view(steps * batch, -1).narrow(0, first, count))
@@ -343,7 +355,7 @@ class _Call(NamedTuple):
                 target.addmm_(done.narrow(1, column, columns).t(), operand.narrow(0, first, count), beta=beta)
         return _Tensors(
             dx,
-            self.with_input(dweight[: x.shape[-1]]).t(),
+            self.with_input(dweight[:width_of_x]).t(),
             dbias,
             {n: carry(n) if n in step.fields and want.state[n] else None for n in fields},
             {n: drecurrent.get(n) for n in derivation.operands},
@@ -366,7 +378,7 @@ class _Fused(torch.autograd.Function):
         results, read, memory = call.forward(flat, training=True)
         ctx.call, ctx.count = call, len(read)
         # The states are in `memory`; saving the outputs, which share it, lets autograd notice when they are changed in place.
-        ctx.save_for_backward(*read, memory, *results[: len(call.program.derivation.fields)])
+        ctx.save_for_backward(*read, memory, *results[: len(call.sequences)])
         ctx.set_materialize_grads(False)
         return results
 
