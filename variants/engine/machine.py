@@ -84,6 +84,16 @@ def _write(path: Path, payload: bytes) -> None:
         return
 
 
+def processor() -> str:
+    """The kind of processor that code is generated for."""
+    return str(llvm.get_host_cpu_name())
+
+
+def llvm_version() -> str:
+    """The version of LLVM."""
+    return ".".join(map(str, llvm.llvm_version_info))
+
+
 @cache
 def _features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
