@@ -11,9 +11,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from runs.train import Flat
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
-from variants import Cell, Gate, Recurrent, feed
+from variants import Cell, Gate, Recurrent, Vanilla, feed
 from variants.engine import Inputs, choose, eager, fused, machine
+from variants.engine.derive import Variation
 
 TOLERANCE = 1e-5
 ROOT = Path(__file__).resolve().parents[2]
@@ -456,3 +458,29 @@ def test_without_a_folder_for_the_cache_kernels_are_compiled(tmp_path, monkeypat
     code = 'define void @"nothing"() {\n ret void\n}\n'
     assert machine.load(code, "nothing") != 0
     assert machine.compiled == before + 1
+
+
+def test_cells_of_a_class_with_the_same_knobs_share_their_kernels():
+    one, same, other = Vanilla(), Vanilla(), Vanilla(peepholes=("f",))
+    assert fused.program(one, Variation()) is fused.program(same, Variation())
+    assert fused.program(one, Variation()) is not fused.program(other, Variation())
+
+
+def test_a_cell_whose_attributes_cannot_be_hashed_has_kernels_of_its_own():
+    one, other = Vanilla(), Vanilla()
+    one.scales, other.scales = [1.0], [1.0]
+    assert fused.program(one, Variation()) is fused.program(one, Variation())
+    assert fused.program(one, Variation()) is not fused.program(other, Variation())
+
+
+@pytest.mark.parametrize("cell", DEFAULTS, ids=repr)
+def test_joined_parameters_change_nothing(cell: Cell):
+    """As a trainer joins them: values in one vector, gradients in another."""
+    plain, joined = (Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused") for _ in range(2))
+    flat = Flat(joined)
+    x = torch.randn(7, 2, 3, generator=generator())
+    for module in (plain, joined):
+        outputs, _ = module(x, final=module is plain)
+        outputs.square().sum().backward()
+    gradients = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in plain.parameters()])
+    torch.testing.assert_close(flat.gradient, gradients, rtol=1e-6, atol=1e-6)

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import torch
@@ -125,18 +127,39 @@ class Program:
         return self._backward[key]
 
 
-_programs: dict[int, dict[Variation, Program]] = {}
+_programs: dict[Hashable, dict[Variation, Program]] = {}
 
 
 def program(cell: Cell, variation: Variation) -> Program:
-    """The kernels of a cell under a variation, forgotten with the cell; raises CannotFuse."""
-    if id(cell) not in _programs:
-        _programs[id(cell)] = {}
-        weakref.finalize(cell, _programs.pop, id(cell), None)
-    known = _programs[id(cell)]
+    """The kernels of a cell under a variation, shared by all cells of a class with the same attributes; raises CannotFuse."""
+    key = _identity(cell)
+    if key not in _programs:
+        _programs[key] = {}
+        if key == id(cell):
+            weakref.finalize(cell, _programs.pop, key, None)
+    known = _programs[key]
     if variation not in known:
         known[variation] = Program(cell, variation)
     return known[variation]
+
+
+def _identity(cell: Cell) -> Hashable:
+    """What a cell's kernels depend on: its class and attributes; where these cannot be hashed, the object itself."""
+    derived = _cached_properties(type(cell))  # type: ignore[arg-type]
+    key: tuple[Any, ...] = (
+        type(cell),
+        *sorted(((name, value) for name, value in vars(cell).items() if name not in derived), key=itemgetter(0)),
+    )
+    try:
+        hash(key)
+    except TypeError:
+        return id(cell)
+    return key
+
+
+@cache
+def _cached_properties(cls: type) -> frozenset[str]:
+    return frozenset(name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property))
 
 
 class _Compiled:
