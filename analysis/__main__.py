@@ -11,28 +11,36 @@ KEYS = {
     "study": "name of the study",
     "results": "folder of all studies (results)",
     "from": "an archive trials.parquet to read in place of the storage",
+    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder",
     "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
     "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
-    "tracking": "MLflow that receives figures, tables and report; none for nowhere (where the study was tracked)",
+    "tracking": "MLflow that receives figures, tables and report; none for nowhere (where the study was tracked; none with from=)",
 }
 
 
-def analyse(study: str, results: Path, *, archive: Path | None = None, storage: str = "", search: bool = False) -> list[Path]:
+def analyse(
+    study: str, results: Path, *, archive: Path | None = None, storage: str = "", search: bool = False, other: Path | None = None
+) -> list[Path]:
     """Write archive, tables, figures and report into `results/<study>`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
-    search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same.
-    Raises ValueError where there is no such study or archive, or where it is a search and `search` is False.
+    search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same. other: archive of a
+    second study that is put beside this one.
+    Raises ValueError where there is no such study or archive, where it is a search and `search` is False, or where the other study has no
+    task or variant in common with it.
     """
     from . import load
+    from .beside import put_beside
     from .claims import held_against
     from .compare import comparable, comparisons
     from .gallery import draw_all
     from .importance import importance
+    from .recommend import recommended
     from .report import render, render_claims
     from .summary import cells
     from .verdict import verdicts
 
+    second = None if other is None else load.read_archive(other)  # a mistake in it is told before the work
     if archive is None:
         table, design = load.load(study, results, storage)
     else:
@@ -43,21 +51,26 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
             f"study {design['name']!r} is a search (sampler={sampler}, pruner={pruner}): its variants did not get the same trials, so they "
             "cannot be compared; search=yes shows it all the same"
         )
+    beside = None if second is None else put_beside(table, design, *second)
     folder = Path(results) / (study or str(design["name"]))
     artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
     workers = os.cpu_count() or 1
     extra = importance(table, design, workers)
     if comparable(design):
         extra["comparisons"] = comparisons(table, design)
+    if beside is not None:
+        extra["beside"] = beside.cells
     claims = held_against(table, design, extra["comparisons"], extra["shares"]) if comparable(design) else None
     extra = {name: frame for name, frame in extra.items() if len(frame)}
-    for name, frame in {"cells": cells(table, design), **extra, **({} if claims is None else {"claims": claims})}.items():
+    settings = recommended(table, design)
+    frames = {"cells": cells(table, design), "recommended": settings, **extra, **({} if claims is None else {"claims": claims})}
+    for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
     figures = draw_all(table, design, folder / "figures", extra, workers)
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    report = render(table, design, figures, folder / "report.html", sentences, claims)
+    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings)
     render_claims(Path(results))
     return [*artifacts, report]
 
@@ -65,6 +78,17 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
 def studies(results: Path) -> list[str]:
     """Names of the studies in a results folder: those with a journal or an archive."""
     return sorted({path.parent.name for pattern in ("*/journal.log", "*/trials.parquet") for path in Path(results).glob(pattern)})
+
+
+def archive_of(value: str, results: Path) -> Path | None:
+    """The archive behind an argument: a file, or the name of a study in the results folder. None for no argument."""
+    if not value:
+        return None
+    path = Path(value)
+    named = results / value / "trials.parquet"
+    if not path.is_file() and not named.is_file():
+        raise ValueError(f"there is no file {value}" + ("" if "/" in value or "." in value else f", and no archive {named}"))
+    return path if path.is_file() else named
 
 
 def main(arguments: list[str]) -> int:
@@ -78,17 +102,14 @@ def main(arguments: list[str]) -> int:
         results = Path(values.get("results", "results"))
         if not values.get("study") and not values.get("from"):
             raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(studies(results)) or 'none'}")
-        archive: Any = Path(values["from"]) if values.get("from") else None
-        if archive is not None and not archive.is_file():
-            raise ValueError(f"there is no file {archive}")
-        files = analyse(
-            values.get("study", ""), results, archive=archive, storage=storage_url(values), search=values.get("search") == "yes"
-        )
+        archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
+        options: dict[str, Any] = {"storage": storage_url(values), "search": values.get("search") == "yes"}
+        files = analyse(values.get("study", ""), results, archive=archive, other=other, **options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
-    publish(files, results, values.get("tracking", ""))
+    publish(files, results, values.get("tracking", "none" if archive else ""))  # an archive may come from anywhere
     return 0
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import plots, plots_anova, plots_stages, style
+from . import plots, plots_anova, plots_beside, plots_stages, style
 from .draw import MOST_CURVES
 from .summary import order
 
@@ -39,9 +39,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Shown:
-    """A figure that has been drawn and saved. task: of one that is drawn task by task, else empty."""
+    """A figure that has been drawn and saved. group: name of its spec. task: of one that is drawn task by task, else empty."""
 
     name: str
+    group: str
     title: str
     task: str
     caption: str
@@ -61,7 +62,21 @@ def _rows(variants: int, tasks: int) -> int:
     return tasks * (variants + 3)
 
 
+BESIDE = "beside"  # stands in its own section of the report
+
 FIGURES: list[Spec] = [
+    Spec(
+        BESIDE,
+        "This study and the other",
+        plots_beside.beside,
+        "Left the value of each variant in the endpoint that the share of solved trials, pooled over both studies, chooses: hollow in the "
+        "other study, filled in this one. Right the difference, this study minus the other, over the points that both have where they are "
+        "paired, else over all trials; in grey the change of the variant's lead over the baseline. Lines: 95 % intervals that hold for all "
+        "variants of a task together; filled marks: significant. Without lines there are too few points for inference.",
+        _rows,
+        38,
+        (BESIDE,),
+    ),
     Spec(
         "forest",
         "Differences to the baseline",
@@ -256,7 +271,7 @@ def _draw_and_save(spec: Spec, task: str | None, arguments: tuple[Any, ...], fol
     drawn = spec.draw(*arguments)
     name = spec.name if task is None else f"{spec.name}_{_file_name(task)}"
     files = style.save(drawn.figure, folder, name, drawn.data)
-    return Shown(name, spec.title, task or "", spec.caption, files, float(drawn.figure.get_size_inches()[0]))
+    return Shown(name, spec.name, spec.title, task or "", spec.caption, files, float(drawn.figure.get_size_inches()[0]))
 
 
 def _file_name(label: str) -> str:

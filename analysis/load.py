@@ -67,10 +67,14 @@ def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) 
 
 
 def read_archive(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Table and design from a Parquet archive alone."""
+    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    arrow = pq.read_table(path)
+    try:
+        arrow = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise ValueError(f"{path} is not an archive of a study: {str(error).strip().splitlines()[0]}") from None
     metadata = arrow.schema.metadata or {}
     if _DESIGN_KEY not in metadata:
         raise ValueError(f"{path} is not an archive of a study: it holds no design")

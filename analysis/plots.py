@@ -349,7 +349,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
     for axes, task in zip(grid.flat, tasks, strict=True):
         own = data[data["task"] == task].set_index("variant").loc[rows[task]]
         endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
-        scale, form, unit = _units(endpoint)
+        scale, form, unit = units(endpoint)
         baseline = numbers[(numbers["task"] == task) & (numbers["variant"] == own["baseline"].iloc[0])].iloc[0]
         inferred = own["low"].notna().any()
         for y, (variant, row) in enumerate(own.iterrows()):
@@ -358,12 +358,12 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
                 axes.plot([scale * row["low"], scale * row["high"]], [y, y], color=mark.colour, lw=1.6, solid_capstyle="butt", zorder=2.5)
             fill = mark.colour if row["significant"] else "white"
             axes.plot(scale * row["difference"], y, ls="none", marker=mark.marker, ms=5.5, mfc=fill, mec=mark.colour, mew=1.1, zorder=3)
-            for x, text in zip(stops, _forest_texts(row, scale, form), strict=True):
+            for x, text in zip(stops, forest_texts(row, scale, form), strict=True):
                 where = {"xycoords": ("axes fraction", "data"), "xytext": (x, 0), "textcoords": "offset points", "va": "center"}
                 axes.annotate(text, (1, y), fontsize=6.5, color=style.INK, **where)
         axes.axvline(0, color=style.INK, lw=0.9, zorder=1.5)
-        reach = 1.08 * scale * np.nanmax(np.abs(own[["low", "high", "difference"]].to_numpy(dtype=float)))
-        reach = reach if np.isfinite(reach) and reach > 0 else 1.0
+        seen = np.abs(scale * own[["low", "high", "difference"]].to_numpy(dtype=float))
+        reach = 1.08 * max([*seen[np.isfinite(seen)], 0.0]) or 1.0
         axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
         axes.set_ylim(len(own) - 0.5, -0.5)
         axes.set_yticks([])
@@ -380,19 +380,20 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
     return Drawn(figure, data)
 
 
-def _units(endpoint: stats.Endpoint) -> tuple[float, str, str]:
+def units(endpoint: stats.Endpoint) -> tuple[float, str, str]:
     """Factor, format and unit in which an endpoint is written."""
     if endpoint.name == "solve_rate":
         return 100.0, ".0f", " %"
     return (1.0, ",.0f", " steps") if endpoint.unit == "steps" else (1.0, ".2f", "")
 
 
-def _forest_texts(row: pd.Series, scale: float, form: str) -> tuple[str, str, str]:
+def forest_texts(row: pd.Series, scale: float, form: str) -> tuple[str, str, str]:
+    """Difference with its interval, adjusted p-value, and Greff's where the row has one, as they stand beside a row."""
     signed = f"+{form}"
     text = format(scale * row["difference"], signed)
     if np.isfinite(row["low"]):
         text += f" [{format(scale * row['low'], signed)}, {format(scale * row['high'], signed)}]"
-    return text.replace("-", "−"), _p_text(row["p_holm"]), _p_text(row["greff_welch_p"])
+    return text.replace("-", "−"), _p_text(row["p_holm"]), _p_text(row.get("greff_welch_p", np.nan))
 
 
 def _p_text(p: float) -> str:

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from . import stats
+from .beside import LEAD, Beside
 from .claims import CLAIMS, UNTESTED
 from .compare import FEWEST_FOR_INFERENCE, comparable
-from .gallery import Shown
+from .gallery import BESIDE, Shown
+from .plots import forest_texts, units
+from .recommend import BEST, NARROW, recommended
 from .summary import baseline_of, cells, order
 
 if TYPE_CHECKING:
@@ -46,14 +50,18 @@ def render(
     path: Path,
     verdicts: Sequence[str] = (),
     claims: pd.DataFrame | None = None,
+    beside: Beside | None = None,
+    settings: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report; returns its path.
 
     figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
+    beside: a second study. settings: of `recommend.recommended`, computed here where it is not given.
     """
     tested = [] if claims is None else [row for row in claims.to_dict("records") if row["verdict"] != UNTESTED]
     numbers = cells(table, design)
     variants, tasks, baseline = order(table, design, "variant"), order(table, design, "task"), baseline_of(table, design)
+    settings = recommended(table, design) if settings is None else settings
     facts = {"name": "unnamed", "created": "", "commit": "", "command": "", **design}
     planned = len(variants) * len(tasks) * int(design.get("points") or table["point"].max() + 1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,8 +85,13 @@ def render(
             rows=[_row(record, baseline) for record in numbers.to_dict("records")],
             groups=[
                 {"title": title, "figures": [_figure(shown, path.parent) for shown in group]}
-                for title, group in groupby(figures, key=lambda shown: shown.title)
+                for title, group in groupby((f for f in figures if f.group != BESIDE), key=lambda shown: shown.title)
             ],
+            beside=_beside(beside, [_figure(f, path.parent) for f in figures if f.group == BESIDE]) if beside else None,
+            settings=_settings(settings, design),
+            best=BEST,
+            narrow=NARROW,
+            again=[r for r in settings[["task", "variant", "command"]].to_dict("records") if r["command"]],
             commands=_commands(facts),
             space=_space(design),
             training=sorted((k, _plain(v)) for k, v in _flat(design.get("training") or {})),
@@ -147,6 +160,81 @@ def _row(record: Mapping[str, Any], baseline: str | None) -> dict[str, Any]:
     return {"cells": cells_of_row, "baseline": record["variant"] == baseline}
 
 
+def _cell(value: Any, form: str, shown: str | None = None) -> dict[str, Any]:
+    """A cell of a table: its value for sorting, and what is read."""
+    if value is None or (isinstance(value, float) and not np.isfinite(value)):
+        return {"value": "", "shown": "–", "text": form == ""}
+    return {"value": value, "shown": shown or (format(value, form) if form else str(value)), "text": form == ""}
+
+
+def _settings(settings: pd.DataFrame, design: Design) -> dict[str, Any]:
+    """The table of recommended settings: the best trial of each pair in a row, with the scores of the next ones."""
+    names = [n for n in (design.get("space") or {}) if n in settings]
+    titles = ["task", "variant", *(n.replace("_", " ") for n in names), "width", "parameters", "score", "steps to solve"]
+    titles += [f"score of the {place}" for place in ("second", "third")[: BEST - 1]] + ["best of N"]
+    rows = []
+    for (task, variant), own in settings.groupby(["task", "variant"], sort=False):
+        best, next_ones = own.iloc[0], own["score"].tolist()[1:]
+        row = [_cell(task, ""), _cell(variant, "")]
+        for n in names:
+            low, high = (_short(best[f"{n}_{end}"]) for end in ("low", "high"))
+            row.append(_cell(float(best[n]), ".3g", f"{_short(best[n])} ({low}–{high})"))
+        row += [_cell(int(best["hidden_size"]), "d"), _cell(int(best["parameters"]), ",d"), _cell(float(best["score"]), ".3f")]
+        row += [_cell(float(best["solved_step"]), ",.0f"), *(_cell(float(x), ".3f") for x in [*next_ones, np.nan, np.nan][: BEST - 1])]
+        rows.append([*row, _cell(int(best["trials"]), "d")])
+    return {"titles": [{"title": t, "text": k < 2} for k, t in enumerate(titles)], "rows": rows}
+
+
+def _short(value: float) -> str:
+    """Two significant digits in as few characters as can be."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def _beside(beside: Beside, figures: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the section on a second study shows."""
+    rows = []
+    for row in beside.cells[beside.cells["primary"]].to_dict("records"):
+        endpoint = stats.ENDPOINTS[row["endpoint"]]
+        scale, form, unit = units(endpoint)
+        signed = format if row["what"] != LEAD else (lambda x, f: format(x, f"+{f}").replace("-", "−"))
+        shown = forest_texts(pd.Series(row), scale, form)
+        rows.append(
+            [
+                *(_cell(row[c], "") for c in ("task", "variant")),
+                _cell("its lead" if row["what"] == LEAD else "itself", ""),
+                _cell(f"{endpoint.title}{', %' if unit == ' %' else ''}", ""),
+                *(_cell(row[c], form, signed(scale * row[c], form)) for c in ("study", "other")),
+                _cell(row["difference"], form, shown[0]),
+                _cell(row["p_holm"], ".3f", shown[1]),
+                _cell(row["points"], "d", f"{row['points']} {'paired' if row['paired'] else 'unpaired'}"),
+                _cell(row["same_outcome"] / row["pairs"] if row["pairs"] else None, ".0%"),
+                _cell(row["time"], ".2f", f"{row['time']:.2f} [{row['time_low']:.2f}, {row['time_high']:.2f}]"),
+            ]
+        )
+    titles = [
+        "task",
+        "variant",
+        "what",
+        "endpoint",
+        beside.study,
+        beside.other,
+        "difference [95 %]",
+        "p, Holm",
+        "N",
+        "same outcome",
+        "time per step",
+    ]
+    return {
+        "study": beside.study,
+        "other": beside.other,
+        "sentences": beside.sentences,
+        "settings": beside.settings.to_dict("records"),
+        "figures": figures,
+        "titles": [{"title": t, "text": k < 4} for k, t in enumerate(titles)],
+        "rows": rows,
+    }
+
+
 def _figure(shown: Shown, folder: Path) -> dict[str, Any]:
     image, kind = shown.file("svg").read_bytes(), "svg+xml"
     if len(image) > LARGEST_SVG:
@@ -155,6 +243,7 @@ def _figure(shown: Shown, folder: Path) -> dict[str, Any]:
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     return {
         "name": shown.name,
+        "title": shown.title,
         "task": shown.task,
         "caption": shown.caption,
         "uri": uri,

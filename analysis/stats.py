@@ -185,23 +185,48 @@ def compare(
     fewest: int = 2,
     seed: int = 0,
 ) -> Comparison:
-    """Compare variants with a baseline that met the same points.
+    """Compare variants with a baseline that met the same points: `compare_pairs` with the baseline as every partner.
 
-    weights: of the statistic that is compared. values, validation: [1 + V, P], the baseline first; NaN in `values` marks a point that a
-    variant lacks. span: the range of the values. fewest: points needed for a comparison.
+    values, validation: [1 + V, P], the baseline first; NaN in `values` marks a point that a variant lacks.
+    """
+    values, validation = np.atleast_2d(np.asarray(values, dtype=float)), np.atleast_2d(np.asarray(validation, dtype=float))
+    partner = np.broadcast_to(values[0], values[1:].shape), np.broadcast_to(validation[0], values[1:].shape)
+    ours, theirs = (values[1:], validation[1:]), partner
+    return compare_pairs(weights, ours, theirs, span=span, level=level, resamples=resamples, swaps=swaps, fewest=fewest, seed=seed)
 
-    Intervals: bootstrap over points, all variants in the same resamples, with the (level)-quantile of the largest studentised deviation
+
+Sample = tuple[ArrayLike, ArrayLike]  # values and validation losses, each [V, P]
+
+
+def compare_pairs(
+    weights: Weights,
+    ours: Sample,
+    theirs: Sample,
+    *,
+    span: float,
+    level: float = 0.95,
+    resamples: int = 2000,
+    swaps: int = 2000,
+    fewest: int = 2,
+    seed: int = 0,
+) -> Comparison:
+    """V differences between partners that met the same points.
+
+    weights: of the statistic that is compared. ours, theirs: values and validation losses, each [V, P]; NaN in values marks a point that is
+    missing. span: the range of the values. fewest: points needed for a comparison.
+
+    Intervals: bootstrap over points, all differences in the same resamples, with the (level)-quantile of the largest studentised deviation
     (Westfall & Young 1993; Romano & Wolf 2005). A statistic that rests on k trials in effect, k = 1 / sum of squared weights, has an
     error that the bootstrap understates by (1 - 1/k)^(1/2) and deviations that follow Student's t with 2 (k - 1) degrees of freedom rather
     than the normal distribution; without both corrections the best decile of 50 trials excludes a true zero in 13 % instead of 5 %. The
     standard error is at least that of one point in which the two differ by the whole span, so that two columns of zeros are not called
     equal beyond doubt.
 
-    P-values: the labels of variant and baseline are swapped point by point, exact under the hypothesis that the labels mean nothing; Holm
-    1979 over the variants.
+    P-values: the labels of the two partners are swapped point by point, exact under the hypothesis that the labels mean nothing; Holm
+    1979 over the V differences.
     """
-    values, validation = np.atleast_2d(np.asarray(values, dtype=float)), np.atleast_2d(np.asarray(validation, dtype=float))
-    count, points = values.shape[0] - 1, values.shape[1]
+    values, validation, values_b, validation_b = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (*ours, *theirs))
+    count, points = values.shape
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(points, np.full(points, 1 / points), size=resamples).astype(float) if points else np.zeros((resamples, 0))
     swapped = (rng.random((swaps, points)) < 0.5).astype(float)
@@ -210,28 +235,143 @@ def compare(
     freedom = np.full(count, np.inf)
     deviations = np.zeros((count, resamples))
     for v in range(count):
-        both = np.isfinite(values[0]) & np.isfinite(values[v + 1])
+        both = np.isfinite(values[v]) & np.isfinite(values_b[v])
         shared[v] = n = int(both.sum())
         if n < fewest:
             continue
-        ours, theirs = (values[v + 1, both], validation[v + 1, both]), (values[0, both], validation[0, both])
-        sample = weights(np.ones((1, n)), ours[1])[0]
-        difference[v] = sample @ ours[0] - (weights(np.ones((1, n)), theirs[1]) @ theirs[0])[0]
+        a, b = (values[v, both], validation[v, both]), (values_b[v, both], validation_b[v, both])
+        sample = weights(np.ones((1, n)), a[1])[0]
+        difference[v] = sample @ a[0] - (weights(np.ones((1, n)), b[1]) @ b[0])[0]
         effective = max(1 / np.sum(sample**2), 1.5)
         freedom[v] = 2 * (effective - 1)
         counts = drawn[:, both]
         counts = counts[counts.sum(axis=1) > 0]
-        resampled = weights(counts, ours[1]) @ ours[0] - weights(counts, theirs[1]) @ theirs[0]
+        resampled = weights(counts, a[1]) @ a[0] - weights(counts, b[1]) @ b[0]
         error[v] = max(float(np.std(resampled, ddof=1)) / np.sqrt(1 - 1 / effective), span / n)
         deviations[v, : len(resampled)] = np.abs(resampled - difference[v]) / error[v]
-        trials, losses = np.concatenate([ours[0], theirs[0]]), np.concatenate([ours[1], theirs[1]])
+        trials, losses = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
         moved = swapped[:, both]
-        under_null = weights(np.hstack([1 - moved, moved]), losses) @ trials - weights(np.hstack([moved, 1 - moved]), losses) @ trials
-        p[v] = (1 + np.sum(np.abs(under_null) >= abs(difference[v]) - 1e-12)) / (1 + swaps)
-    quantile = float(np.quantile(deviations.max(axis=0), level, method="higher")) if count else np.nan
-    quantile = max(quantile, float(normal.isf((1 - level) / 2)))
-    half = student.isf(normal.sf(quantile), freedom) * error
+        p[v] = _swapped_p(weights, trials, losses, np.hstack([1 - moved, moved]), difference[v])
+    half = _half_widths(deviations, error, freedom, level)
     return Comparison(difference, difference - half, difference + half, p, holm(p), shared)
+
+
+def compare_groups(
+    weights: Weights,
+    ours: Sample,
+    theirs: Sample,
+    *,
+    span: float,
+    level: float = 0.95,
+    resamples: int = 2000,
+    swaps: int = 2000,
+    fewest: int = 2,
+    seed: int = 0,
+) -> Comparison:
+    """V differences between partners that met different points, as `compare_pairs`; [V, P] and [V, Q] trials.
+
+    The two sides are resampled each by itself, all V in the same resamples of a side; p-values deal the labels anew over the trials of
+    both.
+    Degrees of freedom after Welch 1947. `points` of the result is the smaller number of the two sides.
+    """
+    values, validation, values_b, validation_b = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (*ours, *theirs))
+    count, rng = len(values), np.random.default_rng(seed)
+    drawn = [rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float) for n in (values.shape[1], values_b.shape[1])]
+    difference, error, p = (np.full(count, np.nan) for _ in range(3))
+    smaller = np.zeros(count, dtype=np.int64)
+    freedom = np.full(count, np.inf)
+    deviations = np.zeros((count, resamples))
+    for v in range(count):
+        sides = []
+        for x, losses, counts in ((values, validation, drawn[0]), (values_b, validation_b, drawn[1])):
+            here = np.isfinite(x[v])
+            sides.append((x[v, here], losses[v, here], counts[:, here]))
+        smaller[v] = n = min(len(x) for x, _, _ in sides)
+        if n < fewest:
+            continue
+        statistics, resampled, squares, effects = [], [], [], []
+        for x, losses, counts in sides:
+            sample = weights(np.ones((1, len(x))), losses)[0]
+            effective = max(1 / np.sum(sample**2), 1.5)
+            counts = np.where(counts.sum(axis=1, keepdims=True) > 0, counts, 1.0)
+            statistics.append(sample @ x)
+            resampled.append(weights(counts, losses) @ x)
+            squares.append(max(float(np.std(resampled[-1], ddof=1)) / np.sqrt(1 - 1 / effective), span / len(x) / np.sqrt(2)) ** 2)
+            effects.append(effective)
+        difference[v] = statistics[0] - statistics[1]
+        error[v] = np.sqrt(sum(squares))
+        freedom[v] = sum(squares) ** 2 / sum(s**2 / (k - 1) for s, k in zip(squares, effects, strict=True))
+        deviations[v] = np.abs(resampled[0] - resampled[1] - difference[v]) / error[v]
+        trials, losses = np.concatenate([s[0] for s in sides]), np.concatenate([s[1] for s in sides])
+        dealt = np.zeros((swaps, len(trials)))
+        dealt[:, : len(sides[0][0])] = 1.0
+        p[v] = _swapped_p(weights, trials, losses, rng.permuted(dealt, axis=1), difference[v])
+    half = _half_widths(deviations, error, freedom, level)
+    return Comparison(difference, difference - half, difference + half, p, holm(p), smaller)
+
+
+def compare_advantages(
+    weights: Weights,
+    ours: tuple[Sample, Sample],
+    theirs: tuple[Sample, Sample],
+    *,
+    paired: bool,
+    span: float,
+    level: float = 0.95,
+    resamples: int = 2000,
+    fewest: int = 2,
+    seed: int = 0,
+) -> Comparison:
+    """V differences of differences: by how much the lead of a variant over its baseline is larger on our side than on theirs.
+
+    ours, theirs: variants and their baselines on each side, each a sample [V, P], within a side on the same points. paired: whether both
+    sides have the same points too; else they are resampled each by itself. Intervals as in `compare_pairs`, without p-values: swapping the
+    sides would test that nothing changed at all, not that the lead did not.
+    """
+    first, second = (
+        [(np.atleast_2d(np.asarray(x, dtype=float)), np.atleast_2d(np.asarray(y, dtype=float))) for x, y in s] for s in (ours, theirs)
+    )
+    count, rng = len(first[0][0]), np.random.default_rng(seed)
+    drawn = [rng.multinomial(n, np.full(n, 1 / n), size=resamples).astype(float) for n in (first[0][0].shape[1], second[0][0].shape[1])]
+    if paired:
+        drawn[1] = drawn[0]
+    difference, error = np.full(count, np.nan), np.full(count, np.nan)
+    smaller, freedom, deviations = np.zeros(count, dtype=np.int64), np.full(count, np.inf), np.zeros((count, resamples))
+    for v in range(count):
+        here = [np.isfinite(side[0][0][v]) & np.isfinite(side[1][0][v]) for side in (first, second)]
+        if paired:
+            here = [here[0] & here[1]] * 2
+        smaller[v] = n = min(int(h.sum()) for h in here)
+        if n < fewest:
+            continue
+        effective, total, resampled = np.inf, 0.0, np.zeros(resamples)
+        for side, mask, counts, outer in zip((first, second), here, drawn, (1, -1), strict=True):
+            own = counts[:, mask]
+            own = np.where(own.sum(axis=1, keepdims=True) > 0, own, 1.0)
+            for (x, losses), inner in zip(side, (1, -1), strict=True):
+                sample = weights(np.ones((1, int(mask.sum()))), losses[v, mask])[0]
+                effective = min(effective, max(1 / np.sum(sample**2), 1.5))
+                total += outer * inner * (sample @ x[v, mask])
+                resampled += outer * inner * (weights(own, losses[v, mask]) @ x[v, mask])
+        difference[v], freedom[v] = total, 2 * (effective - 1)
+        error[v] = max(float(np.std(resampled, ddof=1)) / np.sqrt(1 - 1 / effective), span / n)
+        deviations[v] = np.abs(resampled - total) / error[v]
+    half = _half_widths(deviations, error, freedom, level)
+    nothing = np.full(count, np.nan)
+    return Comparison(difference, difference - half, difference + half, nothing, nothing, smaller)
+
+
+def _swapped_p(weights: Weights, trials: Floats, losses: Floats, ours: Floats, difference: float) -> float:
+    """Share of dealings of labels [B, K], ours 1, theirs 0, under which the difference is at least as large as the one seen."""
+    under_null = weights(ours, losses) @ trials - weights(1 - ours, losses) @ trials
+    return float((1 + np.sum(np.abs(under_null) >= abs(difference) - 1e-12)) / (1 + len(ours)))
+
+
+def _half_widths(deviations: Floats, error: Floats, freedom: Floats, level: float) -> Floats:
+    """Half widths [V] of simultaneous intervals from studentised deviations [V, B]."""
+    quantile = float(np.quantile(deviations.max(axis=0), level, method="higher")) if len(deviations) else np.nan
+    quantile = max(quantile, float(normal.isf((1 - level) / 2)))
+    return student.isf(normal.sf(quantile), freedom) * error
 
 
 def holm(p: ArrayLike) -> Floats:

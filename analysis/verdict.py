@@ -79,7 +79,7 @@ def _task(task: str, inferred: pd.DataFrame, numbers: pd.DataFrame, resolved: pd
     for good, word in ((True, "Better"), (False, "Worse")):
         chosen = [row for _, row in own.iterrows() if row["significant"] and better(row) == good]
         if chosen:
-            named = _list([f"{row['variant']} by {_with_interval(endpoint, row)}" for row in chosen])
+            named = _list([f"{row['variant']} by {in_words(endpoint, row)}" for row in chosen])
             sentences.append(f"{word} than {own['baseline'].iloc[0]} ({shown}): {named}.")
     rest = [row for _, row in own.iterrows() if not row["significant"]]
     if rest:
@@ -96,12 +96,13 @@ def _task(task: str, inferred: pd.DataFrame, numbers: pd.DataFrame, resolved: pd
     return " ".join(sentences)
 
 
-def _with_interval(endpoint: stats.Endpoint, row: pd.Series) -> str:
+def in_words(endpoint: stats.Endpoint, row: pd.Series) -> str:
+    """The size of a difference with its interval, and with its p-value where it has one."""
     sign = 1 if row["difference"] > 0 else -1
     low, high = sorted((sign * row["low"], sign * row["high"]))
     start = f"{100 * low:.0f}" if endpoint.name == "solve_rate" else amount(endpoint, low)
-    p = "p < .001" if row["p_holm"] < 0.001 else f"p = {row['p_holm']:.3f}".replace("0.", ".")
-    return f"{amount(endpoint, abs(row['difference']))} (95 % interval {start} to {amount(endpoint, high)}, {p})"
+    p = ", p < .001" if row["p_holm"] < 0.001 else f", p = {row['p_holm']:.3f}".replace("0.", ".") if np.isfinite(row["p_holm"]) else ""
+    return f"{amount(endpoint, abs(row['difference']))} (95 % interval {start} to {amount(endpoint, high)}{p})"
 
 
 def _greff(inferred: pd.DataFrame, baseline: str) -> str:
