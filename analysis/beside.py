@@ -119,8 +119,8 @@ def changes(
     paired: where at least half of the points of the smaller study are points of the other, the same place in the unit cube; then the
     difference is over these points, else over all trials of both. points: that it rests on, of the smaller side. study, other: the
     statistic of each, over those points. difference: study minus other. low, high: simultaneous 95 % intervals over the variants of a task,
-    NaN below 20 points. p, p_holm: by exchanging the studies point by point where paired, by dealing the trials anew where not; none for a lead.
-    significant: of the primary endpoint, which the solve rate pooled over both studies chooses. Steps count up to the smaller budget.
+    NaN below 20 points. p, p_holm: by exchanging the studies point by point where paired, by dealing the trials anew where not; none for a
+    lead. significant: of the primary endpoint, which the solve rate pooled over both studies chooses. Steps count up to the smaller budget.
     same_numbers, same_outcome: of `pairs` trials at the same point, how many gave equal losses to the last bit, and how many were solved in
     both or neither. time: seconds per training step, study over other (geometric mean), with its interval by itself.
 

@@ -15,7 +15,7 @@ Design = Mapping[str, Any]
 FEWEST_FOR_INFERENCE = 20  # points below which differences are shown without interval or p-value
 COLUMNS = (
     *("task", "variant", "baseline", "endpoint", "primary", "points", "value", "reference", "difference", "low", "high", "p", "p_holm"),
-    *("significant", "greff_welch_p"),
+    *("significant", "greff_welch_p", "span"),
 )
 
 
@@ -49,7 +49,7 @@ def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, s
     value, reference: the statistic of variant and baseline. difference: between them, over the points that both have. low, high:
     simultaneous 95 % intervals over the variants of a task, NaN below 20 points. p, p_holm: label swaps, and adjusted over the variants of
     a task. significant: of the primary endpoint, where p_holm is at most .05 and the interval excludes zero. greff_welch_p: see
-    `stats.greff_welch`; the same for all endpoints.
+    `stats.greff_welch`; the same for all endpoints. span: the range of the endpoint's values.
     """
     trials, baseline = usable(table), baseline_of(table, design)
     variants = [v for v in order(table, design, "variant") if v != baseline]
@@ -85,6 +85,7 @@ def comparisons(table: pd.DataFrame, design: Design, *, resamples: int = 2000, s
                             enough and endpoint.name == primary and found.p_holm[k] <= 0.05 and found.low[k] * found.high[k] > 0
                         ),
                         "greff_welch_p": stats.greff_welch(losses[variant], losses[baseline]),
+                        "span": span,
                     }
                 )
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"primary": bool, "significant": bool})

@@ -13,7 +13,7 @@ import pandas as pd
 
 from . import stats
 from .beside import LEAD, Beside
-from .claims import CLAIMS, UNTESTED
+from .claims import CLAIMS, MARGIN, UNTESTED
 from .compare import FEWEST_FOR_INFERENCE, comparable
 from .gallery import BESIDE, Shown
 from .plots import forest_texts, units
@@ -58,7 +58,8 @@ def render(
     figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
     beside: a second study. settings: of `recommend.recommended`, computed here where it is not given.
     """
-    tested = [] if claims is None else [row for row in claims.to_dict("records") if row["verdict"] != UNTESTED]
+    held = [] if claims is None else claims.to_dict("records")
+    tested, untested = ([row for row in held if (row["verdict"] == UNTESTED) == absent] for absent in (False, True))
     numbers = cells(table, design)
     variants, tasks, baseline = order(table, design, "variant"), order(table, design, "task"), baseline_of(table, design)
     settings = recommended(table, design) if settings is None else settings
@@ -79,7 +80,9 @@ def render(
             notices=_notices(table, design, numbers, planned),
             verdicts=verdicts,
             claims=tested,
-            untested=0 if claims is None else len(claims) - len(tested),
+            untested=untested,
+            margin=MARGIN,
+            highest=max([int(n) for n in numbers["trials"]], default=0),
             few=bool((numbers["trials"] < 20).any()),
             columns=[{"title": title, "text": form == ""} for _, title, form in COLUMNS],
             rows=[_row(record, baseline) for record in numbers.to_dict("records")],
@@ -108,9 +111,9 @@ def render_claims(results: Path) -> Path:
     every = pd.concat(found) if found else pd.DataFrame(columns=["source", "claim", "verdict", "evidence", "study"])
     tested = every[every["verdict"] != UNTESTED]
     by_claim = {key: list(rows.to_dict("records")) for key, rows in tested.groupby(["claim", "source"])}
-    groups = [{"claim": c.text, "source": c.source, "rows": by_claim.get((c.text, c.source), [])} for c in CLAIMS]
+    groups = [{"claim": c.text, "source": c.source, "rows": by_claim.get((c.text, c.source), []), "studies": c.studies} for c in CLAIMS]
     path = Path(results) / "claims.html"
-    path.write_text(_environment().get_template("claims.html.jinja").render(groups=groups), encoding="utf-8")
+    path.write_text(_environment().get_template("claims.html.jinja").render(groups=groups, margin=MARGIN), encoding="utf-8")
     return path
 
 
