@@ -358,7 +358,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
                 axes.plot([scale * row["low"], scale * row["high"]], [y, y], color=mark.colour, lw=1.6, solid_capstyle="butt", zorder=2.5)
             fill = mark.colour if row["significant"] else "white"
             axes.plot(scale * row["difference"], y, ls="none", marker=mark.marker, ms=5.5, mfc=fill, mec=mark.colour, mew=1.1, zorder=3)
-            for x, text in zip(stops, forest_texts(row, scale, form), strict=True):
+            for x, text in list(zip(stops, forest_texts(row, scale, form), strict=True))[: 3 if inferred else 1]:
                 where = {"xycoords": ("axes fraction", "data"), "xytext": (x, 0), "textcoords": "offset points", "va": "center"}
                 axes.annotate(text, (1, y), fontsize=6.5, color=style.INK, **where)
         axes.axvline(0, color=style.INK, lw=0.9, zorder=1.5)
@@ -368,7 +368,8 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
         axes.set_ylim(len(own) - 0.5, -0.5)
         axes.set_yticks([])
         axes.grid(visible=False, axis="y")
-        for x, text in zip(stops, ("difference [95 % interval]", "p, Holm", "Greff's p"), strict=True):
+        heads = ("difference [95 % interval]", "p, Holm", "Greff's p") if inferred else ("difference",)
+        for x, text in zip(stops, heads, strict=False):
             axes.annotate(text, (1, 1), xycoords="axes fraction", xytext=(x, 3), textcoords="offset points", fontsize=6, color=GREY)
         value = f"{format(scale * own['reference'].iloc[0], form)}{unit}"
         axes.set_title(f"{task}: {endpoint.title}, {baseline['variant']} {value}", pad=5)

@@ -97,7 +97,9 @@ def render(
             again=[r for r in settings[["task", "variant", "command"]].to_dict("records") if r["command"]],
             commands=_commands(facts),
             space=_space(design),
-            training=sorted((k, _plain(v)) for k, v in _flat(design.get("training") or {})),
+            knobs={t: ", ".join(f"{k} {_plain(v)}" for k, v in _knobs(design, t)) for t in tasks},
+            lags={t: ", ".join(f"{k} {_plain(v)}" for k, v in _knobs(design, t) if k == "lag") for t in tasks},
+            training=_training(table, design),
             versions=_versions(design),
         )
     )
@@ -282,6 +284,26 @@ def _space(design: Design) -> list[dict[str, str]]:
         kinds += [f"drawn as 1 - {name}"] if node.get("complement") else []
         rows.append({"name": name, "low": _plain(node["low"]), "high": _plain(node["high"]), "scale": ", ".join(kinds)})
     return rows
+
+
+def _knobs(design: Design, task: str) -> list[tuple[str, Any]]:
+    """The knobs of a task, where the design says them."""
+    nodes = design.get("tasks")
+    node = nodes.get(task) if isinstance(nodes, Mapping) else None
+    return [(k, v) for k, v in (node or {}).items() if k not in ("_target_", "label")]
+
+
+def _training(table: pd.DataFrame, design: Design) -> list[tuple[str, str]]:
+    """How models were built and trained; what the points set is called searched."""
+    searched = {node.get("key") for node in (design.get("space") or {}).values()}
+    pairs = [("engine that ran", ", ".join(sorted(set(table["engine"]) - {""})) or "–")]
+    pairs += [(key, _plain(design[key])) for key in ("match", "sampler", "seed") if key in design]
+    for part in ("initialisation", "model", "training"):
+        for key, value in _flat(design.get(part) or {}):
+            if key != "_target_":
+                name = part if key == "label" else key if part == "training" else f"{part}.{key}"
+                pairs.append((name, "searched" if f"{part}.{key}" in searched else _plain(value)))
+    return pairs
 
 
 def _versions(design: Design) -> list[tuple[str, str]]:

@@ -29,7 +29,8 @@ def verdicts(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> 
     inferred = primary[np.isfinite(primary["low"])]
     if inferred.empty:
         points = int(primary["points"].max())
-        return [f"With {points} points per task, fewer than {FEWEST_FOR_INFERENCE}, nothing is concluded; differences are descriptions."]
+        opening = f"With {points} points per task, fewer than {FEWEST_FOR_INFERENCE}, nothing is concluded; differences are descriptions."
+        return [opening, *(_described(task, cells(table, design)) for task in tasks)]
     numbers, resolved = cells(table, design), resolution(comparisons)
     return [_overall(inferred, tasks, baseline), *(_task(task, inferred, numbers, resolved) for task in tasks), _greff(inferred, baseline)]
 
@@ -115,6 +116,17 @@ def _greff(inferred: pd.DataFrame, baseline: str) -> str:
         f"Welch's test on the best deciles, as in Greff et al. 2017, would have marked as different from {baseline}: {pairs}. "
         "It marks equal variants too, several times as often as its 5 %, and decides nothing here."
     )
+
+
+def _described(task: str, numbers: pd.DataFrame) -> str:
+    own = numbers[(numbers["task"] == task) & (numbers["trials"] > 0)].sort_values("solve_rate", ascending=False, kind="stable")
+    if not own["solved"].any():
+        own = own.sort_values("decile_score", ascending=False, kind="stable")
+        first = [f"{row['variant']} ({row['decile_score']:.2f})" for _, row in own.head(MOST_NAMED).iterrows()]
+        return f"{task}: solved by no trial; the best deciles score {_list(first)}."
+    first = [f"{row['variant']} {row['solved']} of {row['trials']}" for _, row in own.head(MOST_NAMED).iterrows()]
+    more = f", and fewer by {len(own) - MOST_NAMED} others" if len(own) > MOST_NAMED else ""
+    return f"{task}: solved by {_list(first)} trials{more}."
 
 
 def _list(items: list[str]) -> str:
