@@ -275,7 +275,7 @@ def draw_curves(
     rows = -(-len(spots) // columns)
     panel_height = 1.15 if crowded else (2.5 if columns == 1 else 2.0)
     below = 0.42 if crowded else 0.55 + 0.115 * len(present)
-    figure = new_figure(style.WIDTH, rows * (panel_height + below) + 0.1)
+    figure = new_figure(style.WIDTH, rows * (panel_height + below) + (0.3 if crowded and len(panels) == 1 else 0.1))
     share = crowded and len(panels) == 1
     grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
     for axes in grid.flat[len(spots) :]:
@@ -346,6 +346,8 @@ def draw_curves(
             if place % columns == 0:
                 axes.set_ylabel(y_label)
     if crowded:
+        if len(panels) == 1:
+            figure.suptitle(panels[0].title, x=0.01, ha="left", fontsize=style.RC["axes.titlesize"], fontweight="bold")
         figure.supxlabel(x_label, fontsize=8)
         figure.supylabel(y_label, fontsize=8)
     return Drawn(figure, data)

@@ -372,8 +372,9 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
         for x, text in zip(stops, heads, strict=False):
             axes.annotate(text, (1, 1), xycoords="axes fraction", xytext=(x, 3), textcoords="offset points", fontsize=6, color=GREY)
         value = f"{format(scale * own['reference'].iloc[0], form)}{unit}"
-        axes.set_title(f"{task}: {endpoint.title}, {baseline['variant']} {value}", pad=5)
-        axes.set_xlabel(f"← worse    difference{' in percentage points' if unit == ' %' else unit and f' in{unit}'}    better →")
+        axes.set_title(f"{task}: {baseline['variant']} {value}", pad=5)
+        measure = f"{endpoint.title}{', percentage points' if unit == ' %' else ''}"
+        axes.set_xlabel(f"← worse    difference in {measure}    better →", fontsize=7.5)
         text = f"{baseline['variant']}: {counts_text(baseline)}"
         where = {"xycoords": "axes fraction", "xytext": (-5, -16), "textcoords": "offset points", "ha": "right", "va": "top"}
         axes.annotate(text, (0, 0), fontsize=5.8, color=GREY, **where)

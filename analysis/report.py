@@ -92,7 +92,6 @@ def render(
             ],
             beside=_beside(beside, [_figure(f, path.parent) for f in figures if f.group == BESIDE]) if beside else None,
             settings=_settings(settings, design),
-            best=BEST,
             narrow=NARROW,
             again=[r for r in settings[["task", "variant", "command"]].to_dict("records") if r["command"]],
             commands=_commands(facts),

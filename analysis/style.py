@@ -68,15 +68,22 @@ LOOKS: dict[str, Look] = {
     "greff_noaf": _look(9, 8, 3),
     "greff_niaf": _look(7, 4, 3),
     "greff_fgr": _look(8, 2, 1),
+    "forget_bias_0": _look(6, 0, 0),
+    "forget_bias_1": _look(0, 2, 0),
 }
 
 
 def look(variant: str) -> Look:
-    """The look of a variant; a name that is not in the list gets one from its hash, the same in every study."""
+    """The look of a variant; a name that is not in the list gets one from its hash, the same in every study.
+
+    Its colour and marker together are those of no variant in the list.
+    """
     if variant in LOOKS:
         return LOOKS[variant]
+    taken = {(known.colour, known.marker) for known in LOOKS.values()}
+    free = [(c, m) for c in range(len(COLOURS)) for m in range(len(MARKERS)) if (COLOURS[c], MARKERS[m]) not in taken]
     digest = hashlib.sha256(variant.encode()).digest()
-    return _look(digest[0] % len(COLOURS), digest[1] % len(MARKERS), digest[2] % len(DASHES))
+    return _look(*free[int.from_bytes(digest[:4], "big") % len(free)], digest[4] % len(DASHES))
 
 
 RC: dict[str, Any] = {

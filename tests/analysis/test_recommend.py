@@ -56,11 +56,10 @@ def test_the_command_runs_exactly_the_trial_that_it_recommends():
 
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        for name in ("quick", "greff", "forget_bias"):
-            design = design_from(compose("sweep", overrides=[f"study={name}", "seed=3"]))
-            task = list(design.tasks)[-1]
-            for variant in list(design.variants)[::3]:
-                trial = design.trial(task, variant, 5)
-                words = shlex.split(command(trial))[3:]
-                choices = {w.partition("=")[0]: w.partition("=")[2] for w in words}
-                assert trial_from(compose("trial", overrides=words), choices).id == trial.id, command(trial)
+        study = ["study=smoke", "variants=[vanilla,gru,greff_np]", "training=greff", "space=greff", "initialisation=gaussian", "seed=3"]
+        design = design_from(compose("sweep", overrides=[*study, "tasks.adding.lag=7"]))
+        for variant in design.variants:
+            trial = design.trial("adding", variant, 5)
+            words = shlex.split(command(trial))[3:]
+            choices = {w.partition("=")[0]: w.partition("=")[2] for w in words}
+            assert trial_from(compose("trial", overrides=words), choices).id == trial.id, command(trial)

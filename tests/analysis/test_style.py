@@ -24,7 +24,12 @@ def test_no_two_known_variants_look_alike():
 
 
 def test_an_unknown_variant_looks_the_same_in_every_study():
-    assert style.look("my_own_cell") == style.look("my_own_cell") == style.Look("#92dadd", "h", (0, (5, 1.2, 1.2, 1.2)))
+    assert style.look("my_own_cell") == style.look("my_own_cell") == style.Look("#ffa90e", "<", (0, (1.5, 1)))
+
+
+def test_an_unknown_variant_is_not_taken_for_a_known_one():
+    known = {(look.colour, look.marker) for look in style.LOOKS.values()}
+    assert not known & {style.look(f"cell_{k}")[:2] for k in range(50)}
 
 
 def test_figures_have_reproducible_bytes(small, tmp_path):
