@@ -374,7 +374,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
         value = f"{format(scale * own['reference'].iloc[0], form)}{unit}"
         axes.set_title(f"{task}: {baseline['variant']} {value}", pad=5)
         measure = f"{endpoint.title}{', percentage points' if unit == ' %' else ''}"
-        axes.set_xlabel(f"← worse    difference in {measure}    better →", fontsize=7.5)
+        axes.set_xlabel(f"← worse    difference in {measure}    better →", fontsize=7)
         text = f"{baseline['variant']}: {counts_text(baseline)}"
         where = {"xycoords": "axes fraction", "xytext": (-5, -16), "textcoords": "offset points", "ha": "right", "va": "top"}
         axes.annotate(text, (0, 0), fontsize=5.8, color=GREY, **where)
