@@ -114,17 +114,14 @@ def _reach(row: pd.Series, to_better: bool) -> float:
 
 
 def _directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
-    """A claim of a difference: upheld where it is significant, denied by the opposite, or where it can only be below the margin."""
+    """A claim of a difference: upheld where it is significant, denied by a significant opposite or where all are below the margin."""
     if rows.empty:
         return NOTHING
-    yes = no = 0
-    for _, row in rows.iterrows():
-        upheld = bool(row["significant"]) and better(row) == claimed_better
-        yes += upheld
-        no += not upheld and (bool(row["significant"]) or _reach(row, claimed_better) < MARGIN)
-    if yes:
-        return Finding(AGREES if yes == len(rows) else MIXED, _evidence(rows))
-    return Finding(DISAGREES if no else UNDECIDED, _evidence(rows))
+    found = [better(row) == claimed_better for _, row in rows.iterrows() if row["significant"]]
+    if any(found):
+        return Finding(AGREES if sum(found) == len(rows) else MIXED, _evidence(rows))
+    small = all(_reach(row, claimed_better) < MARGIN for _, row in rows.iterrows())
+    return Finding(DISAGREES if found or small else UNDECIDED, _evidence(rows))
 
 
 def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
@@ -211,7 +208,8 @@ def _evidence(rows: pd.DataFrame) -> str:
         if row["significant"]:
             text = f"{'better' if better(row) else 'worse'} by {amount(endpoint, abs(row['difference']))}"
         else:
-            text = f"not told apart, no difference above {amount(endpoint, max(abs(row['low']), abs(row['high'])))}"
+            worst, best = (_reach(row, side) * row["span"] for side in (False, True))
+            text = f"not told apart, at most {amount(endpoint, worst)} worse and {amount(endpoint, best)} better"
         parts.append(f"{row['variant']} on {row['task']}: {text}")
     return "; ".join(parts)
 

@@ -48,7 +48,7 @@ def beside(table: pd.DataFrame, design: Design, changes: pd.DataFrame) -> Drawn:
             left.plot(scale * row["study"], y, mfc=mark.colour, zorder=4, ms=4, **common)
             _interval(right, row, y - _GAP, scale, mark.colour, mark.marker)
             difference, p, _ = forest_texts(row, scale, form)
-            texts = [(stops[0], difference, y - _GAP, style.INK), (stops[1], p, y - _GAP, style.INK)]
+            texts = [(stops[0], difference, y - _GAP, style.INK), (stops[1], p if own["low"].notna().any() else "", y - _GAP, style.INK)]
             if variant in by[LEAD].index:
                 lead = by[LEAD].loc[variant]
                 _interval(right, lead, y + _GAP, scale, GREY, "|")
@@ -68,7 +68,7 @@ def beside(table: pd.DataFrame, design: Design, changes: pd.DataFrame) -> Drawn:
             )
         right.axvline(0, color=style.INK, lw=0.9, zorder=1.5)
         seen = np.abs(scale * own[["low", "high", "difference"]].to_numpy(dtype=float))
-        reach = 1.08 * max([*seen[np.isfinite(seen)], 1e-9])
+        reach = 1.08 * max([*seen[np.isfinite(seen)], 0.0]) or 1.0
         right.set_xlim(-reach, reach)
         if endpoint.unit != "steps":
             left.set_xlim(-0.03 * scale, 1.03 * scale)
@@ -83,7 +83,8 @@ def beside(table: pd.DataFrame, design: Design, changes: pd.DataFrame) -> Drawn:
         left.set_xlabel(f"{endpoint.title}{' in %' if unit == ' %' else ''}   {better}", fontsize=7.5)
         right.set_title(f"this study minus the other, {how}, N {points}", pad=5, fontsize=7.5, fontweight="normal", loc="left")
         right.set_xlabel(f"difference{' in percentage points' if unit == ' %' else unit and f' in{unit}'}   {better}", fontsize=7.5)
-        for x, text in zip(stops, ("difference [95 %]", "p, Holm"), strict=True):
+        inferred = own["low"].notna().any()
+        for x, text in zip(stops, ("difference [95 %]", "p, Holm") if inferred else ("difference",), strict=False):
             right.annotate(text, (1, 1), xycoords="axes fraction", xytext=(x, 3), textcoords="offset points", fontsize=6, color=GREY)
     return Drawn(figure, data)
 
