@@ -233,3 +233,61 @@ def test_greffs_test_calls_equal_variants_different_in_a_fifth_of_the_cases():
         deciles = [np.sort(null_study(rng, 1, 200, 0.3)[0][0])[:20] for _ in range(2)]
         rejected += stats.greff_welch(*deciles) < 0.05
     assert 0.12 <= rejected / studies <= 0.28, f"{rejected} of {studies}"
+
+
+def sides(rng, variants, points, rate):
+    """Values and losses [V, P] of equal variants in the endpoint that their solve rate chooses, and that endpoint with its span."""
+    loss, columns = null_study(rng, variants, points, rate)
+    endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
+    return columns[endpoint.column], loss, endpoint, 2000.0 if endpoint.unit == "steps" else 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rate", [0.02, 0.3])
+def test_equal_studies_are_told_apart_in_at_most_seven_percent_of_the_cases(rate):
+    studies, found = 200, {"paired": 0, "unpaired": 0, "paired lead": 0, "unpaired lead": 0}
+    for k in range(studies):
+        values, loss, endpoint, span = sides(np.random.default_rng([k, 50]), 10, 50, rate)
+        same, ours = (values[5:], loss[5:]), (values[:5], loss[:5])
+        other = sides(np.random.default_rng([k, 51]), 5, 50, rate)[:2]
+        options = {"span": span, "resamples": 400, "seed": k}
+        with_baseline = [((x[1:], y[1:]), (x[[0] * 4], y[[0] * 4])) for x, y in (ours, same, other)]
+        for name, theirs, lead, compare in (
+            ("paired", same, with_baseline[1], stats.compare_pairs),
+            ("unpaired", other, with_baseline[2], stats.compare_groups),
+        ):
+            result = compare(endpoint.weights, ours, theirs, swaps=399, **options)
+            found[name] += bool((((result.low > 0) | (result.high < 0)) & (result.p_holm <= 0.05)).any())
+            result = stats.compare_advantages(endpoint.weights, with_baseline[0], lead, paired=name == "paired", **options)
+            found[f"{name} lead"] += bool(((result.low > 0) | (result.high < 0)).any())
+    # 7 % is the limit of the true rate; two standard errors (3.6 points) are the luck of 200 cases
+    assert max(found.values()) / studies <= 0.07 + 0.036, f"of {studies}: {found}"
+
+
+def test_groups_differ_by_their_means_and_permuting_them_is_exact():
+    ours, theirs = np.array([[1, 1, 1, 0, 1.0]]), np.array([[0, 0, 1, 0, 0, 0.0]])
+    both = np.concatenate([ours[0], theirs[0]])
+    exact = [abs(both[list(c)].mean() - np.delete(both, c).mean()) for c in combinations(range(11), 5)]
+    found = stats.compare_groups(stats.mean_weights, (ours, ours), (theirs, theirs), span=1.0, swaps=20_000, resamples=50)
+    assert found.difference[0] == pytest.approx(0.8 - 1 / 6)
+    assert found.p[0] == pytest.approx(np.mean(np.array(exact) >= found.difference[0] - 1e-12), abs=0.01)
+    assert found.points.tolist() == [5]
+
+
+def test_interval_of_groups_is_the_normal_one():
+    rng = np.random.default_rng(3)
+    ours, theirs = rng.normal(size=(1, 300)), 2 * rng.normal(size=(1, 500))
+    found = stats.compare_groups(stats.mean_weights, (ours, ours), (theirs, theirs), span=0.01, resamples=4000, swaps=9)
+    half = 1.96 * np.sqrt(ours.var() / 300 + theirs.var() / 500)
+    assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
+
+
+def test_a_lead_is_known_better_where_luck_is_shared():
+    rng = np.random.default_rng(4)
+    luck = rng.normal(size=(1, 200))
+    samples = [luck + 0.3 * rng.normal(size=(1, 200)) for _ in range(4)]
+    pair = [((a, a), (b, b)) for a, b in (samples[:2], samples[2:])]
+    found = stats.compare_advantages(stats.mean_weights, *pair, paired=True, span=0.01, resamples=4000)
+    half = 1.96 * np.std(samples[0] - samples[1] - samples[2] + samples[3]) / np.sqrt(200)
+    assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
+    assert np.isnan(found.p[0])
