@@ -24,10 +24,10 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
     search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same.
     Raises ValueError where there is no such study or archive, or where it is a search and `search` is False.
     """
-    from . import load
+    from . import diagnostics, load
     from .claims import held_against
     from .compare import comparable, comparisons
-    from .gallery import draw_all
+    from .gallery import absent, draw_all
     from .importance import importance
     from .report import render, render_claims
     from .summary import cells
@@ -54,10 +54,11 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
     for name, frame in {"cells": cells(table, design), **extra, **({} if claims is None else {"claims": claims})}.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
+    extra |= {name: frame for name, frame in diagnostics.read(folder / "models").items() if len(frame)}
     figures = draw_all(table, design, folder / "figures", extra, workers)
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    report = render(table, design, figures, folder / "report.html", sentences, claims)
+    report = render(table, design, figures, folder / "report.html", sentences, claims, absent(design, extra))
     render_claims(Path(results))
     return [*artifacts, report]
 

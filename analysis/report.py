@@ -46,10 +46,12 @@ def render(
     path: Path,
     verdicts: Sequence[str] = (),
     claims: pd.DataFrame | None = None,
+    absent: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write the report; returns its path.
 
     figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
+    absent: titles of figures that are left out, by the command that makes what they need.
     """
     tested = [] if claims is None else [row for row in claims.to_dict("records") if row["verdict"] != UNTESTED]
     numbers = cells(table, design)
@@ -79,6 +81,7 @@ def render(
                 {"title": title, "figures": [_figure(shown, path.parent) for shown in group]}
                 for title, group in groupby(figures, key=lambda shown: shown.title)
             ],
+            absent=absent or {},
             commands=_commands(facts),
             space=_space(design),
             training=sorted((k, _plain(v)) for k, v in _flat(design.get("training") or {})),
