@@ -36,7 +36,9 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
         gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
         sequences += _sequences(arrays, about, facts)
     return {
-        "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)] if gradients else pd.DataFrame(columns=GRADIENT_COLUMNS),
+        "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)]
+        if gradients
+        else pd.DataFrame(columns=GRADIENT_COLUMNS),
         "sequences": pd.DataFrame(sequences, columns=list(SEQUENCE_COLUMNS)),
     }
 

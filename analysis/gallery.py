@@ -216,7 +216,7 @@ FIGURES: list[Spec] = [
         "over 32 test sequences. A line that falls says that what happened k steps ago can hardly be learnt from; grey at the foot: "
         "how old the inputs are that decide the answer, the darker the more sequences have one there.",
         _curves,
-        5,
+        3,
         ("gradients",),
         command="python -m runs.inside study={name}",
     ),

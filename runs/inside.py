@@ -86,7 +86,8 @@ def specification(trial: Trial, network: Network | None = None) -> tuple[Network
 
 def double(batch: Batch) -> Batch:
     """A batch in double precision; classes and steps stay whole numbers."""
-    return Batch(*(v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in batch))
+    targets = batch.targets.double() if batch.targets.is_floating_point() else batch.targets
+    return batch._replace(inputs=batch.inputs.double(), targets=targets)
 
 
 def last_answer(batch: Batch) -> Batch:
@@ -215,7 +216,7 @@ def up_to_date(path: Path, trial: Trial) -> bool:
             return False
         if trial.model.bidirectional:  # there is no diagnosis of these
             return True
-        with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+        with path.with_suffix(".npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
     except (OSError, ValueError, KeyError, BadZipFile):
         return False

@@ -17,8 +17,10 @@ from .layer import Recurrent
 
 AS_IT_IS = "as it is"
 SQUASHING = frozenset(
-    ("sigmoid", "tanh", "relu", "hardtanh", "hardsigmoid", "hardswish", "softplus", "elu", "gelu", "silu", "mish", "leaky_relu")
-    + ("clamp", "clamp_min", "clamp_max", "erf", "sin", "cos", "exp")
+    (
+        *("sigmoid", "tanh", "relu", "hardtanh", "hardsigmoid", "hardswish", "softplus", "elu", "gelu", "silu", "mish", "leaky_relu"),
+        *("clamp", "clamp_min", "clamp_max", "erf", "sin", "cos", "exp"),
+    )
 )
 """Operations whose result is the value of a gate when a pre-activation goes in."""
 
