@@ -24,7 +24,7 @@ def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, abo
     """
     from safetensors.torch import save
 
-    tensors = {name: value.detach().contiguous() for name, value in network.named_parameters()}
+    tensors = {name: value.detach().clone() for name, value in network.named_parameters()}
     plain = {"trial": trial.as_dict(), "outcome": outcome.as_dict(), "about": dict(about)}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}.part")
