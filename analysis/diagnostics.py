@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-FORMAT = "lstm-variants diagnosis 1"
+FORMAT = "lstm-variants diagnosis 2"
+OF_THE_NETWORK = ("hidden_size", "trial_id", "status", "test_loss", "reproduced")
 PHASES = ("at the start", "trained")
-GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", "hidden_size", "trial_id")
-SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function", "unit", "values", "hidden_size", "trial_id")
+GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", *OF_THE_NETWORK)
+SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function", "unit", "values", *OF_THE_NETWORK)
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
@@ -22,7 +23,8 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     input at this lag is `relevant` to the answer, and the number of `sequences`.
     sequences: one row per unit of a gate, state or input over one test sequence, `values` [T]; `kind` is gate, state, input, or mark
     (1 where an input is relevant) or read (1 where an answer is read); `top` is True for the highest layer, the inputs and the marks.
-    Files of another format are left out.
+    Both: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that run reproduced the one
+    on record. Files of another format are left out.
     """
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
@@ -32,7 +34,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
         about = json.loads(str(arrays.get("about", "{}")))
         if about.get("format") != FORMAT:
             continue
-        facts = {name: about[name] for name in ("task", "variant", "hidden_size", "trial_id")}
+        facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
         gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
         sequences += _sequences(arrays, about, facts)
     return {

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from . import style
-from .diagnostics import PHASES
+from .diagnostics import OF_THE_NETWORK, PHASES
 from .draw import MOST_CURVES, Drawn, empty, label_ends, log_ticks, note_lines, readable, styled
 from .style import GREY, PALE, look, new_figure
 from .summary import order
@@ -37,7 +37,7 @@ def gradients(table: pd.DataFrame, design: Design, gradients: pd.DataFrame) -> D
     variants = [v for v in order(table, design, "variant") if v in set(gradients["variant"])]
     if not tasks or not variants:
         return Drawn(empty("no trained cell has been looked into yet"), gradients)
-    data = gradients.drop(columns=["hidden_size", "trial_id"])
+    data = gradients.drop(columns=list(OF_THE_NETWORK))
     outcomes = _outcomes(table, gradients)
     if len(variants) <= MOST_CURVES:
         return Drawn(_together(gradients, tasks, variants, outcomes), data)
@@ -137,13 +137,15 @@ def _relevant(axes: Axes, own: pd.DataFrame) -> None:
 
 
 def _outcomes(table: pd.DataFrame, found: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """How the trials went that were looked into, by (task, variant): '46 units, solved, test loss 0.0031'."""
-    by_id = {row["trial_id"]: row for row in table[["trial_id", "status", "test_loss"]].to_dict("records")}
-    texts = {}
-    for row in found[["task", "variant", "hidden_size", "trial_id"]].drop_duplicates(["task", "variant"]).to_dict("records"):
-        trial = by_id.get(row["trial_id"])
-        how = "not in this table" if trial is None else f"{trial['status']}, test loss {trial['test_loss']:.2g}"
-        texts[row["task"], row["variant"]] = f"{row['hidden_size']} units, {how}"
+    """How the runs went that gave the networks, by (task, variant): '46 units, solved, test loss 0.0031'.
+
+    An asterisk stands where it is not the run of the table: trained again with another result, or of another state of the study.
+    """
+    known, texts = set(table["trial_id"]), {}
+    for row in found[["task", "variant", *OF_THE_NETWORK]].drop_duplicates(["task", "variant"]).to_dict("records"):
+        mark = "" if row["reproduced"] and row["trial_id"] in known else " *"
+        loss = "none" if row["test_loss"] is None else f"{row['test_loss']:.2g}"
+        texts[row["task"], row["variant"]] = f"{row['hidden_size']} units, {row['status']}, test loss {loss}{mark}"
     return texts
 
 

@@ -35,7 +35,7 @@ from .train import prepare_process, trained
 from .trial import Outcome, Trial
 from .weights import read_about, save_model
 
-FORMAT = "lstm-variants diagnosis 1"
+FORMAT = "lstm-variants diagnosis 2"
 SEQUENCES = 32  # over which gradient norms are averaged
 
 Arrays = dict[str, NDArray[Any]]
@@ -171,11 +171,13 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.to(torch.float32).numpy()
 
 
-def diagnose(trial: Trial, network: Network) -> Arrays:
+def diagnose(trial: Trial, network: Network, outcome: Outcome, reproduced: bool = True) -> Arrays:
     """Everything that is saved of a trained network, as arrays by name; `about` is JSON text.
 
     Gradients at the start and trained are of the first sequences of the task's test set, which is the same for all variants, and so are
     gates and states, over the first of them.
+
+    outcome: of the run that gave this network. reproduced: whether it equals the one on record.
     """
     start, task = specification(trial)
     batch = double(task.batch(SEQUENCES, streams(trial.data_seed)("test")))
@@ -188,7 +190,8 @@ def diagnose(trial: Trial, network: Network) -> Arrays:
     arrays["relevant_by_lag"], arrays["sequences"] = after.relevant, after.sequences
     about = {"format": FORMAT, "trial_id": trial.id, "functions": functions, "layers": trial.model.layers, "lag": task.lag}
     labels = {"task": trial.task["label"], "variant": trial.variant["label"], "hidden_size": trial.model.hidden_size}
-    arrays["about"] = np.array(json.dumps(about | labels))
+    result = {"status": outcome.status, "test_loss": outcome.test_loss, "reproduced": reproduced}
+    arrays["about"] = np.array(json.dumps(about | labels | result))
     return arrays
 
 
@@ -258,9 +261,9 @@ def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bo
     save_model(path, network, best.trial, outcome, facts_of_file)
     line = f"{name}: point {best.point}, {outcome.status}, test loss {outcome.test_loss:.3g}"
     if changed:
-        line += f"; not as recorded ({', '.join(changed)}): another machine or other versions; what is saved is of this run"
+        line += f"; not as recorded ({', '.join(changed)}): another machine, other versions or code; what is saved is of this run"
     try:
-        save_diagnosis(path.with_suffix(".npz"), diagnose(best.trial, network))
+        save_diagnosis(path.with_suffix(".npz"), diagnose(best.trial, network, outcome, not changed))
     except Exception as error:  # of a cell or task from outside; the weights are good all the same
         path.with_suffix(".npz").unlink(missing_ok=True)
         return best.trial.model.bidirectional, f"{line}; only weights: {type(error).__name__}: {error}"

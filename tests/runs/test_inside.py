@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from runs.inside import best_trials, diagnose, differences, gradients, inspect_study, main, place, specification, up_to_date
+from runs.inside import best_trials, diagnose, differences, gradients, inspect_best, inspect_study, main, place, specification, up_to_date
 from runs.study import Study, open_storage
 from runs.train import run, trained
 from runs.trial import Model, Outcome, Training, Trial
@@ -90,8 +90,8 @@ def test_weights_of_another_width_are_refused_by_name(tmp_path):
 @pytest.mark.parametrize("name", ALL)
 def test_a_diagnosis_has_gradients_by_lag_and_every_state_over_a_sequence(name):
     trial = trial_of(name)
-    network, _ = trained(trial)
-    arrays = diagnose(trial, network)
+    network, outcome = trained(trial)
+    arrays = diagnose(trial, network, outcome)
     about = json.loads(str(arrays["about"]))
     steps, layers, width = 6, trial.model.layers, trial.model.hidden_size
     assert arrays["lag"].tolist() == [1, 2, 3, 4, 5]
@@ -209,6 +209,20 @@ def test_a_study_is_looked_into_once_and_gives_the_networks_on_record(studied):
     before = {p: p.stat().st_mtime_ns for p in (folder / "models").rglob("*.*")}
     assert [line for _, line in inspect_study(study, folder / "models")] == ["4 of 4 are there and up to date"]
     assert {p: p.stat().st_mtime_ns for p in (folder / "models").rglob("*.*")} == before
+
+
+def test_a_network_that_is_not_the_one_on_record_is_saved_with_its_own_outcome_and_said(studied):
+    study, folder = studied
+    best = best_trials(study)["adding", "gru"]
+    other = replace(best.outcome, test_loss=99.0)
+    worked, line = inspect_best(best._replace(outcome=other), folder / "models", {})
+    assert worked
+    assert "not as recorded (test_loss)" in line
+    path = place(folder / "models", "adding", "gru")
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+        about = json.loads(str(file["about"]))
+    assert (about["test_loss"], about["reproduced"]) == (best.outcome.test_loss, False)
+    assert read_about(path)["about"]["reproduced"] is False
 
 
 def test_a_missing_diagnosis_is_made_again(studied):
