@@ -10,7 +10,7 @@ OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick test test-all lint dashboard optuna-dashboard bench clean
+.PHONY: help quick inside notebooks test test-all lint dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,15 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 quick: $(VENV)/.installed ## environment, a small real study (STUDY=quick, WORKERS=2), its figures and report
 	$(PY) -m runs.sweep study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
+
+inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of a study (STUDY=quick), and its report again
+	$(PY) -m runs.inside study=$(STUDY) workers=$(WORKERS)
+	$(PY) -m analysis study=$(STUDY)
+
+notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to results/$(STUDY)/notebooks
+	@$(PY) -c 'import jupytext, nbclient, nbconvert, ipykernel' 2>/dev/null || \
+	  $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
+	$(PY) -m analysis.notebooks study=$(STUDY)
 
 test: $(VENV)/.installed ## the fast tests
 	$(PY) -m pytest -q -n 2 -m "not slow"

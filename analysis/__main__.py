@@ -29,11 +29,11 @@ def analyse(
     Raises ValueError where there is no such study or archive, where it is a search and `search` is False, or where the other study has no
     task or variant in common with it.
     """
-    from . import load
+    from . import diagnostics, load
     from .beside import put_beside
     from .claims import held_against
     from .compare import comparable, comparisons
-    from .gallery import draw_all
+    from .gallery import absent, draw_all
     from .importance import importance
     from .recommend import recommended
     from .report import render, render_claims
@@ -67,10 +67,11 @@ def analyse(
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
+    extra |= {name: frame for name, frame in diagnostics.read(folder / "models").items() if len(frame)}
     figures = draw_all(table, design, folder / "figures", extra, workers)
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings)
+    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, absent(design, extra))
     render_claims(Path(results))
     return [*artifacts, report]
 

@@ -117,15 +117,15 @@ def counts_text(row: Mapping[str, Any]) -> str:
 def note_counts(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
     """Write N, solved and diverged of the variants in `numbers` under a panel."""
     shown = numbers[(numbers["trials"] > 0) | (numbers["failed"] > 0)]
-    _note(axes, [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")], below)
+    note_lines(axes, [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")], below)
 
 
 def note_pooled(axes: Axes, numbers: pd.DataFrame, below: float = 29) -> None:
     """Write N, solved and diverged of all variants together under a panel."""
-    _note(axes, [f"all variants: {counts_text(numbers[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
+    note_lines(axes, [f"all variants: {counts_text(numbers[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
 
 
-def _note(axes: Axes, lines: Sequence[str], below: float) -> None:
+def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
     """Small lines under a panel. The layout makes room for their height, not for their width: they may run on under the next panel."""
     where = {
         "xycoords": "axes fraction",

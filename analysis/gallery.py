@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import plots, plots_anova, plots_beside, plots_stages, style
+from . import plots, plots_anova, plots_beside, plots_cells, plots_stages, style
 from .draw import MOST_CURVES
 from .summary import order
 
@@ -24,6 +24,7 @@ class Spec:
 
     name: of its files. draw: from table and design, and the tables named in `needs`. caption: what it shows and how to read it.
     instead: whether the needed table stands in the place of the trials.
+    command: what makes the needed tables where `python -m analysis` does not, for the line that stands in the place of the figure.
     rows: height in units of variants or panels for V variants and T tasks; the figure is drawn task by task where it exceeds `most`.
     """
 
@@ -35,6 +36,7 @@ class Spec:
     most: int = 38
     needs: tuple[str, ...] = ()
     instead: bool = False
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,33 @@ FIGURES: list[Spec] = [
         4,
     ),
     Spec(
+        "gradients",
+        "How far back the gradient reaches",
+        plots_cells.gradients,
+        "The best trial of each variant by validation loss: norm of the gradient of the last answer's loss by the state (all its "
+        "fields, units and layers) that was carried k steps before that answer, before and after training, relative to k = 1. Mean "
+        "over 32 test sequences. A line that falls says that what happened k steps ago can hardly be learnt from; grey at the foot: "
+        "how old the inputs are that decide the answer, the darker the more sequences have one there. *: the network is not the one of "
+        "the study's table, since it was trained again by other code or elsewhere, or the study has been extended since.",
+        _curves,
+        3,
+        ("gradients",),
+        command="python -m runs.inside study={name}",
+    ),
+    Spec(
+        "activations",
+        "Gates and states over one sequence",
+        plots_cells.activations,
+        "The same trials over the first test sequence: units down, steps across; of several layers the highest. Gates show what "
+        "comes out of their squashing function (a pre-activation that nothing squashes as it is), states what is carried on. The "
+        "units of a variant stand in the same order in all its maps, by their part in the first principal component of its states; "
+        "of more than 64 units every k-th is drawn.",
+        lambda v, t: 99,
+        1,
+        ("sequences",),
+        command="python -m runs.inside study={name}",
+    ),
+    Spec(
         "winners_curse",
         "What the search promised and what it kept",
         plots_stages.winners_curse,
@@ -251,6 +280,15 @@ def draw_all(
     wanted = [spec for spec in FIGURES if all(name in extra for name in spec.needs)]
     jobs = [delayed(_draw_and_save)(spec, *part, folder) for spec in wanted for part in parts(spec, table, design, extra)]
     return list(Parallel(n_jobs=workers if len(jobs) > FEW_FIGURES else 1)(jobs))
+
+
+def absent(design: Design, extra: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
+    """Titles of the figures that are left out, by the command that makes what they need."""
+    commands: dict[str, list[str]] = {}
+    for spec in FIGURES:
+        if spec.command and not all(name in extra for name in spec.needs):
+            commands.setdefault(spec.command.format(name=design.get("name", "...")), []).append(spec.title)
+    return commands
 
 
 def parts(

@@ -94,3 +94,33 @@ def load(study: str, results: Path, storage: str = "") -> tuple[pd.DataFrame, di
     table = tidy(rows)
     write_archive(table, design, Path(results) / study)
     return table, design
+
+
+def tracked(design: Mapping[str, Any]) -> str:
+    """The URI of the MLflow that a study was tracked in; empty where it was not, or where its SQLite file is not on this machine."""
+    from runs.shell import tracking_uri
+
+    uri = tracking_uri({}, str(design.get("tracking_uri", "")))
+    return "" if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file() else uri
+
+
+_IN_PARAMS = {"seed": "seed", "hidden_size": "model.hidden_size", "budget": "training.budget", "batch_size": "training.batch_size"}
+_IN_METRICS = ("steps", "solved_step", "best_step", "validation_loss", "test_loss", "score", "parameters", "flops_per_step", "seconds")
+
+
+def of_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
+    """The columns of the tidy table that MLflow holds, with the same numbers in the same order.
+
+    runs: what `mlflow.search_runs` returns for the experiment of the study. What MLflow does not hold is left out: the
+    constants of the task, the curves (they are metric histories), and the coordinates of the points.
+    """
+    columns = {n: runs[f"tags.{n}"].astype("str") for n in ("study", "variant", "task", "trial_id", "status", "engine")}
+    columns["point"] = pd.to_numeric(runs["tags.point"])
+    columns |= {name: pd.to_numeric(runs[f"params.{key}"]) for name, key in _IN_PARAMS.items()}
+    columns |= {name: runs.get(f"metrics.{name}", pd.Series(np.nan, runs.index)) for name in _IN_METRICS}
+    space = design.get("space") or {}
+    columns |= {name: pd.to_numeric(runs[f"params.{name}"]) for name in space}
+    table = pd.DataFrame(columns)
+    whole = [c for c in table if c in INTEGER] + [name for name, node in space.items() if node.get("integer")]
+    table = table.astype(dict.fromkeys(whole, "int64") | {c: "float64" for c in table if c in FLOAT})
+    return table.sort_values(["task", "point", "variant"], kind="stable", ignore_index=True)

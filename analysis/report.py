@@ -52,14 +52,16 @@ def render(
     claims: pd.DataFrame | None = None,
     beside: Beside | None = None,
     settings: pd.DataFrame | None = None,
+    absent: Mapping[str, Sequence[str]] | None = None,
 ) -> Path:
     """Write the report; returns its path.
 
     figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
     beside: a second study. settings: of `recommend.recommended`, computed here where it is not given.
+    absent: titles of figures that are left out, by the command that makes what they need.
     """
     held = [] if claims is None else claims.to_dict("records")
-    tested, untested = ([row for row in held if (row["verdict"] == UNTESTED) == absent] for absent in (False, True))
+    tested, untested = ([row for row in held if (row["verdict"] == UNTESTED) == left] for left in (False, True))
     numbers = cells(table, design)
     variants, tasks, baseline = order(table, design, "variant"), order(table, design, "task"), baseline_of(table, design)
     settings = recommended(table, design) if settings is None else settings
@@ -94,6 +96,7 @@ def render(
             settings=_settings(settings, design),
             narrow=NARROW,
             again=[r for r in settings[["task", "variant", "command"]].to_dict("records") if r["command"]],
+            absent=absent or {},
             commands=_commands(facts),
             space=_space(design),
             knobs={t: ", ".join(f"{k} {_plain(v)}" for k, v in _knobs(design, t)) for t in tasks},

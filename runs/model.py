@@ -6,9 +6,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks import Batch, Task
-from variants import Cell, Scheme, Stream, build
+from variants import Cell, Scheme, Stream, build, streams
 
-from .trial import Model
+from .trial import Model, Trial, construct
 
 
 class Network(nn.Module):
@@ -38,7 +38,10 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The answers to a batch, [K, B, O]."""
         outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False)  # [T, B, H]
-        reads = batch.reads
+        return self.answers(outputs, batch.reads)
+
+    def answers(self, outputs: Tensor, reads: Tensor) -> Tensor:
+        """The answers [K, B, O] read from the outputs [T, B, H] of the recurrent layers at the steps `reads` [K, B]."""
         if len(reads) != len(outputs):
             index = reads.unsqueeze(-1).expand(*reads.shape, outputs.shape[-1])
             outputs = outputs.gather(0, index)  # [K, B, H]
@@ -53,3 +56,10 @@ class Network(nn.Module):
     def flops_per_step(self) -> int:
         """Floating-point operations of the matrix products of one forward pass, per sequence and step: 2 for each weight."""
         return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
+
+
+def untrained(trial: Trial) -> tuple[Network, Task]:
+    """The network of a trial as it stands before training, and its task. Raises ValueError where the trial cannot be built."""
+    task = construct(trial.task, Task)
+    cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
+    return Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation")), task

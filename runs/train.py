@@ -14,10 +14,10 @@ from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from tasks import Batch, Task
-from variants import Cell, Recurrent, Scheme, streams
+from variants import Recurrent, streams
 
-from .model import Network
-from .trial import Outcome, Training, Trial, construct
+from .model import Network, untrained
+from .trial import Outcome, Training, Trial
 
 Report = Callable[[int, float], None]
 EVALUATION_CHUNK = 128
@@ -44,17 +44,22 @@ def run(trial: Trial, report: Report = lambda step, loss: None, stopping: Callab
     report: called with (step, validation loss) at every evaluation.
     stopping: asked at every update; `Interrupted` is raised as soon as it answers True.
     """
+    return trained(trial, report, stopping)[1]
+
+
+def trained(
+    trial: Trial, report: Report = lambda step, loss: None, stopping: Callable[[], bool] = lambda: False
+) -> tuple[Network | None, Outcome]:
+    """As `run`, and the network with the parameters of `best_step`; None where the trial failed."""
     start = time.perf_counter()
     try:
-        task = construct(trial.task, Task)
-        cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
-        network = Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation"))
+        network, task = untrained(trial)
         outcome = _train(network, task, trial, report, stopping)
     except Interrupted:
         raise
     except Exception as error:
-        return Outcome(status="failed", error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
-    return Outcome(**{**outcome, "seconds": time.perf_counter() - start})
+        return None, Outcome(status="failed", error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+    return network, Outcome(**{**outcome, "seconds": time.perf_counter() - start})
 
 
 def evaluation_grid(training: Training) -> list[int]:

@@ -51,3 +51,6 @@ class Adding(Regression, name="adding"):
 
     def oracle(self, batch: Batch) -> Tensor:
         return (batch.inputs[..., 0] * batch.inputs[..., 1]).sum(0).view(1, -1, 1)
+
+    def relevant(self, batch: Batch) -> Tensor:
+        return batch.inputs[..., 1] == 1

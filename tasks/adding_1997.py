@@ -87,3 +87,6 @@ class Adding1997(Regression, name="adding_1997"):
     def oracle(self, batch: Batch) -> Tensor:
         values, markers = batch.inputs.unbind(-1)
         return 0.5 + (values * (markers == 1)).sum(0).view(1, -1, 1) / 4
+
+    def relevant(self, batch: Batch) -> Tensor:
+        return batch.inputs[..., 1] == 1

@@ -72,3 +72,6 @@ class Copying(Classification, name="copying"):
         kept = seen[seen < self.symbols].view(-1, self.length).T
         blanks = torch.full((self.lag + self.length, len(seen)), self.blank)
         return torch.cat((blanks, kept))
+
+    def relevant(self, batch: Batch) -> Tensor:
+        return batch.inputs[..., self.blank] == 0

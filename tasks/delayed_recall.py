@@ -59,3 +59,7 @@ class DelayedRecall(Classification, name="delayed_recall"):
         cues = batch.inputs[: self.cues, :, : self.symbols]
         asked = batch.inputs[-1, :, -self.cues :]
         return torch.einsum("cbk,bc->bk", cues, asked).argmax(-1).unsqueeze(0)
+
+    def relevant(self, batch: Batch) -> Tensor:
+        steps = torch.arange(len(batch.inputs)).view(-1, 1)
+        return ((steps < self.cues) | (steps == len(steps) - 1)).expand(batch.inputs.shape[:2])

@@ -92,6 +92,10 @@ class Task:
         """The targets recomputed from `batch.inputs` (and lengths) alone, by other means than `batch` drew them: [K, B(, O)]."""
         raise NotImplementedError
 
+    def relevant(self, batch: Batch) -> Tensor:
+        """The steps whose inputs decide the answers, [T, B] bool: cues, marked numbers, the query. Figures mark them; by default none."""
+        return torch.zeros(batch.inputs.shape[:2], dtype=torch.bool)
+
     def score(self, loss: float) -> float:
         """How far a loss has come from the floor to solved, on a log scale, in [0, 1]; higher is better."""
         if not math.isfinite(loss):

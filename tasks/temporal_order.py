@@ -71,6 +71,9 @@ class TemporalOrder(Classification, name="temporal_order"):
         order = seen[seen >= X].view(len(seen), -1) - X
         return (order @ 2 ** torch.arange(order.shape[1]).flip(0)).unsqueeze(0)
 
+    def relevant(self, batch: Batch) -> Tensor:
+        return batch.inputs[..., X:].sum(-1) > 0
+
 
 class TemporalOrder3(TemporalOrder, name="temporal_order_3"):
     """Name the order of three relevant symbols: `temporal_order` with a third one and eight classes.

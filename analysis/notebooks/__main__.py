@@ -23,8 +23,9 @@ def execute(name: str, study: str, results: Path) -> list[Path]:
     root = FOLDER.parent.parent
     path = os.pathsep.join(p for p in (str(root), os.environ.get("PYTHONPATH", "")) if p)
     environment = {**os.environ, "STUDY": study, "RESULTS": str(Path(results).resolve()), "PYTHONPATH": path}
+    environment["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm in a kernel without widgets
     kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
-    NotebookClient(notebook, timeout=1800, km=kernel).execute(cwd=str(root), env=environment)
+    NotebookClient(notebook, timeout=1800, km=kernel).execute(cwd=str(root), env=environment, cleanup_kc=True)
     folder = Path(results) / study / "notebooks"
     folder.mkdir(parents=True, exist_ok=True)
     jupytext.write(notebook, folder / f"{name}.ipynb")

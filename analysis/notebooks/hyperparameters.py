@@ -18,12 +18,13 @@
 import os
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 
 from analysis import anova, plots, plots_anova
 from analysis.importance import importance
-from analysis.load import read_archive
+from analysis.load import of_runs, read_archive, tracked
 
 # %% [markdown]
 # ## A function whose shares are known
@@ -47,6 +48,19 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 # %%
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 table, design = read_archive(results / study / "trials.parquet")
+
+# %% [markdown]
+# MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
+
+# %%
+if uri := tracked(design):
+    mlflow.set_tracking_uri(uri)
+    runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
+    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
+else:
+    print("this study was not tracked in an MLflow that is within reach")
+
+# %%
 tables = importance(table, design)
 if tables["shares"].empty:
     print(f"{study} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")

@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 
+import pandas as pd
 import pytest
 
-from analysis.load import tidy, write_archive
+from analysis.load import load, of_runs, tidy, tracked, write_archive
 from analysis.notebooks.__main__ import FOLDER, NAMES, execute, main, without_network
 
 from .synthetic import study
+
+ROOT = FOLDER.parent.parent
 
 
 @pytest.fixture
@@ -15,6 +20,56 @@ def analysed(tmp_path):
     rows, design = study(("vanilla", "gru"), points=41, name="demo")
     write_archive(tidy(rows), design, tmp_path / "demo")
     return tmp_path
+
+
+def command(*arguments):
+    done = subprocess.run([sys.executable, "-m", *arguments], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def small_study(tmp_path_factory):
+    """The smoke study, run for real, cut short and mirrored into MLflow's SQLite."""
+    results = tmp_path_factory.mktemp("results")
+    command("runs.sweep", "study=smoke", "training.budget=8", "training.evaluation_sequences=16", "points=2", f"results={results}")
+    return results
+
+
+def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    import mlflow
+
+    table, design = load("smoke", small_study)
+    mlflow.set_tracking_uri(tracked(design))
+    runs = of_runs(mlflow.search_runs(experiment_names=["smoke"]), design)
+    pd.testing.assert_frame_equal(runs, table[runs.columns], check_exact=True)
+    assert len(runs) == 8
+    assert {"task", "variant", "point", "status", "test_loss", "score", "seconds", "learning_rate", "hidden_size"} <= set(runs)
+
+
+def test_an_mlflow_that_is_not_within_reach_is_no_uri(tmp_path):
+    assert tracked({}) == ""
+    assert tracked({"tracking_uri": f"sqlite:///{tmp_path}/absent.db"}) == ""
+    assert tracked({"tracking_uri": "http://127.0.0.1:5000"}) == "http://127.0.0.1:5000"
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of jupyter and its kernel
+@pytest.mark.parametrize("name", ["overview", "inside_a_cell"])
+def test_notebook_of_a_real_study_has_its_networks_and_finds_the_same_numbers_in_mlflow(name, small_study):
+    for module in ("jupytext", "nbclient", "nbconvert", "ipykernel"):
+        pytest.importorskip(module)
+    load("smoke", small_study)
+    command("runs.inside", "study=smoke", f"results={small_study}")
+    notebook, page = execute(name, "smoke", small_study)
+    text = notebook.read_text()
+    assert "8 runs; the same numbers as in the table: True" in text
+    assert "image/png" in text
+    assert "Warning" not in text
+    if name == "inside_a_cell":
+        assert "gru on adding: test loss" in text
+    assert 'src="http' not in page.read_text()
 
 
 @pytest.mark.slow
@@ -30,7 +85,7 @@ def test_notebook_runs_as_plain_python(name, analysed, monkeypatch):
 def test_notebook_is_executed_to_ipynb_and_html_that_needs_no_network(analysed):
     for module in ("jupytext", "nbclient", "nbconvert", "ipykernel"):
         pytest.importorskip(module)
-    notebook, page = execute("study", "demo", analysed)
+    notebook, page = execute("overview", "demo", analysed)
     assert "image/png" in notebook.read_text()
     html = page.read_text()
     assert "data:image/png" in html

@@ -43,6 +43,10 @@ def test_report_contains_every_figure(analysed, html):
     assert html.count("data:image/") == len(shown)
 
 
+def test_report_says_how_to_make_the_figures_of_trained_cells(html):
+    assert "They need <code>python -m runs.inside study=demo</code>" in html
+
+
 def test_report_is_well_formed(html):
     void = {"meta", "link", "img", "br"}
 

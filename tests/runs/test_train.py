@@ -47,7 +47,7 @@ def test_input_noise_does_not_shift_the_training_data():
             drawn.setdefault(noise, []).append(batch.targets)
             return batch
 
-    import runs.train as module
+    import runs.model as module
 
     original = module.construct
     module.construct = lambda node, kind: Spy(lag=5) if kind is Task else original(node, kind)

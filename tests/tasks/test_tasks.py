@@ -453,6 +453,30 @@ def test_sequences_of_a_batch_differ(name):
 # Lag and the other knobs.
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_inputs_that_are_not_relevant_do_not_change_the_answers(name):
+    task = Task.registry[name](lag=40)
+    ours, theirs = draw(task, size=64, seed=1), draw(task, size=64, seed=2)
+    end = torch.arange(len(ours.inputs)).view(-1, 1) >= 39  # lengths differ from here on
+    free = ~(task.relevant(ours) | task.relevant(theirs) | end)
+    assert free.float().mean() > 0.2
+    mixed = ours._replace(inputs=torch.where(free.unsqueeze(-1), theirs.inputs, ours.inputs))
+    torch.testing.assert_close(task.oracle(mixed), ours.targets)
+    if name != "copying":  # whose free inputs are all blank
+        assert not torch.equal(mixed.inputs, ours.inputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_relevant_inputs_of_another_sequence_give_its_answers(name):
+    task = Task.registry[name](lag=40)
+    ours, theirs = draw(task, size=64, seed=1), draw(task, size=64, seed=2)
+    if ours.lengths is not None:  # the same marks, whatever comes after; only what is before the shortest end is exchanged
+        theirs = theirs._replace(lengths=ours.lengths)
+    swap = task.relevant(ours) | task.relevant(theirs)
+    mixed = ours._replace(inputs=torch.where(swap.unsqueeze(-1), theirs.inputs, ours.inputs))
+    torch.testing.assert_close(task.oracle(mixed), theirs.targets)
+
+
 @pytest.mark.parametrize("lag", LAGS)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_earliest_input_an_answer_needs_is_about_lag_steps_old(name, lag):

@@ -9,7 +9,7 @@
 # ---
 
 # %% [markdown]
-# # Reading a study
+# # Overview: from a study to a verdict
 #
 # A study trains every variant at the same points of a search space, on the same data. This notebook goes from its archive to what may
 # be concluded, step by step. Choose the study with the environment variables `STUDY` and `RESULTS`.
@@ -18,14 +18,27 @@
 import os
 from pathlib import Path
 
+import mlflow
+
 from analysis import compare, plots
-from analysis.load import read_archive
+from analysis.load import of_runs, read_archive, tracked
 from analysis.summary import cells, order
 from analysis.verdict import verdicts
 
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 table, design = read_archive(results / study / "trials.parquet")
 print(f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}")
+
+# %% [markdown]
+# MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
+
+# %%
+if uri := tracked(design):
+    mlflow.set_tracking_uri(uri)
+    runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
+    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
+else:
+    print("this study was not tracked in an MLflow that is within reach")
 
 # %% [markdown]
 # ## What became of the trials

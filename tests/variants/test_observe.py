@@ -1,0 +1,109 @@
+"""The gates that watching a step finds are those of the formula."""
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, sigmoid, tanh
+
+from variants import Cell, Recurrent
+from variants.observe import AS_IT_IS, watching
+
+from .cases import DEFAULTS, inputs_of, module_of, same
+
+GATES = {  # of the highest of two layers, with the squashing function of each
+    "vanilla": {"z": "tanh", "i": "sigmoid", "f": "sigmoid", "o": "sigmoid"},
+    "coupled": {"z": "tanh", "i": "sigmoid", "o": "sigmoid"},
+    "no_input_gate": {"z": "tanh", "f": "sigmoid", "o": "sigmoid"},
+    "no_input_activation": {"z": AS_IT_IS, "i": "sigmoid", "f": "sigmoid", "o": "sigmoid"},
+    "full_gate_recurrence": {"z": "tanh"},  # its other gates are fields of the state
+    "lstm_1997": {"z": "tanh, rescaled", "i": "sigmoid", "o": "sigmoid"},
+    "depth_gated": {"z": "tanh", "i": "sigmoid", "f": "sigmoid", "o": "sigmoid", "d": "sigmoid"},
+    "gru": {"r": "sigmoid", "u": "sigmoid", "n": "tanh"},
+    "gru_reset_after": {"r": "sigmoid", "u": "sigmoid", "m": AS_IT_IS, "n": "tanh"},
+    "mut1": {"u": "sigmoid", "r": "sigmoid", "p": "tanh", "n": "tanh"},
+    "clockwork": {"h": "tanh"},
+    "rnn": {},
+    "grid": {g: "tanh" if g.startswith("z") else "sigmoid" for g in ("zt", "it", "ft", "ot", "zd", "id", "fd", "od")},
+}
+
+
+def watched(module, inputs):
+    with watching(module) as watch:
+        outputs, _ = module(inputs)
+    return watch, outputs
+
+
+@pytest.mark.parametrize("name", GATES)
+def test_gates_and_their_functions_are_those_of_the_formula(name):
+    module = module_of(Cell.registry[name]())
+    watch, _ = watched(module, inputs_of())
+    assert watch.gates(1).functions == GATES[name]
+    assert list(watch.gates(1).functions) == [g.name for g in module.cells[1].plan if g.name in GATES[name]]
+
+
+@pytest.mark.parametrize("cell", DEFAULTS)
+def test_every_gate_has_a_value_for_each_step_sequence_and_unit_or_is_a_state(cell):
+    module = module_of(cell)
+    watch, _ = watched(module, inputs_of(7, 3))
+    for layer in range(module.layers):
+        gates = watch.gates(layer).values
+        assert all(value.shape == (7, 3, module.hidden_size) for value in gates.values())
+        unseen = {g.name for g in module.cells[layer].plan} - set(gates)
+        assert unseen <= {*module.cells[layer].State._fields}, f"{cell.name}: no value was found for {unseen}"
+
+
+@pytest.mark.parametrize("cell", DEFAULTS)
+def test_watching_changes_nothing(cell):
+    module, inputs = module_of(cell), inputs_of()
+    before = module.cells
+    _, outputs = watched(module, inputs)
+    assert torch.equal(outputs, module(inputs)[0])
+    assert module.cells is before
+    assert all("step" not in vars(c) for c in module.cells)
+
+
+def test_gates_of_an_lstm_with_peepholes_give_its_states_by_the_formula():
+    module = module_of(Cell.registry["peephole"](), layers=1)
+    with watching(module) as watch:
+        _, states, state = [], [], None
+        for x in inputs_of():
+            _, state = module(x.unsqueeze(0), state)
+            states.append(state[0])
+    gates, c = watch.gates(0).values, torch.zeros_like(states[0].c)
+    for t, s in enumerate(states):
+        c = gates["f"][t] * c + gates["i"][t] * gates["z"][t]
+        same(s.c, c)
+        same(s.y, gates["o"][t] * tanh(c))
+
+
+class TwoState(NamedTuple):
+    h: Tensor
+    m: Tensor
+
+
+class Odd(Cell):
+    """Two terms in one gate, one gate with two functions, a scaled term, a complement beside the plain value."""
+
+    State = TwoState
+    gates = ("a", "b", "k", "q")
+    vectors = ("gain",)
+
+    def step(self, a, s, p):
+        both = sigmoid(a.a + a.b + s.m)
+        k = sigmoid(2.0 * p.gain * a.k)
+        return TwoState(h=both * s.h + (1 - both) * k * torch.relu(a.k), m=s.m + k * a.q)
+
+
+def test_names_follow_the_terms_of_a_users_step():
+    module = Recurrent(Odd(), 2, 3, engine="eager")
+    watch, _ = watched(module, torch.randn(4, 1, 2))
+    assert watch.gates(0).functions == {"a+b": "sigmoid", "sigmoid(k)": "sigmoid", "relu(k)": "relu", "q": AS_IT_IS}
+
+
+def test_a_fused_module_is_refused():
+    with (
+        pytest.raises(ValueError, match=r"vanilla: only the eager engine can be watched, got 'fused'"),
+        watching(Recurrent(Cell.registry["vanilla"](), 2, 3)),
+    ):
+        pass
