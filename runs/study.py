@@ -22,14 +22,14 @@ from typing import Any, TypeVar
 import optuna
 import psutil
 from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
+from .database import Database
 from .design import Design, Dimension
-from .journal import SafeJournal
+from .journal import Journal
 from .shell import without_password
 from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
@@ -41,8 +41,10 @@ SILENCE_SECONDS = 120.0  # and is held for dead by other machines after this tim
 DATABASE_AWAY = ("OperationalError", "InterfaceError", "PendingRollbackError")  # of SQLAlchemy
 UNSIGNED_SECONDS = 30.0  # a claim whose owner died before it could sign it
 
+Storage = Journal | Database
 
-def open_storage(url: str, folder: Path) -> BaseStorage:
+
+def open_storage(url: str, folder: Path) -> Storage:
     """The Optuna storage behind a URL; empty stands for the journal file in the study's folder.
 
     Raises ValueError for SQLite: several workers on one study then run trials twice.
@@ -56,18 +58,18 @@ def open_storage(url: str, folder: Path) -> BaseStorage:
     if url:
         return open_database(url)
     folder.mkdir(parents=True, exist_ok=True)
-    return JournalStorage(SafeJournal(str(folder / "journal.log")))
+    return Journal(str(folder / "journal.log"))
 
 
 class StorageAway(ConnectionError, ValueError):
     """A database that cannot be reached: worth another try to a worker, a mistake to a command."""
 
 
-def open_database(url: str) -> BaseStorage:
+def open_database(url: str) -> Storage:
     """The Optuna storage in a database; its tables are created where absent. Raises StorageAway, or ValueError for a wrong URL."""
     for attempt in range(10):
         try:
-            return optuna.storages.RDBStorage(url)
+            return Database(url)
         except Exception as error:  # of SQLAlchemy, of a driver, of Optuna
             # Workers that start on an empty database create its tables at the same moment; all but one fail, and find them next time.
             if type(error).__name__ in ("IntegrityError", "ProgrammingError") and attempt < 9:
@@ -102,10 +104,10 @@ def patiently(action: Callable[[], T], stopping: Callable[[], bool] = lambda: Fa
             pause = min(10.0, 2 * pause)
 
 
-def close_storage(storage: BaseStorage) -> None:
+def close_storage(storage: Storage) -> None:
     """Give back the connections of a database; a journal holds none."""
     storage.remove_session()
-    if isinstance(storage, optuna.storages.RDBStorage):
+    if isinstance(storage, Database):
         storage.engine.dispose()
 
 
@@ -123,7 +125,7 @@ class Claim:
 class Study:
     """A planned study in a storage."""
 
-    def __init__(self, storage: BaseStorage, design: Design, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
+    def __init__(self, storage: Storage, design: Design, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
         self.storage, self.design, self.facts, self._ids = storage, design, facts, ids
         self._queue: list[tuple[int, int, int, int, int, tuple[str, str]]] = []  # of waiting trials, the next one last
         self._stale = 0.0
@@ -131,7 +133,7 @@ class Study:
     # Opening --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, storage: BaseStorage, design: Design, facts: dict[str, Any]) -> Study:
+    def create(cls, storage: Storage, design: Design, facts: dict[str, Any]) -> Study:
         """Open the study of this design, creating or extending it. Only one process may do so at a time.
 
         facts: versions, commit, command and the like, stored with a new study.
@@ -169,7 +171,7 @@ class Study:
         return study
 
     @classmethod
-    def open(cls, storage: BaseStorage, name: str) -> Study:
+    def open(cls, storage: Storage, name: str) -> Study:
         """A study that was planned before. Raises KeyError if there is none of this name."""
         attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
         if "design" not in attributes:
@@ -180,7 +182,7 @@ class Study:
         return cls(storage, design, attributes.get("facts", {}), ids)
 
     @classmethod
-    def await_plan(cls, storage: BaseStorage, design: Design, seconds: float = 600.0) -> Study:
+    def await_plan(cls, storage: Storage, design: Design, seconds: float = 600.0) -> Study:
         """The study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -202,23 +204,21 @@ class Study:
     def enqueue(self) -> int:
         """Make every point of the design wait that is neither waiting, running nor told; returns how many."""
         present = {cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t)} for cell in self.design.cells}
-        added = 0
-        for point in range(self.design.points):
-            for cell in self.design.cells:
-                if point not in present[cell]:
-                    self._wait(cell, point, attempt=1)
-                    added += 1
-        return added
+        absent = [(cell, point) for point in range(self.design.points) for cell in self.design.cells if point not in present[cell]]
+        self.storage.add((self._ids[cell], self._template(cell, point, attempt=1)) for cell, point in absent)
+        return len(absent)
 
     def _wait(self, cell: tuple[str, str], point: int, attempt: int) -> None:
+        self.storage.create_new_trial(self._ids[cell], self._template(cell, point, attempt))
+
+    def _template(self, cell: tuple[str, str], point: int, attempt: int) -> FrozenTrial:
         adaptive = self.design.adaptive
-        template = create_trial(
+        return create_trial(
             state=TrialState.WAITING,
             params={} if adaptive else self.design.values(cell[0], point),
             distributions={} if adaptive else self.distributions,
             user_attrs={"point": point, "attempt": attempt},
         )
-        self.storage.create_new_trial(self._ids[cell], template)
 
     @cached_property
     def distributions(self) -> dict[str, BaseDistribution]:
@@ -258,16 +258,17 @@ class Study:
         point, attempt = trial.user_attrs["point"], trial.user_attrs.get("attempt", 1)
         if attempt >= ATTEMPTS:
             outcome = Outcome(status="failed", error=f"its worker died {attempt} times")
-            self.storage.set_trial_user_attr(trial._trial_id, "outcome", outcome.as_dict())
-        else:
-            # Wait first, then fail: killed in between, the point is there twice, and the second is dropped when it is claimed.
-            self._wait(cell, point, attempt + 1)
-        self._end(trial._trial_id, TrialState.FAIL)
+            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+                self.storage.finish(trial._trial_id, [], {"outcome": outcome.as_dict()}, TrialState.FAIL, None)
+            return
+        # Wait first, then fail: killed in between, the point is there twice, and the second is dropped when it is claimed.
+        self._wait(cell, point, attempt + 1)
+        self._drop(trial._trial_id)
 
-    def _end(self, number: int, state: TrialState, values: list[float] | None = None) -> None:
+    def _drop(self, number: int) -> None:
         # Another process that recovers at the same time may have been faster.
         with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-            self.storage.set_trial_state_values(number, state, values)
+            self.storage.set_trial_state_values(number, TrialState.FAIL)
 
     # Working --------------------------------------------------------------------------------------------------------------
 
@@ -282,8 +283,8 @@ class Study:
             if not taken:
                 continue
             self.storage.set_trial_user_attr(number, "worker", signature())
-            if any(_before(t, order) for t in self.trials(cell) if t.user_attrs["point"] == point and t._trial_id != number):
-                self._end(number, TrialState.FAIL)
+            if any(_before(t, order) for t in self.storage.others(self._ids[cell], point, number)):
+                self._drop(number)
                 continue
             values = self._propose(cell, number) if self.design.adaptive else None
             return Claim(number, *cell, point, self.design.trial(*cell, point, values))
@@ -331,7 +332,7 @@ class Study:
         attempt = self.storage.get_trial(claim.number).user_attrs.get("attempt", 1)
         self._wait((claim.task, claim.variant), claim.point, attempt)
         self._queue = []
-        self._end(claim.number, TrialState.FAIL)
+        self._drop(claim.number)
 
     def reporter(self, claim: Claim) -> Callable[[int, float], None]:
         """What a trial calls at every evaluation: with a pruner, it stores the loss and raises `Pruned` where the pruner says so."""
@@ -357,23 +358,19 @@ class Study:
         return report
 
     def tell(self, claim: Claim, outcome: Outcome) -> bool:
-        """Store what happened, once: the curve as intermediate values, the outcome as an attribute, then the state.
+        """Store what happened, once and at once: the curve as intermediate values, the outcome as an attribute, the state.
 
         False where the trial was taken from this worker meanwhile, held for dead: its outcome is dropped, the point is run again.
         """
+        state, values = TrialState.FAIL, None
+        if outcome.status == "pruned":
+            state = TrialState.PRUNED
+        elif outcome.validation_loss is not None:
+            state, values = TrialState.COMPLETE, [outcome.validation_loss]
+        curve = thinned(outcome.curve_steps, outcome.curve_losses) if self.design.pruner == "none" else []
+        attributes = {"trial_id": claim.trial.id, "hidden_size": claim.trial.model.hidden_size, "outcome": outcome.as_dict()}
         try:
-            if self.design.pruner == "none":
-                for step, loss in thinned(outcome.curve_steps, outcome.curve_losses):
-                    self.storage.set_trial_intermediate_value(claim.number, step, loss)
-            self.storage.set_trial_user_attr(claim.number, "trial_id", claim.trial.id)
-            self.storage.set_trial_user_attr(claim.number, "hidden_size", claim.trial.model.hidden_size)
-            self.storage.set_trial_user_attr(claim.number, "outcome", outcome.as_dict())
-            if outcome.status == "pruned":
-                self.storage.set_trial_state_values(claim.number, TrialState.PRUNED)
-            elif outcome.validation_loss is None:
-                self.storage.set_trial_state_values(claim.number, TrialState.FAIL)
-            else:
-                self.storage.set_trial_state_values(claim.number, TrialState.COMPLETE, [outcome.validation_loss])
+            self.storage.finish(claim.number, curve, attributes, state, values)
         except optuna.exceptions.UpdateFinishedTrialError:
             return False
         return True
@@ -489,14 +486,30 @@ def thinned(steps: Sequence[int], losses: Sequence[float]) -> list[tuple[int, fl
 
 def signature() -> dict[str, Any]:
     """What a worker signs its claims with."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started(psutil.Process())}
+
+
+def started(process: psutil.Process) -> str:
+    """When a process was started, as text that stays the same when the clock on the wall is set.
+
+    Linux: which boot, and clock ticks since then; `create_time` there is these ticks plus a time of boot that moves with the clock.
+    Raises psutil.Error where there is no such process.
+    """
+    stat = Path(f"/proc/{process.pid}/stat")
+    if not Path("/proc/sys/kernel/random/boot_id").exists():
+        return str(process.create_time())
+    try:
+        ticks = stat.read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        raise psutil.NoSuchProcess(process.pid) from None
+    return f"{Path('/proc/sys/kernel/random/boot_id').read_text().strip()} {ticks}"
 
 
 def alive(worker: dict[str, Any]) -> bool:
     """Whether the process that signed a claim on this machine still runs; a reused process id or a zombie does not count."""
     try:
         process = psutil.Process(worker["pid"])
-        return bool(abs(process.create_time() - worker["started"]) < 1.0 and process.status() != psutil.STATUS_ZOMBIE)
+        return bool(started(process) == worker["started"] and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False
 

@@ -10,6 +10,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,7 @@ from .train import prepare_process
 from .trial import Model, Training, construct, require
 from .worker import STOP, work
 
+SESSION = "session.json"
 POLL_SECONDS = 0.5
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
 PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a machine"
@@ -60,7 +62,8 @@ def main(config: DictConfig) -> int:
     with sole_parent(folder):
         started = time.perf_counter()
         study = Study.create(storage, design, about)
-        describe(study, folder, time.perf_counter() - started)
+        planning = time.perf_counter() - started
+        describe(study, folder, planning)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
             print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
@@ -69,7 +72,7 @@ def main(config: DictConfig) -> int:
                 mirror.catch_up()
             print(f"study {design.name!r}: all {study.size} trials are done; next: python -m analysis study={design.name}")
             return 0
-        code = run(study, mirror, url, folder, config.workers)
+        code = run(study, mirror, url, folder, config.workers, planning)
         print_counts(study)
         if code == 0:
             print(f"next: python -m analysis study={design.name}")
@@ -213,13 +216,18 @@ def sole_parent(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int) -> int:
-    """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted, else 1."""
+def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int, planning: float = 0.0) -> int:
+    """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted, else 1.
+
+    planning: the seconds it took, to be noted with what else the session cost.
+    """
     context = multiprocessing.get_context("spawn")
+    started: set[int | None] = set()
 
     def start(k: int) -> BaseProcess:
         process = context.Process(target=work, args=(url, folder, study.design.name, os.getpid()), name=f"worker {k}")
         process.start()
+        started.add(process.pid)
         return process
 
     interrupted = False
@@ -236,7 +244,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     replaced, spent = 0, 0.0
-    memory: list[list[float | None]] = []
+    memory: list[list[float | None]] = []  # the first sample of processes that work, and the last
     try:
         with tqdm(
             total=study.size, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
@@ -249,12 +257,13 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))  # reading thousands of trials from a database takes it seconds
                 polled = time.monotonic()
                 if mirror is not None:
-                    mirror.catch_up()
+                    mirror.catch_up(seconds=POLL_SECONDS)  # a backlog must not keep us from the workers
                 before, done = done, patiently(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
                 spent = time.monotonic() - polled
-                if done > first:
-                    memory.append([resident(os.getpid()), *(resident(p.pid) for p in processes)])
+                sample = [resident(os.getpid()), *(resident(p.pid) for p in processes)]
+                if done - first >= 2 * len(processes) and None not in sample:
+                    memory = [memory[0] if memory else sample, sample]
                 if not wanted():
                     continue
                 # Workers leave when nothing waits; what the dead among them held is put back, and then something does.
@@ -274,9 +283,11 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    cost = session(study, first, time.perf_counter() - begun, len(processes))
-    cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": working(memory)}
-    (folder / "session.json").write_text(json.dumps(cost) + "\n")
+    cost = session(study, started, time.perf_counter() - begun, len(processes), folder / SESSION)
+    if planning > 5 or "planning_seconds" not in cost:
+        cost["planning_seconds"] = planning
+    cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
+    (folder / SESSION).write_text(json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -287,25 +298,24 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     return 0
 
 
-def session(study: Study, first: int, seconds: float, workers: int) -> dict[str, Any]:
-    """What a run of a study cost: trials, wall seconds, and worker seconds per trial beyond the trials' own, where it ran all of them."""
-    outcomes = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
-    trials = len(outcomes) - first
-    overhead = (seconds * workers - sum(outcomes)) / trials if trials and first == 0 else None
-    return {"trials": trials, "seconds": seconds, "workers": workers, "overhead_per_trial": overhead}
+def session(study: Study, processes: set[int | None], seconds: float, workers: int, path: Path) -> dict[str, Any]:
+    """What a study has cost on this machine, in all runs of the command: trials, wall seconds, seconds of workers and of their trials.
+
+    processes: ids of the workers of this run. path: of what the runs before have cost.
+    """
+    known = json.loads(path.read_text()) if path.exists() else {}
+    signed = [(t.user_attrs.get("worker", {}), t.user_attrs["outcome"]["seconds"]) for _, _, t in study.told()]
+    ours = [spent for worker, spent in signed if worker.get("host") == socket.gethostname() and worker["pid"] in processes]
+    new = {"trials": len(ours), "seconds": seconds, "worker_seconds": seconds * workers, "trial_seconds": sum(ours)}
+    return {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": workers}
 
 
 def resident(process: int | None) -> float | None:
-    """Megabytes that a process holds in memory, None where it is gone."""
+    """Megabytes that a process holds in memory, None where it is gone or a zombie."""
     try:
-        return float(psutil.Process(process).memory_info().rss / 2**20)
+        return float(psutil.Process(process).memory_info().rss / 2**20) or None
     except psutil.Error:
         return None
-
-
-def working(memory: list[list[float | None]]) -> list[float | None]:
-    """The last sample in which all processes were there."""
-    return next((sample for sample in reversed(memory) if None not in sample), memory[-1] if memory else [])
 
 
 def opened(url: str, folder: Path, name: str) -> Study:
@@ -327,9 +337,10 @@ def status(url: str, folder: Path, name: str) -> int:
     if left and times:
         mean = sum(times) / len(times)
         print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
-    path = folder / "session.json"
-    if path.exists() and (overhead := json.loads(path.read_text())["overhead_per_trial"]) is not None:
+    if (folder / SESSION).exists() and (cost := json.loads((folder / SESSION).read_text()))["trials"]:
+        overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         print(f"overhead beyond the trials' own computation: {1000 * overhead:.0f} ms per trial and worker")
+        print(f"planning: {cost['planning_seconds']:.1f} s")
     return 0
 
 

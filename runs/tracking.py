@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import sys
 import time
@@ -168,12 +169,14 @@ class Mirror:
             return False
         return True
 
-    def catch_up(self, patient: bool = False) -> int:
+    def catch_up(self, patient: bool = False, seconds: float = math.inf) -> int:
         """Write every told trial that has no run yet; returns how many. After a failure it rests for ten seconds.
 
         patient: wait for another process that is writing, and raise what goes wrong instead of trying again later.
+        seconds: begin no further run after this time; the next call goes on.
         """
-        if not patient and time.monotonic() < self._silent_until:
+        begun = time.monotonic()
+        if not patient and begun < self._silent_until:
             return 0
         written = 0
         try:
@@ -188,6 +191,8 @@ class Mirror:
                     point = stored.user_attrs["point"]
                     if (task, variant, point) in self.done:
                         continue
+                    if time.monotonic() - begun > seconds:
+                        break
                     held.generation += 1
                     held.save()
                     self._write(self.tracker, task, variant, point, stored)

@@ -13,7 +13,7 @@ EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
     "omegaconf": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
-    "optuna": {"runs/study.py", "runs/journal.py", "runs/sweep.py"},
+    "optuna": {"runs/study.py", "runs/journal.py", "runs/database.py", "runs/sweep.py"},
     "mlflow": {"runs/tracking.py"},
 }
 NEVER = {"variants": {"pandas", "matplotlib", "sklearn"}, "tasks": {"pandas", "matplotlib", "sklearn", "llvmlite"}}

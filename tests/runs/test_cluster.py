@@ -20,6 +20,7 @@ from tests.runs.servers import PASSWORD, MLflowServer, postgres, slurm
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Trials of about a second: long enough to be killed in.
 LONGER = ["training.budget=150", "tasks.adding.lag=30", "model.engine=eager"]
+PATIENCE = 900  # seconds after which a test gives up, on a machine that does much else
 STUDY = ["study=smoke", "training.budget=30", "training.evaluation_sequences=16", "points=3"]
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def call(results, *arguments, module="runs.sweep", env=None):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=PATIENCE,
         env={**os.environ, **(env or {})},
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -99,7 +100,7 @@ def test_an_mlflow_server_that_was_away_catches_up_each_trial_once(server, tmp_p
     window.start()
     try:
         both = [subprocess.Popen(command(results, module="runs.tracking"), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
-        assert [p.wait(timeout=200) for p in both] == [0, 0]
+        assert [p.wait(timeout=PATIENCE) for p in both] == [0, 0]
         assert "0 trials written, 12 in all" in call(results, module="runs.tracking")
         client = mlflow.MlflowClient(window.uri)
         runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id], max_results=100)
@@ -123,7 +124,7 @@ def test_workers_that_meet_on_an_empty_database_all_open_it(server):
     processes = [context.Process(target=open_database, args=(url, barrier, answers)) for _ in range(4)]
     for process in processes:
         process.start()
-    assert [answers.get(timeout=60) for _ in processes] == ["opened"] * 4
+    assert [answers.get(timeout=PATIENCE) for _ in processes] == ["opened"] * 4
 
 
 def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, longer):
@@ -135,7 +136,7 @@ def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, long
     while not (design.exists() and records(tmp_path, "smoke", url)[0]):
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, err
     assert 0 < len(table(tmp_path, url)) < len(longer)
     call(tmp_path, *LONGER, "workers=2", "storage=postgres", "tracking=none", env={"STUDY_STORAGE": url})
@@ -161,7 +162,7 @@ def submit(results, launcher, *arguments, env=None):
 def claimed_by(results):
     """Process ids of the workers that have claimed a trial; waits for the first outcome and for two workers."""
     journal, workers = results / "smoke" / "journal.log", set()
-    end = time.monotonic() + 120
+    end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         lines = journal.read_text().splitlines() if journal.exists() else []
         workers = {json.loads(line)["user_attr"]["worker"]["pid"] for line in lines if '"worker"' in line}
@@ -187,7 +188,9 @@ def test_workers_of_a_launcher_share_a_study(tmp_path, reference, launcher):
     client = mlflow.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id], max_results=100)
     assert sorted(r.data.tags["trial_id"] for r in runs) == sorted(r["trial_id"] for r in reference)
-    assert json.loads((tmp_path / "smoke" / "design.json").read_text())["command"].startswith("python -m runs.sweep worker=0 study=smoke")
+    stored = json.loads((tmp_path / "smoke" / "design.json").read_text())["command"].split()
+    assert stored[:4] == ["python", "-m", "runs.sweep", "study=smoke"]
+    assert "worker=0" in stored
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "local"])
@@ -196,7 +199,7 @@ def test_a_killed_worker_of_a_launcher_costs_nothing(tmp_path, longer, launcher)
     results = tmp_path / "results"
     submission = submit(results, launcher)
     os.kill(claimed_by(results)[0], signal.SIGKILL)
-    assert submission.wait(timeout=200) == 1
+    assert submission.wait(timeout=PATIENCE) == 1
     assert "error: a worker was lost" in (tmp_path / "out").read_text()
     call(results, *LONGER, "workers=2", "tracking=none")
     assert table(results) == longer
@@ -230,20 +233,52 @@ def cluster():
         yield running
 
 
+def slot_of(process):
+    """Job and number in its array of a worker that Slurm runs."""
+    own = dict(v.split("=", 1) for v in Path(f"/proc/{process}/environ").read_text().split("\0") if "=" in v)
+    return own["SLURM_ARRAY_JOB_ID"], int(own["SLURM_ARRAY_TASK_ID"])
+
+
 def test_a_study_on_slurm_survives_a_cancelled_and_a_killed_worker(cluster, tmp_path, longer):
     results = tmp_path / "results"
     # Without Slurm's accounting the submitting process never hears of a job that was killed, so it is not waited for.
     submission = submit(results, "slurm", "hydra.launcher.mem_gb=1", env=cluster.env)
     try:
         victim = claimed_by(results)[0]
-        own = dict(v.split("=", 1) for v in Path(f"/proc/{victim}/environ").read_text().split("\0") if "=" in v)
-        job, task = own["SLURM_ARRAY_JOB_ID"], int(own["SLURM_ARRAY_TASK_ID"])
+        job, task = slot_of(victim)
         os.kill(victim, signal.SIGKILL)
         cluster.call("scancel", f"{job}_{(task + 1) % 3}")
-        end = time.monotonic() + 120
+        end = time.monotonic() + PATIENCE
         while cluster.call("squeue", "-h") and time.monotonic() < end:
             time.sleep(1)
         assert table(results) == longer
+    finally:
+        os.killpg(submission.pid, signal.SIGKILL)
+        submission.wait()
+
+
+def test_workers_that_slurm_preempts_put_their_trials_back_and_are_queued_again(cluster, tmp_path, longer):
+    results = tmp_path / "results"
+    submission = submit(results, "slurm", "hydra.launcher.mem_gb=1", env=cluster.env)
+    try:
+        workers = claimed_by(results)
+        (job, warned), (_, requeued) = (slot_of(w) for w in workers[:2])
+        cluster.call("scancel", "--signal=USR2", f"{job}_{warned}")  # the warning that `signal_delay_s` asks for
+        cluster.call("scontrol", "requeue", f"{job}_{requeued}")  # what preemption does: SIGTERM, and SIGKILL after a grace
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            shown = cluster.call("scontrol", "show", "job", "-o", job).splitlines()
+            again = {int(line.split("ArrayTaskId=")[1].split()[0]) for line in shown if "Restarts=1" in line}
+            if again == {warned, requeued}:
+                break
+            time.sleep(0.5)
+        assert again == {warned, requeued}
+        end = time.monotonic() + PATIENCE  # Slurm lets a job that is queued again wait for two minutes
+        while cluster.call("squeue", "-h") and time.monotonic() < end:
+            time.sleep(1)
+        assert table(results) == longer
+        journal = (results / "smoke" / "journal.log").read_text()
+        assert '"attempt":2' not in journal, "a worker was held for dead instead of putting its trial back"
     finally:
         os.killpg(submission.pid, signal.SIGKILL)
         submission.wait()

@@ -1,14 +1,19 @@
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
+from optuna.trial import TrialState, create_trial
 
-from runs.journal import SafeJournal
+from runs.journal import Journal, SafeJournal
 
 
 @pytest.fixture
@@ -90,3 +95,113 @@ def test_optuna_reads_its_studies_from_it(path):
     JournalStorage(SafeJournal(str(path))).create_new_study([StudyDirection.MINIMIZE], "study")
     assert [s.study_name for s in JournalStorage(SafeJournal(str(path))).get_all_studies()] == ["study"]
     assert all(json.loads(line) for line in path.read_text().splitlines())
+
+
+@pytest.fixture
+def journal(path):
+    return Journal(str(path))
+
+
+def waiting(point):
+    return create_trial(state=TrialState.WAITING, user_attrs={"point": point})
+
+
+def test_what_is_written_together_is_one_write(journal, path, monkeypatch):
+    study = journal.create_new_study([StudyDirection.MINIMIZE], "study")
+    writes = []
+    append = SafeJournal.append_logs
+    monkeypatch.setattr(SafeJournal, "append_logs", lambda self, logs: writes.append(len(logs)) or append(self, logs))
+    journal.add((study, waiting(k)) for k in range(7))
+    assert writes == [7]
+    assert [t.user_attrs["point"] for t in journal.get_all_trials(study)] == list(range(7))
+
+
+def test_optuna_reads_what_was_written_together(journal, path):
+    study = journal.create_new_study([StudyDirection.MINIMIZE], "study")
+    journal.add((study, waiting(k)) for k in range(3))
+    theirs = JournalStorage(JournalFileBackend(str(path)))
+    assert theirs.get_all_trials(study) == journal.get_all_trials(study)
+
+
+def test_what_was_to_be_written_together_is_dropped_when_something_fails(journal, path):
+    study = journal.create_new_study([StudyDirection.MINIMIZE], "study")
+    before = path.read_bytes()
+
+    def fail():
+        with journal.together():
+            journal.set_study_user_attr(study, "a", 1)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
+    assert path.read_bytes() == before
+    journal.set_study_user_attr(study, "b", 2)
+    assert journal.get_study_user_attrs(study) == {"b": 2}
+
+
+def test_records_for_a_finished_trial_are_refused_and_hold_up_nothing_after_them(journal, path):
+    study = journal.create_new_study([StudyDirection.MINIMIZE], "study")
+    number = journal.create_new_trial(study)
+    Journal(str(path)).set_trial_state_values(number, TrialState.FAIL)
+
+    def late():
+        with journal.together():
+            for k in range(3):
+                journal.set_trial_user_attr(number, f"key{k}", k)
+
+    with pytest.raises(UpdateFinishedTrialError):
+        late()
+    journal.add([(study, waiting(5))])
+    assert [t.user_attrs for t in journal.get_all_trials(study)] == [{}, {"point": 5}]
+
+
+def test_another_thread_writes_while_one_collects(journal, path):
+    study = journal.create_new_study([StudyDirection.MINIMIZE], "study")
+    with journal.together():
+        journal.set_study_user_attr(study, "mine", 1)
+        other = threading.Thread(target=journal.set_study_user_attr, args=(study, "theirs", 2))
+        other.start()
+        other.join()
+        assert b"theirs" in path.read_bytes()
+        assert b"mine" not in path.read_bytes()
+    assert journal.get_study_user_attrs(study) == {"mine": 1, "theirs": 2}
+
+
+def test_a_write_that_finds_no_room_shows_readers_nothing_of_it(path, monkeypatch):
+    append(path, 1)
+
+    def full(fd, start, length):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        append(path, 2, 3)
+    assert read(path) == [1]
+
+
+KILLED = """
+import os, signal, sys
+from runs.journal import SafeJournal
+import runs.journal
+
+class Half:
+    def __init__(self, handle): self.handle = handle
+    def __getattr__(self, name): return getattr(self.handle, name)
+    def __enter__(self): return self
+    def __exit__(self, *what): self.handle.close()
+    def write(self, data):
+        self.handle.write(data[: len(data) - int(sys.argv[2])])
+        os.kill(os.getpid(), signal.SIGKILL)
+
+runs.journal.open = lambda *a, **k: Half(open(*a, **k))
+SafeJournal(sys.argv[1]).append_logs([{"record": 2}, {"record": 3}])
+"""
+
+
+@pytest.mark.parametrize(("lost", "left"), [(1, [1, 2, 4]), (13, [1, 2, 4]), (20, [1, 4])])
+def test_a_writer_that_is_killed_in_the_middle_of_a_write_costs_its_last_record(path, lost, left):
+    append(path, 1)
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(lost)], cwd=Path(__file__).parents[2])
+    assert done.returncode == -9
+    append(path, 4)
+    assert read(path) == left

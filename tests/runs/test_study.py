@@ -9,7 +9,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, thinned
+from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, signature, started, thinned
 from runs.train import run
 from runs.trial import Outcome
 from runs.worker import work
@@ -211,16 +211,24 @@ def test_a_live_worker_keeps_its_claim(study):
     assert study.recover() == 0
 
 
+def test_a_clock_that_is_set_kills_no_worker(monkeypatch):
+    mine = signature()
+    boot = psutil.boot_time()
+    for place in ("psutil.boot_time", "psutil._pslinux.boot_time"):  # the kernel's time of boot moves with the clock
+        monkeypatch.setattr(place, lambda: boot + 3600)
+    assert alive(mine)
+
+
 def test_a_reused_process_id_is_not_the_worker():
     assert not alive({"pid": os.getpid(), "started": 0.0})
 
 
 def test_a_zombie_is_not_alive():
     process = subprocess.Popen(["true"])
-    started = psutil.Process(process.pid).create_time()
+    born = started(psutil.Process(process.pid))
     while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
         time.sleep(0.01)
-    assert not alive({"pid": process.pid, "started": started})
+    assert not alive({"pid": process.pid, "started": born})
     process.wait()
 
 
