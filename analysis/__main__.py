@@ -30,13 +30,15 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
     from .gallery import draw_all
     from .importance import importance
     from .report import render, render_claims
+    from .stages import sections, stage_tables
     from .summary import cells
     from .verdict import verdicts
 
     if archive is None:
-        table, design = load.load(study, results, storage)
+        every, design = load.load(study, results, storage, stages=True)
     else:
-        table, design = load.read_archive(archive)
+        every, design = load.read_archive(archive, stages=True)
+    table = load.of_stage(every, "search")
     sampler, pruner = design.get("sampler", "random"), design.get("pruner", "none")
     if not search and not comparable(design):
         raise ValueError(
@@ -44,20 +46,22 @@ def analyse(study: str, results: Path, *, archive: Path | None = None, storage: 
             "cannot be compared; search=yes shows it all the same"
         )
     folder = Path(results) / (study or str(design["name"]))
-    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
+    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
     workers = os.cpu_count() or 1
     extra = importance(table, design, workers)
     if comparable(design):
         extra["comparisons"] = comparisons(table, design)
     claims = held_against(table, design, extra["comparisons"], extra["shares"]) if comparable(design) else None
-    extra = {name: frame for name, frame in extra.items() if len(frame)}
+    stages = stage_tables(every, design) if comparable(design) else {}
+    extra = {name: frame for name, frame in {**extra, **stages}.items() if len(frame) or name in stages}
     for name, frame in {"cells": cells(table, design), **extra, **({} if claims is None else {"claims": claims})}.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
     figures = draw_all(table, design, folder / "figures", extra, workers)
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    report = render(table, design, figures, folder / "report.html", sentences, claims)
+    shown = sections(every, design, stages) if comparable(design) else []
+    report = render(table, design, figures, folder / "report.html", sentences, claims, stages=shown, best=stages.get("best_configurations"))
     render_claims(Path(results))
     return [*artifacts, report]
 
