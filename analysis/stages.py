@@ -235,8 +235,8 @@ def _confirmed_sentences(design: Design, tables: Mapping[str, pd.DataFrame]) -> 
     if replicates < few:
         variants = len(others) // len(tasks)
         paragraphs.append(
-            f"With {replicates} replicate{'s' if replicates > 1 else ''} nothing is concluded: with {variants} variants beside the baseline "
-            f"even a clean sweep needs {few} to be told from luck. That takes {few * (size or 5)} points or more."
+            f"With {replicates} replicate{'s' if replicates > 1 else ''} nothing is concluded: with {variants} variants beside the "
+            f"baseline even a clean sweep needs {few} to be told from luck. That takes {few * (size or 5)} points or more."
         )
     elif len(others):
         paragraphs.append(
