@@ -295,8 +295,9 @@ def improvement_interval(ours: ArrayLike, theirs: ArrayLike, level: float = 0.95
     def excess(p: float) -> float:
         return float((found - p) ** 2 - z**2 * p * (1 - p) / (n * m) * (1 + more * (1 - p) / (2 - p) + more * p / (1 + p)))
 
-    low = 0.0 if found == 0 else float(brentq(excess, 0.0, found))
-    high = 1.0 if found == 1 else float(brentq(excess, found, 1.0))
+    edge = 1e-9  # at 0 and 1 the variance is 0: roots that mean nothing
+    low = 0.0 if found == 0 else float(brentq(excess, 0.0, min(found, 1 - edge)))
+    high = 1.0 if found == 1 else float(brentq(excess, max(found, edge), 1.0))
     return low, high
 
 
