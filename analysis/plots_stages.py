@@ -175,7 +175,7 @@ def winners_curse(table: pd.DataFrame, design: Design, confirmation: pd.DataFram
         axes.set_aspect("equal")
         axes.set_title(task)
         sums = numbers.loc[numbers["task"] == task, ["trials", "solved", "diverged", "failed"]].sum()
-        axes.set_xlabel(f"score in the search\n{counts_text(sums)}", fontsize=7)
+        axes.set_xlabel(f"score in the search; {len(own)} winners\nsearch: {counts_text(sums)}", fontsize=7)
         if place % columns == 0:
             axes.set_ylabel("score with a fresh seed")
     marker_legend(figure, variants)
