@@ -37,14 +37,16 @@ def analyse(
     from .importance import importance
     from .recommend import recommended
     from .report import render, render_claims
+    from .stages import sections, stage_tables
     from .summary import cells
     from .verdict import verdicts
 
     second = None if other is None else load.read_archive(other)  # a mistake in it is told before the work
     if archive is None:
-        table, design = load.load(study, results, storage)
+        every, design = load.load(study, results, storage, stages=True)
     else:
-        table, design = load.read_archive(archive)
+        every, design = load.read_archive(archive, stages=True)
+    table = load.of_stage(every, "search")
     sampler, pruner = design.get("sampler", "random"), design.get("pruner", "none")
     if not search and not comparable(design):
         raise ValueError(
@@ -53,7 +55,7 @@ def analyse(
         )
     beside = None if second is None else put_beside(table, design, *second)
     folder = Path(results) / (study or str(design["name"]))
-    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(table, design, folder)
+    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
     workers = os.cpu_count() or 1
     extra = importance(table, design, workers)
     if comparable(design):
@@ -61,8 +63,9 @@ def analyse(
     if beside is not None:
         extra["beside"] = beside.cells
     claims = held_against(table, design, extra["comparisons"], extra["shares"]) if comparable(design) else None
-    extra = {name: frame for name, frame in extra.items() if len(frame)}
     settings = recommended(table, design)
+    stages = stage_tables(every, design) if comparable(design) else {}
+    extra = {name: frame for name, frame in {**extra, **stages}.items() if len(frame) or name in stages}
     frames = {"cells": cells(table, design), "recommended": settings, **extra, **({} if claims is None else {"claims": claims})}
     for name, frame in frames.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
@@ -71,7 +74,10 @@ def analyse(
     figures = draw_all(table, design, folder / "figures", extra, workers)
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, absent(design, extra))
+    shown = sections(every, design, stages) if comparable(design) else []
+    best = stages.get("best_configurations")
+    left_out = absent(design, extra)
+    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, left_out, shown, best)
     render_claims(Path(results))
     return [*artifacts, report]
 

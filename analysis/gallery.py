@@ -154,7 +154,8 @@ FIGURES: list[Spec] = [
         "Memory horizon",
         plots_stages.memory_horizon,
         "Share of runs that solve the task at each lag; the diamond marks the lag at which half of them do (Spearman-Kärber "
-        "estimate) with its 95 % interval. ≥ or ≤: all lags tried were short enough, or none, and the number is a bound.",
+        "estimate) with its 95 % interval. Triangles, ≥ and <: half of the runs solve even the longest lag tried, or fewer than half the "
+        "shortest, and the number is a bound.",
         _rows,
         needs=("horizon_trials",),
         instead=True,
@@ -250,11 +251,36 @@ FIGURES: list[Spec] = [
         command="python -m runs.inside study={name}",
     ),
     Spec(
+        "confirmation_scores",
+        "Confirmed with fresh seeds",
+        plots_stages.confirmation_scores,
+        "Left, filled: the winner of each block of the search, trained again with a fresh seed; bars and bands are their interquartile "
+        "mean and its 95 % interval by bootstrap (from five replicates on, where they are not all equal). Hollow: the best "
+        "configuration of the whole search with fresh seeds, a description of that configuration and no test of its variant. Right: "
+        "the probability that a replicate scores higher than one of the baseline, with 95 % intervals (Newcombe); filled marks: label "
+        "swaps within blocks give p ≤ .05, Holm-adjusted over the variants.",
+        _rows,
+        38,
+        ("replicates", "confirmed", "repeats"),
+        instead=True,
+    ),
+    Spec(
+        "confirmed_profiles",
+        "Performance profiles of the confirmed winners",
+        plots.performance_profiles,
+        "The share of the replicates of “search, then train” whose score is at least τ. Bands: Wilson, 95 %, pointwise; they need ten "
+        "replicates.",
+        _curves,
+        6,
+        ("profiles",),
+        instead=True,
+    ),
+    Spec(
         "winners_curse",
         "What the search promised and what it kept",
         plots_stages.winners_curse,
-        "Each mark is a search of 20 trials: the score of its winner in the search, and the score of the same configuration with a "
-        "fresh seed. Below the diagonal the search had flattered it.",
+        "Each mark is the winner of a block of the search: its score in the search, and the score of the same configuration with a "
+        "fresh seed. Below the diagonal the search had flattered it. Marks on the same spot are spread around it.",
         lambda v, t: t,
         9,
         ("confirmation",),
@@ -302,7 +328,7 @@ def parts(
         if task is not None and part.empty:
             continue
         facts = design if task is None else {**design, "tasks": [task]}
-        yield task, (*more, facts) if spec.instead else (part, facts, *more)
+        yield task, (more[0], facts, *more[1:]) if spec.instead else (part, facts, *more)
 
 
 def _draw_and_save(spec: Spec, task: str | None, arguments: tuple[Any, ...], folder: Path) -> Shown:

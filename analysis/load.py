@@ -13,19 +13,39 @@ import pandas as pd
 ARCHIVE = "trials.parquet"
 _DESIGN_KEY = b"lstm_variants_design"
 
-TEXT = ("study", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
-INTEGER = ("point", "seed", "hidden_size", "parameters", "flops_per_step", "steps", "sequences", "best_step", "budget", "lag", "batch_size")
+TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
+INTEGER = (
+    "point",
+    "block",
+    "replicate",
+    "seed",
+    "hidden_size",
+    "parameters",
+    "flops_per_step",
+    "steps",
+    "sequences",
+    "best_step",
+    "budget",
+    "lag",
+    "batch_size",
+)
 FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
+OF_A_SEARCH = {"stage": "search", "block": -1, "replicate": 0}  # in the place of columns that an archive of an earlier version lacks
+STAGES = ("search", "confirm", "horizon")
 LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
 
 
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The table of trials from plain rows: one row per trial, fixed columns first, in the order task, point, variant.
 
+    stage: search; confirm, with the `block` whose winner is run again, or -1 for the best configuration and the number of its `replicate`;
+    horizon, with the number of the `replicate` at its lag. The point is that of the search whose hyperparameters a trial has.
     Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...` come last.
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]
     table = pd.DataFrame.from_records([dict(row) for row in rows])
+    for column, value in OF_A_SEARCH.items():
+        table[column] = table[column].fillna(value) if column in table else value
     lost = [column for column in fixed if column not in table]
     if lost:
         raise ValueError(f"a table of trials needs the columns {', '.join(lost)}")
@@ -38,7 +58,14 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for column, kind in LISTS.items():
         table[column] = [np.array([np.nan if x is None else x for x in values], dtype=kind) for values in table[column]]
     others = [column for column in table if column not in fixed]
-    return table[[*fixed, *others]].sort_values(["task", "point", "variant"], kind="stable", ignore_index=True)
+    table["stage"] = pd.Categorical(table["stage"], [*STAGES, *sorted(set(table["stage"]) - set(STAGES))])
+    keys = ["stage", "task", "lag", "block", "replicate", "point", "variant"]
+    return table[[*fixed, *others]].sort_values(keys, kind="stable", ignore_index=True).astype({"stage": "str"})
+
+
+def of_stage(table: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """The trials of a stage."""
+    return table[table["stage"] == stage].reset_index(drop=True)
 
 
 def names(values: Any) -> list[str]:
@@ -66,8 +93,11 @@ def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) 
     return [folder / ARCHIVE, folder / "trials.csv"]
 
 
-def read_archive(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one."""
+def read_archive(path: Path, stages: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one.
+
+    stages: whether the table holds the stages after the search, too.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -78,22 +108,24 @@ def read_archive(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
     metadata = arrow.schema.metadata or {}
     if _DESIGN_KEY not in metadata:
         raise ValueError(f"{path} is not an archive of a study: it holds no design")
-    return tidy(arrow.to_pylist()), json.loads(metadata[_DESIGN_KEY])
+    table = tidy(arrow.to_pylist())
+    return table if stages else of_stage(table, "search"), json.loads(metadata[_DESIGN_KEY])
 
 
-def load(study: str, results: Path, storage: str = "") -> tuple[pd.DataFrame, dict[str, Any]]:
+def load(study: str, results: Path, storage: str = "", stages: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Table and design of a study from its storage; the archive `results/<study>/trials.parquet` is written on the way.
 
+    stages: whether the table holds the stages after the search, too; the archive always does.
     storage: URL, empty for the journal in the study's folder. Raises ValueError where there is no such study or no trial in it.
     """
     from runs.study import records
 
-    rows, design = records(results, study, storage)
+    rows, design = records(results, study, storage, stages=True)
     if not rows:
         raise ValueError(f"study {study!r} holds no finished trial yet")
     table = tidy(rows)
     write_archive(table, design, Path(results) / study)
-    return table, design
+    return table if stages else of_stage(table, "search"), design
 
 
 def tracked(design: Mapping[str, Any]) -> str:

@@ -8,29 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from . import stats, style
-from .draw import Drawn, counts_text, empty, marker_legend, plain_number, row_names, styled
+from . import style
+from .draw import Drawn, counts_text, empty, marker_legend, plain_number, readable, row_names, styled
+from .stages import horizon_text, horizons
 from .style import GREY, look, new_figure
-from .summary import cells, order, usable
+from .summary import baseline_of, cells, order, usable
 
 Design = Mapping[str, Any]
-
-
-def horizons(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per (task, variant) of a stage in which lags double: log2_horizon and its standard error in doublings, horizon in steps.
-
-    table: trials with columns task, variant, lag, status; a task is the same at all its lags. at_most: not all runs solve the shortest lag;
-    at_least: some solve the longest; then the horizon is a bound.
-    """
-    rows = []
-    for (task, variant), own in usable(table).groupby(["task", "variant"]):
-        by_lag = own.assign(solved=own["status"] == "solved").groupby("lag")["solved"].agg(["sum", "count"]).sort_index()
-        log2, error = stats.memory_horizon(by_lag.index, by_lag["sum"], by_lag["count"])
-        solved_all, solved_any = by_lag["sum"].iloc[0] == by_lag["count"].iloc[0], by_lag["sum"].iloc[-1] > 0
-        found = {"log2_horizon": log2, "error": error, "horizon": 2**log2, "at_most": not solved_all, "at_least": bool(solved_any)}
-        rows.append({"task": task, "variant": variant, "runs": len(own), **found})
-    columns = ["task", "variant", "runs", "log2_horizon", "error", "horizon", "at_most", "at_least"]
-    return pd.DataFrame(rows, columns=columns)
 
 
 @styled
@@ -65,12 +49,15 @@ def memory_horizon(table: pd.DataFrame, design: Design) -> Drawn:
                     ink = "white" if np.dot(shading(share)[:3], [0.299, 0.587, 0.114]) < 0.52 else "black"
                     axes.text(lag, y - 0.26, f"{100 * share:.0f} %", ha="center", va="center", fontsize=6, color=ink)
             row = found[(found["task"] == task) & (found["variant"] == variant)].iloc[0]
-            reach = 2 ** (row["log2_horizon"] + 1.96 * row["error"] * np.array([-1, 1]))
-            axes.plot(reach, [y + 0.18] * 2, color="white", lw=3.6, solid_capstyle="butt", zorder=3)
-            axes.plot(reach, [y + 0.18] * 2, color="#bd1f01", lw=1.8, solid_capstyle="butt", zorder=4)
-            axes.plot(row["horizon"], y + 0.18, marker="D", ms=5, mfc="#bd1f01", mec="white", mew=0.8, zorder=5)
+            bound = row["at_least"] or row["at_most"]
+            if not bound:
+                reach = 2 ** (row["log2_horizon"] + 1.96 * row["error"] * np.array([-1, 1]))
+                axes.plot(reach, [y + 0.18] * 2, color="white", lw=3.6, solid_capstyle="butt", zorder=3)
+                axes.plot(reach, [y + 0.18] * 2, color="#bd1f01", lw=1.8, solid_capstyle="butt", zorder=4)
+            marker = "D" if not bound else ">" if row["at_least"] else "<"
+            axes.plot(row["horizon"], y + 0.18, marker=marker, ms=5 if not bound else 6, mfc="#bd1f01", mec="white", mew=0.8, zorder=5)
             where = {"xycoords": ("axes fraction", "data"), "xytext": (5, 0), "textcoords": "offset points", "va": "center"}
-            axes.annotate(_horizon_text(row, reach), (1, y), fontsize=6.8, **where)
+            axes.annotate(horizon_text(row), (1, y), fontsize=6.8, **where)
         axes.set_xticks(lags, [plain_number(x) for x in lags])
         axes.minorticks_off()
         axes.set_xlabel("lag in steps")
@@ -83,10 +70,77 @@ def memory_horizon(table: pd.DataFrame, design: Design) -> Drawn:
     return Drawn(figure, found)
 
 
-def _horizon_text(row: pd.Series, reach: np.ndarray) -> str:
-    low, high = (f"{x:,.0f}" for x in reach)
-    sign = "≥ " if row["at_least"] and not row["at_most"] else "≤ " if row["at_most"] and not row["at_least"] else ""
-    return f"{sign}{row['horizon']:,.0f} [{low}, {high}]"
+@styled
+def confirmation_scores(table: pd.DataFrame, design: Design, confirmed: pd.DataFrame, repeats: pd.DataFrame | None = None) -> Drawn:
+    """Scores of the replicates of "search, then train" with their interquartile mean, and their probability of improvement, task by task.
+
+    table: trials of block winners run again. confirmed: of `stages.confirmed`. repeats: runs of the best configurations.
+    """
+    numbers, baseline, trials = cells(table, design), baseline_of(table, design), usable(table)
+    tasks = [t for t in order(table, design, "task") if t in set(trials["task"])]
+    if not tasks:
+        return Drawn(empty("nothing confirmed yet"), confirmed)
+    rows = {t: [v for v in order(table, design, "variant") if v in set(trials.loc[trials["task"] == t, "variant"])] for t in tasks}
+    heights = [0.36 * len(rows[t]) + 0.8 for t in tasks]
+    figure = new_figure(style.WIDTH, sum(heights) + 0.1)
+    grid = figure.subplots(len(tasks), 2, squeeze=False, height_ratios=heights, width_ratios=(1.5, 1))
+    for (left, right), task in zip(grid, tasks, strict=True):
+        found = confirmed[confirmed["task"] == task].set_index("variant")
+        for y, variant in enumerate(rows[task]):
+            mark, row = look(variant), found.loc[variant]
+            for runs, height, fill in ((trials, -0.14, True), (repeats, 0.2, False)):
+                if runs is None:
+                    continue
+                mine = usable(runs[(runs["task"] == task) & (runs["variant"] == variant)])
+                at = y + height + _stacked(mine["score"].to_numpy())
+                looks = {"color": mark.colour, "edgecolors": "white", "linewidths": 0.3} if fill else _hollow(mark.colour)
+                left.scatter(mine["score"], at, s=13 if fill else 7, marker=mark.marker if fill else "o", zorder=3, clip_on=False, **looks)
+            if np.isfinite(row["low"]):
+                left.plot([row["low"], row["high"]], [y - 0.14] * 2, color=mark.colour, lw=4.5, alpha=0.3, solid_capstyle="butt", zorder=2)
+            left.plot([row["iqm"]] * 2, [y - 0.32, y + 0.04], color=style.INK, lw=1.4, zorder=4, solid_capstyle="butt")
+            if np.isfinite(row["improvement"]):
+                if np.isfinite(row["improvement_low"]):
+                    span = [row["improvement_low"], row["improvement_high"]]
+                    right.plot(span, [y, y], color=mark.colour, lw=1.6, solid_capstyle="butt", zorder=2.5)
+                fill = mark.colour if row["p_holm"] <= 0.05 else "white"
+                right.plot(row["improvement"], y, marker=mark.marker, ms=5.5, mfc=fill, mec=mark.colour, mew=1.1, zorder=3, clip_on=False)
+                where = {"xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points", "va": "center"}
+                right.annotate(_improvement_text(row), (1, y), fontsize=6.5, color=readable(mark.colour), **where)
+        right.axvline(0.5, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        for axes, label in ((left, "score with a fresh seed"), (right, f"probability of improvement over {baseline}")):
+            axes.set_xlim(-0.02, 1.02)
+            axes.set_ylim(len(rows[task]) - 0.5, -0.5)
+            axes.set_yticks([])
+            axes.grid(visible=False, axis="y")
+            axes.set_xlabel(label)
+        left.set_title(task)
+        row_names(left, numbers[numbers["task"] == task], rows[task])
+    return Drawn(figure, confirmed)
+
+
+def _stacked(scores: np.ndarray) -> np.ndarray:
+    """Heights that keep equal scores apart, in rows."""
+    bins = pd.Series(np.round(scores * 60)).astype(int)
+    return (bins.groupby(bins).cumcount() * -0.033).to_numpy()
+
+
+def _apart(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates in which marks on the same spot lie around it, as seeds of a sunflower do."""
+    spots = pd.DataFrame({"x": np.round(x, 2), "y": np.round(y, 2)})
+    k = spots.groupby(["x", "y"]).cumcount().to_numpy()
+    radius, angle = 0.024 * np.sqrt(k), 2.4 * k
+    return x + radius * np.cos(angle), y + radius * np.sin(angle)
+
+
+def _hollow(colour: str) -> dict[str, Any]:
+    return {"facecolors": "none", "edgecolors": colour, "linewidths": 0.7}
+
+
+def _improvement_text(row: pd.Series) -> str:
+    text = f"{row['improvement']:.2f}"
+    if np.isfinite(row["improvement_low"]):
+        text += f" [{row['improvement_low']:.2f}, {row['improvement_high']:.2f}]"
+    return text
 
 
 @styled
@@ -109,18 +163,19 @@ def winners_curse(table: pd.DataFrame, design: Design, confirmation: pd.DataFram
     for place, (axes, task) in enumerate(zip(grid.flat, tasks, strict=False)):
         own = confirmation[confirmation["task"] == task]
         axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        spread = own.assign(**dict(zip(("x", "y"), _apart(own["search_score"].to_numpy(), own["fresh_score"].to_numpy()), strict=True)))
         for variant in variants:
-            mine, mark = own[own["variant"] == variant], look(variant)
+            mine, mark = spread[spread["variant"] == variant], look(variant)
             looks = {"marker": mark.marker, "color": mark.colour, "edgecolors": "white", "linewidths": 0.3, "alpha": 0.85}
-            axes.scatter(mine["search_score"], mine["fresh_score"], s=18, zorder=3, clip_on=False, **looks)
+            axes.scatter(mine["x"], mine["y"], s=18, zorder=3, clip_on=False, **looks)
         drop = (own["search_score"] - own["fresh_score"]).mean()
         axes.text(0.03, 0.97, f"mean drop {drop:.2f}".replace("-", "−"), transform=axes.transAxes, va="top", fontsize=7, color=GREY)
-        axes.set_xlim(0, 1.02)
-        axes.set_ylim(0, 1.02)
+        axes.set_xlim(-0.02, 1.04)
+        axes.set_ylim(-0.02, 1.04)
         axes.set_aspect("equal")
         axes.set_title(task)
         sums = numbers.loc[numbers["task"] == task, ["trials", "solved", "diverged", "failed"]].sum()
-        axes.set_xlabel(f"score in the search\n{counts_text(sums)}", fontsize=7)
+        axes.set_xlabel(f"score in the search; {len(own)} winners\nsearch: {counts_text(sums)}", fontsize=7)
         if place % columns == 0:
             axes.set_ylabel("score with a fresh seed")
     marker_legend(figure, variants)

@@ -53,12 +53,15 @@ def render(
     beside: Beside | None = None,
     settings: pd.DataFrame | None = None,
     absent: Mapping[str, Sequence[str]] | None = None,
+    stages: Sequence[Mapping[str, Any]] = (),
+    best: pd.DataFrame | None = None,
 ) -> Path:
     """Write the report; returns its path.
 
     figures: drawn and saved, in order; they are embedded. verdicts: sentences computed from the numbers. claims: of `claims.held_against`.
     beside: a second study. settings: of `recommend.recommended`, computed here where it is not given.
     absent: titles of figures that are left out, by the command that makes what they need.
+    stages: of `stages.sections`. best: of `stages.best_configurations`.
     """
     held = [] if claims is None else claims.to_dict("records")
     tested, untested = ([row for row in held if (row["verdict"] == UNTESTED) == left] for left in (False, True))
@@ -85,6 +88,8 @@ def render(
             untested=untested,
             margin=MARGIN,
             highest=max([int(n) for n in numbers["trials"]], default=0),
+            stages=stages,
+            best=None if best is None else _best(best),
             few=bool((numbers["trials"] < 20).any()),
             columns=[{"title": title, "text": form == ""} for _, title, form in COLUMNS],
             rows=[_row(record, baseline) for record in numbers.to_dict("records")],
@@ -242,6 +247,18 @@ def _beside(beside: Beside, figures: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def _best(best: pd.DataFrame) -> dict[str, list[Any]]:
+    """Headings and rows of the table of best configurations."""
+    names = [c for c in best.columns if c not in ("point", "runs", "solved", "lowest", "highest")]
+    titles = {"hidden_size": "width", "search_score": "score in the search", "median": "median score, fresh seeds (range)"}
+    rows = []
+    for row in best.to_dict("records"):
+        shown = [f"{row[c]:.3g}" if isinstance(row[c], float) else str(row[c]) for c in names[:-1]]
+        spread = f"{row['median']:.2f} ({row['lowest']:.2f}–{row['highest']:.2f})"
+        rows.append([*shown, spread, f"{row['solved']} of {row['runs']}"])
+    return {"columns": [*(titles.get(c, c) for c in names), "solved"], "rows": rows}
+
+
 def _figure(shown: Shown, folder: Path) -> dict[str, Any]:
     image, kind = shown.file("svg").read_bytes(), "svg+xml"
     if len(image) > LARGEST_SVG:
@@ -274,7 +291,8 @@ def _small_png(path: Path) -> bytes:
 def _commands(facts: Mapping[str, Any]) -> str:
     name = facts["name"]
     checkout = f"git checkout {str(facts['commit']).rstrip('+')}" if facts["commit"] else ""
-    lines = [checkout, str(facts["command"]), f"python -m analysis from=results/{name}/trials.parquet"]
+    stages = [str(stage["command"]) for stage in (facts.get("stages") or {}).values() if stage.get("command")]
+    lines = [checkout, str(facts["command"]), *stages, f"python -m analysis from=results/{name}/trials.parquet"]
     return "\n".join(line for line in lines if line)
 
 

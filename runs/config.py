@@ -21,6 +21,7 @@ from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
 from .shell import refuse_passwords
+from .stages import Confirm, Horizon
 from .trial import Model, Training, Trial, construct
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
@@ -79,6 +80,8 @@ class SweepConfig:
     sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched on its own).
     pruner: none, asha or median; of a search.
     action: run (start or go on), status, stop (let the workers finish what they run and leave) or export (the table as parquet).
+    stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at lags that double).
+    confirm, horizon: knobs of the stages, see `runs.stages`.
     """
 
     name: str = MISSING
@@ -97,6 +100,9 @@ class SweepConfig:
     workers: int = 1
     worker: int | None = None
     action: str = "run"
+    stage: str = "search"
+    confirm: Any = field(default_factory=lambda: node_of(Confirm)())
+    horizon: Any = field(default_factory=lambda: node_of(Horizon)())
     storage: Storage = field(default_factory=Storage)
     results: str = "results"
     tracking: Tracking = field(default_factory=Tracking)

@@ -111,6 +111,37 @@ class Design:
         """(task, variant) pairs in the order of work."""
         return [(t, v) for t in self.tasks for v in self.variants]
 
+    # What `runs.stages.Stage` answers otherwise: the trials of a search are its points.
+
+    stage = "search"
+
+    @property
+    def key(self) -> str:
+        """The name in the storage."""
+        return self.name
+
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"study {self.name!r}"
+
+    @property
+    def length(self) -> int:
+        """Number of trials of each (task, variant)."""
+        return self.points
+
+    def point_of(self, task: str, variant: str, k: int) -> int:
+        """The point whose hyperparameters trial k of a (task, variant) has."""
+        return k
+
+    def place(self, task: str, k: int) -> dict[str, str | int]:
+        """The columns of the tidy table that say what trial k is."""
+        return {"stage": self.stage, "block": -1, "replicate": 0}
+
+    def grown(self, wanted: Design) -> Design:
+        """This design, which is stored, with as many points as wanted where those are more."""
+        return wanted if wanted.points > self.points else self
+
     def unit(self, task: str, point: int) -> dict[str, float]:
         """Coordinates of a designed point in the unit cube, the same for all variants, whatever the number of points."""
         if self.sampler == "sobol":

@@ -2,6 +2,7 @@
 
 One Optuna study per (task, variant), named `<study>/<task>/<variant>`, holds its trials; one named `<study>` holds the design. A point is
 a waiting trial until a worker claims it. Points are claimed in interleaved order, so that a study stopped at any time is balanced.
+A stage after the search is a study as well, named `<study>/<stage>-<points>`; its trials are numbered where those of a search are points.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from .database import Database
 from .design import Design, Dimension
 from .journal import Journal
 from .shell import without_password
+from .stages import Plan, Stage
 from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
 
@@ -125,7 +127,7 @@ class Claim:
 class Study:
     """A planned study in a storage."""
 
-    def __init__(self, storage: Storage, design: Design, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
+    def __init__(self, storage: Storage, design: Plan, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
         self.storage, self.design, self.facts, self._ids = storage, design, facts, ids
         self._queue: list[tuple[int, int, int, int, int, tuple[str, str]]] = []  # of waiting trials, the next one last
         self._stale = 0.0
@@ -133,78 +135,93 @@ class Study:
     # Opening --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, storage: Storage, design: Design, facts: dict[str, Any]) -> Study:
+    def create(cls, storage: Storage, design: Plan, facts: dict[str, Any]) -> Study:
         """Open the study of this design, creating or extending it. Only one process may do so at a time.
 
         facts: versions, commit, command and the like, stored with a new study.
         Raises ValueError where the storage holds a study of this name with another design, saying what differs.
         """
         try:
-            known = cls.open(storage, design.name)
+            known = cls.open(storage, design.key)
         except KeyError:
             names = {s.study_name for s in storage.get_all_studies()}
-            if design.name not in names:
-                storage.create_new_study([StudyDirection.MINIMIZE], design.name)
-            meta = storage.get_study_id_from_name(design.name)
+            if design.key not in names:
+                storage.create_new_study([StudyDirection.MINIMIZE], design.key)
+            meta = storage.get_study_id_from_name(design.key)
             storage.set_study_user_attr(meta, "facts", facts)
         else:
-            differences = known.design.differences(design)
-            if differences:
-                raise ValueError(
-                    f"study {design.name!r} exists with a different design ({'; '.join(differences)}). "
-                    f"Nothing was changed. Start anew under another name: name={design.name}_2"
-                )
-            if known.design.points > design.points:
-                design = known.design
-            meta, facts = storage.get_study_id_from_name(design.name), known.facts
+            anew = (
+                f"Start anew under another name: name={design.name}_2" if design.stage == "search" else "It stays as it was planned first"
+            )
+            known.refuse_another(design, f"Nothing was changed. {anew}")
+            design = known.design.grown(design)  # type: ignore[arg-type]  # of the same kind, as their keys are equal
+            meta, facts = storage.get_study_id_from_name(design.key), known.facts
         storage.set_study_user_attr(meta, "design", design.as_dict())
         existing = {s.study_name for s in storage.get_all_studies()}
         ids = {}
         for task, variant in design.cells:
-            name = f"{design.name}/{task}/{variant}"
+            name = f"{design.key}/{task}/{variant}"
             new = name not in existing
             ids[task, variant] = storage.create_new_study([StudyDirection.MINIMIZE], name) if new else storage.get_study_id_from_name(name)
         study = cls(storage, design, facts, ids)
         study.recover()
         study.enqueue()
-        storage.set_study_user_attr(meta, "planned", design.points)
+        storage.set_study_user_attr(meta, "planned", design.length)
         return study
 
     @classmethod
-    def open(cls, storage: Storage, name: str) -> Study:
-        """A study that was planned before. Raises KeyError if there is none of this name."""
-        attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(name))
+    def open(cls, storage: Storage, key: str) -> Study:
+        """A study, or a stage of one, that was planned before. Raises KeyError if there is none of this name."""
+        attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(key))
         if "design" not in attributes:
-            raise KeyError(name)
-        design = Design.from_dict(attributes["design"])
+            raise KeyError(key)
+        values = attributes["design"]
+        design: Plan
+        if "chosen" in values:
+            search = cls.open(storage, key.partition("/")[0]).design
+            assert isinstance(search, Design)
+            design = Stage.from_dict(values, search)
+        else:
+            design = Design.from_dict(values)
         existing = {s.study_name: s._study_id for s in storage.get_all_studies()}
-        ids = {(t, v): existing[f"{name}/{t}/{v}"] for t, v in design.cells if f"{name}/{t}/{v}" in existing}
+        ids = {(t, v): existing[f"{key}/{t}/{v}"] for t, v in design.cells if f"{key}/{t}/{v}" in existing}
         return cls(storage, design, attributes.get("facts", {}), ids)
 
     @classmethod
-    def await_plan(cls, storage: Storage, design: Design, seconds: float = 600.0) -> Study:
+    def await_plan(cls, storage: Storage, design: Plan, seconds: float = 600.0) -> Study:
         """The study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(design.name))
+                attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(design.key))
             except KeyError:
                 attributes = {}
-            if attributes.get("planned", 0) >= design.points:
-                study = cls.open(storage, design.name)
-                differences = study.design.differences(design)
-                if differences:
-                    raise ValueError(f"study {design.name!r} exists with a different design ({'; '.join(differences)})")
+            if attributes.get("planned", 0) >= design.length:
+                study = cls.open(storage, design.key)
+                study.refuse_another(design)
                 return study
             time.sleep(0.5)
-        raise TimeoutError(f"study {design.name!r} was not planned within {seconds:.0f} s; is worker 0 running?")
+        raise TimeoutError(f"{design.title} was not planned within {seconds:.0f} s; is worker 0 running?")
+
+    def refuse_another(self, design: Plan, advice: str = "") -> None:
+        """Raise ValueError, saying what differs, where this study has another design than the one given."""
+        differences = self.design.differences(design)  # type: ignore[arg-type]  # of the same kind, as their keys are equal
+        if differences:
+            raise ValueError(f"{design.title} exists with a different design ({'; '.join(differences)}). {advice}".strip())
+
+    @classmethod
+    def stages(cls, storage: Storage, name: str) -> list[Study]:
+        """The stages of a study that were planned, those of the fewest points first."""
+        keys = [s.study_name for s in storage.get_all_studies() if s.study_name.startswith(f"{name}/") and "design" in s.user_attrs]
+        stages = [(study.design, study) for study in (cls.open(storage, key) for key in keys)]
+        return [study for design, study in sorted(stages, key=lambda pair: pair[0].points)]
 
     # Planning -------------------------------------------------------------------------------------------------------------
 
     def enqueue(self) -> int:
         """Make every point of the design wait that is neither waiting, running nor told; returns how many."""
         present = {cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t)} for cell in self.design.cells}
-        absent = [(cell, point) for point in range(self.design.points) for cell in self.design.cells if point not in present[cell]]
+        absent = [(cell, point) for point in range(self.design.length) for cell in self.design.cells if point not in present[cell]]
         self.storage.add((self._ids[cell], self._template(cell, point, attempt=1)) for cell, point in absent)
         return len(absent)
 
@@ -215,7 +232,7 @@ class Study:
         adaptive = self.design.adaptive
         return create_trial(
             state=TrialState.WAITING,
-            params={} if adaptive else self.design.values(cell[0], point),
+            params={} if adaptive else self.design.values(cell[0], self.design.point_of(*cell, point)),
             distributions={} if adaptive else self.distributions,
             user_attrs={"point": point, "attempt": attempt},
         )
@@ -312,7 +329,7 @@ class Study:
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
         else:
             sampler = optuna.samplers.CmaEsSampler(seed=seed)
-        name = f"{self.design.name}/{cell[0]}/{cell[1]}"
+        name = f"{self.design.key}/{cell[0]}/{cell[1]}"
         study = optuna.load_study(study_name=name, storage=self.storage, sampler=sampler)
         trial = optuna.trial.Trial(study, number)
         return {
@@ -343,7 +360,7 @@ class Study:
             pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, claim.trial.training.budget // 27), reduction_factor=3)
         else:
             pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=claim.trial.training.budget // 10)
-        name = f"{self.design.name}/{claim.task}/{claim.variant}"
+        name = f"{self.design.key}/{claim.task}/{claim.variant}"
         study = optuna.load_study(study_name=name, storage=self.storage, pruner=pruner)
         grid = evaluation_grid(claim.trial.training)
         reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
@@ -387,7 +404,7 @@ class Study:
             by_point: dict[int, FrozenTrial] = {}
             for trial in self.trials(cell):
                 point = trial.user_attrs["point"]
-                if trial.state.is_finished() and "outcome" in trial.user_attrs and point < self.design.points:
+                if trial.state.is_finished() and "outcome" in trial.user_attrs and point < self.design.length:
                     by_point.setdefault(point, trial)
             for point in sorted(by_point):
                 yield (*cell, by_point[point])
@@ -395,7 +412,7 @@ class Study:
     @property
     def size(self) -> int:
         """Number of trials of the design."""
-        return len(self.design.cells) * self.design.points
+        return len(self.design.cells) * self.design.length
 
     def finished(self) -> bool:
         """Whether every point of the design is told."""
@@ -411,16 +428,19 @@ class Study:
             row[status] = row.get(status, 0) + 1
         for cell, row in counts.items():
             row["running"] = len(self.trials(cell, (TrialState.RUNNING,)))
-            row["waiting"] = self.design.points - row["told"] - row["running"]
+            row["waiting"] = self.design.length - row["told"] - row["running"]
         return counts
 
     def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
         """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome."""
-        point = stored.user_attrs["point"]
-        trial, problem = self.design.trial(task, variant, point, stored.params), self._problem(task)
+        k = stored.user_attrs["point"]
+        point = self.design.point_of(task, variant, k)
+        trial = self.design.trial(task, variant, k, stored.params)
+        problem = self._problem(trial)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         row: dict[str, Any] = {
             "study": self.design.name,
+            **self.design.place(task, k),
             "variant": variant,
             "task": task,
             "point": point,
@@ -438,10 +458,11 @@ class Study:
         unit = {n: d.coordinate(stored.params[n]) for n, d in self.design.space.items()} if adaptive else self.design.unit(task, point)
         return row | {name: stored.params[name] for name in self.design.space} | {f"u_{name}": u for name, u in unit.items()}
 
-    def _problem(self, task: str) -> Task:
-        if task not in self._problems:
-            self._problems[task] = construct(self.design.tasks[task], Task)
-        return self._problems[task]
+    def _problem(self, trial: Trial) -> Task:
+        key = json.dumps(trial.task, sort_keys=True)
+        if key not in self._problems:
+            self._problems[key] = construct(trial.task, Task)
+        return self._problems[key]
 
     @cached_property
     def _problems(self) -> dict[str, Task]:
@@ -452,8 +473,11 @@ class Study:
         return [self.record(*told) for told in self.told()]
 
 
-def records(results: Path, name: str, storage: str = "") -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of a study and its design with the facts stored with it. Raises ValueError, listing the studies, if there is none."""
+def records(results: Path, name: str, storage: str = "", stages: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The rows of a study's search and its design with the facts stored with it. Raises ValueError, listing the studies, if there is none.
+
+    stages: whether to append the rows of the stages after the search, of each the one planned last; the design then has them as `stages`.
+    """
     folder = Path(results) / name
     if not storage and not (folder / "journal.log").exists():
         there = sorted(p.parent.name for p in Path(results).glob("*/journal.log"))
@@ -461,7 +485,12 @@ def records(results: Path, name: str, storage: str = "") -> tuple[list[dict[str,
     opened = open_storage(storage, folder)
     try:
         study = Study.open(opened, name)
-        return study.records(), {**study.design.as_dict(), **study.facts}
+        rows, design = study.records(), {**study.design.as_dict(), **study.facts}
+        if stages:
+            last = {s.design.stage: s for s in Study.stages(opened, name)}
+            rows += [row for stage in last.values() for row in stage.records()]
+            design["stages"] = {kind: {**s.facts, **s.design.as_dict(), "trials": s.size} for kind, s in last.items()}
+        return rows, design
     except KeyError:
         raise ValueError(f"study {name!r} is not in its storage") from None
     finally:

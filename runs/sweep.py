@@ -1,6 +1,7 @@
 """A study from the shell: `python -m runs.sweep study=quick workers=2`. Plans it, starts workers, mirrors trials into MLflow.
 
-The same command goes on where it stopped, and does nothing when all is done.
+The same command goes on where it stopped, and does nothing when all is done. A complete search goes on with `stage=confirm` and
+`stage=horizon`.
 """
 
 from __future__ import annotations
@@ -33,13 +34,13 @@ from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
 from .shell import without_password
+from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Study, open_storage, patiently
 from .tracking import Mirror, default_uri
 from .train import prepare_process
 from .trial import Model, Training, construct, require
 from .worker import STOP, work
 
-SESSION = "session.json"
 POLL_SECONDS = 0.5
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
 PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a machine"
@@ -51,17 +52,17 @@ def main(config: DictConfig) -> int:
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
-        return ACTIONS[config.action](url, writable(results) / design.name, design.name)
+        return ACTIONS[config.action](url, writable(results) / design.name, design.name, config.stage)
     folder = writable(results / design.name)
     uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
     if config.worker is not None:
         return one_of_many(config, design, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
-    storage = open_storage(url, folder)
     with sole_parent(folder):
         started = time.perf_counter()
-        study = Study.create(storage, design, about)
+        plan = staged(config, design, url, folder)
+        study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
         describe(study, folder, planning)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
@@ -70,7 +71,7 @@ def main(config: DictConfig) -> int:
         if study.finished():
             if mirror is not None:
                 mirror.catch_up()
-            print(f"study {design.name!r}: all {study.size} trials are done; next: python -m analysis study={design.name}")
+            print(f"{plan.title}: all {study.size} trials are done; next: python -m analysis study={design.name}")
             return 0
         code = run(study, mirror, url, folder, config.workers, planning)
         print_counts(study)
@@ -82,22 +83,64 @@ def main(config: DictConfig) -> int:
 def checked(config: DictConfig) -> Design:
     """The design of a configuration. Raises ValueError for whatever is wrong in the configuration."""
     require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
+    require(config.stage in ("search", *KINDS), f"stage must be one of search, {', '.join(KINDS)}", config.stage)
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
+    for kind in KINDS.values():
+        knobs_of_stage(config, kind)
     return design_from(config)
+
+
+def knobs_of_stage(config: DictConfig, kind: type[Confirm] | type[Horizon]) -> Confirm | Horizon:
+    """The knobs of a stage. Raises ValueError for a value out of range."""
+    return kind(**plain(config[kind.kind]))
+
+
+def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
+    """The design itself, or the configured stage of it: as it was planned, else planned from what the search has told.
+
+    Raises ValueError where the search is not there, not complete, or another one.
+    """
+    if config.stage == "search":
+        return design
+    first = f"first the same command without stage={config.stage}"
+    if not url and not (folder / "journal.log").exists():
+        raise ValueError(f"stage={config.stage}: study {design.name!r} has not been started in {folder.parent}; {first}")
+    storage = open_storage(url, folder)
+    try:
+        study = Study.open(storage, design.name)
+    except KeyError:
+        raise ValueError(f"stage={config.stage}: study {design.name!r} is not in its storage; {first}") from None
+    study.refuse_another(design)
+    assert isinstance(study.design, Design)
+    counts = study.counts()
+    missing = {cell: max(design.points, study.design.points) - counts[cell]["told"] for cell in counts}
+    if any(missing.values()):
+        named = [f"{task} {variant} {count}" for (task, variant), count in missing.items() if count]
+        more = f" and {len(named) - 4} more" if len(named) > 4 else ""
+        total = sum(missing.values())
+        raise ValueError(
+            f"stage={config.stage} needs the complete search, but {total} trial{'s are' if total > 1 else ' is'} missing in study "
+            f"{design.name!r} ({', '.join(named[:4])}{more}); {first}"
+        )
+    losses: dict[tuple[str, str], dict[int, float | None]] = {cell: {} for cell in counts}
+    for task, variant, stored in study.told():
+        losses[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
+    return Stage.plan(study.design, knobs_of_stage(config, KINDS[config.stage]), losses)
 
 
 def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
     """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work until all is told."""
     prepare_process()
+    plan = patiently(lambda: staged(config, design, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
         about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
-        study = patiently(lambda: Study.create(storage, design, about))
+        study = patiently(lambda: Study.create(storage, plan, about))
         describe(study, folder)
     else:
-        study = patiently(lambda: Study.await_plan(storage, design))
-    done = work(url, folder, design.name, linger=True)
+        study = patiently(lambda: Study.await_plan(storage, plan))
+    done = work(url, folder, plan.key, linger=True)
     print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
         Mirror(study, Path(config.results), config.tracking.uri).catch_up()
@@ -113,8 +156,11 @@ class Submission(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Build the design, so that no job waits in a queue to find that it cannot; take back a request to stop."""
         try:
-            design = checked(OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]))
+            own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+            design = checked(own)
             folder = writable(Path(config.results) / design.name)
+            if launched(config):
+                staged(own, design, str(config.storage.url), folder)
         except MISTAKES as error:
             print(f"error: {one_line(error)}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -125,7 +171,7 @@ class Submission(Callback):
         """Print the counts of the study; exit code 1 where a trial is missing."""
         if not launched(config):
             return
-        study = opened(str(config.storage.url), Path(config.results) / config.name, config.name)
+        study = opened(str(config.storage.url), Path(config.results) / config.name, config.name, config.stage)
         print_counts(study)
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
@@ -139,10 +185,15 @@ def launched(config: DictConfig) -> bool:
 
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
-    """Write the design beside the results, and say how long planning took where it did."""
-    (folder / "design.json").write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    """Write the design, or the stage, beside the results, and say how long planning took where it did."""
+    (folder / beside(study, "design")).write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
+
+
+def beside(study: Study, what: str) -> str:
+    """The name of a JSON file in the study's folder; those of a stage begin with its name."""
+    return f"{what}.json" if study.design.stage == "search" else f"{study.design.stage}_{what}.json"
 
 
 def design_from(config: DictConfig) -> Design:
@@ -225,7 +276,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     started: set[int | None] = set()
 
     def start(k: int) -> BaseProcess:
-        process = context.Process(target=work, args=(url, folder, study.design.name, os.getpid()), name=f"worker {k}")
+        process = context.Process(target=work, args=(url, folder, study.design.key, os.getpid()), name=f"worker {k}")
         process.start()
         started.add(process.pid)
         return process
@@ -247,7 +298,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     memory: list[list[float | None]] = []  # the first sample of processes that work, and the last
     try:
         with tqdm(
-            total=study.size, initial=done, desc=study.design.name, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
+            total=study.size, initial=done, desc=heading(study), unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
         ) as bar:
             while any(p.is_alive() for p in processes) or wanted():
                 if interrupted:
@@ -283,11 +334,12 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-    cost = session(study, started, time.perf_counter() - begun, len(processes), folder / SESSION)
+    path = folder / beside(study, "session")
+    cost = session(study, started, time.perf_counter() - begun, len(processes), path)
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
     cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
-    (folder / SESSION).write_text(json.dumps(cost) + "\n")
+    path.write_text(json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -318,51 +370,59 @@ def resident(process: int | None) -> float | None:
         return None
 
 
-def opened(url: str, folder: Path, name: str) -> Study:
-    """A study that exists. Raises ValueError where it does not."""
+def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
+    """A study that exists, or its stage that was planned last. Raises ValueError where there is none."""
     if not url and not (folder / "journal.log").exists():
         raise ValueError(f"study {name!r} has not been started in {folder.parent}")
+    storage = open_storage(url, folder)
     try:
-        return Study.open(open_storage(url, folder), name)
+        search = Study.open(storage, name)
     except KeyError:
         raise ValueError(f"study {name!r} is not in its storage") from None
+    if stage == "search":
+        return search
+    planned = [study for study in Study.stages(storage, name) if study.design.stage == stage]
+    if not planned:
+        raise ValueError(f"stage {stage} of study {name!r} has not been started in {folder.parent}")
+    return planned[-1]
 
 
-def status(url: str, folder: Path, name: str) -> int:
-    """Print how far a study is, and what is left."""
-    study = opened(url, folder, name)
+def status(url: str, folder: Path, name: str, stage: str) -> int:
+    """Print how far a study, or a stage of it, is, and what is left."""
+    study = opened(url, folder, name, stage)
     print_counts(study)
     times = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
     left, running = study.size - len(times), sum(c["running"] for c in study.counts().values())
     if left and times:
         mean = sum(times) / len(times)
         print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
-    if (folder / SESSION).exists() and (cost := json.loads((folder / SESSION).read_text()))["trials"]:
+    path = folder / beside(study, "session")
+    if path.exists() and (cost := json.loads(path.read_text()))["trials"]:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         print(f"overhead beyond the trials' own computation: {1000 * overhead:.0f} ms per trial and worker")
         print(f"planning: {cost['planning_seconds']:.1f} s")
     return 0
 
 
-def stop(url: str, folder: Path, name: str) -> int:
-    """Ask the workers of a study to finish what they run and leave."""
-    opened(url, folder, name)
+def stop(url: str, folder: Path, name: str, stage: str) -> int:
+    """Ask the workers of a study, whatever its stage, to finish what they run and leave."""
+    study = opened(url, folder, name, stage)
     (folder / STOP).touch()
-    print(f"study {name!r}: workers leave after the trial at hand; action=run goes on")
+    print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
     return 0
 
 
-def export(url: str, folder: Path, name: str) -> int:
-    """Write the table of a study as `trials.parquet` (read it with pandas, or `python -m analysis from=...`)."""
-    opened(url, folder, name)
+def export(url: str, folder: Path, name: str, stage: str) -> int:
+    """Write the table of a study with all its stages as `trials.parquet` (read it with pandas, or `python -m analysis from=...`)."""
+    opened(url, folder, name, stage)
     import analysis.load  # the archive is the analysis's format
 
-    table, _ = analysis.load.load(name, folder.parent, url)
+    table, _ = analysis.load.load(name, folder.parent, url, stages=True)
     print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
     return 0
 
 
-ACTIONS: dict[str, Callable[[str, Path, str], int]] = {"run": status, "status": status, "stop": stop, "export": export}
+ACTIONS: dict[str, Callable[[str, Path, str, str], int]] = {"run": status, "status": status, "stop": stop, "export": export}
 
 
 def duration(seconds: float) -> str:
@@ -370,13 +430,19 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
 
 
+def heading(study: Study) -> str:
+    """The name of a study, and of its stage where it is one."""
+    design = study.design
+    return design.name if design.stage == "search" else f"{design.name} {design.stage}"
+
+
 def print_counts(study: Study) -> None:
     """A table of done, solved, diverged, failed, running and waiting trials, by task and variant."""
     columns = ["told", "solved", "finished", "diverged", "failed", "running", "waiting"]
     if not study.design.comparison:
         columns.insert(4, "pruned")
-    width = max(len(f"{t} {v}") for t, v in study.design.cells)
-    print(f"{study.design.name:<{width}}  " + "  ".join(f"{c:>8}" for c in columns))
+    width = max(len(heading(study)), *(len(f"{t} {v}") for t, v in study.design.cells))
+    print(f"{heading(study):<{width}}  " + "  ".join(f"{c:>8}" for c in columns))
     totals = dict.fromkeys(columns, 0)
     for (task, variant), row in study.counts().items():
         for c in columns:

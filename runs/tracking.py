@@ -69,8 +69,11 @@ class Tracker:
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
 
-    def mirrored(self, study: str) -> set[tuple[str, str, int]]:
-        """(task, variant, point) of the trials that have a complete run; runs that were cut off are deleted."""
+    def mirrored(self, study: str, key: str = "") -> set[tuple[str, str, int]]:
+        """(task, variant, point) of the trials that have a complete run; runs that were cut off are deleted.
+
+        key: of a stage, for (task, variant, number) of its trials; empty for the search.
+        """
         from mlflow.entities import ViewType
 
         done: set[tuple[str, str, int]] = set()
@@ -79,11 +82,13 @@ class Tracker:
             page = self.client.search_runs([self.experiment(study)], run_view_type=ViewType.ACTIVE_ONLY, max_results=1000, page_token=token)
             for run in page:
                 tags = run.data.tags
-                key = (tags.get("task", ""), tags.get("variant", ""), int(tags.get("point", -1)))
-                if run.info.status == "RUNNING" or key in done:
+                if tags.get("key", study) != (key or study):
+                    continue
+                place = (tags.get("task", ""), tags.get("variant", ""), int(tags.get("number", tags.get("point", -1))))
+                if run.info.status == "RUNNING" or place in done:
                     self.client.delete_run(run.info.run_id)
                 else:
-                    done.add(key)
+                    done.add(place)
             token = page.token
             if not token:
                 return done
@@ -102,8 +107,8 @@ class Tracker:
         summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}
         train = [(s, v) for s, v in zip(outcome.curve_steps, outcome.train_losses, strict=True) if v is not None]
         curves = {"curve_validation_loss": list(zip(outcome.curve_steps, outcome.curve_losses, strict=True)), "curve_train_loss": train}
-        where = "" if "point" not in tags else f" {tags['point']}"
-        return self._write(experiment, f"{labels['task']} {labels['variant']}{where}", all_tags, flat, summary, curves)
+        where = [str(tags[k]) for k in ("stage", "number") if tags.get("stage", "search") != "search"] or [str(tags.get("point", ""))]
+        return self._write(experiment, " ".join([labels["task"], labels["variant"], *where]).strip(), all_tags, flat, summary, curves)
 
     def summary(
         self, name: str, tags: Mapping[str, Any], params: Mapping[str, Any], metrics: Mapping[str, float], artifacts: Iterable[Path] = ()
@@ -186,7 +191,7 @@ class Mirror:
                 if self.tracker is None:
                     self.tracker = Tracker(self.results, self.uri)
                 if self._generation is None or self._generation != held.generation:
-                    self.done = self.tracker.mirrored(self.study.design.name)
+                    self.done = self.tracker.mirrored(self.study.design.name, self.study.design.key)
                 for task, variant, stored in self.study.told():
                     point = stored.user_attrs["point"]
                     if (task, variant, point) in self.done:
@@ -206,11 +211,15 @@ class Mirror:
             print(f"mlflow: {type(error).__name__}; the study goes on and MLflow catches up later", file=sys.stderr)
         return written
 
-    def _write(self, tracker: Tracker, task: str, variant: str, point: int, stored: Any) -> None:
-        trial = self.study.design.trial(task, variant, point, stored.params)
+    def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> None:
+        design = self.study.design
+        trial = design.trial(task, variant, k, stored.params)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
-        tags = {"study": self.study.design.name, "point": point, "commit": self.study.facts.get("commit", "")}
-        tracker.trial(self.study.design.name, trial, outcome, tags, stored.params)
+        tags = {"study": design.name, "point": design.point_of(task, variant, k), "commit": self.study.facts.get("commit", "")}
+        tags |= {"stage": design.stage}
+        if design.stage != "search":
+            tags |= design.place(task, k) | {"key": design.key, "number": k}
+        tracker.trial(design.name, trial, outcome, tags, stored.params)
 
     @contextmanager
     def _lock(self, patient: bool) -> Iterator[_Held | None]:
@@ -295,20 +304,24 @@ def main(arguments: list[str]) -> int:
         url = storage_url(values)
         if not url and not (folder / "journal.log").exists():
             raise ValueError(f"study {values['study']!r} has not been started in {results}")
+        storage = open_storage(url, folder)
         try:
-            study = Study.open(open_storage(url, folder), values["study"])
+            study = Study.open(storage, values["study"])
         except KeyError:
             raise ValueError(f"study {values['study']!r} is not in its storage") from None
         uri = tracking_uri(values, str(study.facts.get("tracking_uri", "")))
-        mirror = Mirror(study, results, "" if uri == default_uri(results) else uri)
-        written = mirror.catch_up(patient=True)
+        written = there = 0
+        for each in (study, *Study.stages(storage, values["study"])):
+            mirror = Mirror(each, results, "" if uri == default_uri(results) else uri)
+            written += mirror.catch_up(patient=True)
+            there += len(mirror.done)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except Exception as error:  # whatever a client raises for a server that is away
         print(f"error: mlflow: {without_password(uri)} is out of reach: {type(error).__name__}", file=sys.stderr)
         return 1
-    print(f"{written} trials written, {len(mirror.done)} in all, to experiment {study.design.name!r} in {without_password(uri)}")
+    print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
     return 0
 
 

@@ -19,11 +19,12 @@ STOP = "stop"  # a file of this name in a study's folder asks its workers to fin
 IDLE_SECONDS = 5.0
 
 
-def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = False) -> int:
+def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = False) -> int:
     """Run trials of a planned study until none waits; returns how many.
 
     SIGINT or SIGTERM stops it within one update, and so does the death of its parent; the trial at hand is put back.
 
+    key: of the study or stage in the storage.
     parent: process id of the parent to live with, 0 for none.
     linger: stay until every trial is told, to take over the trials of workers that die; for workers that no parent watches.
     """
@@ -33,7 +34,7 @@ def work(storage: str, folder: Path, name: str, parent: int = 0, linger: bool = 
     def stopping() -> bool:
         return signalled() or (parent != 0 and os.getppid() != parent)
 
-    study = patiently(lambda: Study.open(open_storage(storage, folder), name), stopping)
+    study = patiently(lambda: Study.open(open_storage(storage, folder), key), stopping)
     done = 0
     while not stopping() and not (folder / STOP).exists():
         claim = patiently(study.claim, stopping)

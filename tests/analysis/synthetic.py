@@ -181,3 +181,30 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
         nothing = pd.DataFrame(columns=["task", "variant", "term", "order", "hyperparameter", "response"])
         return {"shares": nothing, "marginals": nothing, "surfaces": nothing}
     return {"shares": pd.DataFrame(shares), "marginals": pd.concat(marginals), "surfaces": pd.concat(surfaces)}
+
+
+def staged(rows: list[dict[str, Any]], design: dict[str, Any], block_size: int = 5, runs_per_lag: int = 5, seed: int = 0):
+    """Rows and design of a study with both stages: winners lose some of their score, and each lag solves fewer runs than the one before."""
+    rng, more = np.random.default_rng(seed), []
+    blocks, repeats = min(10, design["points"] // block_size), 5
+    cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["status"] != "failed":
+            cells.setdefault((row["task"], row["variant"]), []).append(row)
+    for (_, variant), own in cells.items():
+        best = sorted(own, key=lambda row: np.inf if row["validation_loss"] is None else row["validation_loss"])
+        winners = [next((row for row in best if row["point"] // block_size == b), best[0]) for b in range(blocks)]
+        for k, row in enumerate([*winners, *[best[0]] * repeats]):
+            score = float(np.clip(row["score"] - abs(0.08 * rng.normal()), 0, 1))
+            place = {"block": k, "replicate": 0} if k < blocks else {"block": -1, "replicate": k - blocks}
+            more.append({**row, "stage": "confirm", "score": score, "status": "solved" if score > 0.97 else "finished", **place})
+        for j, lag in enumerate(best[0]["lag"] // 2 * 2 ** np.arange(4)):
+            for r in range(runs_per_lag):
+                solved = rng.random() < 1 / (1 + np.exp(2.5 * (j - 1.5 - SKILL.get(variant, 0))))
+                where = {"stage": "horizon", "lag": int(lag), "block": -1, "replicate": r}
+                more.append({**best[0], **where, "status": "solved" if solved else "finished"})
+    stages = {
+        "confirm": {"points": design["points"], "knobs": {"blocks": 10, "block_size": block_size, "repeats": repeats}},
+        "horizon": {"points": design["points"], "knobs": {"below": 1, "above": 2, "best": 3, "runs_per_lag": runs_per_lag}},
+    }
+    return [*rows, *more], {**design, "stages": stages}

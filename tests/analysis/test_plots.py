@@ -25,7 +25,9 @@ HARD = {
     "seven tasks": {"variants": ("vanilla", "gru"), "tasks": tuple(TASKS), "points": 3},
 }
 OF_THE_TRIALS = [
-    spec for spec in FIGURES if spec.name not in ("memory_horizon", "winners_curse", "gradients", "activations")
+    spec
+    for spec in FIGURES
+    if not set(spec.needs) & {"horizon_trials", "confirmation", "confirmed", "profiles", "gradients", "sequences", "beside"}
 ]  # those have tests of their own
 SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")  # drawn as learning_curves are
 CASES = [(spec, case) for spec in OF_THE_TRIALS for case in HARD if spec.name not in SAME_CURVES or case.startswith("unknown")]

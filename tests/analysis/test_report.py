@@ -10,7 +10,7 @@ from analysis.gallery import FIGURES
 from analysis.load import tidy, write_archive
 from analysis.report import render
 
-from .synthetic import study
+from .synthetic import staged, study
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,31 @@ def test_report_gives_counts_for_every_pair(html):
     for task in ("adding", "copying"):
         for variant in ("vanilla", "gru"):
             assert re.search(rf'<td class="text" data-value="{task}">{task}</td><td class="text" data-value="{variant}">', html)
+
+
+def test_report_says_how_to_run_stages_that_were_not(html):
+    for stage in ("confirm", "horizon"):
+        assert f"Not run yet: <code>python -m runs.sweep study=demo stage={stage}</code>" in html
+
+
+def test_report_shows_the_stages_from_the_archive_alone(tmp_path):
+    rows, design = staged(*study(("vanilla", "gru"), ("adding", "copying"), points=12, name="demo"))
+    write_archive(tidy(rows), design, tmp_path / "elsewhere")
+    files = analyse("", tmp_path, archive=tmp_path / "elsewhere" / "trials.parquet")
+    html = files[-1].read_text()
+    for text in (
+        'id="confirm"',
+        'id="horizon"',
+        'id="confirmation_scores"',
+        'id="winners_curse"',
+        'id="memory_horizon"',
+        "Best configurations",
+    ):
+        assert text in html
+    assert "Not run yet" not in html
+    assert {"confirmed.csv", "best_configurations.csv", "horizons.csv", "confirmation.csv"} <= {path.name for path in files}
+    assert "24 of 24 trials" not in html
+    assert "48 of 48 trials" in html
 
 
 def test_names_are_escaped(tmp_path):

@@ -291,3 +291,43 @@ def test_a_lead_is_known_better_where_luck_is_shared():
     half = 1.96 * np.std(samples[0] - samples[1] - samples[2] + samples[3]) / np.sqrt(200)
     assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
     assert np.isnan(found.p[0])
+
+
+def test_improvement_interval_turns_with_the_sides_and_is_no_point_at_its_ends():
+    low, high = stats.improvement_interval([1, 2, 3, 5], [0, 2, 4, 6])
+    assert stats.improvement_interval([0, 2, 4, 6], [1, 2, 3, 5]) == pytest.approx((1 - high, 1 - low))
+    above, below = stats.improvement_interval([2] * 10, [1] * 10), stats.improvement_interval([1] * 10, [2] * 10)
+    assert above[1] == 1.0
+    assert 0.7 < above[0] < 0.9
+    assert below == pytest.approx((0.0, 1 - above[0]))
+
+
+def test_improvement_interval_is_where_the_variance_of_hanley_and_mcneil_says():
+    ours, theirs = [1, 2, 3, 5, 9], [0, 2, 4, 6]
+    found = stats.probability_of_improvement(ours, theirs)
+    for p in stats.improvement_interval(ours, theirs):
+        q1, q2 = p / (2 - p), 2 * p * p / (1 + p)
+        m = (len(ours) + len(theirs)) / 2  # Newcombe's method 5 takes the mean of the two sizes
+        variance = (p * (1 - p) + (m - 1) * (q1 - p * p + q2 - p * p)) / (len(ours) * len(theirs))
+        assert abs(found - p) == pytest.approx(1.959964 * np.sqrt(variance), rel=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 2.0])
+def test_improvement_interval_covers_the_truth(shift):
+    from scipy.stats import norm
+
+    rng, truth, runs = np.random.default_rng(0), norm.cdf(shift / np.sqrt(2)), 400
+    intervals = (stats.improvement_interval(rng.normal(shift, 1, 10), rng.normal(0, 1, 10)) for _ in range(runs))
+    assert sum(low <= truth <= high for low, high in intervals) >= 0.93 * runs
+
+
+def test_swap_p_of_improvement_counts_all_ways_of_swapping():
+    assert stats.swap_p_of_improvement([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 2**5)
+    assert stats.swap_p_of_improvement([1, 1, 1], [1, 1, 1]) == 1.0
+
+
+def test_swap_p_of_improvement_rejects_a_true_null_rarely():
+    rng, runs = np.random.default_rng(1), 300
+    luck = rng.normal(size=(runs, 10))  # of the block, shared by both
+    p = [stats.swap_p_of_improvement(u + rng.normal(size=10), u + rng.normal(size=10)) for u in luck]
+    assert np.mean(np.array(p) <= 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)

@@ -88,6 +88,12 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("space.learning_rate.low=1", "space: low must be below high for training.learning_rate"),
         ("+space.learning_rate.lo=1", "space.learning_rate: .*unexpected keyword argument 'lo'"),
         ("pointz=3", "unknown key 'pointz'"),
+        ("stage=foo", "stage must be one of search, confirm, horizon, got 'foo'"),
+        ("stage=confirm", "stage=confirm: study 'smoke' has not been started in .*; first the same command without stage=confirm"),
+        ("confirm.blocks=0", "confirm.blocks must be at least 1, got 0"),
+        ("confirm.repeat=1", "unknown key 'confirm.repeat'"),
+        ("horizon.runs_per_lag=2", r"horizon.runs_per_lag must be at least horizon.best \(3\), got 2"),
+        ("horizon.above=x", "horizon.above=x: Value 'x' .* Integer"),
     ],
 )
 def test_a_mistake_in_a_study_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, argument, message):
