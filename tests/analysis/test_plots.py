@@ -24,11 +24,16 @@ HARD = {
     "twenty variants": {"variants": TWENTY, "points": 6, "failed": 0.05},
     "seven tasks": {"variants": ("vanilla", "gru"), "tasks": tuple(TASKS), "points": 3},
 }
-OF_THE_TRIALS = [
-    spec
-    for spec in FIGURES
-    if not set(spec.needs) & {"horizon_trials", "confirmation", "confirmed", "profiles", "gradients", "sequences", "beside"}
-]  # those have tests of their own
+ELSEWHERE = {
+    "beside",
+    "horizon_trials",
+    "confirmation",
+    "confirmed",
+    "profiles",
+    "gradients",
+    "sequences",
+}  # their figures have tests of their own
+OF_THE_TRIALS = [spec for spec in FIGURES if not set(spec.needs) & ELSEWHERE]
 SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")  # drawn as learning_curves are
 CASES = [(spec, case) for spec in OF_THE_TRIALS for case in HARD if spec.name not in SAME_CURVES or case.startswith("unknown")]
 
