@@ -64,7 +64,8 @@ class Tracker:
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 place = None if self.uri.startswith("http") else (self.results.resolve() / "mlartifacts" / name).as_uri()
-                self._experiments[name] = self.client.create_experiment(name, artifact_location=place)
+                tags = {"mlflow.experimentKind": "custom_model_development"}  # the dashboard then opens runs, not traces
+                self._experiments[name] = self.client.create_experiment(name, artifact_location=place, tags=tags)
             else:
                 self._experiments[name] = found.experiment_id
         return self._experiments[name]
@@ -111,14 +112,23 @@ class Tracker:
         return self._write(experiment, " ".join([labels["task"], labels["variant"], *where]).strip(), all_tags, flat, summary, curves)
 
     def summary(
-        self, name: str, tags: Mapping[str, Any], params: Mapping[str, Any], metrics: Mapping[str, float], artifacts: Iterable[Path] = ()
+        self,
+        name: str,
+        tags: Mapping[str, Any],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        artifacts: Iterable[Path] = (),
+        shown: str = "",
     ) -> str:
-        """Write or replace the summary run of a name, with its files; returns the run's id."""
+        """Write or replace the summary run of a name, with its files; returns the run's id.
+
+        shown: the name in the dashboard, where it is another.
+        """
         experiment = self.experiment(SUMMARIES)
         for run in self.client.search_runs([experiment], filter_string=f"tags.summary_of = '{name}'"):
             self.client.delete_run(run.info.run_id)
         finite = {k: v for k, v in metrics.items() if v == v}
-        return self._write(SUMMARIES, name, {**tags, "summary_of": name}, params, finite, {}, artifacts)
+        return self._write(SUMMARIES, shown or name, {**tags, "summary_of": name}, params, finite, {}, artifacts)
 
     def _write(
         self,
@@ -268,7 +278,8 @@ def publish(
     tags = {"study": name, "commit": design.get("commit", ""), "kind": "study"}
     tracker.summary(name, tags, params, overall, artifacts)
     for task, variant, metrics in cells:
-        tracker.summary(f"{name}/{task}/{variant}", {**tags, "kind": "cell", "task": task, "variant": variant}, params, metrics)
+        own = {**tags, "kind": "cell", "task": task, "variant": variant}
+        tracker.summary(f"{name}/{task}/{variant}", own, params, metrics, shown=f"{variant} {task} {name}")  # the dashboard cuts off ends
     return without_password(tracker.uri)
 
 
