@@ -11,11 +11,12 @@ import time
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 
 from runs.study import open_storage, records
 from runs.tracking import Tracker
-from tests.runs.servers import PASSWORD, MLflowServer, postgres, slurm
+from tests.runs.servers import PASSWORD, MLflowServer, free_port, postgres, slurm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Trials of about a second: long enough to be killed in.
@@ -224,6 +225,38 @@ def test_what_a_worker_refuses_ends_the_command_with_exit_code_2(tmp_path, refer
     assert done.returncode == 2
     assert "error: study 'smoke' exists with a different design (training.budget: 30 there, 31 here)" in done.stderr
     assert table(tmp_path) == reference
+
+
+@pytest.fixture
+def ray_address(tmp_path):
+    """A Ray cluster of one node on loopback that runs beside the study, as `ray start` makes it."""
+    need("ray")
+    address, env = f"127.0.0.1:{free_port()}", {**os.environ, "RAY_AUTH_MODE": "token"}
+    arguments = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={address.rpartition(':')[2]}", "--num-cpus=3"]
+    arguments += ["--include-dashboard=false", "--disable-usage-stats"]
+    with (tmp_path / "ray").open("wb") as log:
+        head = subprocess.Popen(
+            [Path(sys.executable).with_name("ray"), *arguments], stdout=log, stderr=log, env=env, start_new_session=True
+        )
+    end = time.monotonic() + PATIENCE
+    while b"Ray runtime started" not in (tmp_path / "ray").read_bytes():
+        assert head.poll() is None, (tmp_path / "ray").read_text()
+        assert time.monotonic() < end, "Ray does not start"
+        time.sleep(0.5)
+    yield address
+    children = psutil.Process(head.pid).children(recursive=True)
+    head.terminate()
+    head.wait(timeout=60)
+    for child in psutil.wait_procs(children, timeout=20)[1]:
+        child.kill()
+
+
+def test_a_killed_worker_of_a_ray_cluster_costs_nothing(ray_address, tmp_path, longer):
+    results = tmp_path / "results"
+    submission = submit(results, "ray_cluster", env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_ADDRESS": ray_address})
+    os.kill(claimed_by(results)[0], signal.SIGKILL)
+    assert submission.wait(timeout=PATIENCE) == 0, (tmp_path / "out").read_text()  # Ray starts a task again whose process died
+    assert table(results) == longer
 
 
 @pytest.fixture
