@@ -12,7 +12,7 @@ import pandas as pd
 from . import stats
 from .plots_anova import LEAST_R2
 from .summary import baseline_of
-from .verdict import amount, better
+from .verdict import MOST_NAMED, amount, better
 
 Design = Mapping[str, Any]
 
@@ -202,8 +202,10 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
 
 
 def _evidence(rows: pd.DataFrame) -> str:
+    """What is known of each pair, the significant ones first, then those that are most open."""
     parts = []
-    for _, row in rows.iterrows():
+    openness = rows.apply(lambda row: -np.inf if row["significant"] else -max(_reach(row, side) for side in (False, True)), axis=1)
+    for _, row in rows.loc[openness.sort_values(kind="stable").index].iterrows():
         endpoint = stats.ENDPOINTS[row["endpoint"]]
         if row["significant"]:
             text = f"{'better' if better(row) else 'worse'} by {amount(endpoint, abs(row['difference']))}"
@@ -211,6 +213,8 @@ def _evidence(rows: pd.DataFrame) -> str:
             worst, best = (_reach(row, side) * row["span"] for side in (False, True))
             text = f"not told apart, at most {amount(endpoint, worst)} worse and {amount(endpoint, best)} better"
         parts.append(f"{row['variant']} on {row['task']}: {text}")
+    if len(parts) > MOST_NAMED:
+        parts = [*parts[: MOST_NAMED - 1], f"{len(parts) - MOST_NAMED + 1} more, less open"]
     return "; ".join(parts)
 
 

@@ -184,6 +184,8 @@ def shares(table: pd.DataFrame, design: Design, shares: pd.DataFrame) -> Drawn:
                     dark = np.dot(np.array(_rgb(colour)), [0.299, 0.587, 0.114]) < 0.52 and r2 >= LEAST_R2
                     axes.text(left + value / 2, y, text, ha="center", va="center", fontsize=6.3, color="white" if dark else "black")
                 left += value
+            if left == 0:
+                axes.text(0.5, y, "nothing to explain: the surrogate is constant", ha="center", va="center", fontsize=6.3, color=GREY)
             words = f"R² {r2:.2f}, {_KIND[facts['surrogate']]}".replace("-", "−")
             where = {"xycoords": ("axes fraction", "data"), "xytext": (4, 0), "textcoords": "offset points"}
             axes.annotate(words, (1, y), va="center", fontsize=6.3, color=GREY, **where)

@@ -143,15 +143,18 @@ ENDPOINTS = {
 }
 
 
+RATES = (0.05, 0.95)  # solve rates between which they decide
+
+
 def primary_endpoint(solved: int, trials: int) -> str:
     """The endpoint that decides, from the solve rate pooled over all variants.
 
     The solve rate itself where it lies in 5-95 %, above it the steps to solve, below it the score of the best decile.
     """
     rate = solved / trials if trials else 0.0
-    if rate > 0.95:
+    if rate > RATES[1]:
         return "restricted_steps"
-    return "solve_rate" if rate >= 0.05 else "best_decile"
+    return "solve_rate" if rate >= RATES[0] else "best_decile"
 
 
 # Comparison with a baseline --------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from .summary import baseline_of, cells, order
 
 Design = Mapping[str, Any]
 MOST_NAMED = 6  # variants in one sentence
+CLOSE = 0.03  # a solve rate to one at which the primary endpoint changes
 
 
 def verdicts(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> list[str]:
@@ -75,6 +76,8 @@ def _task(task: str, inferred: pd.DataFrame, numbers: pd.DataFrame, resolved: pd
     endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
     rate = counted["solved"].sum() / counted["trials"].sum()
     sentences = [f"{task}: {100 * rate:.0f} % of all trials solved it, so the variants are compared by their {endpoint.title}."]
+    if min(abs(rate - edge) for edge in stats.RATES) < CLOSE:
+        sentences.append("That share is close to one at which another endpoint takes over, and the conclusion may turn with it.")
     reference = own["reference"].iloc[0]
     shown = f"{100 * reference:.0f} %" if endpoint.name == "solve_rate" else amount(endpoint, reference)
     for good, word in ((True, "Better"), (False, "Worse")):

@@ -174,3 +174,10 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
 
 def test_page_names_the_study_that_answers_a_claim(tmp_path):
     assert "python -m runs.sweep study=forget_bias" in render_claims(tmp_path).read_text()
+
+
+def test_evidence_of_many_pairs_names_the_significant_and_the_most_open():
+    rows = pd.concat([compared((f"v{k}", 0.0, False), low=-0.01 * k, high=0.0) for k in range(9)] + [compared(("gru", -0.3, True))])
+    text = claims._evidence(rows.reset_index(drop=True))
+    assert text.startswith("gru on adding: worse by 30 percentage points; v8 on adding: not told apart, at most 8 ")
+    assert text.endswith("; 5 more, less open")

@@ -109,3 +109,11 @@ def test_intervals_are_ordered(compared):
     known = found[np.isfinite(found["low"])]
     assert (known["low"] <= known["difference"]).all()
     assert (known["difference"] <= known["high"]).all()
+
+
+def test_verdict_warns_where_another_endpoint_is_near(compared):
+    table, design, found = compared
+    warning = "close to one at which another endpoint takes over"
+    for unsolved, near in ((30, False), (4, True)):  # of 60 points
+        status = table["status"].where(table["status"] == "failed", np.where(table["point"] < unsolved, "finished", "solved"))
+        assert (warning in " ".join(verdicts(table.assign(status=status), design, found))) is near
