@@ -397,7 +397,8 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
         mean = sum(times) / len(times)
         print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
     path = folder / beside(study, "session")
-    if path.exists() and (cost := json.loads(path.read_text()))["trials"]:
+    cost = json.loads(path.read_text()) if path.exists() else {}
+    if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         print(f"overhead beyond the trials' own computation: {1000 * overhead:.0f} ms per trial and worker")
         print(f"planning: {cost['planning_seconds']:.1f} s")
