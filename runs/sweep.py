@@ -42,6 +42,7 @@ from .trial import Model, Training, construct, require
 from .worker import STOP, work
 
 POLL_SECONDS = 0.5
+MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, however much it lags
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
 PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a machine"
 
@@ -306,9 +307,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                         if process.is_alive():
                             process.terminate()
                 time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))  # reading thousands of trials from a database takes it seconds
-                polled = time.monotonic()
                 if mirror is not None:
-                    mirror.catch_up(seconds=POLL_SECONDS)  # a backlog must not keep us from the workers
+                    mirror.catch_up(seconds=MIRROR_SECONDS)
+                polled = time.monotonic()
                 before, done = done, patiently(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
                 spent = time.monotonic() - polled
