@@ -210,20 +210,24 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     ):
         values = [r[key] for r in found]
         axes.barh(names, values, color="#3f90da", height=0.66)
-        axes.axvline(1, color="black", linewidth=1)
+        axes.axvline(1, color="black", linewidth=1, zorder=0.5)
         axes.set_xlabel(label, fontsize=8)
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
+        longest = max((v for v in values if v == v), default=1.0)
         for k, v in enumerate(values):
             if v == v:
-                axes.text(v, k, f" {v:.2f}", va="center", fontsize=7)
+                inside = v > 0.09 * longest
+                looks: dict[str, Any] = {"textcoords": "offset points", "va": "center", "fontsize": 7}
+                looks |= {"ha": "right", "color": "white"} if inside else {"ha": "left", "color": "black"}
+                axes.annotate(f"{v:.2f}", (v, k), xytext=(-3 if inside else 7, 0), **looks)
     for control, marker, label in (("native_gru", "o", "torch.nn.GRU"), ("native_rnn", "D", "torch.nn.RNN")):
         marks = [(r["nn.LSTM"] / r["native"], k) for k, r in enumerate(found) if r["control"] == control]
         if marks:
             looks = {"ms": 5, "color": "#bd1f01", "mec": "white", "mew": 0.6, "linestyle": "none"}
             left.plot(*zip(*marks, strict=True), marker, label=f"{label}, its control", **looks)
     if left.get_legend_handles_labels()[0]:
-        left.legend(fontsize=7, loc="lower right", frameon=False)
+        figure.legend(fontsize=7, loc="outside lower center", ncols=2, frameon=False)
     left.invert_yaxis()
     sizes = [", ".join(map(str, sorted({r[k] for r in rows if k != "batch" or r[k] > 1}))) for k in ("steps", "batch", "units")]
     figure.suptitle("Forward and backward, one thread; geometric means over T = {}, batch {}, N = {}".format(*sizes), fontsize=9)
