@@ -43,6 +43,8 @@ SILENCE_SECONDS = 120.0  # and is held for dead by other machines after this tim
 DATABASE_AWAY = ("OperationalError", "InterfaceError", "PendingRollbackError")  # of SQLAlchemy
 UNSIGNED_SECONDS = 30.0  # a claim whose owner died before it could sign it
 
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+
 Storage = Journal | Database
 
 
@@ -402,9 +404,9 @@ class Study:
         """Every point that has an outcome, once: (task, variant, stored trial), ordered by task, variant and point."""
         for cell in self.design.cells:
             by_point: dict[int, FrozenTrial] = {}
-            for trial in self.trials(cell):
+            for trial in self.trials(cell, ENDED):
                 point = trial.user_attrs["point"]
-                if trial.state.is_finished() and "outcome" in trial.user_attrs and point < self.design.length:
+                if "outcome" in trial.user_attrs and point < self.design.length:
                     by_point.setdefault(point, trial)
             for point in sorted(by_point):
                 yield (*cell, by_point[point])
