@@ -254,8 +254,9 @@ FIGURES: list[Spec] = [
         "confirmation_scores",
         "Confirmed with fresh seeds",
         plots_stages.confirmation_scores,
-        "Left, filled: the winner of each block of the search, trained again with a fresh seed; bars and bands are their interquartile "
-        "mean and its 95 % interval by bootstrap (from five replicates on, where they are not all equal). Hollow: the best "
+        "Left, filled: the winner of each block of the search, trained again with a fresh seed; a count stands beside equal scores of 0 "
+        "or 1. Black bars above and bands: their interquartile mean and its 95 % interval by bootstrap (from five replicates on, where "
+        "they are not all equal). Hollow: the best "
         "configuration of the whole search with fresh seeds, a description of that configuration and no test of its variant. Right: "
         "the probability that a replicate scores higher than one of the baseline, with 95 % intervals (Newcombe); filled marks: label "
         "swaps within blocks give p ≤ .05, Holm-adjusted over the variants.",

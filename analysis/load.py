@@ -146,7 +146,8 @@ def of_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
     runs: what `mlflow.search_runs` returns for the experiment of the study. What MLflow does not hold is left out: the
     constants of the task, the curves (they are metric histories), the coordinates of the points, and the stages after the search.
     """
-    runs = runs[runs["tags.stage"] == "search"]
+    if "tags.stage" in runs:  # runs from before there were stages have no such tag
+        runs = runs[runs["tags.stage"].fillna("search") == "search"]
     columns = {n: runs[f"tags.{n}"].astype("str") for n in ("study", "variant", "task", "trial_id", "status", "engine")}
     columns["point"] = pd.to_numeric(runs["tags.point"])
     columns |= {name: pd.to_numeric(runs[f"params.{key}"]) for name, key in _IN_PARAMS.items()}

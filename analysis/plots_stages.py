@@ -92,12 +92,16 @@ def confirmation_scores(table: pd.DataFrame, design: Design, confirmed: pd.DataF
                 if runs is None:
                     continue
                 mine = usable(runs[(runs["task"] == task) & (runs["variant"] == variant)])
-                at = y + height + _stacked(mine["score"].to_numpy())
                 looks = {"color": mark.colour, "edgecolors": "white", "linewidths": 0.3} if fill else _hollow(mark.colour)
-                left.scatter(mine["score"], at, s=13 if fill else 7, marker=mark.marker if fill else "o", zorder=3, clip_on=False, **looks)
+                looks |= {"s": 13 if fill else 8, "marker": mark.marker if fill else "o"}
+                left.scatter(mine["score"], np.full(len(mine), y + height), zorder=3, **looks)
+                for end, side, shift in ((0.0, "right", -4), (1.0, "left", 4)):  # where scores are equal, they are so at an end
+                    if (count := int((mine["score"] == end).sum())) > 1:
+                        where = {"xytext": (shift, -0.3), "textcoords": "offset points", "va": "center", "ha": side}
+                        left.annotate(f"{count} ×", (end, y + height), fontsize=5.5, color=readable(mark.colour), **where)
             if np.isfinite(row["low"]):
                 left.plot([row["low"], row["high"]], [y - 0.14] * 2, color=mark.colour, lw=4.5, alpha=0.3, solid_capstyle="butt", zorder=2)
-            left.plot([row["iqm"]] * 2, [y - 0.32, y + 0.04], color=style.INK, lw=1.4, zorder=4, solid_capstyle="butt")
+            left.plot([row["iqm"]] * 2, [y - 0.42, y - 0.25], color=style.INK, lw=2.2, zorder=4, solid_capstyle="butt", clip_on=False)
             if np.isfinite(row["improvement"]):
                 if np.isfinite(row["improvement_low"]):
                     span = [row["improvement_low"], row["improvement_high"]]
@@ -107,8 +111,8 @@ def confirmation_scores(table: pd.DataFrame, design: Design, confirmed: pd.DataF
                 where = {"xycoords": ("axes fraction", "data"), "xytext": (6, 0), "textcoords": "offset points", "va": "center"}
                 right.annotate(_improvement_text(row), (1, y), fontsize=6.5, color=readable(mark.colour), **where)
         right.axvline(0.5, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
-        for axes, label in ((left, "score with a fresh seed"), (right, f"probability of improvement over {baseline}")):
-            axes.set_xlim(-0.02, 1.02)
+        for axes, label, room in ((left, "score with a fresh seed", 0.09), (right, f"probability of improvement over {baseline}", 0.02)):
+            axes.set_xlim(-room, 1 + room)
             axes.set_ylim(len(rows[task]) - 0.5, -0.5)
             axes.set_yticks([])
             axes.grid(visible=False, axis="y")
@@ -116,12 +120,6 @@ def confirmation_scores(table: pd.DataFrame, design: Design, confirmed: pd.DataF
         left.set_title(task)
         row_names(left, numbers[numbers["task"] == task], rows[task])
     return Drawn(figure, confirmed)
-
-
-def _stacked(scores: np.ndarray) -> np.ndarray:
-    """Heights that keep equal scores apart, in rows."""
-    bins = pd.Series(np.round(scores * 60)).astype(int)
-    return (bins.groupby(bins).cumcount() * -0.033).to_numpy()
 
 
 def _apart(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -169,7 +167,7 @@ def winners_curse(table: pd.DataFrame, design: Design, confirmation: pd.DataFram
             looks = {"marker": mark.marker, "color": mark.colour, "edgecolors": "white", "linewidths": 0.3, "alpha": 0.85}
             axes.scatter(mine["x"], mine["y"], s=18, zorder=3, clip_on=False, **looks)
         drop = (own["search_score"] - own["fresh_score"]).mean()
-        axes.text(0.03, 0.97, f"mean drop {drop:.2f}".replace("-", "−"), transform=axes.transAxes, va="top", fontsize=7, color=GREY)
+        axes.text(0.03, 0.9, f"mean drop {drop:.2f}".replace("-", "−"), transform=axes.transAxes, va="top", fontsize=7, color=GREY)
         axes.set_xlim(-0.02, 1.04)
         axes.set_ylim(-0.02, 1.04)
         axes.set_aspect("equal")

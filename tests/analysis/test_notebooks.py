@@ -48,6 +48,17 @@ def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
     assert {"task", "variant", "point", "status", "test_loss", "score", "seconds", "learning_rate", "hidden_size"} <= set(runs)
 
 
+def test_runs_of_the_stages_are_left_out_and_those_without_the_tag_are_of_the_search(small_study):
+    import mlflow
+
+    _, design = load("smoke", small_study)
+    mlflow.set_tracking_uri(tracked(design))
+    runs = mlflow.search_runs(experiment_names=["smoke"])
+    confirmed = runs.assign(**{"tags.stage": "confirm"})
+    for frame in (pd.concat([runs, confirmed], ignore_index=True), runs.drop(columns="tags.stage")):
+        pd.testing.assert_frame_equal(of_runs(frame, design), of_runs(runs, design))
+
+
 def test_an_mlflow_that_is_not_within_reach_is_no_uri(tmp_path):
     assert tracked({}) == ""
     assert tracked({"tracking_uri": f"sqlite:///{tmp_path}/absent.db"}) == ""
