@@ -144,6 +144,47 @@ def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, long
     assert table(tmp_path, url) == longer
 
 
+STAGES = (["stage=confirm", "confirm.repeats=2"], ["stage=horizon", "horizon.best=1", "horizon.runs_per_lag=1"])
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    results = tmp_path_factory.mktemp("staged")
+    for stage in ([], *STAGES):
+        call(results, "workers=2", "tracking=none", *stage)
+    return records(results, "smoke", stages=True)[0]
+
+
+def without_seconds(rows):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+
+def test_stages_on_postgres_give_the_table_of_the_journal(server, tmp_path, staged):
+    url = server.create("staged")
+    for stage in ([], *STAGES):
+        call(tmp_path, "workers=2", "storage=postgres", "tracking=none", *stage, env={"STUDY_STORAGE": url})
+    assert without_seconds(records(tmp_path, "smoke", url, stages=True)[0]) == without_seconds(staged)
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_stages_by_a_launcher_give_the_same_table(tmp_path, staged, launcher):
+    if launcher != "basic":
+        need(launcher)
+    call(tmp_path, "workers=2", "tracking=none")
+    for stage in STAGES:
+        out = call(tmp_path, "-m", "worker=range(0,2)", f"hydra/launcher={launcher}", "tracking=none", *stage)
+        assert "next: python -m analysis study=smoke" in out
+    assert without_seconds(records(tmp_path, "smoke", stages=True)[0]) == without_seconds(staged)
+
+
+def test_a_stage_of_an_incomplete_search_is_refused_before_a_launcher_starts_anything(tmp_path):
+    arguments = command(tmp_path, "-m", "worker=range(0,2)", "stage=confirm")
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: stage=confirm: study 'smoke' has not been started")
+    assert len(done.stderr.splitlines()) == 1
+
+
 # Launchers --------------------------------------------------------------------------------------------------------------------
 
 PLUGINS = {"joblib": "hydra_joblib_launcher", "local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
