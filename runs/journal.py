@@ -2,8 +2,8 @@
 
 Optuna's own backend (5.0) leaves two gaps. A write that is cut off, by a kill or by a full disk, leaves half a line, and the next record is
 appended to it: from then on no reader gets past that line. And its lock is a file that a dead writer leaves behind, on which all others
-wait for a grace period. Here a writer first cuts off what a dead one left, reserves the room for what it will write, takes back what it
-could not write whole, and locks with `flock`, which the kernel releases when its holder dies.
+wait for a grace period. Here a writer cuts off half a line, its own or that of a dead one, and locks with `flock`, which the kernel
+releases when its holder dies. Readers take no lock: a whole line that was written is never changed or taken back.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -91,10 +91,27 @@ class Journal(JournalStorage):
 
 
 class SafeJournal(JournalFileBackend):
-    """Optuna's journal file, with appends that happen as a whole or not at all."""
+    """Optuna's journal file, with whole records only."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The records from a number on. Raises ValueError where the file holds something else."""
+        number = log_number_from
+        for last in (False, True):
+            try:
+                for record in super().read_logs(number):
+                    number += 1
+                    yield record
+                return
+            except ValueError:
+                if last:
+                    raise
+                # Half a line may have been cut off and written over while it was read: again, when nobody writes.
+                self._log_number_offset.pop(number + 1, None)
+                with open(self._file_path, "rb") as handle:
+                    fcntl.flock(handle, fcntl.LOCK_SH)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append records. Raises OSError, with the file as it was before, where they cannot be written (a full disk)."""
+        """Append records. Raises OSError where they cannot all be written (a full disk); of several, the first may then be there."""
         if not logs:
             return
         text = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
@@ -104,14 +121,12 @@ class SafeJournal(JournalFileBackend):
             handle.seek(end)
             rest = memoryview(text.encode())
             try:
-                if hasattr(os, "posix_fallocate"):  # a disk that is full says so before others can read a part
-                    os.posix_fallocate(handle.fileno(), end, len(rest))
                 while rest:
                     rest = rest[handle.write(rest) :]
-                os.fsync(handle.fileno())
             except BaseException:
-                handle.truncate(end)
+                whole(handle)
                 raise
+            os.fsync(handle.fileno())
 
 
 def whole(handle: IO[bytes]) -> int:

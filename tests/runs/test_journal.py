@@ -51,20 +51,72 @@ def test_half_a_line_does_not_stop_a_reader(path):
     assert read(path) == [1]
 
 
-def test_a_write_that_fails_leaves_the_file_as_it_was(path, monkeypatch):
+class Small:
+    """A file on a disk with room for some bytes more."""
+
+    def __init__(self, handle, room):
+        self.handle, self.room = handle, room
+
+    def __getattr__(self, name):
+        return getattr(self.handle, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *what):
+        self.handle.close()
+
+    def write(self, data):
+        if self.room == 0:
+            raise OSError(28, "No space left on device")
+        done = self.handle.write(data[: self.room])
+        self.room -= done
+        return done
+
+
+@pytest.mark.parametrize(("room", "left"), [(0, [1, 4]), (5, [1, 4]), (13, [1, 2, 4]), (20, [1, 2, 4])])
+def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, left):
     append(path, 1)
-    before = path.read_bytes()
-
-    def full(fd):
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
+        patch.setattr("runs.journal.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False)
         with pytest.raises(OSError, match="No space left"):
-            append(path, 2)
-    assert path.read_bytes() == before
-    append(path, 3)
-    assert read(path) == [1, 3]
+            append(path, 2, 3)
+    append(path, 4)
+    assert read(path) == left
+
+
+WRITER = """
+import sys
+from runs.journal import SafeJournal
+
+journal = SafeJournal(sys.argv[1])
+for n in range(300):
+    journal.append_logs([{"writer": int(sys.argv[2]), "n": 3 * n + k, "text": "x" * 3000} for k in range(3)])
+"""
+
+
+def test_who_reads_while_others_write_reads_whole_records_in_order(path):
+    append(path)
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)], cwd=Path(__file__).parents[2]) for k in range(2)]
+    journal, seen = SafeJournal(str(path)), []
+    try:
+        while any(w.poll() is None for w in writers):
+            seen += journal.read_logs(len(seen))
+    finally:
+        for writer in writers:
+            writer.wait()
+    seen += journal.read_logs(len(seen))
+    assert [w.returncode for w in writers] == [0, 0]
+    assert [[r["n"] for r in seen if r["writer"] == k] for k in range(2)] == [list(range(900))] * 2
+
+
+def test_what_is_no_record_is_an_error(path):
+    append(path, 1)
+    with path.open("ab") as handle:
+        handle.write(b"nonsense\n")
+    append(path, 2)
+    with pytest.raises(ValueError, match="Expecting value"):
+        read(path)
 
 
 def test_the_lock_of_a_dead_writer_holds_nobody_up(path):
@@ -165,18 +217,6 @@ def test_another_thread_writes_while_one_collects(journal, path):
         assert b"theirs" in path.read_bytes()
         assert b"mine" not in path.read_bytes()
     assert journal.get_study_user_attrs(study) == {"mine": 1, "theirs": 2}
-
-
-def test_a_write_that_finds_no_room_shows_readers_nothing_of_it(path, monkeypatch):
-    append(path, 1)
-
-    def full(fd, start, length):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    with pytest.raises(OSError, match="No space left"):
-        append(path, 2, 3)
-    assert read(path) == [1]
 
 
 KILLED = """
