@@ -294,8 +294,8 @@ def worker_in_stage(results, process):
 def test_status_export_and_a_second_call_know_the_stages(finished):
     status = call(finished, "action=status", "stage=horizon").stdout
     assert "smoke horizon" in status
-    assert [int(x) for x in status.splitlines()[-2].split()[1:2]] == [16], status
-    assert "24 trials are done" not in call(finished, *STAGE["horizon"]).stdout
+    (totals,) = [line.split() for line in status.splitlines() if line.startswith("all ")]
+    assert totals[1] == "16", status
     assert "stage horizon of study 'smoke': all 16 trials are done" in call(finished, *STAGE["horizon"]).stdout
     assert f"trials.parquet: {8 + 12 + 16} trials" in call(finished, "action=export").stdout
 
