@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks import Batch, Task
-from variants import Cell, Scheme, Stream, build, streams
+from variants import Cell, Scheme, Stream, at, build, streams
 
 from .trial import Model, Trial, construct
 
@@ -37,14 +37,15 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """The answers to a batch, [K, B, O]."""
-        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False)  # [T, B, H]
-        return self.answers(outputs, batch.reads)
+        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False, reads=batch.reads)  # [K, B, H]
+        return self.answer(outputs)
 
     def answers(self, outputs: Tensor, reads: Tensor) -> Tensor:
         """The answers [K, B, O] read from the outputs [T, B, H] of the recurrent layers at the steps `reads` [K, B]."""
-        if len(reads) != len(outputs):
-            index = reads.unsqueeze(-1).expand(*reads.shape, outputs.shape[-1])
-            outputs = outputs.gather(0, index)  # [K, B, H]
+        return self.answer(at(outputs, reads))
+
+    def answer(self, outputs: Tensor) -> Tensor:
+        """The answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
         return functional.linear(outputs, self.readout.weight, self.readout.bias)
 
     @property

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
-from torch.optim.adam import adam
 from torch.optim.sgd import sgd
 
 from tasks import Batch, Task
@@ -20,7 +19,7 @@ from .model import Network, untrained
 from .trial import Outcome, Training, Trial
 
 Report = Callable[[int, float], None]
-EVALUATION_CHUNK = 128
+EVALUATION_CHUNK = 256
 MOST_DRAWN, DRAWN_NUMBERS = 16, 2**20  # batches that are drawn at a time, and how many numbers their inputs may have
 
 
@@ -121,9 +120,14 @@ class Flat:
         sizes = [p.numel() for p in parameters]
         for p, values, gradient in zip(parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True):
             p.data, p.grad = values.view_as(p), gradient.view_as(p)
-        for module in network.modules():
-            if isinstance(module, Recurrent):
-                module.join()
+        self._recurrent = [m for m in network.modules() if isinstance(m, Recurrent)]
+        for module in self._recurrent:
+            module.join()
+
+    def release(self) -> None:
+        """End the short way of a training step; the network's parameters stay views."""
+        for module in self._recurrent:
+            module.release()
 
     def clip(self, largest: float) -> None:
         """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""
@@ -144,16 +148,16 @@ class Optimiser:
         """Adam with its published constants, or Nesterov momentum with the learning rate of `Training`."""
         given = self._training
         if given.optimiser == "adam":
-            adam(
+            # What Adam(fused=True) calls, without what it does around it, which takes longer than the update of a small network.
+            torch._fused_adam_(
                 *self._vectors,
-                *([self._mean], [self._square], [], [self._count]),
-                fused=True,
-                amsgrad=False,
+                *([self._mean], [self._square], [], [self._count.add_(1)]),
+                lr=given.learning_rate,
                 beta1=0.9,
                 beta2=0.999,
-                lr=given.learning_rate,
                 weight_decay=0.0,
                 eps=1e-8,
+                amsgrad=False,
                 maximize=False,
             )
         else:
@@ -180,8 +184,9 @@ def batches(task: Task, trial: Trial) -> Iterator[Batch]:
         if training.input_noise > 0:
             disturbed = drawn.inputs + training.input_noise * torch.randn(drawn.inputs.shape, generator=noise)
             drawn = drawn._replace(inputs=disturbed)
-        for k in range(count):
-            yield _part(drawn, k * size, (k + 1) * size)
+        inputs, targets, reads = (torch.split(v, size, dim=1) for v in drawn[:3])
+        lengths = [None] * count if drawn.lengths is None else torch.split(drawn.lengths, size)
+        yield from map(Batch, inputs, targets, reads, lengths)
         count = max(1, min(MOST_DRAWN, DRAWN_NUMBERS * count // drawn.inputs.numel()))
 
 
@@ -242,6 +247,7 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
         if 0 < training.patience <= since_best:
             break
 
+    flat.release()
     validation_loss, test_metrics = None, dict[str, float]()
     if best is not None:
         flat.values.copy_(best)

@@ -7,6 +7,7 @@ import pkgutil
 from typing import Any
 
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
+from .engine import at
 from .initialisation import Scheme, Stream, streams
 from .layer import Recurrent, count_parameters
 from .lstm import Vanilla
@@ -36,6 +37,7 @@ __all__ = [
     "Stream",
     "Values",
     "Vanilla",
+    "at",
     "build",
     "count_parameters",
     "feed",

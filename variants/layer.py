@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .cell import Cell
-from .engine import Inputs, choose
+from .engine import Blocks, Inputs, Parameters, Session, at, choose
 from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
 from .regularisation import bernoulli, check_rate, dropout_mask, zoneout_rates
+
+MOST_SESSIONS = 8
+"""How many sizes of a call a trainer's module keeps memory for."""
 
 
 class Recurrent(nn.Module):
@@ -74,7 +77,7 @@ class Recurrent(nn.Module):
         self.cells: list[Cell] = []
         self.parts = nn.ModuleList()
         self._wirings: list[_Wiring] = []
-        self._joined: dict[tuple[int, tuple[str | None, ...]], Tensor] = {}
+        self._sessions: dict[tuple[Any, ...], Session] | None = None
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
@@ -140,7 +143,13 @@ class Recurrent(nn.Module):
         return tuple(c.State(*(zeros for _ in c.State._fields)) for c in self.cells)
 
     def forward(
-        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None, *, final: bool = True
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        final: bool = True,
+        reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Run over a sequence.
 
@@ -148,10 +157,14 @@ class Recurrent(nn.Module):
         state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward, layer 1 ...).
         lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are 0.
         final: whether the last state is wanted; without, it is empty.
+        reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default all.
 
-        Returns outputs [T, B, H * directions] of the highest layer, and the state after each sequence's last step.
+        Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
+        step.
         """
-        state = self.zero_state(inputs.shape[1], inputs) if state is None else state
+        reads = None if reads is None or len(reads) == len(inputs) else reads
+        short = self._sessions is not None and state is None and not final and self._differentiated()
+        states = (None,) * len(self.cells) if short else self.zero_state(inputs.shape[1], inputs) if state is None else state
         active = None
         if lengths is not None:
             steps = torch.arange(len(inputs), device=inputs.device).unsqueeze(-1)
@@ -166,31 +179,62 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                sequences, last = self._layer(k, x, state[k], below[direction], active, backwards=direction == 1, final=final)
+                here = reads if short and k == len(self.cells) - 1 and self.directions == 1 else None  # else read at the end
+                sequences, last = self._layer(
+                    *(k, x, states[k], below[direction], active), backwards=direction == 1, final=final, short=short, reads=here
+                )
+                if here is not None:
+                    return sequences[0], ()
                 ends.append(last)
                 outputs.append(sequences[0])
                 below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above} or None
             x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        return x, tuple(ends) if final else ()
+        return at(x, reads), tuple(ends) if final else ()
+
+    def _differentiated(self) -> bool:
+        """Whether a call is one that is to be differentiated and draws no masks inside of layers."""
+        return torch.is_grad_enabled() and not (self.training and (self.zoneout or self.recurrent_dropout > 0.0))
 
     def join(self) -> None:
-        """Use blocks of parameters that lie one after the other in memory, as their gradients do, as one matrix without copying them.
+        """From now on take training steps the short way of a trainer that changes values and gradients in place only, until `release`.
 
-        For a trainer that keeps all parameters in one vector and all gradients in another, and changes both in place only.
+        A call that is to be differentiated and whose last state is not wanted then adds to the gradients as it goes backward, and what it
+        gave is overwritten by the next one. For a trainer that keeps all parameters in one vector and all gradients in another, from which
+        blocks are used as they lie. Without effect on the eager engine and while masks are drawn.
         """
-        for k, wiring in enumerate(self._wirings):
-            for names in (wiring.inputs, wiring.biases, *wiring.recurrent.values()):
-                if None not in names and (joined := _as_one([getattr(self._part(k), str(n)) for n in names])) is not None:
-                    self._joined[k, names] = joined
+        self._sessions = {} if self.engine == "fused" else None
+
+    def release(self) -> None:
+        """End what `join` began."""
+        self._sessions = None
+
+    def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
+        """The session of a layer and direction for calls of this size."""
+        assert self._sessions is not None
+        key = (k, *x.shape, x.requires_grad, tuple(below), padded)
+        if key not in self._sessions:
+            if len(self._sessions) >= MOST_SESSIONS * len(self.cells):
+                self._sessions.clear()
+            part, wiring = self._part(k), self._wirings[k]
+
+            def blocks(names: Sequence[str | None], mask: Tensor | None = None) -> Blocks:
+                return Blocks([None if n is None else getattr(part, n) for n in names], self.hidden_size, mask)
+
+            parameters = Parameters(
+                blocks(wiring.inputs),
+                blocks(wiring.biases),
+                {source: blocks(names, self.recurrent_mask) for source, names in wiring.recurrent.items()},
+                {n: getattr(part, n) for n in wiring.vectors},
+                {n: getattr(self, b) for n, b in wiring.constants.items()},
+            )
+            self._sessions[key] = Session(self.cells[k], parameters, x, below, padded=padded)
+        return self._sessions[key]
 
     def _stacked(self, k: int, names: tuple[str | None, ...]) -> Tensor:
         """The named blocks of a layer and direction one below the other, zeros [H] for None."""
         part = self._part(k)
-        joined = self._joined.get((k, names))
-        if joined is not None and joined.data_ptr() == getattr(part, str(names[0])).data_ptr():
-            return joined
         some: Tensor = getattr(part, next(n for n in names if n is not None))
         return torch.cat([some.new_zeros(self.hidden_size) if n is None else getattr(part, n) for n in names])
 
@@ -204,26 +248,38 @@ class Recurrent(nn.Module):
         *,
         backwards: bool,
         final: bool,
+        short: bool,
+        reads: Tensor | None = None,
     ) -> tuple[Any, Any]:
-        """One layer in one direction; sequences come back in the order of the input, those that nobody reads as None."""
+        """One layer in one direction; sequences come back in the order of the input, those that nobody reads as None.
+
+        short: as a trainer that has joined the parameters does it. reads: with that, the steps of the first sequence that are wanted.
+        """
+        x = _reverse(x, active) if backwards else x
+        below = {n: _reverse(v, active) if backwards else v for n, v in (below or {}).items()}
+        if short:
+            sequences, last = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
+        else:
+            sequences, last = self._called(k, x, state, below, active, final=final)
+        if backwards:
+            sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
+        return sequences, last
+
+    def _called(self, k: int, x: Tensor, state: Any, below: Mapping[str, Tensor], active: Tensor | None, *, final: bool) -> tuple[Any, Any]:
+        """One layer in one direction by a call of the engine."""
         cell, part, wiring = self.cells[k], self._part(k), self._wirings[k]
         bias = None if self.layer_norm else self._stacked(k, wiring.biases)  # a normalisation has its own
-        inputs = Inputs(_reverse(x, active) if backwards else x, self._stacked(k, wiring.inputs), bias)
+        inputs = Inputs(x, self._stacked(k, wiring.inputs), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
             matrix = self._stacked(k, names)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
         values = {n: getattr(part, n) for n in wiring.vectors} | {n: getattr(self, b) for n, b in wiring.constants.items()}
-        if backwards and below:
-            below = {n: _reverse(v, active) for n, v in below.items()}
         masks = self._masks(cell, x)
         if self.layer_norm:
             masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
         read = (cell.State._fields[0], *cell.above)
-        sequences, last = self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=read, final=final)
-        if backwards:
-            sequences = cell.State(*(None if v is None else _reverse(v, active) for v in sequences))
-        return sequences, last
+        return self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=read, final=final)
 
     def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
@@ -267,28 +323,6 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         vectors=tuple(cell.vectors),
         constants=constants,
     )
-
-
-def _as_one(parameters: list[Tensor]) -> Tensor | None:
-    """Parameters that lie one after the other in one memory, their gradients too, as one leaf on it; None where they do not."""
-
-    def joined(tensors: list[Any]) -> Tensor | None:
-        first = tensors[0]
-        expected = None if first is None else first.data_ptr()
-        for t in tensors:
-            if t is None or t.data_ptr() != expected or not t.is_contiguous():
-                return None
-            if t.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
-                return None
-            expected += t.numel() * t.element_size()
-        whole: Tensor = first.detach().as_strided((sum(len(t) for t in tensors), *first.shape[1:]), first.stride())
-        return whole
-
-    values, gradient = joined(parameters), joined([p.grad for p in parameters])
-    if values is None or gradient is None:
-        return None
-    values.requires_grad_().grad = gradient
-    return values
 
 
 def count_parameters(cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from .cell import Cell, Gate
+from .engine import at
 from .gru import HiddenState
 from .initialisation import Scheme, Stream, UniformFan, scheme_of, streams, within
 from .layer import count_parameters
@@ -135,7 +136,13 @@ class NativeRecurrent(nn.Module):
         return self.hidden_size * self.directions
 
     def forward(
-        self, inputs: Tensor, state: tuple[Any, ...] | None = None, lengths: Tensor | None = None, *, final: bool = True
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        final: bool = True,
+        reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         given: Any = None
@@ -148,6 +155,7 @@ class NativeRecurrent(nn.Module):
         outputs, last = self.module(packed, given)
         if lengths is not None:
             outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(inputs))
+        outputs = at(outputs, reads)
         if not final:
             return outputs, ()
         fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)

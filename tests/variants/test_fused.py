@@ -473,14 +473,50 @@ def test_a_cell_whose_attributes_cannot_be_hashed_has_kernels_of_its_own():
     assert fused.program(one, Variation()) is not fused.program(other, Variation())
 
 
+SHORT_WAYS = [
+    pytest.param({}, None, False, id="all outputs"),
+    pytest.param({}, [[6, 3], [2, 6], [6, 0]], False, id="outputs where they are read"),
+    pytest.param({"bidirectional": True}, [[3, 1]], True, id="both directions and padding"),
+]
+
+
+@pytest.mark.parametrize(("options", "reads", "padded"), SHORT_WAYS)
 @pytest.mark.parametrize("cell", DEFAULTS, ids=repr)
-def test_joined_parameters_change_nothing(cell: Cell):
-    """As a trainer joins them: values in one vector, gradients in another."""
-    plain, joined = (Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused") for _ in range(2))
-    flat = Flat(joined)
-    x = torch.randn(7, 2, 3, generator=generator())
-    for module in (plain, joined):
-        outputs, _ = module(x, final=module is plain)
-        outputs.square().sum().backward()
-    gradients = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in plain.parameters()])
-    torch.testing.assert_close(flat.gradient, gradients, rtol=1e-6, atol=1e-6)
+def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
+    """In every of several updates of one size, and of another size between them."""
+    options = {} if any(cell.for_layer(layer).shared for layer in range(2)) else options  # layers would differ in width
+    plain, joined = (Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused", **options) for _ in range(2))
+    flat, source = Flat(joined), generator()
+    for steps in (7, 7, 9, 7):
+        x, lengths = torch.randn(steps, 2, 3, generator=source), torch.tensor([4, 7]) if padded else None
+        asked = None if reads is None else torch.tensor(reads)
+        found = []
+        flat.gradient.zero_()
+        for module in (plain, joined):
+            module.zero_grad(set_to_none=module is plain)
+            outputs, _ = module(x, lengths=lengths, final=module is plain, reads=asked)
+            found.append(outputs.detach().clone())
+            (outputs * torch.linspace(0.5, 1.0, outputs.numel()).view_as(outputs)).sum().backward()
+        gradients = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in plain.parameters()])
+        assert torch.equal(*found)
+        torch.testing.assert_close(flat.gradient, gradients, rtol=1e-6, atol=1e-6)
+        assert gradients.any()
+
+
+def test_the_short_way_refuses_a_derivative_of_a_run_that_is_not_the_last():
+    module = Recurrent(Vanilla(), 3, 5, engine="fused")
+    Flat(module)
+    earlier, _ = module(torch.ones(4, 2, 3), final=False)
+    module(torch.zeros(4, 2, 3), final=False)
+    with pytest.raises(RuntimeError, match="in turns"):
+        earlier.sum().backward()
+
+
+def test_a_module_that_is_released_is_as_before():
+    module = Recurrent(Vanilla(), 3, 5, engine="fused")
+    flat = Flat(module)
+    flat.release()
+    first, _ = module(torch.ones(4, 2, 3), final=False)
+    second, _ = module(torch.zeros(4, 2, 3), final=False)
+    (first.sum() - second.sum()).backward()
+    assert flat.gradient.any()

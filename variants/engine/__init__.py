@@ -8,10 +8,11 @@ from typing import Any
 from ..cell import Cell
 from . import eager, fused
 from .inputs import Inputs
+from .session import Blocks, Parameters, Session, at
 
 ENGINES = ("auto", "eager", "fused")
 
-__all__ = ["ENGINES", "Inputs", "choose"]
+__all__ = ["ENGINES", "Blocks", "Inputs", "Parameters", "Session", "at", "choose"]
 
 
 def choose(engine: str, cell: Cell) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:

@@ -89,13 +89,13 @@ def run(
     fixed = {f"p.{name}": v for name, v in constants.items()}
     fixed |= {f"drop.{name}": v.expand(size[1:]) for name, v in drop.items()}
     fixed |= {f"keep.{name}": _strided(v, size) for name, v in keep.items()}
-    _check(cell, (*tensors, *fixed.values()))
+    check(cell, (*tensors, *fixed.values()))
     fixed = {name: v if name.startswith("keep.") else v.contiguous() for name, v in fixed.items()}
     if active is not None:
         fixed["active"] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
     wanted = names if read is None else tuple(name for name in names if name in read)
-    call = _Call(program(cell, variation), size, fixed, wanted, names if final else ())
+    call = Call(program(cell, variation), size, fixed, wanted, names if final else ())
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
@@ -110,7 +110,7 @@ class Program:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
         self.vectors = tuple(cell.vectors)
-        self.plans: dict[tuple[object, ...], _Plan] = {}
+        self.plans: dict[tuple[object, ...], Plan] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
 
@@ -175,7 +175,7 @@ class _Compiled:
         return self._table(*values)
 
 
-class _Plan:
+class Plan:
     """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its arguments are made up.
 
     room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first arrays start at zero.
@@ -208,7 +208,7 @@ class _Plan:
         return memory.narrow(0, self.starts[name], self.room[name])
 
 
-class _Tensors(NamedTuple):
+class Tensors(NamedTuple):
     """What derivatives are taken by: x, W, b, and by name first state, R, vectors, sequences from below."""
 
     x: Any
@@ -223,7 +223,7 @@ class _Tensors(NamedTuple):
         return [*self[:3], *(v for group in self[3:] for v in group.values())]
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and ends it gives."""
 
     program: Program
@@ -238,13 +238,13 @@ class _Call(NamedTuple):
         derivation = self.program.derivation
         return [n for n in derivation.operands if n not in derivation.state_operands]
 
-    def name(self, flat: Sequence[Any]) -> _Tensors:
+    def name(self, flat: Sequence[Any]) -> Tensors:
         derivation = self.program.derivation
         rest = iter(flat[3:])
         groups = (derivation.fields, derivation.operands, self.program.vectors, derivation.variation.below)
-        return _Tensors(*flat[:3], *({name: next(rest) for name in names} for names in groups))
+        return Tensors(*flat[:3], *({name: next(rest) for name in names} for names in groups))
 
-    def shared(self, tensors: _Tensors) -> dict[str, Tensor]:
+    def shared(self, tensors: Tensors) -> dict[str, Tensor]:
         """Arrays that both kernels read."""
         arrays = dict(self.fixed)
         for kind, group in (("R", tensors.recurrent), ("p", tensors.vectors), ("below", tensors.below)):
@@ -252,7 +252,7 @@ class _Call(NamedTuple):
                 arrays[f"{kind}.{name}"] = v
         return arrays
 
-    def forward_plan(self, width: int, row_of_x: int, training: bool) -> _Plan:
+    def forward_plan(self, width: int, row_of_x: int, training: bool) -> Plan:
         """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
 
         With training its own arrays are what the backward kernel reads: all states with the first one in front, operands of sources, and
@@ -270,10 +270,10 @@ class _Call(NamedTuple):
                 room[f"weights.{k}"] = (mix.input * width + len(mix.sources) * units) * product.padded(mix.size * units)
                 room[f"bias.{k}"] = product.padded(mix.size * units)
             numbers = {"T": steps, "B": batch, "H": units, "I": width, "X": row_of_x}
-            plans[key] = _Plan(self.program.forward(training), numbers, room)
+            plans[key] = Plan(self.program.forward(training), numbers, room)
         return plans[key]
 
-    def backward_plan(self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]) -> _Plan:
+    def backward_plan(self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]) -> Plan:
         plans, key = self.program.plans, (*self.size, sequences, finals)
         if key not in plans:
             steps, batch, units = self.size
@@ -287,103 +287,60 @@ class _Call(NamedTuple):
             room["dpre"] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row
             room |= {f"du.{n}": batch * padded for n in self.computed}
             room |= {f"packed.{n}": len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
-            plans[key] = _Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
+            plans[key] = Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
         return plans[key]
+
+    def bind(self, tensors: Tensors, width: int, training: bool) -> tuple[Plan, Tensor, Any]:
+        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of the kernel."""
+        arrays = self.shared(tensors)
+        arrays |= {"x": tensors.x, "W": tensors.weight, "b": tensors.bias}
+        for n, v in tensors.state.items():
+            arrays[f"state.{n}"] = v
+        plan = self.forward_plan(width, tensors.x.shape[-1], training)
+        memory = tensors.x.new_empty(plan.size)
+        return plan, memory, plan.table(memory, arrays)
+
+    def outputs(self, plan: Plan, memory: Tensor, names: Sequence[str]) -> list[Tensor]:
+        """The sequences [T, B, H] of these fields after a forward run: all states but the first, in its memory.
+
+        To autograd they are no views, so that they can be changed in place like any output.
+        """
+        steps, batch, units = self.size
+        storage, row = memory.untyped_storage(), batch * units
+        shape, stride = (steps, batch, units), (row, units, 1)
+        return [memory.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in names]
 
     def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], Tensor]:
         """Sequences and ends, and for the backward kernel: the tensors as this one reads them, and its own arrays."""
-        steps, batch, units = self.size
+        _, batch, units = self.size
         x, width = flat[0], flat[0].shape[-1]
         # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are not copied for it.
         x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else x.contiguous()
         flat = [x, *(t.contiguous() for t in flat[1:])]
-        tensors = self.name(flat)
-        arrays = self.shared(tensors)
-        arrays |= {"x": x, "W": tensors.weight, "b": tensors.bias}
-        for n, v in tensors.state.items():
-            arrays[f"state.{n}"] = v
-        plan = self.forward_plan(width, x.shape[-1], training)
-        memory = x.new_empty(plan.size)
-        plan.kernel.run(plan.table(memory, arrays))
-        # All states but the first: the same memory, but to autograd no view, so that it can be changed in place like any output.
-        storage, row = memory.untyped_storage(), batch * units
-        shape, stride = (steps, batch, units), (row, units, 1)
-        outputs = [x.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in self.sequences]
-        ends = [plan.part(memory, f"states.{n}")[-row:].view(batch, units).clone() for n in self.ends]
-        return (*outputs, *ends), flat, memory
+        plan, memory, table = self.bind(self.name(flat), width, training)
+        plan.kernel.run(table)
+        ends = [plan.part(memory, f"states.{n}")[-batch * units :].view(batch, units).clone() for n in self.ends]
+        return (*self.outputs(plan, memory, self.sequences), *ends), flat, memory
 
     def backward(
         self, flat: Sequence[Tensor], kept: Tensor, arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
         """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
-        steps, batch, units = self.size
-        derivation = self.program.derivation
-        fields = derivation.fields
         tensors, want = self.name(flat), self.name(wanted)
-        x, width_of_x = tensors.x, tensors.weight.shape[-1]
         at_sequence = {n: d.contiguous() for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
-        step, kernel = self.program.backward(tuple(at_sequence), tuple(at_end))
-        plan = self.backward_plan(step, kernel, tuple(at_sequence), tuple(at_end))
-        memory = x.new_empty(plan.size)
-        memory.narrow(0, 0, plan.zero).zero_()
-
-        def carry(name: str) -> Tensor:
-            return plan.part(memory, f"carry.{name}").view(batch, -1).narrow(1, 0, units)
-
-        for n in at_end.keys() & set(step.fields):
-            carry(n).copy_(at_end[n])
-        dbelow = {n: torch.empty_like(tensors.below[n]) for n in step.below}
-        arrays = self.shared(tensors)
-        for n, d in at_sequence.items():
-            arrays[f"dstates.{n}"] = d
-        for n, d in dbelow.items():
-            arrays[f"dbelow.{n}"] = d
-        forward = self.forward_plan(width_of_x, x.shape[-1], True)
-        for n in (*(f"states.{n}" for n in fields), *(f"operand.{n}" for n in self.computed), "saved"):
-            arrays[n] = forward.part(kept, n)
-        width = len(derivation.gates) * units
-        dpre = plan.part(memory, "dpre").view(-1, width)
-        chunk = len(dpre) // batch
-        table, start_slot, stop_slot = plan.table(memory, arrays), kernel.slots.index("start"), kernel.slots.index("stop")
-
-        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
-        # slower for few inputs.
-        inputs = x.view(steps * batch, -1).t()
-        with_ones = len(inputs) > width_of_x
-        dweight = x.new_empty(len(inputs), width)
-        dbias = dweight[-1] if with_ones else x.new_zeros(width)
-        dx = x.new_empty(steps, batch, width_of_x) if want.x else None
-        drecurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
-        recurrent = []
-        for n, target in drecurrent.items():
-            gates = derivation.heard_by[n]
-            state = derivation.state_operands.get(n)
-            operand = arrays[f"operand.{n}" if state is None else f"states.{state}"].view(-1, units)
-            recurrent.append((target, derivation.gates.index(gates[0]) * units, len(gates) * units, operand))
-        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds otherwise; asking sets it up.
-        torch.get_num_threads()
-        for stop in range(steps, 0, -chunk):
-            start = max(0, stop - chunk)
-            table[start_slot], table[stop_slot] = start, stop
-            kernel.run(table)
-            first, count, beta = start * batch, (stop - start) * batch, int(stop < steps)
-            done = dpre.narrow(0, 0, count)
-            dweight.addmm_(inputs.narrow(1, first, count), done, beta=beta)
-            if not with_ones:
-                dbias += done.sum(0)
-            if dx is not None:
-                torch.mm(self.with_input(done), tensors.weight, out=dx.view(steps * batch, -1).narrow(0, first, count))
-            for target, column, columns, operand in recurrent:
-                target.addmm_(done.narrow(1, column, columns).t(), operand.narrow(0, first, count), beta=beta)
-        return _Tensors(
-            dx,
-            self.with_input(dweight[:width_of_x]).t(),
-            dbias,
-            {n: carry(n) if n in step.fields and want.state[n] else None for n in fields},
-            {n: drecurrent.get(n) for n in derivation.operands},
-            {n: plan.part(memory, f"dp.{n}") if n in step.vectors else None for n in self.program.vectors},
-            {n: dbelow.get(n) for n in derivation.variation.below},
+        recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
+        back = Back(self, tensors, kept, at_sequence, tuple(at_end), recurrent, x_wanted=want.x)
+        back.run(at_end)
+        fields, step = self.program.derivation.fields, back.step
+        return Tensors(
+            back.dx,
+            back.weight(),
+            back.dbias,
+            {n: back.carry(n) if n in step.fields and want.state[n] else None for n in fields},
+            {n: recurrent.get(n) for n in self.program.derivation.operands},
+            {n: back.vector(n) if n in step.vectors else None for n in self.program.vectors},
+            {n: back.below.get(n) for n in self.program.derivation.variation.below},
         ).flat()
 
     def with_input(self, rows: Tensor) -> Tensor:
@@ -395,9 +352,114 @@ class _Call(NamedTuple):
         return rows.view(len(rows), len(derivation.gates), -1)[:, heard].flatten(1)
 
 
+class Back:
+    """The backward pass of a call: its memory, arguments and results.
+
+    tensors, kept: as the forward kernel read them, and that one's own arrays.
+    arriving: derivatives by sequences, contiguous [T, B, H]. ends: fields at whose ends derivatives arrive in `run`.
+    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there.
+    """
+
+    def __init__(
+        self,
+        call: Call,
+        tensors: Tensors,
+        kept: Tensor,
+        arriving: Mapping[str, Tensor],
+        ends: tuple[str, ...],
+        recurrent: Mapping[str, Tensor],
+        *,
+        x_wanted: bool,
+        add: bool = False,
+    ) -> None:
+        steps, batch, units = call.size
+        self._call, self._add = call, add
+        derivation = call.program.derivation
+        x, width_of_x = tensors.x, tensors.weight.shape[-1]
+        self.step, self._kernel = call.program.backward(tuple(arriving), ends)
+        self._plan = plan = call.backward_plan(self.step, self._kernel, tuple(arriving), ends)
+        self._memory = memory = x.new_empty(plan.size)
+        self._zero = memory.narrow(0, 0, plan.zero)
+        self.below = {n: torch.empty_like(tensors.below[n]) for n in self.step.below}
+        arrays = call.shared(tensors)
+        for n, d in arriving.items():
+            arrays[f"dstates.{n}"] = d
+        for n, d in self.below.items():
+            arrays[f"dbelow.{n}"] = d
+        forward = call.forward_plan(width_of_x, x.shape[-1], True)
+        for n in (*(f"states.{n}" for n in derivation.fields), *(f"operand.{n}" for n in call.computed), "saved"):
+            arrays[n] = forward.part(kept, n)
+        self._table = plan.table(memory, arrays)
+        self._bounds = self._kernel.slots.index("start"), self._kernel.slots.index("stop")
+
+        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
+        # slower for few inputs.
+        width = len(derivation.gates) * units
+        dpre = plan.part(memory, "dpre").view(-1, width)
+        inputs = x.view(steps * batch, -1).t()
+        self._with_ones = len(inputs) > width_of_x
+        self._product = x.new_empty(len(inputs), width)
+        self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
+        self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
+        self._weight = tensors.weight
+        operands = {}
+        for n in recurrent:
+            state = derivation.state_operands.get(n)
+            operands[n] = arrays[f"operand.{n}" if state is None else f"states.{state}"].view(-1, units)
+        self._chunks = []
+        chunk = len(dpre) // batch
+        for stop in range(steps, 0, -chunk):
+            start = max(0, stop - chunk)
+            first, count = start * batch, (stop - start) * batch
+            done = dpre.narrow(0, 0, count)
+            sums = []
+            for n, target in recurrent.items():
+                gates = derivation.heard_by[n]
+                columns = done.narrow(1, derivation.gates.index(gates[0]) * units, len(gates) * units)
+                sums.append((target, columns.t(), operands[n].narrow(0, first, count)))
+            dx = None if self.dx is None else self.dx.view(steps * batch, -1).narrow(0, first, count)
+            self._chunks.append(((start, stop), inputs.narrow(1, first, count), done, dx, sums))
+
+    def arrive(self, name: str, derivative: Tensor) -> None:
+        """Let another contiguous derivative arrive by a sequence than at first; the caller keeps it until after `run`."""
+        self._table[self._kernel.slots.index(f"dstates.{name}")] = derivative.data_ptr()
+
+    def carry(self, name: str) -> Tensor:
+        """The derivative by a field of the state before the first step, [B, H]."""
+        return self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
+
+    def weight(self) -> Tensor:
+        """The derivative by W."""
+        return self._call.with_input(self._product[: self._weight.shape[-1]]).t()
+
+    def vector(self, name: str) -> Tensor:
+        """The derivative by a vector, [H]."""
+        return self._plan.part(self._memory, f"dp.{name}")
+
+    def run(self, at_end: Mapping[str, Tensor]) -> None:
+        """Compute all derivatives, for those that arrive by the state after the last step."""
+        table, (start, stop) = self._table, self._bounds
+        self._zero.zero_()
+        for n in at_end.keys() & set(self.step.fields):
+            self.carry(n).copy_(at_end[n])
+        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds otherwise; asking sets it up.
+        torch.get_num_threads()
+        later = 0
+        for (table[start], table[stop]), inputs, done, dx, sums in self._chunks:
+            self._kernel.run(table)
+            self._product.addmm_(inputs, done, beta=later)
+            if not self._with_ones:
+                torch.sum(done, 0, out=self.dbias) if not later else self.dbias.add_(done.sum(0))
+            if dx is not None:
+                torch.mm(self._call.with_input(done), self._weight, out=dx)
+            for target, columns, operand in sums:
+                target.addmm_(columns, operand, beta=1 if self._add else later)
+            later = 1
+
+
 class _Fused(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, call: _Call, *flat: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, call: Call, *flat: Tensor) -> tuple[Tensor, ...]:
         results, read, memory = call.forward(flat, training=True)
         ctx.call, ctx.count = call, len(read)
         # The states are in `memory`; saving the outputs, which share it, lets autograd notice when they are changed in place.
@@ -412,7 +474,8 @@ class _Fused(torch.autograd.Function):
         return None, *ctx.call.backward(saved[: ctx.count], saved[ctx.count], arriving, ctx.needs_input_grad[1:])
 
 
-def _check(cell: Cell, tensors: Iterable[Tensor]) -> None:
+def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
+    """Raise ValueError, naming cell, type and device, for what the fused engine cannot read."""
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise ValueError(

@@ -1,0 +1,221 @@
+"""The fused engine for a trainer: what a call looks up, allocates and adds up is found once, for all updates of one size.
+
+Around a kernel of a few milliseconds these take as long again, in pieces of Python that the kernel's data has driven out of the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cell import Cell
+from .derive import Variation
+from .fused import NARROW, Back, Call, Tensors, check, program
+
+
+class Blocks:
+    """Blocks of parameters one below the other as one array [n * H, ...], and its gradient.
+
+    parameters: those of the gates in their order, None for zeros. mask: [H, H], what each block is multiplied with.
+
+    Blocks that lie one after the other in memory, as their gradients do, are used where they are. Of others there are copies: `gather`
+    fills them, `spread` adds their gradient to those of the parameters.
+    """
+
+    def __init__(self, parameters: Sequence[Tensor | None], units: int, mask: Tensor | None = None) -> None:
+        self._mask = mask
+        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        together = _as_one(parameters) if mask is None else None
+        if together is not None:
+            self.values, self.gradient = together
+            return
+        some = next(p for p in parameters if p is not None).detach()
+        self.values, self.gradient = (some.new_zeros(len(parameters) * units, *some.shape[1:]) for _ in range(2))
+        for k, p in enumerate(parameters):
+            if p is not None:
+                self._parts.append((p, self.values.narrow(0, k * units, units), self.gradient.narrow(0, k * units, units)))
+
+    def gather(self) -> None:
+        """Fetch the values of the parameters."""
+        for p, values, _ in self._parts:
+            values.copy_(p)
+            if self._mask is not None:
+                values.mul_(self._mask)
+
+    def spread(self) -> None:
+        """Add the gradient to those of the parameters."""
+        for p, _, gradient in self._parts:
+            assert p.grad is not None
+            p.grad.add_(gradient if self._mask is None else gradient.mul_(self._mask))
+        if self._parts:
+            self.gradient.zero_()
+
+
+class Parameters:
+    """The parameters of one layer and direction, with gradients in place.
+
+    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name. constants: by name.
+    """
+
+    def __init__(
+        self, weight: Blocks, bias: Blocks, recurrent: Mapping[str, Blocks], vectors: Mapping[str, Tensor], constants: Mapping[str, Tensor]
+    ) -> None:
+        self.weight, self.bias, self.recurrent, self.vectors, self.constants = weight, bias, recurrent, vectors, constants
+        self.blocks = (weight, bias, *recurrent.values())
+
+
+class Session:
+    """The updates of one layer and direction at one size [T, B]: each a run forward, then back, which adds to the parameters' gradients.
+
+    What a run gives is overwritten by the next one.
+    """
+
+    def __init__(self, cell: Cell, parameters: Parameters, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> None:
+        steps, batch, width = x.shape
+        self._given = parameters
+        units = len(parameters.bias.values) // len(cell.plan)
+        variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
+        fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
+        if padded:
+            fixed["active"] = torch.empty(steps, batch, dtype=torch.uint8)
+        self._fixed = fixed
+        self._state: Any = cell.State
+        names = cell.State._fields
+        self._anchor = torch.zeros((), requires_grad=True)  # gets no gradient, but has autograd come by
+        self._call = Call(
+            program(cell, variation), (steps, batch, units), fixed, tuple(n for n in names if n == names[0] or n in cell.above), ()
+        )
+        # The column of ones that the derivative by the bias comes from is there already.
+        own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
+        self._x, self._inputs = own, own.narrow(2, 0, width)
+        self._x_wanted = x.requires_grad
+        zeros = own.new_zeros(batch, units)
+        self._tensors = Tensors(
+            own,
+            parameters.weight.values,
+            parameters.bias.values,
+            dict.fromkeys(names, zeros),
+            {name: blocks.values for name, blocks in parameters.recurrent.items()},
+            {name: v.detach() for name, v in parameters.vectors.items()},
+            {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
+        )
+        check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
+        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, training=True)
+        (self._first,) = self._call.outputs(self._plan, self._memory, names[:1])
+        self._unread = own.new_zeros(self._call.size)  # derivatives by the first sequence where only some steps are read: else zero
+        self._backs: dict[tuple[str, ...], Back] = {}
+        self._turn = 0
+
+    def run(self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, reads: Tensor | None) -> Any:
+        """The State of sequences [T, B, H], the first field and those that the layer above reads; of the first only the steps `reads`.
+
+        active: [T, B] bool, where False the state stays as it was. reads: [K, B].
+        """
+        results = _Update.apply(self, reads, active, self._anchor, x, *below.values())  # type: ignore[no-untyped-call]
+        sequences = dict(zip(self._call.sequences, results, strict=True))
+        return self._state(*map(sequences.get, self._state._fields))
+
+    def forward(self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, reads: Tensor | None) -> tuple[int, tuple[Tensor, ...]]:
+        """A number for the run, and the sequences."""
+        self._turn += 1
+        self._inputs.copy_(x)
+        for target, v in zip(self._tensors.below.values(), below, strict=True):
+            target.copy_(v)
+        if active is not None:
+            self._fixed["active"].copy_(active)
+        for blocks in self._given.blocks:
+            blocks.gather()
+        self._plan.kernel.run(self._table)
+        sequences = self._call.sequences
+        if reads is None:
+            return self._turn, tuple(self._call.outputs(self._plan, self._memory, sequences))
+        others = self._call.outputs(self._plan, self._memory, sequences[1:])
+        return self._turn, (self._first.gather(0, _index(reads, self._first)), *others)
+
+    def backward(self, turn: int, arriving: Sequence[Tensor | None], reads: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below."""
+        if turn != self._turn:
+            raise RuntimeError("a module that a trainer has joined goes forward and backward in turns; this run is not its last one")
+        self._turn += 1
+        derivatives = {n: d.contiguous() for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
+        if not derivatives:
+            return (None,) * (1 + len(self._tensors.below))
+        first = self._call.sequences[0]
+        read = derivatives.get(first) if reads is not None else None
+        if read is not None:
+            derivatives[first] = self._unread
+        key = tuple(derivatives)
+        if key not in self._backs:
+            self._backs[key] = self._prepare(derivatives)
+        back = self._backs[key]
+        for n, d in derivatives.items():
+            back.arrive(n, d)
+        if reads is not None and read is not None:
+            index = _index(reads, read)
+            self._unread.scatter_add_(0, index, read)
+            back.run({})
+            self._unread.scatter_(0, index, 0.0)
+        else:
+            back.run({})
+        given = self._given
+        given.weight.gradient.add_(back.weight())
+        given.bias.gradient.add_(back.dbias)
+        for n in back.step.vectors:
+            gradient = given.vectors[n].grad
+            assert gradient is not None
+            gradient.add_(back.vector(n))
+        for blocks in given.blocks:
+            blocks.spread()
+        return back.dx, *(back.below.get(n) for n in self._tensors.below)
+
+    def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
+        recurrent = {n: blocks.gradient for n, blocks in self._given.recurrent.items()}
+        return Back(self._call, self._tensors, self._memory, derivatives, (), recurrent, x_wanted=self._x_wanted, add=True)
+
+
+def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
+    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; all of them where there are as many as there are steps."""
+    return sequence if reads is None or len(reads) == len(sequence) else sequence.gather(0, _index(reads, sequence))
+
+
+def _index(reads: Tensor, like: Tensor) -> Tensor:
+    return reads.unsqueeze(-1).expand(*reads.shape, like.shape[-1])
+
+
+class _Update(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, session: Session, reads: Tensor | None, active: Tensor | None, anchor: Tensor, x: Tensor, *below: Tensor
+    ) -> tuple[Tensor, ...]:
+        ctx.session, ctx.reads = session, reads
+        ctx.turn, results = session.forward(x, below, active, reads)
+        ctx.set_materialize_grads(False)
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
+        return None, None, None, None, *ctx.session.backward(ctx.turn, arriving, ctx.reads)
+
+
+def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
+    """Parameters that lie one after the other in one memory, and their gradients that do too, as two tensors on it."""
+
+    def joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
+        first = tensors[0]
+        expected = None if first is None else first.data_ptr()
+        for t in tensors:
+            if t is None or first is None or expected is None or t.data_ptr() != expected or not t.is_contiguous():
+                return None
+            if t.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
+                return None
+            expected += t.numel() * t.element_size()
+        if first is None:
+            return None
+        rows = sum(len(t) for t in tensors if t is not None)
+        return first.detach().as_strided((rows, *first.shape[1:]), first.stride())
+
+    values, gradient = joined(parameters), joined([None if p is None else p.grad for p in parameters])
+    return None if values is None or gradient is None else (values, gradient)
