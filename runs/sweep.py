@@ -26,6 +26,7 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
 from variants import Cell
@@ -292,7 +293,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         return not interrupted and replaced < MOST_REPLACED and not (folder / STOP).exists() and not patiently(study.finished)
 
     done = sum(1 for _ in study.told())
-    begun, first = time.perf_counter(), done
+    begun, wall_clock, first = time.perf_counter(), datetime.now(), done
     processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     replaced, spent = 0, 0.0
@@ -336,7 +337,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         for number, handler in previous.items():
             signal.signal(number, handler)
     path = folder / beside(study, "session")
-    cost = session(study, started, time.perf_counter() - begun, len(processes), path)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    new = session(study, started, wall_clock, time.perf_counter() - begun, mirror)
+    cost = {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": len(processes)}
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
     cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
@@ -351,16 +354,29 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     return 0
 
 
-def session(study: Study, processes: set[int | None], seconds: float, workers: int, path: Path) -> dict[str, Any]:
-    """What a study has cost on this machine, in all runs of the command: trials, wall seconds, seconds of workers and of their trials.
+def session(study: Study, processes: set[int | None], begun: datetime, seconds: float, mirror: Mirror | None) -> dict[str, float]:
+    """What a run of the command has cost on this machine: trials, wall seconds, those of workers and of their trials, those of MLflow.
 
-    processes: ids of the workers of this run. path: of what the runs before have cost.
+    processes: ids of the workers. begun: when they were started; each counts until it told its last trial. seconds: how long the run took.
     """
-    known = json.loads(path.read_text()) if path.exists() else {}
-    signed = [(t.user_attrs.get("worker", {}), t.user_attrs["outcome"]["seconds"]) for _, _, t in study.told()]
-    ours = [spent for worker, spent in signed if worker.get("host") == socket.gethostname() and worker["pid"] in processes]
-    new = {"trials": len(ours), "seconds": seconds, "worker_seconds": seconds * workers, "trial_seconds": sum(ours)}
-    return {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": workers}
+    told: dict[int, list[FrozenTrial]] = {}
+    for _, _, t in study.told():
+        worker = t.user_attrs.get("worker", {})
+        if worker.get("host") == socket.gethostname() and worker["pid"] in processes:
+            told.setdefault(worker["pid"], []).append(t)
+    spent = {pid: sum(t.user_attrs["outcome"]["seconds"] for t in trials) for pid, trials in told.items()}
+    present = 0.0
+    for pid, trials in told.items():
+        ends = [(t.datetime_complete - begun).total_seconds() for t in trials if t.datetime_complete is not None]
+        present += min(max(spent[pid], *ends), max(seconds, spent[pid]))  # whatever the clock does
+    return {
+        "trials": sum(map(len, told.values())),
+        "seconds": seconds,
+        "worker_seconds": present,
+        "trial_seconds": sum(spent.values()),
+        "mirrored": mirror.written if mirror is not None else 0,
+        "mirror_seconds": mirror.seconds if mirror is not None else 0.0,
+    }
 
 
 def resident(process: int | None) -> float | None:
@@ -401,7 +417,10 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     cost = json.loads(path.read_text()) if path.exists() else {}
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
-        print(f"overhead beyond the trials' own computation: {1000 * overhead:.0f} ms per trial and worker")
+        text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
+        if cost.get("mirrored"):
+            text += f", {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
+        print(text)
         print(f"planning: {cost['planning_seconds']:.1f} s")
     return 0
 

@@ -171,6 +171,7 @@ class Mirror:
         self.study, self.results, self.uri = study, Path(results), uri
         self.tracker: Tracker | None = None
         self.done: set[tuple[str, str, int]] = set()
+        self.written, self.seconds = 0, 0.0  # by this mirror, and the time it took
         self._generation: int | None = None
         self._silent_until = 0.0
 
@@ -220,6 +221,9 @@ class Mirror:
                 raise
             self._generation, self._silent_until = None, time.monotonic() + 10.0
             print(f"mlflow: {type(error).__name__}; the study goes on and MLflow catches up later", file=sys.stderr)
+        finally:
+            self.written += written
+            self.seconds += time.monotonic() - begun
         return written
 
     def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> None:

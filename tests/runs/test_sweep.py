@@ -76,6 +76,17 @@ def test_mlflow_has_one_finished_run_per_trial_with_the_same_numbers(finished):
     assert theirs == {r["trial_id"]: r["test_loss"] for r in table(finished)}
 
 
+def test_the_cost_of_a_session_is_that_of_its_trials_workers_and_mirror(finished):
+    cost = json.loads((finished / "smoke" / "session.json").read_text())
+    assert (cost["trials"], cost["mirrored"], cost["workers"]) == (8, 8, 2)
+    assert cost["trial_seconds"] == pytest.approx(sum(r["seconds"] for r in records(finished, "smoke")[0]))
+    assert cost["trial_seconds"] <= cost["worker_seconds"] <= 2 * cost["seconds"]
+    assert 0 < cost["mirror_seconds"] <= cost["seconds"]
+    shown = sweep(finished, "action=status").stdout
+    assert f"{1000 * (cost['worker_seconds'] - cost['trial_seconds']) / 8:.0f} ms of its worker" in shown
+    assert f"{1000 * cost['mirror_seconds'] / 8:.0f} ms of the parent to write it to MLflow" in shown
+
+
 def test_the_design_stands_beside_the_results_with_versions_and_commit(finished):
     design = json.loads((finished / "smoke" / "design.json").read_text())
     assert design["points"] == 2
