@@ -6,13 +6,14 @@ All are measured in turns within one process of one thread, forward and backward
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,12 @@ def _processor() -> str:
     return found[1] if found else "unknown"
 
 
+def write(rows: Sequence[Row], here: Mapping[str, Any], folder: Path) -> None:
+    """Write the measurements with what they were made on, and the table."""
+    (folder / "bench.json").write_text(json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
+    (folder / "bench.md").write_text(table(rows) + "\n")
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The arguments of the command. Raises ValueError for what is out of range."""
     parser = argparse.ArgumentParser(prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -305,9 +312,10 @@ def main(arguments: list[str]) -> int:
         f"\n{'variant':<22}{'T':>6}{'B':>5}{'N':>5}{'fused ms':>10}" + "".join(f"{n:>{w}}" for n, w in OTHERS.values()) + "  (times fused)"
     )
     rows: list[Row] = []
-    for name in given.variants:
+    given.output.mkdir(parents=True, exist_ok=True)
+    for steps, name in itertools.product(given.steps, given.variants):
         cell = Cell.registry[name]()
-        for size in (Size(t, b, n) for t in given.steps for b in given.batches for n in given.units):
+        for size in (Size(steps, b, n) for b in given.batches for n in given.units):
             try:
                 cell.validate(size.units, max(1, cell.min_layers))
             except ValueError as error:
@@ -318,13 +326,11 @@ def main(arguments: list[str]) -> int:
             rows.append({"variant": name, "steps": size.steps, "batch": size.batch, "units": size.units, **times})
             if "fused" in times:
                 print(line(rows[-1]), flush=True)
+        write(rows, here, given.output)  # a run of hours that is cut off leaves what it has
     print("\nGeometric means over the sizes with several sequences:\n")
     print(table(rows))
     if behind := slower(rows):
         print("\nSlower than its control:\n" + "\n".join(behind))
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "bench.json").write_text(json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
-    (given.output / "bench.md").write_text(table(rows) + "\n")
     if any("fused" in r for r in rows):
         draw(rows, given.output / "bench.png")
     print(f"\n{given.output}: bench.json, bench.md, bench.png")
