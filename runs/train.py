@@ -19,7 +19,7 @@ from .model import Network, untrained
 from .trial import Outcome, Training, Trial
 
 Report = Callable[[int, float], None]
-EVALUATION_CHUNK = 256
+MOST_EVALUATED, EVALUATED_STEPS = 256, 2**17  # sequences that are evaluated at a time, and how many steps they may have together
 MOST_DRAWN, DRAWN_NUMBERS = 16, 2**20  # batches that are drawn at a time, and how many numbers their inputs may have
 
 
@@ -73,9 +73,12 @@ def evaluate(network: Network, task: Task, batch: Batch) -> dict[str, float]:
 
 
 def _answers(network: Network, batch: Batch) -> torch.Tensor:
+    steps, size = batch.inputs.shape[:2]
+    # Memory beyond what the allocator keeps is fetched anew each time, which takes as long as the kernel.
+    chunk = max(16, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
     network.eval()
     with torch.inference_mode():
-        parts = [network(_part(batch, k, k + EVALUATION_CHUNK)) for k in range(0, batch.inputs.shape[1], EVALUATION_CHUNK)]
+        parts = [network(_part(batch, k, k + chunk)) for k in range(0, size, chunk)]
     network.train()
     return torch.cat(parts, dim=1)
 
