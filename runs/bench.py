@@ -1,6 +1,7 @@
 """Speed of every variant beside its native control, its eager engine and its own matrix products: `python -m runs.bench`.
 
-All are measured in turns within one process of one thread, forward and backward over a whole sequence; medians are compared as ratios.
+All are measured in turns within one process of one thread, forward and backward over a whole sequence; medians are compared as ratios. The
+fused engine is measured as a trial trains with it, which prepares memory and arguments once, and ("call") as any module that is called.
 """
 
 from __future__ import annotations
@@ -24,11 +25,13 @@ from variants import Cell, Native, Recurrent, build
 from variants.engine import machine
 
 from .facts import facts
+from .train import Flat
 
 INPUTS = 2
 STEPS, BATCHES, UNITS = (100, 1000), (1, 32, 128), (32, 64, 128, 200)
 YARDSTICK = "native_lstm"
-OTHERS = {"native": ("control", 9), YARDSTICK: ("nn.LSTM", 9), "products": ("limit", 8), "eager": ("eager", 8)}  # heads and widths
+# What the fused engine is measured against, with heads and widths. "call" is the same engine, each call by itself.
+OTHERS = {"call": ("call", 7), "native": ("control", 9), YARDSTICK: ("nn.LSTM", 9), "products": ("limit", 8), "eager": ("eager", 8)}
 FEWEST_TURNS = 3
 SMALL, LARGE = 64, 128  # units up to which speed against eager, and from which the share of the limit, are summed up
 
@@ -61,6 +64,18 @@ def training_step(module: torch.nn.Module, inputs: torch.Tensor) -> Step:
         torch.autograd.backward(outputs, torch.ones_like(outputs))
         for p in parameters:
             p.grad = None
+
+    return step
+
+
+def update(module: torch.nn.Module, inputs: torch.Tensor) -> Step:
+    """The same as a trial does it, adding to gradients that lie in one vector."""
+    flat = Flat(module)
+
+    def step() -> None:
+        outputs, _ = module(inputs, final=False)
+        flat.gradient.zero_()
+        torch.autograd.backward(outputs, torch.ones_like(outputs))
 
     return step
 
@@ -105,7 +120,8 @@ def contestants(cell: Cell, size: Size, *, eager: bool, peers: bool) -> dict[str
     inputs = torch.randn(size.steps, size.batch, INPUTS)
     found: dict[str, Step] = {}
     try:
-        found["fused"] = training_step(build(cell, INPUTS, size.units, layers=layers, engine="fused"), inputs)
+        found["fused"] = update(build(cell, INPUTS, size.units, layers=layers, engine="fused"), inputs)
+        found["call"] = training_step(build(cell, INPUTS, size.units, layers=layers, engine="fused"), inputs)
     except ValueError as error:
         print(f"{cell.name}: {error}", file=sys.stderr)
     found["native"] = training_step(build(Cell.registry[control_of(cell)](), INPUTS, size.units, layers=layers), inputs)
