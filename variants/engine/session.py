@@ -153,7 +153,7 @@ class Session:
         back = self._backs[key]
         for n, d in derivatives.items():
             back.arrive(n, d)
-        if reads is not None and read is not None:
+        if read is not None and reads is not None:
             index = _index(reads, read)
             self._unread.scatter_add_(0, index, read)
             back.run({})
@@ -202,20 +202,20 @@ class _Update(torch.autograd.Function):
 
 def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
     """Parameters that lie one after the other in one memory, and their gradients that do too, as two tensors on it."""
+    values = [p.detach() for p in parameters if p is not None]
+    gradients = [p.grad for p in parameters if p is not None and p.grad is not None]
+    if not len(values) == len(gradients) == len(parameters):
+        return None
+    both = _whole(values), _whole(gradients)
+    return None if both[0] is None or both[1] is None else (both[0], both[1])
 
-    def joined(tensors: Sequence[Tensor | None]) -> Tensor | None:
-        first = tensors[0]
-        expected = None if first is None else first.data_ptr()
-        for t in tensors:
-            if t is None or first is None or expected is None or t.data_ptr() != expected or not t.is_contiguous():
-                return None
-            if t.untyped_storage().data_ptr() != first.untyped_storage().data_ptr():
-                return None
-            expected += t.numel() * t.element_size()
-        if first is None:
+
+def _whole(parts: Sequence[Tensor]) -> Tensor | None:
+    """The tensor whose rows are those of the parts, where it lies in memory as such."""
+    first, expected = parts[0], parts[0].data_ptr()
+    for t in parts:
+        in_place = t.data_ptr() == expected and t.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if not in_place or not t.is_contiguous():
             return None
-        rows = sum(len(t) for t in tensors if t is not None)
-        return first.detach().as_strided((rows, *first.shape[1:]), first.stride())
-
-    values, gradient = joined(parameters), joined([None if p is None else p.grad for p in parameters])
-    return None if values is None or gradient is None else (values, gradient)
+        expected += t.numel() * t.element_size()
+    return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())
