@@ -168,6 +168,10 @@ class Submission(Callback):
             raise SystemExit(2) from None
         if launched(config):
             (folder / STOP).unlink(missing_ok=True)
+        ray = config.hydra.launcher.get("ray")
+        if ray is not None and ray.init.get("address") is None:
+            # Else Ray looks for a cluster on this machine, and fails where one runs or was not stopped in order.
+            os.environ.setdefault("RAY_ADDRESS", "local")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Print the counts of the study; exit code 1 where a trial is missing."""

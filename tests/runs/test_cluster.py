@@ -221,9 +221,12 @@ def longer(tmp_path_factory):
     return table(results)
 
 
-@pytest.mark.parametrize("launcher", PLUGINS)
-def test_workers_of_a_launcher_share_a_study(tmp_path, reference, launcher):
+@pytest.mark.parametrize("launcher", [*PLUGINS, "ray beside a cluster"])
+def test_workers_of_a_launcher_share_a_study(tmp_path, reference, launcher, request):
+    launcher, _, beside = launcher.partition(" ")
     need(launcher)
+    if beside:
+        request.getfixturevalue("ray_address")
     out = call(tmp_path, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}")
     assert "next: python -m analysis study=smoke" in out
     assert table(tmp_path) == reference
