@@ -14,7 +14,7 @@ from .engine import Blocks, Inputs, Parameters, Session, at, choose
 from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
 from .regularisation import bernoulli, check_rate, dropout_mask, zoneout_rates
 
-MOST_SESSIONS = 8
+MOST_SESSIONS = 4
 """How many sizes of a call a trainer's module keeps memory for."""
 
 
