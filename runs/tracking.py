@@ -171,7 +171,7 @@ class Mirror:
         self.study, self.results, self.uri = study, Path(results), uri
         self.tracker: Tracker | None = None
         self.done: set[tuple[str, str, int]] = set()
-        self.written, self.seconds = 0, 0.0  # by this mirror, and the time it took
+        self.written, self.seconds = 0, 0.0  # runs that this mirror has written, and the time that took
         self._generation: int | None = None
         self._silent_until = 0.0
 
@@ -212,7 +212,9 @@ class Mirror:
                         break
                     held.generation += 1
                     held.save()
+                    writing = time.monotonic()
                     self._write(self.tracker, task, variant, point, stored)
+                    self.seconds += time.monotonic() - writing
                     self.done.add((task, variant, point))
                     written += 1
                 self._generation = held.generation
@@ -223,7 +225,6 @@ class Mirror:
             print(f"mlflow: {type(error).__name__}; the study goes on and MLflow catches up later", file=sys.stderr)
         finally:
             self.written += written
-            self.seconds += time.monotonic() - begun
         return written
 
     def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> None:
