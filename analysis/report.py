@@ -253,10 +253,11 @@ def _best(best: pd.DataFrame) -> dict[str, list[Any]]:
     titles = {"hidden_size": "width", "search_score": "score in the search", "median": "median score, fresh seeds (range)"}
     rows = []
     for row in best.to_dict("records"):
-        shown = [f"{row[c]:.3g}" if isinstance(row[c], float) else str(row[c]) for c in names[:-1]]
+        shown = {c: f"{row[c]:.3g}" if isinstance(row[c], float) else str(row[c]) for c in names[:-1]}
+        shown["search_score"] = f"{row['search_score']:.3f}"
         spread = f"{row['median']:.2f} ({row['lowest']:.2f}–{row['highest']:.2f})"
-        rows.append([*shown, spread, f"{row['solved']} of {row['runs']}"])
-    return {"columns": [*(titles.get(c, c) for c in names), "solved"], "rows": rows}
+        rows.append([*shown.values(), spread, f"{row['solved']} of {row['runs']}"])
+    return {"columns": [*(titles.get(c, c.replace("_", " ")) for c in names), "solved"], "rows": rows}
 
 
 def _figure(shown: Shown, folder: Path) -> dict[str, Any]:
