@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks import Batch, Task
-from variants import Cell, Scheme, Stream, at, build, streams
+from variants import Cell, Scheme, Stream, build, streams
 
 from .trial import Model, Trial, construct
 
@@ -38,13 +38,9 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The answers to a batch, [K, B, O]."""
         outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False, reads=batch.reads)  # [K, B, H]
-        return self.answer(outputs)
+        return self.answers(outputs)
 
-    def answers(self, outputs: Tensor, reads: Tensor) -> Tensor:
-        """The answers [K, B, O] read from the outputs [T, B, H] of the recurrent layers at the steps `reads` [K, B]."""
-        return self.answer(at(outputs, reads))
-
-    def answer(self, outputs: Tensor) -> Tensor:
+    def answers(self, outputs: Tensor) -> Tensor:
         """The answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
         return functional.linear(outputs, self.readout.weight, self.readout.bias)
 

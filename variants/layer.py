@@ -229,7 +229,7 @@ class Recurrent(nn.Module):
                 {n: getattr(part, n) for n in wiring.vectors},
                 {n: getattr(self, b) for n, b in wiring.constants.items()},
             )
-            self._sessions[key] = Session(self.cells[k], parameters, x, below, padded=padded)
+            self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded)
         return self._sessions[key]
 
     def _stacked(self, k: int, names: tuple[str | None, ...]) -> Tensor:
@@ -278,8 +278,7 @@ class Recurrent(nn.Module):
         masks = self._masks(cell, x)
         if self.layer_norm:
             masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
-        read = (cell.State._fields[0], *cell.above)
-        return self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=read, final=final)
+        return self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=wiring.read, final=final)
 
     def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
@@ -306,6 +305,7 @@ class _Wiring(NamedTuple):
 
     inputs: W of the gates that have one. biases: b of every gate, None where it has none.
     recurrent: R of the gates that hear a source, by source. vectors: p. constants: buffer of the module by constant.
+    read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer above.
     """
 
     inputs: tuple[str, ...]
@@ -313,6 +313,7 @@ class _Wiring(NamedTuple):
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: tuple[str, ...]
     constants: Mapping[str, str]
+    read: tuple[str, ...]
 
 
 def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
@@ -322,6 +323,7 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         recurrent={s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources},
         vectors=tuple(cell.vectors),
         constants=constants,
+        read=tuple(n for n in cell.State._fields if n == cell.State._fields[0] or n in cell.above),
     )
 
 

@@ -1,6 +1,6 @@
 """The fused engine for a trainer: what a call looks up, allocates and adds up is found once, for all updates of one size.
 
-Around a kernel of a few milliseconds these take as long again, in pieces of Python that the kernel's data has driven out of the cache.
+Around a small kernel these take about as long as it does, in pieces of Python that its data has driven out of the cache.
 """
 
 from __future__ import annotations
@@ -71,9 +71,14 @@ class Session:
     """The updates of one layer and direction at one size [T, B]: each a run forward, then back, which adds to the parameters' gradients.
 
     What a run gives is overwritten by the next one.
+
+    x, below: as in a run. read: fields of the state whose sequences are wanted, in their order, the first one first. padded: whether a run
+    says which steps are active.
     """
 
-    def __init__(self, cell: Cell, parameters: Parameters, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> None:
+    def __init__(
+        self, cell: Cell, parameters: Parameters, x: Tensor, below: Mapping[str, Tensor], read: tuple[str, ...], *, padded: bool
+    ) -> None:
         steps, batch, width = x.shape
         self._given = parameters
         units = len(parameters.bias.values) // len(cell.plan)
@@ -85,9 +90,7 @@ class Session:
         self._state: Any = cell.State
         names = cell.State._fields
         self._anchor = torch.zeros((), requires_grad=True)  # gets no gradient, but has autograd come by
-        self._call = Call(
-            program(cell, variation), (steps, batch, units), fixed, tuple(n for n in names if n == names[0] or n in cell.above), ()
-        )
+        self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, ())
         # The column of ones that the derivative by the bias comes from is there already.
         own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
         self._x, self._inputs = own, own.narrow(2, 0, width)
