@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all: a kill or a full disk leaves the old file, never half of a new one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give the path of a temporary file in the same folder; when the block ends, that file takes the place of `path`.
+
+    The temporary name has the same ending as `path`, for writers that choose a format by it. Where the block raises, `path` stays as it
+    was and the temporary file is removed.
+    """
+    part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}.part{path.suffix}")
+    try:
+        yield part
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file, text as UTF-8, so that others see the old content or the new, never a part of it."""
+    with replacing(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
