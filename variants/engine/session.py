@@ -19,39 +19,64 @@ from .fused import NARROW, Back, Call, Tensors, check, program
 class Blocks:
     """Blocks of parameters one below the other as one array [n * H, ...], and its gradient.
 
-    parameters: those of the gates in their order, None for zeros. mask: [H, H], what each block is multiplied with.
+    parameters: those of the gates in their order, None for zeros. shape: of one block. like: a tensor of their type and device.
+    mask: [H, H], what each block is multiplied with.
 
     Blocks that lie one after the other in memory, as their gradients do, are used where they are. Of others there are copies: `gather`
     fills them, `spread` adds their gradient to those of the parameters.
     """
 
-    def __init__(self, parameters: Sequence[Tensor | None], units: int, mask: Tensor | None = None) -> None:
+    def __init__(self, parameters: Sequence[Tensor | None], shape: tuple[int, ...], like: Tensor, mask: Tensor | None = None) -> None:
         self._mask = mask
-        self._parts: list[tuple[Tensor, Tensor, Tensor]] = []
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        rows = shape[0]
         together = _as_one(parameters) if mask is None else None
         if together is not None:
             self.values, self.gradient = together
-            return
-        some = next(p for p in parameters if p is not None).detach()
-        self.values, self.gradient = (some.new_zeros(len(parameters) * units, *some.shape[1:]) for _ in range(2))
-        for k, p in enumerate(parameters):
-            if p is not None:
-                self._parts.append((p, self.values.narrow(0, k * units, units), self.gradient.narrow(0, k * units, units)))
+        else:
+            whole = (len(parameters) * rows, *shape[1:])
+            self.values, self.gradient = (like.new_zeros(whole, requires_grad=False) for _ in range(2))
+        self.places = [(p, self.gradient.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None]
+        if together is None:
+            self._copies = [(p, self.values.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None]
 
     def gather(self) -> None:
         """Fetch the values of the parameters."""
-        for p, values, _ in self._parts:
+        for p, values in self._copies:
             values.copy_(p)
             if self._mask is not None:
                 values.mul_(self._mask)
 
     def spread(self) -> None:
-        """Add the gradient to those of the parameters."""
-        for p, _, gradient in self._parts:
-            assert p.grad is not None
-            p.grad.add_(gradient if self._mask is None else gradient.mul_(self._mask))
-        if self._parts:
+        """Add the gradient to those of the parameters, where it is not kept in their place."""
+        if self._copies:
+            self._add()
             self.gradient.zero_()
+
+    def set_aside(self) -> Tensor:
+        """Begin with a gradient of zero; returns what it was."""
+        before = self.gradient.clone()
+        self.gradient.zero_()
+        return before
+
+    def put_back(self, before: Tensor) -> None:
+        """Add the gradient to whatever gradients the parameters have now, and restore what it was."""
+        self._add()
+        self.gradient.copy_(before)
+
+    def _add(self) -> None:
+        for p, gradient in self.places:
+            add_gradient(p, gradient if self._mask is None else gradient * self._mask)
+
+
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to the gradient of a parameter, which may have none yet; a frozen one gets none."""
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient.clone()
+    else:
+        parameter.grad.add_(gradient)
 
 
 class Parameters:
@@ -65,6 +90,12 @@ class Parameters:
     ) -> None:
         self.weight, self.bias, self.recurrent, self.vectors, self.constants = weight, bias, recurrent, vectors, constants
         self.blocks = (weight, bias, *recurrent.values())
+        learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
+        self._gradients = [(p, p.grad) for p in learned]
+
+    def moved(self) -> bool:
+        """Whether a gradient is no longer the one that was there in the beginning, or a parameter has been frozen."""
+        return any(p.grad is not gradient or not p.requires_grad for p, gradient in self._gradients)
 
 
 class Session:
@@ -82,6 +113,7 @@ class Session:
         steps, batch, width = x.shape
         self._given = parameters
         units = len(parameters.bias.values) // len(cell.plan)
+        self._title = cell.title
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
         fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
         if padded:
@@ -90,7 +122,7 @@ class Session:
         self._state: Any = cell.State
         names = cell.State._fields
         self._anchor = torch.zeros((), requires_grad=True)  # gets no gradient, but has autograd come by
-        self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, ())
+        self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
         # The column of ones that the derivative by the bias comes from is there already.
         own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
         self._x, self._inputs = own, own.narrow(2, 0, width)
@@ -106,8 +138,8 @@ class Session:
             {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
         )
         check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
-        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, training=True)
-        (self._first,) = self._call.outputs(self._plan, self._memory, names[:1])
+        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
+        (self._first,) = self._outputs(names[:1])
         self._unread = own.new_zeros(self._call.size)  # derivatives by the first sequence where only some steps are read: else zero
         self._backs: dict[tuple[str, ...], Back] = {}
         self._turn = 0
@@ -134,14 +166,22 @@ class Session:
         self._plan.kernel.run(self._table)
         sequences = self._call.sequences
         if reads is None:
-            return self._turn, tuple(self._call.outputs(self._plan, self._memory, sequences))
-        others = self._call.outputs(self._plan, self._memory, sequences[1:])
+            return self._turn, self._outputs(sequences)
+        others = self._outputs(sequences[1:])
         return self._turn, (self._first.gather(0, _index(reads, self._first)), *others)
+
+    def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
+        return tuple(self._call.sequence(self._plan.part(self._memory, f"states.{n}")) for n in names)
 
     def backward(self, turn: int, arriving: Sequence[Tensor | None], reads: Tensor | None) -> tuple[Tensor | None, ...]:
         """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below."""
         if turn != self._turn:
-            raise RuntimeError("a module that a trainer has joined goes forward and backward in turns; this run is not its last one")
+            raise ValueError(
+                f"{self._title}: a joined module must go backward right after it went forward, but another call came in between; "
+                "call release() before calls that overlap"
+            )
+        if torch.is_grad_enabled():
+            raise ValueError(f"{self._title}: a joined module has no second derivatives; call release() first")
         self._turn += 1
         derivatives = {n: d.contiguous() for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
         if not derivatives:
@@ -154,6 +194,8 @@ class Session:
         if key not in self._backs:
             self._backs[key] = self._prepare(derivatives)
         back = self._backs[key]
+        given = self._given
+        aside = [blocks.set_aside() for blocks in given.blocks] if given.moved() else []
         for n, d in derivatives.items():
             back.arrive(n, d)
         if read is not None and reads is not None:
@@ -163,25 +205,26 @@ class Session:
             self._unread.scatter_(0, index, 0.0)
         else:
             back.run({})
-        given = self._given
         given.weight.gradient.add_(back.weight())
         given.bias.gradient.add_(back.dbias)
         for n in back.step.vectors:
-            gradient = given.vectors[n].grad
-            assert gradient is not None
-            gradient.add_(back.vector(n))
-        for blocks in given.blocks:
-            blocks.spread()
+            add_gradient(given.vectors[n], back.vector(n))
+        if aside:
+            for blocks, before in zip(given.blocks, aside, strict=True):
+                blocks.put_back(before)
+        else:
+            for blocks in given.blocks:
+                blocks.spread()
         return back.dx, *(back.below.get(n) for n in self._tensors.below)
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
         recurrent = {n: blocks.gradient for n, blocks in self._given.recurrent.items()}
-        return Back(self._call, self._tensors, self._memory, derivatives, (), recurrent, x_wanted=self._x_wanted, add=True)
+        return Back(self._call, self._tensors, self._memory, derivatives, (), recurrent, x_wanted=self._x_wanted, apart={}, add=True)
 
 
 def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
-    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; all of them where there are as many as there are steps."""
-    return sequence if reads is None or len(reads) == len(sequence) else sequence.gather(0, _index(reads, sequence))
+    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; the sequence itself where `reads` is None."""
+    return sequence if reads is None else sequence.gather(0, _index(reads, sequence))
 
 
 def _index(reads: Tensor, like: Tensor) -> Tensor:
@@ -207,7 +250,7 @@ def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None
     """Parameters that lie one after the other in one memory, and their gradients that do too, as two tensors on it."""
     values = [p.detach() for p in parameters if p is not None]
     gradients = [p.grad for p in parameters if p is not None and p.grad is not None]
-    if not len(values) == len(gradients) == len(parameters):
+    if not parameters or not len(values) == len(gradients) == len(parameters):
         return None
     both = _whole(values), _whole(gradients)
     return None if both[0] is None or both[1] is None else (both[0], both[1])
