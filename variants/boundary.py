@@ -175,7 +175,12 @@ def _described(tensor: Tensor) -> str:
 
 
 def mode() -> str:
-    """What torch is doing that a compiled kernel cannot take part in, such as tracing; empty if it merely computes."""
+    """What torch is doing that a compiled kernel cannot take part in, such as tracing; empty if it merely computes.
+
+    torch.compile is no such thing: it steps aside where a kernel runs.
+    """
+    if torch.compiler.is_compiling():
+        return "torch.export" if torch.compiler.is_exporting() else ""
     if torch._C._functorch.peek_interpreter_stack() is not None:
         return "a transform of torch.func"
     if forward_ad._current_level >= 0:
@@ -184,6 +189,4 @@ def mode() -> str:
         return "a dispatch mode of torch, such as one that traces or makes fake tensors"
     if torch._C._is_tracing():
         return "torch.jit.trace"
-    if torch.compiler.is_compiling():
-        return "torch.compile or torch.export"
     return ""

@@ -156,8 +156,10 @@ def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], belo
 def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
     shape = (SEQUENCES, hidden_size)
 
+    device = next((v.device for v in constants.values()), torch.device("cpu"))
+
     def some(*shape: int) -> Tensor:
-        return torch.full(shape, 0.5, device="cpu")
+        return torch.full(shape, 0.5, device=device)
 
     a = Values(**{f"below_{name}": some(*shape) for name in below})
     state = cell.State(*(some(*shape) for _ in cell.State._fields))

@@ -11,6 +11,7 @@ import ctypes
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
@@ -148,7 +149,9 @@ def program(cell: Cell, variation: Variation) -> Program:
         weakref.finalize(cell, _programs.pop, id(cell), None)
     known = _programs[id(cell)]
     if variation not in known:
-        fresh = Program(cell, variation)
+        # In a thread of its own, so that what torch is doing in this one (a checkpoint, autocast) does not see the tracing, nor change it.
+        with ThreadPoolExecutor(1) as thread:
+            fresh = thread.submit(Program, cell, variation).result()
         known[variation] = _by_formula.setdefault(_formula(fresh), fresh)
     return known[variation]
 
