@@ -16,6 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from .cell import Cell
 
+WHOLE = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 FEW = 256
 """So many numbers are looked at faster one by one than by an operation of torch."""
 
@@ -111,16 +112,19 @@ def checked_lengths(cell: Cell, lengths: Tensor | Sequence[int], inputs: Tensor,
 
     readable: whether values may be looked at; while torch traces or transforms a call they may not.
     """
-    steps, batch = inputs.shape[:2]
-    rule = f"{cell.title}: lengths must be {batch} whole numbers in 1..{steps}, one per sequence"
-    lengths = _whole_numbers(lengths, rule)
-    if lengths.shape != (batch,):
-        raise ValueError(f"{rule}, got {_described(lengths)}")
+    steps, batch, _ = inputs.shape
+
+    def refuse(got: object) -> ValueError:
+        return ValueError(f"{cell.title}: lengths must be {batch} whole numbers in 1..{steps}, one per sequence, got {got}")
+
+    whole = _whole_numbers(lengths)
+    if whole is None or whole.shape != (batch,):
+        raise refuse(_described(lengths))
     if readable and batch > 0:
-        values = lengths.tolist()
+        values = whole.tolist()
         if min(values) < 1 or max(values) > steps:
-            raise ValueError(f"{rule}, got {next(v for v in values if not 1 <= v <= steps)}")
-    return lengths.to(inputs.device)
+            raise refuse(next(v for v in values if not 1 <= v <= steps))
+    return whole if whole.device == inputs.device else whole.to(inputs.device)
 
 
 def checked_reads(
@@ -131,46 +135,54 @@ def checked_reads(
     lengths: [B], checked, or None. readable: whether values may be looked at.
     Raises ValueError unless they are whole numbers in 0..T-1, each within its sequence's length.
     """
-    steps, batch = inputs.shape[:2]
-    rule = f"{cell.title}: reads must be whole numbers [K, {batch}] in 0..{steps - 1}, each within its sequence's length"
-    reads = _whole_numbers(reads, rule)
-    if reads.dim() != 2 or reads.shape[1] != batch:
-        raise ValueError(f"{rule}, got {_described(reads)}")
-    if reads.dtype is not torch.int64:
-        reads = reads.long()
-    reads = reads.to(inputs.device)
-    if not readable or reads.numel() == 0:
-        return reads
-    if (
-        len(reads) == steps
-        and lengths is None
-        and torch.equal(reads, torch.arange(steps, device=reads.device).unsqueeze(1).expand(reads.shape))
-    ):
-        return None
-    if reads.numel() <= FEW:
-        values = reads.flatten().tolist()
-        low, high = min(values), max(values)
+    steps, batch, _ = inputs.shape
+
+    def refuse(got: object) -> ValueError:
+        rule = f"reads must be whole numbers [K, {batch}] in 0..{steps - 1}, each within its sequence's length"
+        return ValueError(f"{cell.title}: {rule}, got {got}")
+
+    whole = _whole_numbers(reads)
+    shape = () if whole is None else whole.shape
+    if whole is None or len(shape) != 2 or shape[1] != batch:
+        raise refuse(_described(reads))
+    if whole.dtype is not torch.int64:
+        whole = whole.long()
+    if whole.device != inputs.device:
+        whole = whole.to(inputs.device)
+    count = shape[0] * batch
+    if not readable or count == 0:
+        return whole
+    if shape[0] == steps and lengths is None:
+        in_order = torch.arange(steps, device=whole.device).unsqueeze(1).expand(whole.shape)
+        if torch.equal(whole, in_order):
+            return None
+    if count <= FEW:
+        rows = whole.tolist()
+        low, high = min(map(min, rows)), max(map(max, rows))
     else:
-        low, high = (int(v) for v in torch.aminmax(reads))
+        low, high = (int(v) for v in torch.aminmax(whole))
     if low < 0 or high >= steps:
-        raise ValueError(f"{rule}, got {low if low < 0 else high}")
-    if lengths is not None and not bool((reads < lengths).all()):
-        late = reads >= lengths
-        raise ValueError(f"{rule}, got {int(reads[late][0])} where the length is {int(lengths.expand(reads.shape)[late][0])}")
-    return reads
+        raise refuse(low if low < 0 else high)
+    if lengths is not None and not bool((whole < lengths).all()):
+        late = whole >= lengths
+        raise refuse(f"{int(whole[late][0])} where the length is {int(lengths.expand(whole.shape)[late][0])}")
+    return whole
 
 
-def _whole_numbers(given: Any, rule: str) -> Tensor:
+def _whole_numbers(given: Any) -> Tensor | None:
+    """A tensor of whole numbers from a tensor or nested lists; None if it is something else."""
     try:
         values = given if isinstance(given, Tensor) else torch.tensor(given)
     except (TypeError, ValueError, RuntimeError):
-        raise ValueError(f"{rule}, got {type(given).__name__}") from None
-    if values.is_floating_point() or values.is_complex() or values.dtype is torch.bool:
-        raise ValueError(f"{rule}, got {_described(values)}")
-    return values
+        return None
+    return values if values.dtype in WHOLE else None
 
 
-def _described(tensor: Tensor) -> str:
+def _described(given: Any) -> str:
+    try:
+        tensor = given if isinstance(given, Tensor) else torch.tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        return type(given).__name__
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 

@@ -19,8 +19,6 @@ from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout
 MOST_SESSIONS = 4
 """How many sizes of a call a trainer's module keeps memory for."""
 _TAKEN = frozenset(dir(nn.ParameterDict()))
-_Place = tuple[dict[str, Any], str, nn.Parameter, int, Tensor]
-"""The dictionary of parameters that a parameter is in, its name there, the parameter, its address, and its gradient."""
 
 
 def attribute(name: str) -> str:
@@ -179,7 +177,7 @@ class Recurrent(nn.Module):
         Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
         step.
         """
-        like = self._like()
+        like = self._places[0].parameter if self._places else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
         run = self._engine(x, like, mode)
@@ -292,12 +290,13 @@ class Recurrent(nn.Module):
         for k, cell in enumerate(self.cells):
             own = self._part(k)._parameters
             for block in cell.blocks:
-                p = own.get(attribute(block.name))
+                name = attribute(block.name)
+                p = own.get(name)
                 if p is None or p.grad is None or p.grad.shape != p.shape or not p.requires_grad:
                     return []
                 if p._backward_hooks or p._post_accumulate_grad_hooks:
                     return []
-                places.append((own, attribute(block.name), p, p.data_ptr(), p.grad))
+                places.append(_Place(own, name, p, p.data_ptr(), p.grad))
         return places
 
     def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
@@ -319,7 +318,8 @@ class Recurrent(nn.Module):
                 {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
                 {n: getattr(self, b) for n, b in wiring.constants.items()},
             )
-            self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded)
+            lowest = k < self.directions
+            self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest)
         return self._sessions[key]
 
     def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], like: Tensor) -> Tensor:
@@ -377,6 +377,16 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
+
+
+class _Place(NamedTuple):
+    """A parameter that is updated in place: the dictionary it is in and its name there, its address, and its gradient."""
+
+    own: dict[str, Any]
+    name: str
+    parameter: nn.Parameter
+    address: int
+    gradient: Tensor
 
 
 class _Wiring(NamedTuple):

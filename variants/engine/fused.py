@@ -357,11 +357,11 @@ class Call(NamedTuple):
         # Copies of what lies in working memory, so that keeping a gradient does not keep that.
         return Tensors(
             back.dx,
-            back.weight(),
+            back.weight,
             back.dbias.clone(),
             {n: back.carry(n).clone() if n in step.fields and want.state[n] else None for n in fields},
             {n: recurrent.get(n) for n in self.program.derivation.operands},
-            {n: back.vector(n).clone() if n in step.vectors else None for n in self.program.vectors},
+            {n: back.vectors[n].clone() if n in back.vectors else None for n in self.program.vectors},
             {n: back.below.get(n) for n in self.program.derivation.variation.below},
         ).flat()
 
@@ -443,6 +443,10 @@ class Back:
         inputs = x.view(steps * batch, -1).t()
         self._with_ones = len(inputs) > width_of_x
         self._product = x.new_empty(len(inputs), width)
+        self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
+        every = len(derivation.input_gates) == len(derivation.gates)
+        self._dweight = self._columns.t() if every else None
+        self.vectors = {n: plan.part(memory, f"dp.{n}") for n in self.step.vectors}
         self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
         self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
         self._weight = tensors.weight
@@ -472,13 +476,10 @@ class Back:
         """The derivative by a field of the state before the first step, [B, H]."""
         return self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
 
+    @property
     def weight(self) -> Tensor:
         """The derivative by W."""
-        return self._call.with_input(self._product[: self._weight.shape[-1]]).t()
-
-    def vector(self, name: str) -> Tensor:
-        """The derivative by a vector, [H]."""
-        return self._plan.part(self._memory, f"dp.{name}")
+        return self._dweight if self._dweight is not None else self._call.with_input(self._columns).t()
 
     def run(self, at_end: Mapping[str, Tensor]) -> None:
         """Compute all derivatives, for those that arrive by the state after the last step."""

@@ -6,6 +6,7 @@ Around a small kernel these take about as long as it does, in pieces of Python t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import is_
 from typing import Any
 
 import torch
@@ -91,11 +92,11 @@ class Parameters:
         self.weight, self.bias, self.recurrent, self.vectors, self.constants = weight, bias, recurrent, vectors, constants
         self.blocks = (weight, bias, *recurrent.values())
         learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
-        self._gradients = [(p, p.grad) for p in learned]
+        self._learned, self._gradients = learned, [p.grad for p in learned]
 
     def moved(self) -> bool:
-        """Whether a gradient is no longer the one that was there in the beginning, or a parameter has been frozen."""
-        return any(p.grad is not gradient or not p.requires_grad for p, gradient in self._gradients)
+        """Whether a gradient is no longer the one that was there in the beginning."""
+        return not all(map(is_, [p.grad for p in self._learned], self._gradients))
 
 
 class Session:
@@ -104,16 +105,24 @@ class Session:
     What a run gives is overwritten by the next one.
 
     x, below: as in a run. read: fields of the state whose sequences are wanted, in their order, the first one first. padded: whether a run
-    says which steps are active.
+    says which steps are active. lowest: whether x comes from outside of the module.
     """
 
     def __init__(
-        self, cell: Cell, parameters: Parameters, x: Tensor, below: Mapping[str, Tensor], read: tuple[str, ...], *, padded: bool
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        x: Tensor,
+        below: Mapping[str, Tensor],
+        read: tuple[str, ...],
+        *,
+        padded: bool,
+        lowest: bool,
     ) -> None:
         steps, batch, width = x.shape
         self._given = parameters
-        units = len(parameters.bias.values) // len(cell.plan)
-        self._title = cell.title
+        self.units = units = len(parameters.bias.values) // len(cell.plan)
+        self._title, self._lowest = cell.title, lowest
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
         fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
         if padded:
@@ -153,8 +162,8 @@ class Session:
         sequences = dict(zip(self._call.sequences, results, strict=True))
         return self._state(*map(sequences.get, self._state._fields))
 
-    def forward(self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, reads: Tensor | None) -> tuple[int, tuple[Tensor, ...]]:
-        """A number for the run, and the sequences."""
+    def forward(self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, index: Tensor | None) -> tuple[int, tuple[Tensor, ...]]:
+        """A number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
         self._turn += 1
         self._inputs.copy_(x)
         for target, v in zip(self._tensors.below.values(), below, strict=True):
@@ -165,16 +174,18 @@ class Session:
             blocks.gather()
         self._plan.kernel.run(self._table)
         sequences = self._call.sequences
-        if reads is None:
+        if index is None:
             return self._turn, self._outputs(sequences)
-        others = self._outputs(sequences[1:])
-        return self._turn, (self._first.gather(0, _index(reads, self._first)), *others)
+        return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
 
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
         return tuple(self._call.sequence(self._plan.part(self._memory, f"states.{n}")) for n in names)
 
-    def backward(self, turn: int, arriving: Sequence[Tensor | None], reads: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below."""
+    def backward(self, turn: int, arriving: Sequence[Tensor | None], index: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below.
+
+        index: what was read of the first sequence in the forward run.
+        """
         if turn != self._turn:
             raise ValueError(
                 f"{self._title}: a joined module must go backward right after it went forward, but another call came in between; "
@@ -187,7 +198,7 @@ class Session:
         if not derivatives:
             return (None,) * (1 + len(self._tensors.below))
         first = self._call.sequences[0]
-        read = derivatives.get(first) if reads is not None else None
+        read = derivatives.get(first) if index is not None else None
         if read is not None:
             derivatives[first] = self._unread
         key = tuple(derivatives)
@@ -198,24 +209,24 @@ class Session:
         aside = [blocks.set_aside() for blocks in given.blocks] if given.moved() else []
         for n, d in derivatives.items():
             back.arrive(n, d)
-        if read is not None and reads is not None:
-            index = _index(reads, read)
+        if read is not None and index is not None:
             self._unread.scatter_add_(0, index, read)
             back.run({})
             self._unread.scatter_(0, index, 0.0)
         else:
             back.run({})
-        given.weight.gradient.add_(back.weight())
+        given.weight.gradient.add_(back.weight)
         given.bias.gradient.add_(back.dbias)
-        for n in back.step.vectors:
-            add_gradient(given.vectors[n], back.vector(n))
+        for n, gradient in back.vectors.items():
+            add_gradient(given.vectors[n], gradient)
         if aside:
             for blocks, before in zip(given.blocks, aside, strict=True):
                 blocks.put_back(before)
         else:
             for blocks in given.blocks:
                 blocks.spread()
-        return back.dx, *(back.below.get(n) for n in self._tensors.below)
+        dx = back.dx.clone() if self._lowest and back.dx is not None else back.dx  # a caller may keep it, and this memory is used again
+        return dx, *(back.below.get(n) for n in self._tensors.below)
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
         recurrent = {n: blocks.gradient for n, blocks in self._given.recurrent.items()}
@@ -224,11 +235,7 @@ class Session:
 
 def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
     """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; the sequence itself where `reads` is None."""
-    return sequence if reads is None else sequence.gather(0, _index(reads, sequence))
-
-
-def _index(reads: Tensor, like: Tensor) -> Tensor:
-    return reads.unsqueeze(-1).expand(*reads.shape, like.shape[-1])
+    return sequence if reads is None else sequence.gather(0, reads.unsqueeze(-1).expand(*reads.shape, sequence.shape[-1]))
 
 
 class _Update(torch.autograd.Function):
@@ -236,14 +243,14 @@ class _Update(torch.autograd.Function):
     def forward(
         ctx: Any, session: Session, reads: Tensor | None, active: Tensor | None, anchor: Tensor, x: Tensor, *below: Tensor
     ) -> tuple[Tensor, ...]:
-        ctx.session, ctx.reads = session, reads
-        ctx.turn, results = session.forward(x, below, active, reads)
+        ctx.session, ctx.index = session, None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.units)
+        ctx.turn, results = session.forward(x, below, active, ctx.index)
         ctx.set_materialize_grads(False)
         return results
 
     @staticmethod
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, None, None, None, *ctx.session.backward(ctx.turn, arriving, ctx.reads)
+        return None, None, None, None, *ctx.session.backward(ctx.turn, arriving, ctx.index)
 
 
 def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
