@@ -113,6 +113,8 @@ WRONG_BATCHES = {
     "reads at -1": (Digits, {"reads": at((0, 0), -1)}, "reads must be steps of a sequence of 7, 0..6, got -1"),
     "reads [K]": (Digits, {"reads": torch.tensor([2, 6])}, "reads must be [K, B] = [K, 2], got [2]"),
     "reads [B, K]": (Digits, {"reads": torch.zeros(FEW, 5).long()}, "reads must be [K, B] = [K, 2], got [2, 5]"),
+    "inputs elsewhere": (Digits, {"inputs": lambda v: v.to("meta")}, "inputs must be on the cpu, got meta; use .cpu()"),
+    "nothing to read": (Digits, {"reads": torch.zeros(0, FEW).long()}, "reads must be [K, B] = [K, 2], got [0, 2]"),
     "no reads": (Digits, {"reads": None}, "reads must be a torch.Tensor, got NoneType; use torch.as_tensor(...)"),
     "int32 reads": (Digits, {"reads": torch.Tensor.int}, "reads must be torch.int64, got torch.int32; use .long()"),
     "lengths of 0": (Forecast, {"lengths": torch.tensor([0, 7])}, "lengths must be numbers of steps, 1..7, got 0"),
@@ -221,6 +223,10 @@ def test_a_metric_that_needs_more_sequences_is_not_held_against_a_task_before_it
     try_out(task)
     with pytest.raises(IndexError):
         check_answers(task, task.batch(5, torch.Generator()))
+
+
+def test_a_criterion_may_be_a_truth_value_of_numpy():
+    try_out(with_attributes(Forecast, solved=lambda self, metrics: np.float64(metrics["loss"]) < 0.1))
 
 
 def test_data_that_another_generator_draws_are_refused():
