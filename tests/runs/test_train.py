@@ -237,7 +237,7 @@ def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial(monkeyp
 
 
 def wrong_from(draw, **parts):
-    """`Adding.batch` with other parts from a certain draw on; the validation set is draw 1, training data begin with draw 2."""
+    """`Adding.batch` with other parts from a certain draw on: 1 is the validation set, 2 to 4 are the training data, 5 is the test set."""
     plain, drawn = Adding.batch, []
 
     def batch(self, size, generator):
@@ -248,7 +248,7 @@ def wrong_from(draw, **parts):
     return batch
 
 
-@pytest.mark.parametrize("draw", [1, 2, 3, 4])
+@pytest.mark.parametrize("draw", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

@@ -180,6 +180,10 @@ def test_a_wrong_attribute_is_refused(attributes, message):
         try_out(with_attributes(Forecast, **attributes))
 
 
+def test_a_task_with_a_score_of_its_own_may_have_negative_losses():
+    try_out(with_attributes(Forecast, floor=-1.0, solved_loss=-2.0, score=lambda self, loss: 0.5))
+
+
 WRONG_ANSWERS = {
     "a loss for each sequence": (
         {"loss": lambda self, outputs, batch: (outputs - batch.targets).square().mean((0, 2))},
