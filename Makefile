@@ -57,6 +57,6 @@ optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) o
 bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
-clean: ## remove the environment and caches; results stay
+clean: ## remove the environment and caches; results, and kernels in ~/.cache/lstm-variants, stay
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -13,7 +13,7 @@ import pandas as pd
 ARCHIVE = "trials.parquet"
 _DESIGN_KEY = b"lstm_variants_design"
 
-TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
+TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "why_eager", "error", "test_metrics")
 INTEGER = (
     "point",
     "block",
@@ -30,7 +30,7 @@ INTEGER = (
     "batch_size",
 )
 FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
-OF_A_SEARCH = {"stage": "search", "block": -1, "replicate": 0}  # in the place of columns that an archive of an earlier version lacks
+ABSENT = {"stage": "search", "block": -1, "replicate": 0, "why_eager": ""}  # in the place of columns that an earlier archive lacks
 STAGES = ("search", "confirm", "horizon")
 LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
 
@@ -44,7 +44,7 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]
     table = pd.DataFrame.from_records([dict(row) for row in rows])
-    for column, value in OF_A_SEARCH.items():
+    for column, value in ABSENT.items():
         table[column] = table[column].fillna(value) if column in table else value
     lost = [column for column in fixed if column not in table]
     if lost:

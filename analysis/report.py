@@ -147,6 +147,10 @@ def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned
         notices.append(
             f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: {shown}{more}."
         )
+    notices += [
+        f"The eager engine ran {count} trials of {variant}, several times as slowly as the fused one would: {reason}."
+        for (variant, reason), count in table[table["why_eager"] != ""].groupby(["variant", "why_eager"], sort=False).size().items()
+    ]
     ran = numbers["trials"][numbers["trials"] > 0]
     if len(ran) and ran.max() < FEWEST_FOR_INFERENCE:
         notices.append(f"With at most {ran.max()} trials per variant and task nothing can be concluded from differences between variants.")

@@ -66,10 +66,11 @@ def summary(trial: Trial, outcome: Outcome) -> str:
     }[outcome.status]
     task = construct(trial.task, Task)
     extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
+    engine = f"{outcome.engine} engine" + (f" ({outcome.why_eager})" if outcome.why_eager else "")
     loss = "none" if outcome.test_loss is None else f"{outcome.test_loss:.4g}"
     return (
         f"{where}: {how}; test loss {loss} (without memory {task.floor:.4g}){extra}; score {outcome.score:.2f}; "
-        f"{outcome.parameters} parameters, {outcome.engine} engine, {outcome.seconds:.1f} s"
+        f"{outcome.parameters} parameters, {engine}, {outcome.seconds:.1f} s"
     )
 
 

@@ -18,6 +18,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tasks import Task
+from tasks.contract import try_out
 from variants import Cell, Scheme, knobs_of
 
 from .shell import refuse_passwords
@@ -173,10 +174,10 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None) -> 
 
 
 def check(trial: Trial) -> None:
-    """Raise ValueError where a part of a trial cannot be built."""
+    """Raise ValueError where a part of a trial cannot be built, or its task breaks the contract of tasks."""
     cell = construct(trial.variant, Cell)
     cell.validate(trial.model.hidden_size, trial.model.layers)
-    construct(trial.task, Task)
+    try_out(construct(trial.task, Task))
     construct(trial.initialisation, Scheme)
 
 

@@ -244,9 +244,9 @@ def best_trials(study: Study) -> dict[tuple[str, str], Best]:
 
 
 def differences(recorded: Outcome, again: Outcome) -> list[str]:
-    """Names of what came out otherwise when a trial was run again, time aside."""
+    """Names of what came out otherwise when a trial was run again; time, and what earlier versions did not record, aside."""
     mine, theirs = recorded.as_dict(), Outcome.from_dict(again.as_dict()).as_dict()
-    return [name for name in mine if name != "seconds" and mine[name] != theirs[name]]
+    return [name for name in mine if name not in ("seconds", "why_eager") and mine[name] != theirs[name]]
 
 
 def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bool, str]:

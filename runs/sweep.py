@@ -29,6 +29,8 @@ from omegaconf import DictConfig, OmegaConf
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
+from tasks import Task
+from tasks.contract import try_out
 from variants import Cell
 
 from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
@@ -222,6 +224,7 @@ def design_from(config: DictConfig) -> Design:
             require(key in known, f"task {label}: knobs are {', '.join(map(str, known))}", key)
             problem[key] = value
         tasks[label] = plain(problem)
+        try_out(construct(tasks[label], Task))
     return Design(
         name=values["name"],
         baseline=values["baseline"],

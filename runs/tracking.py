@@ -104,6 +104,8 @@ class Tracker:
         all_tags = {**labels, "engine": outcome.engine, "status": outcome.status, "trial_id": trial.id, **tags}
         if outcome.error:
             all_tags["error"] = outcome.error[:5000]
+        if outcome.why_eager:
+            all_tags["why_eager"] = outcome.why_eager[:5000]
         flat = dict(_flat(trial.as_dict())) | dict(params)
         summary = {n: v for n in _SUMMARY_METRICS if (v := getattr(outcome, n)) is not None}
         summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}

@@ -151,7 +151,7 @@ class Outcome:
     score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss says no more.
     curve_steps, curve_losses: validation curve. train_losses: mean training loss since the evaluation before (None at step 0).
     parameters: trainable values. flops_per_step: of the products of one forward pass per sequence and time step.
-    seconds: wall time. engine: which ran. error: of a failed trial.
+    seconds: wall time. engine: which ran. why_eager: why the eager engine ran where a faster one was asked for. error: of a failed trial.
     """
 
     status: str
@@ -170,6 +170,7 @@ class Outcome:
     flops_per_step: int = 0
     seconds: float = 0.0
     engine: str = ""
+    why_eager: str = ""
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:

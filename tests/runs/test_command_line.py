@@ -113,6 +113,30 @@ def test_a_results_folder_that_cannot_be_written_is_named(monkeypatch, capsys, t
     assert (code, "cannot write into" in err, str(tmp_path) in err) == (2, True, True)
 
 
+@pytest.mark.parametrize(("main", "name"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
+def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(monkeypatch, capsys, tmp_path, main, name):
+    from tasks.adding import Adding
+
+    plain = Adding.batch
+
+    def double(self, size, generator):
+        batch = plain(self, size, generator)
+        return batch._replace(inputs=batch.inputs.double())
+
+    monkeypatch.setattr(Adding, "batch", double)
+    arguments = ["task=adding"] if name == "trial" else ["study=smoke"]
+    code, _, err = call(monkeypatch, capsys, main, name, *arguments, f"results={tmp_path}")
+    assert (code, err) == (2, "error: adding: inputs must be torch.float32, got torch.float64; use .float()\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_prints_why_the_eager_engine_ran(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("variants.engine.fused.why_not", lambda cell: "step calls lgamma")
+    code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "variant=gru", "task=adding", *TINY, f"results={tmp_path}")
+    assert code == 0
+    assert ", eager engine (step calls lgamma), " in out
+
+
 def test_a_trial_prints_how_it_went_and_writes_its_outcome(monkeypatch, capsys, tmp_path):
     code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", *TINY, f"results={tmp_path}")
     assert code == 0
