@@ -33,11 +33,11 @@ def check_declaration(cell: Cell) -> None:
     fields: tuple[str, ...] = getattr(State, "_fields", ())
     if not (isinstance(State, type) and issubclass(State, tuple) and fields):
         raise ValueError(f"{title}: State must be a NamedTuple class with at least one field, got {State!r}")
-    if isinstance(cell.gates, str | Gate) or not all(isinstance(g, str | Gate) for g in cell.gates):
+    if isinstance(cell.gates, Gate) or not isinstance(cell.gates, tuple | list) or not all(isinstance(g, str | Gate) for g in cell.gates):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
     for what in ("vectors", "above", "shared", "remembers"):
-        names = getattr(cell, what)
-        if isinstance(names, str) or not all(isinstance(n, str) for n in names or ()):
+        names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
+        if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
     _check_gates(cell)
     _check_names(cell, "vectors", cell.vectors)
@@ -67,8 +67,8 @@ def _check_gates(cell: Cell) -> None:
             raise ValueError(f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}")
     known = (*fields, *cell.feeds)
     for gate in cell.plan:
-        if isinstance(gate.hears, str):
-            raise ValueError(f"{title}: gate {gate.name!r} hears a tuple of names, as in ('{gate.hears}',), got the text {gate.hears!r}")
+        if not isinstance(gate.hears, tuple | list):
+            raise ValueError(f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}")
         for name in gate.hears:
             if name not in known:
                 hint = ", a method without @feed" if isinstance(name, str) and callable(getattr(cell, name, None)) else ""
