@@ -162,6 +162,15 @@ class Derivation:
                 mixes.append(mix)
         return mixes
 
+    def is_kept(self, node: int) -> bool:
+        """Whether a node that a kernel writes, as an operand or as a new state, is later read from there.
+
+        Constants, previous states, vectors and the like are read where they always are. In a sequence that is not active, an operand and
+        a new state hold something else.
+        """
+        operation, arguments = self.graph.nodes[node]
+        return operation != "constant" and (operation != "input" or str(arguments[0]).startswith("a."))
+
     def _choose_saved(self) -> tuple[int, ...]:
         """Nodes without which the derivatives cannot be computed from states, vectors and operands; at most one per pre-activation."""
         graph = self.graph
