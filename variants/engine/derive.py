@@ -246,8 +246,8 @@ class Derivation:
 
     def _contributions(self, live: set[str]) -> list[tuple[Pass | Known, dict[str, int]]]:
         """What passes and products from last to first add to which derivative, for derivatives by these fields of the new state."""
-        graph, zero = self.graph, self.graph.constant(0.0)
-        dead = {graph.input(f"d.{f}"): zero for f in self.fields if f not in live}
+        graph, zero, nothing = self.graph, self.graph.constant(0.0), self.graph.nothing()
+        dead = {graph.input(f"d.{f}"): nothing for f in self.fields if f not in live}
         reached: set[str] = set()
         result: list[tuple[Pass | Known, dict[str, int]]] = []
         for item in reversed(self.schedule):
@@ -263,7 +263,7 @@ class Derivation:
                 for traced in [self.operand_traces[n] for n in item.operands if f"u.{n}" in reached] if item.operands else [self.step]:
                     for target, node in traced.pulled.items():
                         node = graph.substitute(node, dead)
-                        if graph.value(node) != 0.0:
+                        if node != nothing and graph.value(node) != 0.0:
                             pulled[target] = graph.apply("add", pulled[target], node) if target in pulled else node
             reached.update(pulled)
             result.append((item, pulled))
