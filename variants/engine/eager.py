@@ -74,6 +74,7 @@ def run(
             for name in ready[k + 1]:
                 setattr(a, name, complete(name, parts[name]))
         new = cell.step(a, state, p)
+        new = cell.State(*(n.expand_as(old) for n, old in zip(new, state, strict=True)))  # a field made of vectors only is [H]
         if keeps:
             zoned = {field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field) for field, mask in keeps.items()}
             new = new._replace(**zoned)
