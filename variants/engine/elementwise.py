@@ -6,9 +6,11 @@ are finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
+
+from .doubles import Doubles
 
 FLOAT = ir.FloatType()
 INT = ir.IntType(32)
@@ -25,6 +27,8 @@ LOG2_E = 1.44269504088896341
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is log(2); n * LN2_HIGH is exact
 TO_INTEGER = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the low bits
 
+IN_DOUBLE = frozenset(("expm1", "log", "log2", "log10", "log1p", "pow", "erf", "atan", "sin", "cos"))
+
 
 class Elementwise:
     """Writes operations on vectors of a given width."""
@@ -39,6 +43,9 @@ class Elementwise:
         return ir.Constant(kind, [value] * self.width)
 
     def apply(self, operation: str, arguments: Sequence[ir.Value]) -> ir.Value:
+        if operation in IN_DOUBLE:
+            function: Callable[..., ir.Value] = getattr(Doubles(self.build, self.width), operation)
+            return function(*arguments)
         return getattr(self, f"_{operation}")(*arguments)
 
     def _add(self, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -61,6 +68,18 @@ class Elementwise:
 
     def _sqrt(self, x: ir.Value) -> ir.Value:
         return self._intrinsic("sqrt", x)
+
+    def _floor(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("floor", x)
+
+    def _ceil(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("ceil", x)
+
+    def _trunc(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("trunc", x)
+
+    def _round(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("rint", x)  # halves go to the even neighbour
 
     def _minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self._intrinsic("minimum", x, y)
@@ -91,6 +110,9 @@ class Elementwise:
 
     def _or(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.build.or_(x, y)
+
+    def _xor(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.build.xor(x, y)
 
     def _not(self, x: ir.Value) -> ir.Value:
         return self.build.not_(x)
