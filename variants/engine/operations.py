@@ -241,12 +241,40 @@ def _fraction(graph: Graph, x: int) -> int:
 # Activations ---------------------------------------------------------------------------------------------------------------
 
 
+def _sigmoid(graph: Graph, x: int) -> int:
+    """From its tail, of which the derivative is precise also where a gate is open or closed."""
+    return graph.apply("level", graph.apply("tail", x))
+
+
 def _sigmoid_backward(graph: Graph, cotangent: int, y: int) -> int:
-    return _times(graph, cotangent, _times(graph, y, _complement(graph, y)))
+    operation, _ = graph.nodes[y]
+    slope = graph.apply("level_slope", *graph.operands(y)) if operation == "level" else _slope_of_sigmoid(graph, y)
+    return _times(graph, cotangent, slope)
+
+
+def _slope_of_sigmoid(graph: Graph, y: int) -> int:
+    """The derivative of sigmoid from its value."""
+    return _times(graph, y, _complement(graph, y))
+
+
+def _tanh(graph: Graph, x: int) -> int:
+    """From its swing, of which the derivative is precise also where a unit saturates."""
+    return graph.apply("bounded", graph.apply("swing", x))
 
 
 def _tanh_backward(graph: Graph, cotangent: int, y: int) -> int:
-    return _times(graph, cotangent, _complement(graph, _times(graph, y, y)))
+    operation, _ = graph.nodes[y]
+    slope = graph.apply("bounded_slope", *graph.operands(y)) if operation == "bounded" else _slope_of_tanh(graph, y)
+    return _times(graph, cotangent, slope)
+
+
+def _slope_of_tanh(graph: Graph, y: int) -> int:
+    """The derivative of tanh from its value."""
+    return _complement(graph, _times(graph, y, y))
+
+
+SLOPES = {"level_slope": ("level", _slope_of_sigmoid), "bounded_slope": ("bounded", _slope_of_tanh)}
+"""A derivative by name: its function, and how it follows from the value of the function, with fewer digits."""
 
 
 def _log_sigmoid(graph: Graph, x: int) -> tuple[int, int]:
@@ -310,7 +338,7 @@ def _normal_below(graph: Graph, x: int) -> int:
 
 def _gelu_tanh(graph: Graph, x: int) -> int:
     cubic = _plus(graph, _scaled(graph, _times(graph, x, x), 0.044715), 1.0)
-    return graph.apply("tanh", _scaled(graph, _times(graph, x, cubic), math.sqrt(2 / math.pi)))
+    return _tanh(graph, _scaled(graph, _times(graph, x, cubic), math.sqrt(2 / math.pi)))
 
 
 def _gelu(graph: Graph, x: int, *, approximate: str = "none") -> int:
@@ -333,11 +361,11 @@ def _gelu_backward(graph: Graph, cotangent: int, x: int, *, approximate: str = "
 
 
 def _silu(graph: Graph, x: int) -> int:
-    return _times(graph, x, graph.apply("sigmoid", x))
+    return _times(graph, x, _sigmoid(graph, x))
 
 
 def _mish(graph: Graph, x: int) -> int:
-    return _times(graph, x, graph.apply("tanh", graph.apply("log1p", graph.apply("exp", x))))
+    return _times(graph, x, _tanh(graph, graph.apply("log1p", graph.apply("exp", x))))
 
 
 def _inside(graph: Graph, x: int, low: int, high: int, value: int) -> int:
@@ -415,7 +443,7 @@ VIEWS = frozenset(("expand", "view"))
 MASKS = {"where": 0, "masked_fill": 1}
 """Which argument of an operation on numbers is true or false."""
 _COPIES = ("detach", "alias", "clone", "_to_copy")
-_PLAIN = ("div", "neg", "abs", "sqrt", "exp", "tanh", "sigmoid", "minimum", "maximum")
+_PLAIN = ("div", "neg", "abs", "sqrt", "exp", "minimum", "maximum")
 _FUNCTIONS = ("expm1", "log", "log2", "log10", "log1p", "erf", "atan", "sin", "cos", "floor", "ceil", "trunc", "round")
 
 NUMBERS: dict[str, Operation] = {
@@ -450,7 +478,9 @@ NUMBERS: dict[str, Operation] = {
     "relu": _relu,
     "threshold": _threshold,
     "threshold_backward": _threshold_backward,
+    "sigmoid": _sigmoid,
     "sigmoid_backward": _sigmoid_backward,
+    "tanh": _tanh,
     "tanh_backward": _tanh_backward,
     "log_sigmoid_forward": _log_sigmoid,
     "log_sigmoid_backward": _log_sigmoid_backward,
