@@ -5,12 +5,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STUDY ?= quick
 WORKERS ?= 2
+EXAMPLES ?= 2000
 PORT ?= 5000
 OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick inside notebooks test test-all lint dashboard optuna-dashboard bench clean
+.PHONY: help quick inside notebooks test test-all fuzz lint dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +41,9 @@ test: $(VENV)/.installed ## the fast tests
 
 test-all: $(VENV)/.installed ## all tests, the slow ones too
 	$(PY) -m pytest -q -n 2
+
+fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=2000 of each)
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -n 2 --hypothesis-show-statistics tests/variants/test_properties.py
 
 lint: $(VENV)/.installed ## ruff and mypy
 	$(PY) -m ruff check .
