@@ -48,7 +48,7 @@ def call(results, *arguments, module="runs.sweep", env=None):
 
 def table(results, storage=""):
     rows, _ = records(results, "smoke", storage)
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "session")} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def staged(tmp_path_factory):
 
 
 def without_seconds(rows):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "session")} for row in rows]
 
 
 def test_stages_on_postgres_give_the_table_of_the_journal(server, tmp_path, staged):

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, signature, started, thinned
+from runs.study import ATTEMPTS, DIED, Study, alive, open_storage, patiently, records, signature, started, thinned
 from runs.train import run
 from runs.trial import Outcome
 from runs.worker import work
@@ -141,7 +141,7 @@ def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, desig
     study.storage.set_trial_user_attr(first.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
     stored = study.storage.get_trial(first.number)
     for _ in range(2):
-        study._lost((first.task, first.variant), stored)
+        study._lost((first.task, first.variant), stored, DIED)
     claims = claim_all(study)
     assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
 
@@ -233,7 +233,7 @@ def test_a_zombie_is_not_alive():
 
 
 def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, design, monkeypatch):
-    def ended(*arguments):
+    def ended(*arguments, **more):
         raise SystemExit(-1)
 
     monkeypatch.setattr("runs.worker.run", ended)
