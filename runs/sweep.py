@@ -581,7 +581,8 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
     """Ask the workers of a study, whatever its stage, to finish what they run and leave; asked a second time, to leave at once."""
     study = opened(url, folder, name, stage)
     running = [h for h in study.held() if h.alive]
-    if (folder / STOP).exists() and running:
+    again = (folder / STOP).exists() and bool(running)
+    if again:
         write_whole(folder / STOP, AT_ONCE)
         print(f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s")
     else:
@@ -589,8 +590,8 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
         print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:8]:
         print(f"at hand: {h}")
-    if running:
-        print("action=stop once more ends them at once")
+    if running and not again:
+        print("action=stop once more does not wait for them")
     return 0
 
 
