@@ -15,6 +15,7 @@ _DESIGN_KEY = b"lstm_variants_design"
 
 TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
 INTEGER = (
+    "session",
     "point",
     "block",
     "replicate",
@@ -30,7 +31,12 @@ INTEGER = (
     "batch_size",
 )
 FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
-OF_A_SEARCH = {"stage": "search", "block": -1, "replicate": 0}  # in the place of columns that an archive of an earlier version lacks
+OF_A_SEARCH = {
+    "stage": "search",
+    "block": -1,
+    "replicate": 0,
+    "session": 0,
+}  # in the place of columns that an archive of an earlier version lacks
 STAGES = ("search", "confirm", "horizon")
 LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
 
@@ -40,6 +46,7 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     stage: search; confirm, with the `block` whose winner is run again, or -1 for the best configuration and the number of its `replicate`;
     horizon, with the number of the `replicate` at its lag. The point is that of the search whose hyperparameters a trial has.
+    The session is the place of the facts of its run in the list `sessions` of the design.
     Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...` come last.
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]

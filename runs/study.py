@@ -623,35 +623,42 @@ class Study:
         return [outcome["error"] for outcome in told if outcome["status"] == "failed"]
 
     def stranger(self, task: str, variant: str, stored: FrozenTrial) -> str:
-        """What is wrong with a stored trial that is not the one of the design; empty where it is.
+        """What is wrong with a stored trial that is not the one of the design; empty where it is."""
+        return self._wrong(task, variant, stored, self.design.trial(task, variant, stored.user_attrs["point"], stored.params).id)
+
+    def _wrong(self, task: str, variant: str, stored: FrozenTrial, planned: str) -> str:
+        """As `stranger`, for the id of the trial in the design.
 
         Code of another version may give the same trial another id (a knob more in `Training`), so that of its trials only the
         hyperparameters are compared.
         """
-        k = stored.user_attrs["point"]
-        trial = self.design.trial(task, variant, k, stored.params)
+        k, recorded = stored.user_attrs["point"], stored.user_attrs.get("trial_id")
         if not self.design.adaptive and stored.params != self.design.values(task, self.design.point_of(task, variant, k)):
             return f"trial {task} {variant} {k} has other hyperparameters than the design gives it"
-        recorded = stored.user_attrs.get("trial_id", trial.id)
-        if recorded != trial.id and self.facts_of(stored).get("code") == code():
-            return f"trial {task} {variant} {k} is recorded as {recorded}, the design has {trial.id} there"
+        if recorded not in (planned, None) and self.facts_of(stored).get("code") == code():
+            return f"trial {task} {variant} {k} is recorded as {recorded}, the design has {planned} there"
         return ""
 
     def refuse_strangers(self) -> None:
         """Raise ValueError where a stored trial is not the one of the design."""
-        found = [wrong for told in self.told() if (wrong := self.stranger(*told))]
-        if found:
-            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-            raise ValueError(
-                f"{self.design.title}: {found[0]}{more}; "
-                "action=repair sets such records aside, and their points run again with the next run"
-            )
+        for told in self.told():
+            self._refuse(self.stranger(*told))
+
+    def _refuse(self, wrong: str) -> None:
+        if wrong:
+            cure = "action=repair sets such records aside, and their points run again with the next run"
+            raise ValueError(f"{self.design.title}: {wrong}; {cure}")
 
     def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
-        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome."""
+        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome.
+
+        Raises ValueError where the stored trial is not the one of the design.
+        """
         k = stored.user_attrs["point"]
         point = self.design.point_of(task, variant, k)
         trial = self.design.trial(task, variant, k, stored.params)
+        trial_id = trial.id
+        self._refuse(self._wrong(task, variant, stored, trial_id))
         problem = self._problem(trial)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         row: dict[str, Any] = {
@@ -660,7 +667,7 @@ class Study:
             "variant": variant,
             "task": task,
             "point": point,
-            "trial_id": trial.id,
+            "trial_id": trial_id,
             "session": session_of(stored),
             "seed": trial.seed,
             "hidden_size": trial.model.hidden_size,
@@ -687,7 +694,6 @@ class Study:
 
     def records(self) -> list[dict[str, Any]]:
         """The tidy table as rows. Raises ValueError where a stored trial is not the one of the design."""
-        self.refuse_strangers()
         return [self.record(*told) for told in self.told()]
 
 
