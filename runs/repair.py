@@ -65,7 +65,8 @@ def repaired(path: Path, name: str) -> Iterator[str]:
             if any(not READABLE.match(text) for text in part.lost):
                 align(path, parts, part, name)
         write_whole(path, text_of(parts))
-    yield f"{path}: {sum(p.damaged for p in damaged)} damaged lines; the file as it was: {kept}"
+    count = sum(p.damaged for p in damaged)
+    yield f"{path}: {count} damaged line{'s' * (count > 1)}; the file as it was: {kept}"
     for part in damaged:
         where = f"line {part.first}" if part.damaged == 1 else f"lines {part.first} to {part.first + part.damaged - 1}"
         if not part.lost:

@@ -14,8 +14,10 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import open_storage, records
+from runs.study import Study, open_storage, records
 from runs.tracking import Tracker
+from runs.trial import Outcome
+from tests.runs.conftest import make_design
 from tests.runs.servers import PASSWORD, MLflowServer, free_port, postgres, slurm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -126,6 +128,37 @@ def test_workers_that_meet_on_an_empty_database_all_open_it(server):
     for process in processes:
         process.start()
     assert [answers.get(timeout=PATIENCE) for _ in processes] == ["opened"] * 4
+
+
+def plan(url, barrier, answers):
+    storage = open_storage(url, Path())
+    barrier.wait()
+    try:
+        Study.create(storage, make_design(points=20), {})
+        answers.put("planned")
+    except Exception as error:
+        answers.put(repr(error))
+
+
+def test_planners_that_meet_on_a_database_plan_every_trial_once(server):
+    context = multiprocessing.get_context("spawn")
+    barrier, answers, url = context.Barrier(4), context.Queue(), server.create("planned")
+    processes = [context.Process(target=plan, args=(url, barrier, answers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=PATIENCE) for _ in processes] == ["planned"] * 4
+    study = Study.open(open_storage(url, Path()), "study")
+    assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+
+
+def test_failed_trials_in_a_database_are_put_back(server):
+    url = server.create("retried")
+    study = Study.create(open_storage(url, Path()), make_design(), {})
+    for _ in range(3):
+        study.lost(study.claim(), "MemoryError: none")
+    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    assert study.retry() == 1
+    assert (study.failures(), sum(c["waiting"] for c in study.counts().values())) == ([], study.size)
 
 
 def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, longer):
