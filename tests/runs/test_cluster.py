@@ -14,7 +14,7 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import Study, open_storage, records
+from runs.study import Study, close_storage, open_storage, records
 from runs.tracking import Tracker
 from runs.trial import Outcome
 from tests.runs.conftest import make_design
@@ -138,6 +138,8 @@ def plan(url, barrier, answers):
         answers.put("planned")
     except Exception as error:
         answers.put(repr(error))
+    finally:
+        close_storage(storage)
 
 
 def test_planners_that_meet_on_a_database_plan_every_trial_once(server):
@@ -147,18 +149,21 @@ def test_planners_that_meet_on_a_database_plan_every_trial_once(server):
     for process in processes:
         process.start()
     assert [answers.get(timeout=PATIENCE) for _ in processes] == ["planned"] * 4
-    study = Study.open(open_storage(url, Path()), "study")
+    storage = open_storage(url, Path())
+    study = Study.open(storage, "study")
     assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+    close_storage(storage)
 
 
 def test_failed_trials_in_a_database_are_put_back(server):
-    url = server.create("retried")
-    study = Study.create(open_storage(url, Path()), make_design(), {})
+    storage = open_storage(server.create("retried"), Path())
+    study = Study.create(storage, make_design(), {})
     for _ in range(3):
         study.lost(study.claim(), "MemoryError: none")
     study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
     assert study.retry() == 1
     assert (study.failures(), sum(c["waiting"] for c in study.counts().values())) == ([], study.size)
+    close_storage(storage)
 
 
 def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, longer):
