@@ -15,6 +15,7 @@ _DESIGN_KEY = b"lstm_variants_design"
 
 TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "why_eager", "error", "test_metrics")
 INTEGER = (
+    "session",
     "point",
     "block",
     "replicate",
@@ -30,7 +31,13 @@ INTEGER = (
     "batch_size",
 )
 FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
-ABSENT = {"stage": "search", "block": -1, "replicate": 0, "why_eager": ""}  # in the place of columns that an earlier archive lacks
+ABSENT = {
+    "stage": "search",
+    "block": -1,
+    "replicate": 0,
+    "session": 0,
+    "why_eager": "",
+}  # in the place of columns that an archive of an earlier version lacks
 STAGES = ("search", "confirm", "horizon")
 LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
 
@@ -40,6 +47,7 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
     stage: search; confirm, with the `block` whose winner is run again, or -1 for the best configuration and the number of its `replicate`;
     horizon, with the number of the `replicate` at its lag. The point is that of the search whose hyperparameters a trial has.
+    The session is the place of the facts of its run in the list `sessions` of the design.
     Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...` come last.
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]

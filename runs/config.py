@@ -77,10 +77,13 @@ class SweepConfig:
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
     seed: from which points, initialisation and data are derived.
     workers: processes on this machine.
+    trial_seconds: time that a trial may take before it is told failed, 0 for no limit. It is no part of the design: a later run may have
+        another limit.
     worker: number of this worker where a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
     sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched on its own).
     pruner: none, asha or median; of a search.
-    action: run (start or go on), status, stop (let the workers finish what they run and leave) or export (the table as parquet).
+    action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at once), retry (failed
+        trials wait again), repair (keep what is intact of a damaged journal) or export (the table as parquet).
     stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at lags that double).
     confirm, horizon: knobs of the stages, see `runs.stages`.
     """
@@ -99,6 +102,7 @@ class SweepConfig:
     sampler: str = "random"
     pruner: str = "none"
     workers: int = 1
+    trial_seconds: float = 0.0
     worker: int | None = None
     action: str = "run"
     stage: str = "search"

@@ -6,15 +6,21 @@ each row that it writes. This file knows Optuna's tables; Optuna itself refuses 
 
 from __future__ import annotations
 
+import hashlib
 import json
+import sys
+import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+
+from .journal import NOTICE_SECONDS, LockHeld
 
 
 class Database(RDBStorage):
@@ -78,6 +84,34 @@ class Database(RDBStorage):
             _insert(session, models.TrialValueModel, ends)
             _insert(session, models.TrialUserAttributeModel, texts)
             trial.state, trial.datetime_complete = state, datetime.now()
+
+    @contextmanager
+    def alone(self, key: str, seconds: float = 600.0) -> Iterator[None]:
+        """Let one process at a time into the block, on whatever machine; in PostgreSQL, whose server forgets a lock with its connection.
+
+        key: of the study. Raises LockHeld where another process does not leave it in time.
+        """
+        from sqlalchemy import text
+
+        if self.engine.dialect.name != "postgresql":
+            yield
+            return
+        number = int.from_bytes(hashlib.sha256(f"lstm-variants/{key}".encode()).digest()[:8], "big", signed=True)
+        begun, said = time.monotonic(), False
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(text("select pg_try_advisory_lock(:n)"), {"n": number}):
+                waited = time.monotonic() - begun
+                if waited > seconds:
+                    raise LockHeld(f"study {key!r} has been locked by another process that plans it for {waited:.0f} s")
+                if waited > NOTICE_SECONDS and not said:
+                    said = True
+                    print(f"waiting for another process that plans study {key!r}", file=sys.stderr, flush=True)
+                time.sleep(0.05)
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # a connection that is lost has no lock
+                    connection.scalar(text("select pg_advisory_unlock(:n)"), {"n": number})
 
     def others(self, study: int, point: int, number: int) -> list[FrozenTrial]:
         """The trials of a study whose attribute `point` this is, but for one."""

@@ -3,22 +3,26 @@
 One Optuna study per (task, variant), named `<study>/<task>/<variant>`, holds its trials; one named `<study>` holds the design. A point is
 a waiting trial until a worker claims it. Points are claimed in interleaved order, so that a study stopped at any time is balanced.
 A stage after the search is a study as well, named `<study>/<stage>-<points>`; its trials are numbered where those of a search are points.
+
+Whoever runs trials does so in a session: facts (commit, versions, processor) that are stored once and that each outcome points to.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import optuna
 import psutil
@@ -30,6 +34,7 @@ from tasks import Task
 
 from .database import Database
 from .design import Design, Dimension
+from .facts import alike, changes, code, environment, facts
 from .journal import Journal
 from .shell import without_password
 from .stages import Plan, Stage
@@ -37,7 +42,8 @@ from .train import Pruned, evaluation_grid
 from .trial import Outcome, Trial, construct
 
 LARGEST_CURVE = 20  # intermediate values that are stored with a trial
-ATTEMPTS = 3  # a point whose worker died is tried this many times in all
+ATTEMPTS = 3  # a point whose worker died, or whose machine lacked something, is tried this many times in all
+DIED = "its worker died"
 BEAT_SECONDS = 20.0  # a worker shows this often that it lives
 SILENCE_SECONDS = 120.0  # and is held for dead by other machines after this time without
 DATABASE_AWAY = ("OperationalError", "InterfaceError", "PendingRollbackError")  # of SQLAlchemy
@@ -126,11 +132,37 @@ class Claim:
     trial: Trial
 
 
+class Held(NamedTuple):
+    """A trial that somebody runs, for so many seconds.
+
+    worker: who, as claims are signed. here: whether that is a process of this machine. alive: whether it lives, as far as can be told.
+    """
+
+    task: str
+    variant: str
+    point: int
+    number: int
+    seconds: float
+    worker: dict[str, Any]
+    here: bool
+    alive: bool
+
+    def __str__(self) -> str:
+        where = "" if self.here else f" of {self.worker.get('host', 'a machine that has not signed')}"
+        gone = "" if self.alive else ", which is gone"
+        return f"{self.task} {self.variant} {self.point} for {self.seconds:.0f} s in process {self.worker.get('pid', '?')}{where}{gone}"
+
+
 class Study:
-    """A planned study in a storage."""
+    """A planned study in a storage.
+
+    facts: of its first session. session: the number of the session in which this process runs trials, see `join`.
+    parent: process id of the process that started this worker, 0 for none.
+    """
 
     def __init__(self, storage: Storage, design: Plan, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
         self.storage, self.design, self.facts, self._ids = storage, design, facts, ids
+        self.session, self.parent = 0, 0
         self._queue: list[tuple[int, int, int, int, int, tuple[str, str]]] = []  # of waiting trials, the next one last
         self._stale = 0.0
 
@@ -138,11 +170,17 @@ class Study:
 
     @classmethod
     def create(cls, storage: Storage, design: Plan, facts: dict[str, Any]) -> Study:
-        """Open the study of this design, creating or extending it. Only one process may do so at a time.
+        """Open the study of this design, creating or extending it; processes that do so at the same time wait for each other.
 
-        facts: versions, commit, command and the like, stored with a new study.
+        facts: versions, commit, command and the like, stored as a session of the study unless it is finished.
         Raises ValueError where the storage holds a study of this name with another design, saying what differs.
         """
+        with storage.alone(design.key):
+            return cls._create(storage, design, facts)
+
+    @classmethod
+    def _create(cls, storage: Storage, design: Plan, facts: dict[str, Any]) -> Study:
+        known = None
         try:
             known = cls.open(storage, design.key)
         except KeyError:
@@ -157,7 +195,7 @@ class Study:
             )
             known.refuse_another(design, f"Nothing was changed. {anew}")
             design = known.design.grown(design)  # type: ignore[arg-type]  # of the same kind, as their keys are equal
-            meta, facts = storage.get_study_id_from_name(design.key), known.facts
+            meta = storage.get_study_id_from_name(design.key)
         storage.set_study_user_attr(meta, "design", design.as_dict())
         existing = {s.study_name for s in storage.get_all_studies()}
         ids = {}
@@ -165,9 +203,11 @@ class Study:
             name = f"{design.key}/{task}/{variant}"
             new = name not in existing
             ids[task, variant] = storage.create_new_study([StudyDirection.MINIMIZE], name) if new else storage.get_study_id_from_name(name)
-        study = cls(storage, design, facts, ids)
+        study = cls(storage, design, facts if known is None else known.facts, ids)
+        if known is not None and not study.finished():
+            study._begin(facts)
         study.recover()
-        study.enqueue()
+        study._enqueue()
         storage.set_study_user_attr(meta, "planned", design.length)
         return study
 
@@ -218,25 +258,114 @@ class Study:
         stages = [(study.design, study) for study in (cls.open(storage, key) for key in keys)]
         return [study for design, study in sorted(stages, key=lambda pair: pair[0].points)]
 
+    # Sessions -------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _meta(self) -> int:
+        return self.storage.get_study_id_from_name(self.design.key)
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The facts of every session in which trials of this study could run, in the order of their numbers."""
+        attributes = self.storage.get_study_user_attrs(self._meta)
+        later = itertools.takewhile(lambda key: key in attributes, (f"session {k}" for k in itertools.count(1)))
+        return [attributes.get("facts", {}), *(attributes[key] for key in later)]
+
+    def _begin(self, facts: dict[str, Any]) -> None:
+        self.session = len(self.sessions())
+        self.storage.set_study_user_attr(self._meta, f"session {self.session}", facts)
+
+    def join(self) -> None:
+        """Run trials in the latest session with the code, the versions and the processor of this process; begin one where there is none."""
+        if not self._joined():
+            with self.storage.alone(self.design.key):
+                if not self._joined():
+                    self._begin(facts())
+
+    def _joined(self) -> bool:
+        mine = environment()
+        same = [k for k, known in enumerate(self.sessions()) if alike(known, mine)]
+        self.session = same[-1] if same else self.session
+        return bool(same)
+
+    def news(self, number: int | None = None) -> str:
+        """One line on what numbers depend on and what is different in a session from an earlier one; empty where nothing is.
+
+        number: of the session, by default that of this process.
+        """
+        sessions, number = self.sessions(), self.session if number is None else number
+        for k in reversed(range(number)):
+            different = changes(sessions[k], sessions[number])
+            if different:
+                return (
+                    f"session {number} differs from session {k} of this study: {', '.join(different)}; "
+                    "numbers may differ in the last bits or more, and the column `session` says which trial ran in which"
+                )
+        return ""
+
+    def facts_of(self, stored: FrozenTrial) -> dict[str, Any]:
+        """The facts of the session in which a stored trial ran."""
+        k = session_of(stored)
+        if k >= len(self._known):
+            self._known = self.sessions()
+        return self._known[k] if k < len(self._known) else {}
+
+    @cached_property
+    def _known(self) -> list[dict[str, Any]]:
+        return self.sessions()
+
     # Planning -------------------------------------------------------------------------------------------------------------
 
     def enqueue(self) -> int:
         """Make every point of the design wait that is neither waiting, running nor told; returns how many."""
-        present = {cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t)} for cell in self.design.cells}
-        absent = [(cell, point) for point in range(self.design.length) for cell in self.design.cells if point not in present[cell]]
+        if not self._absent():
+            return 0
+        with self.storage.alone(self.design.key):
+            return self._enqueue()
+
+    def _enqueue(self) -> int:
+        absent = self._absent()
         self.storage.add((self._ids[cell], self._template(cell, point, attempt=1)) for cell, point in absent)
         return len(absent)
 
-    def _wait(self, cell: tuple[str, str], point: int, attempt: int) -> None:
-        self.storage.create_new_trial(self._ids[cell], self._template(cell, point, attempt))
+    def _absent(self) -> list[tuple[tuple[str, str], int]]:
+        retired = self._retired()
+        present = {cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t, retired)} for cell in self.design.cells}
+        return [(cell, point) for point in range(self.design.length) for cell in self.design.cells if point not in present[cell]]
 
-    def _template(self, cell: tuple[str, str], point: int, attempt: int) -> FrozenTrial:
+    def _retired(self) -> frozenset[int]:
+        """Numbers of the stored trials whose outcome does not count any more."""
+        return frozenset(self.storage.get_study_user_attrs(self._meta).get("retired", ()))
+
+    def retry(self) -> int:
+        """Make the points of all failed trials wait again, with fresh attempts; returns how many.
+
+        Their outcomes stay in the storage and do not count any more.
+        """
+        return self._retire(lambda task, variant, t: t.user_attrs["outcome"]["status"] == "failed")
+
+    def set_aside(self) -> int:
+        """Make the points wait again whose stored trial is not the one of the design; returns how many."""
+        return self._retire(lambda task, variant, t: self.stranger(task, variant, t) != "")
+
+    def _retire(self, wanted: Callable[[str, str, FrozenTrial], bool]) -> int:
+        with self.storage.alone(self.design.key):
+            found = {t._trial_id for task, variant, t in self.told() if wanted(task, variant, t)}
+            if found:
+                # One record: killed after it, the points are absent, and the next to plan makes them wait.
+                self.storage.set_study_user_attr(self._meta, "retired", sorted(found | self._retired()))
+            self._enqueue()
+        return len(found)
+
+    def _wait(self, cell: tuple[str, str], point: int, attempt: int, **more: Any) -> None:
+        self.storage.create_new_trial(self._ids[cell], self._template(cell, point, attempt, **more))
+
+    def _template(self, cell: tuple[str, str], point: int, attempt: int, **more: Any) -> FrozenTrial:
         adaptive = self.design.adaptive
         return create_trial(
             state=TrialState.WAITING,
             params={} if adaptive else self.design.values(cell[0], self.design.point_of(*cell, point)),
             distributions={} if adaptive else self.distributions,
-            user_attrs={"point": point, "attempt": attempt},
+            user_attrs={"point": point, "attempt": attempt, **{key: value for key, value in more.items() if value}},
         )
 
     @cached_property
@@ -244,17 +373,21 @@ class Study:
         """The space as Optuna writes it."""
         return {name: distribution(d) for name, d in self.design.space.items()}
 
-    def recover(self) -> int:
+    def recover(self, ended: Collection[int] = ()) -> int:
         """Put back the points whose workers died; a point that killed three is told failed. Returns how many.
 
         A worker of this machine is dead when its process is; one of another machine when its heartbeat has stood still for two minutes
         by this process's own clock.
+
+        ended: process ids of workers that were ended on purpose; their deaths do not count against their trials. Nor does that of a
+        worker whose parent is dead too: whatever took both was not the trial, or the next attempt, which comes last, will show it.
         """
         found = 0
         for cell in self.design.cells:
             for trial in self.trials(cell, (TrialState.RUNNING,)):
-                worker = trial.user_attrs.get("worker")
-                if worker is not None and worker["host"] == socket.gethostname():
+                worker: dict[str, Any] = trial.user_attrs.get("worker", {})
+                here = worker.get("host") == socket.gethostname()
+                if here:
                     dead = not alive(worker)
                 else:
                     beat = (worker, trial.user_attrs.get("beat"))
@@ -264,25 +397,45 @@ class Study:
                         dead = False
                     else:
                         dead = time.monotonic() - since > (SILENCE_SECONDS if worker else UNSIGNED_SECONDS)
-                if dead:
-                    found += 1
-                    self._lost(cell, trial)
+                if not dead:
+                    continue
+                found += 1
+                if here and worker["pid"] in ended:
+                    self._again(cell, trial)
+                elif here and "parent" in worker and not alive(worker["parent"]):
+                    self._again(cell, trial, orphaned=trial.user_attrs.get("orphaned", 0) + 1)
+                else:
+                    self._lost(cell, trial, DIED)
         return found
 
     @cached_property
     def _beats(self) -> dict[int, tuple[Any, float]]:
         return {}
 
-    def _lost(self, cell: tuple[str, str], trial: FrozenTrial) -> None:
-        point, attempt = trial.user_attrs["point"], trial.user_attrs.get("attempt", 1)
-        if attempt >= ATTEMPTS:
-            outcome = Outcome(status="failed", error=f"its worker died {attempt} times")
-            with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
-                self.storage.finish(trial._trial_id, [], {"outcome": outcome.as_dict()}, TrialState.FAIL, None)
+    def _lost(self, cell: tuple[str, str], trial: FrozenTrial, reason: str) -> None:
+        """Count an attempt at a running trial that came to nothing; after the last the point is told failed, with the reasons."""
+        attempt, reasons = trial.user_attrs.get("attempt", 1), [*trial.user_attrs.get("reasons", []), reason]
+        if attempt < ATTEMPTS:
+            self._again(cell, trial, attempt=attempt + 1, reasons=reasons)
             return
+        alone = len(set(reasons)) == 1
+        text = f"{DIED} {attempt} times" if {*reasons} == {DIED} else "; ".join(reasons[-1:] if alone else reasons)
+        if {*reasons} != {DIED}:
+            text += f" ({attempt} attempts)"
+        self.fail(trial._trial_id, text)
+
+    def _again(self, cell: tuple[str, str], trial: FrozenTrial, **changed: Any) -> None:
+        """Make the point of a running trial wait again, with what is known of its attempts."""
+        known: dict[str, Any] = {key: trial.user_attrs[key] for key in ("attempt", "reasons", "orphaned") if key in trial.user_attrs}
         # Wait first, then fail: killed in between, the point is there twice, and the second is dropped when it is claimed.
-        self._wait(cell, point, attempt + 1)
+        self._wait(cell, trial.user_attrs["point"], **{"attempt": 1, **known, **changed})
         self._drop(trial._trial_id)
+
+    def fail(self, number: int, error: str, seconds: float = 0.0) -> None:
+        """Tell a running trial failed, unless it has ended meanwhile."""
+        outcome = Outcome(status="failed", error=error, seconds=seconds)
+        with contextlib.suppress(optuna.exceptions.UpdateFinishedTrialError):
+            self.storage.finish(number, [], {"outcome": outcome.as_dict(), "session": self.session}, TrialState.FAIL, None)
 
     def _drop(self, number: int) -> None:
         # Another process that recovers at the same time may have been faster.
@@ -301,8 +454,9 @@ class Study:
                 taken = False
             if not taken:
                 continue
-            self.storage.set_trial_user_attr(number, "worker", signature())
-            if any(_before(t, order) for t in self.storage.others(self._ids[cell], point, number)):
+            self.storage.set_trial_user_attr(number, "worker", signature(self.parent))
+            retired = self._retired()
+            if any(_before(t, order, retired) for t in self.storage.others(self._ids[cell], point, number)):
                 self._drop(number)
                 continue
             values = self._propose(cell, number) if self.design.adaptive else None
@@ -314,7 +468,14 @@ class Study:
         if not self._queue or time.monotonic() > self._stale:
             begun = time.monotonic()
             waiting = [
-                (trial.user_attrs["attempt"], trial.user_attrs["point"], k, trial.number, trial._trial_id, cell)
+                (
+                    tries(trial),
+                    trial.user_attrs["point"],
+                    k,
+                    trial.number,
+                    trial._trial_id,
+                    cell,
+                )
                 for k, cell in enumerate(self.design.cells)
                 for trial in self.trials(cell, (TrialState.WAITING,))
             ]
@@ -348,10 +509,31 @@ class Study:
 
     def put_back(self, claim: Claim) -> None:
         """Give a claimed trial back: its point waits again."""
-        attempt = self.storage.get_trial(claim.number).user_attrs.get("attempt", 1)
-        self._wait((claim.task, claim.variant), claim.point, attempt)
+        stored = self.storage.get_trial(claim.number)
+        if not stored.state.is_finished():
+            self._again((claim.task, claim.variant), stored)
         self._queue = []
-        self._drop(claim.number)
+
+    def lost(self, claim: Claim, reason: str) -> None:
+        """Count an attempt at a claimed trial that came to nothing for a reason that is not the trial's: its point waits again.
+
+        After the last attempt it is told failed.
+        """
+        stored = self.storage.get_trial(claim.number)
+        if not stored.state.is_finished():
+            self._lost((claim.task, claim.variant), stored, reason)
+        self._queue = []
+
+    def held(self) -> list[Held]:
+        """The trials that run, those that have run longest first."""
+        found = []
+        for cell in self.design.cells:
+            for t in self.trials(cell, (TrialState.RUNNING,)):
+                worker = t.user_attrs.get("worker", {})
+                here = worker.get("host") == socket.gethostname()
+                seconds = (datetime.now() - t.datetime_start).total_seconds() if t.datetime_start else 0.0
+                found.append(Held(*cell, t.user_attrs["point"], t._trial_id, max(0.0, seconds), worker, here, not here or alive(worker)))
+        return sorted(found, key=lambda h: -h.seconds)
 
     def reporter(self, claim: Claim) -> Callable[[int, float], None]:
         """What a trial calls at every evaluation: with a pruner, it stores the loss and raises `Pruned` where the pruner says so."""
@@ -388,6 +570,7 @@ class Study:
             state, values = TrialState.COMPLETE, [outcome.validation_loss]
         curve = thinned(outcome.curve_steps, outcome.curve_losses) if self.design.pruner == "none" else []
         attributes = {"trial_id": claim.trial.id, "hidden_size": claim.trial.model.hidden_size, "outcome": outcome.as_dict()}
+        attributes["session"] = self.session
         try:
             self.storage.finish(claim.number, curve, attributes, state, values)
         except optuna.exceptions.UpdateFinishedTrialError:
@@ -402,11 +585,12 @@ class Study:
 
     def told(self) -> Iterator[tuple[str, str, FrozenTrial]]:
         """Every point that has an outcome, once: (task, variant, stored trial), ordered by task, variant and point."""
+        retired = self._retired()
         for cell in self.design.cells:
             by_point: dict[int, FrozenTrial] = {}
             for trial in self.trials(cell, ENDED):
                 point = trial.user_attrs["point"]
-                if "outcome" in trial.user_attrs and point < self.design.length:
+                if "outcome" in trial.user_attrs and trial._trial_id not in retired and point < self.design.length:
                     by_point.setdefault(point, trial)
             for point in sorted(by_point):
                 yield (*cell, by_point[point])
@@ -433,11 +617,48 @@ class Study:
             row["waiting"] = self.design.length - row["told"] - row["running"]
         return counts
 
+    def failures(self) -> list[str]:
+        """The errors of the trials that are told failed."""
+        told = (t.user_attrs["outcome"] for _, _, t in self.told())
+        return [outcome["error"] for outcome in told if outcome["status"] == "failed"]
+
+    def stranger(self, task: str, variant: str, stored: FrozenTrial) -> str:
+        """What is wrong with a stored trial that is not the one of the design; empty where it is."""
+        return self._wrong(task, variant, stored, self.design.trial(task, variant, stored.user_attrs["point"], stored.params).id)
+
+    def _wrong(self, task: str, variant: str, stored: FrozenTrial, planned: str) -> str:
+        """As `stranger`, for the id of the trial in the design.
+
+        Code of another version may give the same trial another id (a knob more in `Training`), so that of its trials only the
+        hyperparameters are compared.
+        """
+        k, recorded = stored.user_attrs["point"], stored.user_attrs.get("trial_id")
+        if not self.design.adaptive and stored.params != self.design.values(task, self.design.point_of(task, variant, k)):
+            return f"trial {task} {variant} {k} has other hyperparameters than the design gives it"
+        if recorded not in (planned, None) and self.facts_of(stored).get("code") == code():
+            return f"trial {task} {variant} {k} is recorded as {recorded}, the design has {planned} there"
+        return ""
+
+    def refuse_strangers(self) -> None:
+        """Raise ValueError where a stored trial is not the one of the design."""
+        for told in self.told():
+            self._refuse(self.stranger(*told))
+
+    def _refuse(self, wrong: str) -> None:
+        if wrong:
+            cure = "action=repair sets such records aside, and their points run again with the next run"
+            raise ValueError(f"{self.design.title}: {wrong}; {cure}")
+
     def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
-        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome."""
+        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome.
+
+        Raises ValueError where the stored trial is not the one of the design.
+        """
         k = stored.user_attrs["point"]
         point = self.design.point_of(task, variant, k)
         trial = self.design.trial(task, variant, k, stored.params)
+        trial_id = trial.id
+        self._refuse(self._wrong(task, variant, stored, trial_id))
         problem = self._problem(trial)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         row: dict[str, Any] = {
@@ -446,7 +667,8 @@ class Study:
             "variant": variant,
             "task": task,
             "point": point,
-            "trial_id": trial.id,
+            "trial_id": trial_id,
+            "session": session_of(stored),
             "seed": trial.seed,
             "hidden_size": trial.model.hidden_size,
             "budget": trial.training.budget,
@@ -471,7 +693,7 @@ class Study:
         return {}
 
     def records(self) -> list[dict[str, Any]]:
-        """The tidy table as rows."""
+        """The tidy table as rows. Raises ValueError where a stored trial is not the one of the design."""
         return [self.record(*told) for told in self.told()]
 
 
@@ -487,11 +709,13 @@ def records(results: Path, name: str, storage: str = "", stages: bool = False) -
     opened = open_storage(storage, folder)
     try:
         study = Study.open(opened, name)
-        rows, design = study.records(), {**study.design.as_dict(), **study.facts}
+        rows, design = study.records(), {**study.design.as_dict(), **study.facts, "sessions": study.sessions()}
         if stages:
             last = {s.design.stage: s for s in Study.stages(opened, name)}
             rows += [row for stage in last.values() for row in stage.records()]
-            design["stages"] = {kind: {**s.facts, **s.design.as_dict(), "trials": s.size} for kind, s in last.items()}
+            design["stages"] = {
+                kind: {**s.facts, **s.design.as_dict(), "trials": s.size, "sessions": s.sessions()} for kind, s in last.items()
+            }
         return rows, design
     except KeyError:
         raise ValueError(f"study {name!r} is not in its storage") from None
@@ -515,9 +739,23 @@ def thinned(steps: Sequence[int], losses: Sequence[float]) -> list[tuple[int, fl
     return [pairs[round(k * (len(pairs) - 1) / (LARGEST_CURVE - 1))] for k in range(LARGEST_CURVE)]
 
 
-def signature() -> dict[str, Any]:
-    """What a worker signs its claims with."""
-    return {"host": socket.gethostname(), "pid": os.getpid(), "started": started(psutil.Process())}
+def signature(parent: int = 0) -> dict[str, Any]:
+    """What a worker signs its claims with. parent: process id of the process that started it and that it lives with, 0 for none."""
+    mine: dict[str, Any] = {"host": socket.gethostname(), "pid": os.getpid(), "started": started(psutil.Process())}
+    if parent:
+        with contextlib.suppress(psutil.Error):
+            mine["parent"] = {"pid": parent, "started": started(psutil.Process(parent))}
+    return mine
+
+
+def tries(trial: FrozenTrial) -> int:
+    """How often a stored trial was tried or lost its worker together with its parent."""
+    return int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
+
+
+def session_of(stored: FrozenTrial) -> int:
+    """The number of the session in which a stored trial ran; trials of before there were sessions ran in the first."""
+    return int(stored.user_attrs.get("session", 0))
 
 
 def started(process: psutil.Process) -> str:
@@ -545,13 +783,13 @@ def alive(worker: dict[str, Any]) -> bool:
         return False
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    """Whether a stored trial stands for its point: it waits, runs, or has an outcome. Others were put back or lost."""
-    return not trial.state.is_finished() or "outcome" in trial.user_attrs
+def _counts(trial: FrozenTrial, retired: Collection[int]) -> bool:
+    """Whether a stored trial stands for its point: it waits, runs, or has an outcome that counts. Others were put back, lost or retired."""
+    return not trial.state.is_finished() or ("outcome" in trial.user_attrs and trial._trial_id not in retired)
 
 
-def _before(trial: FrozenTrial, order: int) -> bool:
-    """Whether a stored trial of the same point goes before the one of this number: it has an outcome, or runs and is older."""
+def _before(trial: FrozenTrial, order: int, retired: Collection[int]) -> bool:
+    """Whether a stored trial of the same point goes before the one of this number: it has an outcome that counts, or runs and is older."""
     if trial.state.is_finished():
-        return "outcome" in trial.user_attrs
+        return _counts(trial, retired)
     return trial.state == TrialState.RUNNING and trial.number < order

@@ -1,7 +1,8 @@
 """A study from the shell: `python -m runs.sweep study=quick workers=2`. Plans it, starts workers, mirrors trials into MLflow.
 
 The same command goes on where it stopped, and does nothing when all is done. A complete search goes on with `stage=confirm` and
-`stage=horizon`.
+`stage=horizon`. Exit codes: 0 when every trial is done and none failed, 1 when some are missing or failed, 2 for a mistake, 130 when
+interrupted.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -36,16 +39,20 @@ from variants import Cell
 from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
+from .files import write_whole
+from .repair import repaired
 from .shell import without_password
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
-from .study import Study, open_storage, patiently
+from .study import Held, Study, open_storage, patiently
 from .tracking import Mirror, default_uri
 from .train import prepare_process
 from .trial import Model, Training, construct, require
-from .worker import STOP, work
+from .worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
 
 POLL_SECONDS = 0.5
 MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, however much it lags
+TWICE_SECONDS = 0.5  # between two signals that are two
+STUCK_SECONDS = 30.0  # a trial is not called stuck before
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
 PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a machine"
 
@@ -69,6 +76,9 @@ def main(config: DictConfig) -> int:
         study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
         describe(study, folder, planning)
+        for line in (study.news(), in_other_hands(study)):
+            if line:
+                print(line, file=sys.stderr, flush=True)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
             print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
@@ -76,12 +86,12 @@ def main(config: DictConfig) -> int:
             if mirror is not None:
                 mirror.catch_up()
             print(f"{plan.title}: all {study.size} trials are done; next: python -m analysis study={design.name}")
-            return 0
-        code = run(study, mirror, url, folder, config.workers, planning)
-        print_counts(study)
-        if code == 0:
+            return 1 if print_failures(study) else 0
+        code = run(study, mirror, url, folder, config.workers, planning, config.trial_seconds)
+        failed = print_counts(study)
+        if study.finished():
             print(f"next: python -m analysis study={design.name}")
-        return code
+        return code or (1 if failed else 0)
 
 
 def checked(config: DictConfig) -> Design:
@@ -89,6 +99,7 @@ def checked(config: DictConfig) -> Design:
     require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
     require(config.stage in ("search", *KINDS), f"stage must be one of search, {', '.join(KINDS)}", config.stage)
     require(config.workers >= 1, "workers must be at least 1", config.workers)
+    require(config.trial_seconds >= 0, "trial_seconds must be 0 (no limit) or more", config.trial_seconds)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for kind in KINDS.values():
         knobs_of_stage(config, kind)
@@ -142,13 +153,15 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
         about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
         study = patiently(lambda: Study.create(storage, plan, about))
         describe(study, folder)
+        if study.news():
+            print(study.news(), file=sys.stderr, flush=True)
     else:
         study = patiently(lambda: Study.await_plan(storage, plan))
-    done = work(url, folder, plan.key, linger=True)
+    done = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
     print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
         Mirror(study, Path(config.results), config.tracking.uri).catch_up()
-    return 0
+    return 1 if config.worker == 0 and print_failures(study) else 0
 
 
 class Submission(Callback):
@@ -176,15 +189,17 @@ class Submission(Callback):
             os.environ.setdefault("RAY_ADDRESS", "local")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print the counts of the study; exit code 1 where a trial is missing."""
+        """Print the counts of the study; exit code 1 where a trial is missing or failed."""
         if not launched(config):
             return
         study = opened(str(config.storage.url), Path(config.results) / config.name, config.name, config.stage)
-        print_counts(study)
+        failed = print_counts(study)
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
         print(f"next: python -m analysis study={config.name}")
+        if failed:
+            raise SystemExit(1)
 
 
 def launched(config: DictConfig) -> bool:
@@ -276,50 +291,115 @@ def sole_parent(folder: Path) -> Iterator[None]:
         yield
 
 
-def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int, planning: float = 0.0) -> int:
+class Interruption:
+    """What SIGINT and SIGTERM do to a run: the first asks its workers to leave, a second ends them at once and raises KeyboardInterrupt.
+
+    processes: the workers. ended: process ids of those that were ended from here. since: when the first came, None before.
+    """
+
+    def __init__(self, processes: list[BaseProcess]) -> None:
+        self.processes, self.ended = processes, set[int]()
+        self.since: float | None = None
+
+    def __call__(self, number: int = 0, frame: Any = None) -> None:
+        """Take a signal. Some programs pass one on twice within a moment, which counts as one."""
+        now = time.monotonic()
+        if self.since is None:
+            self.since = now
+        elif now - self.since > TWICE_SECONDS:
+            self.end()
+            raise KeyboardInterrupt
+
+    def __bool__(self) -> bool:
+        return self.since is not None
+
+    def ask(self) -> None:
+        """Ask the workers to leave; those that have not done so after their grace are ended."""
+        for process in self.processes:
+            if process.is_alive():
+                process.terminate()
+        if self.since is not None and time.monotonic() - self.since > GRACE_SECONDS + 1.0:  # they end themselves if they can
+            self.end()
+
+    def end(self, only: BaseProcess | None = None) -> None:
+        """End all workers, or one, whatever they are doing."""
+        for process in self.processes if only is None else [only]:
+            if process.is_alive() and process.pid is not None:
+                self.ended.add(process.pid)
+                process.kill()
+
+
+class Limit:
+    """The limit of time of a trial, for workers that cannot keep it themselves because what they call never gives Python back.
+
+    seconds: that a trial may take, 0 for no limit.
+    """
+
+    def __init__(self, study: Study, seconds: float) -> None:
+        self.study, self.seconds = study, seconds
+        self._since: dict[int, float] = {}  # number of a trial in the storage to when it was seen first, by our own clock
+
+    def keep(self, processes: list[BaseProcess], interruption: Interruption) -> None:
+        """End the workers whose trial has run far beyond the limit, and tell that trial failed."""
+        if not self.seconds:
+            return
+        now, latest = time.monotonic(), self.seconds + 2 * overtime(self.seconds)
+        held = {h.number: h for h in self.study.held() if h.here}
+        self._since = {number: self._since.get(number, now) for number in held}
+        for process in processes:
+            for number, since in self._since.items():
+                if held[number].worker.get("pid") == process.pid and process.is_alive() and now - since > latest:
+                    interruption.end(process)
+                    process.join(5.0)
+                    self.study.fail(number, out_of_time(self.seconds), now - since)
+
+
+def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int, planning: float = 0.0, seconds: float = 0.0) -> int:
     """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted, else 1.
 
-    planning: the seconds it took, to be noted with what else the session cost.
+    planning: the seconds it took, to be noted with what else the session cost. seconds: that a trial may take, 0 for no limit.
     """
     context = multiprocessing.get_context("spawn")
     started: set[int | None] = set()
+    processes: list[BaseProcess] = []
+    interrupted, limit = Interruption(processes), Limit(study, seconds)
 
     def start(k: int) -> BaseProcess:
-        process = context.Process(target=work, args=(url, folder, study.design.key, os.getpid()), name=f"worker {k}")
+        process = context.Process(target=work, args=(url, folder, study.design.key, os.getpid(), False, seconds), name=f"worker {k}")
         process.start()
         started.add(process.pid)
         return process
 
-    interrupted = False
-
-    def interrupt(number: int, frame: Any) -> None:
-        nonlocal interrupted
-        interrupted = True
+    def ask(question: Callable[[], Any]) -> Any:
+        return patiently(question, lambda: bool(interrupted))
 
     def wanted() -> bool:
-        return not interrupted and replaced < MOST_REPLACED and not (folder / STOP).exists() and not patiently(study.finished)
+        return not interrupted and replaced < MOST_REPLACED and not (folder / STOP).exists() and not ask(study.finished)
 
     done = sum(1 for _ in study.told())
     begun, wall_clock, first = time.perf_counter(), datetime.now(), done
-    processes = [start(k) for k in range(min(workers, study.size - done))]
-    previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
-    replaced, spent = 0, 0.0
+    previous = {s: signal.signal(s, interrupted) for s in (signal.SIGINT, signal.SIGTERM)}
+    replaced, spent, waiting_for = 0, 0.0, ""
     memory: list[list[float | None]] = []  # the first sample of processes that work, and the last
     try:
+        processes += [start(k) for k in range(min(workers, study.size - done))]
         with tqdm(
             total=study.size, initial=done, desc=heading(study), unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
         ) as bar:
             while any(p.is_alive() for p in processes) or wanted():
+                if at_once(folder) and not interrupted:
+                    interrupted()
                 if interrupted:
-                    for process in processes:
-                        if process.is_alive():
-                            process.terminate()
+                    interrupted.ask()
                 time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))  # reading thousands of trials from a database takes it seconds
-                if mirror is not None:
+                if mirror is not None and not interrupted:
                     mirror.catch_up(seconds=MIRROR_SECONDS)
+                if interrupted:
+                    continue
                 polled = time.monotonic()
-                before, done = done, patiently(lambda: sum(1 for _ in study.told()))
+                before, done = done, ask(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
+                ask(lambda: limit.keep(processes, interrupted))
                 spent = time.monotonic() - polled
                 sample = [resident(os.getpid()), *(resident(p.pid) for p in processes)]
                 if done - first >= 2 * len(processes) and None not in sample:
@@ -329,18 +409,37 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 # Workers leave when nothing waits; what the dead among them held is put back, and then something does.
                 for k, process in enumerate(processes):
                     if not process.is_alive():
-                        patiently(study.recover)
-                        patiently(study.enqueue)
+                        ask(lambda: study.recover(interrupted.ended))
+                        ask(study.enqueue)
                         if any(c["waiting"] for c in study.counts().values()):
-                            replaced += 1 if process.exitcode else 0
+                            replaced += 1 if process.exitcode and process.pid not in interrupted.ended else 0
                             processes[k] = start(k)
+                others = "" if any(p.is_alive() for p in processes) else in_other_hands(study)
+                if others and not waiting_for:
+                    print(others, file=sys.stderr, flush=True)
+                waiting_for = others
         for process in processes:
             process.join()
-        study.recover()
+        study.recover(interrupted.ended)
         study.enqueue()
         if mirror is not None:
             mirror.catch_up()
+    except KeyboardInterrupt:
+        # The storage may be what hangs. Without this the next run puts the trials back, and counts an attempt against them.
+        last = threading.Thread(target=quietly, args=(lambda: study.recover(interrupted.ended),), daemon=True)
+        for process in processes:
+            process.join(5.0)
+        last.start()
+        last.join(3.0)
+        print("interrupted twice: the workers were ended at once; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not interrupted:
+            raise
+        print(f"interrupted while the storage was away ({type(error).__name__}); the same command goes on from here", file=sys.stderr)
+        return 130
     finally:
+        interrupted.end()  # where something was raised; else they have left
         for number, handler in previous.items():
             signal.signal(number, handler)
     path = folder / beside(study, "session")
@@ -359,6 +458,29 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         print(f"not finished ({why}): the same command goes on from here", file=sys.stderr)
         return 0 if (folder / STOP).exists() else 1
     return 0
+
+
+def quietly(action: Callable[[], Any]) -> None:
+    """Do something that may as well fail."""
+    with suppress(Exception):
+        action()
+
+
+def in_other_hands(study: Study) -> str:
+    """One line on the trials that processes of other commands hold; empty where there are none."""
+    others = [h for h in study.held() if h.alive and not (h.here and h.worker["pid"] in {os.getpid(), *children()})]
+    if not others:
+        return ""
+    more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+    return (
+        f"{heading(study)}: {counted(len(others), 'trial')} in the hands of other processes, which are waited for: "
+        f"{', '.join(map(str, others[:3]))}{more}; their trials are run again once they are gone"
+    )
+
+
+def children() -> set[int]:
+    """Process ids of the children of this process."""
+    return {p.pid for p in psutil.Process().children()}
 
 
 def session(study: Study, processes: set[int | None], begun: datetime, seconds: float, mirror: Mirror | None) -> dict[str, float]:
@@ -412,14 +534,15 @@ def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
 
 
 def status(url: str, folder: Path, name: str, stage: str) -> int:
-    """Print how far a study, or a stage of it, is, and what is left."""
+    """Print how far a study, or a stage of it, is, and what is left. Raises ValueError where a record is not that of its trial."""
     study = opened(url, folder, name, stage)
     print_counts(study)
     times = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
-    left, running = study.size - len(times), sum(c["running"] for c in study.counts().values())
-    if left and times:
-        mean = sum(times) / len(times)
-        print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
+    for line in outlook(study.size - len(times), times, study.held()):
+        print(line)
+    news = study.news(len(study.sessions()) - 1)
+    if news:
+        print(news)
     path = folder / beside(study, "session")
     cost = json.loads(path.read_text()) if path.exists() else {}
     if cost.get("trials") and "worker_seconds" in cost:
@@ -429,14 +552,82 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
             text += f", {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
         print(text)
         print(f"planning: {cost['planning_seconds']:.1f} s")
+    study.refuse_strangers()
     return 0
 
 
+def outlook(left: int, times: list[float], held: list[Held]) -> list[str]:
+    """Lines on how many trials are left and how long they take, and on those that do not look as if they would end.
+
+    left: trials that have no outcome. times: seconds of those that have. held: trials that run.
+    """
+    running = [h for h in held if h.alive]
+    longest = max(times, default=0.0)
+    stuck = [h for h in running if times and h.seconds > max(STUCK_SECONDS, 3 * longest)]
+    lines = []
+    if left and times:
+        mean = sum(times) / len(times)
+        line = f"left: {counted(left, 'trial')} of {mean:.1f} s"
+        if stuck:
+            line += f"; no telling how long, as {counted(len(stuck), 'trial')} may hang"
+        elif running:
+            line += f"; about {duration(left * mean / len(running))} with {len(running)} running"
+        else:
+            line += f"; about {duration(left * mean)} with 1 running, but none is"
+        lines.append(line)
+    lines += [f"may hang: {h}; the longest that ended took {longest:.1f} s" for h in stuck[:4]]
+    lines += [f"runs no more: {h}; the same command without action=status runs it again" for h in held if not h.alive]
+    return lines
+
+
 def stop(url: str, folder: Path, name: str, stage: str) -> int:
-    """Ask the workers of a study, whatever its stage, to finish what they run and leave."""
+    """Ask the workers of a study, whatever its stage, to finish what they run and leave; asked a second time, to leave at once."""
     study = opened(url, folder, name, stage)
-    (folder / STOP).touch()
-    print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
+    running = [h for h in study.held() if h.alive]
+    again = (folder / STOP).exists() and bool(running)
+    if again:
+        write_whole(folder / STOP, AT_ONCE)
+        print(f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s")
+    else:
+        (folder / STOP).touch()
+        print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
+    for h in running[:8]:
+        print(f"at hand: {h}")
+    if running and not again:
+        print("action=stop once more does not wait for them")
+    return 0
+
+
+def retry(url: str, folder: Path, name: str, stage: str) -> int:
+    """Make the failed trials of a study, or of a stage, wait again."""
+    study = opened(url, folder, name, stage)
+    count = study.retry()
+    print(
+        f"{study.design.title}: {counted(count, 'failed trial')} put back"
+        + ("; the same command with action=run runs them" if count else "")
+    )
+    return 0
+
+
+def repair(url: str, folder: Path, name: str, stage: str) -> int:
+    """Keep what is intact of a damaged journal, with a copy of it as it was, and set aside records that are not those of their trials."""
+    if not url:
+        if not (folder / "journal.log").exists():
+            raise ValueError(f"study {name!r} has not been started in {folder.parent}")
+        with sole_parent(folder):
+            for line in repaired(folder / "journal.log", name):
+                print(line)
+    storage = open_storage(url, folder)
+    try:
+        search = Study.open(storage, name)
+    except KeyError:
+        print(f"study {name!r}: its design is lost; the command that started it plans it again and finds the trials that are there")
+        return 0
+    for study in (search, *Study.stages(storage, name)):
+        count = study.set_aside()
+        if count:
+            print(f"{study.design.title}: {counted(count, 'record')} of another trial than the one planned set aside")
+    print(f"next: the command that started study {name!r}; it runs what is missing")
     return 0
 
 
@@ -450,7 +641,14 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     return 0
 
 
-ACTIONS: dict[str, Callable[[str, Path, str, str], int]] = {"run": status, "status": status, "stop": stop, "export": export}
+ACTIONS: dict[str, Callable[[str, Path, str, str], int]] = {
+    "run": status,
+    "status": status,
+    "stop": stop,
+    "retry": retry,
+    "repair": repair,
+    "export": export,
+}
 
 
 def duration(seconds: float) -> str:
@@ -464,8 +662,24 @@ def heading(study: Study) -> str:
     return design.name if design.stage == "search" else f"{design.name} {design.stage}"
 
 
-def print_counts(study: Study) -> None:
-    """A table of done, solved, diverged, failed, running and waiting trials, by task and variant."""
+def counted(number: int, what: str) -> str:
+    """A number of things in words: '1 trial', '2 trials'."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def print_failures(study: Study) -> int:
+    """Say on stderr how many trials failed, with what, and what to do about it; returns how many."""
+    reasons = Counter(error.strip().partition("\n")[0] for error in study.failures())
+    total = sum(reasons.values())
+    if total:
+        print(f"{counted(total, 'trial')} failed: action=retry puts {'it' if total == 1 else 'them'} back", file=sys.stderr)
+        for reason, count in reasons.most_common(3):
+            print(f"  {count} x {reason[:200]}", file=sys.stderr)
+    return total
+
+
+def print_counts(study: Study) -> int:
+    """A table of done, solved, diverged, failed, running and waiting trials, by task and variant; returns how many failed."""
     columns = ["told", "solved", "finished", "diverged", "failed", "running", "waiting"]
     if not study.design.comparison:
         columns.insert(4, "pruned")
@@ -476,7 +690,8 @@ def print_counts(study: Study) -> None:
         for c in columns:
             totals[c] += row.get(c, 0)
         print(f"{f'{task} {variant}':<{width}}  " + "  ".join(f"{row.get(c, 0):>8}" for c in columns))
-    print(f"{'all':<{width}}  " + "  ".join(f"{totals[c]:>8}" for c in columns))
+    print(f"{'all':<{width}}  " + "  ".join(f"{totals[c]:>8}" for c in columns), flush=True)
+    return print_failures(study)
 
 
 if __name__ == "__main__":

@@ -233,7 +233,7 @@ class Mirror:
         design = self.study.design
         trial = design.trial(task, variant, k, stored.params)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
-        tags = {"study": design.name, "point": design.point_of(task, variant, k), "commit": self.study.facts.get("commit", "")}
+        tags = {"study": design.name, "point": design.point_of(task, variant, k), "commit": self.study.facts_of(stored).get("commit", "")}
         tags |= {"stage": design.stage}
         if design.stage != "search":
             tags |= design.place(task, k) | {"key": design.key, "number": k}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,6 +30,14 @@ class Interrupted(Exception):
     """The trial was asked to stop before its end; it has no outcome."""
 
 
+class OutOfTime(Exception):
+    """The trial has taken more time than it was given."""
+
+
+class MachineFault(Exception):
+    """The machine could not run the trial: no memory, no open file left, a full disk. The same trial may work another time."""
+
+
 class Pruned(Exception):
     """The pruner of a search gave the trial up."""
 
@@ -38,17 +48,28 @@ def prepare_process() -> None:
     torch.set_flush_denormal(True)
 
 
-def run(trial: Trial, report: Report = lambda step, loss: None, stopping: Callable[[], bool] = lambda: False) -> Outcome:
+def run(
+    trial: Trial,
+    report: Report = lambda step, loss: None,
+    stopping: Callable[[], bool] = lambda: False,
+    *,
+    raise_faults: bool = False,
+) -> Outcome:
     """Run a trial. Whatever goes wrong in it becomes an outcome of status failed with the error.
 
     report: called with (step, validation loss) at every evaluation.
-    stopping: asked at every update; `Interrupted` is raised as soon as it answers True.
+    stopping: asked at every update; `Interrupted` is raised as soon as it answers True. It may raise `OutOfTime`.
+    raise_faults: raise MachineFault where the machine lacked something, in place of a failed outcome.
     """
-    return trained(trial, report, stopping)[1]
+    return trained(trial, report, stopping, raise_faults=raise_faults)[1]
 
 
 def trained(
-    trial: Trial, report: Report = lambda step, loss: None, stopping: Callable[[], bool] = lambda: False
+    trial: Trial,
+    report: Report = lambda step, loss: None,
+    stopping: Callable[[], bool] = lambda: False,
+    *,
+    raise_faults: bool = False,
 ) -> tuple[Network | None, Outcome]:
     """As `run`, and the network with the parameters of `best_step`; None where the trial failed."""
     start = time.perf_counter()
@@ -58,8 +79,30 @@ def trained(
     except Interrupted:
         raise
     except Exception as error:
-        return None, Outcome(status="failed", error=f"{type(error).__name__}: {error}", seconds=time.perf_counter() - start)
+        text = str(error) if isinstance(error, OutOfTime) else f"{type(error).__name__}: {error}"
+        if raise_faults and of_the_machine(error):
+            raise MachineFault(text) from error
+        return None, Outcome(status="failed", error=text, seconds=time.perf_counter() - start)
     return network, Outcome(**{**outcome, "seconds": time.perf_counter() - start})
+
+
+# How libraries word what the system refused: torch's allocators raise RuntimeError, a library that cannot be loaded ImportError.
+SHORTAGES = (
+    *(os.strerror(code).lower() for code in (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.EDQUOT, errno.EIO)),
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "can't start new thread",
+)
+
+
+def of_the_machine(error: BaseException | None) -> bool:
+    """Whether an error, or one that caused it, says that the machine lacked something, in place of something about the trial."""
+    while error is not None:
+        if isinstance(error, OSError | MemoryError) or any(words in str(error).lower() for words in SHORTAGES):
+            return True
+        error = error.__cause__
+    return False
 
 
 def evaluation_grid(training: Training) -> list[int]:

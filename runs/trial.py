@@ -126,7 +126,8 @@ class Trial:
     @property
     def id(self) -> str:
         """Hash of the canonical JSON: same trial, same id, whoever runs it."""
-        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        own = {**vars(self), "model": vars(self.model), "training": vars(self.training)}  # as `as_dict` has it, without its copies
+        text = json.dumps(own, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:

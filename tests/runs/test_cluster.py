@@ -14,8 +14,10 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import open_storage, records
+from runs.study import Study, close_storage, open_storage, records
 from runs.tracking import Tracker
+from runs.trial import Outcome
+from tests.runs.conftest import make_design
 from tests.runs.servers import PASSWORD, MLflowServer, free_port, postgres, slurm
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -48,7 +50,7 @@ def call(results, *arguments, module="runs.sweep", env=None):
 
 def table(results, storage=""):
     rows, _ = records(results, "smoke", storage)
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "session")} for row in rows]
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +130,42 @@ def test_workers_that_meet_on_an_empty_database_all_open_it(server):
     assert [answers.get(timeout=PATIENCE) for _ in processes] == ["opened"] * 4
 
 
+def plan(url, barrier, answers):
+    storage = open_storage(url, Path())
+    barrier.wait()
+    try:
+        Study.create(storage, make_design(points=20), {})
+        answers.put("planned")
+    except Exception as error:
+        answers.put(repr(error))
+    finally:
+        close_storage(storage)
+
+
+def test_planners_that_meet_on_a_database_plan_every_trial_once(server):
+    context = multiprocessing.get_context("spawn")
+    barrier, answers, url = context.Barrier(4), context.Queue(), server.create("planned")
+    processes = [context.Process(target=plan, args=(url, barrier, answers)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [answers.get(timeout=PATIENCE) for _ in processes] == ["planned"] * 4
+    storage = open_storage(url, Path())
+    study = Study.open(storage, "study")
+    assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+    close_storage(storage)
+
+
+def test_failed_trials_in_a_database_are_put_back(server):
+    storage = open_storage(server.create("retried"), Path())
+    study = Study.create(storage, make_design(), {})
+    for _ in range(3):
+        study.lost(study.claim(), "MemoryError: none")
+    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    assert study.retry() == 1
+    assert (study.failures(), sum(c["waiting"] for c in study.counts().values())) == ([], study.size)
+    close_storage(storage)
+
+
 def test_a_study_in_a_database_is_interrupted_and_goes_on(server, tmp_path, longer):
     url = server.create("interrupted")
     env = {**os.environ, "STUDY_STORAGE": url}
@@ -156,7 +194,7 @@ def staged(tmp_path_factory):
 
 
 def without_seconds(rows):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "session")} for row in rows]
 
 
 def test_stages_on_postgres_give_the_table_of_the_journal(server, tmp_path, staged):

@@ -72,7 +72,7 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("points=0", "points must be at least 1, got 0"),
         ("workers=0", "workers must be at least 1, got 0"),
         ("workers=x", "workers=x: Value 'x' .* Integer"),
-        ("action=go", "action must be one of run, status, stop, export, got 'go'"),
+        ("action=go", "action must be one of run, status, stop, retry, repair, export, got 'go'"),
         ("storage.url=sqlite:///a.db", "storage: SQLite is refused"),
         ("storage.url=postgresql+psycopg://me@127.0.0.1:1/db", "storage: cannot open postgresql\\+psycopg://me@127.0.0.1:1/db: "),
         ("storage.url=postgresql://me:secret@host/db", "a password on the command line ends up in process lists and logs; "),

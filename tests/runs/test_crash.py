@@ -12,7 +12,7 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import records
+from runs.study import ATTEMPTS, DIED, records
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Trials of about a second: long enough to be killed in.
@@ -39,12 +39,13 @@ def log_of(results):
 
 def finish(results, *arguments):
     done = subprocess.run(command(results, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stdout + done.stderr
+    lost = f"{DIED} {ATTEMPTS} times" in done.stderr  # points that were killed too often
+    assert done.returncode == 0 or (done.returncode == 1 and lost), done.stdout + done.stderr
 
 
 def table(results):
     rows, _ = records(results, "crash")
-    return {(r["task"], r["variant"], r["point"]): {k: v for k, v in r.items() if k != "seconds"} for r in rows}
+    return {(r["task"], r["variant"], r["point"]): {k: v for k, v in r.items() if k not in ("seconds", "session")} for r in rows}
 
 
 def workers_of(parent):
@@ -123,7 +124,7 @@ def test_interrupting_once_or_twice_puts_the_trials_back(tmp_path, reference, ti
     time.sleep(5)
     for _ in range(times):
         os.killpg(parent.pid, signal.SIGINT)
-        time.sleep(0.2)
+        time.sleep(0.7)
     assert parent.wait(timeout=PATIENCE) == 130
     finish(tmp_path, "workers=2", "tracking=none")
     assert not assert_equal(tmp_path, reference)

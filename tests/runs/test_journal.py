@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import subprocess
@@ -6,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
@@ -13,7 +15,9 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
-from runs.journal import Journal, SafeJournal
+from runs.files import write_whole
+from runs.journal import DamagedJournal, Journal, LockHeld, SafeJournal
+from runs.study import patiently
 
 
 @pytest.fixture
@@ -74,7 +78,7 @@ class Small:
         return done
 
 
-@pytest.mark.parametrize(("room", "left"), [(0, [1, 4]), (5, [1, 4]), (13, [1, 2, 4]), (20, [1, 2, 4])])
+@pytest.mark.parametrize(("room", "left"), [(0, [1, 4]), (5, [1, 4]), (30, [1, 2, 4]), (40, [1, 2, 4])])
 def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, left):
     append(path, 1)
     with monkeypatch.context() as patch:
@@ -110,13 +114,95 @@ def test_who_reads_while_others_write_reads_whole_records_in_order(path):
     assert [[r["n"] for r in seen if r["writer"] == k] for k in range(2)] == [list(range(900))] * 2
 
 
-def test_what_is_no_record_is_an_error(path):
+def test_what_is_no_record_is_an_error_that_names_file_line_and_cure(path):
     append(path, 1)
     with path.open("ab") as handle:
         handle.write(b"nonsense\n")
     append(path, 2)
-    with pytest.raises(ValueError, match="Expecting value"):
+    cure = f"python -m runs.sweep name={path.parent.name} results={path.parent.parent} action=repair"
+    with pytest.raises(DamagedJournal, match=f"{path}, line 2: the line holds no record; .*: {cure}"):
         read(path)
+
+
+def test_a_flipped_bit_is_noticed_wherever_it_is(path):
+    append(path, 1, 200, 3)
+    good = path.read_bytes()
+    first, second = good.index(b"\n") + 1, good.index(b"\n", good.index(b"\n") + 1) + 1
+    for place in range(first, second):
+        for bit in range(8):
+            bad = bytearray(good)
+            bad[place] ^= 1 << bit
+            path.write_bytes(bytes(bad))
+            with pytest.raises(DamagedJournal, match=r"line [23]:"):
+                read(path)
+
+
+def test_a_line_without_a_checksum_of_an_earlier_version_is_read(path):
+    path.write_bytes(b'{"record":1}\n')
+    append(path, 2)
+    with path.open("ab") as handle:
+        handle.write(b'{"record":3}\n')
+    assert read(path) == [1, 2, 3]
+
+
+def test_who_has_read_a_journal_reads_what_is_new_only(path):
+    append(path, 1, 2)
+    journal = SafeJournal(str(path))
+    assert [r["record"] for r in journal.read_logs(0)] == [1, 2]
+    append(path, 3)
+    assert [r["record"] for r in journal.read_logs(2)] == [3]
+    assert [r["record"] for r in journal.read_logs(1)] == [2, 3]
+
+
+STOPPED = """
+import fcntl, os, signal, sys
+handle = open(sys.argv[1], "r+b")
+fcntl.flock(handle, fcntl.LOCK_EX)
+print("locked", flush=True)
+os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
+@pytest.fixture
+def stopped_holder(path):
+    """A process that holds the journal's lock and was stopped; its number."""
+    append(path, 1)
+    holder = subprocess.Popen([sys.executable, "-c", STOPPED, str(path)], stdout=subprocess.PIPE)
+    holder.stdout.readline()
+    while psutil.Process(holder.pid).status() != psutil.STATUS_STOPPED:
+        time.sleep(0.01)
+    yield holder.pid
+    holder.kill()
+    holder.communicate()
+
+
+def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_for_ever(path, stopped_holder, monkeypatch, capsys):
+    monkeypatch.setattr("runs.journal.NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr("runs.journal.HELD_SECONDS", 0.4)
+    with pytest.raises(LockHeld, match=rf"journal.log has been locked for 0 s by process {stopped_holder} \(stopped, "):
+        append(path, 2)
+    assert f"waiting for {path}, which is locked by process {stopped_holder} (stopped" in capsys.readouterr().err
+    assert read(path) == [1]
+
+
+def test_what_waits_for_a_stopped_process_goes_on_when_that_is_gone(path, stopped_holder, monkeypatch, capsys):
+    monkeypatch.setattr("runs.journal.HELD_SECONDS", 0.1)
+    threading.Timer(0.4, os.kill, (stopped_holder, 9)).start()
+    patiently(lambda: append(path, 2))
+    assert read(path) == [1, 2]
+    assert "storage is away (LockHeld: " in capsys.readouterr().err
+
+
+def test_who_waited_for_a_journal_that_was_replaced_writes_into_the_new_one(path):
+    append(path, 1)
+    with path.open("r+b") as old:
+        fcntl.flock(old, fcntl.LOCK_EX)
+        writer = threading.Thread(target=append, args=(path, 2))
+        writer.start()
+        time.sleep(0.1)
+        write_whole(path, path.read_bytes())
+    writer.join()
+    assert read(path) == [1, 2]
 
 
 def test_the_lock_of_a_dead_writer_holds_nobody_up(path):
@@ -238,7 +324,7 @@ SafeJournal(sys.argv[1]).append_logs([{"record": 2}, {"record": 3}])
 """
 
 
-@pytest.mark.parametrize(("lost", "left"), [(1, [1, 2, 4]), (13, [1, 2, 4]), (20, [1, 4])])
+@pytest.mark.parametrize(("lost", "left"), [(1, [1, 2, 4]), (30, [1, 2, 4]), (40, [1, 4])])
 def test_a_writer_that_is_killed_in_the_middle_of_a_write_costs_its_last_record(path, lost, left):
     append(path, 1)
     done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(lost)], cwd=Path(__file__).parents[2])

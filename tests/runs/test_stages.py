@@ -233,7 +233,7 @@ def call(results, *arguments):
 
 def table(results):
     rows, _ = records(results, "smoke", stages=True)
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "session")} for row in rows]
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,11 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, Study, alive, open_storage, patiently, records, signature, started, thinned
+from runs.study import ATTEMPTS, DIED, Study, alive, open_storage, patiently, records, signature, started, thinned
 from runs.train import run
 from runs.trial import Outcome
 from runs.worker import work
+from tests.runs.conftest import make_design
 
 DONE = Outcome(status="finished", validation_loss=0.5, test_loss=0.4, curve_steps=(0, 6), curve_losses=(1.0, 0.5), train_losses=(None, 0.7))
 
@@ -119,14 +120,102 @@ def kill_worker_of(study, claim):
     return study.recover()
 
 
+def alone(design):
+    """The design with a single trial."""
+    return replace(design, points=1, tasks={"adding": design.tasks["adding"]}, variants={"vanilla": design.variants["vanilla"]})
+
+
 def test_a_point_that_kills_its_workers_is_recorded_as_failed(folder, design):
-    alone = replace(design, points=1, tasks={"adding": design.tasks["adding"]}, variants={"vanilla": design.variants["vanilla"]})
-    study = Study.create(open_storage("", folder), alone, {})
+    study = Study.create(open_storage("", folder), alone(design), {})
     assert [kill_worker_of(study, study.claim()) for _ in range(ATTEMPTS)] == [1] * ATTEMPTS
     assert study.claim() is None
     (row,) = study.records()
     assert row["status"] == "failed"
     assert "died 3 times" in row["error"]
+
+
+def test_a_fault_of_the_machine_is_an_attempt_and_no_outcome(study):
+    claim = study.claim()
+    study.lost(claim, "OSError: [Errno 24] Too many open files")
+    assert study.records() == []
+    assert sum(c["waiting"] for c in study.counts().values()) == study.size
+
+
+def test_after_the_last_attempt_a_trial_is_told_failed_with_the_reason_of_each(folder, design):
+    study = Study.create(open_storage("", folder), alone(design), {})
+    study.lost(study.claim(), "OSError: no file left")
+    kill_worker_of(study, study.claim())
+    study.lost(study.claim(), "MemoryError: no memory")
+    assert study.claim() is None
+    assert study.failures() == ["OSError: no file left; its worker died; MemoryError: no memory (3 attempts)"]
+
+
+def test_the_same_reason_three_times_is_said_once(folder, design):
+    study = Study.create(open_storage("", folder), alone(design), {})
+    for _ in range(ATTEMPTS):
+        study.lost(study.claim(), "MemoryError: no memory")
+    assert study.failures() == ["MemoryError: no memory (3 attempts)"]
+
+
+def test_failed_trials_that_are_put_back_wait_with_fresh_attempts(folder, design):
+    study = Study.create(open_storage("", folder), alone(design), {})
+    for _ in range(2):
+        for _ in range(ATTEMPTS):
+            assert not study.finished()
+            study.lost(study.claim(), "MemoryError: no memory")
+        assert study.finished()
+        assert study.retry() == 1
+    study.tell(study.claim(), DONE)
+    assert [row["status"] for row in study.records()] == ["finished"]
+    assert study.claim() is None
+
+
+def test_the_record_of_a_failed_trial_that_was_put_back_stays_in_the_storage(folder, design):
+    study = Study.create(open_storage("", folder), alone(design), {})
+    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    study.retry()
+    stored = study.trials(("adding", "vanilla"), (TrialState.FAIL,))
+    assert [t.user_attrs["outcome"]["error"] for t in stored] == ["ValueError: no"]
+
+
+def test_only_failed_trials_are_put_back(study):
+    study.tell(study.claim(), DONE)
+    study.tell(study.claim(), Outcome(status="diverged"))
+    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    assert study.retry() == 1
+    assert sorted(row["status"] for row in study.records()) == ["diverged", "finished"]
+
+
+def test_a_killed_retry_is_completed_by_the_next_to_plan(folder, design, monkeypatch):
+    study = Study.create(open_storage("", folder), alone(design), {})
+    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Study, "_enqueue", lambda self: 0)
+        study.retry()
+    assert Study.create(open_storage("", folder), alone(design), {}).claim().point == 0
+
+
+def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study):
+    first = study.claim()
+    dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
+    study.storage.set_trial_user_attr(first.number, "worker", dead)
+    assert study.recover(ended={dead["pid"]}) == 1
+    again = study.claim()
+    assert (again.task, again.variant, again.point) == (first.task, first.variant, first.point)
+
+
+def test_a_worker_that_died_with_its_parent_costs_its_trial_no_attempt_but_its_place(folder, design):
+    study = Study.create(open_storage("", folder), replace(alone(design), points=2), {})
+    dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
+    for _ in range(ATTEMPTS + 1):
+        claim = study.claim()
+        while claim.point != 0:
+            study.tell(claim, DONE)
+            claim = study.claim()
+        study.storage.set_trial_user_attr(claim.number, "worker", {**dead, "parent": {"pid": 2**22 + 2, "started": 0.0}})
+        study.recover()
+    assert [row["point"] for row in study.records()] == [1]
+    assert study.claim().point == 0
 
 
 def test_a_point_that_killed_a_worker_comes_last(study, design):
@@ -141,7 +230,7 @@ def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, desig
     study.storage.set_trial_user_attr(first.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
     stored = study.storage.get_trial(first.number)
     for _ in range(2):
-        study._lost((first.task, first.variant), stored)
+        study._lost((first.task, first.variant), stored, DIED)
     claims = claim_all(study)
     assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
 
@@ -206,6 +295,137 @@ def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch, capsys)
     assert "No space left" in capsys.readouterr().err
 
 
+FACTS = {"commit": "abc", "python": "3.11.7", "code": "c0de", "processor": "one", "versions": {"torch": "2.0", "numpy": "2.1"}}
+
+
+def test_a_study_that_goes_on_records_its_facts_as_a_session(folder, design):
+    Study.create(open_storage("", folder), design, FACTS)
+    Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    assert [s["commit"] for s in Study.open(open_storage("", folder), "study").sessions()] == ["abc", "def"]
+
+
+def test_a_finished_study_gets_no_more_sessions(folder, design):
+    study = Study.create(open_storage("", folder), alone(design), FACTS)
+    study.tell(study.claim(), DONE)
+    assert len(Study.create(open_storage("", folder), alone(design), {**FACTS, "commit": "def"}).sessions()) == 1
+
+
+def test_each_row_says_in_which_session_it_ran(folder, design):
+    study = Study.create(open_storage("", folder), design, FACTS)
+    study.tell(study.claim(), DONE)
+    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    later.tell(later.claim(), DONE)
+    rows, about = records(folder.parent, "study")
+    assert sorted(about["sessions"][row["session"]]["commit"] for row in rows) == ["abc", "def"]
+
+
+def test_what_is_different_in_a_session_is_said_in_one_line(folder, design):
+    first = Study.create(open_storage("", folder), design, FACTS)
+    versions = {"torch": "2.13", "numpy": "2.1"}
+    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def", "code": "f00d", "versions": versions})
+    assert first.news() == ""
+    assert later.news().startswith("session 1 differs from session 0 of this study: commit abc -> def, torch 2.0 -> 2.13; ")
+
+
+def test_a_session_with_the_same_facts_is_no_news(folder, design):
+    Study.create(open_storage("", folder), design, FACTS)
+    assert Study.create(open_storage("", folder), design, {**FACTS, "command": "another"}).news() == ""
+
+
+def test_code_that_was_changed_without_a_commit_is_news(folder, design):
+    Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+"})
+    assert "code c0de -> f00d" in Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+", "code": "f00d"}).news()
+
+
+def test_a_worker_joins_the_session_of_its_own_environment_or_begins_one(study):
+    study.join()
+    assert study.session == 1
+    other = Study.open(study.storage, "study")
+    other.join()
+    assert (other.session, len(other.sessions())) == (1, 2)
+    assert set(study.sessions()[1]) >= {"commit", "code", "processor", "versions", "python"}
+
+
+def test_a_trial_carries_the_facts_of_its_own_session(folder, design):
+    Study.create(open_storage("", folder), design, FACTS)
+    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    later.tell(later.claim(), DONE)
+    (told,) = later.told()
+    assert Study.open(open_storage("", folder), "study").facts_of(told[2])["commit"] == "def"
+
+
+def told_as(study, **attributes):
+    """Tell a trial with other attributes than its own."""
+    claim = study.claim()
+    own = {"trial_id": claim.trial.id, "outcome": DONE.as_dict(), "session": study.session}
+    study.storage.finish(claim.number, [], {**own, **attributes}, TrialState.COMPLETE, [0.5])
+    return claim
+
+
+def test_a_record_of_another_trial_than_the_one_planned_is_refused(study):
+    study.join()
+    claim = told_as(study, trial_id="0123456789abcdef")
+    with pytest.raises(
+        ValueError, match=f"study 'study': trial adding vanilla 0 is recorded as 0123456789abcdef, .* {claim.trial.id} there"
+    ):
+        study.records()
+
+
+def test_a_record_with_other_hyperparameters_than_planned_is_refused(study, monkeypatch):
+    study.tell(study.claim(), DONE)
+    monkeypatch.setattr(type(study.design), "values", lambda self, task, point: {"learning_rate": 1.0, "size": 5})
+    with pytest.raises(ValueError, match="trial adding vanilla 0 has other hyperparameters"):
+        study.refuse_strangers()
+
+
+def test_a_trial_of_other_code_may_have_another_id(study):
+    told_as(study, trial_id="0123456789abcdef")
+    assert len(study.records()) == 1
+
+
+def test_a_record_of_another_trial_is_set_aside_and_its_point_runs_again(study):
+    study.join()
+    told_as(study, trial_id="0123456789abcdef")
+    assert study.set_aside() == 1
+    assert study.records() == []
+    assert sum(c["waiting"] for c in study.counts().values()) == study.size
+
+
+def plan(folder, points, barrier):
+    import signal
+
+    signal.alarm(120)
+    barrier.wait()
+    Study.create(open_storage("", folder), make_design(points=points), {})
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("there", [False, True])
+def test_planners_at_the_same_time_plan_every_trial_once(folder, design, there):
+    if there:
+        Study.create(open_storage("", folder), design, {})
+    folder.mkdir(exist_ok=True)
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(4)
+    planners = [context.Process(target=plan, args=(folder, 20, barrier)) for _ in range(4)]
+    for planner in planners:
+        planner.start()
+    for planner in planners:
+        planner.join()
+    assert [p.exitcode for p in planners] == [0] * 4
+    study = Study.open(open_storage("", folder), "study")
+    assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+
+
+def test_what_runs_is_held_by_a_process_for_some_time(study):
+    claim = study.claim()
+    (held,) = study.held()
+    assert (held.task, held.variant, held.point, held.number) == ("adding", "vanilla", 0, claim.number)
+    assert (held.worker["pid"], held.here, held.alive) == (os.getpid(), True, True)
+    assert 0 <= held.seconds < 60
+    assert str(held) == f"adding vanilla 0 for {held.seconds:.0f} s in process {os.getpid()}"
+
+
 def test_a_live_worker_keeps_its_claim(study):
     study.claim()
     assert study.recover() == 0
@@ -233,7 +453,7 @@ def test_a_zombie_is_not_alive():
 
 
 def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, design, monkeypatch):
-    def ended(*arguments):
+    def ended(*arguments, **more):
         raise SystemExit(-1)
 
     monkeypatch.setattr("runs.worker.run", ended)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from runs.model import Network
-from runs.train import Flat, Interrupted, Optimiser, Validation, batches, evaluate, evaluation_grid, run
+from runs.train import Flat, Interrupted, MachineFault, Optimiser, OutOfTime, Validation, batches, evaluate, evaluation_grid, run
 from runs.trial import Model, Training, Trial
 from tasks import Task
 from tasks.adding import Adding
@@ -299,3 +299,59 @@ def test_an_outcome_says_why_the_eager_engine_ran(monkeypatch):
 
 def test_an_outcome_of_the_fused_engine_has_no_reason_to_be_eager():
     assert run(trial()).why_eager == ""
+
+
+def failing(error, monkeypatch):
+    """A trial in which this happens."""
+
+    def fail(*arguments):
+        raise error
+
+    monkeypatch.setattr("runs.train.untrained", fail)
+    return trial()
+
+
+def caused(error, cause):
+    error.__cause__ = cause
+    return error
+
+
+FAULTS = [
+    OSError(24, "Too many open files"),
+    MemoryError("Unable to allocate 8 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes"),
+    ImportError("libfoo.so: cannot open shared object file: Too many open files"),
+    caused(ValueError("my task"), OSError(28, "No space left on device")),
+]
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=str)
+def test_what_the_machine_lacks_is_a_fault_where_that_is_asked_for(monkeypatch, error):
+    with pytest.raises(MachineFault, match=type(error).__name__):
+        run(failing(error, monkeypatch), raise_faults=True)
+
+
+@pytest.mark.parametrize("error", FAULTS, ids=str)
+def test_what_the_machine_lacks_is_a_failed_outcome_else(monkeypatch, error):
+    assert run(failing(error, monkeypatch)).status == "failed"
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), RuntimeError("shapes differ"), ZeroDivisionError()], ids=str)
+def test_what_is_wrong_with_a_trial_is_no_fault_of_the_machine(monkeypatch, error):
+    assert run(failing(error, monkeypatch), raise_faults=True).status == "failed"
+
+
+def test_memory_that_torch_cannot_have_is_a_fault_of_the_machine(monkeypatch):
+    try:
+        torch.empty(2**60)
+    except RuntimeError as error:
+        with pytest.raises(MachineFault):
+            run(failing(error, monkeypatch), raise_faults=True)
+
+
+def test_a_trial_that_is_out_of_time_failed_for_that_reason():
+    def stopping():
+        raise OutOfTime("time limit of 3 s")
+
+    outcome = run(trial(), stopping=stopping, raise_faults=True)
+    assert (outcome.status, outcome.error) == ("failed", "time limit of 3 s")
