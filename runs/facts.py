@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from .shell import without_password
 
 PACKAGES = ("torch", "numpy", "llvmlite", "hydra-core", "optuna", "mlflow", "pandas", "scipy", "scikit-learn", "matplotlib")
 
@@ -19,7 +22,7 @@ def facts() -> dict[str, Any]:
         "versions": {name: _version(name) for name in PACKAGES},
         "commit": commit(),
         "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", _module(), *map(without_password, sys.argv[1:])]),
     }
 
 

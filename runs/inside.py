@@ -29,7 +29,7 @@ from variants.observe import watching
 
 from .facts import facts
 from .model import Network, untrained
-from .shell import key_values, storage_url
+from .shell import command, key_values, storage_url
 from .study import Study, close_storage, open_storage
 from .train import prepare_process, trained
 from .trial import Outcome, Trial
@@ -334,7 +334,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: what is saved stays; the same command goes on", file=sys.stderr)
         return 130
-    print(f"saved in {results / name / 'models'}; next: python -m analysis study={name}")
+    print(f"saved in {results / name / 'models'}; next: {command('analysis', study=name, results=results)}")
     return 0 if good else 1
 
 

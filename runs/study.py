@@ -81,7 +81,7 @@ def open_database(url: str) -> Storage:
                 continue
             kind = StorageAway if type(error).__name__ in DATABASE_AWAY else ValueError
             reason = " ".join(str(getattr(error, "orig", None) or error).split("(Background on")[0].split())
-            raise kind(f"storage: cannot open {without_password(url)}: {reason.replace(url, '...')[:300]}") from None
+            raise kind(f"storage: cannot open {without_password(url)}: {without_password(reason.replace(url, '...'), url)[:300]}") from None
     raise AssertionError("unreachable")
 
 
@@ -102,7 +102,9 @@ def patiently(action: Callable[[], T], stopping: Callable[[], bool] = lambda: Fa
             if not away or stopping() or time.monotonic() > end:
                 raise
             print(
-                f"storage is away ({type(error).__name__}: {str(error).splitlines()[0][:100]}); trying again", file=sys.stderr, flush=True
+                f"storage is away ({type(error).__name__}: {without_password(str(error).splitlines()[0])[:100]}); trying again",
+                file=sys.stderr,
+                flush=True,
             )
             time.sleep(pause)
             pause = min(10.0, 2 * pause)
