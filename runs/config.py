@@ -20,9 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
+from .names import checked_name
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
-from .trial import Model, Training, Trial, construct
+from .trial import Model, Training, Trial, allow, construct
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
@@ -173,7 +174,10 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None) -> 
 
 
 def check(trial: Trial) -> None:
-    """Raise ValueError where a part of a trial cannot be built."""
+    """Raise ValueError where a part of a trial cannot be built, or has a label that is no name."""
+    allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
+    for thing, node in (("variant", trial.variant), ("task", trial.task)):
+        checked_name(node["label"], f"{thing}.label")
     cell = construct(trial.variant, Cell)
     cell.validate(trial.model.hidden_size, trial.model.layers)
     construct(trial.task, Task)

@@ -10,6 +10,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -34,12 +35,12 @@ from variants import Cell
 from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
-from .shell import without_password
+from .shell import command, without_password
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Study, open_storage, patiently
 from .tracking import Mirror, default_uri
 from .train import prepare_process
-from .trial import Model, Training, construct, require
+from .trial import Model, Training, allow, construct, require
 from .worker import STOP, work
 
 POLL_SECONDS = 0.5
@@ -73,12 +74,12 @@ def main(config: DictConfig) -> int:
         if study.finished():
             if mirror is not None:
                 mirror.catch_up()
-            print(f"{plan.title}: all {study.size} trials are done; next: python -m analysis study={design.name}")
+            print(f"{plan.title}: all {study.size} trials are done; next: {command('analysis', study=design.name, results=results)}")
             return 0
         code = run(study, mirror, url, folder, config.workers, planning)
         print_counts(study)
         if code == 0:
-            print(f"next: python -m analysis study={design.name}")
+            print(f"next: {command('analysis', study=design.name, results=results)}")
         return code
 
 
@@ -137,7 +138,9 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     plan = patiently(lambda: staged(config, design, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
-        about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
+        about["command"] = shlex.join(
+            ["python", "-m", "runs.sweep", *HydraConfig.get().overrides.task]
+        )  # that of the process is the launcher's
         study = patiently(lambda: Study.create(storage, plan, about))
         describe(study, folder)
     else:
@@ -182,7 +185,7 @@ class Submission(Callback):
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
-        print(f"next: python -m analysis study={config.name}")
+        print(f"next: {command('analysis', study=config.name, results=config.results)}")
 
 
 def launched(config: DictConfig) -> bool:
@@ -222,6 +225,7 @@ def design_from(config: DictConfig) -> Design:
             require(key in known, f"task {label}: knobs are {', '.join(map(str, known))}", key)
             problem[key] = value
         tasks[label] = plain(problem)
+    allow(node["_target_"] for node in (*variants.values(), *tasks.values(), values["initialisation"]))
     return Design(
         name=values["name"],
         baseline=values["baseline"],
@@ -243,6 +247,7 @@ def variant_node(entry: str) -> dict[str, Any]:
     """The configuration of a variant named by its choice, or by the dotted path of a class of your own."""
     if "." not in entry:
         return own_knobs("variant", plain(chosen("variant", entry)), entry)
+    allow([entry])
     cell = construct({"_target_": entry}, Cell)
     return {"_target_": entry, "label": cell.name or type(cell).__name__, **{k: plain(v) for k, v in cell.knobs.items()}}
 
