@@ -154,14 +154,3 @@ def storage_url(values: Mapping[str, str]) -> str:
     if not os.environ.get("STUDY_STORAGE"):
         raise ValueError("storage=postgres needs its URL in the environment: STUDY_STORAGE=postgresql+psycopg://...")
     return os.environ["STUDY_STORAGE"]
-
-
-def tracking_uri(values: Mapping[str, str], stored: str) -> str:
-    """The URI behind a `tracking=...` argument: `server` stands for the environment's MLFLOW_TRACKING_URI, absent for the one stored.
-
-    What is stored has no password; it is taken from the environment. Raises ValueError for `server` where the environment has none.
-    """
-    ours, uri = os.environ.get("MLFLOW_TRACKING_URI", ""), values.get("tracking") or stored
-    if uri == "server" and not ours:
-        raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
-    return ours if uri in ("server", without_password(ours)) else uri
