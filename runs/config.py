@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
+from .files import writable as writable
 from .names import checked_name
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
@@ -182,18 +183,6 @@ def check(trial: Trial) -> None:
     cell.validate(trial.model.hidden_size, trial.model.layers)
     construct(trial.task, Task)
     construct(trial.initialisation, Scheme)
-
-
-def writable(folder: Path) -> Path:
-    """The folder, created where absent. Raises ValueError where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"results: cannot write into {folder}: {error.strerror}") from None
-    return folder
 
 
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:

@@ -9,6 +9,27 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
+def writable(folder: Path) -> Path:
+    """The folder, created where absent. Raises ValueError where it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".write-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise ValueError(f"results: cannot write into {folder}: {error.strerror}") from None
+    return folder
+
+
+def subfolder(folder: Path, *names: str) -> Path:
+    """A folder inside a folder, created where absent. Raises ValueError where a link leads out of it: the folder may be somebody else's."""
+    found = folder.joinpath(*names)
+    if not found.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{found} must lie inside {folder}, but leads to {found.resolve()}")
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a temporary file in the same folder; when the block ends, that file takes the place of `path`.

@@ -10,6 +10,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import secrets
 import shlex
 import signal
 import socket
@@ -35,10 +36,11 @@ from variants import Cell
 from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
 from .design import Design, Dimension
 from .facts import facts
-from .shell import command, without_password
+from .files import write_whole
+from .shell import command
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Study, open_storage, patiently
-from .tracking import Mirror, default_uri
+from .tracking import Mirror, stored_uri
 from .train import prepare_process
 from .trial import Model, Training, allow, construct, require
 from .worker import STOP, work
@@ -55,10 +57,11 @@ def main(config: DictConfig) -> int:
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
-        return ACTIONS[config.action](url, writable(results) / design.name, design.name, config.stage)
+        return ACTIONS[config.action](url, results / design.name, design.name, config.stage)
     folder = writable(results / design.name)
-    uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
+    uri = stored_uri(config.tracking.uri, results) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
+    about["study_id"] = secrets.token_hex(8)  # of a study that is created now; what is started anew under the same name is another
     if config.worker is not None:
         return one_of_many(config, design, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
@@ -70,10 +73,10 @@ def main(config: DictConfig) -> int:
         describe(study, folder, planning)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
-            print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
+            print(mirror.greeting())
         if study.finished():
             if mirror is not None:
-                mirror.catch_up()
+                mirror.finish()
             print(f"{plan.title}: all {study.size} trials are done; next: {command('analysis', study=design.name, results=results)}")
             return 0
         code = run(study, mirror, url, folder, config.workers, planning)
@@ -148,7 +151,7 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     done = work(url, folder, plan.key, linger=True)
     print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
-        Mirror(study, Path(config.results), config.tracking.uri).catch_up()
+        Mirror(study, Path(config.results), config.tracking.uri).finish()
     return 0
 
 
@@ -195,7 +198,7 @@ def launched(config: DictConfig) -> bool:
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
     """Write the design, or the stage, beside the results, and say how long planning took where it did."""
-    (folder / beside(study, "design")).write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    write_whole(folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
 
@@ -341,18 +344,18 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         study.recover()
         study.enqueue()
         if mirror is not None:
-            mirror.catch_up()
+            mirror.finish()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
     path = folder / beside(study, "session")
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = noted(path)
     new = session(study, started, wall_clock, time.perf_counter() - begun, mirror)
     cost = {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": len(processes)}
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
     cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
-    path.write_text(json.dumps(cost) + "\n")
+    write_whole(path, json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -386,6 +389,22 @@ def session(study: Study, processes: set[int | None], begun: datetime, seconds: 
         "mirrored": mirror.written if mirror is not None else 0,
         "mirror_seconds": mirror.seconds if mirror is not None else 0.0,
     }
+
+
+def noted(path: Path) -> dict[str, Any]:
+    """What earlier sessions have noted in a file; nothing where there is none, or, with a warning, where it cannot be read."""
+    try:
+        known = json.loads(path.read_text())
+        sums = [known.get(key, 0) for key in ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")]
+        if all(isinstance(number, int | float) for number in sums):
+            return dict(known)
+        why = "it does not hold numbers"
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        why = str(error)
+    print(f"{path} is ignored, what earlier sessions cost is lost ({why}); delete it, no trial is in it", file=sys.stderr)
+    return {}
 
 
 def resident(process: int | None) -> float | None:
@@ -422,8 +441,7 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     if left and times:
         mean = sum(times) / len(times)
         print(f"left: {left} trials of {mean:.1f} s; about {duration(left * mean / max(1, running))} with {max(1, running)} running")
-    path = folder / beside(study, "session")
-    cost = json.loads(path.read_text()) if path.exists() else {}
+    cost = noted(folder / beside(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
@@ -437,7 +455,7 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
 def stop(url: str, folder: Path, name: str, stage: str) -> int:
     """Ask the workers of a study, whatever its stage, to finish what they run and leave."""
     study = opened(url, folder, name, stage)
-    (folder / STOP).touch()
+    (writable(folder) / STOP).touch()
     print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
     return 0
 
@@ -447,6 +465,10 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     opened(url, folder, name, stage)
     import analysis.load  # the archive is the analysis's format
 
+    try:
+        writable(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere") from None
     table, _ = analysis.load.load(name, folder.parent, url, stages=True)
     print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
     return 0
