@@ -39,7 +39,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
             facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
             gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
             sequences += _sequences(arrays, about, facts)
-        except (OSError, ValueError, KeyError, AttributeError, IndexError, BadZipFile) as error:
+        except (OSError, ValueError, KeyError, AttributeError, IndexError, EOFError, BadZipFile) as error:
             raise ValueError(f"{path} is not a diagnosis of python -m runs.inside; delete it and run that again ({error})") from None
     return {
         "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)]

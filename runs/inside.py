@@ -219,7 +219,7 @@ def up_to_date(path: Path, trial: Trial) -> bool:
             return True
         with path.with_suffix(".npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
     return bool(about["format"] == FORMAT and about["trial_id"] == trial.id)
 

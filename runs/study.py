@@ -34,7 +34,7 @@ from .journal import Journal
 from .shell import without_password
 from .stages import Plan, Stage
 from .train import Pruned, evaluation_grid
-from .trial import Outcome, Trial, construct
+from .trial import Outcome, Trial, construct, require
 
 LARGEST_CURVE = 20  # intermediate values that are stored with a trial
 ATTEMPTS = 3  # a point whose worker died is tried this many times in all
@@ -187,6 +187,7 @@ class Study:
             design = Stage.from_dict(values, search)
         else:
             design = Design.from_dict(values)
+            require(design.name == key, f"the study stored as {key!r} must have this name", design.name)
         existing = {s.study_name: s._study_id for s in storage.get_all_studies()}
         ids = {(t, v): existing[f"{key}/{t}/{v}"] for t, v in design.cells if f"{key}/{t}/{v}" in existing}
         return cls(storage, design, attributes.get("facts", {}), ids)

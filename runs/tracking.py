@@ -525,6 +525,8 @@ def main(arguments: list[str]) -> int:
         return 2
     except Exception as error:  # whatever a client raises for a server that is away
         why = f"{without_password(uri)} is out of reach: {type(error).__name__}"
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            why = f"cannot write {error.filename}: {error.strerror}"
         print(f"error: mlflow: {error if isinstance(error, Locked) else why}", file=sys.stderr)
         return 1
     print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
