@@ -29,7 +29,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     """
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
-    for path in sorted(Path(folder).glob("*/*.npz")):
+    for path in sorted(Path(folder).glob("*/[!.]*.npz")):
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 RULE = "must be 1 to 64 letters (a-z, A-Z), digits, '_', '-' or '.', and begin with a letter, digit or '_'"
+CLASSES = "LSTM_VARIANTS_CLASSES"  # in the environment: dotted paths of classes or packages that may be imported, separated by commas
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from .names import checked_name
+from .names import CLASSES, checked_name
 
 HIDDEN = "***"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
@@ -111,7 +111,7 @@ def refuse_passwords(arguments: Sequence[str]) -> None:
 
 
 def command(module: str, *, results: Path | str = "results", **values: str) -> str:
-    """A command to paste, each word quoted for the shell where it must be.
+    """A command to paste, each word quoted for the shell where it must be; with the classes that the user let be imported, if any.
 
     results: the folder, named only where it is not the default one.
 
@@ -119,7 +119,8 @@ def command(module: str, *, results: Path | str = "results", **values: str) -> s
     "python -m analysis study=quick 'results=my results'"
     """
     words = [f"{key}={value}" for key, value in values.items()] + ([f"results={results}"] if str(results) != "results" else [])
-    return shlex.join(["python", "-m", module, *words])
+    classes = os.environ.get(CLASSES, "")
+    return (f"{CLASSES}={shlex.quote(classes)} " if classes else "") + shlex.join(["python", "-m", module, *words])
 
 
 def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) -> dict[str, str] | None:

@@ -12,12 +12,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
+from .names import CLASSES
+
 T = TypeVar("T")
 
 STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")
-CLASSES = "LSTM_VARIANTS_CLASSES"  # in the environment: dotted paths of classes or packages that may be imported, separated by commas
 
 
 def require(condition: bool, rule: str, value: Any) -> None:

@@ -112,7 +112,7 @@ from runs.weights import load_model
 from tasks import Task
 from variants import streams
 
-for path in sorted(models.glob("*/*.safetensors"))[:3]:
+for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:
     network, trial = load_model(path)
     problem = construct(trial.task, Task)
     batch = problem.batch(trial.training.evaluation_sequences or problem.evaluation_size, streams(trial.data_seed)("test"))

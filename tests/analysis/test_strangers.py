@@ -204,6 +204,12 @@ def test_a_diagnosis_is_not_unpickled_and_a_damaged_one_is_named(damage, tmp_pat
         diagnostics.read(tmp_path)
 
 
+def test_half_a_diagnosis_of_a_killed_writer_is_not_read(tmp_path):
+    (tmp_path / "adding").mkdir()
+    (tmp_path / "adding" / ".gru-01234567.part.npz").write_text("half")
+    assert diagnostics.read(tmp_path)["gradients"].empty
+
+
 @pytest.mark.parametrize("target", [f"{EVIL}.C", f"{EVIL}:C", "os.system", "antigravity.C"])
 def test_weights_import_no_class_that_they_name(target, evil, tmp_path):
     from safetensors.numpy import save_file

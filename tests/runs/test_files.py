@@ -89,6 +89,18 @@ def test_reading_is_no_writing(line):
     assert in_place(line) == []
 
 
+def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path):
+    import os
+
+    old, new, other = (tmp_path / name for name in (".a-01234567.part.csv", ".a-89abcdef.part.csv", ".b-01234567.part.csv"))
+    for path in (old, new, other):
+        path.touch()
+    for path in (old, other):
+        os.utime(path, (0, 0))
+    write_whole(tmp_path / "a.csv", "x")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [new.name, other.name, "a.csv"]
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_a_write_that_fails_leaves_the_old_file_and_no_part(error, tmp_path):
     path = tmp_path / "file.csv"

@@ -108,10 +108,16 @@ def test_a_study_of_a_bad_name_leaves_nothing_behind(name, monkeypatch, capsys, 
     assert err.startswith("error: name of a study must be 1 to 64 letters")
 
 
-def test_a_command_to_paste_is_quoted():
+def test_a_command_to_paste_is_quoted(monkeypatch):
+    monkeypatch.delenv("LSTM_VARIANTS_CLASSES", raising=False)
     assert command("runs.tracking", study="quick", results="my results; rm x") == (
         "python -m runs.tracking study=quick 'results=my results; rm x'"
     )
+
+
+def test_a_command_to_paste_carries_the_classes_that_the_user_named(monkeypatch):
+    monkeypatch.setenv("LSTM_VARIANTS_CLASSES", "my.Cell,a b")
+    assert command("analysis", study="mine") == "LSTM_VARIANTS_CLASSES='my.Cell,a b' python -m analysis study=mine"
 
 
 def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
@@ -128,7 +134,8 @@ def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
 def test_a_class_that_the_user_allows_is_imported_here_and_in_started_processes(tmp_path, monkeypatch):
     import os
 
-    from runs.trial import CLASSES, allow, construct
+    from runs.names import CLASSES
+    from runs.trial import allow, construct
     from variants import Cell
 
     (tmp_path / "cell_of_a_friend.py").write_text("from variants.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
