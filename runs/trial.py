@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -38,7 +39,7 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     if cls is None and not _allowed(target):
         raise ValueError(
             f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
-            f"where you trust it, set {CLASSES}={target} in the environment or import its module first"
+            f"where you trust it, set {CLASSES}={shlex.quote(str(target))} in the environment or import its module first"
         )
     try:
         cls = resolve_name(target) if cls is None else cls

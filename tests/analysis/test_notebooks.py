@@ -120,7 +120,7 @@ def test_scripts_from_elsewhere_are_removed():
 
 def test_a_study_that_was_not_analysed_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main([f"results={tmp_path}", "study=absent"]) == 2
-    assert "run python -m analysis study=absent first" in capsys.readouterr().err
+    assert f"run python -m analysis study=absent results={tmp_path} first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMES)

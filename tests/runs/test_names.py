@@ -131,6 +131,14 @@ def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
     assert "evil_of_a_stranger" not in sys.modules
 
 
+def test_what_a_message_gives_to_paste_is_quoted():
+    from runs.trial import construct
+    from variants import Cell
+
+    with pytest.raises(ValueError, match=r"LSTM_VARIANTS_CLASSES='a.b; rm -rf x' in the environment"):
+        construct({"_target_": "a.b; rm -rf x"}, Cell)
+
+
 def test_a_class_that_the_user_allows_is_imported_here_and_in_started_processes(tmp_path, monkeypatch):
     import os
 
