@@ -21,6 +21,9 @@ from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from .shell import command, without_password
 from .trial import Outcome, Trial
@@ -34,6 +37,7 @@ SUMMARIES = "summaries"
 SINGLE_TRIALS = "trials"
 DEFAULT = "default"  # stored with a study in the place of a URI: mlflow.db in the results folder, wherever that is now
 LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, before the mirror rests
+ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
 REST_SECONDS = (10.0, 60.0)  # after a failure, and at most after several of them
 DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
 _SUMMARY_METRICS = ("steps", "solved_step", "best_step", "validation_loss", "test_loss", "score", "parameters", "flops_per_step", "seconds")
@@ -128,6 +132,17 @@ class Tracker:
                 database.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise Locked(f"{path}: {error}") from None
+
+    def refuse_silence(self) -> None:
+        """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
+        if not self.uri.startswith("http"):
+            return
+        place = urlsplit(self.uri)
+        host = place.netloc.rpartition("@")[2]
+        try:
+            urlopen(f"{place.scheme}://{host}/health", timeout=ANSWER_SECONDS).close()
+        except HTTPError as error:  # an answer, too: of a server that wants a password
+            error.close()
 
     def experiment(self, name: str) -> str:
         """The id of an experiment, created where absent."""
@@ -340,6 +355,8 @@ class Mirror:
                     return 0
                 tracker = self._tracker()
                 tracker.refuse_lock()
+                if self._rest > REST_SECONDS[0] and not patient:
+                    tracker.refuse_silence()
                 if self._generation is None or self._generation != held.generation:
                     self.done = tracker.mirrored(self.study.design.name, self.study.design.key, self.study_id)
                     if tracker.replaced:

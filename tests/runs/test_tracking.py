@@ -197,6 +197,22 @@ def test_a_lock_that_comes_between_two_runs_is_noticed_before_mlflow_waits_for_i
     assert mirror.written == 1
 
 
+def test_a_server_that_is_silent_again_holds_the_parent_up_for_two_seconds(tmp_path, monkeypatch, capsys):
+    import socket
+
+    monkeypatch.setattr(tracking, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mirror = Mirror(ran(tmp_path), tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        mirror.catch_up()
+        mirror._silent_until = 0.0
+        begun = time.monotonic()
+        mirror.catch_up()
+        assert time.monotonic() - begun < 0.8
+    assert len(capsys.readouterr().err.splitlines()) == 2
+
+
 def test_a_garbled_lock_file_is_read_as_that_of_another_writer(tmp_path):
     study = ran(tmp_path)
     (tmp_path / "study" / "mirror.lock").write_text("4x")
