@@ -131,6 +131,20 @@ def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
     assert "evil_of_a_stranger" not in sys.modules
 
 
+def test_a_module_that_makes_its_attributes_is_not_asked(monkeypatch):
+    from types import ModuleType
+
+    from runs.trial import construct
+    from variants import Cell
+
+    module, asked = ModuleType("lazy_module"), []
+    module.__getattr__ = asked.append
+    monkeypatch.setitem(sys.modules, "lazy_module", module)
+    with pytest.raises(ValueError, match="no class of this suite"):
+        construct({"_target_": "lazy_module.C"}, Cell)
+    assert asked == []
+
+
 def test_what_a_message_gives_to_paste_is_quoted():
     from runs.trial import construct
     from variants import Cell

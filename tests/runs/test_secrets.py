@@ -95,6 +95,17 @@ def test_the_message_of_a_database_that_cannot_be_opened_holds_no_secret(tmp_pat
         assert "RET" not in str(raised.value)
 
 
+def test_what_a_driver_says_of_a_password_is_hidden(tmp_path, monkeypatch):
+    from runs import study
+
+    def refused(url):
+        raise RuntimeError("login failed with 'S3CRET' at me@host")
+
+    monkeypatch.setattr(study, "Database", refused)
+    with pytest.raises(ValueError, match=r"cannot open postgresql://me:\*\*\*@host/db: login failed with '\*\*\*' at me@host"):
+        study.open_storage("postgresql://me:S3CRET@host/db", tmp_path)
+
+
 def test_the_command_on_record_is_quoted_and_holds_no_secret(monkeypatch):
     from runs.facts import facts
 
