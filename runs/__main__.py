@@ -14,6 +14,7 @@ from tasks import Task
 
 from .config import command_line, trial_from, writable
 from .facts import facts
+from .files import write_whole
 from .shell import without_password
 from .tracking import SINGLE_TRIALS, Tracker, default_uri
 from .train import Interrupted, prepare_process, run
@@ -42,15 +43,18 @@ def main(config: DictConfig) -> int:
     print(summary(trial, outcome))
     path = folder / f"{trial.id}.json"
     about = facts()
-    path.write_text(json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
+    write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
     print(f"outcome: {path}")
     if config.tracking.enabled:
         uri = config.tracking.uri or default_uri(results)
+        tags = {"commit": about["commit"], "mlflow.source.name": about["command"]}
         try:
-            Tracker(results, config.tracking.uri).trial(SINGLE_TRIALS, trial, outcome, {"commit": about["commit"]}, {})
-            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}")
+            tracker = Tracker(results, config.tracking.uri)
+            tracker.trial(SINGLE_TRIALS, trial, outcome, tags, {})
+            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}: {tracker.link(SINGLE_TRIALS)}")
         except Exception as error:  # the dashboard being away must not cost the outcome
-            print(f"mlflow: not written, {without_password(uri)}: {type(error).__name__}: {error}", file=sys.stderr)
+            why = without_password(f"{type(error).__name__}: {error}".splitlines()[0], uri)
+            print(f"mlflow: not written, {without_password(uri)}: {why}", file=sys.stderr)
     return 1 if outcome.status == "failed" else 0
 
 

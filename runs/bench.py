@@ -25,6 +25,7 @@ from variants import Cell, Native, Recurrent, build
 from variants.engine import machine
 
 from .facts import facts
+from .files import replacing, write_whole
 from .train import Flat
 
 INPUTS = 2
@@ -248,7 +249,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     left.invert_yaxis()
     sizes = [", ".join(map(str, sorted({r[k] for r in rows if k != "batch" or r[k] > 1}))) for k in ("steps", "batch", "units")]
     figure.suptitle("Forward and backward, one thread; geometric means over T = {}, batch {}, N = {}".format(*sizes), fontsize=9)
-    figure.savefig(path, dpi=160)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=160)
     pyplot.close(figure)
 
 
@@ -276,8 +278,8 @@ def _processor() -> str:
 
 def write(rows: Sequence[Row], here: Mapping[str, Any], folder: Path) -> None:
     """Write the measurements with what they were made on, and the table."""
-    (folder / "bench.json").write_text(json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
-    (folder / "bench.md").write_text(table(rows) + "\n")
+    write_whole(folder / "bench.json", json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
+    write_whole(folder / "bench.md", table(rows) + "\n")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

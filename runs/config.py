@@ -21,9 +21,11 @@ from tasks import Task
 from tasks.contract import try_out
 from variants import Cell, Scheme, knobs_of
 
+from .files import writable as writable
+from .names import checked_name
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
-from .trial import Model, Training, Trial, construct
+from .trial import Model, Training, Trial, allow, construct
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
@@ -178,23 +180,14 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None) -> 
 
 
 def check(trial: Trial) -> None:
-    """Raise ValueError where a part of a trial cannot be built, or its task breaks the contract of tasks."""
+    """Raise ValueError where a part of a trial cannot be built, has a label that is no name, or its task breaks the contract of tasks."""
+    allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
+    for thing, node in (("variant", trial.variant), ("task", trial.task)):
+        checked_name(node["label"], f"{thing}.label")
     cell = construct(trial.variant, Cell)
     cell.validate(trial.model.hidden_size, trial.model.layers)
     try_out(construct(trial.task, Task))
     construct(trial.initialisation, Scheme)
-
-
-def writable(folder: Path) -> Path:
-    """The folder, created where absent. Raises ValueError where it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".write-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise ValueError(f"results: cannot write into {folder}: {error.strerror}") from None
-    return folder
 
 
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tasks import Task
 from variants import Cell, count_parameters
 
+from .names import checked_name
 from .trial import Model, Training, Trial, construct, require
 
 MATCHES = ("parameters", "width")
@@ -91,7 +92,13 @@ class Design:
     pruner: str = "none"
 
     def __post_init__(self) -> None:
-        require(bool(self.name) and "/" not in self.name, "name of a study must be non-empty and without '/'", self.name)
+        checked_name(self.name, "name of a study")
+        for thing, nodes in (("variant", self.variants), ("task", self.tasks)):
+            for label, node in nodes.items():
+                checked_name(label, f"name of a {thing}")
+                checked_name(node.get("label", label), f"label of {thing} {label}")
+        for name in self.space:
+            checked_name(name, "name of a hyperparameter")
         require(len(self.variants) > 0, "variants of a study must not be empty", list(self.variants))
         require(len(self.tasks) > 0, "tasks of a study must not be empty", list(self.tasks))
         require(self.points >= 1, "points must be at least 1", self.points)

@@ -11,6 +11,8 @@ import fcntl
 import json
 import multiprocessing
 import os
+import secrets
+import shlex
 import signal
 import socket
 import sys
@@ -41,12 +43,12 @@ from .design import Design, Dimension
 from .facts import facts
 from .files import write_whole
 from .repair import repaired
-from .shell import without_password
+from .shell import command
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Held, Study, open_storage, patiently
-from .tracking import Mirror, default_uri
+from .tracking import Mirror, stored_uri
 from .train import prepare_process
-from .trial import Model, Training, construct, require
+from .trial import Model, Training, allow, construct, require
 from .worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
 
 POLL_SECONDS = 0.5
@@ -63,10 +65,11 @@ def main(config: DictConfig) -> int:
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
-        return ACTIONS[config.action](url, writable(results) / design.name, design.name, config.stage)
+        return ACTIONS[config.action](url, results / design.name, design.name, config.stage)
     folder = writable(results / design.name)
-    uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
+    uri = stored_uri(config.tracking.uri, results) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
+    about["study_id"] = secrets.token_hex(8)  # of a study that is created now; what is started anew under the same name is another
     if config.worker is not None:
         return one_of_many(config, design, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
@@ -81,16 +84,16 @@ def main(config: DictConfig) -> int:
                 print(line, file=sys.stderr, flush=True)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
-            print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
+            print(mirror.greeting())
         if study.finished():
             if mirror is not None:
-                mirror.catch_up()
-            print(f"{plan.title}: all {study.size} trials are done; next: python -m analysis study={design.name}")
+                mirror.finish()
+            print(f"{plan.title}: all {study.size} trials are done; next: {command('analysis', study=design.name, results=results)}")
             return 1 if print_failures(study) else 0
         code = run(study, mirror, url, folder, config.workers, planning, config.trial_seconds)
         failed = print_counts(study)
         if study.finished():
-            print(f"next: python -m analysis study={design.name}")
+            print(f"next: {command('analysis', study=design.name, results=results)}")
         return code or (1 if failed else 0)
 
 
@@ -150,7 +153,9 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     plan = patiently(lambda: staged(config, design, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
-        about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
+        about["command"] = shlex.join(
+            ["python", "-m", "runs.sweep", *HydraConfig.get().overrides.task]
+        )  # that of the process is the launcher's
         study = patiently(lambda: Study.create(storage, plan, about))
         describe(study, folder)
         if study.news():
@@ -160,7 +165,7 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     done = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
     print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
-        Mirror(study, Path(config.results), config.tracking.uri).catch_up()
+        Mirror(study, Path(config.results), config.tracking.uri).finish()
     return 1 if config.worker == 0 and print_failures(study) else 0
 
 
@@ -197,7 +202,7 @@ class Submission(Callback):
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
-        print(f"next: python -m analysis study={config.name}")
+        print(f"next: {command('analysis', study=config.name, results=config.results)}")
         if failed:
             raise SystemExit(1)
 
@@ -209,7 +214,7 @@ def launched(config: DictConfig) -> bool:
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
     """Write the design, or the stage, beside the results, and say how long planning took where it did."""
-    (folder / beside(study, "design")).write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    write_whole(folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
 
@@ -240,6 +245,7 @@ def design_from(config: DictConfig) -> Design:
             problem[key] = value
         tasks[label] = plain(problem)
         try_out(construct(tasks[label], Task))
+    allow(node["_target_"] for node in (*variants.values(), *tasks.values(), values["initialisation"]))
     return Design(
         name=values["name"],
         baseline=values["baseline"],
@@ -261,6 +267,7 @@ def variant_node(entry: str) -> dict[str, Any]:
     """The configuration of a variant named by its choice, or by the dotted path of a class of your own."""
     if "." not in entry:
         return own_knobs("variant", plain(chosen("variant", entry)), entry)
+    allow([entry])
     cell = construct({"_target_": entry}, Cell)
     return {"_target_": entry, "label": cell.name or type(cell).__name__, **{k: plain(v) for k, v in cell.knobs.items()}}
 
@@ -423,7 +430,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         study.recover(interrupted.ended)
         study.enqueue()
         if mirror is not None:
-            mirror.catch_up()
+            mirror.finish()
     except KeyboardInterrupt:
         # The storage may be what hangs. Without this the next run puts the trials back, and counts an attempt against them.
         last = threading.Thread(target=quietly, args=(lambda: study.recover(interrupted.ended),), daemon=True)
@@ -443,13 +450,13 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         for number, handler in previous.items():
             signal.signal(number, handler)
     path = folder / beside(study, "session")
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = noted(path)
     new = session(study, started, wall_clock, time.perf_counter() - begun, mirror)
     cost = {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": len(processes)}
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
     cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
-    path.write_text(json.dumps(cost) + "\n")
+    write_whole(path, json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -508,6 +515,22 @@ def session(study: Study, processes: set[int | None], begun: datetime, seconds: 
     }
 
 
+def noted(path: Path) -> dict[str, Any]:
+    """What earlier sessions have noted in a file; nothing where there is none, or, with a warning, where it cannot be read."""
+    try:
+        known = json.loads(path.read_text())
+        sums = [known.get(key, 0) for key in ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")]
+        if all(isinstance(number, int | float) for number in sums):
+            return dict(known)
+        why = "it does not hold numbers"
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        why = str(error)
+    print(f"{path} is ignored, what earlier sessions cost is lost ({why}); delete it, no trial is in it", file=sys.stderr)
+    return {}
+
+
 def resident(process: int | None) -> float | None:
     """Megabytes that a process holds in memory, None where it is gone or a zombie."""
     try:
@@ -543,8 +566,7 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     news = study.news(len(study.sessions()) - 1)
     if news:
         print(news)
-    path = folder / beside(study, "session")
-    cost = json.loads(path.read_text()) if path.exists() else {}
+    cost = noted(folder / beside(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
@@ -589,7 +611,7 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
         write_whole(folder / STOP, AT_ONCE)
         print(f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s")
     else:
-        (folder / STOP).touch()
+        (writable(folder) / STOP).touch()
         print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:8]:
         print(f"at hand: {h}")
@@ -636,6 +658,10 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     opened(url, folder, name, stage)
     import analysis.load  # the archive is the analysis's format
 
+    try:
+        writable(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere") from None
     table, _ = analysis.load.load(name, folder.parent, url, stages=True)
     print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
     return 0

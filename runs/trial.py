@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pkgutil import resolve_name
 from typing import Any, TypeVar
+
+from .names import CLASSES
 
 T = TypeVar("T")
 
@@ -26,12 +31,19 @@ def require(condition: bool, rule: str, value: Any) -> None:
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
 
-    Raises ValueError where the target cannot be found, is not a `kind`, or does not take a knob.
+    Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and importing a
+    module runs it. Raises ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
     """
     target = node["_target_"]
+    cls = _imported(target)
+    if cls is None and not _allowed(target):
+        raise ValueError(
+            f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
+            f"where you trust it, set {CLASSES}={shlex.quote(str(target))} in the environment or import its module first"
+        )
     try:
-        cls = resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
+        cls = resolve_name(target) if cls is None else cls
+    except Exception as error:  # whatever a module raises that is imported
         raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, kind)):
         raise ValueError(f"{target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
@@ -40,6 +52,34 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
         return cls(**knobs)
     except TypeError as error:
         raise ValueError(f"{node.get('label', target)}: {error}") from None
+
+
+def allow(targets: Iterable[str]) -> None:
+    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command or configuration."""
+    known = [name for name in os.environ.get(CLASSES, "").split(",") if name]
+    new = [t for t in targets if isinstance(t, str) and "," not in t and _imported(t) is None and t not in known]
+    if new:
+        os.environ[CLASSES] = ",".join([*known, *dict.fromkeys(new)])
+
+
+def _allowed(target: Any) -> bool:
+    names = [name for name in os.environ.get(CLASSES, "").split(",") if name]
+    return isinstance(target, str) and any(target == name or target.startswith((f"{name}.", f"{name}:")) for name in names)
+
+
+def _imported(target: Any) -> Any:
+    """What a dotted path names among the modules that are imported; None where there is no such thing. Runs no code of a module."""
+    parts = target.split(".") if isinstance(target, str) else []
+    for cut in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:cut]))
+        if found is None:
+            continue
+        for part in parts[cut:]:
+            found = vars(found).get(part) if hasattr(found, "__dict__") else None
+            if found is None:
+                return None
+        return found
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
