@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped
+
+    refuse_mistyped("trial")
+
 import json
 import sys
 from pathlib import Path

@@ -6,6 +6,11 @@ The same command goes on where it stopped, and does nothing when all is done. A 
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped
+
+    refuse_mistyped("sweep")
+
 import fcntl
 import json
 import multiprocessing

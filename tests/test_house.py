@@ -7,8 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = {"variants", "tasks", "runs", "analysis"}
-ALLOWED = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
+OURS = {"console", "variants", "tasks", "runs", "analysis"}
+ALLOWED = {
+    "console": set(),
+    "variants": {"console"},
+    "tasks": {"console"},
+    "runs": {"console", "variants", "tasks"},
+    "analysis": {"console", "runs", "variants", "tasks"},
+}
 EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive, which is the analysis's format
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
@@ -48,6 +54,11 @@ def test_heavy_libraries_stay_in_their_modules(path):
     names = imported(path)
     wrong = {n for n, places in HEAVY.items() if n in names and relative(path) not in places} | names & NEVER.get(folder, set())
     assert not wrong, f"{relative(path)} imports {', '.join(wrong)}, which belongs into {[HEAVY.get(n) for n in wrong]}"
+
+
+def test_what_commands_share_needs_the_standard_library_only():
+    found = set().union(*(imported(path) for path in FILES if path.parts[-2] == "console"))
+    assert found <= set(sys.stdlib_module_names) | {"console"}, "a mistyped name is answered before anything heavy is imported"
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
