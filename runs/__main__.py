@@ -28,7 +28,8 @@ from .worker import stop_on_signal
 
 def main(config: DictConfig) -> int:
     """Run the configured trial; write its outcome to `results/trials/` and to MLflow."""
-    trial = trial_from(config, HydraConfig.get().runtime.choices)
+    hydra = HydraConfig.get()
+    trial = trial_from(config, hydra.runtime.choices, hydra.overrides.task)
     results = Path(config.results)
     folder = writable(results / "trials")
     prepare_process()

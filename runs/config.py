@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, make_dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, get_origin
 
 import hydra
 from hydra.core.config_store import ConfigStore
-from hydra.errors import HydraException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
+from console.names import nearest, unknown
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
+from .early import CONF, mistake
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
 from .trial import Model, Training, Trial, construct
 
-CONF = Path(__file__).resolve().parent.parent / "conf"
-MISTAKES = (HydraException, OmegaConfBaseException, ValueError)
+MISTAKES = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
 
 
@@ -140,8 +143,11 @@ def plain(config: Any) -> Any:
     return OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
 
 
-def own_knobs(group: str, node: Mapping[str, Any], choice: str | None) -> dict[str, Any]:
-    """A node whose `_target_` was replaced keeps only the knobs that were set for the new class, and takes its name as label."""
+def own_knobs(group: str, node: Mapping[str, Any], choice: str | None, asked: Collection[str] = ()) -> dict[str, Any]:
+    """A node whose `_target_` was replaced keeps only the knobs that were set for the new class, and takes its name as label.
+
+    asked: keys of the command line, such as `variant.forget_bias`; these knobs were set, whatever their value.
+    """
     registered = {f"{c.__module__}.{c.__qualname__}": name for name, c in GROUPS[group].registry.items()}
     node = dict(node)
     target = node["_target_"]
@@ -151,16 +157,22 @@ def own_knobs(group: str, node: Mapping[str, Any], choice: str | None) -> dict[s
     if target == f"{cls.__module__}.{cls.__qualname__}":
         return node
     defaults = {k: list(q.default) if isinstance(q.default, tuple) else q.default for k, q in knobs_of(cls).items()}
-    kept = {k: v for k, v in node.items() if k not in defaults or v != defaults[k]}
+    kept = {k: v for k, v in node.items() if k not in defaults or v != defaults[k] or f"{group}.{k}" in asked}
     if node["label"] == choice:
         kept["label"] = registered.get(target, target.rsplit(".", 1)[-1])
     return kept
 
 
-def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None) -> Trial:
-    """The trial that a composed configuration describes. Raises ValueError for a value out of range."""
+def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None, overrides: Sequence[str] = ()) -> Trial:
+    """The trial that a composed configuration describes.
+
+    choices: of each group. overrides: the arguments that it was composed from.
+    Raises ValueError for a value out of range, for a key that nobody reads, and for an argument without effect.
+    """
+    refuse_unread(config, TrialConfig)
     values = plain(config)
-    nodes = {g: own_knobs(g, values[g], (choices or {}).get(g)) for g in GROUPS}
+    asked = by_key(overrides)
+    nodes = {g: own_knobs(g, values[g], (choices or {}).get(g), asked) for g in GROUPS}
     trial = Trial(
         **nodes,
         model=Model(**values["model"]),
@@ -169,7 +181,46 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None) -> 
         data_seed=values["data_seed"],
     )
     check(trial)
+    refuse_idle(config, asked)
     return trial
+
+
+NESTED = {"model", "training", "tracking", "storage", "confirm", "horizon", "space", "tasks", *GROUPS}
+
+
+def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
+    """Raise ValueError for a key that was added to a configuration and that nobody reads, and for a value where keys belong.
+
+    schema: the class whose fields are the keys. Classes with a `_target_` refuse what they do not take themselves.
+    """
+
+    def walk(node: DictConfig, names: Sequence[str], above: str) -> None:
+        for key in map(str, node):
+            if key not in names:
+                raise ValueError(unknown("key", above + key, [above + name for name in names], "the keys are"))
+
+    names = [f.name for f in fields(schema)]
+    walk(config, names, "")
+    for name in names:
+        node = None if OmegaConf.is_missing(config, name) else config[name]
+        if name in NESTED and not OmegaConf.is_missing(config, name) and not isinstance(node, DictConfig):
+            raise ValueError(f"{name} must have keys, as in {name}.<key>=<value>, got {plain(node)!r}")
+        kind = OmegaConf.get_type(node) if isinstance(node, DictConfig) else None
+        if isinstance(node, DictConfig) and is_dataclass(kind) and "_target_" not in node:
+            walk(node, [f.name for f in fields(kind)], f"{name}.")
+
+
+def by_key(overrides: Sequence[str]) -> dict[str, str]:
+    """Arguments by their keys: `training.momentum` to `training.momentum=0.5`."""
+    return {override.lstrip("+~").partition("=")[0]: override for override in overrides}
+
+
+def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
+    """Raise ValueError for an argument of a trial or a study that has no effect beside the others."""
+    if "training.momentum" in asked and config.training.optimiser != "nesterov":
+        raise ValueError(f"{asked['training.momentum']}: is read with training.optimiser=nesterov only, got {config.training.optimiser}")
+    if "tracking.uri" in asked and not config.tracking.enabled:
+        raise ValueError(f"{asked['tracking.uri']}: is read where MLflow is written only, got tracking.enabled=false")
 
 
 def check(trial: Trial) -> None:
@@ -197,7 +248,6 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
 
     In a multirun `main` runs in processes of a launcher; what they raise is raised here again.
     """
-    register()
     asked = os.environ.get("HYDRA_FULL_ERROR")
     verbose = asked == "1"
     multirun = not {"-m", "--multirun"}.isdisjoint(sys.argv)
@@ -208,7 +258,7 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
         nonlocal code
         if verbose:
             raise error
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
         code = 2
 
     def body(config: DictConfig) -> None:
@@ -217,11 +267,14 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
             code = main(config)
         except MISTAKES as error:
             if multirun:
-                raise ValueError(one_line(error)) from (error if verbose else None)
+                raise ValueError(one_line(error, sys.argv[1:])) from (error if verbose else None)
             refuse(error)
 
     try:
         refuse_passwords(sys.argv[1:])
+        register()
+        if line := mistake(config_name, sys.argv[1:], {group: base.registry for group, base in GROUPS.items()}):
+            raise ValueError(line)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
     except MISTAKES as error:
         refuse(error)
@@ -241,19 +294,78 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     sys.exit(code)
 
 
-def one_line(error: BaseException) -> str:
-    """The gist of an error: Hydra's and OmegaConf's messages without their full_key and object_type lines."""
-    missing = re.search(r"Could not find '(.+)/([^/']+)'", str(error))
-    if missing:
-        group, choice = missing.groups()
-        options = re.search(rf"Available options in '{group}':\n((?:\t\S+\n?)+)", str(error))
-        there = ", ".join(options.group(1).split()) if options else "none"
-        return f"unknown {group} {choice!r}; there is: {there}"
-    unknown = re.search(r"Could not override '(.+?)'", str(error))
-    if unknown:
-        return f"unknown key {unknown.group(1)!r}"
-    if str(error).startswith("Error merging override") and error.__cause__ is not None:
-        override = str(error).splitlines()[0].removeprefix("Error merging override ")
-        return f"{override}: {one_line(error.__cause__)}"
+def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
+    """The gist of an error in one line: which key or file, which rule, which value, and the nearest right spelling.
+
+    arguments: the command line, for the argument that an error is about.
+    """
+    inner = error.__cause__ or error.__context__
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, choice = error.missing_cfg_file.rpartition("/")
+        return unknown(group or "preset", choice, error.options or [])
+    if isinstance(error, OverrideParseException):
+        return unreadable(error)
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{shown(mark.name)}, line {mark.line + 1}: {error.problem}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"a file of the configuration must be UTF-8: {error}"
+    if isinstance(error, ConfigCompositionException) and isinstance(inner, ConfigKeyError | ConfigAttributeError):
+        return no_such_key(error, inner, arguments)
+    if isinstance(error, ConfigCompositionException) and isinstance(inner, OmegaConfBaseException):
+        override = str(error).splitlines()[0].removeprefix("Error merging override ") if str(error) else ""
+        return f"{override}: {one_line(inner)}" if override else one_line(inner)
     lines = [" ".join(part.split()) for part in str(error).strip().splitlines()]
     return " ".join(part for part in lines if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https")))
+
+
+def no_such_key(error: ConfigCompositionException, found: OmegaConfBaseException, arguments: Sequence[str]) -> str:
+    """The line for a key that is not there, in a file or on the command line.
+
+    found: OmegaConf's part of the error, with the whole key and the node that should have had it.
+    """
+    key, there = str(found.full_key), [str(k) for k in found.parent_node or () if k not in ("_target_", "label", "hydra")]
+    file = re.match(r"In '(.+?)': ", str(error))  # Hydra has no field for it
+    if file is not None:
+        if key == file[1].partition("/")[0]:
+            return f"{file[1]}.yaml: the first line must be '# @package _global_', without which all its keys stand under {key!r}"
+        return f"{file[1]}.yaml: {unknown('key', key, there, 'the keys are')}"
+    above, _, last = key.rpartition(".")
+    argument = next((a for a in arguments if key.startswith(a.partition("=")[0])), f"{key}=...")
+    if above == "tasks":
+        near = nearest(last, there)
+        return (
+            f"tasks.{last}: the study has no task {last!r}; "
+            + (f"did you mean {near!r}? Its tasks are: " if near else "its tasks are: ")
+            + f"{', '.join(there)}; {shlex.quote('+' + argument)} adds one"
+        )
+    if above.startswith("tasks."):
+        task = str((found.parent_node or {}).get("task", above.removeprefix("tasks.")))
+        knobs = list(knobs_of(Task.registry[task])) if task in Task.registry else []
+        if last in knobs or not knobs:
+            return f"{key} is not set in this study; {shlex.quote('+' + argument)} sets it"
+        return unknown("key", key, [f"{above}.{k}" for k in knobs], "the keys are")
+    if above == "space":
+        return unknown("hyperparameter", last, there, "the space has") + f"; {shlex.quote('+' + argument)} adds one"
+    names = [f"{above}.{k}" for k in there] if above else there
+    return unknown("key", key, names, "the keys are")
+
+
+def unreadable(error: OverrideParseException) -> str:
+    """The line for an argument that Hydra's grammar does not take."""
+    argument = error.override
+    if "=" not in argument and not argument.startswith("~"):
+        groups = [g for g in GROUPS if argument in GROUPS[g].registry]
+        return f"an argument must be key=value, got {argument!r}" + (f"; did you mean {groups[0]}={argument}?" if groups else "")
+    reason: BaseException | None = error
+    while reason is not None:
+        if (at := getattr(reason, "startIndex", None)) is not None:  # of the lexer's error
+            return f"{argument}: cannot be read at {argument[at]!r} (character {at + 1}); a value that holds such a sign needs quotes"
+        reason = reason.__cause__ or reason.__context__
+    lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing override", "See https"))]
+    return f"{argument}: cannot be read: {' '.join(' '.join(lines).split())}"
+
+
+def shown(path: str) -> str:
+    """A path as it is written in the project's root."""
+    return os.path.relpath(path, CONF.parent) if Path(path).is_relative_to(CONF.parent) else path

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from console.names import ROOT, ROOTS, unknown, written
+from console.names import ROOT, ROOTS, nearest, unknown, written
 
 CONF = ROOT / "conf"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
@@ -42,22 +42,56 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
     """
     if elsewhere(arguments) or (registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)):
         return ""
+    several = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
     for argument in arguments:
-        found = re.fullmatch(r"([A-Za-z_]\w*)((?:\.[^=]*)?)=(.*)", argument, re.DOTALL)
+        found = re.fullmatch(r"(--|[+]{0,2}|~)([A-Za-z_]\w*)((?:\.[^=]*)?)(=.*)?", argument, re.DOTALL)
         if not found:
             continue
-        key, rest, value = found.groups()
-        if key not in keys(command):
-            return unknown_key(command, key, argument)
-        names = [value] if key in groups(command) and not rest else []
-        if key == "variants" and not rest:
-            listed = re.fullmatch(r"\[([\w\s,.]*)\]", value)
-            names = [name.strip() for name in listed[1].split(",")] if listed else []
-        group = key.removesuffix("s") if key == "variants" else key
-        for name in names:
-            there = choices(group, registered)
-            if there and re.fullmatch(r"\w+", name) and name != "null" and name not in there:
-                return unknown(group, name, there)
+        sign, key, rest, value = found.groups()
+        there = key in keys(command)
+        if sign == "--" and there:
+            return f"{argument}: keys have no dashes; write {argument.removeprefix('--')}" + ("" if value else "=...")
+        if sign == "--" or (value is None and sign != "~"):
+            continue
+        if not there:
+            return unknown_key(command, key, rest, argument)
+        if value is None or sign == "~":
+            continue
+        line = "" if rest else value_mistake(command, sign, key, value.removeprefix("="), several, registered)
+        if not line and re.fullmatch(r"=\{\s*\}", value) and not sign:
+            line = f"an empty mapping changes nothing, since it is merged into what is there; ~{key}{rest}.<name> takes something out"
+            line = f"{argument}: {line}"
+        if line:
+            return line
+    return ""
+
+
+def value_mistake(
+    command: str, sign: str, key: str, value: str, several: bool, registered: Mapping[str, Collection[str]] | None = None
+) -> str:
+    """One line on the value of a group, of `variants` or of `tasks` that cannot be right, else an empty one."""
+    group, names = key, [value]
+    if key in groups(command):
+        if sign == "+":
+            return f"+{key}={value}: there is a {key} already; write {key}={value}"
+        names = [name.strip() for name in value.split(",")]
+    elif key == "variants":
+        if re.fullmatch(r"[\w.]*(,[\w.]*)*", value):
+            return f"variants must be a list, as in variants=[vanilla,gru], got {value!r}"
+        listed = re.fullmatch(r"\[([\w\s,.]*)\]", value)
+        group, names = "variant", [name.strip() for name in listed[1].split(",") if name.strip()] if listed else []
+    elif key == "tasks":
+        if re.fullmatch(r"[\w,.]*|\[.*\]", value):
+            return f"tasks must be names with knobs, as in tasks.adding.lag=60, +tasks.copying={{}} or ~tasks.adding, got {value!r}"
+        names = []
+    else:
+        names = []
+    there = choices(group, registered) if names else []
+    for name in names:
+        if there and re.fullmatch(r"\w*", name) and name not in there:
+            return unknown(group, name, there)
+    if key in groups(command) and len(names) > 1 and not several and all(re.fullmatch(r"\w+", name) for name in names):
+        return f"{key}={value}: several values are run one after the other with -m only; without it give one"
     return ""
 
 
@@ -67,12 +101,15 @@ def elsewhere(arguments: Sequence[str]) -> bool:
     return any(a.startswith(flags) or "hydra.searchpath" in a for a in arguments) or _plugin()
 
 
-def unknown_key(command: str, key: str, argument: str) -> str:
-    """The line for a first part of a key that a command does not have; it may be one of the other command's."""
+def unknown_key(command: str, key: str, rest: str, argument: str) -> str:
+    """The line for a key whose first part a command does not have; it may be one of the other command's."""
     for other, called in COMMANDS.items():
         if other != command and key in keys(other):
             return f"{argument}: `{COMMANDS[command]}` has no {key}; {INSTEAD.get(key, f'it is a key of `{called}`')}"
-    return unknown("key", key, sorted(keys(command) - {"hydra"}), "the keys are")
+    there = sorted(keys(command) - {"hydra"})
+    near = nearest(key, there)
+    meant = f"did you mean {near + rest!r}? The keys are" if near else "the keys are"
+    return f"unknown key {key + rest!r}; {meant}: {', '.join(there)}"
 
 
 @cache

@@ -19,8 +19,9 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,12 +32,26 @@ from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from variants import Cell
+from console.names import unknown
+from variants import knobs_of
 
-from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
+from .config import (
+    GROUPS,
+    MISTAKES,
+    SweepConfig,
+    by_key,
+    command_line,
+    one_line,
+    own_knobs,
+    plain,
+    refuse_idle,
+    refuse_unread,
+    writable,
+)
 from .design import Design, Dimension
 from .facts import facts
 from .shell import without_password
@@ -55,7 +70,7 @@ PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a ma
 
 def main(config: DictConfig) -> int:
     """Run, or report on, the configured study."""
-    design = checked(config)
+    design = checked(config, HydraConfig.get().overrides.task)
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
@@ -87,15 +102,36 @@ def main(config: DictConfig) -> int:
         return code
 
 
-def checked(config: DictConfig) -> Design:
-    """The design of a configuration. Raises ValueError for whatever is wrong in the configuration."""
+def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
+    """The design of a configuration.
+
+    overrides: the arguments that it was composed from. Raises ValueError for whatever is wrong in the configuration, for a key that nobody
+    reads, and for an argument without effect.
+    """
+    refuse_unread(config, SweepConfig)
     require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
     require(config.stage in ("search", *KINDS), f"stage must be one of search, {', '.join(KINDS)}", config.stage)
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for kind in KINDS.values():
         knobs_of_stage(config, kind)
-    return design_from(config)
+    design = design_from(config)
+    refuse_idle_in_study(config, design, by_key(overrides))
+    return design
+
+
+def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
+    """Raise ValueError for an argument that has no effect: nobody reads it at this stage, or the study searches what it sets."""
+    refuse_idle(config, asked)
+    for key, argument in asked.items():
+        stage = key.partition(".")[0]
+        if stage in KINDS and stage != config.stage:
+            raise ValueError(f"{argument}: is read with stage={stage} only, got stage={config.stage}")
+        for name, searched in design.space.items():
+            if key == searched.key:
+                raise ValueError(f"{argument}: the study searches it in space.{name}; ~space.{name} takes it out of the search")
+    if "worker" in asked and "workers" in asked:
+        raise ValueError(f"{asked['workers']}: is not read where a launcher starts the workers, got {asked['worker']}")
 
 
 def knobs_of_stage(config: DictConfig, kind: type[Confirm] | type[Horizon]) -> Confirm | Horizon:
@@ -164,12 +200,12 @@ class Submission(Callback):
         """Build the design, so that no job waits in a queue to find that it cannot; take back a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-            design = checked(own)
+            design = checked(own, config.hydra.overrides.task)
             folder = writable(Path(config.results) / design.name)
             if launched(config):
                 staged(own, design, str(config.storage.url), folder)
         except MISTAKES as error:
-            print(f"error: {one_line(error)}", file=sys.stderr)
+            print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
             raise SystemExit(2) from None
         if launched(config):
             (folder / STOP).unlink(missing_ok=True)
@@ -210,28 +246,22 @@ def beside(study: Study, what: str) -> str:
 def design_from(config: DictConfig) -> Design:
     """The design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
     values = plain(config)
-    variants = {}
+    require(isinstance(values["variants"], list), "variants must be a list, as in [vanilla, gru]", values["variants"])
+    require(isinstance(values["tasks"], dict), "tasks must be names with knobs, as in {adding: {lag: 50}}", values["tasks"])
+    require(isinstance(values["space"], dict), "space must be hyperparameters with ranges", values["space"])
+    variants: dict[str, Mapping[str, Any]] = {}
     for entry in values["variants"]:
-        require(isinstance(entry, str), "variants must be names of configuration choices or dotted paths", entry)
         node = variant_node(entry)
-        require(node["label"] not in variants, "variants must be different", entry)
-        variants[node["label"]] = node
-    tasks: dict[str, Mapping[str, Any]] = {}
-    for label, knobs in values["tasks"].items():
-        given = dict(knobs or {})
-        choice = given.pop("task", label)
-        problem = chosen("task", choice)
-        problem.label = label
-        for key, value in given.items():
-            known = [k for k in problem if k not in ("_target_", "label")]
-            require(key in known, f"task {label}: knobs are {', '.join(map(str, known))}", key)
-            problem[key] = value
-        tasks[label] = plain(problem)
+        label = str(node["label"])
+        if label in variants:
+            again = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
+            raise ValueError(f"variants must be different, got {label!r} twice; with other knobs and a name of its own it is {again}")
+        variants[label] = node
     return Design(
         name=values["name"],
         baseline=values["baseline"],
         variants=variants,
-        tasks=tasks,
+        tasks={str(label): labelled("task", str(label), knobs) for label, knobs in values["tasks"].items()},
         points=values["points"],
         match=values["match"],
         space={name: dimension(name, node) for name, node in values["space"].items()},
@@ -244,12 +274,63 @@ def design_from(config: DictConfig) -> Design:
     )
 
 
-def variant_node(entry: str) -> dict[str, Any]:
-    """The configuration of a variant named by its choice, or by the dotted path of a class of your own."""
-    if "." not in entry:
-        return own_knobs("variant", plain(chosen("variant", entry)), entry)
-    cell = construct({"_target_": entry}, Cell)
-    return {"_target_": entry, "label": cell.name or type(cell).__name__, **{k: plain(v) for k, v in cell.knobs.items()}}
+def variant_node(entry: Any) -> dict[str, Any]:
+    """The configuration of an entry of `variants`.
+
+    entry: the name of a choice; the dotted path of a class of your own; or a label with knobs, in the manner of a study's tasks:
+    `{gru_wide: {variant: gru, <knob>: <value>}}`.
+    """
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((label, knobs),) = entry.items()
+        return labelled("variant", str(label), knobs)
+    rule = (
+        "variants must be names, dotted paths of classes, or one label each with knobs, as in {no_bias: {variant: vanilla, forget_bias: 0}}"
+    )
+    require(isinstance(entry, str) and entry != "", rule, entry)
+    return node_from("variant", entry, {}, None)
+
+
+def labelled(group: str, label: str, knobs: Any) -> dict[str, Any]:
+    """The configuration of a variant or a task that stands in a study as `label: {variant: choice, knob: value}`, or `task: choice`.
+
+    The choice is by default the label itself.
+    """
+    require(knobs is None or isinstance(knobs, dict), f"{group}s: {label} must have knobs, as in {{{label}: {{<knob>: <value>}}}}", knobs)
+    given = dict(knobs or {})
+    choice = given.pop(group, label)
+    require(isinstance(choice, str) and choice != "", f"{group}s.{label}.{group} must be a name or the dotted path of a class", choice)
+    return node_from(group, choice, given, label)
+
+
+def node_from(group: str, choice: str, given: Mapping[str, Any], label: str | None) -> dict[str, Any]:
+    """The configuration of a choice with knobs.
+
+    group: variant or task. choice: a name, or the dotted path of a class of your own. given: knobs that are set; the others have the
+    defaults of the class. label: what it is called; by default its name. Raises ValueError for a choice that is not there, for a knob that
+    the class does not have and for a value that it does not take.
+    """
+    kind = GROUPS[group]
+    if "." in choice:
+        cls = type(construct({"_target_": choice, "label": label or choice, **given}, kind))
+        name = label or cls.name or cls.__name__
+        defaults = {knob: plain_value(parameter.default) for knob, parameter in knobs_of(cls).items()}
+        return {"_target_": choice, "label": name, **defaults, **given}
+    config = chosen(group, choice)
+    knobs = [str(knob) for knob in config if knob not in ("_target_", "label")]
+    for knob, value in given.items():
+        if knob not in knobs:
+            raise ValueError(f"{group} {label}: {unknown('knob', str(knob), knobs, 'its knobs are')}")
+        try:
+            config[knob] = value
+        except OmegaConfBaseException as error:
+            raise ValueError(f"{group} {label}: {knob}={value}: {one_line(error)}") from None
+    node = own_knobs(group, plain(config), choice)
+    return node if label is None else {**node, "label": label}
+
+
+def plain_value(value: Any) -> Any:
+    """A knob's default as YAML would hold it: a list in place of a tuple."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def chosen(group: str, choice: str) -> DictConfig:
@@ -259,12 +340,21 @@ def chosen(group: str, choice: str) -> DictConfig:
     return node
 
 
-def dimension(name: str, node: Mapping[str, Any]) -> Dimension:
-    """A dimension of the space from its configuration."""
-    try:
-        return Dimension(**node)
-    except TypeError as error:
-        raise ValueError(f"space.{name}: {str(error).removeprefix('Dimension.__init__() ')}") from None
+def dimension(name: str, node: Any) -> Dimension:
+    """A dimension of the space from its configuration. Raises ValueError where it is not one."""
+    knobs = {f.name: f for f in fields(Dimension)}
+    require(isinstance(node, dict), f"space.{name} must have keys ({', '.join(knobs)})", node)
+    for key, value in node.items():
+        if key not in knobs:
+            raise ValueError(f"space.{name}: {unknown('key', str(key), list(knobs), 'the keys are')}")
+        kind, types = {"str": ("a key of the trial", str), "float": ("a number", int | float), "bool": ("true or false", bool)}[
+            str(knobs[key].type)
+        ]
+        fits = isinstance(value, types) and isinstance(value, bool) == (types is bool)
+        require(fits, f"space.{name}.{key} must be {kind}", value)
+    missing = [key for key, f in knobs.items() if f.default is MISSING and key not in node]
+    require(not missing, f"space.{name} must have {', '.join(missing)}", node)
+    return Dimension(**node)
 
 
 @contextmanager

@@ -7,8 +7,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
+
+from console.names import unknown
 
 T = TypeVar("T")
 
@@ -34,8 +37,13 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
+        raise ValueError(f"{kind.__name__.lower()}: {target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
     knobs = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")}
+    taken = {} if cls.__init__ is object.__init__ else dict(signature(cls.__init__).parameters)
+    for knob in knobs:
+        if knob not in taken and not any(q.kind is q.VAR_KEYWORD for q in taken.values()):
+            there = [name for name in taken if name != "self"]
+            raise ValueError(f"{node.get('label', target)}: {unknown('knob', str(knob), there, 'its knobs are')}")
     try:
         return cls(**knobs)
     except TypeError as error:
