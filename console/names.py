@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 import difflib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from pkgutil import resolve_name
+from typing import TypeVar
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -52,17 +55,40 @@ def nearest(name: str, names: Collection[str]) -> str:
     return lower[near[0]] if near else ""
 
 
-def unknown(kind: str, name: str, names: Collection[str], there: str = "there is") -> str:
+def unknown(kind: str, name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
     """One line that says that there is no such name, which one may be meant, and which there are.
+
+    kind: what it is the name of. names: those that there are. there: the words before their list. above: what stands before the name and
+    before each of the names, such as `task.`.
 
     >>> unknown("task", "addin", ["adding", "copying"])
     "unknown task 'addin'; did you mean 'adding'? There is: adding, copying"
     >>> unknown("task", "foo", ["adding", "copying"])
     "unknown task 'foo'; there is: adding, copying"
+    >>> unknown("key", "lagg", ["lag"], "the keys are", "task.")
+    "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"
     """
     near = nearest(name, names)
     listed = f"{there}: {', '.join(names) or 'none'}"
-    return f"unknown {kind} {name!r}; " + (f"did you mean {near!r}? {listed[0].upper()}{listed[1:]}" if near else listed)
+    return f"unknown {kind} {above + name!r}; " + (f"did you mean {above + near!r}? {listed[0].upper()}{listed[1:]}" if near else listed)
+
+
+def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) -> type[T]:
+    """The class of a name, or behind the dotted path of a class of your own, such as `my_package.Digits`.
+
+    kind: what messages call it. base: what the class must derive from. Raises ValueError where there is no such class.
+    """
+    if name in registry:
+        return registry[name]
+    if "." not in name:
+        raise ValueError(unknown(kind, name, list(registry)))
+    try:
+        cls = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{kind}: cannot import {name!r}: {error}") from None
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise ValueError(f"{kind}: {name!r} must be a subclass of {base.__module__}.{base.__name__}")
+    return cls
 
 
 def refuse_mistyped(kind: str) -> None:

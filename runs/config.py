@@ -16,14 +16,20 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from yaml import MarkedYAMLError, YAMLError
 
 from console.names import nearest, unknown
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
-from .early import CONF, mistake
+from .early import CONF, choices, mistake
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
 from .trial import Model, Training, Trial, construct
@@ -197,11 +203,10 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
     def walk(node: DictConfig, names: Sequence[str], above: str) -> None:
         for key in map(str, node):
             if key not in names:
-                raise ValueError(unknown("key", above + key, [above + name for name in names], "the keys are"))
+                raise ValueError(unknown("key", key, names, "the keys are", above))
 
-    names = [f.name for f in fields(schema)]
-    walk(config, names, "")
-    for name in names:
+    walk(config, [f.name for f in fields(schema)], "")
+    for name in map(str, config):
         node = None if OmegaConf.is_missing(config, name) else config[name]
         if name in NESTED and not OmegaConf.is_missing(config, name) and not isinstance(node, DictConfig):
             raise ValueError(f"{name} must have keys, as in {name}.<key>=<value>, got {plain(node)!r}")
@@ -302,7 +307,7 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
     inner = error.__cause__ or error.__context__
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, choice = error.missing_cfg_file.rpartition("/")
-        return unknown(group or "preset", choice, error.options or [])
+        return unknown(group or "preset", choice, error.options or choices(group))
     if isinstance(error, OverrideParseException):
         return unreadable(error)
     if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
@@ -312,8 +317,14 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
         return f"a file of the configuration must be UTF-8: {error}"
     if isinstance(error, ConfigCompositionException) and isinstance(inner, ConfigKeyError | ConfigAttributeError):
         return no_such_key(error, inner, arguments)
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key or str(error).rpartition(' ')[2]} must be given"
+    if isinstance(error, InterpolationResolutionError) and isinstance(inner, KeyError):
+        return f"{error.full_key}: {inner.args[0]}"
     if isinstance(error, ConfigCompositionException) and isinstance(inner, OmegaConfBaseException):
         override = str(error).splitlines()[0].removeprefix("Error merging override ") if str(error) else ""
+        if override.startswith("~"):
+            return f"{override}: what has a default cannot be taken out, only set"
         return f"{override}: {one_line(inner)}" if override else one_line(inner)
     lines = [" ".join(part.split()) for part in str(error).strip().splitlines()]
     return " ".join(part for part in lines if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https")))
@@ -344,11 +355,10 @@ def no_such_key(error: ConfigCompositionException, found: OmegaConfBaseException
         knobs = list(knobs_of(Task.registry[task])) if task in Task.registry else []
         if last in knobs or not knobs:
             return f"{key} is not set in this study; {shlex.quote('+' + argument)} sets it"
-        return unknown("key", key, [f"{above}.{k}" for k in knobs], "the keys are")
+        return unknown("key", last, knobs, "the keys are", f"{above}.")
     if above == "space":
         return unknown("hyperparameter", last, there, "the space has") + f"; {shlex.quote('+' + argument)} adds one"
-    names = [f"{above}.{k}" for k in there] if above else there
-    return unknown("key", key, names, "the keys are")
+    return unknown("key", last, there, "the keys are", f"{above}." if above else "")
 
 
 def unreadable(error: OverrideParseException) -> str:

@@ -10,10 +10,12 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from console.names import ROOT, ROOTS, nearest, unknown, written
+from console.names import ROOT, ROOTS, after, nearest, unknown, written
 
 CONF = ROOT / "conf"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
+FLAGS: tuple[str, ...] = ("help", "cfg", "resolve", "package", "multirun", "run", "info", "config-dir", "config-name", "config-path")
+FLAGS += ("hydra-help", "version", "shell-completion", "experimental-rerun")
 INSTEAD = {
     "variant": "the variants of a study are variants=[vanilla,gru]",
     "task": "the tasks of a study are its tasks: tasks.adding.lag=60, +tasks.copying={}, ~tasks.adding",
@@ -32,6 +34,15 @@ def refuse_mistyped(command: str) -> None:
         raise SystemExit(2)
 
 
+def refuse_mistyped_after(option: str, kind: str) -> None:
+    """End with exit code 2 and one line where a name behind an option, such as `--variants`, is none of a class."""
+    names = written(kind)
+    for name in after(option, sys.argv[1:]):
+        if names is not None and name.isidentifier() and name not in names:
+            print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
+            raise SystemExit(2)
+
+
 def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Collection[str]] | None = None) -> str:
     """One line on the first argument that names a choice or a key that is not there.
 
@@ -44,23 +55,31 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
         return ""
     several = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
     for argument in arguments:
-        found = re.fullmatch(r"(--|[+]{0,2}|~)([A-Za-z_]\w*)((?:\.[^=]*)?)(=.*)?", argument, re.DOTALL)
+        found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(=.*)?", argument, re.DOTALL)
         if not found:
             continue
         sign, key, rest, value = found.groups()
         there = key in keys(command)
-        if sign == "--" and there:
-            return f"{argument}: keys have no dashes; write {argument.removeprefix('--')}" + ("" if value else "=...")
-        if sign == "--" or (value is None and sign != "~"):
+        if sign in ("-", "--"):
+            if there and (sign == "--" or value):
+                return f"{argument}: keys have no dashes; write {argument.lstrip('-')}" + ("" if value else "=...")
+            if sign == "--" and not any(flag.startswith(key + rest) for flag in FLAGS):
+                return unknown("option", key + rest, FLAGS, "the options are", "--")
+            continue
+        if value is None and sign != "~":
             continue
         if not there:
             return unknown_key(command, key, rest, argument)
+        if sign == "~" and not rest and key not in groups(command):
+            return f"{argument}: {key} cannot be taken out, only set"
         if value is None or sign == "~":
             continue
+        if rest == "._target_" and re.fullmatch(r"=\w+", value) and value[1:] in choices(key, registered):
+            return f"{argument}: must be the dotted path of a class; a {key} of the project is {key}{value}"
         line = "" if rest else value_mistake(command, sign, key, value.removeprefix("="), several, registered)
         if not line and re.fullmatch(r"=\{\s*\}", value) and not sign:
-            line = f"an empty mapping changes nothing, since it is merged into what is there; ~{key}{rest}.<name> takes something out"
-            line = f"{argument}: {line}"
+            line = f"{argument}: an empty mapping changes nothing, since it is merged into what is there"
+            line += f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
         if line:
             return line
     return ""
@@ -72,7 +91,7 @@ def value_mistake(
     """One line on the value of a group, of `variants` or of `tasks` that cannot be right, else an empty one."""
     group, names = key, [value]
     if key in groups(command):
-        if sign == "+":
+        if sign == "+" and re.fullmatch(r"\w*", value):
             return f"+{key}={value}: there is a {key} already; write {key}={value}"
         names = [name.strip() for name in value.split(",")]
     elif key == "variants":

@@ -59,7 +59,7 @@ from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Study, open_storage, patiently
 from .tracking import Mirror, default_uri
 from .train import prepare_process
-from .trial import Model, Training, construct, require
+from .trial import Model, Training, construct, require, require_one_of
 from .worker import STOP, work
 
 POLL_SECONDS = 0.5
@@ -86,6 +86,8 @@ def main(config: DictConfig) -> int:
         plan = staged(config, design, url, folder)
         study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
+        for note in not_shortened(plan, study.design, by_key(HydraConfig.get().overrides.task)):
+            print(note)
         describe(study, folder, planning)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
@@ -109,8 +111,8 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
     reads, and for an argument without effect.
     """
     refuse_unread(config, SweepConfig)
-    require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
-    require(config.stage in ("search", *KINDS), f"stage must be one of search, {', '.join(KINDS)}", config.stage)
+    require_one_of("action", config.action, ACTIONS)
+    require_one_of("stage", config.stage, ("search", *KINDS))
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for kind in KINDS.values():
@@ -170,6 +172,23 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
     for task, variant, stored in study.told():
         losses[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
     return Stage.plan(study.design, knobs_of_stage(config, KINDS[config.stage]), losses)
+
+
+def not_shortened(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
+    """What to say of arguments that ask for less than a study, or its stage, already has: it never becomes shorter.
+
+    asked: arguments by their keys.
+    """
+    lines = []
+    if isinstance(wanted, Design) and isinstance(stored, Design) and wanted.points < stored.points and "points" in asked:
+        lines.append(f"{asked['points']}: the study has {stored.points} points and keeps them")
+    if isinstance(wanted, Stage) and isinstance(stored, Stage) and wanted.length < stored.length:
+        key = f"{stored.stage}.{stored.knobs.grows}"
+        if key in asked:
+            lines.append(f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs")
+    if isinstance(wanted, Stage) and isinstance(wanted.knobs, Confirm) and wanted.knobs.repeats == 0 and not lines:
+        lines.append("confirm.repeats=0: only the winner of each block is run again")
+    return lines
 
 
 def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
@@ -354,7 +373,14 @@ def dimension(name: str, node: Any) -> Dimension:
         require(fits, f"space.{name}.{key} must be {kind}", value)
     missing = [key for key, f in knobs.items() if f.default is MISSING and key not in node]
     require(not missing, f"space.{name} must have {', '.join(missing)}", node)
-    return Dimension(**node)
+    dimension = Dimension(**node)
+    part, _, knob = dimension.key.partition(".")
+    kind = str({f.name: f.type for f in fields({"model": Model, "training": Training}[part])}[knob])
+    require(kind in ("int", "float"), f"space.{name}.key must be that of a number", dimension.key)
+    require(kind == "float" or dimension.integer, f"space.{name}.integer must be true for {dimension.key}", dimension.integer)
+    for end in ("low", "high") if dimension.integer else ():
+        require(float(node[end]).is_integer(), f"space.{name}.{end} must be a whole number for {dimension.key}", node[end])
+    return dimension
 
 
 @contextmanager

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from console.names import unknown
+from console.names import nearest, unknown
 
 T = TypeVar("T")
 
@@ -24,6 +24,13 @@ def require(condition: bool, rule: str, value: Any) -> None:
     """Raise ValueError with the rule and the value unless the condition holds."""
     if not condition:
         raise ValueError(f"{rule}, got {value!r}")
+
+
+def require_one_of(name: str, value: str, names: Collection[str]) -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names."""
+    near = nearest(value, names) if isinstance(value, str) else ""
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}" + (f"; did you mean {near!r}?" if near else ""))
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
@@ -68,7 +75,7 @@ class Model:
     def __post_init__(self) -> None:
         require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
         require(self.layers >= 1, "model.layers must be at least 1", self.layers)
-        require(self.engine in ENGINES, f"model.engine must be one of {', '.join(ENGINES)}", self.engine)
+        require_one_of("model.engine", self.engine, ENGINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +113,7 @@ class Training:
     stop_when_solved: bool = True
 
     def __post_init__(self) -> None:
-        require(self.optimiser in OPTIMISERS, f"training.optimiser must be one of {', '.join(OPTIMISERS)}", self.optimiser)
+        require_one_of("training.optimiser", self.optimiser, OPTIMISERS)
         require(0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate)
         require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
         for name in ("batch_size", "budget", "evaluations", "confirmations"):
