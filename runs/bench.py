@@ -307,7 +307,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     given.batches = given.batches or ([32] if given.quick else list(BATCHES))
     classes = [found("variant", name, Cell, known) for name in given.variants]
     for path, cls in zip(given.variants, classes, strict=True):
-        if not cls.name:
+        if "name" not in vars(cls):
             raise ValueError(f'variant: {path!r} must have a name, as in class {cls.__name__}(Cell, name="my_cell")')
     given.variants = [cls.name for cls in classes]
     for name in ("steps", "batches", "units"):

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
+    ConfigTypeError,
     InterpolationResolutionError,
     MissingMandatoryValue,
     OmegaConfBaseException,
@@ -222,6 +223,8 @@ def by_key(overrides: Sequence[str]) -> dict[str, str]:
 
 def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
     """Raise ValueError for an argument of a trial or a study that has no effect beside the others."""
+    if not config.results:
+        raise ValueError("results must name a folder, got ''")
     if "training.momentum" in asked and config.training.optimiser != "nesterov":
         raise ValueError(f"{asked['training.momentum']}: is read with training.optimiser=nesterov only, got {config.training.optimiser}")
     if "tracking.uri" in asked and not config.tracking.enabled:
@@ -266,8 +269,11 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
         print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
         code = 2
 
+    begun = False
+
     def body(config: DictConfig) -> None:
-        nonlocal code
+        nonlocal code, begun
+        begun = True
         try:
             code = main(config)
         except MISTAKES as error:
@@ -282,6 +288,10 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
             raise ValueError(line)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
     except MISTAKES as error:
+        refuse(error)
+    except OSError as error:  # a folder of Hydra's own
+        if begun:
+            raise
         refuse(error)
     except KeyboardInterrupt:
         print("interrupted" + ("; workers that a scheduler runs go on" if multirun else ""), file=sys.stderr)
@@ -319,15 +329,27 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
         return no_such_key(error, inner, arguments)
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key or str(error).rpartition(' ')[2]} must be given"
-    if isinstance(error, InterpolationResolutionError) and isinstance(inner, KeyError):
-        return f"{error.full_key}: {inner.args[0]}"
+    if isinstance(error, InterpolationResolutionError):
+        missing = next((cause for cause in causes(error) if isinstance(cause, KeyError)), None)
+        return f"{error.full_key}: {missing.args[0] if missing else error.msg}"
+    if isinstance(error, ConfigTypeError) and "Cannot merge" in str(error):
+        return "a list stands where names with values belong, or the other way round"
     if isinstance(error, ConfigCompositionException) and isinstance(inner, OmegaConfBaseException):
+        if file := re.match(r"In '(.+?)': ", str(error)):
+            return f"{file[1]}.yaml: " + (f"{inner.full_key}: " if inner.full_key else "") + one_line(inner)
         override = str(error).splitlines()[0].removeprefix("Error merging override ") if str(error) else ""
         if override.startswith("~"):
             return f"{override}: what has a default cannot be taken out, only set"
         return f"{override}: {one_line(inner)}" if override else one_line(inner)
     lines = [" ".join(part.split()) for part in str(error).strip().splitlines()]
     return " ".join(part for part in lines if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https")))
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it, the latest first."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
 
 
 def no_such_key(error: ConfigCompositionException, found: OmegaConfBaseException, arguments: Sequence[str]) -> str:
@@ -342,14 +364,12 @@ def no_such_key(error: ConfigCompositionException, found: OmegaConfBaseException
             return f"{file[1]}.yaml: the first line must be '# @package _global_', without which all its keys stand under {key!r}"
         return f"{file[1]}.yaml: {unknown('key', key, there, 'the keys are')}"
     above, _, last = key.rpartition(".")
-    argument = next((a for a in arguments if key.startswith(a.partition("=")[0])), f"{key}=...")
+    given = ((a, a.partition("=")[0]) for a in arguments)
+    argument = next((a for a, k in given if f"{key}.".startswith(f"{k}.") or k.startswith(f"{key}.")), f"{key}=...")
     if above == "tasks":
         near = nearest(last, there)
-        return (
-            f"tasks.{last}: the study has no task {last!r}; "
-            + (f"did you mean {near!r}? Its tasks are: " if near else "its tasks are: ")
-            + f"{', '.join(there)}; {shlex.quote('+' + argument)} adds one"
-        )
+        hint = f"did you mean tasks.{near}?" if near else f"{shlex.quote('+' + argument)} adds one"
+        return f"tasks.{last}: the tasks of the study are {', '.join(there) or 'none yet'}; {hint}"
     if above.startswith("tasks."):
         task = str((found.parent_node or {}).get("task", above.removeprefix("tasks.")))
         knobs = list(knobs_of(Task.registry[task])) if task in Task.registry else []
@@ -367,11 +387,9 @@ def unreadable(error: OverrideParseException) -> str:
     if "=" not in argument and not argument.startswith("~"):
         groups = [g for g in GROUPS if argument in GROUPS[g].registry]
         return f"an argument must be key=value, got {argument!r}" + (f"; did you mean {groups[0]}={argument}?" if groups else "")
-    reason: BaseException | None = error
-    while reason is not None:
+    for reason in causes(error):
         if (at := getattr(reason, "startIndex", None)) is not None:  # of the lexer's error
             return f"{argument}: cannot be read at {argument[at]!r} (character {at + 1}); a value that holds such a sign needs quotes"
-        reason = reason.__cause__ or reason.__context__
     lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing override", "See https"))]
     return f"{argument}: cannot be read: {' '.join(' '.join(lines).split())}"
 

@@ -16,6 +16,7 @@ CONF = ROOT / "conf"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
 FLAGS: tuple[str, ...] = ("help", "cfg", "resolve", "package", "multirun", "run", "info", "config-dir", "config-name", "config-path")
 FLAGS += ("hydra-help", "version", "shell-completion", "experimental-rerun")
+LAUNCHERS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")
 INSTEAD = {
     "variant": "the variants of a study are variants=[vanilla,gru]",
     "task": "the tasks of a study are its tasks: tasks.adding.lag=60, +tasks.copying={}, ~tasks.adding",
@@ -54,7 +55,11 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
     if elsewhere(arguments) or (registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)):
         return ""
     several = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
-    for argument in arguments:
+    for place, argument in enumerate(arguments):
+        if argument in ("--cfg", "-c") and arguments[place + 1 : place + 2] not in (["job"], ["hydra"], ["all"]):
+            return f"{argument} must be one of job, hydra, all, got {' '.join(arguments[place + 1 : place + 2]) or 'nothing'}"
+        if argument.startswith(LAUNCHERS) and not several:
+            return f"{argument}: is read with -m only, which hands runs to a launcher"
         found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(=.*)?", argument, re.DOTALL)
         if not found:
             continue
@@ -76,8 +81,12 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
             continue
         if rest == "._target_" and re.fullmatch(r"=\w+", value) and value[1:] in choices(key, registered):
             return f"{argument}: must be the dotted path of a class; a {key} of the project is {key}{value}"
-        line = "" if rest else value_mistake(command, sign, key, value.removeprefix("="), several, registered)
-        if not line and re.fullmatch(r"=\{\s*\}", value) and not sign:
+        given = value.removeprefix("=")
+        line = "" if rest else value_mistake(command, sign, key, given, registered)
+        if not line and not several and re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", given):
+            line = f"{argument}: several values are run one after the other with -m only; without it give one"
+        empty = re.fullmatch(r"\{\s*\}", given) or (key == "tasks" and re.search(r"\{\s*\}", given))
+        if not line and empty and not sign:
             line = f"{argument}: an empty mapping changes nothing, since it is merged into what is there"
             line += f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
         if line:
@@ -85,14 +94,14 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
     return ""
 
 
-def value_mistake(
-    command: str, sign: str, key: str, value: str, several: bool, registered: Mapping[str, Collection[str]] | None = None
-) -> str:
+def value_mistake(command: str, sign: str, key: str, value: str, registered: Mapping[str, Collection[str]] | None = None) -> str:
     """One line on the value of a group, of `variants` or of `tasks` that cannot be right, else an empty one."""
     group, names = key, [value]
     if key in groups(command):
         if sign == "+" and re.fullmatch(r"\w*", value):
             return f"+{key}={value}: there is a {key} already; write {key}={value}"
+        if key in ROOTS and value.startswith("["):
+            return f"{key}={value}: a {key} is one choice; several are run one after the other with -m {key}=one,other"
         names = [name.strip() for name in value.split(",")]
     elif key == "variants":
         if re.fullmatch(r"[\w.]*(,[\w.]*)*", value):
@@ -109,8 +118,6 @@ def value_mistake(
     for name in names:
         if there and re.fullmatch(r"\w*", name) and name not in there:
             return unknown(group, name, there)
-    if key in groups(command) and len(names) > 1 and not several and all(re.fullmatch(r"\w+", name) for name in names):
-        return f"{key}={value}: several values are run one after the other with -m only; without it give one"
     return ""
 
 
