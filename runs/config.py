@@ -31,6 +31,7 @@ from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
 from .early import CONF, choices, mistake
+from .manual import manual
 from .shell import refuse_passwords
 from .stages import Confirm, Horizon
 from .trial import Model, Training, Trial, construct
@@ -60,7 +61,15 @@ class Storage:
 
 @dataclass
 class TrialConfig:
-    """One trial from the shell. results: folder that receives everything."""
+    """One trial: a variant trained once on a task.
+
+    variant: the cell, what remembers. task: what must be remembered. initialisation: how parameters start.
+    model: the network around the cell. training: how it is trained.
+    seed: of initialisation, training data and input noise.
+    data_seed: of the validation and test sets.
+    results: folder that receives everything.
+    tracking: where MLflow runs go: sqlite, server, none.
+    """
 
     variant: Any = MISSING
     task: Any = MISSING
@@ -75,12 +84,14 @@ class TrialConfig:
 
 @dataclass
 class SweepConfig:
-    """One study from the shell.
+    """One study: variants, tasks and the points of a space of hyperparameters at which all variants are trained.
 
     name: of the study; its folder in the results and its MLflow experiment.
-    variants: configuration choices, or dotted paths of your own cells, in the order of the figures.
+    variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
+        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
     baseline: the variant that the others are compared with.
-    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task: `{adding_long: {task: adding, lag: 400}}`.
+    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task: `{adding_long: {task: adding, lag: 400}}`. A task of your own:
+        `{digits: {task: my_package.Digits}}`. From the shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
     points: number of hyperparameter points per task, shared by all variants.
     match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
@@ -92,6 +103,11 @@ class SweepConfig:
     action: run (start or go on), status, stop (let the workers finish what they run and leave) or export (the table as parquet).
     stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at lags that double).
     confirm, horizon: knobs of the stages, see `runs.stages`.
+    initialisation: how parameters start. model: layers, directions, engine; the width is searched or matched.
+    training: optimiser, budget, evaluation, stopping.
+    storage: where the study is recorded: journal, postgres.
+    results: folder of all studies.
+    tracking: where MLflow runs go: sqlite, server, none.
     """
 
     name: str = MISSING
@@ -126,6 +142,12 @@ def register() -> None:
             store.store(group=group, name=name, node=node_of(cls, name), provider="code")
     for cls in (Model, Training):
         store.store(group=cls.__name__.lower(), name=cls.__name__.lower(), node=node_of(cls), provider="code")
+    registered = {group: base.registry for group, base in GROUPS.items()}
+    parts = {"model": Model, "training": Training, "tracking": Tracking}
+    stages = {"confirm": Confirm, "horizon": Horizon, "storage": Storage}
+    for name, schema, classes in (("trial", TrialConfig, parts), ("sweep", SweepConfig, parts | stages)):
+        node = {"app_name": "runs", "header": "", "footer": "", "template": manual(name, schema, classes, registered)}
+        store.store(group="hydra/help", name=name, node=node, provider="code")
     store.store(name="trial_schema", node=TrialConfig, provider="code")
     store.store(name="sweep_schema", node=SweepConfig, provider="code")
 

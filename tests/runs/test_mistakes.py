@@ -8,7 +8,7 @@ import pytest
 
 from console import names
 from runs import __main__ as runs_main
-from runs import config, early, sweep
+from runs import config, early, manual, sweep
 from runs.design import Dimension
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
@@ -410,3 +410,33 @@ def test_the_first_look_imports_the_standard_library_only():
     tree = ast.parse((config.CONF.parent / "runs/early.py").read_text())
     imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= set(sys.stdlib_module_names) | {"console"}
+
+
+# Help ------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "schema", "parts"),
+    [
+        ("trial", config.TrialConfig, (config.Model, config.Training, config.Tracking)),
+        ("sweep", config.SweepConfig, (config.Model, config.Training, config.Tracking, config.Storage, config.Confirm, config.Horizon)),
+    ],
+)
+def test_every_key_is_explained_by_the_docstring_of_its_class(command, schema, parts):
+    for cls in (schema, *parts):
+        names = [f.name for f in cls.__dataclass_fields__.values() if f._field_type.name == "_FIELD"]
+        assert set(manual.explained(cls, names)) == set(names), cls
+
+
+@pytest.mark.parametrize(("main", "command"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
+def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(main, command, monkeypatch, capsys):
+    code, out, _ = call(monkeypatch, capsys, main, command, "--help")
+    assert code == 0
+    listed = out.partition("describe those:\n")[2].partition("\nKeys of ")[0]
+    assert {line.split()[0] for line in listed.splitlines() if line[:1].isalpha()} == set(early.groups(command))
+    assert "training.clip_norm             largest norm of the gradient, 0 for no clipping." in out
+
+
+def test_help_shows_the_values_that_the_arguments_make(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--help", "task=copying", "task.length=7")
+    assert "  length: 7\n" in out
