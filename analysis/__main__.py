@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,25 @@ KEYS = {
 
 
 def analyse(
-    study: str, results: Path, *, archive: Path | None = None, storage: str = "", search: bool = False, other: Path | None = None
+    study: str,
+    results: Path,
+    *,
+    archive: Path | None = None,
+    storage: str = "",
+    search: bool = False,
+    other: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Write archive, tables, figures and report into `results/<study>`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
     search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same. other: archive of a
-    second study that is put beside this one.
+    second study that is put beside this one. tell: is handed a line before each part of the work, which takes minutes for a large study.
     Raises ValueError where there is no such study or archive, where it is a search and `search` is False, or where the other study has no
     task or variant in common with it.
     """
+    from console.progress import Ticker
+
     from . import diagnostics, load
     from .beside import put_beside
     from .claims import held_against
@@ -57,7 +68,9 @@ def analyse(
     folder = Path(results) / (study or str(design["name"]))
     artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
     workers = os.cpu_count() or 1
+    tell(f"{design['name']}: {len(every)} trials read; importance of the hyperparameters")
     extra = importance(table, design, workers)
+    tell("comparisons, claims, recommended settings, stages")
     if comparable(design):
         extra["comparisons"] = comparisons(table, design)
     if beside is not None:
@@ -71,7 +84,8 @@ def analyse(
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
     extra |= {name: frame for name, frame in diagnostics.read(folder / "models").items() if len(frame)}
-    figures = draw_all(table, design, folder / "figures", extra, workers)
+    figures = draw_all(table, design, folder / "figures", extra, workers, Ticker(10, tell=tell))
+    tell("report")
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
     shown = sections(every, design, stages) if comparable(design) else []
@@ -111,6 +125,7 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(studies(results)) or 'none'}")
         archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
         options: dict[str, Any] = {"storage": storage_url(values), "search": values.get("search") == "yes"}
+        options["tell"] = partial(print, flush=True)
         files = analyse(values.get("study", ""), results, archive=archive, other=other, **options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,6 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from console.progress import in_log
 from tasks import Task
 
 from .config import command_line, trial_from, writable
@@ -36,8 +37,10 @@ def main(config: DictConfig) -> int:
     label = f"{trial.variant['label']} on {trial.task['label']}"
     try:
         with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+            tick = in_log()
 
             def report(step: int, loss: float) -> None:
+                tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
                 bar.update(step - bar.n)
                 bar.set_postfix_str(f"validation loss {loss:.4g}")
 

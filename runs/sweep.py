@@ -38,6 +38,7 @@ from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
 from console.names import unknown
+from console.progress import in_log
 from variants import knobs_of
 
 from .config import (
@@ -426,6 +427,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     processes = [start(k) for k in range(min(workers, study.size - done))]
     previous = {s: signal.signal(s, interrupt) for s in (signal.SIGINT, signal.SIGTERM)}
     replaced, spent = 0, 0.0
+    tick = in_log()
     memory: list[list[float | None]] = []  # the first sample of processes that work, and the last
     try:
         with tqdm(
@@ -442,6 +444,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 polled = time.monotonic()
                 before, done = done, patiently(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
+                tick(f"{heading(study)}: {done} of {study.size} trials are done, {duration(time.perf_counter() - begun)} so far")
                 spent = time.monotonic() - polled
                 sample = [resident(os.getpid()), *(resident(p.pid) for p in processes)]
                 if done - first >= 2 * len(processes) and None not in sample:
