@@ -55,6 +55,16 @@ def nearest(name: str, names: Collection[str]) -> str:
     return lower[near[0]] if near else ""
 
 
+def meant(name: str, names: Collection[str]) -> str:
+    """The end of a line on a name that is not there: which one may be meant, empty where none is near.
+
+    >>> "there is no study 'quik'" + meant("quik", ["quick", "smoke"])
+    "there is no study 'quik'; did you mean 'quick'?"
+    """
+    near = nearest(name, names)
+    return f"; did you mean {near!r}?" if near else ""
+
+
 def unknown(kind: str, name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
     """One line that says that there is no such name, which one may be meant, and which there are.
 

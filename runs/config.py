@@ -10,10 +10,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any, NoReturn, get_origin
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -239,8 +241,15 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
 
 
 def by_key(overrides: Sequence[str]) -> dict[str, str]:
-    """Arguments by their keys: `training.momentum` to `training.momentum=0.5`."""
-    return {override.lstrip("+~").partition("=")[0]: override for override in overrides}
+    """Arguments by the keys that they set: `training.momentum` to `training.momentum=0.5` or to `training={momentum: 0.5}`."""
+
+    def keys(key: str, value: Any) -> Iterator[str]:
+        yield key
+        for name, below in value.items() if isinstance(value, dict) else ():
+            yield from keys(f"{key}.{name}", below)
+
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return {key: str(o.input_line) for o in parsed for key in keys(o.key_or_group, None if o.is_sweep_override() else o.value())}
 
 
 def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
@@ -306,6 +315,7 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     try:
         refuse_passwords(sys.argv[1:])
         register()
+        refuse_options(sys.argv[1:])
         if line := mistake(config_name, sys.argv[1:], {group: base.registry for group, base in GROUPS.items()}):
             raise ValueError(line)
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
@@ -331,6 +341,17 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
     sys.exit(code)
 
 
+def refuse_options(arguments: Sequence[str]) -> None:
+    """Raise ValueError for options that Hydra does not have, and for values that they do not take; Hydra would print its usage."""
+
+    def error(message: str) -> NoReturn:
+        raise ValueError(f"{message}; --help lists the options")
+
+    parser = get_args_parser()
+    parser.error = error  # type: ignore[method-assign]
+    parser.parse_args(arguments)
+
+
 def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
     """The gist of an error in one line: which key or file, which rule, which value, and the nearest right spelling.
 
@@ -352,8 +373,10 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
     if isinstance(error, MissingMandatoryValue):
         return f"{error.full_key or str(error).rpartition(' ')[2]} must be given"
     if isinstance(error, InterpolationResolutionError):
-        missing = next((cause for cause in causes(error) if isinstance(cause, KeyError)), None)
-        return f"{error.full_key}: {missing.args[0] if missing else error.msg}"
+        missing = next(
+            (cause for cause in causes(error) if isinstance(cause, KeyError) and not isinstance(cause, OmegaConfBaseException)), None
+        )
+        return f"{error.full_key}: {missing.args[0] if missing else str(error).splitlines()[0]}"
     if isinstance(error, ConfigTypeError) and "Cannot merge" in str(error):
         return "a list stands where names with values belong, or the other way round"
     if isinstance(error, ConfigCompositionException) and isinstance(inner, OmegaConfBaseException):
@@ -412,8 +435,7 @@ def unreadable(error: OverrideParseException) -> str:
     for reason in causes(error):
         if (at := getattr(reason, "startIndex", None)) is not None:  # of the lexer's error
             return f"{argument}: cannot be read at {argument[at]!r} (character {at + 1}); a value that holds such a sign needs quotes"
-    lines = [line for line in error.message.splitlines() if not line.startswith(("Error parsing override", "See https"))]
-    return f"{argument}: cannot be read: {' '.join(' '.join(lines).split())}"
+    return f"{argument}: cannot be read; a list is [a,b], names with values are {{a: 1, b: 2}}, and text with other signs needs quotes"
 
 
 def shown(path: str) -> str:

@@ -55,9 +55,7 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
     if elsewhere(arguments) or (registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)):
         return ""
     several = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
-    for place, argument in enumerate(arguments):
-        if argument in ("--cfg", "-c") and arguments[place + 1 : place + 2] not in (["job"], ["hydra"], ["all"]):
-            return f"{argument} must be one of job, hydra, all, got {' '.join(arguments[place + 1 : place + 2]) or 'nothing'}"
+    for argument in arguments:
         if argument.startswith(LAUNCHERS) and not several:
             return f"{argument}: is read with -m only, which hands runs to a launcher"
         found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(=.*)?", argument, re.DOTALL)
@@ -86,7 +84,7 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
         if not line and not several and re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", given):
             line = f"{argument}: several values are run one after the other with -m only; without it give one"
         empty = re.fullmatch(r"\{\s*\}", given) or (key == "tasks" and re.search(r"\{\s*\}", given))
-        if not line and empty and not sign:
+        if not line and empty and not (sign and rest):
             line = f"{argument}: an empty mapping changes nothing, since it is merged into what is there"
             line += f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
         if line:

@@ -6,6 +6,8 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 
+from console.names import nearest
+
 _PASSWORD = re.compile(r"(://[^/@\s:]*:)[^/\s]+(?=@)|(://\S*[?&]password=)[^&\s]+")
 
 
@@ -37,7 +39,8 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            raise ValueError(f"unknown argument {argument!r}; the arguments are {', '.join(f'{k}=...' for k in keys)}")
+            meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
+            raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
         values[key] = value
     return values
 

@@ -37,7 +37,7 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from console.names import unknown
+from console.names import meant, unknown
 from console.progress import in_log
 from variants import knobs_of
 
@@ -89,7 +89,7 @@ def main(config: DictConfig) -> int:
         plan = staged(config, design, url, folder)
         study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
-        for note in not_shortened(plan, study.design, by_key(HydraConfig.get().overrides.task)):
+        for note in notes(plan, study.design, by_key(HydraConfig.get().overrides.task)):
             print(note)
         describe(study, folder, planning)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
@@ -177,8 +177,8 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
     return Stage.plan(study.design, knobs_of_stage(config, KINDS[config.stage]), losses)
 
 
-def not_shortened(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
-    """What to say of arguments that ask for less than a study, or its stage, already has: it never becomes shorter.
+def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
+    """What to say of what is asked for and has no effect: less than a study, or its stage, already has; a momentum that Adam does not read.
 
     asked: arguments by their keys.
     """
@@ -189,6 +189,10 @@ def not_shortened(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[
         key = f"{stored.stage}.{stored.knobs.grows}"
         if key in asked:
             lines.append(f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs")
+    optimiser = (wanted if isinstance(wanted, Design) else wanted.search).training.optimiser
+    for name, searched in wanted.space.items():
+        if searched.key == "training.momentum" and optimiser != "nesterov":
+            lines.append(f"space.{name}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}")
     if isinstance(wanted, Stage) and isinstance(wanted.knobs, Confirm) and wanted.knobs.repeats == 0 and not lines:
         lines.append("confirm.repeats=0: only the winner of each block is run again")
     return lines
@@ -522,7 +526,8 @@ def resident(process: int | None) -> float | None:
 def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     """A study that exists, or its stage that was planned last. Raises ValueError where there is none."""
     if not url and not (folder / "journal.log").exists():
-        raise ValueError(f"study {name!r} has not been started in {folder.parent}")
+        there = [path.parent.name for path in folder.parent.glob("*/journal.log")]
+        raise ValueError(f"study {name!r} has not been started in {folder.parent}{meant(name, there)}")
     storage = open_storage(url, folder)
     try:
         search = Study.open(storage, name)

@@ -11,7 +11,7 @@ from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from console.names import nearest, unknown
+from console.names import meant, unknown
 
 T = TypeVar("T")
 
@@ -28,9 +28,8 @@ def require(condition: bool, rule: str, value: Any) -> None:
 
 def require_one_of(name: str, value: str, names: Collection[str]) -> None:
     """Raise ValueError, with the nearest name, unless the value is one of the names."""
-    near = nearest(value, names) if isinstance(value, str) else ""
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}" + (f"; did you mean {near!r}?" if near else ""))
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{meant(str(value), names)}")
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:

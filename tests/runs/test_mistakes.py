@@ -8,7 +8,7 @@ import pytest
 
 from console import names
 from runs import __main__ as runs_main
-from runs import config, early, manual, sweep
+from runs import config, early, manual, shell, sweep
 from runs.design import Dimension
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
@@ -94,6 +94,7 @@ def package(tmp_path, monkeypatch):
             "tasks={}: an empty mapping changes nothing, since it is merged into what is there; ~tasks.",
         ),
         ("sweep", "tasks={adding: {}}", "tasks={adding: {}}: an empty mapping changes nothing"),
+        ("sweep", "+tasks={}", "+tasks={}: an empty mapping changes nothing"),
         ("sweep", "tasks.adding={}", "tasks.adding={}: an empty mapping changes nothing"),
         (
             "sweep",
@@ -236,6 +237,12 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("trial", "~variant", "variant must be given"),
         ("trial", "~task.lag", "~task.lag: what has a default cannot be taken out, only set"),
         ("trial", "tracking=server", "tracking.uri: Environment variable 'MLFLOW_TRACKING_URI' not found"),
+        ("trial", "--info=foo", "argument --info/-i: invalid choice: 'foo' "),
+        ("trial", "-x", "unrecognized arguments: -x; --help lists the options"),
+        ("trial", "--cfg jobb", "argument --cfg/-c: invalid choice: 'jobb' "),
+        ("trial", "task.lag=${sed}", "task.lag: Interpolation key 'sed' not found"),
+        ("trial", "training={momentum: 0.5}", "training={momentum: 0.5}: is read with training.optimiser=nesterov only, got adam"),
+        ("sweep", "variants=[vanilla, gru", "variants=[vanilla, gru: cannot be read; a list is [a,b], names with values are {a: 1, b: 2}"),
         ("trial", "results=", "results must name a folder, got ''"),
         ("trial", "training.momentum=0.5", "training.momentum=0.5: is read with training.optimiser=nesterov only, got adam"),
         ("trial", "tracking.uri=http://x tracking=none", "tracking.uri=http://x: is read where MLflow is written only"),
@@ -381,8 +388,25 @@ def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_def
 def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811
     design = sweep.design_from(composed("sweep", overrides=["study=smoke"]))
     shorter = sweep.design_from(composed("sweep", overrides=["study=smoke", "points=2"]))
-    assert sweep.not_shortened(shorter, design, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
-    assert sweep.not_shortened(shorter, design, {}) == []  # a preset that was extended since
+    assert sweep.notes(shorter, design, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
+    assert sweep.notes(shorter, design, {}) == []  # a preset that was extended since
+
+
+def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
+    design = sweep.design_from(composed("sweep", overrides=["study=smoke", "space=greff"]))
+    assert sweep.notes(design, design, {}) == ["space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"]
+
+
+def test_a_study_that_is_not_there_is_answered_with_the_nearest_that_is(tmp_path):
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick/journal.log").touch()
+    with pytest.raises(ValueError, match=f"study 'quik' has not been started in {tmp_path}; did you mean 'quick'?"):
+        sweep.opened("", tmp_path / "quik", "quik")
+
+
+def test_an_argument_of_a_small_command_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown argument 'stduy=quick'; did you mean study=\.\.\.\? The arguments"):
+        shell.key_values(["stduy=quick"], {"study": "", "results": ""}, "")
 
 
 def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
