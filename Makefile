@@ -31,7 +31,7 @@ inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of
 	$(PY) -m runs.inside study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
 
-notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to results/$(STUDY)/notebooks
+notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to its folder in results/
 	@$(PY) -c 'import jupytext, nbclient, nbconvert, ipykernel' 2>/dev/null || \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
 	$(PY) -m analysis.notebooks study=$(STUDY)

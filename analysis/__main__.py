@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,15 +30,18 @@ def analyse(
     search: bool = False,
     other: Path | None = None,
     out: Path | None = None,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Path]:
     """Write archive, tables, figures and report into `results/<study>`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
     search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same. other: archive of a
     second study that is put beside this one. out: receives the folder `<study>` in place of `results`, which is then only read.
+    tell: is handed a line before each part of the work, which takes minutes for a large study.
     Raises ValueError where there is no such study or archive, where it is a search and `search` is False, where the other study has no
     task or variant in common with it, or where the files cannot be written.
     """
+    from runs.console.progress import Ticker
     from runs.files import replacing, subfolder, writable
     from runs.names import checked_name
 
@@ -69,7 +74,9 @@ def analyse(
     folder = writable(place / checked_name(study or design["name"], "study"))
     artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
     workers = os.cpu_count() or 1
+    tell(f"{design['name']}: {len(every)} trials read; importance of the hyperparameters")
     extra = importance(table, design, workers)
+    tell("comparisons, claims, recommended settings, stages")
     if comparable(design):
         extra["comparisons"] = comparisons(table, design)
     if beside is not None:
@@ -84,7 +91,8 @@ def analyse(
             frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
     extra |= {name: frame for name, frame in diagnostics.read(Path(results) / folder.name / "models").items() if len(frame)}
-    figures = draw_all(table, design, subfolder(folder, "figures"), extra, workers)
+    figures = draw_all(table, design, subfolder(folder, "figures"), extra, workers, Ticker(10, tell=tell))
+    tell("report")
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
     shown = sections(every, design, stages) if comparable(design) else []
@@ -125,6 +133,7 @@ def main(arguments: list[str]) -> int:
         archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
         out = Path(values["out"]) if values.get("out") else None
         options: dict[str, Any] = {"storage": storage_url(values), "search": values.get("search") == "yes", "out": out}
+        options["tell"] = partial(print, flush=True)
         files = analyse(values.get("study", ""), results, archive=archive, other=other, **options)
     except ValueError as error:
         advice = "; out=FOLDER writes elsewhere" if "cannot write into" in str(error) else ""

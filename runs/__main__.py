@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped
+
+    refuse_mistyped("trial")
+
 import json
 import sys
 from pathlib import Path
@@ -13,6 +18,7 @@ from tqdm import tqdm
 from tasks import Task
 
 from .config import command_line, trial_from, writable
+from .console.progress import in_log
 from .facts import facts
 from .files import write_whole
 from .shell import without_password
@@ -24,15 +30,18 @@ from .worker import stop_on_signal
 
 def main(config: DictConfig) -> int:
     """Run the configured trial; write its outcome to `results/trials/` and to MLflow."""
-    trial = trial_from(config, HydraConfig.get().runtime.choices)
+    hydra = HydraConfig.get()
+    trial = trial_from(config, hydra.runtime.choices, hydra.overrides.task)
     results = Path(config.results)
     folder = writable(results / "trials")
     prepare_process()
     label = f"{trial.variant['label']} on {trial.task['label']}"
     try:
         with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+            tick = in_log()
 
             def report(step: int, loss: float) -> None:
+                tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
                 bar.update(step - bar.n)
                 bar.set_postfix_str(f"validation loss {loss:.4g}")
 

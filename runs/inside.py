@@ -26,6 +26,7 @@ from tasks import Batch, Task
 from variants import Recurrent, at, streams
 from variants.observe import watching
 
+from .console.known import meant
 from .facts import facts
 from .files import replacing, subfolder, writable
 from .model import Network, untrained
@@ -315,7 +316,8 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
         url = storage_url(values)
         if not url and not (results / name / "journal.log").exists():
-            raise ValueError(f"study {name!r} has not been started in {results}")
+            there = [path.parent.name for path in results.glob("*/journal.log")]
+            raise ValueError(f"study {name!r} has not been started in {results}{meant(name, there)}")
         storage = open_storage(url, results / name)
         try:
             study = Study.open(storage, name)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import unquote, unquote_plus, urlsplit
 
+from .console.known import nearest
 from .names import CLASSES, checked_name
 
 HIDDEN = "***"
@@ -137,7 +138,8 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            raise ValueError(f"unknown argument {argument!r}; the arguments are {', '.join(f'{k}=...' for k in keys)}")
+            meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
+            raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
         values[key] = value
     if values.get("study"):
         checked_name(values["study"], "study")

@@ -8,11 +8,13 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
+from .console.known import meant, unknown
 from .names import CLASSES
 
 T = TypeVar("T")
@@ -26,6 +28,12 @@ def require(condition: bool, rule: str, value: Any) -> None:
     """Raise ValueError with the rule and the value unless the condition holds."""
     if not condition:
         raise ValueError(f"{rule}, got {value!r}")
+
+
+def require_one_of(name: str, value: str, names: Collection[str]) -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names."""
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{meant(str(value), names)}")
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
@@ -46,8 +54,13 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     except Exception as error:  # whatever a module raises that is imported
         raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
+        raise ValueError(f"{kind.__name__.lower()}: {target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
     knobs = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")}
+    taken = {} if cls.__init__ is object.__init__ else dict(signature(cls.__init__).parameters)
+    for knob in knobs:
+        if knob not in taken and not any(q.kind is q.VAR_KEYWORD for q in taken.values()):
+            there = [name for name in taken if name != "self"]
+            raise ValueError(f"{node.get('label', target)}: {unknown('knob', str(knob), there, 'its knobs are')}")
     try:
         return cls(**knobs)
     except TypeError as error:
@@ -100,7 +113,7 @@ class Model:
     def __post_init__(self) -> None:
         require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
         require(self.layers >= 1, "model.layers must be at least 1", self.layers)
-        require(self.engine in ENGINES, f"model.engine must be one of {', '.join(ENGINES)}", self.engine)
+        require_one_of("model.engine", self.engine, ENGINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +151,7 @@ class Training:
     stop_when_solved: bool = True
 
     def __post_init__(self) -> None:
-        require(self.optimiser in OPTIMISERS, f"training.optimiser must be one of {', '.join(OPTIMISERS)}", self.optimiser)
+        require_one_of("training.optimiser", self.optimiser, OPTIMISERS)
         require(0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate)
         require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
         for name in ("batch_size", "budget", "evaluations", "confirmations"):
