@@ -5,12 +5,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STUDY ?= quick
 WORKERS ?= 2
+EXAMPLES ?= 2000
 PORT ?= 5000
 OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick inside notebooks test test-all lint dashboard optuna-dashboard bench clean
+.PHONY: help quick inside notebooks test test-all fuzz lint dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +31,7 @@ inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of
 	$(PY) -m runs.inside study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
 
-notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to results/$(STUDY)/notebooks
+notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to its folder in results/
 	@$(PY) -c 'import jupytext, nbclient, nbconvert, ipykernel' 2>/dev/null || \
 	  $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
 	$(PY) -m analysis.notebooks study=$(STUDY)
@@ -40,6 +41,9 @@ test: $(VENV)/.installed ## the fast tests
 
 test-all: $(VENV)/.installed ## all tests, the slow ones too
 	$(PY) -m pytest -q -n 2
+
+fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=2000 of each)
+	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -n 2 --hypothesis-show-statistics tests/variants/test_properties.py
 
 lint: $(VENV)/.installed ## ruff and mypy
 	$(PY) -m ruff check .
@@ -57,6 +61,6 @@ optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) o
 bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
-clean: ## remove the environment and caches; results stay
+clean: ## remove the environment and caches; results, and kernels in ~/.cache/lstm-variants, stay
 	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
@@ -24,19 +25,22 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     sequences: one row per unit of a gate, state or input over one test sequence, `values` [T]; `kind` is gate, state, input, or mark
     (1 where an input is relevant) or read (1 where an answer is read); `top` is True for the highest layer, the inputs and the marks.
     Both: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that run reproduced the one
-    on record. Files of another format are left out.
+    on record. Files of another format are left out. Raises ValueError for a file that is damaged: nothing is unpickled.
     """
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
-    for path in sorted(Path(folder).glob("*/*.npz")):
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        about = json.loads(str(arrays.get("about", "{}")))
-        if about.get("format") != FORMAT:
-            continue
-        facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
-        gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
-        sequences += _sequences(arrays, about, facts)
+    for path in sorted(Path(folder).glob("*/[!.]*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.get("about", "{}")))
+            if about.get("format") != FORMAT:
+                continue
+            facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
+            gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
+            sequences += _sequences(arrays, about, facts)
+        except (OSError, ValueError, KeyError, AttributeError, IndexError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path} is not a diagnosis of python -m runs.inside; delete it and run that again ({error})") from None
     return {
         "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)]
         if gradients

@@ -295,18 +295,23 @@ def draw_all(
     folder: Path,
     extra: Mapping[str, pd.DataFrame] | None = None,
     workers: int = 1,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Shown]:
     """Draw and save every figure into a folder; those too tall for a page task by task.
 
     extra: tables that some figures need beside the trials, by name, each with a column `task`; a figure whose table is absent is left out.
-    workers: processes that share the figures.
+    workers: processes that share the figures. tell: is handed a line on how far it is after each figure.
     """
     from joblib import Parallel, delayed
 
     extra = extra or {}
     wanted = [spec for spec in FIGURES if all(name in extra for name in spec.needs)]
     jobs = [delayed(_draw_and_save)(spec, *part, folder) for spec in wanted for part in parts(spec, table, design, extra)]
-    return list(Parallel(n_jobs=workers if len(jobs) > FEW_FIGURES else 1)(jobs))
+    figures = []
+    for shown in Parallel(n_jobs=workers if len(jobs) > FEW_FIGURES else 1, return_as="generator")(jobs):
+        figures.append(shown)
+        tell(f"figures: {len(figures)} of {len(jobs)}")
+    return figures
 
 
 def absent(design: Design, extra: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ import pandas as pd
 ARCHIVE = "trials.parquet"
 _DESIGN_KEY = b"lstm_variants_design"
 
-TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "error", "test_metrics")
+TEXT = ("study", "stage", "variant", "task", "trial_id", "status", "engine", "why_eager", "error", "test_metrics")
 INTEGER = (
     "session",
     "point",
@@ -31,11 +31,12 @@ INTEGER = (
     "batch_size",
 )
 FLOAT = ("solved_step", "validation_loss", "test_loss", "score", "seconds", "floor", "solved_loss")
-OF_A_SEARCH = {
+ABSENT = {
     "stage": "search",
     "block": -1,
     "replicate": 0,
     "session": 0,
+    "why_eager": "",
 }  # in the place of columns that an archive of an earlier version lacks
 STAGES = ("search", "confirm", "horizon")
 LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np.float64}
@@ -51,7 +52,7 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]
     table = pd.DataFrame.from_records([dict(row) for row in rows])
-    for column, value in OF_A_SEARCH.items():
+    for column, value in ABSENT.items():
         table[column] = table[column].fillna(value) if column in table else value
     lost = [column for column in fixed if column not in table]
     if lost:
@@ -89,24 +90,31 @@ def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) 
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from runs.files import replacing
+
     folder.mkdir(parents=True, exist_ok=True)
     arrow = pa.Table.from_pandas(table, preserve_index=False)
     metadata = {**(arrow.schema.metadata or {}), _DESIGN_KEY: json.dumps(design).encode()}
-    pq.write_table(arrow.replace_schema_metadata(metadata), folder / ARCHIVE, compression="zstd")
+    with replacing(folder / ARCHIVE) as part:
+        pq.write_table(arrow.replace_schema_metadata(metadata), part, compression="zstd")
     flat = table.copy()
     for column in LISTS:
         flat[column] = [json.dumps([None if np.isnan(x) else x for x in values.tolist()]) for values in table[column]]
-    flat.to_csv(folder / "trials.csv", index=False, lineterminator="\n")
+    with replacing(folder / "trials.csv") as part:
+        flat.to_csv(part, index=False, lineterminator="\n")
     return [folder / ARCHIVE, folder / "trials.csv"]
 
 
 def read_archive(path: Path, stages: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one.
+    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one, or that holds names that are none.
 
-    stages: whether the table holds the stages after the search, too.
+    stages: whether the table holds the stages after the search, too. An archive may be somebody else's: nothing of it is imported, and
+    its names may become names of files.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
+
+    from runs.names import checked_design, checked_name
 
     try:
         arrow = pq.read_table(path)
@@ -115,31 +123,52 @@ def read_archive(path: Path, stages: bool = False) -> tuple[pd.DataFrame, dict[s
     metadata = arrow.schema.metadata or {}
     if _DESIGN_KEY not in metadata:
         raise ValueError(f"{path} is not an archive of a study: it holds no design")
-    table = tidy(arrow.to_pylist())
-    return table if stages else of_stage(table, "search"), json.loads(metadata[_DESIGN_KEY])
+    try:
+        design = json.loads(metadata[_DESIGN_KEY])
+        checked_design(design)
+        table = tidy(arrow.to_pylist())
+        for column in ("study", "stage", "task", "variant"):
+            for name in table[column].unique():
+                checked_name(name, f"column {column}: a name")
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path} is not an archive of a study: {error}") from None
+    return table if stages else of_stage(table, "search"), design
 
 
-def load(study: str, results: Path, storage: str = "", stages: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
+def load(
+    study: str, results: Path, storage: str = "", stages: bool = False, out: Path | None = None
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Table and design of a study from its storage; the archive `results/<study>/trials.parquet` is written on the way.
 
     stages: whether the table holds the stages after the search, too; the archive always does.
-    storage: URL, empty for the journal in the study's folder. Raises ValueError where there is no such study or no trial in it.
+    storage: URL, empty for the journal in the study's folder. out: folder of the archive, in the place of `results/<study>`.
+    Raises ValueError where there is no such study or no trial in it, or where the archive cannot be written.
     """
+    from runs.files import writable
+    from runs.names import checked_name
     from runs.study import records
 
+    checked_name(study, "study")
     rows, design = records(results, study, storage, stages=True)
     if not rows:
         raise ValueError(f"study {study!r} holds no finished trial yet")
     table = tidy(rows)
-    write_archive(table, design, Path(results) / study)
+    write_archive(table, design, writable(Path(results) / study if out is None else out))
     return table if stages else of_stage(table, "search"), design
 
 
-def tracked(design: Mapping[str, Any]) -> str:
-    """The URI of the MLflow that a study was tracked in; empty where it was not, or where its SQLite file is not on this machine."""
-    from runs.shell import tracking_uri
+def tracked(design: Mapping[str, Any], results: Path) -> str:
+    """The URI of the MLflow that a study was tracked in; empty where it was not, or where that is out of reach.
 
-    uri = tracking_uri({}, str(design.get("tracking_uri", "")))
+    results: the folder in which the study is now. Out of reach is a SQLite file that is not there, and a place that only the design
+    names: it may be somebody else's, so that it is not asked unless MLFLOW_TRACKING_URI names it too.
+    """
+    from runs.tracking import uri_of
+
+    try:
+        uri = uri_of(design, results)
+    except ValueError:
+        return ""
     return "" if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file() else uri
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,7 +48,11 @@ def recommended(table: pd.DataFrame, design: Design) -> pd.DataFrame:
 
 
 def command(trial: Trial) -> str:
-    """The command line that runs exactly this trial: what differs from the defaults of `python -m runs`."""
+    """The command line that runs exactly this trial: what differs from the defaults of `python -m runs`.
+
+    A class that is not imported stays so, and stands with all its knobs as the trial has them. Raises ValueError where a word could mean
+    something else to Hydra, which the trial of an archive may.
+    """
     from runs.trial import Model, Training, construct
     from tasks import Task
     from variants import Cell, Scheme
@@ -59,7 +63,13 @@ def command(trial: Trial) -> str:
         ("task", trial.task, Task),
         ("initialisation", trial.initialisation, Scheme),
     ):
-        part = construct(node, kind)
+        try:
+            part = construct(node, kind)
+        except ValueError:  # of a class that only an archive names
+            words.append(f"{group}._target_={node['_target_']}")
+            words += [f"+{group}.{k}={_word(v)}" for k, v in node.items() if k not in ("_target_", "label")]
+            words += [f"{group}.label={_word(node['label'])}"] if "label" in node else []
+            continue
         known = kind.registry.get(part.name) is type(part)
         words.append(f"{group}={part.name}" if known else f"{group}._target_={node['_target_']}")
         usual = dict(_knobs(construct({"_target_": node["_target_"]}, kind), node)) | {"label": part.name if known else None}
@@ -67,6 +77,9 @@ def command(trial: Trial) -> str:
     for group, values, default in (("model", trial.model, Model()), ("training", trial.training, Training())):
         words += [f"{group}.{k}={_word(v)}" for k, v in asdict(values).items() if v != getattr(default, k)]
     words += [f"{name}={value}" for name, value in (("seed", trial.seed), ("data_seed", trial.data_seed)) if value]
+    odd = [word for word in words if not word.isprintable() or set(word) & set("${}\\'\"")]
+    if odd:
+        raise ValueError(f"a word of a command must be printable and without any of $ {{ }} \\ and quotation marks, got {odd[0]!r}")
     return " ".join(["python -m runs", *(shlex.quote(word) for word in words)])
 
 
@@ -87,15 +100,21 @@ def _word(value: Any) -> str:
 
 
 def _planned(design: Design) -> Planned | None:
-    """The design as the runner knows it; None where an archive does not hold all of it or a class of it is not here."""
+    """The design as the runner knows it, but for widths; None where an archive does not hold all of it. No class of it is imported."""
     from runs.design import Design as Planned
 
     try:
-        return Planned.from_dict({f.name: design[f.name] for f in fields(Planned)})
-    except (KeyError, TypeError, ValueError):
+        return Planned.from_dict({f.name: design[f.name] for f in fields(Planned)} | {"match": "width"})
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
 def _command(planned: Planned, task: str, variant: str, row: Mapping[str, Any], names: list[str]) -> str:
     values = {n: int(row[n]) if planned.space[n].integer else float(row[n]) for n in names}
-    return command(planned.trial(task, variant, int(row["point"]), values))
+    try:
+        trial = planned.trial(task, variant, int(row["point"]), values)
+        return command(
+            replace(trial, model=replace(trial.model, hidden_size=int(row["hidden_size"])))
+        )  # the width that it had, matched or not
+    except (KeyError, TypeError, ValueError):
+        return ""

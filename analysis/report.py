@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -10,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+
+from runs.files import write_whole
 
 from . import stats
 from .beside import LEAD, Beside
@@ -110,19 +115,25 @@ def render(
             versions=_versions(design),
         )
     )
-    path.write_text(text, encoding="utf-8")
+    write_whole(path, text)
     return path
 
 
 def render_claims(results: Path) -> Path:
     """Write `claims.html` beside the studies: every claim, and what each study that was analysed says of it."""
-    found = [pd.read_csv(path, keep_default_na=False).assign(study=path.parent.name) for path in sorted(Path(results).glob("*/claims.csv"))]
-    every = pd.concat(found) if found else pd.DataFrame(columns=["source", "claim", "verdict", "evidence", "study"])
+    columns = ["source", "claim", "verdict", "evidence"]
+    found = [pd.DataFrame(columns=[*columns, "study"])]
+    for csv in sorted(Path(results).glob("*/claims.csv")):
+        try:
+            found.append(pd.read_csv(csv, keep_default_na=False)[columns].assign(study=csv.parent.name))
+        except (ValueError, KeyError, OSError) as error:
+            print(f"{csv} is left out of claims.html: {type(error).__name__}; python -m analysis study=... writes it anew", file=sys.stderr)
+    every = pd.concat(found)
     tested = every[every["verdict"] != UNTESTED]
     by_claim = {key: list(rows.to_dict("records")) for key, rows in tested.groupby(["claim", "source"])}
     groups = [{"claim": c.text, "source": c.source, "rows": by_claim.get((c.text, c.source), []), "studies": c.studies} for c in CLAIMS]
     path = Path(results) / "claims.html"
-    path.write_text(_environment().get_template("claims.html.jinja").render(groups=groups, margin=MARGIN), encoding="utf-8")
+    write_whole(path, _environment().get_template("claims.html.jinja").render(groups=groups, margin=MARGIN))
     return path
 
 
@@ -148,6 +159,10 @@ def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned
             f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: {shown}{more}."
         )
     notices += _sessions(table, design)
+    notices += [
+        f"The eager engine ran {count} trials of {variant}, several times as slowly as the fused one would: {reason}."
+        for (variant, reason), count in table[table["why_eager"] != ""].groupby(["variant", "why_eager"], sort=False).size().items()
+    ]
     ran = numbers["trials"][numbers["trials"] > 0]
     if len(ran) and ran.max() < FEWEST_FOR_INFERENCE:
         notices.append(f"With at most {ran.max()} trials per variant and task nothing can be concluded from differences between variants.")
@@ -309,10 +324,21 @@ def _small_png(path: Path) -> bytes:
 
 def _commands(facts: Mapping[str, Any]) -> str:
     name = facts["name"]
-    checkout = f"git checkout {str(facts['commit']).rstrip('+')}" if facts["commit"] else ""
-    stages = [str(stage["command"]) for stage in (facts.get("stages") or {}).values() if stage.get("command")]
-    lines = [checkout, str(facts["command"]), *stages, f"python -m analysis from=results/{name}/trials.parquet"]
+    commit = re.fullmatch(r"([0-9a-f]{7,40})\+?", str(facts["commit"]))
+    checkout = f"git checkout {commit[1]}" if commit else ""
+    stages = [_on_record(stage.get("command")) for stage in (facts.get("stages") or {}).values()]
+    lines = [checkout, _on_record(facts["command"]), *stages, f"python -m analysis from=results/{name}/trials.parquet"]
     return "\n".join(line for line in lines if line)
+
+
+def _on_record(command: Any) -> str:
+    """A command of this suite as an archive has it, each word quoted for the shell; empty where it is something else."""
+    try:
+        words = shlex.split(str(command or ""))
+    except ValueError:  # a quotation mark without its second
+        return ""
+    ours = words[:2] == ["python", "-m"] and words[2:3] in (["runs"], ["runs.sweep"])
+    return shlex.join(words) if ours and all(word.isprintable() for word in words) else ""
 
 
 def _space(design: Design) -> list[dict[str, str]]:

@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from runs.files import replacing
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
@@ -158,12 +160,14 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Pa
         figure.set_layout_engine("none")  # the layout is the same in every format: do it once
         for path in paths:  # `Figure.savefig` would draw each of them twice
             metadata = _WITHOUT_DATE[path.suffix[1:]]
-            if path.suffix == ".svg":
-                FigureCanvasSVG(figure).print_svg(path, metadata=metadata)
-            elif path.suffix == ".pdf":
-                FigureCanvasPdf(figure).print_pdf(path, metadata=metadata)
-            else:
-                FigureCanvasAgg(figure).print_png(path, metadata=metadata)
+            with replacing(path) as part:
+                if path.suffix == ".svg":
+                    FigureCanvasSVG(figure).print_svg(part, metadata=metadata)
+                elif path.suffix == ".pdf":
+                    FigureCanvasPdf(figure).print_pdf(part, metadata=metadata)
+                else:
+                    FigureCanvasAgg(figure).print_png(part, metadata=metadata)
             figure.dpi = dpi
-    data.to_csv(folder / f"{name}.csv", index=False, float_format="%.6g", lineterminator="\n")
+    with replacing(folder / f"{name}.csv") as part:
+        data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     return [*paths, folder / f"{name}.csv"]

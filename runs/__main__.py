@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped
+
+    refuse_mistyped("trial")
+
 import json
 import sys
 from pathlib import Path
@@ -13,7 +18,9 @@ from tqdm import tqdm
 from tasks import Task
 
 from .config import command_line, trial_from, writable
+from .console.progress import in_log
 from .facts import facts
+from .files import write_whole
 from .shell import without_password
 from .tracking import SINGLE_TRIALS, Tracker, default_uri
 from .train import Interrupted, prepare_process, run
@@ -23,15 +30,18 @@ from .worker import stop_on_signal
 
 def main(config: DictConfig) -> int:
     """Run the configured trial; write its outcome to `results/trials/` and to MLflow."""
-    trial = trial_from(config, HydraConfig.get().runtime.choices)
+    hydra = HydraConfig.get()
+    trial = trial_from(config, hydra.runtime.choices, hydra.overrides.task)
     results = Path(config.results)
     folder = writable(results / "trials")
     prepare_process()
     label = f"{trial.variant['label']} on {trial.task['label']}"
     try:
         with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+            tick = in_log()
 
             def report(step: int, loss: float) -> None:
+                tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
                 bar.update(step - bar.n)
                 bar.set_postfix_str(f"validation loss {loss:.4g}")
 
@@ -42,15 +52,18 @@ def main(config: DictConfig) -> int:
     print(summary(trial, outcome))
     path = folder / f"{trial.id}.json"
     about = facts()
-    path.write_text(json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
+    write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
     print(f"outcome: {path}")
     if config.tracking.enabled:
         uri = config.tracking.uri or default_uri(results)
+        tags = {"commit": about["commit"], "mlflow.source.name": about["command"]}
         try:
-            Tracker(results, config.tracking.uri).trial(SINGLE_TRIALS, trial, outcome, {"commit": about["commit"]}, {})
-            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}")
+            tracker = Tracker(results, config.tracking.uri)
+            tracker.trial(SINGLE_TRIALS, trial, outcome, tags, {})
+            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}: {tracker.link(SINGLE_TRIALS)}")
         except Exception as error:  # the dashboard being away must not cost the outcome
-            print(f"mlflow: not written, {without_password(uri)}: {type(error).__name__}: {error}", file=sys.stderr)
+            why = without_password(f"{type(error).__name__}: {error}".splitlines()[0], uri)
+            print(f"mlflow: not written, {without_password(uri)}: {why}", file=sys.stderr)
     return 1 if outcome.status == "failed" else 0
 
 
@@ -66,10 +79,11 @@ def summary(trial: Trial, outcome: Outcome) -> str:
     }[outcome.status]
     task = construct(trial.task, Task)
     extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
+    engine = f"{outcome.engine} engine" + (f" ({outcome.why_eager})" if outcome.why_eager else "")
     loss = "none" if outcome.test_loss is None else f"{outcome.test_loss:.4g}"
     return (
         f"{where}: {how}; test loss {loss} (without memory {task.floor:.4g}){extra}; score {outcome.score:.2f}; "
-        f"{outcome.parameters} parameters, {outcome.engine} engine, {outcome.seconds:.1f} s"
+        f"{outcome.parameters} parameters, {engine}, {outcome.seconds:.1f} s"
     )
 
 

@@ -6,6 +6,11 @@ fused engine is measured as a trial trains with it, which prepares memory and ar
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped_after
+
+    refuse_mistyped_after("--variants", "variant")
+
 import argparse
 import itertools
 import json
@@ -24,7 +29,10 @@ import torch
 from variants import Cell, Native, Recurrent, build
 from variants.engine import machine
 
+from .console.known import found
+from .console.parser import Parser
 from .facts import facts
+from .files import replacing, write_whole
 from .train import Flat
 
 INPUTS = 2
@@ -248,7 +256,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     left.invert_yaxis()
     sizes = [", ".join(map(str, sorted({r[k] for r in rows if k != "batch" or r[k] > 1}))) for k in ("steps", "batch", "units")]
     figure.suptitle("Forward and backward, one thread; geometric means over T = {}, batch {}, N = {}".format(*sizes), fontsize=9)
-    figure.savefig(path, dpi=160)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=160)
     pyplot.close(figure)
 
 
@@ -276,15 +285,16 @@ def _processor() -> str:
 
 def write(rows: Sequence[Row], here: Mapping[str, Any], folder: Path) -> None:
     """Write the measurements with what they were made on, and the table."""
-    (folder / "bench.json").write_text(json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
-    (folder / "bench.md").write_text(table(rows) + "\n")
+    write_whole(folder / "bench.json", json.dumps({"rows": rows, "summary": summary(rows), **here}, indent=1) + "\n")
+    write_whole(folder / "bench.md", table(rows) + "\n")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The arguments of the command. Raises ValueError for what is out of range."""
-    parser = argparse.ArgumentParser(prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    known = [n for n, c in Cell.registry.items() if not issubclass(c, Native)]
-    parser.add_argument("--variants", nargs="+", default=known, metavar="NAME", help="which variants (all)")
+    parser = Parser(prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    known = {n: c for n, c in Cell.registry.items() if not issubclass(c, Native)}
+    choice = "which variants (all); also dotted paths of classes of your own"
+    parser.add_argument("--variants", nargs="+", default=list(known), metavar="NAME", help=choice)
     parser.add_argument("--quick", action="store_true", help="only T=100 and batch 32")
     parser.add_argument("--steps", nargs="+", type=int, metavar="T", help=f"lengths ({', '.join(map(str, STEPS))})")
     parser.add_argument("--batches", nargs="+", type=int, metavar="B", help=f"sequences ({', '.join(map(str, BATCHES))})")
@@ -297,9 +307,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     given = parser.parse_args(arguments)
     given.steps = given.steps or ([100] if given.quick else list(STEPS))
     given.batches = given.batches or ([32] if given.quick else list(BATCHES))
-    for name in given.variants:
-        if name not in known:
-            raise ValueError(f"unknown variant {name!r}; there is: {', '.join(known)}")
+    classes = [found("variant", name, Cell, known) for name in given.variants]
+    for path, cls in zip(given.variants, classes, strict=True):
+        if "name" not in vars(cls):
+            raise ValueError(f'variant: {path!r} must have a name, as in class {cls.__name__}(Cell, name="my_cell")')
+    given.variants = [cls.name for cls in classes]
     for name in ("steps", "batches", "units"):
         if min(getattr(given, name)) < 1:
             raise ValueError(f"{name} must be at least 1, got {min(getattr(given, name))}")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tasks import Task
 from variants import Cell, count_parameters
 
-from .trial import Model, Training, Trial, construct, require
+from .names import checked_name
+from .trial import Model, Training, Trial, construct, require, require_one_of
 
 MATCHES = ("parameters", "width")
 DESIGNED, ADAPTIVE = ("random", "sobol"), ("tpe", "cmaes")  # samplers: points fixed before the study, or proposed as it goes
@@ -91,14 +92,20 @@ class Design:
     pruner: str = "none"
 
     def __post_init__(self) -> None:
-        require(bool(self.name) and "/" not in self.name, "name of a study must be non-empty and without '/'", self.name)
+        checked_name(self.name, "name of a study")
+        for thing, nodes in (("variant", self.variants), ("task", self.tasks)):
+            for label, node in nodes.items():
+                checked_name(label, f"name of a {thing}")
+                checked_name(node.get("label", label), f"label of {thing} {label}")
+        for name in self.space:
+            checked_name(name, "name of a hyperparameter")
         require(len(self.variants) > 0, "variants of a study must not be empty", list(self.variants))
         require(len(self.tasks) > 0, "tasks of a study must not be empty", list(self.tasks))
         require(self.points >= 1, "points must be at least 1", self.points)
-        require(self.match in MATCHES, f"match must be one of {', '.join(MATCHES)}", self.match)
+        require_one_of("match", self.match, MATCHES)
         require(self.baseline in self.variants, f"baseline must be one of the variants {', '.join(self.variants)}", self.baseline)
-        require(self.sampler in DESIGNED + ADAPTIVE, f"sampler must be one of {', '.join(DESIGNED + ADAPTIVE)}", self.sampler)
-        require(self.pruner in PRUNERS, f"pruner must be one of {', '.join(PRUNERS)}", self.pruner)
+        require_one_of("sampler", self.sampler, DESIGNED + ADAPTIVE)
+        require_one_of("pruner", self.pruner, PRUNERS)
         require(len(self.space) > 0, "space must have at least one hyperparameter", list(self.space))
         for task in self.tasks:
             for u in (0.0, 1.0 - 1e-12):

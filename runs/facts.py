@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +12,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from .shell import without_password
 
 PACKAGES = ("torch", "numpy", "llvmlite", "hydra-core", "optuna", "mlflow", "pandas", "scipy", "scikit-learn", "matplotlib")
 
@@ -26,7 +29,7 @@ def facts() -> dict[str, Any]:
         **environment(),
         "commit": commit(),
         "machine": f"{platform.machine()}, {platform.system()} {platform.release()}",
-        "command": " ".join(["python", "-m", _module(), *sys.argv[1:]]),
+        "command": shlex.join(["python", "-m", _module(), *map(without_password, sys.argv[1:])]),
     }
 
 

@@ -8,7 +8,6 @@ and up to date is left alone.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -27,9 +26,11 @@ from tasks import Batch, Task
 from variants import Recurrent, at, streams
 from variants.observe import watching
 
+from .console.known import meant
 from .facts import facts
+from .files import replacing, subfolder, writable
 from .model import Network, untrained
-from .shell import key_values, storage_url
+from .shell import command, key_values, storage_url
 from .study import Study, close_storage, open_storage
 from .train import prepare_process, trained
 from .trial import Outcome, Trial
@@ -206,10 +207,8 @@ def place(folder: Path, task: str, variant: str) -> Path:
 
 def save_diagnosis(path: Path, arrays: Arrays) -> None:
     """Write a diagnosis as .npz; the file is replaced at once or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    with partial.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-    partial.replace(path)
+    with replacing(path) as part:
+        np.savez_compressed(part, **arrays)  # type: ignore[arg-type]
 
 
 def up_to_date(path: Path, trial: Trial) -> bool:
@@ -221,7 +220,7 @@ def up_to_date(path: Path, trial: Trial) -> bool:
             return True
         with path.with_suffix(".npz").open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             about = json.loads(str(file["about"]))
-    except (OSError, ValueError, KeyError, BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return False
     return bool(about["format"] == FORMAT and about["trial_id"] == trial.id)
 
@@ -244,14 +243,15 @@ def best_trials(study: Study) -> dict[tuple[str, str], Best]:
 
 
 def differences(recorded: Outcome, again: Outcome) -> list[str]:
-    """Names of what came out otherwise when a trial was run again, time aside."""
+    """Names of what came out otherwise when a trial was run again; time, and what earlier versions did not record, aside."""
     mine, theirs = recorded.as_dict(), Outcome.from_dict(again.as_dict()).as_dict()
-    return [name for name in mine if name != "seconds" and mine[name] != theirs[name]]
+    return [name for name in mine if name not in ("seconds", "why_eager") and mine[name] != theirs[name]]
 
 
 def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bool, str]:
     """Train the best trial of a (task, variant) again, and save its weights and diagnosis; whether it worked, and one line on it."""
     path = place(folder, best.task, best.variant)
+    subfolder(folder, path.parent.name)
     name = f"{best.variant} on {best.task}"
     network, outcome = trained(best.trial)
     if network is None:
@@ -316,10 +316,12 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
         url = storage_url(values)
         if not url and not (results / name / "journal.log").exists():
-            raise ValueError(f"study {name!r} has not been started in {results}")
+            there = [path.parent.name for path in results.glob("*/journal.log")]
+            raise ValueError(f"study {name!r} has not been started in {results}{meant(name, there)}")
         storage = open_storage(url, results / name)
         try:
             study = Study.open(storage, name)
+            subfolder(writable(results / name), "models")
             good = True
             for worked, line in inspect_study(study, results / name / "models", int(values.get("workers", "1"))):
                 good &= worked
@@ -334,7 +336,7 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted: what is saved stays; the same command goes on", file=sys.stderr)
         return 130
-    print(f"saved in {results / name / 'models'}; next: python -m analysis study={name}")
+    print(f"saved in {results / name / 'models'}; next: {command('analysis', study=name, results=results)}")
     return 0 if good else 1
 
 

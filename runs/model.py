@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks import Batch, Task
+from tasks.contract import check_task
 from variants import Cell, Scheme, Stream, build, streams
 
 from .trial import Model, Trial, construct
@@ -58,5 +59,6 @@ class Network(nn.Module):
 def untrained(trial: Trial) -> tuple[Network, Task]:
     """The network of a trial as it stands before training, and its task. Raises ValueError where the trial cannot be built."""
     task = construct(trial.task, Task)
+    check_task(task)
     cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
     return Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation")), task

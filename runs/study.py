@@ -39,7 +39,7 @@ from .journal import Journal
 from .shell import without_password
 from .stages import Plan, Stage
 from .train import Pruned, evaluation_grid
-from .trial import Outcome, Trial, construct
+from .trial import Outcome, Trial, construct, require
 
 LARGEST_CURVE = 20  # intermediate values that are stored with a trial
 ATTEMPTS = 3  # a point whose worker died, or whose machine lacked something, is tried this many times in all
@@ -87,7 +87,7 @@ def open_database(url: str) -> Storage:
                 continue
             kind = StorageAway if type(error).__name__ in DATABASE_AWAY else ValueError
             reason = " ".join(str(getattr(error, "orig", None) or error).split("(Background on")[0].split())
-            raise kind(f"storage: cannot open {without_password(url)}: {reason.replace(url, '...')[:300]}") from None
+            raise kind(f"storage: cannot open {without_password(url)}: {without_password(reason.replace(url, '...'), url)[:300]}") from None
     raise AssertionError("unreachable")
 
 
@@ -108,7 +108,9 @@ def patiently(action: Callable[[], T], stopping: Callable[[], bool] = lambda: Fa
             if not away or stopping() or time.monotonic() > end:
                 raise
             print(
-                f"storage is away ({type(error).__name__}: {str(error).splitlines()[0][:100]}); trying again", file=sys.stderr, flush=True
+                f"storage is away ({type(error).__name__}: {without_password(str(error).splitlines()[0])[:100]}); trying again",
+                file=sys.stderr,
+                flush=True,
             )
             time.sleep(pause)
             pause = min(10.0, 2 * pause)
@@ -225,6 +227,7 @@ class Study:
             design = Stage.from_dict(values, search)
         else:
             design = Design.from_dict(values)
+            require(design.name == key, f"the study stored as {key!r} must have this name", design.name)
         existing = {s.study_name: s._study_id for s in storage.get_all_studies()}
         ids = {(t, v): existing[f"{key}/{t}/{v}"] for t, v in design.cells if f"{key}/{t}/{v}" in existing}
         return cls(storage, design, attributes.get("facts", {}), ids)

@@ -7,18 +7,26 @@ interrupted.
 
 from __future__ import annotations
 
+if __name__ == "__main__":
+    from .early import refuse_mistyped
+
+    refuse_mistyped("sweep")
+
 import fcntl
 import json
 import multiprocessing
 import os
+import secrets
+import shlex
 import signal
 import socket
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import MISSING, fields
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -26,25 +34,44 @@ from typing import Any
 
 import psutil
 from hydra import compose
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import FrozenTrial
 from tqdm import tqdm
 
-from variants import Cell
+from tasks import Task
+from tasks.contract import try_out
+from variants import knobs_of
 
-from .config import MISTAKES, command_line, one_line, own_knobs, plain, writable
+from .config import (
+    GROUPS,
+    MISTAKES,
+    SweepConfig,
+    by_key,
+    command_line,
+    node_of,
+    one_line,
+    own_knobs,
+    plain,
+    refuse_idle,
+    refuse_unread,
+    writable,
+)
+from .console.known import meant, unknown
+from .console.progress import in_log
 from .design import Design, Dimension
 from .facts import facts
 from .files import write_whole
 from .repair import repaired
-from .shell import without_password
+from .shell import command
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
 from .study import Held, Study, open_storage, patiently
-from .tracking import Mirror, default_uri
+from .tracking import Mirror, stored_uri
 from .train import prepare_process
-from .trial import Model, Training, construct, require
+from .trial import Model, Training, allow, construct, require, require_one_of
 from .worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
 
 POLL_SECONDS = 0.5
@@ -57,14 +84,15 @@ PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a ma
 
 def main(config: DictConfig) -> int:
     """Run, or report on, the configured study."""
-    design = checked(config)
+    design = checked(config, HydraConfig.get().overrides.task)
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
-        return ACTIONS[config.action](url, writable(results) / design.name, design.name, config.stage)
+        return ACTIONS[config.action](url, results / design.name, design.name, config.stage)
     folder = writable(results / design.name)
-    uri = (without_password(config.tracking.uri) or default_uri(results)) if config.tracking.enabled else ""
+    uri = stored_uri(config.tracking.uri, results) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
+    about["study_id"] = secrets.token_hex(8)  # of a study that is created now; what is started anew under the same name is another
     if config.worker is not None:
         return one_of_many(config, design, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
@@ -73,35 +101,58 @@ def main(config: DictConfig) -> int:
         plan = staged(config, design, url, folder)
         study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
+        for note in notes(plan, study.design, by_key(HydraConfig.get().overrides.task)):
+            print(note)
         describe(study, folder, planning)
         for line in (study.news(), in_other_hands(study)):
             if line:
                 print(line, file=sys.stderr, flush=True)
         mirror = Mirror(study, results, config.tracking.uri) if config.tracking.enabled else None
         if mirror is not None:
-            print(f"mlflow: experiment {design.name!r} in {uri}" if mirror.reach() else f"mlflow: {uri} is out of reach; the study goes on")
+            print(mirror.greeting())
         if study.finished():
             if mirror is not None:
-                mirror.catch_up()
-            print(f"{plan.title}: all {study.size} trials are done; next: python -m analysis study={design.name}")
+                mirror.finish()
+            print(f"{plan.title}: all {study.size} trials are done; next: {command('analysis', study=design.name, results=results)}")
             return 1 if print_failures(study) else 0
         code = run(study, mirror, url, folder, config.workers, planning, config.trial_seconds)
         failed = print_counts(study)
         if study.finished():
-            print(f"next: python -m analysis study={design.name}")
+            print(f"next: {command('analysis', study=design.name, results=results)}")
         return code or (1 if failed else 0)
 
 
-def checked(config: DictConfig) -> Design:
-    """The design of a configuration. Raises ValueError for whatever is wrong in the configuration."""
-    require(config.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}", config.action)
-    require(config.stage in ("search", *KINDS), f"stage must be one of search, {', '.join(KINDS)}", config.stage)
+def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
+    """The design of a configuration.
+
+    overrides: the arguments that it was composed from. Raises ValueError for whatever is wrong in the configuration, for a key that nobody
+    reads, and for an argument without effect.
+    """
+    refuse_unread(config, SweepConfig)
+    require_one_of("action", config.action, ACTIONS)
+    require_one_of("stage", config.stage, ("search", *KINDS))
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.trial_seconds >= 0, "trial_seconds must be 0 (no limit) or more", config.trial_seconds)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for kind in KINDS.values():
         knobs_of_stage(config, kind)
-    return design_from(config)
+    design = design_from(config)
+    refuse_idle_in_study(config, design, by_key(overrides))
+    return design
+
+
+def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
+    """Raise ValueError for an argument that has no effect: nobody reads it at this stage, or the study searches what it sets."""
+    refuse_idle(config, asked)
+    for key, argument in asked.items():
+        stage = key.partition(".")[0]
+        if stage in KINDS and stage != config.stage:
+            raise ValueError(f"{argument}: is read with stage={stage} only, got stage={config.stage}")
+        for name, searched in design.space.items():
+            if key == searched.key:
+                raise ValueError(f"{argument}: the study searches it in space.{name}; ~space.{name} takes it out of the search")
+    if "worker" in asked and "workers" in asked:
+        raise ValueError(f"{asked['workers']}: is not read where a launcher starts the workers, got {asked['worker']}")
 
 
 def knobs_of_stage(config: DictConfig, kind: type[Confirm] | type[Horizon]) -> Confirm | Horizon:
@@ -142,13 +193,36 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
     return Stage.plan(study.design, knobs_of_stage(config, KINDS[config.stage]), losses)
 
 
+def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
+    """What to say of what is asked for and has no effect: less than a study, or its stage, already has; a momentum that Adam does not read.
+
+    asked: arguments by their keys.
+    """
+    lines = []
+    if isinstance(wanted, Design) and isinstance(stored, Design) and wanted.points < stored.points and "points" in asked:
+        lines.append(f"{asked['points']}: the study has {stored.points} points and keeps them")
+    if isinstance(wanted, Stage) and isinstance(stored, Stage) and wanted.length < stored.length:
+        key = f"{stored.stage}.{stored.knobs.grows}"
+        if key in asked:
+            lines.append(f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs")
+    optimiser = (wanted if isinstance(wanted, Design) else wanted.search).training.optimiser
+    for name, searched in wanted.space.items():
+        if searched.key == "training.momentum" and optimiser != "nesterov":
+            lines.append(f"space.{name}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}")
+    if isinstance(wanted, Stage) and isinstance(wanted.knobs, Confirm) and wanted.knobs.repeats == 0 and not lines:
+        lines.append("confirm.repeats=0: only the winner of each block is run again")
+    return lines
+
+
 def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
     """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work until all is told."""
     prepare_process()
     plan = patiently(lambda: staged(config, design, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
-        about["command"] = " ".join(["python -m runs.sweep", *HydraConfig.get().overrides.task])  # that of the process is the launcher's
+        about["command"] = shlex.join(
+            ["python", "-m", "runs.sweep", *HydraConfig.get().overrides.task]
+        )  # that of the process is the launcher's
         study = patiently(lambda: Study.create(storage, plan, about))
         describe(study, folder)
         if study.news():
@@ -158,7 +232,7 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     done = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
     print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
     if config.worker == 0 and config.tracking.enabled:
-        Mirror(study, Path(config.results), config.tracking.uri).catch_up()
+        Mirror(study, Path(config.results), config.tracking.uri).finish()
     return 1 if config.worker == 0 and print_failures(study) else 0
 
 
@@ -172,12 +246,12 @@ class Submission(Callback):
         """Build the design, so that no job waits in a queue to find that it cannot; take back a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-            design = checked(own)
+            design = checked(own, config.hydra.overrides.task)
             folder = writable(Path(config.results) / design.name)
             if launched(config):
                 staged(own, design, str(config.storage.url), folder)
         except MISTAKES as error:
-            print(f"error: {one_line(error)}", file=sys.stderr)
+            print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
             raise SystemExit(2) from None
         if launched(config):
             (folder / STOP).unlink(missing_ok=True)
@@ -195,7 +269,7 @@ class Submission(Callback):
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
-        print(f"next: python -m analysis study={config.name}")
+        print(f"next: {command('analysis', study=config.name, results=config.results)}")
         if failed:
             raise SystemExit(1)
 
@@ -207,7 +281,7 @@ def launched(config: DictConfig) -> bool:
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
     """Write the design, or the stage, beside the results, and say how long planning took where it did."""
-    (folder / beside(study, "design")).write_text(json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    write_whole(folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
 
@@ -220,23 +294,21 @@ def beside(study: Study, what: str) -> str:
 def design_from(config: DictConfig) -> Design:
     """The design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
     values = plain(config)
-    variants = {}
+    require(isinstance(values["variants"], list), "variants must be a list, as in [vanilla, gru]", values["variants"])
+    require(isinstance(values["tasks"], dict), "tasks must be names with knobs, as in {adding: {lag: 50}}", values["tasks"])
+    require(isinstance(values["space"], dict), "space must be hyperparameters with ranges", values["space"])
+    variants: dict[str, Mapping[str, Any]] = {}
     for entry in values["variants"]:
-        require(isinstance(entry, str), "variants must be names of configuration choices or dotted paths", entry)
         node = variant_node(entry)
-        require(node["label"] not in variants, "variants must be different", entry)
-        variants[node["label"]] = node
-    tasks: dict[str, Mapping[str, Any]] = {}
-    for label, knobs in values["tasks"].items():
-        given = dict(knobs or {})
-        choice = given.pop("task", label)
-        problem = chosen("task", choice)
-        problem.label = label
-        for key, value in given.items():
-            known = [k for k in problem if k not in ("_target_", "label")]
-            require(key in known, f"task {label}: knobs are {', '.join(map(str, known))}", key)
-            problem[key] = value
-        tasks[label] = plain(problem)
+        label = str(node["label"])
+        if label in variants:
+            again = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
+            raise ValueError(f"variants must be different, got {label!r} twice; with other knobs and a name of its own it is {again}")
+        variants[label] = node
+    tasks = {str(label): labelled("task", str(label), knobs) for label, knobs in values["tasks"].items()}
+    for node in tasks.values():
+        try_out(construct(node, Task))
+    allow([values["initialisation"]["_target_"]])
     return Design(
         name=values["name"],
         baseline=values["baseline"],
@@ -254,27 +326,97 @@ def design_from(config: DictConfig) -> Design:
     )
 
 
-def variant_node(entry: str) -> dict[str, Any]:
-    """The configuration of a variant named by its choice, or by the dotted path of a class of your own."""
-    if "." not in entry:
-        return own_knobs("variant", plain(chosen("variant", entry)), entry)
-    cell = construct({"_target_": entry}, Cell)
-    return {"_target_": entry, "label": cell.name or type(cell).__name__, **{k: plain(v) for k, v in cell.knobs.items()}}
+def variant_node(entry: Any) -> dict[str, Any]:
+    """The configuration of an entry of `variants`.
+
+    entry: the name of a choice; the dotted path of a class of your own; or a label with knobs, in the manner of a study's tasks:
+    `{gru_wide: {variant: gru, <knob>: <value>}}`.
+    """
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((label, knobs),) = entry.items()
+        return labelled("variant", str(label), knobs)
+    rule = "must be a name, the dotted path of a class, or a label with knobs, as in {no_bias: {variant: vanilla, forget_bias: 0}}"
+    require(isinstance(entry, str) and entry != "", f"each of the variants {rule}", entry)
+    return node_from("variant", entry, {}, None)
+
+
+def labelled(group: str, label: str, knobs: Any) -> dict[str, Any]:
+    """The configuration of a variant or a task that stands in a study as `label: {variant: choice, knob: value}`, or `task: choice`.
+
+    The choice is by default the label itself.
+    """
+    require(knobs is None or isinstance(knobs, dict), f"{group}s: {label} must have knobs, as in {{{label}: {{<knob>: <value>}}}}", knobs)
+    given = dict(knobs or {})
+    choice = given.pop(group, label)
+    require(isinstance(choice, str) and choice != "", f"{group}s.{label}.{group} must be a name or the dotted path of a class", choice)
+    return node_from(group, choice, given, label)
+
+
+def node_from(group: str, choice: str, given: Mapping[str, Any], label: str | None) -> dict[str, Any]:
+    """The configuration of a choice with knobs.
+
+    group: variant or task. choice: a name, or the dotted path of a class of your own. given: knobs that are set; the others have the
+    defaults of the class. label: what it is called; by default its name. Raises ValueError for a choice that is not there, for a knob that
+    the class does not have and for a value that it does not take.
+    """
+    kind = GROUPS[group]
+    if "." in choice:
+        allow([choice])
+        cls = type(construct({"_target_": choice, "label": label or choice, **given}, kind))
+        name = label or vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
+        defaults = {knob: plain_value(parameter.default) for knob, parameter in knobs_of(cls).items()}
+        return {"_target_": choice, "label": name, **defaults, **given}
+    config = chosen(group, choice)
+    knobs = [str(knob) for knob in config if knob not in ("_target_", "label")]
+    for knob, value in given.items():
+        if knob not in knobs:
+            raise ValueError(f"{group} {label}: {unknown('knob', str(knob), knobs, 'its knobs are')}")
+        try:
+            config[knob] = value
+        except OmegaConfBaseException as error:
+            raise ValueError(f"{group} {label}: {knob}={value}: {one_line(error)}") from None
+    node = own_knobs(group, plain(config), choice)
+    return node if label is None else {**node, "label": label}
+
+
+def plain_value(value: Any) -> Any:
+    """A knob's default as YAML would hold it: a list in place of a tuple."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def chosen(group: str, choice: str) -> DictConfig:
-    """The node of a configuration choice."""
+    """The node of a configuration choice: a class as it registered, or what its preset composes."""
+    cls = GROUPS[group].registry.get(choice)
+    sources = GlobalHydra.instance().config_loader().get_sources()
+    if cls is not None and not any(s.is_config(f"{group}/{choice}") for s in sources if s.scheme() != "structured"):
+        return DictConfig(OmegaConf.structured(node_of(cls, choice)))  # composing it takes a tenth of a second
     node = compose("trial", overrides=[f"{group}={choice}"])[group]
     assert isinstance(node, DictConfig)
     return node
 
 
-def dimension(name: str, node: Mapping[str, Any]) -> Dimension:
-    """A dimension of the space from its configuration."""
-    try:
-        return Dimension(**node)
-    except TypeError as error:
-        raise ValueError(f"space.{name}: {str(error).removeprefix('Dimension.__init__() ')}") from None
+def dimension(name: str, node: Any) -> Dimension:
+    """A dimension of the space from its configuration. Raises ValueError where it is not one."""
+    knobs = {f.name: f for f in fields(Dimension)}
+    require(isinstance(node, dict), f"space.{name} must have keys ({', '.join(knobs)})", node)
+    for key, value in node.items():
+        if key not in knobs:
+            raise ValueError(f"space.{name}: {unknown('key', str(key), list(knobs), 'the keys are')}")
+        kind, types = {"str": ("a key of the trial", str), "float": ("a number", int | float), "bool": ("true or false", bool)}[
+            str(knobs[key].type)
+        ]
+        fits = isinstance(value, types) and isinstance(value, bool) == (types is bool)
+        require(fits, f"space.{name}.{key} must be {kind}", value)
+    missing = [key for key, f in knobs.items() if f.default is MISSING and key not in node]
+    require(not missing, f"space.{name} must have {', '.join(missing)}", node)
+    dimension = Dimension(**node)
+    part, _, knob = dimension.key.partition(".")
+    kind = str({f.name: f.type for f in fields({"model": Model, "training": Training}[part])}[knob])
+    require(kind in ("int", "float"), f"space.{name}.key must be that of a number", dimension.key)
+    require(kind == "float" or dimension.integer, f"space.{name}.integer must be true for {dimension.key}", dimension.integer)
+    for end in ("low", "high") if dimension.integer else ():
+        require(float(node[end]).is_integer(), f"space.{name}.{end} must be a whole number for {dimension.key}", node[end])
+    return dimension
 
 
 @contextmanager
@@ -377,6 +519,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     begun, wall_clock, first = time.perf_counter(), datetime.now(), done
     previous = {s: signal.signal(s, interrupted) for s in (signal.SIGINT, signal.SIGTERM)}
     replaced, spent, waiting_for = 0, 0.0, ""
+    tick = in_log()
     memory: list[list[float | None]] = []  # the first sample of processes that work, and the last
     try:
         processes += [start(k) for k in range(min(workers, study.size - done))]
@@ -397,6 +540,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 before, done = done, ask(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
                 ask(lambda: limit.keep(processes, interrupted))
+                tick(f"{heading(study)}: {done} of {study.size} trials are done, {duration(time.perf_counter() - begun)} so far")
                 spent = time.monotonic() - polled
                 sample = [resident(os.getpid()), *(resident(p.pid) for p in processes)]
                 if done - first >= 2 * len(processes) and None not in sample:
@@ -420,7 +564,7 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         study.recover(interrupted.ended)
         study.enqueue()
         if mirror is not None:
-            mirror.catch_up()
+            mirror.finish()
     except KeyboardInterrupt:
         # The storage may be what hangs. Without this the next run puts the trials back, and counts an attempt against them.
         last = threading.Thread(target=quietly, args=(lambda: study.recover(interrupted.ended),), daemon=True)
@@ -440,13 +584,13 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         for number, handler in previous.items():
             signal.signal(number, handler)
     path = folder / beside(study, "session")
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = noted(path)
     new = session(study, started, wall_clock, time.perf_counter() - begun, mirror)
     cost = {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": len(processes)}
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
     cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
-    path.write_text(json.dumps(cost) + "\n")
+    write_whole(path, json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
         return 130
@@ -505,6 +649,22 @@ def session(study: Study, processes: set[int | None], begun: datetime, seconds: 
     }
 
 
+def noted(path: Path) -> dict[str, Any]:
+    """What earlier sessions have noted in a file; nothing where there is none, or, with a warning, where it cannot be read."""
+    try:
+        known = json.loads(path.read_text())
+        sums = [known.get(key, 0) for key in ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")]
+        if all(isinstance(number, int | float) for number in sums):
+            return dict(known)
+        why = "it does not hold numbers"
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        why = str(error)
+    print(f"{path} is ignored, what earlier sessions cost is lost ({why}); delete it, no trial is in it", file=sys.stderr)
+    return {}
+
+
 def resident(process: int | None) -> float | None:
     """Megabytes that a process holds in memory, None where it is gone or a zombie."""
     try:
@@ -516,7 +676,8 @@ def resident(process: int | None) -> float | None:
 def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     """A study that exists, or its stage that was planned last. Raises ValueError where there is none."""
     if not url and not (folder / "journal.log").exists():
-        raise ValueError(f"study {name!r} has not been started in {folder.parent}")
+        there = [path.parent.name for path in folder.parent.glob("*/journal.log")]
+        raise ValueError(f"study {name!r} has not been started in {folder.parent}{meant(name, there)}")
     storage = open_storage(url, folder)
     try:
         search = Study.open(storage, name)
@@ -540,8 +701,7 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     news = study.news(len(study.sessions()) - 1)
     if news:
         print(news)
-    path = folder / beside(study, "session")
-    cost = json.loads(path.read_text()) if path.exists() else {}
+    cost = noted(folder / beside(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
@@ -586,7 +746,7 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
         write_whole(folder / STOP, AT_ONCE)
         print(f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s")
     else:
-        (folder / STOP).touch()
+        (writable(folder) / STOP).touch()
         print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:8]:
         print(f"at hand: {h}")
@@ -633,6 +793,10 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     opened(url, folder, name, stage)
     import analysis.load  # the archive is the analysis's format
 
+    try:
+        writable(folder)
+    except ValueError as error:
+        raise ValueError(f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere") from None
     table, _ = analysis.load.load(name, folder.parent, url, stages=True)
     print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
     return 0

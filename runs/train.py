@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim.sgd import sgd
 
 from tasks import Batch, Task
+from tasks.contract import check_answers, draw
 from variants import Recurrent, streams
 
 from .model import Network, untrained
@@ -138,14 +139,14 @@ class Validation:
 
     def __init__(self, task: Task, batch: Batch, few: int) -> None:
         self.task, self.batch = task, batch
-        self._few = _part(batch, 0, few or None)
-        looked_at, size = self._few.inputs.shape[1], batch.inputs.shape[1]
+        self.few = _part(batch, 0, few or None)
+        looked_at, size = self.few.inputs.shape[1], batch.inputs.shape[1]
         self._others = _part(batch, looked_at, None) if looked_at < size else None
 
     def look(self, network: Network) -> tuple[float, bool]:
         """Loss on the first sequences, and whether these and all together meet the task's criterion."""
-        answers = _answers(network, self._few)
-        metrics = self.task.metrics(answers, self._few)
+        answers = _answers(network, self.few)
+        metrics = self.task.metrics(answers, self.few)
         solved = self.task.solved(metrics)
         if solved and self._others is not None:
             every = torch.cat((answers, _answers(network, self._others)), dim=1)
@@ -226,7 +227,7 @@ def batches(task: Task, trial: Trial) -> Iterator[Batch]:
     data, noise = streams(trial.seed)("training data"), streams(trial.seed)("input noise")
     size, count = training.batch_size, 1
     while True:
-        drawn = task.batch(count * size, data)
+        drawn = draw(task, count * size, data)
         if training.input_noise > 0:
             disturbed = drawn.inputs + training.input_noise * torch.randn(drawn.inputs.shape, generator=noise)
             drawn = drawn._replace(inputs=disturbed)
@@ -239,7 +240,8 @@ def batches(task: Task, trial: Trial) -> Iterator[Batch]:
 def _train(network: Network, task: Task, trial: Trial, report: Report, stopping: Callable[[], bool]) -> dict[str, Any]:
     training = trial.training
     size = training.evaluation_sequences or task.evaluation_size
-    validation = Validation(task, task.batch(size, streams(trial.data_seed)("validation")), training.curve_sequences)
+    validation = Validation(task, draw(task, size, streams(trial.data_seed)("validation")), training.curve_sequences)
+    check_answers(task, validation.few)
     data = batches(task, trial)
     flat = Flat(network)
     optimiser = Optimiser(flat.values, flat.gradient, training)
@@ -298,7 +300,7 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
     if best is not None:
         flat.values.copy_(best)
         validation_loss = evaluate(network, task, validation.batch)["loss"]
-        test_metrics = evaluate(network, task, task.batch(size, streams(trial.data_seed)("test")))
+        test_metrics = evaluate(network, task, draw(task, size, streams(trial.data_seed)("test")))
     if validation_loss is not None and not math.isfinite(validation_loss):  # on sequences that the curve does not look at
         status, solved_step, validation_loss, test_metrics = "diverged", None, None, {}
     return {
@@ -317,4 +319,5 @@ def _train(network: Network, task: Task, trial: Trial, report: Report, stopping:
         "parameters": network.parameter_count,
         "flops_per_step": network.flops_per_step,
         "engine": network.recurrent.engine,
+        "why_eager": network.recurrent.why_eager,
     }

@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import os
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
+
+from .console.known import meant, unknown
+from .names import CLASSES
 
 T = TypeVar("T")
 
@@ -23,23 +30,69 @@ def require(condition: bool, rule: str, value: Any) -> None:
         raise ValueError(f"{rule}, got {value!r}")
 
 
+def require_one_of(name: str, value: str, names: Collection[str]) -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names."""
+    if value not in names:
+        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{meant(str(value), names)}")
+
+
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
 
-    Raises ValueError where the target cannot be found, is not a `kind`, or does not take a knob.
+    Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and importing a
+    module runs it. Raises ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
     """
     target = node["_target_"]
+    cls = _imported(target)
+    if cls is None and not _allowed(target):
+        raise ValueError(
+            f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
+            f"where you trust it, set {CLASSES}={shlex.quote(str(target))} in the environment or import its module first"
+        )
     try:
-        cls = resolve_name(target)
-    except (ImportError, AttributeError, ValueError) as error:
+        cls = resolve_name(target) if cls is None else cls
+    except Exception as error:  # whatever a module raises that is imported
         raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
     if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
+        raise ValueError(f"{kind.__name__.lower()}: {target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
     knobs = {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")}
+    taken = {} if cls.__init__ is object.__init__ else dict(signature(cls.__init__).parameters)
+    for knob in knobs:
+        if knob not in taken and not any(q.kind is q.VAR_KEYWORD for q in taken.values()):
+            there = [name for name in taken if name != "self"]
+            raise ValueError(f"{node.get('label', target)}: {unknown('knob', str(knob), there, 'its knobs are')}")
     try:
         return cls(**knobs)
     except TypeError as error:
         raise ValueError(f"{node.get('label', target)}: {error}") from None
+
+
+def allow(targets: Iterable[str]) -> None:
+    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command or configuration."""
+    known = [name for name in os.environ.get(CLASSES, "").split(",") if name]
+    new = [t for t in targets if isinstance(t, str) and "," not in t and _imported(t) is None and t not in known]
+    if new:
+        os.environ[CLASSES] = ",".join([*known, *dict.fromkeys(new)])
+
+
+def _allowed(target: Any) -> bool:
+    names = [name for name in os.environ.get(CLASSES, "").split(",") if name]
+    return isinstance(target, str) and any(target == name or target.startswith((f"{name}.", f"{name}:")) for name in names)
+
+
+def _imported(target: Any) -> Any:
+    """What a dotted path names among the modules that are imported; None where there is no such thing. Runs no code of a module."""
+    parts = target.split(".") if isinstance(target, str) else []
+    for cut in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:cut]))
+        if found is None:
+            continue
+        for part in parts[cut:]:
+            found = vars(found).get(part) if hasattr(found, "__dict__") else None
+            if found is None:
+                return None
+        return found
+    return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +113,7 @@ class Model:
     def __post_init__(self) -> None:
         require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
         require(self.layers >= 1, "model.layers must be at least 1", self.layers)
-        require(self.engine in ENGINES, f"model.engine must be one of {', '.join(ENGINES)}", self.engine)
+        require_one_of("model.engine", self.engine, ENGINES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +151,7 @@ class Training:
     stop_when_solved: bool = True
 
     def __post_init__(self) -> None:
-        require(self.optimiser in OPTIMISERS, f"training.optimiser must be one of {', '.join(OPTIMISERS)}", self.optimiser)
+        require_one_of("training.optimiser", self.optimiser, OPTIMISERS)
         require(0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate)
         require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
         for name in ("batch_size", "budget", "evaluations", "confirmations"):
@@ -152,7 +205,7 @@ class Outcome:
     score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss says no more.
     curve_steps, curve_losses: validation curve. train_losses: mean training loss since the evaluation before (None at step 0).
     parameters: trainable values. flops_per_step: of the products of one forward pass per sequence and time step.
-    seconds: wall time. engine: which ran. error: of a failed trial.
+    seconds: wall time. engine: which ran. why_eager: why the eager engine ran where a faster one was asked for. error: of a failed trial.
     """
 
     status: str
@@ -171,6 +224,7 @@ class Outcome:
     flops_per_step: int = 0
     seconds: float = 0.0
     engine: str = ""
+    why_eager: str = ""
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .files import write_whole
 from .model import Network, untrained
 from .trial import Outcome, Trial
 
@@ -27,21 +27,23 @@ def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, abo
     tensors = {name: value.detach().clone() for name, value in network.named_parameters()}
     plain = {"trial": trial.as_dict(), "outcome": outcome.as_dict(), "about": dict(about)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    partial.write_bytes(save(tensors, {"format": FORMAT, **{key: json.dumps(value) for key, value in plain.items()}}))
-    partial.replace(path)
+    write_whole(path, save(tensors, {"format": FORMAT, **{key: json.dumps(value) for key, value in plain.items()}}))
 
 
 def load_model(path: str | Path) -> tuple[Network, Trial]:
     """The trained network of a file written by `save_model`, ready to evaluate, and the trial that trained it.
 
-    Its outputs are those of the network that was saved, to the last bit on the same machine. Nothing is unpickled; a variant or task from
-    outside the suite is imported by its name. Raises ValueError where the file is not one of ours or does not fit its configuration.
+    Its outputs are those of the network that was saved, to the last bit on the same machine. Nothing is unpickled or imported: a variant or
+    task from outside the suite is found where you have imported it, or have allowed it by LSTM_VARIANTS_CLASSES in the environment.
+    Raises ValueError where the file is not one of ours, does not fit its configuration, or names a class that is not found.
     """
     from safetensors.torch import load_file
 
-    trial = Trial.from_dict(read_about(path)["trial"])
-    network, _ = untrained(trial)
+    try:
+        trial = Trial.from_dict(read_about(path)["trial"])
+        network, _ = untrained(trial)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: its trial cannot be read: {type(error).__name__}: {error}") from None
     tensors, parameters = load_file(path), dict(network.named_parameters())
     shapes = [{name: tuple(value.shape) for name, value in values.items()} for values in (tensors, parameters)]
     if shapes[0] != shapes[1]:
@@ -69,4 +71,7 @@ def read_about(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is not a file of weights (safetensors): {error}") from None
     if found.get("format") != FORMAT:
         raise ValueError(f"{path} is not a model of this suite: its format is {found.get('format')!r}, not {FORMAT!r}")
-    return {key: json.loads(found[key]) for key in ("trial", "outcome", "about")}
+    try:
+        return {key: json.loads(found[key]) for key in ("trial", "outcome", "about")}
+    except (KeyError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a model of this suite: {type(error).__name__}: {error}") from None

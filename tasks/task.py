@@ -15,12 +15,12 @@ from torch.nn import functional
 
 
 class Batch(NamedTuple):
-    """Sequences and what is asked of them.
+    """Sequences and what is asked of them. `tasks.contract` refuses a batch that is anything else.
 
-    inputs: [T, B, I] float32.
-    targets: [K, B, O] float32 (regression) or [K, B] int64 (classes).
-    reads: [K, B] int64, the step at which each answer is read from the model's output.
-    lengths: [B] int64, or None where all sequences are T steps long.
+    inputs: [T, B, I] float32, finite. T may differ from batch to batch.
+    targets: [K, B, O] float32, finite (regression), or [K, B] int64, classes in 0..O-1 (classification).
+    reads: [K, B] int64 in 0..T-1, the step at which each answer is read from the model's output.
+    lengths: [B] int64 in 1..T, or None where all sequences are T steps long. What lies behind the end of a sequence changes nothing.
     """
 
     inputs: Tensor
@@ -57,6 +57,7 @@ class Task:
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
         if name is None:
+            cls.name = cls.__name__  # for messages
             return
         if name in Task.registry:
             other = Task.registry[name]
@@ -73,11 +74,11 @@ class Task:
             raise ValueError(f"{self.name}: {knob} must be at least {least}, got {value}")
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw `size` sequences."""
+        """Draw `size` sequences, everything from the generator: the same state of it gives the same batch."""
         raise NotImplementedError
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean loss of the answers `outputs` [K, B, O], a scalar."""
+        """Mean loss of the answers `outputs` [K, B, O], a scalar. Raises ValueError for targets of another shape."""
         raise NotImplementedError
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
@@ -116,6 +117,9 @@ class Regression(Task):
     """A task with real-valued answers and mean squared error."""
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        if outputs.shape != batch.targets.shape:  # else they would be broadcast
+            shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
+            raise ValueError(f"{self.name}: targets must have the shape of the answers, [K, B, O] = {shapes}")
         return functional.mse_loss(outputs, batch.targets)
 
 
@@ -128,6 +132,9 @@ class Classification(Task):
     solved_loss = -math.log(0.99)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        if outputs.dim() != 3 or outputs.shape[:2] != batch.targets.shape:
+            shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
+            raise ValueError(f"{self.name}: targets must be one class for each of the answers [K, B, O] = {shapes}")
         return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from runs.config import check
 from runs.sweep import variant_node
 from runs.train import run
 from runs.trial import Model, Training, Trial
+from tasks import Task
 from variants import Cell
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,6 +42,24 @@ def test_the_cell_of_the_recipe_joins_a_study_by_its_import_path(example, engine
         )
     )
     assert (outcome.status, outcome.engine, outcome.error) == ("finished", engine, "")
+
+
+def test_the_task_of_the_recipe_keeps_the_contract_and_trains_by_its_import_path(tmp_path, monkeypatch):
+    code = re.search(r"## Add a task.*?```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S).group(1)
+    (tmp_path / "a_users_task.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(Task, "registry", dict(Task.registry))
+    node = {"_target_": "a_users_task.Parity", "label": "parity", "lag": 3}
+    trial = Trial(
+        variant={"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
+        task=node,
+        initialisation={"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
+        model=Model(hidden_size=4),
+        training=Training(budget=3, evaluation_sequences=8),
+    )
+    check(trial)
+    assert run(trial).status == "finished"
+    importlib.invalidate_caches()
 
 
 @pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md"])

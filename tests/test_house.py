@@ -9,7 +9,9 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"variants", "tasks", "runs", "analysis"}
 ALLOWED = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
+COMMANDS = {f"{folder}/{file}.py" for folder in ("variants", "tasks") for file in ("__init__", "__main__")}  # the start of a command
 EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive, which is the analysis's format
+CONSOLE = "runs.console"
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
     "omegaconf": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
@@ -31,6 +33,12 @@ def imported(path: Path) -> set[str]:
     return names
 
 
+def from_runs(path: Path) -> set[str]:
+    """Modules of `runs` that a file imports by their full names."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom) and n.level == 0]
+    return {n.module for n in nodes if n.module and n.module.partition(".")[0] == "runs"}
+
+
 def relative(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
@@ -39,6 +47,8 @@ def relative(path: Path) -> str:
 def test_a_file_imports_only_the_folders_it_may(path):
     folder = path.relative_to(ROOT).parts[0]
     wrong = (imported(path) & OURS) - ALLOWED[folder] - EXCEPTIONS.get(relative(path), set())
+    if relative(path) in COMMANDS and all(module.startswith(f"{CONSOLE}.") for module in from_runs(path)):
+        wrong -= {"runs"}
     assert not wrong, f"{relative(path)} imports {', '.join(wrong)}; {folder} may import {ALLOWED[folder] or 'none of the others'}"
 
 
@@ -48,6 +58,11 @@ def test_heavy_libraries_stay_in_their_modules(path):
     names = imported(path)
     wrong = {n for n, places in HEAVY.items() if n in names and relative(path) not in places} | names & NEVER.get(folder, set())
     assert not wrong, f"{relative(path)} imports {', '.join(wrong)}, which belongs into {[HEAVY.get(n) for n in wrong]}"
+
+
+def test_what_commands_share_needs_the_standard_library_only():
+    found = set().union(*(imported(path) for path in FILES if path.parts[-2] == "console" or path.name == "early.py"))
+    assert found <= set(sys.stdlib_module_names), "a mistyped name is answered before anything heavy is imported"
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)

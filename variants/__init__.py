@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import sys
 from typing import Any
+
+if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name is told before torch is imported
+    from runs.console.known import refuse_mistyped
+
+    refuse_mistyped("variant")
 
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .engine import at

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from runs.console.known import found
+from runs.console.parser import Parser
+from runs.console.text import table, width, wrapped
+
 from . import Cell
-from .catalogue import card, entries, markdown, overview
+from .catalogue import card, markdown, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered."""
-    parser = argparse.ArgumentParser(prog="python -m variants", description="The catalogue of variants.")
-    parser.add_argument("name", nargs="?", help="show this variant in full")
+    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered or a size that cannot be."""
+    parser = Parser(prog="python -m variants", description="The catalogue of variants.")
+    parser.add_argument("name", nargs="?", help="show this variant in full; also the dotted path of a class of your own")
     parser.add_argument("--inputs", type=int, default=2, metavar="I", help="input size of the parameter counts (default 2)")
     parser.add_argument("--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)")
     parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(arguments)
-    if options.markdown:
-        print(markdown())
-    elif options.name is None:
-        print(overview(options.inputs, options.hidden))
-    elif options.name in Cell.registry:
-        print(card(Cell.registry[options.name], options.inputs, options.hidden))
-    else:
-        print(f"there is no variant {options.name!r}; there are {', '.join(entries())}", file=sys.stderr)
+    try:
+        for size in ("inputs", "hidden"):
+            if getattr(options, size) < 1:
+                raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
+        if options.markdown:
+            print(markdown())
+        elif options.name is None:
+            print(table(overview(options.inputs, options.hidden), width()))
+        else:
+            lines = card(found("variant", options.name, Cell, Cell.registry), options.inputs, options.hidden).splitlines()
+            print("\n".join(wrapped(line, width(), "    ") for line in lines))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -50,19 +50,25 @@ def explanation(cls: type[Cell], knob: str) -> str:
     return _inherited(cls, rf"(?<=^{knob}: )[^\n]*")
 
 
-def overview(input_size: int, hidden_size: int) -> str:
-    """All variants, one a line: name, parameters of the fewest layers it can have, what it is, source."""
-    width = max(map(len, entries()))
-    lines = [f"{'variant':<{width}}  {'parameters':>10}  at I={input_size}, H={hidden_size}"]
+def overview(input_size: int, hidden_size: int) -> list[tuple[list[str], str]]:
+    """All variants, one a row: name, parameters of the fewest layers it can have; what it is, source."""
+    rows = [(["variant", "parameters"], f"at I={input_size}, H={hidden_size}")]
     for name, cls in entries().items():
-        lines.append(f"{name:<{width}}  {_count(cls, input_size, hidden_size):>10}  {summary(cls)} [{cls.source}]")
-    return "\n".join(lines)
+        rows.append(([name, _count(cls, input_size, hidden_size)], f"{summary(cls)} [{cls.source}]"))
+    return rows
 
 
 def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
-    """One variant in full: equations, shapes, parameters by block, knobs, relation, source."""
-    cell = cls()
-    lines = [f"{cls.name}: {summary(cls)}", "", *(f"    {line}" for line in equations(cls)), ""]
+    """One variant in full: equations, shapes, parameters by block, knobs, relation, source.
+
+    Raises ValueError for a class of your own that has a knob without a default.
+    """
+    name = vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
+    try:
+        cell = cls()
+    except TypeError as error:
+        raise ValueError(f"{name}: every knob must have a default: {error}") from None
+    lines = [f"{name}: {summary(cls)}", "", *(f"    {line}" for line in equations(cls)), ""]
     lines += [shapes(cls)] if shapes(cls) else []
     lines += [f"State: {', '.join(f'{field} [B, {hidden_size}]' for field in cls.State._fields)}", ""]
     try:
@@ -71,7 +77,8 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
         lines.append(f"Parameters: {formula(cls)} ({error})")
     else:
         layers = f", {cell.min_layers} layers" if cell.min_layers > 1 else ""
-        lines.append(f"Parameters: {formula(cls)} = {_count(cls, input_size, hidden_size)} (I={input_size}, H={hidden_size}{layers})")
+        count = " = ".join(filter(None, (formula(cls), _count(cls, input_size, hidden_size))))
+        lines.append(f"Parameters: {count} (I={input_size}, H={hidden_size}{layers})")
         lines += _blocks(cell, input_size, hidden_size)
     lines.append("")
     for knob, value in knobs_of(cls).items():

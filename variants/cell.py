@@ -28,6 +28,9 @@ class Values(SimpleNamespace):
 
         def __getattribute__(self, name: str) -> Tensor: ...
 
+    def __getattr__(self, name: str) -> Tensor:
+        raise AttributeError(f"there is no {name!r} here; there is: {', '.join(vars(self)) or 'nothing'}")
+
 
 class Gate(NamedTuple):
     """One pre-activation of a cell: `W x + sum of R source + b`, every term optional.
@@ -160,6 +163,11 @@ class Cell:
 
     # What follows from it -------------------------------------------------------------------------------------------------
 
+    @property
+    def title(self) -> str:
+        """What messages call this cell: its registered name, else the name of its class."""
+        return self.name or type(self).__name__
+
     @cached_property
     def plan(self) -> tuple[Gate, ...]:
         """The gates in full: a plain name hears the first field of the state."""
@@ -167,25 +175,36 @@ class Cell:
         return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
 
     @cached_property
+    def feeds(self) -> tuple[str, ...]:
+        """Names of the methods marked `@feed`, in the order in which they are written."""
+        return tuple(n for n in _ordered_names(type(self)) if getattr(getattr(type(self), n, None), "_is_feed", False))
+
+    @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """The recurrent products of one step in the order in which they can be computed."""
+        """The recurrent products of one step in the order in which they can be computed.
+
+        Raises ValueError where the gates that hear a source are not neighbours.
+        """
         plan = self.plan
-        feeds = [n for n in _ordered_names(type(self)) if getattr(getattr(type(self), n, None), "_is_feed", False)]
         sources = []
-        for name in (*self.State._fields, *feeds):
+        for name in (*self.State._fields, *self.feeds):
             heard_by = [k for k, gate in enumerate(plan) if name in gate.hears]
             if not heard_by:
                 continue
-            assert heard_by == list(range(heard_by[0], heard_by[-1] + 1)), (
-                f"{type(self).__name__}: the gates that hear {name!r} must be neighbours in `gates`"
-            )
             names = tuple(plan[k].name for k in heard_by)
+            if heard_by != list(range(heard_by[0], heard_by[-1] + 1)):
+                raise ValueError(f"{self.title}: the gates that hear {name!r} must be neighbours in `gates`, got {', '.join(names)}")
             sources.append(Source(name, names, None if name in self.State._fields else getattr(self, name)))
-        known = {s.name for s in sources}
-        for gate in plan:
-            for name in gate.hears:
-                assert name in known, f"{type(self).__name__}: gate {gate.name!r} hears {name!r}, which is no state field and no @feed"
         return tuple(sources)
+
+    @cached_property
+    def ready_after(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the pre-activations that are complete after k sources, for k = 0, 1, ..., len(sources)."""
+        order = [s.name for s in self.sources]
+        ready: list[list[str]] = [[] for _ in range(len(order) + 1)]
+        for gate in self.plan:
+            ready[max((order.index(n) + 1 for n in gate.hears), default=0)].append(gate.name)
+        return tuple(map(tuple, ready))
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:

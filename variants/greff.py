@@ -105,7 +105,7 @@ class FullGateRecurrence(Vanilla, name="full_gate_recurrence"):
 
 
 class LSTM1997(NoForgetGate, name="lstm_1997"):
-    """The LSTM of 1997: no forget gate, wider squashing functions, and a gradient that is cut outside the cell.
+    """The memory cell of 1997: no forget gate, wider squashing functions, and a gradient that is cut outside the cell.
 
         z = g(W_z x + R_z y' + b_z)      g(v) = 4 s(v) - 2 = 2 tanh(v/2), in [-2, 2]
         y = o*h(c)                       h(v) = 2 s(v) - 1 = tanh(v/2), in [-1, 1]
@@ -113,7 +113,8 @@ class LSTM1997(NoForgetGate, name="lstm_1997"):
 
     Differs from `no_forget_gate` in g and h, in the gradient, and in having no peepholes. Errors flow back in time through the cell
     c = c' + i*z alone, where nothing scales them; at the block input and the gates they change W, R and b and go no further back. They
-    still reach the input x, so layers can be stacked. Parameters: 3H(I+H+1).
+    still reach the input x, so layers can be stacked. The networks of that paper had more that is not here: blocks of cells that share
+    their gates, gates that hear the gates, and biases of the gates chosen for each task. Parameters: 3H(I+H+1).
     Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", section 4 and appendix A.1.
     """
 

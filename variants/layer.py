@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from . import boundary
 from .cell import Cell
-from .engine import Blocks, Inputs, Parameters, Session, at, choose
+from .declaration import check_declaration, check_sizes, checked_constants, checked_mask, try_step
+from .engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
 from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
-from .regularisation import bernoulli, check_rate, dropout_mask, zoneout_rates
+from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
 """How many sizes of a call a trainer's module keeps memory for."""
+_TAKEN = frozenset(dir(nn.ParameterDict()))
+
+
+def attribute(name: str) -> str:
+    """The name under which a layer keeps a parameter: its own, or with a mark where torch uses that name itself (`copy`)."""
+    return f"{name}*" if name in _TAKEN else name
 
 
 class Recurrent(nn.Module):
@@ -24,7 +32,8 @@ class Recurrent(nn.Module):
     cell: the declared cell.
     input_size, hidden_size: I and H.
     layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
-    engine: "auto" (fused where possible), "eager" or "fused"; `self.engine` says which one runs, `self.why_eager` why.
+    engine: "auto" (fused where possible), "eager" or "fused". `self.engine` says which one ran last (before the first call, which one
+        will run), `self.why_eager` why it was the eager one where "auto" was asked for.
     initialisation, stream: how parameters start (a scheme or its name), and from which random streams.
     dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
     zoneout: rate at which a unit keeps its state, one for all or by field of the state.
@@ -54,22 +63,27 @@ class Recurrent(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        cell.validate(hidden_size, layers)
+        check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+        declared = [cell.for_layer(layer) for layer in range(layers)]
+        constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
         scheme, stream = scheme_of(initialisation, GlorotOrthogonal), stream or streams(0)
         self.dropout = check_rate(cell, "dropout", dropout)
         if dropout > 0.0 and layers < 2:
-            raise ValueError(f"{cell.name}: dropout acts between layers and needs at least 2, got layers={layers}")
+            raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
         self.recurrent_dropout = check_rate(cell, "recurrent_dropout", recurrent_dropout)
         self.zoneout = zoneout_rates(cell, zoneout)
         self.layer_norm = layer_norm
         self.generator = generator if generator is not None else stream("masks")
+        self._replay = Replay()
         if layer_norm and engine == "fused":
-            raise ValueError(f"{cell.name}: layer normalisation needs engine eager or auto, got 'fused'")
-        self.engine, self.why_eager, self._run = choose("eager" if layer_norm else engine, cell)
+            raise ValueError(f"{cell.title}: layer normalisation needs engine eager or auto, got 'fused'")
+        self.asked_engine = engine
+        self.engine, self._never_fused, self._run = choose("eager" if layer_norm else engine, cell, declared)
         if layer_norm and engine == "auto":
-            self.why_eager = "layer normalisation"
+            self._never_fused = "layer normalisation"
+        self.why_eager = self._never_fused
 
         self.project: nn.ParameterDict | None = None
         if cell.projects_input:
@@ -78,29 +92,30 @@ class Recurrent(nn.Module):
         self.parts = nn.ModuleList()
         self._wirings: list[_Wiring] = []
         self._sessions: dict[tuple[Any, ...], Session] | None = None
+        self._places: list[_Place] = []
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
             for direction in range(self.directions):
-                here = cell.for_layer(layer)
+                here = declared[layer]
                 shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
-                part = nn.ParameterDict([(b.name, nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks])
-                blocks: dict[str, Tensor] = dict(part.items())
+                part = nn.ParameterDict([(attribute(b.name), nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks])
+                blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
                 scheme(here, blocks, within(stream, f"{layer}.{direction}"))
                 if layer_norm:
                     part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
                 self._share(here, part, direction)
-                constants = {}
-                for name, value in here.constants(hidden_size).items():
-                    constants[name] = f"constant_{layer}_{direction}_{name}"
-                    self.register_buffer(constants[name], value, persistent=False)
+                buffers = {}
+                for name, value in constants[layer].items():
+                    buffers[name] = f"constant_{layer}_{direction}_{name}"
+                    self.register_buffer(buffers[name], value.clone(), persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                self._wirings.append(_wiring(here, constants))
+                self._wirings.append(_wiring(here, buffers))
         self.recurrent_mask: Tensor | None
-        self.register_buffer("recurrent_mask", cell.recurrent_mask(hidden_size), persistent=False)
+        self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
 
     def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
         """Put the parameters of the lowest layer that has them in the place of this layer's own, for the gates that layers share."""
@@ -113,7 +128,7 @@ class Recurrent(nn.Module):
                 continue
             if shared.shape != part[block.name].shape:
                 raise ValueError(
-                    f"{cell.name}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
+                    f"{cell.title}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
                     f"{tuple(shared.shape)} for {block.name}"
                 )
             part[block.name] = shared
@@ -135,12 +150,12 @@ class Recurrent(nn.Module):
         )
 
     def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
-        """The state before the first step, one State per layer and direction, fields [B, H].
+        """The state before the first step, one State per layer and direction, fields [B, H], each with memory of its own.
 
         like: a tensor of the type and on the device that it shall have, by default a parameter.
         """
-        zeros = (next(self.parameters()) if like is None else like).new_zeros(batch_size, self.hidden_size)
-        return tuple(c.State(*(zeros for _ in c.State._fields)) for c in self.cells)
+        model = next(self.parameters()) if like is None else like
+        return tuple(c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells)
 
     def forward(
         self,
@@ -162,27 +177,47 @@ class Recurrent(nn.Module):
         Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
         step.
         """
-        reads = None if reads is None or len(reads) == len(inputs) else reads
-        short = self._sessions is not None and state is None and not final and self._differentiated()
-        states = (None,) * len(self.cells) if short else self.zero_state(inputs.shape[1], inputs) if state is None else state
+        like = self._places[0].parameter if self._places else self._like()
+        x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
+        mode = boundary.mode()
+        run = self._engine(x, like, mode)
+        readable = not mode and not x.is_meta
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
+        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
+        states: tuple[Any, ...] = (None,) * len(self.cells)
+        if state is not None:
+            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
+        elif not short:
+            states = self.zero_state(x.shape[1], x)
+        generator = self.generator
+        if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
+            generator = self._replay.generator(self.cell, generator, inputs)
         active = None
         if lengths is not None:
-            steps = torch.arange(len(inputs), device=inputs.device).unsqueeze(-1)
-            active = steps < lengths.to(inputs.device)  # [T, B]
-            inputs = inputs.masked_fill(~active.unsqueeze(-1), 0.0)
-        x = inputs if self.project is None else functional.linear(inputs, self.project["P"])
+            active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths  # [T, B]
+            x = x.masked_fill(~active.unsqueeze(-1), 0.0)
+        x = x if self.project is None else functional.linear(x, self.project["P"])
         below: list[Mapping[str, Tensor] | None] = [None] * self.directions
         ends: list[Any] = []
         for layer in range(self.layers):
             if layer > 0 and self.dropout > 0.0 and self.training:
-                x = x * dropout_mask(self.dropout, tuple(x.shape), x, self.generator)
+                x = x * dropout_mask(self.dropout, tuple(x.shape), x, generator)
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 here = reads if short and k == len(self.cells) - 1 and self.directions == 1 else None  # else read at the end
-                sequences, last = self._layer(
-                    *(k, x, states[k], below[direction], active), backwards=direction == 1, final=final, short=short, reads=here
-                )
+                y, under = x, below[direction] or {}
+                if direction == 1:
+                    y, under = _reverse(x, active), {n: _reverse(v, active) for n, v in under.items()}
+                if short:
+                    sequences, last = self._session(k, y, under, padded=active is not None).run(y, under, active, here), None
+                else:
+                    sequences, last = self._called(k, run, y, states[k], under, active, generator, final=final)
+                if direction == 1:
+                    sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
                 if here is not None:
                     return sequences[0], ()
                 ends.append(last)
@@ -193,22 +228,76 @@ class Recurrent(nn.Module):
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         return at(x, reads), tuple(ends) if final else ()
 
-    def _differentiated(self) -> bool:
-        """Whether a call is one that is to be differentiated and draws no masks inside of layers."""
-        return torch.is_grad_enabled() and not (self.training and (self.zoneout or self.recurrent_dropout > 0.0))
+    def _like(self) -> Tensor:
+        """A parameter: inputs must have its type and device."""
+        first = next(iter(self._part(0)._parameters.values()), None)
+        return next(self.parameters()) if first is None else first
+
+    def _engine(self, x: Tensor, like: Tensor, mode: str) -> Callable[..., tuple[Any, Any]]:
+        """The engine that serves this call. Notes which one it is, and why it is not the fused one.
+
+        mode: what torch is doing besides computing. Raises ValueError where engine "fused" was asked for and cannot serve it.
+        """
+        if self._run is eager.run:
+            return eager.run
+        why = mode or unserved(x, like, projected=self.project is not None)
+        if why and self.asked_engine == "fused":
+            rule = "the fused engine needs plain torch.float32 tensors on the cpu"
+            raise ValueError(f"{self.cell.title}: {rule}, got {why}; build the module with engine='auto' or 'eager'")
+        if why != self.why_eager:
+            self._ran_eager(why)
+        return eager.run if why else self._run
+
+    def _ran_eager(self, why: str) -> None:
+        """Note which engine serves a call: the eager one for this reason, or the fused one where there is none."""
+        self.why_eager, self.engine = why, "eager" if why else "fused"
 
     def join(self) -> None:
-        """From now on take training steps the short way of a trainer that changes values and gradients in place only, until `release`.
+        """Reuse memory between training steps, until `release`. For a trainer that updates values and gradients in place.
 
-        A call that is to be differentiated and whose last state is not wanted then adds to the gradients as it goes backward, and what it
-        gave is overwritten by the next one. For a trainer that keeps all parameters in one vector and all gradients in another, from which
-        blocks are used as they lie. Without effect on the eager engine and while masks are drawn.
+        The outputs of a call are overwritten by the next call, and its gradients are added to those of the parameters without hooks being
+        called. This holds for calls with gradients, without a given state and with `final=False`; any other call runs as usual, and so does
+        every call while masks are drawn, where a parameter has no gradient, is frozen or has a hook, and on the eager engine. It is fastest
+        where all parameters lie in one vector and all gradients in another.
         """
-        self._sessions = {} if self.engine == "fused" else None
+        self._sessions, self._places = {}, []
 
     def release(self) -> None:
         """End what `join` began."""
-        self._sessions = None
+        self._sessions, self._places = None, []
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a module that a trainer has joined is not joined."""
+        return {**self.__dict__, "_sessions": None, "_places": []}
+
+    def _joined(self) -> bool:
+        """Whether a call can reuse the memory of an earlier one: the module is joined, and parameters and gradients are where they were."""
+        if self._sessions is None or not torch.is_grad_enabled() or self.zoneout or (self.training and self.recurrent_dropout > 0.0):
+            return False
+        for own, name, p, address, gradient in self._places:
+            if own.get(name) is not p or p.data_ptr() != address or p.grad is not gradient or not p.requires_grad or p._backward_hooks:
+                break
+        else:
+            if self._places:
+                return True
+        self._sessions.clear()
+        self._places = self._found_places()
+        return bool(self._places)
+
+    def _found_places(self) -> list[_Place]:
+        """Where the parameters and gradients of all layers are; empty where one of them is not to be updated in place."""
+        places = []
+        for k, cell in enumerate(self.cells):
+            own = self._part(k)._parameters
+            for block in cell.blocks:
+                name = attribute(block.name)
+                p = own.get(name)
+                if p is None or p.grad is None or p.grad.shape != p.shape or not p.requires_grad:
+                    return []
+                if p._backward_hooks or p._post_accumulate_grad_hooks:
+                    return []
+                places.append(_Place(own, name, p, p.data_ptr(), p.grad))
+        return places
 
     def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
         """The session of a layer and direction for calls of this size."""
@@ -217,103 +306,111 @@ class Recurrent(nn.Module):
         if key not in self._sessions:
             if len(self._sessions) >= MOST_SESSIONS * len(self.cells):
                 self._sessions.clear()
-            part, wiring = self._part(k), self._wirings[k]
+            part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
 
-            def blocks(names: Sequence[str | None], mask: Tensor | None = None) -> Blocks:
-                return Blocks([None if n is None else getattr(part, n) for n in names], self.hidden_size, mask)
+            def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+                return Blocks([None if n is None else getattr(part, n) for n in names], shape, x, mask)
 
             parameters = Parameters(
-                blocks(wiring.inputs),
-                blocks(wiring.biases),
-                {source: blocks(names, self.recurrent_mask) for source, names in wiring.recurrent.items()},
-                {n: getattr(part, n) for n in wiring.vectors},
+                blocks(wiring.inputs, (units, x.shape[-1])),
+                blocks(wiring.biases, (units,)),
+                {source: blocks(names, (units, units), self.recurrent_mask) for source, names in wiring.recurrent.items()},
+                {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
                 {n: getattr(self, b) for n, b in wiring.constants.items()},
             )
-            self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded)
+            lowest = k < self.directions
+            self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest)
         return self._sessions[key]
 
-    def _stacked(self, k: int, names: tuple[str | None, ...]) -> Tensor:
-        """The named blocks of a layer and direction one below the other, zeros [H] for None."""
+    def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
         part = self._part(k)
-        some: Tensor = getattr(part, next(n for n in names if n is not None))
-        return torch.cat([some.new_zeros(self.hidden_size) if n is None else getattr(part, n) for n in names])
+        blocks = [like.new_zeros(shape) if n is None else getattr(part, n) for n in names]
+        return torch.cat(blocks) if blocks else like.new_zeros(0, *shape[1:])
 
-    def _layer(
+    def _called(
         self,
         k: int,
+        run: Callable[..., tuple[Any, Any]],
         x: Tensor,
         state: Any,
-        below: Mapping[str, Tensor] | None,
+        below: Mapping[str, Tensor],
         active: Tensor | None,
+        generator: torch.Generator,
         *,
-        backwards: bool,
         final: bool,
-        short: bool,
-        reads: Tensor | None = None,
     ) -> tuple[Any, Any]:
-        """One layer in one direction; sequences come back in the order of the input, those that nobody reads as None.
-
-        short: as a trainer that has joined the parameters does it. reads: with that, the steps of the first sequence that are wanted.
-        """
-        x = _reverse(x, active) if backwards else x
-        below = {n: _reverse(v, active) if backwards else v for n, v in (below or {}).items()}
-        if short:
-            sequences, last = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
-        else:
-            sequences, last = self._called(k, x, state, below, active, final=final)
-        if backwards:
-            sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
-        return sequences, last
-
-    def _called(self, k: int, x: Tensor, state: Any, below: Mapping[str, Tensor], active: Tensor | None, *, final: bool) -> tuple[Any, Any]:
-        """One layer in one direction by a call of the engine."""
-        cell, part, wiring = self.cells[k], self._part(k), self._wirings[k]
-        bias = None if self.layer_norm else self._stacked(k, wiring.biases)  # a normalisation has its own
-        inputs = Inputs(x, self._stacked(k, wiring.inputs), bias)
+        """One layer in one direction by a call of an engine."""
+        cell, part, wiring, units = self.cells[k], self._part(k), self._wirings[k], self.hidden_size
+        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x)  # a normalisation has its own
+        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names)  # [gates * H, H]
+            matrix = self._stacked(k, names, (units, units), x)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-        values = {n: getattr(part, n) for n in wiring.vectors} | {n: getattr(self, b) for n, b in wiring.constants.items()}
-        masks = self._masks(cell, x)
+        values = {n: getattr(part, stored) for n, stored in wiring.vectors.items()}
+        values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
+        options = self._masks(cell, x, generator)
         if self.layer_norm:
-            masks["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
-        return self._run(cell, inputs, state, recurrent, values, below, active, **masks, read=wiring.read, final=final)
+            options["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
+        if run is not eager.run:
+            options["second"] = self._second if self.asked_engine == "auto" else None
+        return run(cell, inputs, state, recurrent, values, below, active, **options, read=wiring.read, final=final)
 
-    def _masks(self, cell: Cell, x: Tensor) -> dict[str, Any]:
+    def _second(self) -> None:
+        """Note that the eager engine serves a second derivative."""
+        self._ran_eager("a second derivative")
+
+    def _masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
         masks: dict[str, Any] = {}
         steps, batch = x.shape[:2]
         if self.zoneout:
             shape = (steps, batch, self.hidden_size)
             masks["keep"] = {
-                field: bernoulli(rate, shape, x, self.generator) if self.training else x.new_full((1, 1, 1), rate)
+                field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
                 for field, rate in self.zoneout.items()
             }
         if self.recurrent_dropout > 0.0 and self.training:
-            masks["drop"] = {
-                s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, self.generator) for s in cell.sources
-            }
+            masks["drop"] = {s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, generator) for s in cell.sources}
         return masks
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
 
 
+class _Place(NamedTuple):
+    """A parameter that is updated in place: the dictionary it is in and its name there, its address, and its gradient."""
+
+    own: dict[str, Any]
+    name: str
+    parameter: nn.Parameter
+    address: int
+    gradient: Tensor
+
+
 class _Wiring(NamedTuple):
     """Names of the parameters of one layer and direction by the part they play, found once.
 
     inputs: W of the gates that have one. biases: b of every gate, None where it has none.
-    recurrent: R of the gates that hear a source, by source. vectors: p. constants: buffer of the module by constant.
+    recurrent: R of the gates that hear a source, by source. vectors: parameter of the layer by vector. constants: buffer by constant.
     read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer above.
     """
 
     inputs: tuple[str, ...]
     biases: tuple[str | None, ...]
     recurrent: Mapping[str, tuple[str, ...]]
-    vectors: tuple[str, ...]
+    vectors: Mapping[str, str]
     constants: Mapping[str, str]
     read: tuple[str, ...]
+
+
+def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor]:
+    """The constants of a cell in one layer. Raises ValueError for whatever is wrong in its declaration."""
+    check_declaration(cell)
+    constants = checked_constants(cell, hidden_size)
+    try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
+    return constants
 
 
 def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
@@ -321,7 +418,7 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
         recurrent={s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources},
-        vectors=tuple(cell.vectors),
+        vectors={name: attribute(name) for name in cell.vectors},
         constants=constants,
         read=tuple(n for n in cell.State._fields if n == cell.State._fields[0] or n in cell.above),
     )

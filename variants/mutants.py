@@ -41,7 +41,7 @@ class Mut1(Cell, name="mut1"):
 
 
 class Mut2(Mut1, name="mut2"):
-    """Mutant 2: a GRU whose reset gate receives the input as it is.
+    """Mutant 2: with a learned map of the reset gate's input, the model of `gru` with u and 1 - u exchanged.
 
         u = s(W_u x + R_u h' + b_u)
         r = s(W_r x + R_r h' + b_r)
@@ -49,7 +49,7 @@ class Mut2(Mut1, name="mut2"):
         h = n*u + h'*(1-u)
 
     Differs from `mut1` in u, which hears the state, and in n. The paper writes x for W_r x, which needs I = H; a learned map takes its
-    place, and with it the model is `gru` with u and 1 - u exchanged. Parameters: 3H(I+H+1).
+    place here. Parameters: 3H(I+H+1).
     Source: Jozefowicz, Zaremba & Sutskever 2015, "An Empirical Exploration of Recurrent Network Architectures", MUT2.
     """
 

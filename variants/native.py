@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from . import boundary
 from .cell import Cell, Gate
+from .declaration import check_sizes
 from .engine import at
 from .gru import HiddenState
 from .initialisation import Scheme, Stream, UniformFan, scheme_of, streams, within
@@ -102,13 +104,13 @@ class NativeRecurrent(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        cell.validate(hidden_size, layers)
+        check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
         if engine != "auto":
-            raise ValueError(f"{cell.name}: runs the library's own kernel and needs engine auto, got {engine!r}")
+            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {engine!r}")
         given = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout, "layer_norm": layer_norm}
         for option, value in given.items():
             if value:
-                raise ValueError(f"{cell.name}: a control takes no {option}, got {value!r}")
+                raise ValueError(f"{cell.title}: a control takes no {option}, got {value!r}")
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
         with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
@@ -145,16 +147,23 @@ class NativeRecurrent(nn.Module):
         reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
+        x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
+        readable = not boundary.mode() and not x.is_meta
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         given: Any = None
         if state is not None:
-            stacked = [torch.stack(f) for f in zip(*state, strict=True)]
+            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
+            stacked = [torch.stack(f) for f in zip(*states, strict=True)]
             given = stacked[0] if len(stacked) == 1 else tuple(stacked)
-        packed: Any = inputs
-        if lengths is not None:
-            packed = nn.utils.rnn.pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
+        packed: Any = x
+        if lengths is not None and len(lengths) > 0:
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
         outputs, last = self.module(packed, given)
-        if lengths is not None:
-            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(inputs))
+        if packed is not x:
+            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
         outputs = at(outputs, reads)
         if not final:
             return outputs, ()

@@ -69,7 +69,7 @@ def watching(module: Recurrent) -> Iterator[Watch]:
     Raises ValueError for a module that another engine than the eager one runs.
     """
     if module.engine != "eager":
-        raise ValueError(f"{module.cell.name}: only the eager engine can be watched, got {module.engine!r}")
+        raise ValueError(f"{module.cell.title}: only the eager engine can be watched, got {module.engine!r}")
     cells = module.cells
     recorders = [_Recorder(cell) for cell in cells]
     try:

@@ -7,17 +7,27 @@ import re
 import sys
 from pathlib import Path
 
-KEYS = {"study": "name of an analysed study (quick)", "results": "folder of all studies (results)", "only": "name of one notebook"}
+KEYS = {
+    "study": "name of an analysed study (quick)",
+    "results": "folder of all studies (results)",
+    "only": "name of one notebook",
+    "out": "folder that receives the notebooks, in a folder of the study's name (that of results)",
+}
 FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")))
 
 
-def execute(name: str, study: str, results: Path) -> list[Path]:
-    """Run one notebook in a fresh kernel; returns the .ipynb and the HTML file, which needs no network. Raises where a cell fails."""
+def execute(name: str, study: str, results: Path, out: Path | None = None) -> list[Path]:
+    """Run one notebook in a fresh kernel; returns the .ipynb and the HTML file, which needs no network. Raises where a cell fails.
+
+    out: receives `<study>/notebooks` in place of `results`, which is then only read.
+    """
     import jupytext
     from jupyter_client import AsyncKernelManager
     from nbclient import NotebookClient
     from nbconvert import HTMLExporter
+
+    from runs.files import replacing, subfolder, writable, write_whole
 
     notebook = jupytext.read(FOLDER / f"{name}.py")
     root = FOLDER.parent.parent
@@ -26,11 +36,11 @@ def execute(name: str, study: str, results: Path) -> list[Path]:
     environment["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm in a kernel without widgets
     kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
     NotebookClient(notebook, timeout=1800, km=kernel).execute(cwd=str(root), env=environment, cleanup_kc=True)
-    folder = Path(results) / study / "notebooks"
-    folder.mkdir(parents=True, exist_ok=True)
-    jupytext.write(notebook, folder / f"{name}.ipynb")
+    folder = subfolder(writable((results if out is None else Path(out)) / study), "notebooks")
+    with replacing(folder / f"{name}.ipynb") as part:
+        jupytext.write(notebook, part)
     html, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
-    (folder / f"{name}.html").write_text(without_network(html), encoding="utf-8")
+    write_whole(folder / f"{name}.html", without_network(html))
     return [folder / f"{name}.ipynb", folder / f"{name}.html"]
 
 
@@ -42,7 +52,8 @@ def without_network(html: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from runs.shell import key_values
+    from runs.files import writable
+    from runs.shell import command, key_values
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -52,9 +63,14 @@ def main(arguments: list[str]) -> int:
         if only and only not in NAMES:
             raise ValueError(f"there is no notebook {only!r}; there are {', '.join(NAMES)}")
         if not (results / study / "trials.parquet").is_file():
-            raise ValueError(f"{results / study} has no trials.parquet; run python -m analysis study={study} first")
+            raise ValueError(f"{results / study} has no trials.parquet; run {command('analysis', study=study, results=results)} first")
+        out = Path(values["out"]) if values.get("out") else results
+        try:
+            writable(out / study)  # a mistake is told before the work
+        except ValueError as error:
+            raise ValueError(f"{error}; out=FOLDER writes elsewhere") from None
         for name in [only] if only else NAMES:
-            for path in execute(name, study, results):
+            for path in execute(name, study, results, out):
                 print(path)
     except ValueError as error:
         print(f"notebooks: {error}", file=sys.stderr)

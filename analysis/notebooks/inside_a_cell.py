@@ -38,7 +38,7 @@ if gradients.empty:
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
 
 # %%
-if uri := tracked(design):
+if uri := tracked(design, results):
     mlflow.set_tracking_uri(uri)
     runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
     print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
@@ -112,7 +112,7 @@ from runs.weights import load_model
 from tasks import Task
 from variants import streams
 
-for path in sorted(models.glob("*/*.safetensors"))[:3]:
+for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:
     network, trial = load_model(path)
     problem = construct(trial.task, Task)
     batch = problem.batch(trial.training.evaluation_sequences or problem.evaluation_size, streams(trial.data_seed)("test"))

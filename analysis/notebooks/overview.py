@@ -33,7 +33,7 @@ print(f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
 
 # %%
-if uri := tracked(design):
+if uri := tracked(design, results):
     mlflow.set_tracking_uri(uri)
     runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
     print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")

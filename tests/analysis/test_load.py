@@ -32,6 +32,13 @@ def test_table_names_the_columns_it_lacks():
         tidy([{k: v for k, v in row.items() if k != "floor"} for row in rows])
 
 
+def test_an_archive_of_before_there_was_a_reason_to_be_eager_has_none(tmp_path):
+    rows, design = study(points=2)
+    table = tidy(rows)
+    write_archive(table.drop(columns="why_eager"), design, tmp_path)
+    assert read_archive(tmp_path / "trials.parquet")[0]["why_eager"].tolist() == [""] * len(table)
+
+
 def test_rows_come_in_the_order_of_work(small):
     table, _ = small
     assert table[["task", "point", "variant"]].equals(table[["task", "point", "variant"]].sort_values(["task", "point", "variant"]))

@@ -41,7 +41,7 @@ def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
     import mlflow
 
     table, design = load("smoke", small_study)
-    mlflow.set_tracking_uri(tracked(design))
+    mlflow.set_tracking_uri(tracked(design, small_study))
     runs = of_runs(mlflow.search_runs(experiment_names=["smoke"]), design)
     pd.testing.assert_frame_equal(runs, table[runs.columns], check_exact=True)
     assert len(runs) == 8
@@ -52,17 +52,27 @@ def test_runs_of_the_stages_are_left_out_and_those_without_the_tag_are_of_the_se
     import mlflow
 
     _, design = load("smoke", small_study)
-    mlflow.set_tracking_uri(tracked(design))
+    mlflow.set_tracking_uri(tracked(design, small_study))
     runs = mlflow.search_runs(experiment_names=["smoke"])
     confirmed = runs.assign(**{"tags.stage": "confirm"})
     for frame in (pd.concat([runs, confirmed], ignore_index=True), runs.drop(columns="tags.stage")):
         pd.testing.assert_frame_equal(of_runs(frame, design), of_runs(runs, design))
 
 
-def test_an_mlflow_that_is_not_within_reach_is_no_uri(tmp_path):
-    assert tracked({}) == ""
-    assert tracked({"tracking_uri": f"sqlite:///{tmp_path}/absent.db"}) == ""
-    assert tracked({"tracking_uri": "http://127.0.0.1:5000"}) == "http://127.0.0.1:5000"
+def test_an_mlflow_that_is_not_within_reach_is_no_uri(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracked({}, tmp_path) == ""
+    assert tracked({"tracking_uri": "default"}, tmp_path) == ""
+    (tmp_path / "mlflow.db").touch()
+    assert tracked({"tracking_uri": "default"}, tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_a_server_that_only_a_file_names_is_not_asked(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    design = {"tracking_uri": "http://***@127.0.0.1:5000"}
+    assert tracked(design, tmp_path) == ""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://T0KEN@127.0.0.1:5000")
+    assert tracked(design, tmp_path) == "http://T0KEN@127.0.0.1:5000"
 
 
 @pytest.mark.slow
@@ -110,7 +120,7 @@ def test_scripts_from_elsewhere_are_removed():
 
 def test_a_study_that_was_not_analysed_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main([f"results={tmp_path}", "study=absent"]) == 2
-    assert "run python -m analysis study=absent first" in capsys.readouterr().err
+    assert f"run python -m analysis study=absent results={tmp_path} first" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,8 @@ import pytest
 from analysis.__main__ import analyse, main
 from analysis.gallery import FIGURES
 from analysis.load import tidy, write_archive
-from analysis.report import _sessions, render
+from analysis.report import _notices, _sessions, render
+from analysis.summary import cells
 
 from .synthetic import staged, study
 
@@ -62,6 +63,18 @@ def test_sessions_of_the_same_code_need_no_words():
 
 def test_report_says_how_to_make_the_figures_of_trained_cells(html):
     assert "They need <code>python -m runs.inside study=demo</code>" in html
+
+
+def test_a_notice_says_which_trials_ran_eagerly_and_why():
+    rows, design = study(("vanilla", "gru"), ("adding",), points=3)
+    for row in rows:
+        if row["variant"] == "gru" and row["point"] < 2:
+            row |= {"engine": "eager", "why_eager": "step calls lgamma"}
+    table = tidy(rows)
+    notices = _notices(table, design, cells(table, design), len(table))
+    assert [n for n in notices if "eager" in n] == [
+        "The eager engine ran 2 trials of gru, several times as slowly as the fused one would: step calls lgamma."
+    ]
 
 
 def test_report_is_well_formed(html):

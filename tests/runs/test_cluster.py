@@ -101,10 +101,11 @@ def test_an_mlflow_server_that_was_away_catches_up_each_trial_once(server, tmp_p
     call(results, "workers=2", "tracking=server", env=env)
     assert table(results) == reference
     window.start()
+    where = f"tracking={window.uri}"  # the study alone is not believed
     try:
-        both = [subprocess.Popen(command(results, module="runs.tracking"), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
+        both = [subprocess.Popen(command(results, where, module="runs.tracking"), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
         assert [p.wait(timeout=PATIENCE) for p in both] == [0, 0]
-        assert "0 trials written, 12 in all" in call(results, module="runs.tracking")
+        assert "0 trials written, 12 in all" in call(results, where, module="runs.tracking")
         client = mlflow.MlflowClient(window.uri)
         runs = client.search_runs([client.get_experiment_by_name("smoke").experiment_id], max_results=100)
         assert sorted(r.data.tags["trial_id"] for r in runs) == sorted(r["trial_id"] for r in reference)

@@ -68,7 +68,7 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("variants=[vanilla,vanilla]", "variants must be different, got 'vanilla'"),
         ("+tasks.foo={}", "unknown task 'foo'; there is: adding, "),
         ("tasks.adding.lag=0", "adding: lag must be at least 2, got 0"),
-        ("+tasks.adding.speed=0", "task adding: knobs are lag, got 'speed'"),
+        ("+tasks.adding.speed=0", "task adding: unknown knob 'speed'; its knobs are: lag"),
         ("points=0", "points must be at least 1, got 0"),
         ("workers=0", "workers must be at least 1, got 0"),
         ("workers=x", "workers=x: Value 'x' .* Integer"),
@@ -86,7 +86,7 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("pruner=foo", "pruner must be one of none, asha, median, got 'foo'"),
         ("action=status", "study 'smoke' has not been started in "),
         ("space.learning_rate.low=1", "space: low must be below high for training.learning_rate"),
-        ("+space.learning_rate.lo=1", "space.learning_rate: .*unexpected keyword argument 'lo'"),
+        ("+space.learning_rate.lo=1", "space.learning_rate: unknown key 'lo'; did you mean 'low'"),
         ("pointz=3", "unknown key 'pointz'"),
         ("stage=foo", "stage must be one of search, confirm, horizon, got 'foo'"),
         ("stage=confirm", "stage=confirm: study 'smoke' has not been started in .*; first the same command without stage=confirm"),
@@ -111,6 +111,30 @@ def test_a_results_folder_that_cannot_be_written_is_named(monkeypatch, capsys, t
     (tmp_path / "file").touch()
     code, _, err = call(monkeypatch, capsys, main, name, f"results={tmp_path}/file")
     assert (code, "cannot write into" in err, str(tmp_path) in err) == (2, True, True)
+
+
+@pytest.mark.parametrize(("main", "name"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
+def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(monkeypatch, capsys, tmp_path, main, name):
+    from tasks.adding import Adding
+
+    plain = Adding.batch
+
+    def double(self, size, generator):
+        batch = plain(self, size, generator)
+        return batch._replace(inputs=batch.inputs.double())
+
+    monkeypatch.setattr(Adding, "batch", double)
+    arguments = ["task=adding"] if name == "trial" else ["study=smoke"]
+    code, _, err = call(monkeypatch, capsys, main, name, *arguments, f"results={tmp_path}")
+    assert (code, err) == (2, "error: adding: inputs must be torch.float32, got torch.float64; use .float()\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trial_prints_why_the_eager_engine_ran(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr("variants.engine.fused.why_not", lambda cell: "step calls lgamma")
+    code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "variant=gru", "task=adding", *TINY, f"results={tmp_path}")
+    assert code == 0
+    assert ", eager engine (step calls lgamma), " in out
 
 
 def test_a_trial_prints_how_it_went_and_writes_its_outcome(monkeypatch, capsys, tmp_path):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def test_a_run_that_was_cut_off_is_deleted_and_not_counted(tmp_path):
     tracker = Tracker(tmp_path)
     tracker.trial("study", TRIAL, OUTCOME, {"point": 0}, {})
     half = tracker.client.create_run(tracker.experiment("study"), tags={"task": "adding", "variant": "gru", "point": "1"})
-    assert tracker.mirrored("study") == {("adding", "gru", 0)}
+    assert set(tracker.mirrored("study")) == {("adding", "gru", 0)}
     assert tracker.client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
 
 
@@ -177,6 +178,12 @@ def test_a_run_holds_the_curve_step_by_step(tmp_path):
     run = tracker.trial("study", TRIAL, OUTCOME, {"point": 0}, {})
     history = tracker.client.get_metric_history(run, "curve_validation_loss")
     assert [(m.step, m.value) for m in history] == [(0, 1.0), (4, 0.5)]
+
+
+def test_a_run_of_the_eager_engine_has_the_reason_as_a_tag(tmp_path):
+    tracker = Tracker(tmp_path)
+    run = tracker.trial("study", TRIAL, replace(OUTCOME, why_eager="step calls lgamma"), {"point": 0}, {})
+    assert tracker.client.get_run(run).data.tags["why_eager"] == "step calls lgamma"
 
 
 def test_a_summary_replaces_the_one_before(tmp_path):

@@ -236,6 +236,71 @@ def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial(monkeyp
     assert not torch.equal(validation, test)
 
 
+def wrong_from(draw, **parts):
+    """`Adding.batch` with other parts from a certain draw on: 1 is the validation set, 2 to 4 are the training data, 5 is the test set."""
+    plain, drawn = Adding.batch, []
+
+    def batch(self, size, generator):
+        drawn.append(size)
+        right = plain(self, size, generator)
+        return right if len(drawn) < draw else right._replace(**{n: change(getattr(right, n)) for n, change in parts.items()})
+
+    return batch
+
+
+@pytest.mark.parametrize("draw", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"inputs": torch.Tensor.double}, "adding: inputs must be torch.float32, got torch.float64; use .float()"),
+        ({"inputs": torch.Tensor.log}, "adding: inputs must be finite, got -inf at step 0 of sequence "),
+        ({"reads": lambda v: v + 1}, "adding: reads must be steps of a sequence of 5, 0..4, got 5"),
+        ({"targets": lambda v: v[..., 0]}, "adding: targets must be [K, B, O] = "),
+    ],
+    ids=["float64", "not finite", "reads", "targets"],
+)
+def test_a_trial_whose_data_break_the_contract_fails_with_one_line_at_any_draw(monkeypatch, draw, parts, message):
+    monkeypatch.setattr(Adding, "batch", wrong_from(draw, **parts))
+    outcome = run(trial(training={"budget": 30}))
+    assert outcome.status == "failed"
+    assert outcome.error.startswith(f"ValueError: {message}")
+    assert "\n" not in outcome.error
+
+
+def test_a_trial_whose_task_has_no_floor_fails_with_one_line(monkeypatch):
+    monkeypatch.delattr(Adding, "floor")
+    assert run(trial()).error.startswith("ValueError: adding: floor, the loss of the best model without memory, must be an attribute")
+
+
+def test_a_trial_whose_metrics_are_no_plain_numbers_fails_with_one_line(monkeypatch):
+    monkeypatch.setattr(Adding, "metrics", lambda self, outputs, batch: {"loss": self.loss(outputs, batch)})
+    assert run(trial()).error == "ValueError: adding: metrics must be plain numbers, got Tensor for 'loss'; use float(...)"
+
+
+def test_batches_may_have_another_number_of_steps_at_each_draw(monkeypatch):
+    plain, lags = Adding.batch, iter(range(4, 99))
+    monkeypatch.setattr(Adding, "batch", lambda self, size, generator: plain(Adding(lag=next(lags)), size, generator))
+    assert run(trial()).status == "finished"
+
+
+class Unusual(Vanilla):
+    """A cell that the fused engine cannot run."""
+
+    def step(self, a, s, p):
+        return super().step(a, s, p)._replace(y=torch.special.gammaln(a.z))
+
+
+def test_an_outcome_says_why_the_eager_engine_ran(monkeypatch):
+    monkeypatch.setattr("variants.lstm.Vanilla", Unusual)
+    outcome = run(trial())
+    assert outcome.engine == "eager"
+    assert "gammaln" in outcome.why_eager or "lgamma" in outcome.why_eager
+
+
+def test_an_outcome_of_the_fused_engine_has_no_reason_to_be_eager():
+    assert run(trial()).why_eager == ""
+
+
 def failing(error, monkeypatch):
     """A trial in which this happens."""
 

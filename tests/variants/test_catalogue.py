@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from runs.console.text import table, width
 from variants import Cell, catalogue
 from variants.__main__ import main
 
@@ -11,18 +12,18 @@ README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_catalogue_lists_every_variant_once():
-    listed = [line.split()[0] for line in catalogue.overview(2, 32).splitlines()[1:]]
+    listed = [cells[0] for cells, _ in catalogue.overview(2, 32)[1:]]
     assert sorted(listed) == sorted(Cell.registry)
 
 
 def test_the_catalogue_counts_parameters():
-    (line,) = [line for line in catalogue.overview(4, 5).splitlines() if line.startswith("vanilla ")]
-    assert line.split()[1] == str(4 * 5 * 10)
+    (count,) = [cells[1] for cells, _ in catalogue.overview(4, 5) if cells[0] == "vanilla"]
+    assert count == str(4 * 5 * 10)
 
 
 def test_the_catalogue_leaves_out_a_count_for_a_size_that_a_cell_cannot_have():
-    (line,) = [line for line in catalogue.overview(4, 5).splitlines() if line.startswith("clockwork ")]
-    assert line.split()[1] == "-"
+    (count,) = [cells[1] for cells, _ in catalogue.overview(4, 5) if cells[0] == "clockwork"]
+    assert count == "-"
 
 
 def test_a_relative_stands_behind_what_it_derives_from():
@@ -62,12 +63,18 @@ def test_a_card_says_why_there_is_no_count():
 
 def test_the_command_lists(capsys):
     assert main([]) == 0
-    assert capsys.readouterr().out == catalogue.overview(2, 32) + "\n"
+    assert capsys.readouterr().out == table(catalogue.overview(2, 32), width()) + "\n"
+
+
+def test_no_line_of_the_list_is_wider_than_the_terminal(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    main([])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 def test_the_command_shows_a_card(capsys):
     assert main(["gru", "--inputs", "4", "--hidden", "5"]) == 0
-    assert capsys.readouterr().out == catalogue.card(Cell.registry["gru"], 4, 5) + "\n"
+    assert capsys.readouterr().out.split() == catalogue.card(Cell.registry["gru"], 4, 5).split()
 
 
 def test_the_command_prints_the_table(capsys):
@@ -78,7 +85,37 @@ def test_the_command_prints_the_table(capsys):
 def test_the_command_names_what_there_is_in_one_line(capsys):
     assert main(["gnu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("there is no variant 'gnu'; there are vanilla, peephole")
+    assert line.startswith("error: unknown variant 'gnu'; did you mean 'gru'? There is: vanilla, peephole")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["gru", "--hidden", "-5"], "--hidden must be at least 1, got -5"),
+        (["--hidden", "0"], "--hidden must be at least 1, got 0"),
+        (["--markdown", "--inputs", "0"], "--inputs must be at least 1, got 0"),
+        (["gru", "--hidden", "five"], "argument --hidden: invalid int value: 'five'"),
+        (["gru", "--hiden", "5"], "unrecognized arguments: --hiden 5; did you mean --hidden?"),
+        (["os.nothing"], "variant: cannot import 'os.nothing'"),
+        (["os.system"], "variant: 'os.system' must be a subclass of variants.cell.Cell"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
+    try:
+        code = main(arguments)
+    except SystemExit as stop:
+        code = stop.code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (code, line.startswith(f"error: {message}")) == (2, True), line
+
+
+def test_a_cell_of_ones_own_is_shown_by_its_dotted_path(tmp_path, monkeypatch, capsys):
+    (tmp_path / "shown_cell.py").write_text(
+        'from variants.gru import GRU\n\n\nclass Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert main(["shown_cell.Slow"]) == 0
+    assert capsys.readouterr().out.startswith("Slow: A GRU of one's own.")
 
 
 def test_a_cell_of_the_table_holds_no_bar():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
 
 from ..cell import Cell
 from . import eager, fused
@@ -12,22 +16,40 @@ from .session import Blocks, Parameters, Session, at
 
 ENGINES = ("auto", "eager", "fused")
 
-__all__ = ["ENGINES", "Blocks", "Inputs", "Parameters", "Session", "at", "choose"]
+__all__ = ["ENGINES", "Blocks", "Inputs", "Parameters", "Session", "at", "choose", "eager", "unserved"]
 
 
-def choose(engine: str, cell: Cell) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:
+def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:
     """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
 
-    "auto" is fused where the cell can be traced, else eager with the reason. "fused" raises ValueError where it cannot. The choice is made
-    once: a module that was built as fused and is then moved to another type or device raises in `run`, it never turns eager.
+    layers: the cell as it stands in each layer, by default in the two lowest. Each is traced anew, so that a formula that was edited since
+    is the one that runs. "auto" is fused where all of them can be traced, else eager with the reason. "fused" raises ValueError where it
+    cannot.
     """
     if engine not in ENGINES:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if engine == "eager":
         return "eager", "", eager.run
-    reason = fused.why_not(cell)
+    reason = fused.why_not(cell, layers)
     if not reason:
         return "fused", "", fused.run
     if engine == "fused":
-        raise ValueError(f"{cell.name}: cannot be fused: {reason}")
+        raise ValueError(f"{cell.title}: cannot be fused: {reason}")
     return "eager", reason, eager.run
+
+
+def unserved(x: Tensor, like: Tensor, *, projected: bool) -> str:
+    """Which kind of tensor keeps the fused engine from serving a call, empty if none does.
+
+    x: inputs. like: a parameter. projected: whether a product stands before the lowest layer, which autocast makes in another type.
+    """
+    for tensor in (x, like):
+        if type(tensor) is not Tensor and type(tensor) is not Parameter:
+            return f"a {type(tensor).__name__}"
+        if tensor.dtype is not torch.float32:
+            return str(tensor.dtype)
+        if not tensor.is_cpu:
+            return f"the device {tensor.device.type}"
+    if projected and torch.is_autocast_enabled("cpu"):
+        return "autocast"
+    return ""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from ..cell import Cell, Source, Values
-from .graph import Graph
+from .graph import COMPARISONS, LOGIC, Graph
+from .operations import SLOPES
 from .tracing import Function, Traced, trace
 
 # Names of inputs and outputs of expressions: the kind, a dot, the name of a gate, field, vector or source.
@@ -16,6 +17,12 @@ from .tracing import Function, Traced, trace
 #   s.c     previous state              d.u.x   derivative of the loss by what R of source x is multiplied with
 #   p.p_i   vector or constant          keep.c  zoneout            drop.y  dropout of a source
 #   below.c sequence of the layer below
+
+
+ROOTS = frozenset(("tail", "swing"))
+"""What sigmoid and tanh, and their derivatives, are computed from: the forward kernel keeps it in the place of them."""
+CHEAP = frozenset(("add", "sub", "mul", "neg", "abs", "where", "level", "level_slope", "bounded", "bounded_slope", *COMPARISONS, *LOGIC))
+"""Operations that the backward kernel does again rather than that a result is kept beside what it is computed from."""
 
 
 class Variation(NamedTuple):
@@ -124,6 +131,7 @@ class Derivation:
         inputs = [*self._complete(known), *common]
         extra = [f"keep.{f}" for f in variation.keep]
         self.step = trace(self.graph, _new_state(cell, variation), [*inputs, *constants, *extra], self.fields, inputs)
+        self._choose_slopes()
         self.schedule = self._schedule()
         self.mixes = [item for item in self.schedule if isinstance(item, Mix)]
         self.saved = self._choose_saved()
@@ -162,31 +170,86 @@ class Derivation:
                 mixes.append(mix)
         return mixes
 
+    def is_kept(self, node: int) -> bool:
+        """Whether a node that a kernel writes, as an operand or as a new state, is later read from there.
+
+        Constants, previous states, vectors and the like are read where they always are. In a sequence that is not active, an operand and
+        a new state hold something else.
+        """
+        operation, arguments = self.graph.nodes[node]
+        return operation != "constant" and (operation != "input" or str(arguments[0]).startswith("a."))
+
+    def _choose_slopes(self) -> None:
+        """Take the derivative of tanh and sigmoid from their value where the backward kernel reads that anyhow.
+
+        What they are computed from is more precise where a unit saturates, and is as well at hand there as a rule: either it follows from
+        the states, or the forward kernel keeps it in the place of the value. Only where the value itself is a state or an operand, one
+        number more would have to be kept.
+        """
+        graph, available = self.graph, self._available()
+        known: dict[int, int] = {}
+        for n in self.reach(node for traced in self._traces() for node in traced.pulled.values()):
+            operation = graph.nodes[n][0]
+            if operation in SLOPES and not self._is_derivable(graph.operands(n)[0], available):
+                activation, slope = SLOPES[operation]
+                value = graph.apply(activation, *graph.operands(n))
+                if value in available:
+                    known[n] = slope(graph, value)
+        for traced in self._traces():
+            traced.pulled = {target: graph.substitute(node, known) for target, node in traced.pulled.items()}
+
+    def _traces(self) -> tuple[Traced, ...]:
+        return (self.step, *self.operand_traces.values())
+
+    def _available(self) -> set[int]:
+        """Nodes that the backward kernel reads from memory anyhow."""
+        return set(self.step.outputs.values()) | {n for source, n in self.operands.items() if source not in self.state_operands}
+
+    def _is_derivable(self, node: int, available: Set[int]) -> bool:
+        """Whether a node can be computed from what is available, states, vectors and constants."""
+        return not self._missing(node, available)
+
+    def _missing(self, node: int, available: Set[int], beyond: Set[str] | None = None) -> set[int]:
+        """What must be kept for a node to be computed from what is available: pre-activations.
+
+        beyond: operations that are looked into; any other one is kept instead of the pre-activations below it. By default all are.
+        """
+        missing, seen, stack = set[int](), set[int](), [node]
+        while stack:
+            n = stack.pop()
+            operation, arguments = self.graph.nodes[n]
+            if n in seen or n in available or operation == "constant":
+                continue
+            seen.add(n)
+            if operation == "input":
+                if str(arguments[0]).startswith("a."):
+                    missing.add(n)
+            elif beyond is None or operation in beyond:
+                stack.extend(self.graph.operands(n))
+            elif self._missing(n, available):
+                missing.add(n)
+        return missing
+
     def _choose_saved(self) -> tuple[int, ...]:
         """Nodes without which the derivatives cannot be computed from states, vectors and operands; at most one per pre-activation."""
         graph = self.graph
-        derivatives = [n for traced in (self.step, *self.operand_traces.values()) for n in traced.pulled.values()]
+        derivatives = [n for traced in self._traces() for n in traced.pulled.values()]
         nodes = sorted(self.reach(derivatives))
         by_cotangent: set[int] = set()
         for n in nodes:
             if str(graph.nodes[n][1][0]).startswith("d.") or not by_cotangent.isdisjoint(graph.operands(n)):
                 by_cotangent.add(n)
         needed = {o for n in nodes if n in by_cotangent for o in graph.operands(n)} | set(derivatives)
-        available = set(self.step.outputs.values()) | {n for source, n in self.operands.items() if source not in self.state_operands}
+        available = self._available()
         saved: list[int] = []
 
-        def derivable(n: int) -> bool:
-            operation, arguments = graph.nodes[n]
-            if n in available or operation == "constant":
-                return True
-            if operation == "input":
-                return not str(arguments[0]).startswith("a.")
-            return all(derivable(o) for o in graph.operands(n))
-
         def save(n: int) -> None:
-            if derivable(n):
+            if self._is_derivable(n, available):
                 return
-            if graph.is_truth(n):
+            missing = self._missing(n, available, CHEAP)
+            if len(missing) == 1 and graph.nodes[min(missing)][0] in ROOTS:
+                n = min(missing)
+            elif graph.is_truth(n):
                 for o in graph.operands(n):
                     save(o)
                 return
@@ -237,8 +300,8 @@ class Derivation:
 
     def _contributions(self, live: set[str]) -> list[tuple[Pass | Known, dict[str, int]]]:
         """What passes and products from last to first add to which derivative, for derivatives by these fields of the new state."""
-        graph, zero = self.graph, self.graph.constant(0.0)
-        dead = {graph.input(f"d.{f}"): zero for f in self.fields if f not in live}
+        graph, zero, nothing = self.graph, self.graph.constant(0.0), self.graph.nothing()
+        dead = {graph.input(f"d.{f}"): nothing for f in self.fields if f not in live}
         reached: set[str] = set()
         result: list[tuple[Pass | Known, dict[str, int]]] = []
         for item in reversed(self.schedule):
@@ -254,7 +317,7 @@ class Derivation:
                 for traced in [self.operand_traces[n] for n in item.operands if f"u.{n}" in reached] if item.operands else [self.step]:
                     for target, node in traced.pulled.items():
                         node = graph.substitute(node, dead)
-                        if graph.value(node) != 0.0:
+                        if node != nothing and graph.value(node) != 0.0:
                             pulled[target] = graph.apply("add", pulled[target], node) if target in pulled else node
             reached.update(pulled)
             result.append((item, pulled))

@@ -45,11 +45,12 @@ def run(
     """
     names = [gate.name for gate in cell.plan]
     sources = cell.sources
-    preactivations = inputs.preactivations(cell.plan)  # [T, B, G * H]
+    shape = state[0].shape  # [B, H]
+    preactivations = inputs.preactivations(cell.plan, shape[-1])  # [T, B, G * H]
     transposed = [recurrent[s.name].T for s in sources]
     p = Values(**values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.
-    ready = _ready_after(cell)
+    ready = cell.ready_after
     keeps = {field: mask.expand(len(preactivations), -1, -1) for field, mask in (keep or {}).items()}
     steps = []
 
@@ -74,6 +75,8 @@ def run(
             for name in ready[k + 1]:
                 setattr(a, name, complete(name, parts[name]))
         new = cell.step(a, state, p)
+        if any(v.shape != shape for v in new):  # a field that does not depend on the sequence
+            new = cell.State(*(v.expand(shape) for v in new))
         if keeps:
             zoned = {field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field) for field, mask in keeps.items()}
             new = new._replace(**zoned)
@@ -85,12 +88,3 @@ def run(
     wanted = cell.State._fields if read is None else read
     sequences = zip(cell.State._fields, zip(*steps, strict=True), strict=True)
     return cell.State(*(torch.stack(values) if name in wanted else None for name, values in sequences)), state if final else None
-
-
-def _ready_after(cell: Cell) -> list[list[str]]:
-    """Names of the pre-activations that are complete after k sources, for k = 0, 1, ..."""
-    order = [s.name for s in cell.sources]
-    ready: list[list[str]] = [[] for _ in range(len(order) + 1)]
-    for gate in cell.plan:
-        ready[max((order.index(n) + 1 for n in gate.hears), default=0)].append(gate.name)
-    return ready

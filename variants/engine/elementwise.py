@@ -6,24 +6,31 @@ are finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
+
+from .doubles import Doubles
 
 FLOAT = ir.FloatType()
 INT = ir.IntType(32)
 CONTRACT = ("contract",)  # a product and a sum may become one instruction; nothing else is relaxed
 
-# x * P(x^2) / Q(x^2), a minimax fit of tanh by relative error on [-8.7, 8.7], where tanh is 1 to single precision: 2e-8 before rounding.
-TANH_LIMIT = 8.7
-TANH_P = (0.9999999851696647, 0.1340046088108205, 0.0035187371871677944, 2.0993722391054382e-05, 1.3897482851368795e-08)
-TANH_Q = (1.0, 0.46733781116229506, 0.02596486779884661, 0.0003323636889290154, 7.996465674600534e-07)
-# exp(r) = 1 + r + r^2 * P(r) for |r| <= log(2) / 2 (Cephes, expf).
-EXP_P = (5.0000001201e-1, 1.6666665459e-1, 4.1665795894e-2, 8.3334519073e-3, 1.3981999507e-3, 1.9875691500e-4)
-EXP_LOW, EXP_HIGH = -87.0, 89.0  # from a number that is still normal to infinity
+# exp(r) = 1 + r + r^2 * P(r) for |r| <= log(2) / 2, and expm1(2 q) / 2 = q + q^2 * P(q) for half of that: least-squares fits on Chebyshev
+# nodes, right to 1e-8 before rounding.
+EXP_P = (0.5000000013543257, 0.1666657664354715, 0.041666464167313115, 0.00836323538462817, 0.0013933733216281662)
+SWING_P = (1.0000000027086513, 0.666663065741886, 0.3333317133385049, 0.13381176615405072, 0.04458794629210132)
+EXP_LOW, EXP_HIGH = -104.0, 89.0  # from 0 to infinity
+TAIL_LOW = -88.02  # the exponential function becomes 0 here
+SWING_HIGH = 44.0  # expm1 of twice this is a number still
 LOG2_E = 1.44269504088896341
+LN2 = 0.693147180559945309  # of which single precision keeps more digits than it must: n * LN2 is right to 2e-9 * n
 LN2_HIGH, LN2_LOW = 0.693359375, -2.12194440e-4  # their sum is log(2); n * LN2_HIGH is exact
 TO_INTEGER = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in the low bits
+TO_INTEGER_BITS = 0x4B400000
+BIAS = 127  # of the exponent of a number
+
+IN_DOUBLE = frozenset(("expm1", "log", "log2", "log10", "log1p", "pow", "erf", "atan", "sin", "cos"))
 
 
 class Elementwise:
@@ -33,12 +40,19 @@ class Elementwise:
         self.build, self.width = build, width
         self.floats = ir.VectorType(FLOAT, width)
         self.ints = ir.VectorType(INT, width)
+        self._sizes: dict[ir.Value, ir.Value] = {}
 
     def constant(self, value: float | bool) -> ir.Value:
         kind = ir.VectorType(ir.IntType(1), self.width) if isinstance(value, bool) else self.floats
         return ir.Constant(kind, [value] * self.width)
 
+    def integer(self, value: int) -> ir.Value:
+        return ir.Constant(self.ints, [value] * self.width)
+
     def apply(self, operation: str, arguments: Sequence[ir.Value]) -> ir.Value:
+        if operation in IN_DOUBLE:
+            function: Callable[..., ir.Value] = getattr(Doubles(self.build, self.width), operation)
+            return function(*arguments)
         return getattr(self, f"_{operation}")(*arguments)
 
     def _add(self, x: ir.Value, y: ir.Value) -> ir.Value:
@@ -61,6 +75,18 @@ class Elementwise:
 
     def _sqrt(self, x: ir.Value) -> ir.Value:
         return self._intrinsic("sqrt", x)
+
+    def _floor(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("floor", x)
+
+    def _ceil(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("ceil", x)
+
+    def _trunc(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("trunc", x)
+
+    def _round(self, x: ir.Value) -> ir.Value:
+        return self._intrinsic("rint", x)  # halves go to the even neighbour
 
     def _minimum(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self._intrinsic("minimum", x, y)
@@ -92,46 +118,99 @@ class Elementwise:
     def _or(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.build.or_(x, y)
 
+    def _xor(self, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.build.xor(x, y)
+
     def _not(self, x: ir.Value) -> ir.Value:
         return self.build.not_(x)
 
     def _where(self, condition: ir.Value, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.build.select(condition, x, y)
 
-    def _tanh(self, x: ir.Value) -> ir.Value:
-        x = self._clamp(x, -TANH_LIMIT, TANH_LIMIT)
-        square = self._mul(x, x)
-        ratio = self._div(self._mul(x, self._polynomial(TANH_P, square)), self._polynomial(TANH_Q, square))
-        return self._clamp(ratio, -1.0, 1.0)
+    def _swing(self, x: ir.Value) -> ir.Value:
+        """expm1(2 |x|) / 2 with the sign of x."""
+        size = self._at_most(self._abs(x), SWING_HIGH)
+        shifted = self._add(self._mul(size, self.constant(2.0 * LOG2_E)), self.constant(TO_INTEGER + BIAS))
+        n = self.build.fsub(shifted, self.constant(TO_INTEGER + BIAS))
+        q = self._sub(size, self._mul(n, self.constant(0.5 * LN2)))
+        part = self._near_zero(SWING_P, q)
+        power = self._power_of_two(shifted)
+        rest = self._sub(self._mul(power, self.constant(0.5)), self.constant(0.5))
+        return self._signed(self._add(self._mul(part, power), rest), x)
 
-    def _sigmoid(self, x: ir.Value) -> ir.Value:
-        one = self.constant(1.0)
-        return self._div(one, self._add(one, self._exp_within(self._clamp(self._neg(x), EXP_LOW, EXP_HIGH))))
+    def _bounded(self, swing: ir.Value) -> ir.Value:
+        """tanh(x) from its swing: s / (1 + |s|)."""
+        return self._div(swing, self._add(self._size(swing), self.constant(1.0)))
+
+    def _bounded_slope(self, swing: ir.Value) -> ir.Value:
+        """The derivative of tanh from the swing: d * (2 - d) with d = 1 - |tanh(x)|."""
+        distance = self._div(self.constant(1.0), self._add(self._size(swing), self.constant(1.0)))
+        return self._mul(distance, self._sub(self.constant(2.0), distance))
+
+    def _tail(self, x: ir.Value) -> ir.Value:
+        """The distance of sigmoid(x) from 0 or 1, whichever is nearer, with the sign of x."""
+        low = self._at_least(self.build.fneg(self._abs(x)), TAIL_LOW)
+        shifted = self._add(self._mul(low, self.constant(LOG2_E)), self.constant(TO_INTEGER + BIAS))
+        n = self.build.fsub(shifted, self.constant(TO_INTEGER + BIAS))
+        r = self._sub(low, self._mul(n, self.constant(LN2)))
+        power = self._power_of_two(shifted)
+        exponential = self._add(self._mul(self._near_zero(EXP_P, r), power), power)
+        return self._signed(self._div(exponential, self._add(exponential, self.constant(1.0))), x)
+
+    def _level(self, tail: ir.Value) -> ir.Value:
+        """sigmoid(x) from its tail."""
+        size = self._size(tail)
+        negative = self.build.icmp_signed("<", self.build.bitcast(tail, self.ints), self.integer(0))
+        return self.build.select(negative, size, self._sub(self.constant(1.0), size))
+
+    def _level_slope(self, tail: ir.Value) -> ir.Value:
+        """The derivative of sigmoid from its tail."""
+        size = self._size(tail)
+        return self._mul(size, self._sub(self.constant(1.0), size))
 
     def _exp(self, x: ir.Value) -> ir.Value:
-        root = self._exp_within(self._clamp(self._mul(x, self.constant(0.5)), -52.0, 52.0))
-        return self._mul(root, root)  # so that it overflows and underflows where it should
-
-    def _exp_within(self, x: ir.Value) -> ir.Value:
-        """The exponential function between EXP_LOW and EXP_HIGH: 2^n * exp(x - n log 2)."""
+        x = self._at_most(self._at_least(x, EXP_LOW), EXP_HIGH)
         shifted = self._add(self._mul(x, self.constant(LOG2_E)), self.constant(TO_INTEGER))
         n = self.build.fsub(shifted, self.constant(TO_INTEGER))
+        # 2^n in two factors, so that the result overflows and underflows where it should.
+        whole = self.build.sub(self.build.bitcast(shifted, self.ints), self.integer(TO_INTEGER_BITS))
+        half = self.build.ashr(whole, self.integer(1))
+        one, other = (
+            self.build.bitcast(self.build.shl(self.build.add(k, self.integer(BIAS)), self.integer(23)), self.floats)
+            for k in (half, self.build.sub(whole, half))
+        )
         r = self._sub(self._sub(x, self._mul(n, self.constant(LN2_HIGH))), self._mul(n, self.constant(LN2_LOW)))
-        fraction = self._add(self._add(self._mul(self._polynomial(EXP_P, r), self._mul(r, r)), r), self.constant(1.0))
-        bits = self.build.add(self.build.bitcast(shifted, self.ints), ir.Constant(self.ints, [127] * self.width))
-        power = self.build.bitcast(self.build.shl(bits, ir.Constant(self.ints, [23] * self.width)), self.floats)
-        return self._mul(fraction, power)
+        return self._mul(self._add(self._mul(self._near_zero(EXP_P, r), one), one), other)
 
-    def _polynomial(self, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
-        value = self.constant(coefficients[-1])
-        for c in reversed(coefficients[:-1]):
-            value = self._add(self._mul(value, x), self.constant(c))
+    def _near_zero(self, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
+        """x + x^2 * P(x) for a polynomial of five terms, in an order in which few operations wait for each other."""
+        c = [self.constant(value) for value in coefficients]
+        square = self._mul(x, x)
+        low = self._add(self._mul(x, c[1]), c[0])
+        high = self._add(self._mul(x, c[3]), c[2])
+        high = self._add(self._mul(square, c[4]), high)
+        return self._add(self._mul(self._add(self._mul(high, square), low), square), x)
+
+    def _power_of_two(self, shifted: ir.Value) -> ir.Value:
+        """2^n for the number n + TO_INTEGER + BIAS, 0 for n = -BIAS."""
+        return self.build.bitcast(self.build.shl(self.build.bitcast(shifted, self.ints), self.integer(23)), self.floats)
+
+    def _signed(self, size: ir.Value, sign: ir.Value) -> ir.Value:
+        """A number that is not negative, with the sign of another one."""
+        bit = self.build.and_(self.build.bitcast(sign, self.ints), self.integer(-(1 << 31)))
+        value = self.build.bitcast(self.build.or_(self.build.bitcast(size, self.ints), bit), self.floats)
+        self._sizes[value] = size
         return value
 
-    def _clamp(self, x: ir.Value, low: float, high: float) -> ir.Value:
-        least, most = self.constant(low), self.constant(high)
-        x = self.build.select(self._lt(x, least), least, x)
-        return self.build.select(self._gt(x, most), most, x)
+    def _size(self, value: ir.Value) -> ir.Value:
+        """The absolute value, which is known of what was given its sign here."""
+        return self._sizes[value] if value in self._sizes else self._abs(value)
+
+    def _at_least(self, x: ir.Value, low: float) -> ir.Value:
+        return self.build.select(self._lt(x, self.constant(low)), self.constant(low), x)
+
+    def _at_most(self, x: ir.Value, high: float) -> ir.Value:
+        return self.build.select(self._gt(x, self.constant(high)), self.constant(high), x)
 
     def _intrinsic(self, name: str, *arguments: ir.Value) -> ir.Value:
         module = self.build.module

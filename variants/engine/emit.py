@@ -338,7 +338,9 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
         emit.elementwise(leaves, [*writes, *(Write(place, n) for n, place in places.items())], inactive)
         unsaved = [n for n in unsaved if n not in places]
         leaves.update({n: (place,) for n, place in places.items()})
-        leaves.update({derivation.operands[s]: (w.place,) for s, w in zip(item.operands, writes, strict=False)})
+        for source, write in zip(item.operands, writes, strict=False):
+            if derivation.is_kept(derivation.operands[source]):
+                leaves[derivation.operands[source]] = (write.place,)
 
 
 def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
@@ -400,10 +402,12 @@ def _backward_step(emit: _Emitter, derivation: Derivation, step: Backward, seque
     width = len(gates)
     leaves = emit.common_leaves()
     for name in emit.fields:
-        leaves[derivation.step.outputs[name]] = (emit.state(name, 1),)
+        if derivation.is_kept(derivation.step.outputs[name]):
+            leaves[derivation.step.outputs[name]] = (emit.state(name, 1),)
     for source, node in derivation.operands.items():
         if source not in derivation.state_operands:
-            leaves[node] = (emit.now(f"operand.{source}"),)
+            if derivation.is_kept(node):
+                leaves[node] = (emit.now(f"operand.{source}"),)
             leaves[graph.input(f"d.u.{source}")] = (emit.padded(f"du.{source}"),)
     for k, node in enumerate(derivation.saved):
         leaves[node] = (emit.now("saved", len(derivation.saved), k),)

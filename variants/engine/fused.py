@@ -10,18 +10,16 @@ from __future__ import annotations
 import ctypes
 import itertools
 import weakref
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from ..cell import Cell
-from . import emit, machine, product
+from . import eager, emit, machine, product
 from .derive import Backward, Derivation, Variation
 from .inputs import Inputs
 from .tracing import CannotFuse
@@ -36,12 +34,18 @@ NARROW = 32
 """Widths of the input up to which the derivative by the bias comes from the same product as that by W."""
 
 
-def why_not(cell: Cell) -> str:
-    """Why a cell cannot be fused, empty if it can."""
+def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
+    """Why a cell cannot be fused, empty if it can; it is traced anew.
+
+    layers: the cell as it stands in each layer, by default in the two lowest.
+    """
     try:
-        for layer in range(max(2, cell.min_layers)):
-            here = cell.for_layer(layer)
-            program(here, Variation(constants=_constants(here), below=tuple(here.above) if layer > 0 else ()))
+        layers = layers or [cell.for_layer(layer) for layer in range(max(2, cell.min_layers))]
+        for k, here in enumerate(layers):
+            if k > 1 and here is layers[1]:
+                break
+            _programs.pop(id(here), None)
+            program(here, Variation(constants=_constants(here), below=tuple(here.above) if k > 0 else ()))
     except CannotFuse as error:
         return str(error)
     except Exception as error:
@@ -62,30 +66,37 @@ def run(
     normalise: Mapping[str, Any] | None = None,
     read: Sequence[str] | None = None,
     final: bool = True,
+    second: Callable[[], None] | None = None,
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
 
+    second: called when a derivative of the derivatives is asked for, which the eager engine then serves; without, that raises ValueError.
+
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell that cannot be
-    traced. There are no derivatives by active, keep and drop, and no second derivatives.
+    traced, tensors that do not fit each other. There are no derivatives by active, keep and drop.
     """
     if normalise is not None:
-        raise ValueError(f"{cell.name}: layer normalisation needs engine='eager', not 'fused'")
+        raise ValueError(f"{cell.title}: layer normalisation needs engine='eager', not 'fused'")
+    if inputs.x.shape[1] == 0:  # no sequences, so nothing to compute; autograd gives zero gradients
+        return eager.run(cell, inputs, state, recurrent, values, below, active, keep, drop, read=read, final=final)
     below, keep = below or {}, keep or {}
     drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
     units = state[0].shape[-1]
-    tensors = (
+    size = (*x.shape[:2], units)
+    named = Tensors(
         x,
         weight,
         x.new_zeros(len(cell.plan) * units) if bias is None else bias,
-        *state,
-        *(recurrent[s.name] for s in cell.sources),
-        *(values[name] for name in cell.vectors),
-        *below.values(),
+        state._asdict(),
+        {s.name: recurrent[s.name] for s in cell.sources},
+        {name: values[name] for name in cell.vectors},
+        dict(below),
     )
-    size = (*x.shape[:2], units)
+    tensors = named.flat()
+    check_shapes(cell, size, named, {"constant": constants, "active": {"": active} if active is not None else {}})
     fixed = {f"p.{name}": v for name, v in constants.items()}
     fixed |= {f"drop.{name}": v.expand(size[1:]) for name, v in drop.items()}
     fixed |= {f"keep.{name}": _strided(v, size) for name, v in keep.items()}
@@ -95,7 +106,7 @@ def run(
         fixed["active"] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
     wanted = names if read is None else tuple(name for name in names if name in read)
-    call = Call(program(cell, variation), size, fixed, wanted, names if final else ())
+    call = Call(program(cell, variation), size, fixed, wanted, names if final else (), cell, second)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
@@ -127,39 +138,30 @@ class Program:
         return self._backward[key]
 
 
-_programs: dict[Hashable, dict[Variation, Program]] = {}
+_programs: dict[int, dict[Variation, Program]] = {}
+_by_formula: dict[str, Program] = {}
 
 
 def program(cell: Cell, variation: Variation) -> Program:
-    """The kernels of a cell under a variation, shared by all cells of a class with the same attributes; raises CannotFuse."""
-    key = _identity(cell)
-    if key not in _programs:
-        _programs[key] = {}
-        if key == id(cell):
-            weakref.finalize(cell, _programs.pop, key, None)
-    known = _programs[key]
+    """The kernels of a cell under a variation; cells whose traced formulas are the same share them. Raises CannotFuse."""
+    if id(cell) not in _programs:
+        _programs[id(cell)] = {}
+        weakref.finalize(cell, _programs.pop, id(cell), None)
+    known = _programs[id(cell)]
     if variation not in known:
-        known[variation] = Program(cell, variation)
+        # In a thread of its own, so that what torch is doing in this one (a checkpoint, autocast) does not see the tracing, nor change it.
+        with ThreadPoolExecutor(1) as thread:
+            fresh = thread.submit(Program, cell, variation).result()
+        known[variation] = _by_formula.setdefault(_formula(fresh), fresh)
     return known[variation]
 
 
-def _identity(cell: Cell) -> Hashable:
-    """What a cell's kernels depend on: its class and attributes; where these cannot be hashed, the object itself."""
-    derived = _cached_properties(type(cell))  # type: ignore[arg-type]
-    key: tuple[Any, ...] = (
-        type(cell),
-        *sorted(((name, value) for name, value in vars(cell).items() if name not in derived), key=itemgetter(0)),
-    )
-    try:
-        hash(key)
-    except TypeError:
-        return id(cell)
-    return key
-
-
-@cache
-def _cached_properties(cls: type) -> frozenset[str]:
-    return frozenset(name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property))
+def _formula(program: Program) -> str:
+    """Everything that the kernels of a program follow from, as text: in a text 0.0 and -0.0, 1 and True are different."""
+    derivation = program.derivation
+    traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
+    structure = (derivation.variation, derivation.fields, derivation.gates, derivation.input_gates, derivation.heard_by, program.vectors)
+    return repr((*structure, derivation.schedule, derivation.operands, derivation.state_operands, traces, derivation.graph.nodes))
 
 
 class _Compiled:
@@ -190,8 +192,9 @@ class Plan:
         self._template = [known.get(name, 0) for name in kernel.slots]
         self._own = [(k, 4 * self.starts[name]) for k, name in enumerate(kernel.slots) if name in room]
         given = [(k, name) for k, name in enumerate(kernel.slots) if name not in known and name not in room]
-        self._strides = [(k, name[:-2], axis) for k, name in given for axis, end in enumerate((".t", ".b")) if name.endswith(end)]
-        self._given = [(k, name) for k, name in given if not name.endswith((".t", ".b"))]
+        strides = {name: name.split(".") for _, name in given if name.startswith("keep.") and name.count(".") == 2}
+        self._strides = [(k, ".".join(strides[name][:2]), ("t", "b").index(strides[name][2])) for k, name in given if name in strides]
+        self._given = [(k, name) for k, name in given if name not in strides]
 
     def table(self, memory: Tensor, arrays: Mapping[str, Tensor]) -> Any:
         """The arguments, for its own arrays in `memory` and others by name."""
@@ -224,13 +227,18 @@ class Tensors(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and ends it gives."""
+    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and ends it gives.
+
+    cell, second: what a second derivative is taken of, and what is called when one is asked for (None: it is refused).
+    """
 
     program: Program
     size: tuple[int, int, int]
     fixed: dict[str, Tensor]
     sequences: tuple[str, ...]
     ends: tuple[str, ...]
+    cell: Cell
+    second: Callable[[], None] | None = None
 
     @property
     def computed(self) -> list[str]:
@@ -252,17 +260,17 @@ class Call(NamedTuple):
                 arrays[f"{kind}.{name}"] = v
         return arrays
 
-    def forward_plan(self, width: int, row_of_x: int, training: bool) -> Plan:
+    def forward_plan(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> Plan:
         """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
 
         With training its own arrays are what the backward kernel reads: all states with the first one in front, operands of sources, and
-        what the derivation chose to save.
+        what the derivation chose to save. apart: fields whose states are kept in memory of their own.
         """
-        plans, key = self.program.plans, (*self.size, width, row_of_x, training)
+        plans, key = self.program.plans, (*self.size, width, row_of_x, training, apart)
         if key not in plans:
             steps, batch, units = self.size
             derivation = self.program.derivation
-            room = {f"states.{n}": (steps + 1) * batch * units for n in derivation.fields}
+            room = {f"states.{n}": (steps + 1) * batch * units for n in derivation.fields if n not in apart}
             room |= {f"operand.{n}": (steps if training else 1) * batch * units for n in self.computed}
             room["saved"] = steps * batch * len(derivation.saved) * units if training else 0
             room["mix"] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
@@ -284,64 +292,97 @@ class Call(NamedTuple):
             room["zeros"] = padded
             zero = len(room)
             row = batch * len(derivation.gates) * units
-            room["dpre"] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row
+            room["dpre"] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row if row else 0
             room |= {f"du.{n}": batch * padded for n in self.computed}
             room |= {f"packed.{n}": len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
             plans[key] = Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
         return plans[key]
 
-    def bind(self, tensors: Tensors, width: int, training: bool) -> tuple[Plan, Tensor, Any]:
-        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of the kernel."""
+    def bind(self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]) -> tuple[Plan, Tensor, Any]:
+        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of the kernel.
+
+        apart: memory for all states of some fields, [(T + 1) * B * H].
+        """
         arrays = self.shared(tensors)
         arrays |= {"x": tensors.x, "W": tensors.weight, "b": tensors.bias}
         for n, v in tensors.state.items():
             arrays[f"state.{n}"] = v
-        plan = self.forward_plan(width, tensors.x.shape[-1], training)
+        for n, v in apart.items():
+            arrays[f"states.{n}"] = v
+        plan = self.forward_plan(width, tensors.x.shape[-1], training, tuple(apart))
         memory = tensors.x.new_empty(plan.size)
         return plan, memory, plan.table(memory, arrays)
 
-    def outputs(self, plan: Plan, memory: Tensor, names: Sequence[str]) -> list[Tensor]:
-        """The sequences [T, B, H] of these fields after a forward run: all states but the first, in its memory.
+    def sequence(self, states: Tensor) -> Tensor:
+        """The sequence [T, B, H] in the memory of all states of a field: all but the first.
 
-        To autograd they are no views, so that they can be changed in place like any output.
+        To autograd it is no view, so that it can be changed in place like any output.
         """
         steps, batch, units = self.size
-        storage, row = memory.untyped_storage(), batch * units
-        shape, stride = (steps, batch, units), (row, units, 1)
-        return [memory.new_empty(0).set_(storage, plan.starts[f"states.{n}"] + row, shape, stride) for n in names]
+        row = batch * units
+        start = states.storage_offset() + row
+        return states.new_empty(0).set_(states.untyped_storage(), start, (steps, batch, units), (row, units, 1))
 
-    def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor], Tensor]:
-        """Sequences and ends, and for the backward kernel: the tensors as this one reads them, and its own arrays."""
-        _, batch, units = self.size
+    def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Sequences and ends, and what the backward kernel reads besides the tensors: x as it was read, its own arrays, states apart."""
+        steps, batch, units = self.size
         x, width = flat[0], flat[0].shape[-1]
         # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are not copied for it.
         x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else x.contiguous()
-        flat = [x, *(t.contiguous() for t in flat[1:])]
-        plan, memory, table = self.bind(self.name(flat), width, training)
+        # An output has memory of its own, so that keeping it does not keep the rest.
+        apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
+        tensors = self.name([x, *(t.contiguous() for t in flat[1:])])  # alive until the kernel has run, as it knows addresses only
+        plan, memory, table = self.bind(tensors, width, training, apart)
         plan.kernel.run(table)
-        ends = [plan.part(memory, f"states.{n}")[-batch * units :].view(batch, units).clone() for n in self.ends]
-        return (*self.outputs(plan, memory, self.sequences), *ends), flat, memory
+        states = {n: apart[n] if n in apart else plan.part(memory, f"states.{n}") for n in self.ends}
+        ends = [v[steps * batch * units :].view(batch, units).clone() for v in states.values()]
+        return (*map(self.sequence, apart.values()), *ends), [x, memory, *apart.values()]
 
     def backward(
-        self, flat: Sequence[Tensor], kept: Tensor, arriving: Sequence[Tensor | None], wanted: Sequence[bool]
+        self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
-        """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence."""
-        tensors, want = self.name(flat), self.name(wanted)
+        """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence.
+
+        kept: what `forward` returned besides its results.
+        """
+        x, memory, *apart = kept
+        tensors, want = self.name([x, *(t.contiguous() for t in flat[1:])]), self.name(wanted)
         at_sequence = {n: d.contiguous() for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
         recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
-        back = Back(self, tensors, kept, at_sequence, tuple(at_end), recurrent, x_wanted=want.x)
+        states = dict(zip(self.sequences, apart, strict=True))
+        back = Back(self, tensors, memory, at_sequence, tuple(at_end), recurrent, x_wanted=want.x, apart=states)
         back.run(at_end)
         fields, step = self.program.derivation.fields, back.step
+        # Copies of what lies in working memory, so that keeping a gradient does not keep that.
         return Tensors(
             back.dx,
-            back.weight(),
-            back.dbias,
-            {n: back.carry(n) if n in step.fields and want.state[n] else None for n in fields},
+            back.weight,
+            back.dbias.clone(),
+            {n: back.carry(n).clone() if n in step.fields and want.state[n] else None for n in fields},
             {n: recurrent.get(n) for n in self.program.derivation.operands},
-            {n: back.vector(n) if n in step.vectors else None for n in self.program.vectors},
+            {n: back.vectors[n].clone() if n in back.vectors else None for n in self.program.vectors},
             {n: back.below.get(n) for n in self.program.derivation.variation.below},
         ).flat()
+
+    def eagerly(self, flat: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The results of the same run by the eager engine, with derivatives of any order."""
+        given, variation, fixed = self.name(flat), self.program.derivation.variation, self.fixed
+        constants = {n: fixed[f"p.{n}"] for n in variation.constants}
+        sequences, last = eager.run(
+            self.cell,
+            Inputs(given.x, given.weight, given.bias),
+            self.cell.State(**given.state),
+            given.recurrent,
+            given.vectors | constants,
+            given.below,
+            fixed["active"].bool() if variation.active else None,
+            {n: fixed[f"keep.{n}"] for n in variation.keep} or None,
+            {n: fixed[f"drop.{n}"] for n in variation.drop} or None,
+            read=self.sequences,
+            final=bool(self.ends),
+        )
+        return (*(getattr(sequences, n) for n in self.sequences), *(last or ()))
 
     def with_input(self, rows: Tensor) -> Tensor:
         """Of columns for all gates those of the gates that have an input."""
@@ -357,7 +398,8 @@ class Back:
 
     tensors, kept: as the forward kernel read them, and that one's own arrays.
     arriving: derivatives by sequences, contiguous [T, B, H]. ends: fields at whose ends derivatives arrive in `run`.
-    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there.
+    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there. apart: states of fields that are
+    not among the forward kernel's own arrays.
     """
 
     def __init__(
@@ -370,6 +412,7 @@ class Back:
         recurrent: Mapping[str, Tensor],
         *,
         x_wanted: bool,
+        apart: Mapping[str, Tensor],
         add: bool = False,
     ) -> None:
         steps, batch, units = call.size
@@ -386,9 +429,10 @@ class Back:
             arrays[f"dstates.{n}"] = d
         for n, d in self.below.items():
             arrays[f"dbelow.{n}"] = d
-        forward = call.forward_plan(width_of_x, x.shape[-1], True)
-        for n in (*(f"states.{n}" for n in derivation.fields), *(f"operand.{n}" for n in call.computed), "saved"):
+        forward = call.forward_plan(width_of_x, x.shape[-1], True, tuple(apart))
+        for n in (*(f"states.{n}" for n in derivation.fields if n not in apart), *(f"operand.{n}" for n in call.computed), "saved"):
             arrays[n] = forward.part(kept, n)
+        arrays |= {f"states.{n}": v for n, v in apart.items()}
         self._table = plan.table(memory, arrays)
         self._bounds = self._kernel.slots.index("start"), self._kernel.slots.index("stop")
 
@@ -399,6 +443,10 @@ class Back:
         inputs = x.view(steps * batch, -1).t()
         self._with_ones = len(inputs) > width_of_x
         self._product = x.new_empty(len(inputs), width)
+        self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
+        every = len(derivation.input_gates) == len(derivation.gates)
+        self._dweight = self._columns.t() if every else None
+        self.vectors = {n: plan.part(memory, f"dp.{n}") for n in self.step.vectors}
         self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
         self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
         self._weight = tensors.weight
@@ -428,13 +476,10 @@ class Back:
         """The derivative by a field of the state before the first step, [B, H]."""
         return self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
 
+    @property
     def weight(self) -> Tensor:
         """The derivative by W."""
-        return self._call.with_input(self._product[: self._weight.shape[-1]]).t()
-
-    def vector(self, name: str) -> Tensor:
-        """The derivative by a vector, [H]."""
-        return self._plan.part(self._memory, f"dp.{name}")
+        return self._dweight if self._dweight is not None else self._call.with_input(self._columns).t()
 
     def run(self, at_end: Mapping[str, Tensor]) -> None:
         """Compute all derivatives, for those that arrive by the state after the last step."""
@@ -460,18 +505,44 @@ class Back:
 class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *flat: Tensor) -> tuple[Tensor, ...]:
-        results, read, memory = call.forward(flat, training=True)
-        ctx.call, ctx.count = call, len(read)
-        # The states are in `memory`; saving the outputs, which share it, lets autograd notice when they are changed in place.
-        ctx.save_for_backward(*read, memory, *results[: len(call.sequences)])
+        results, kept = call.forward(flat, training=True)
+        # What is saved is let go after the backward pass, and so not kept by whoever keeps an output. Saving the outputs, which share the
+        # memory of their states, lets autograd notice when they are changed in place.
+        fixed, ctx.names = tuple(call.fixed.values()), tuple(call.fixed)
+        ctx.call, ctx.counts = call._replace(fixed={}), (len(flat), len(fixed), len(kept))
+        ctx.save_for_backward(*flat, *fixed, *kept, *results[: len(call.sequences)])
         ctx.set_materialize_grads(False)
         return results
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
-        return None, *ctx.call.backward(saved[: ctx.count], saved[ctx.count], arriving, ctx.needs_input_grad[1:])
+        saved = iter(ctx.saved_tensors)
+        flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
+        call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
+        wanted = ctx.needs_input_grad[1:]
+        if torch.is_grad_enabled():  # the derivatives are to be differentiated again
+            return None, *_differentiable(call, flat, arriving, wanted)
+        return None, *call.backward(flat, kept, arriving, wanted)
+
+
+def _differentiable(
+    call: Call, flat: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
+) -> Iterator[Tensor | None]:
+    """Derivatives by the tensors of a call that can be differentiated again, from a second run by the eager engine."""
+    if call.second is None:
+        raise ValueError(
+            f"{call.cell.title}: the fused engine has no second derivatives, which create_graph=True asks for; "
+            "build the module with engine='auto' or 'eager'"
+        )
+    call.second()
+    pairs = [(r, d) for r, d in zip(call.eagerly(flat), arriving, strict=True) if d is not None and r.requires_grad]
+    results, derivatives = ([p[k] for p in pairs] for k in range(2))
+    inputs = [t for t, want in zip(flat, wanted, strict=True) if want]
+    gradients: Sequence[Tensor | None] = [None] * len(inputs)
+    if pairs:
+        gradients = torch.autograd.grad(results, inputs, derivatives, create_graph=True, allow_unused=True)
+    found = iter(gradients)
+    return (next(found) if want else None for want in wanted)
 
 
 def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
@@ -479,9 +550,33 @@ def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise ValueError(
-                f"{cell.name}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} on {tensor.device}; "
+                f"{cell.title}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} on {tensor.device}; "
                 "build the module with engine='eager' for anything else"
             )
+
+
+def check_shapes(cell: Cell, size: tuple[int, int, int], tensors: Tensors, others: Mapping[str, Mapping[str, Tensor]]) -> None:
+    """Raise ValueError, naming what does not fit, so that a kernel never reads or writes behind the end of a tensor.
+
+    size: T, B, H. others: constants and which steps are active.
+    """
+    steps, batch, units = size
+    plan = cell.plan
+    each = {
+        "inputs": ({"x": tensors.x}, (steps, batch, tensors.x.shape[-1])),
+        "W": ({"": tensors.weight}, (sum(g.input for g in plan) * units, tensors.x.shape[-1])),
+        "b": ({"": tensors.bias}, (len(plan) * units,)),
+        "state": (tensors.state, (batch, units)),
+        "vector": (tensors.vectors, (units,)),
+        "constant": (others["constant"], (units,)),
+        "sequence of the layer below": (tensors.below, size),
+        "active": (others["active"], (steps, batch)),
+    }
+    each |= {f"R of {s.name}": ({"": tensors.recurrent[s.name]}, (len(s.gates) * units, units)) for s in cell.sources}
+    for what, (group, shape) in each.items():
+        for name, tensor in group.items():
+            if tensor.shape != shape:
+                raise ValueError(f"{cell.title}: {what} {name} must be {list(shape)} for H = {units}, got {list(tensor.shape)}")
 
 
 def _strided(tensor: Tensor, size: tuple[int, int, int]) -> Tensor:

@@ -23,13 +23,14 @@ class Inputs(NamedTuple):
     weight: Tensor
     bias: Tensor | None = None
 
-    def preactivations(self, plan: Sequence[Gate]) -> Tensor:
+    def preactivations(self, plan: Sequence[Gate], units: int) -> Tensor:
         """The product for all steps at once, [T, B, G * H]; a gate without input is left with its bias."""
         heard = [gate.name for gate in plan if gate.input]
         if len(heard) == len(plan):
             return functional.linear(self.x, self.weight, self.bias)
-        units = len(self.weight) // len(heard)
-        products = dict(zip(heard, functional.linear(self.x, self.weight).chunk(len(heard), dim=-1), strict=True))
+        products = {}
+        if heard:
+            products = dict(zip(heard, functional.linear(self.x, self.weight).chunk(len(heard), dim=-1), strict=True))
         nothing = self.x.new_zeros(*self.x.shape[:2], units)
         terms = torch.cat([products.get(gate.name, nothing) for gate in plan], dim=-1)
         return terms if self.bias is None else terms + self.bias

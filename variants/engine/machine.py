@@ -1,30 +1,20 @@
-"""LLVM code to machine code, kept on disk so that other processes don't compile it again."""
+"""LLVM code to machine code: from this process, from the cache on disk, or compiled now."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import tempfile
 import threading
-from functools import cache
-from pathlib import Path
+from functools import cache as once
 
 import llvmlite
 from llvmlite import binding as llvm
+
+from . import cache
 
 _lock = threading.Lock()
 _addresses: dict[tuple[str, str], int] = {}
 _engines: list[llvm.ExecutionEngine] = []  # they own the machine code
 compiled = 0
 """How many kernels this process has compiled, as opposed to found on disk."""
-
-
-def cache_folder() -> Path:
-    """Where machine code is kept: LSTM_VARIANTS_CACHE, else `lstm-variants` in the user's cache folder."""
-    chosen = os.environ.get("LSTM_VARIANTS_CACHE")
-    if chosen:
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lstm-variants"
 
 
 def load(code: str, entry: str, *, optimise: bool = False) -> int:
@@ -48,8 +38,7 @@ def _object(code: str, machine: llvm.TargetMachine, optimise: bool) -> bytes:
     global compiled
     versions = (llvmlite.__version__, str(llvm.llvm_version_info), machine.triple, llvm.get_host_cpu_name(), _features())
     key = "\n".join((code, str(optimise), *versions))
-    path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.kernel"
-    found = _read(path)
+    found = cache.read(key)
     if found is not None:
         return found
     module = llvm.parse_assembly(code)
@@ -59,29 +48,8 @@ def _object(code: str, machine: llvm.TargetMachine, optimise: bool) -> bytes:
         builder.getModulePassManager().run(module, builder)
     compiled += 1
     machine_code: bytes = machine.emit_object(module)
-    _write(path, machine_code)
+    cache.write(key, machine_code)
     return machine_code
-
-
-def _read(path: Path) -> bytes | None:
-    """The content of a file of the cache, None if it is missing or damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    digest, payload = content[:32], content[32:]
-    return payload if hashlib.sha256(payload).digest() == digest else None
-
-
-def _write(path: Path, payload: bytes) -> None:
-    """Write a file of the cache in one go: others see all of it or nothing. Without a writable folder nothing is kept."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".part", delete=False) as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
-        os.replace(file.name, path)
-    except OSError:
-        return
 
 
 def processor() -> str:
@@ -94,12 +62,12 @@ def llvm_version() -> str:
     return ".".join(map(str, llvm.llvm_version_info))
 
 
-@cache
+@once
 def _features() -> str:
     return str(llvm.get_host_cpu_features().flatten())
 
 
-@cache
+@once
 def _target_machine() -> llvm.TargetMachine:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()

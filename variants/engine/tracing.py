@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .graph import COMPARISONS, Graph
+from . import operations
+from .graph import Graph
 
 Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
 
@@ -136,36 +137,64 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return number
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        name = function._overloadpacket.__name__
-        in_place = name.endswith("_")
-        handler = _OPERATIONS.get(name.removesuffix("_"))
-        if handler is None:
-            raise CannotFuse(f"operation {name!r} is not elementwise or not in the table of the fused engine")
-        if in_place and args[0].data_ptr() in self._given:
-            raise CannotFuse(f"operation {name!r} changes an argument of the cell in place")
-        result = function(*args, **(kwargs or {}))
-        if result.shape not in (self.shape, ()):
-            raise CannotFuse(f"operation {name!r} gives another shape than the state's")
-        if name in _SOURCES:
-            self._note(result, self._constant(result))
+        kwargs = kwargs or {}
+        called = function._overloadpacket.__name__
+        name = called.removesuffix("_")
+        if name not in operations.NUMBERS and name not in operations.TRUTHS:
+            raise CannotFuse(f"operation {called!r} is not elementwise or not in the table of the fused engine")
+        if called.endswith("_") and args[0].data_ptr() in self._given:
+            raise CannotFuse(f"operation {called!r} changes an argument of the cell in place")
+        result = function(*args, **kwargs)
+        results: tuple[Tensor, ...] = result if isinstance(result, tuple) else (result,)
+        for tensor in results:
+            if tensor.shape not in (self.shape, ()):
+                raise CannotFuse(f"operation {called!r} gives another shape than the state's")
+            if tensor.dim() > 0 and tensor.dtype not in (torch.float32, torch.bool):
+                raise CannotFuse(f"operation {called!r} gives {tensor.dtype}, only float32 and bool can be fused")
+        if name in operations.EMPTY:
+            self._alive.append(result)
             return result
-        arguments = [self._argument(a, name) for a in args]
-        kwargs = {k: v for k, v in (kwargs or {}).items() if k not in _IGNORED}
-        try:
-            number = handler(self.graph, *arguments, **kwargs)
-        except TypeError as error:
-            raise CannotFuse(f"operation {name!r} is used in a form that the fused engine does not have") from error
-        if result.dim() > 0 and result.dtype not in (torch.float32, torch.bool):
-            raise CannotFuse(f"operation {name!r} gives {result.dtype}, only float32 and bool can be fused")
-        self._note(result, number if result.dtype == torch.bool else _number(self.graph, number))
+        if name in operations.SOURCES or (name == "fill" and not isinstance(args[1], Tensor)):
+            numbers: tuple[int, ...] = (self._constant(result),)
+        elif name in operations.VIEWS:
+            numbers = (self.number(args[0], f"an argument of {called!r}"),)
+        else:
+            options = {k: v for k, v in kwargs.items() if k not in _IGNORED}
+            numbers = self._apply(name, called, args, options, results)
+        for tensor, number in zip(results, numbers, strict=True):
+            self._note(tensor, number)
         return result
 
-    def _argument(self, argument: Any, name: str) -> Any:
+    def _apply(self, name: str, called: str, args: Any, options: Mapping[str, Any], results: Sequence[Tensor]) -> tuple[int, ...]:
+        """The nodes of an operation's results."""
+        nodes = [self.number(a, f"an argument of {called!r}") for a in args if isinstance(a, Tensor)]
+        if all(self.graph.value(n) is not None for n in nodes):
+            return tuple(map(self._constant, results))  # torch itself has computed it
+        true_or_false = results[0].dtype == torch.bool
+        handler = (operations.TRUTHS if true_or_false else operations.NUMBERS).get(name)
+        arguments = [self._argument(a, called) for a in args]
+        if handler is None and not true_or_false:
+            handler = operations.TRUTHS[name]  # in place, on a tensor of numbers
+        elif not true_or_false:
+            mask = operations.MASKS.get(name)
+            arguments = [a if k == mask or a is None else operations.number(self.graph, a) for k, a in enumerate(arguments)]
+        if handler is None or any(isinstance(v, Tensor) for v in options.values()):
+            raise CannotFuse(f"operation {called!r} is used in a form that the fused engine does not have")
+        try:
+            found = handler(self.graph, *arguments, **options)
+        except TypeError as error:
+            raise CannotFuse(f"operation {called!r} is used in a form that the fused engine does not have") from error
+        found = found if isinstance(found, tuple) else (found,)
+        return found if true_or_false else tuple(operations.number(self.graph, n) for n in found)
+
+    def _argument(self, argument: Any, called: str) -> int | None:
         if isinstance(argument, Tensor):
-            return self.number(argument, f"an argument of {name!r}")
+            return self.number(argument, f"an argument of {called!r}")
         if isinstance(argument, bool | int | float):
             return self.graph.constant(argument if isinstance(argument, bool) else float(argument))
-        return argument
+        if argument is None:
+            return None
+        raise CannotFuse(f"operation {called!r} is used in a form that the fused engine does not have")
 
     def _note(self, tensor: Tensor, number: int) -> None:
         self._alive.append(tensor)
@@ -173,128 +202,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _constant(self, tensor: Tensor) -> int:
         first = tensor.reshape(-1)[0]
-        if not bool((tensor == first).all()):
+        same = (tensor == first) | ((tensor != tensor) & (first != first))  # NaN is not equal to itself
+        if not bool(same.all()):
             raise CannotFuse("a tensor made inside the step holds several values; declare it in `constants`")
         return self.graph.constant(first.item() if tensor.dtype == torch.bool else float(first))
 
 
-def _number(graph: Graph, node: int) -> int:
-    return graph.apply("where", node, graph.constant(1.0), graph.constant(0.0)) if graph.is_truth(node) else node
-
-
-def _truth(graph: Graph, node: int) -> int:
-    return node if graph.is_truth(node) else graph.apply("ne", node, graph.constant(0.0))
-
-
-def _arithmetic(operation: str) -> Callable[..., int]:
-    return lambda graph, *arguments: graph.apply(operation, *(_number(graph, a) for a in arguments))
-
-
-def _logic(operation: str) -> Callable[..., int]:
-    return lambda graph, *arguments: graph.apply(operation, *(_truth(graph, a) for a in arguments))
-
-
-def _times(graph: Graph, *factors: int) -> int:
-    product = _number(graph, factors[0])
-    for factor in factors[1:]:
-        product = graph.apply("mul", product, _number(graph, factor))
-    return product
-
-
-def _complement(graph: Graph, node: int) -> int:
-    return graph.apply("sub", graph.constant(1.0), node)
-
-
-def _add(graph: Graph, x: int, y: int, *, alpha: float = 1.0) -> int:
-    return graph.apply("add", _number(graph, x), _times(graph, graph.constant(float(alpha)), y))
-
-
-def _subtract(graph: Graph, x: int, y: int, *, alpha: float = 1.0) -> int:
-    return graph.apply("sub", _number(graph, x), _times(graph, graph.constant(float(alpha)), y))
-
-
-def _same(graph: Graph, x: int) -> int:
-    return x
-
-
-def _relu(graph: Graph, x: int) -> int:
-    zero = graph.constant(0.0)
-    return graph.apply("where", graph.apply("lt", x, zero), zero, x)  # in this order NaN stays NaN
-
-
-def _threshold_backward(graph: Graph, cotangent: int, x: int, threshold: int) -> int:
-    return graph.apply("where", graph.apply("le", x, threshold), graph.constant(0.0), cotangent)
-
-
-def _sigmoid_backward(graph: Graph, cotangent: int, y: int) -> int:
-    return _times(graph, cotangent, _times(graph, y, _complement(graph, y)))
-
-
-def _tanh_backward(graph: Graph, cotangent: int, y: int) -> int:
-    return _times(graph, cotangent, _complement(graph, _times(graph, y, y)))
-
-
-def _where(graph: Graph, condition: int, x: int, y: int) -> int:
-    return graph.apply("where", condition, _number(graph, x), _number(graph, y))
-
-
-def _masked_fill(graph: Graph, x: int, mask: int, value: int) -> int:
-    return _where(graph, mask, value, x)
-
-
-def _clamp(graph: Graph, x: int, low: int | None = None, high: int | None = None) -> int:
-    if low is not None:
-        x = graph.apply("where", graph.apply("lt", x, low), low, x)
-    if high is not None:
-        x = graph.apply("where", graph.apply("gt", x, high), high, x)
-    return x
-
-
-def _sign(graph: Graph, x: int) -> int:
-    zero, one, minus = graph.constant(0.0), graph.constant(1.0), graph.constant(-1.0)
-    return graph.apply("where", graph.apply("gt", x, zero), one, graph.apply("where", graph.apply("lt", x, zero), minus, zero))
-
-
-def _power(graph: Graph, x: int, exponent: int) -> int:
-    value = graph.value(exponent)
-    if value not in (1.0, 2.0, 3.0):
-        raise TypeError
-    return _times(graph, *([x] * int(value)))
-
-
-_SOURCES = (
-    "lift_fresh",
-    "zeros",
-    "ones",
-    "full",
-    "scalar_tensor",
-    "zeros_like",
-    "ones_like",
-    "full_like",
-    "new_zeros",
-    "new_ones",
-    "new_full",
-)
-_IGNORED = ("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking")
-
-_OPERATIONS: dict[str, Callable[..., int]] = {
-    **dict.fromkeys((*_SOURCES, "detach", "alias", "clone", "_to_copy"), _same),
-    **{name: _arithmetic(name) for name in (*COMPARISONS, "div", "neg", "abs", "sqrt", "exp", "tanh", "sigmoid", "minimum", "maximum")},
-    **{f"{prefix}_{name}": _logic(name) for name in ("and", "or", "not") for prefix in ("logical", "bitwise")},
-    "mul": _times,
-    "add": _add,
-    "sub": _subtract,
-    "rsub": lambda graph, x, y: _subtract(graph, y, x),
-    "relu": _relu,
-    "reciprocal": lambda graph, x: graph.apply("div", graph.constant(1.0), x),
-    "square": lambda graph, x: _times(graph, x, x),
-    "pow": _power,
-    "sgn": _sign,
-    "sign": _sign,
-    "where": _where,
-    "masked_fill": _masked_fill,
-    "clamp": _clamp,
-    "sigmoid_backward": _sigmoid_backward,
-    "tanh_backward": _tanh_backward,
-    "threshold_backward": _threshold_backward,
-}
+_IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"))
+"""Arguments that do not change what an operation means; the type of its result is looked at."""

@@ -1,0 +1,128 @@
+"""Names that there are, read from source files without running them, and the answer to a name that is not among them."""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TypeVar
+
+T = TypeVar("T")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+ROOTS = {"variant": ("variants", "Cell"), "initialisation": ("variants", "Scheme"), "task": ("tasks", "Task")}
+
+
+@cache
+def written(kind: str) -> frozenset[str] | None:
+    """The names that classes of the project register under, as in `class GRU(Cell, name="gru")`.
+
+    kind: variant, initialisation or task. The files are read, not imported: importing them imports torch, which takes two seconds.
+    Returns None where a class is declared in a way that this does not understand, so that nothing can be said for sure.
+    """
+    folder, root = ROOTS[kind]
+    bases: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for path in (ROOT / folder).glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            bases[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+            for keyword in node.keywords:
+                if keyword.arg == "name":
+                    if not isinstance(keyword.value, ast.Constant):
+                        return None
+                    names[node.name] = str(keyword.value.value)
+
+    def roots(cls: str) -> set[str]:
+        return {cls}.union(*(roots(base) for base in bases.get(cls, ())))
+
+    known = {found for where, found in ROOTS.values() if where == folder}
+    if any(known.isdisjoint(roots(cls)) for cls in names):
+        return None
+    return frozenset(name for cls, name in names.items() if root in roots(cls))
+
+
+def nearest(name: str, names: Collection[str]) -> str:
+    """The name that was probably meant, empty where none is near."""
+    lower = {n.lower(): n for n in names}
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), lower, n=1, cutoff=0.6)
+    return lower[near[0]] if near else ""
+
+
+def meant(name: str, names: Collection[str]) -> str:
+    """The end of a line on a name that is not there: which one may be meant, empty where none is near.
+
+    >>> "there is no study 'quik'" + meant("quik", ["quick", "smoke"])
+    "there is no study 'quik'; did you mean 'quick'?"
+    """
+    near = nearest(name, names)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def unknown(kind: str, name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
+    """One line that says that there is no such name, which one may be meant, and which there are.
+
+    kind: what it is the name of. names: those that there are. there: the words before their list. above: what stands before the name and
+    before each of the names, such as `task.`.
+
+    >>> unknown("task", "addin", ["adding", "copying"])
+    "unknown task 'addin'; did you mean 'adding'? There is: adding, copying"
+    >>> unknown("task", "foo", ["adding", "copying"])
+    "unknown task 'foo'; there is: adding, copying"
+    >>> unknown("key", "lagg", ["lag"], "the keys are", "task.")
+    "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"
+    """
+    near = nearest(name, names)
+    listed = f"{there}: {', '.join(names) or 'none'}"
+    return f"unknown {kind} {above + name!r}; " + (f"did you mean {above + near!r}? {listed[0].upper()}{listed[1:]}" if near else listed)
+
+
+def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) -> type[T]:
+    """The class of a name, or behind the dotted path of a class of your own, such as `my_package.Digits`.
+
+    kind: what messages call it. base: what the class must derive from. Raises ValueError where there is no such class.
+    """
+    if name in registry:
+        return registry[name]
+    if "." not in name:
+        raise ValueError(unknown(kind, name, list(registry)))
+    try:
+        cls = resolve_name(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(f"{kind}: cannot import {name!r}: {error}") from None
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise ValueError(f"{kind}: {name!r} must be a subclass of {base.__module__}.{base.__name__}")
+    return cls
+
+
+def refuse_mistyped(kind: str) -> None:
+    """End with exit code 2 where `python -m variants NAME` (or tasks) is starting, and no class of the folder has that name.
+
+    Called at the top of the package, before it imports torch; for every other import of the package it does nothing. A dotted path of
+    your own class is not looked at.
+    """
+    if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != ROOTS[kind][0]:  # Python says so while it looks for the module to run
+        return
+    names = written(kind)
+    for name in sys.argv[1:]:
+        if names is not None and name.isidentifier() and name not in names:
+            print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
+            raise SystemExit(2)
+
+
+def after(option: str, arguments: Sequence[str]) -> list[str]:
+    """The values that follow an option, up to the next one."""
+    found: list[str] = []
+    taking = False
+    for argument in arguments:
+        if argument.startswith("-"):
+            taking = argument == option
+        elif taking:
+            found.append(argument)
+    return found

@@ -1,0 +1,40 @@
+"""Lines that fit the terminal."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+
+def width() -> int:
+    """Columns of the terminal, at least 60; 100 where there is none."""
+    return max(60, shutil.get_terminal_size((100, 24)).columns)
+
+
+def wrapped(line: str, columns: int, indent: str = "") -> str:
+    """A line broken between words where it is too long.
+
+    columns: the longest that a line may be. indent: what stands before every line but the first. Lines of a drawing or a formula, which
+    begin with a blank, stay as they are.
+
+    >>> print(wrapped("Store a cue and name it when the query comes.", 24, "  "))
+    Store a cue and name it
+      when the query comes.
+    """
+    if len(line) <= columns or line.startswith(" "):
+        return line
+    return textwrap.fill(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+def table(rows: list[tuple[list[str], str]], columns: int) -> str:
+    """Short cells in columns, then a text that is broken under its own beginning.
+
+    rows: the cells of each row and its text; a cell that is a number stands to the right.
+    """
+    widths = [max(len(cells[k]) for cells, _ in rows) for k in range(len(rows[0][0]))]
+    lines = []
+    for cells, text in rows:
+        right = [c.isdecimal() or c == "-" for c in cells]
+        before = "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)) + "  "
+        lines.append(textwrap.fill(text, columns, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False))
+    return "\n".join(lines)

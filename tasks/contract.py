@@ -1,0 +1,203 @@
+"""The contract of a task as checks, so that a task that breaks it is refused in one sentence and never trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from numbers import Integral, Real
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from .task import Batch, Classification, Regression, Task
+
+T = TypeVar("T")
+
+FEW = 2
+"""Sequences that `try_out` draws."""
+MOST_NUMBERS = 2**20
+"""Numbers that the inputs drawn by `try_out` may have, by the task's lag: a task of a longer one is first drawn in its trial."""
+
+_WHOLE = {
+    "input_size": (1, "the width I of the inputs"),
+    "output_size": (1, "the width O of the answers"),
+    "evaluation_size": (1, "the number of sequences in a validation or test set"),
+    "lag": (0, "the number of steps over which information must be kept"),
+}
+_LOSSES = {"floor": "the loss of the best model without memory", "solved_loss": "the loss at which the score reaches 1"}
+_CASTS = {torch.float32: ".float()", torch.int64: ".long()"}
+
+
+def draw(task: Task, size: int, generator: torch.Generator) -> Batch:
+    """Draw `size` sequences of a task. Raises ValueError where they break the contract of `Batch`.
+
+    The checks read every number once; beside the training on a batch that takes no time.
+    """
+    batch = task.batch(size, generator)
+    check_batch(task, batch, size)
+    return batch
+
+
+def try_out(task: Task) -> None:
+    """Raise ValueError, naming the task, the rule and the value, where a task breaks the contract: found before anything is started.
+
+    Draws two sequences, twice. A task whose lag makes even these large is not drawn; `draw` and `check_answers` find the rest in its trial.
+    """
+    check_task(task)
+    if FEW * task.lag * task.input_size > MOST_NUMBERS:
+        return
+    batch, again = (_tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(0))) for _ in range(2))
+    check_batch(task, batch, FEW)
+    check_loss(task, _tried(task, "loss", lambda: task.loss(_guesses(task, batch), batch)))
+    for name, one, other in zip(Batch._fields, batch, again, strict=True):
+        if one is not None and not (isinstance(other, Tensor) and torch.equal(one.nan_to_num(), other.nan_to_num())):
+            raise ValueError(f"{task.name}: batch must draw from the generator alone, but {name} differ between two draws of one seed")
+    metrics = None
+    with suppress(Exception):  # a metric may need more sequences than these
+        metrics = task.metrics(_guesses(task, batch).detach(), batch)
+    if metrics is not None:
+        check_metrics(task, metrics)
+
+
+def check_task(task: Task) -> None:
+    """Raise ValueError where an attribute or a method of the contract is missing or out of range. Draws nothing."""
+    for method in ("batch", "loss", "solved"):
+        if getattr(type(task), method) is getattr(Task, method):
+            raise ValueError(f"{task.name}: {method} must be defined")
+    for name, (least, meaning) in _WHOLE.items():
+        value = _attribute(task, name, meaning)
+        if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
+            raise ValueError(f"{task.name}: {name}, {meaning}, must be a whole number of at least {least}, got {value!r}")
+    for name, meaning in _LOSSES.items():
+        value = _attribute(task, name, meaning)
+        if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
+            raise ValueError(f"{task.name}: {name}, {meaning}, must be a finite number, got {value!r}")
+    if type(task).score is Task.score and not 0 < task.solved_loss < task.floor:
+        raise ValueError(f"{task.name}: solved_loss must be between 0 and the floor {task.floor}, got {task.solved_loss}")
+
+
+def check_batch(task: Task, batch: Batch, size: int) -> None:
+    """Raise ValueError where a batch is not what `Batch` says of the given number of sequences."""
+    name = task.name
+    if not isinstance(batch, Batch):
+        raise ValueError(f"{name}: batch must return a tasks.Batch, got {type(batch).__name__}")
+    inputs, targets, reads, lengths = batch
+    _tensor(name, "inputs", inputs, torch.float32)
+    if inputs.dim() != 3 or tuple(inputs.shape[1:]) != (size, task.input_size) or len(inputs) == 0:
+        raise _shape(name, "inputs", f"[T, B, I] = [T, {size}, {task.input_size}], time first", inputs)
+    steps = len(inputs)
+    _tensor(name, "reads", reads, torch.int64)
+    if reads.dim() != 2 or reads.shape[1] != size or len(reads) == 0:
+        raise _shape(name, "reads", f"[K, B] = [K, {size}]", reads)
+    answers = len(reads)
+    if isinstance(task, Classification):
+        _tensor(name, "targets", targets, torch.int64)
+        if tuple(targets.shape) != (answers, size):
+            raise _shape(name, "targets", f"classes [K, B] = [{answers}, {size}]", targets)
+        _within(name, "targets", targets, 0, task.output_size - 1, "classes")
+    elif isinstance(task, Regression):
+        _tensor(name, "targets", targets, torch.float32)
+        if tuple(targets.shape) != (answers, size, task.output_size):
+            raise _shape(name, "targets", f"[K, B, O] = [{answers}, {size}, {task.output_size}]", targets)
+    else:
+        _tensor(name, "targets", targets, None)
+        if tuple(targets.shape[:2]) != (answers, size):
+            raise _shape(name, "targets", f"[K, B, ...] = [{answers}, {size}, ...]", targets)
+    _within(name, "reads", reads, 0, steps - 1, f"steps of a sequence of {steps}")
+    if lengths is not None:
+        _tensor(name, "lengths", lengths, torch.int64)
+        if tuple(lengths.shape) != (size,):
+            raise _shape(name, "lengths", f"[B] = [{size}]", lengths)
+        _within(name, "lengths", lengths, 1, steps, "numbers of steps")
+    _finite(name, "inputs", inputs, lengths)
+    if targets.is_floating_point():
+        _finite(name, "targets", targets, None)
+
+
+def check_answers(task: Task, batch: Batch) -> None:
+    """Raise ValueError where the loss, the metrics, the criterion or the score of some answers are not what the contract says."""
+    guesses = _guesses(task, batch)
+    check_loss(task, task.loss(guesses, batch))
+    check_metrics(task, task.metrics(guesses.detach(), batch))
+
+
+def check_loss(task: Task, loss: Any) -> None:
+    """Raise ValueError where the loss of answers is no scalar that gradients flow through."""
+    if not isinstance(loss, Tensor) or loss.dim() != 0:
+        shown = f"a tensor {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+        raise ValueError(f"{task.name}: loss must return a scalar tensor, got {shown}")
+    if not loss.requires_grad:
+        raise ValueError(f"{task.name}: loss must depend on the outputs by operations of torch, got a tensor without gradient")
+
+
+def check_metrics(task: Task, metrics: dict[str, float]) -> None:
+    """Raise ValueError where `metrics` are not plain numbers with the loss among them, or `solved` or `score` do not judge them."""
+    name = task.name
+    if not isinstance(metrics, dict) or "loss" not in metrics:
+        shown = f"the keys {', '.join(map(str, metrics))}" if isinstance(metrics, dict) else type(metrics).__name__
+        raise ValueError(f"{name}: metrics must return a dictionary with the key 'loss', got {shown}")
+    for key, value in metrics.items():
+        if not isinstance(value, float | int):
+            raise ValueError(f"{name}: metrics must be plain numbers, got {type(value).__name__} for {key!r}; use float(...)")
+    try:
+        solved: Any = task.solved(metrics)
+    except KeyError as error:
+        raise ValueError(f"{name}: solved must ask for metrics that there are ({', '.join(metrics)}), got {error}") from None
+    if isinstance(solved, Tensor) or solved not in (True, False):
+        raise ValueError(f"{name}: solved must return True or False, got {solved!r}")
+    score: Any = task.score(metrics["loss"])
+    if not isinstance(score, float | int) or not 0 <= score <= 1:
+        raise ValueError(f"{name}: score must be a number in 0..1, got {score!r} for the loss {metrics['loss']}")
+
+
+def _attribute(task: Task, name: str, meaning: str) -> Any:
+    if not hasattr(task, name):
+        raise ValueError(f"{task.name}: {name}, {meaning}, must be an attribute of the class or of the task, got none")
+    return getattr(task, name)
+
+
+def _guesses(task: Task, batch: Batch) -> Tensor:
+    """Some answers [K, B, O] that want a gradient."""
+    return torch.randn(*batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(0)).requires_grad_()
+
+
+def _tried(task: Task, method: str, call: Callable[[], T]) -> T:
+    """What a method of a task returns; whatever the code of a user raises becomes a ValueError that names both."""
+    try:
+        return call()
+    except Exception as error:
+        raise ValueError(f"{task.name}: {method} raised {type(error).__name__}: {error}") from error
+
+
+def _tensor(name: str, what: str, value: Any, dtype: torch.dtype | None) -> None:
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{name}: {what} must be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor(...)")
+    if dtype is not None and value.dtype != dtype:
+        raise ValueError(f"{name}: {what} must be {dtype}, got {value.dtype}; use {_CASTS[dtype]}")
+    if not value.is_cpu:
+        raise ValueError(f"{name}: {what} must be on the cpu, got {value.device}; use .cpu()")
+
+
+def _shape(name: str, what: str, rule: str, value: Tensor) -> ValueError:
+    return ValueError(f"{name}: {what} must be {rule}, got {list(value.shape)}")
+
+
+def _within(name: str, what: str, values: Tensor, least: int, greatest: int, rule: str) -> None:
+    low, high = (int(v) for v in torch.aminmax(values))
+    if low < least or high > greatest:
+        raise ValueError(f"{name}: {what} must be {rule}, {least}..{greatest}, got {low if low < least else high}")
+
+
+def _finite(name: str, what: str, values: Tensor, lengths: Tensor | None) -> None:
+    """What lies behind the end of a sequence is not looked at."""
+    if math.isfinite(float(values.sum())):  # in one pass; where it is not, a sum may also have been too large
+        return
+    wrong = ~values.isfinite()
+    if lengths is not None:
+        wrong &= (torch.arange(len(values)).view(-1, 1) < lengths).unsqueeze(-1)
+    if wrong.any():
+        place = wrong.nonzero()[0].tolist()
+        row = "step" if what == "inputs" else "answer"
+        raise ValueError(f"{name}: {what} must be finite, got {values[tuple(place)]} at {row} {place[0]} of sequence {place[1]}")

@@ -1,0 +1,459 @@
+"""Bad input at the shell, kind by kind: one line that says what to write instead; and nothing that is right is refused."""
+
+import subprocess
+import sys
+
+import pytest
+
+from runs import __main__ as runs_main
+from runs import config, early, manual, shell, sweep
+from runs.console import known
+from runs.design import Dimension
+from tasks import Task
+from tests.runs.test_command_line import call, composed  # noqa: F401
+from variants import Cell, Scheme
+
+REGISTERED = {group: base.registry for group, base in config.GROUPS.items()}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A module of one's own with a cell and a task, outside of the project; forgotten again afterwards."""
+    (tmp_path / "own_package.py").write_text(
+        "from tasks.adding import Adding\nfrom variants.lstm import Vanilla\n\n\n"
+        "class Leaky(Vanilla):\n"
+        "    def __init__(self, *, leak: float = 0.5, forget_bias: float = 0.0) -> None:\n"
+        "        super().__init__(forget_bias=forget_bias)\n        self.leak = leak\n\n\n"
+        "class Digits(Adding):\n"
+        "    def __init__(self, *, lag: int = 7, noise: float = 0.5) -> None:\n"
+        "        super().__init__(lag=lag)\n        self.noise = noise\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_package", raising=False)
+    return tmp_path
+
+
+# Found before torch is imported ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "line"),
+    [
+        ("trial", "variant=vanila", "unknown variant 'vanila'; did you mean 'vanilla'? There is: clockwork, "),
+        ("trial", "variant=No-Forget-Gate", ""),  # no plain name: Hydra answers
+        ("trial", "variant=", "unknown variant ''; there is: clockwork, "),
+        ("trial", "variant=null", "unknown variant 'null'; "),
+        ("trial", "task=addin", "unknown task 'addin'; did you mean 'adding'? There is: adding, "),
+        ("trial", "initialisation=gru", "unknown initialisation 'gru'; there is: chrono, "),
+        ("trial", "model=5", "unknown model '5'; there is: model"),
+        ("trial", "training=smokke", "unknown training 'smokke'; did you mean 'smoke'? "),
+        ("trial", "trainin.budget=3", "unknown key 'trainin.budget'; did you mean 'training.budget'? "),
+        ("trial", "+lag=10", "unknown key 'lag'; the keys are: "),
+        ("trial", "+x.y=1", "unknown key 'x.y'; the keys are: "),
+        ("trial", "study=quick", "study=quick: `python -m runs` has no study; it is a key of `python -m runs.sweep`"),
+        ("trial", "+study=quick", "+study=quick: `python -m runs` has no study; "),
+        ("trial", "space.size.low=3", "space.size.low=3: `python -m runs` has no space; "),
+        ("trial", "storage=postgres", "storage=postgres: `python -m runs` has no storage; "),
+        ("trial", "+variant=gru", "+variant=gru: there is a variant already; write variant=gru"),
+        ("trial", "variant=[gru]", "variant=[gru]: a variant is one choice; "),
+        ("trial", "variant=vanilla,gru", "variant=vanilla,gru: several values are run one after the other with -m only"),
+        ("trial", "variant=vanila,gru", "unknown variant 'vanila'; did you mean 'vanilla'?"),
+        ("trial", "model.layers=1,2", "model.layers=1,2: several values are run one after the other with -m only"),
+        (
+            "trial",
+            "variant._target_=gru",
+            "variant._target_=gru: must be the dotted path of a class; ",
+        ),
+        ("trial", "--variant=gru", "--variant=gru: keys have no dashes; write variant=gru"),
+        ("trial", "-variant=gru", "-variant=gru: keys have no dashes; write variant=gru"),
+        ("trial", "--multirn", "unknown option '--multirn'; did you mean '--multirun'?"),
+        ("trial", "training={}", "training={}: an empty mapping changes nothing"),
+        ("trial", "hydra/launcher=joblib", "hydra/launcher=joblib: is read with -m only"),
+        ("sweep", "study=quik", "unknown study 'quik'; did you mean 'quick'? There is: family, "),
+        ("sweep", "storage=null", "unknown storage 'null'; there is: journal, postgres"),
+        ("sweep", "pointz=3", "unknown key 'pointz'; did you mean 'points'? "),
+        ("sweep", "variant=gru", "variant=gru: `python -m runs.sweep` has no variant; the variants of a study are variants=[vanilla,gru]"),
+        ("sweep", "task.lag=3", "task.lag=3: `python -m runs.sweep` has no task; the tasks of a study are its tasks: tasks.adding.lag=60"),
+        ("sweep", "data_seed=3", "data_seed=3: `python -m runs.sweep` has no data_seed; seed is that of the whole study"),
+        ("sweep", "variants=vanilla", "variants must be a list, as in variants=[vanilla,gru], got 'vanilla'"),
+        ("sweep", "variants=", "variants must be a list, as in variants=[vanilla,gru], got ''"),
+        ("sweep", "variants=[vanilla,grü]", "unknown variant 'grü'; did you mean 'gru'?"),
+        ("sweep", "variants=[vanilla,gruu]", "unknown variant 'gruu'; did you mean 'gru'?"),
+        (
+            "sweep",
+            "tasks=[adding]",
+            "tasks must be names with knobs, as in tasks.adding.lag=60, +tasks.copying={} or ",
+        ),
+        ("sweep", "tasks=adding", "tasks must be names with knobs, as in "),
+        ("sweep", "tasks=null", "tasks must be names with knobs, as in "),
+        ("sweep", "~tasks", "~tasks: tasks cannot be taken out, only set"),
+        (
+            "sweep",
+            "tasks={}",
+            "tasks={}: an empty mapping changes nothing, since it is merged into what is there; ~tasks.",
+        ),
+        ("sweep", "tasks={adding: {}}", "tasks={adding: {}}: an empty mapping changes nothing"),
+        ("sweep", "+tasks={}", "+tasks={}: an empty mapping changes nothing"),
+        ("sweep", "tasks.adding={}", "tasks.adding={}: an empty mapping changes nothing"),
+        (
+            "sweep",
+            "space={ }",
+            "space={ }: an empty mapping changes nothing, since it is merged into what is there; ~space.",
+        ),
+        ("sweep", "hydra.launcher.mem_gb=1", "hydra.launcher.mem_gb=1: is read with -m only"),
+    ],
+)
+def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument, line, monkeypatch):
+    monkeypatch.delitem(sys.modules, "variants.cell", raising=False)
+    monkeypatch.delitem(sys.modules, "tasks.task", raising=False)
+    found = early.mistake(command, [argument])
+    assert found.startswith(line)
+    assert bool(found) == bool(line), found
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("trial", []),
+        ("trial", ["variant=gru", "task=adding_400", "initialisation=chrono", "model=model", "training=training", "tracking=none"]),
+        ("trial", ["variant=forget_bias_0", "seed=3", "results=/tmp/x,y", "task.lag=5", "+variant.leak=0.25", "~tracking"]),
+        ("trial", ["-m", "variant=vanilla,gru", "seed=1,2"]),
+        ("trial", ["--multirun", "variant=glob(*)", "task=choice(adding,copying)", "hydra/launcher=joblib"]),
+        ("trial", ["variant._target_=my_package.MyCell", "task._target_=my_package.Digits"]),
+        ("trial", ["--cfg", "job", "variant=gru"]),
+        ("trial", ["-c", "job"]),
+        ("trial", ["--help", "task=copying"]),
+        ("trial", ["--config-dir=mine", "variant=my_preset", "anything.of=mine"]),
+        ("trial", ["--config-dir", "mine", "variant=my_preset"]),
+        ("trial", ["-cd", "mine", "variant=my_preset"]),
+        ("trial", ["hydra.searchpath=[file://mine]", "variant=my_preset"]),
+        ("trial", ["hydra.mode=MULTIRUN", "variant=vanilla,gru"]),
+        ("trial", ["variant=my/preset"]),
+        ("trial", ["variant=${oc.env:VARIANT}"]),
+        (
+            "sweep",
+            ["study=greff", "variants=[vanilla,gru,my_package.MyCell]", "space=greff", "storage=postgres", "tracking.uri=http://a,b"],
+        ),
+        ("sweep", ["variants=[vanilla, {zero: {variant: vanilla, forget_bias: 0}}]"]),
+        ("sweep", ["-m", "variants=[vanilla,gru],[vanilla,rnn]", "worker=range(0,8)", "hydra/launcher=local", "hydra.launcher.mem_gb=1"]),
+        ("sweep", ["+tasks.copying={}", "~tasks.adding", "tasks.adding.lag=5", "tasks={adding: {lag: 5}}", "+tasks={copying: {lag: 3}}"]),
+        ("sweep", ["~space.size", "space={size: {low: 8}}", "+space.noise={key: training.input_noise, low: 0, high: 1}", "~study"]),
+        ("sweep", ["+confirm.repeats=3", "confirm={repeats: 3}", "worker=0", "variants=${all}", "variants=[]"]),
+    ],
+)
+def test_what_may_be_right_is_left_to_hydra(command, arguments, monkeypatch):
+    monkeypatch.delitem(sys.modules, "variants.cell", raising=False)
+    monkeypatch.delitem(sys.modules, "tasks.task", raising=False)
+    assert early.mistake(command, arguments) == ""
+
+
+def test_nothing_is_said_of_names_where_classes_are_registered_by_others():
+    assert "variants.cell" in sys.modules
+    assert early.mistake("trial", ["variant=vanila"]) == ""
+
+
+def test_nothing_is_said_where_a_plugin_may_add_presets(monkeypatch):
+    monkeypatch.delitem(sys.modules, "variants.cell", raising=False)
+    monkeypatch.setattr(early, "_plugin", lambda: True)
+    assert early.mistake("trial", ["variant=vanila"]) == ""
+
+
+def test_a_class_that_is_registered_is_a_choice_wherever_it_stands():
+    assert early.mistake("trial", ["variant=mine"], {**REGISTERED, "variant": {"mine": object}}) == ""
+
+
+@pytest.mark.parametrize(("kind", "base"), [("variant", Cell), ("task", Task), ("initialisation", Scheme)])
+def test_the_names_in_the_source_are_those_that_register(kind, base):
+    folder = known.ROOTS[kind][0]
+    assert known.written(kind) == {name for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")}
+
+
+@pytest.mark.parametrize("code", ["class A(Cell, name=NAME): ...", "class A(Mystery, name='a'): ..."])
+def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherwise(code, monkeypatch, tmp_path):
+    (tmp_path / "variants").mkdir()
+    (tmp_path / "variants/a.py").write_text(code)
+    monkeypatch.setattr(known, "ROOT", tmp_path)
+    assert known.written.__wrapped__("variant") is None
+
+
+@pytest.mark.parametrize(("command", "schema"), [("trial", config.TrialConfig), ("sweep", config.SweepConfig)])
+def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):  # noqa: F811
+    choices = composed(command, return_hydra_config=True).hydra.runtime.choices
+    assert set(early.groups(command)) == {str(group) for group in choices if not str(group).startswith("hydra/")}
+    assert early.keys(command) == {*schema.__dataclass_fields__, *early.groups(command), "hydra"}
+
+
+def test_the_choices_in_the_source_are_those_of_hydra(composed):  # noqa: F811
+    from hydra.core.global_hydra import GlobalHydra
+
+    loader = GlobalHydra.instance().config_loader()
+    for group in {*early.groups("trial"), *early.groups("sweep")}:
+        assert early.choices(group, REGISTERED) == loader.get_group_options(group), group
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["runs", "variant=vanila"],
+        ["runs.sweep", "study=quik"],
+        ["variants", "grru"],
+        ["tasks", "addin"],
+        ["runs.bench", "--variants", "grru"],
+    ],
+)
+def test_a_mistyped_name_is_answered_without_torch(command):
+    code = (
+        "import sys, runpy; sys.argv = ['-m', *sys.argv[2:]]; sys.modules['torch'] = None\n"
+        f"sys.orig_argv = ['python', '-m', {command[0]!r}, *sys.argv[1:]]\n"
+        f"runpy.run_module({command[0]!r}, run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=config.CONF.parent, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
+    assert "; did you mean " in done.stderr
+
+
+# Found when the configuration is composed --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "line"),
+    [
+        ("trial", "task.lagg=3", "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"),
+        (
+            "trial",
+            "variant.forget_bais=1",
+            "unknown key 'variant.forget_bais'; did you mean 'variant.forget_bias'? The keys ",
+        ),
+        ("trial", "+training.foo=1", "unknown key 'training.foo'; the keys are: optimiser, "),
+        ("trial", "++training.budgett=1", "unknown key 'training.budgett'; did you mean 'training.budget'? "),
+        ("trial", "+tracking.url=x", "unknown key 'tracking.url'; did you mean 'tracking.uri'? The keys are: enabled, uri"),
+        ("trial", "+variant.foo=1", "vanilla: unknown knob 'foo'; its knobs are: peepholes, forget_bias"),
+        ("trial", "+task.lagg=1", "adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
+        ("trial", "training={budget: 3, foo: 2}", "unknown key 'training.foo'; the keys are: optimiser, "),
+        ("trial", "foo", "an argument must be key=value, got 'foo'"),
+        ("trial", "vanilla", "an argument must be key=value, got 'vanilla'; did you mean variant=vanilla?"),
+        ("trial", "training.budget=ü", "training.budget=ü: cannot be read at 'ü' (character 17); "),
+        ("trial", "~variant", "variant must be given"),
+        ("trial", "~task.lag", "~task.lag: what has a default cannot be taken out, only set"),
+        ("trial", "tracking=server", "tracking.uri: Environment variable 'MLFLOW_TRACKING_URI' not found"),
+        ("trial", "--info=foo", "argument --info/-i: invalid choice: 'foo' "),
+        ("trial", "-x", "unrecognized arguments: -x; --help lists the options"),
+        ("trial", "--cfg jobb", "argument --cfg/-c: invalid choice: 'jobb' "),
+        ("trial", "task.lag=${sed}", "task.lag: Interpolation key 'sed' not found"),
+        ("trial", "training={momentum: 0.5}", "training={momentum: 0.5}: is read with training.optimiser=nesterov only, got adam"),
+        ("sweep", "variants=[vanilla, gru", "variants=[vanilla, gru: cannot be read; a list is [a,b], names with values are {a: 1, b: 2}"),
+        ("trial", "results=", "results must name a folder, got ''"),
+        ("trial", "training.momentum=0.5", "training.momentum=0.5: is read with training.optimiser=nesterov only, got adam"),
+        ("trial", "tracking.uri=http://x tracking=none", "tracking.uri=http://x: is read where MLflow is written only"),
+        ("trial", "hydra.run.dir=/proc/x", "[Errno 2] No such file or directory: '/proc/x'"),
+        ("trial", "variant._target_=os.system", "cell: 'os.system' must be a subclass of variants.cell.Cell"),
+        ("trial", "training.optimiser=adm", "training.optimiser must be one of adam, nesterov, got 'adm'; did you mean 'adam'?"),
+        (
+            "sweep",
+            "tasks={digits: {task: my_package.Digits}}",
+            "tasks.digits: the tasks of the study are adding, delayed_recall; '+",
+        ),
+        ("sweep", "tasks={adding: {lagg: 3}}", "unknown key 'tasks.adding.lagg'; did you mean 'tasks.adding.lag'? The keys are: lag"),
+        ("sweep", "tasks.copying.lag=5", "tasks.copying: the tasks of the study are adding, delayed_recall; +tasks.copying.lag=5 adds one"),
+        ("sweep", "tasks.adingg.lag=5", "tasks.adingg: the tasks of the study are adding, delayed_recall; did you mean tasks.adding?"),
+        (
+            "sweep",
+            "tasks.delayed_recall.symbols=5",
+            "tasks.delayed_recall.symbols is not set in this study; +tasks.delayed_recall.",
+        ),
+        ("sweep", "+tasks.adding.lagg=5", "task adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
+        ("sweep", "tasks.adding.lag=abc", "task adding: lag=abc: Value 'abc' "),
+        ("sweep", "tasks.adding=5", "tasks: adding must have knobs, as in {adding: {<knob>: <value>}}, got 5"),
+        ("sweep", "+tasks.digits.task=my_package.Digits", "task: cannot import 'my_package.Digits'"),
+        ("sweep", "+tasks.digits.task=addin", "unknown task 'addin'; did you mean 'adding'?"),
+        ("sweep", "+tasks.digits.task=5", "tasks.digits.task must be a name or the dotted path of a class, got 5"),
+        ("sweep", "variants=[vanilla,[gru]]", "each of the variants must be a name, the dotted path of a class, or a label with knobs"),
+        (
+            "sweep",
+            "variants=[vanilla,{vanilla: {forget_bias: 0}}]",
+            "variants must be different, got 'vanilla' twice; with other",
+        ),
+        (
+            "sweep",
+            "variants=[vanilla,{a: {variant: vanilla, forget_bais: 0}}]",
+            "variant a: unknown knob 'forget_bais'; did you mean ",
+        ),
+        ("sweep", "variants=[vanilla,{a: 5}]", "variants: a must have knobs, as in {a: {<knob>: <value>}}, got 5"),
+        ("sweep", "space.size=5", "space.size must have keys (key, low, high, log, integer, complement), got 5"),
+        ("sweep", "space.size.low=abc", "space.size.low must be a number, got 'abc'"),
+        ("sweep", "space.size.low=4.5", "space.size.low must be a whole number for model.hidden_size, got 4.5"),
+        ("sweep", "space.size.log=maybe", "space.size.log must be true or false, got 'maybe'"),
+        ("sweep", "space.size.integer=false", "space.size.integer must be true for model.hidden_size, got False"),
+        ("sweep", "space.size.key=model.engine", "space.size.key must be that of a number, got 'model.engine'"),
+        ("sweep", "space.size.lo=3", "unknown key 'space.size.lo'; did you mean 'space.size.low'?"),
+        (
+            "sweep",
+            "space={foo: {low: 1}}",
+            "unknown hyperparameter 'foo'; the space has: learning_rate, size, clip_norm; '+space={",
+        ),
+        ("sweep", "+space.foo={low: 1}", "space.foo must have key, high, got "),
+        ("sweep", "confirm=null", "confirm must have keys, as in confirm.<key>=<value>, got None"),
+        ("sweep", "confirm={foo: 1}", "unknown key 'confirm.foo'; the keys are: blocks, "),
+        ("sweep", "confirm.repeats=3", "confirm.repeats=3: is read with stage=confirm only, got stage=search"),
+        ("sweep", "horizon={above: 3}", "horizon={above: 3}: is read with stage=horizon only, got stage=search"),
+        ("sweep", "stage=confirm horizon.above=3", "horizon.above=3: is read with stage=horizon only, got stage=confirm"),
+        ("sweep", "stage=confrim", "stage must be one of search, confirm, horizon, got 'confrim'; did you mean 'confirm'?"),
+        ("sweep", "action=statsu", "action must be one of run, status, stop, export, got 'statsu'; did you mean 'status'?"),
+        ("sweep", "sampler=sobl", "sampler must be one of random, sobol, tpe, cmaes, got 'sobl'; did you mean 'sobol'?"),
+        (
+            "sweep",
+            "training.learning_rate=1e-3",
+            "training.learning_rate=1e-3: the study searches it in space.learning_rate; ~",
+        ),
+        (
+            "sweep",
+            "model.hidden_size=20",
+            "model.hidden_size=20: the study searches it in space.size; ~space.size takes ",
+        ),
+        ("sweep", "workers=2 worker=0", "workers=2: is not read where a launcher starts the workers, got worker=0"),
+        ("sweep", "-m worker=x", "worker=x: Value 'x' "),
+    ],
+)
+def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line, monkeypatch, capsys, tmp_path):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    given = [arguments] if "{" in arguments or "[" in arguments else arguments.split()
+    given = [*given, *(["study=smoke"] if command == "sweep" else []), *([] if "results=" in arguments else [f"results={tmp_path}"])]
+    main = {"trial": runs_main.main, "sweep": sweep.main}[command]
+    code, _, err = call(monkeypatch, capsys, main, command, *given)
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert err.startswith(f"error: {line}"), err
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("# @package _global_\nname: x\nvariants: [vanilla\n  tasks: {\n", "{file}, line 4: expected ',' or ']', but got ':'"),
+        ("# @package _global_\nname: x\n\ttasks: 3\n", "{file}, line 3: found character '\\t' that cannot start any token"),
+        ("# @package _global_\nname: x\nname: y\n", "{file}, line 3: found duplicate key name"),
+        (
+            "name: x\nvariants: [vanilla]\n",
+            "study/mine.yaml: the first line must be '# @package _global_', without ",
+        ),
+        ("# @package _global_\nvariantz: [gru]\n", "study/mine.yaml: unknown key 'variantz'; did you mean 'variants'?"),
+        ("# @package _global_\npoints: ten\n", "study/mine.yaml: points: Value 'ten' of type 'str' could not be converted to Integer"),
+        ("# @package _global_\ndefaults: [{override /training: smokke}]\n", "unknown training 'smokke'; did you mean 'smoke'?"),
+        ("# @package _global_\nname: x\nvariants: vanilla\n", "variants must be a list, as in [vanilla, gru], got 'vanilla'"),
+        (
+            "# @package _global_\nname: x\nvariants: [vanilla]\ntasks: [adding]\n",
+            "study/mine.yaml: a list stands where names with values belong",
+        ),
+    ],
+)
+def test_a_mistake_in_a_file_is_one_line_with_file_and_line(text, line, monkeypatch, capsys, tmp_path):
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study/mine.yaml").write_text(text)
+    code, _, err = call(monkeypatch, capsys, sweep.main, "sweep", f"--config-dir={tmp_path}", "study=mine", f"results={tmp_path}")
+    assert (code, len(err.splitlines())) == (2, 1), err
+    assert err.startswith("error: " + line.replace("{file}", str(tmp_path / "study/mine.yaml"))), err
+
+
+# What is right, and was not possible ----------------------------------------------------------------------------------------------
+
+
+def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(composed, package):  # noqa: F811
+    given = ["study=smoke", "+tasks.digits.task=own_package.Digits", "+tasks.short={task: own_package.Digits, lag: 5}", "~tasks.adding"]
+    design = sweep.design_from(composed("sweep", overrides=given))
+    assert list(design.tasks) == ["delayed_recall", "digits", "short"]
+    assert design.tasks["digits"] == {"_target_": "own_package.Digits", "label": "digits", "lag": 7, "noise": 0.5}
+    assert design.tasks["short"]["lag"] == 5
+
+
+def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):  # noqa: F811
+    given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, forget_bias: 0.0}}]"]
+    design = sweep.design_from(composed("sweep", overrides=given))
+    assert design.variants["zero"] == {**design.variants["vanilla"], "label": "zero", "forget_bias": 0.0}
+
+
+def test_a_class_of_ones_own_without_a_name_does_not_take_that_of_its_relative(package):
+    assert sweep.variant_node("own_package.Leaky")["label"] == "Leaky"
+
+
+def test_knobs_of_a_variant_of_ones_own_may_be_set_in_a_study(package):
+    node = sweep.variant_node({"leaky": {"variant": "own_package.Leaky", "leak": 0.25}})
+    assert node == {"_target_": "own_package.Leaky", "label": "leaky", "leak": 0.25, "forget_bias": 0.0}
+
+
+def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_default_of_the_old_one(composed, package):  # noqa: F811
+    given = ["variant._target_=own_package.Leaky", "variant.forget_bias=1.0"]
+    trial = config.trial_from(composed("trial", overrides=given), {"variant": "vanilla"}, given)
+    assert trial.variant["forget_bias"] == 1.0
+
+
+def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811
+    design = sweep.design_from(composed("sweep", overrides=["study=smoke"]))
+    shorter = sweep.design_from(composed("sweep", overrides=["study=smoke", "points=2"]))
+    assert sweep.notes(shorter, design, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
+    assert sweep.notes(shorter, design, {}) == []  # a preset that was extended since
+
+
+def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
+    design = sweep.design_from(composed("sweep", overrides=["study=smoke", "space=greff"]))
+    assert sweep.notes(design, design, {}) == ["space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"]
+
+
+def test_a_study_that_is_not_there_is_answered_with_the_nearest_that_is(tmp_path):
+    (tmp_path / "quick").mkdir()
+    (tmp_path / "quick/journal.log").touch()
+    with pytest.raises(ValueError, match=f"study 'quik' has not been started in {tmp_path}; did you mean 'quick'?"):
+        sweep.opened("", tmp_path / "quik", "quik")
+
+
+def test_an_argument_of_a_small_command_is_answered_with_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown argument 'stduy=quick'; did you mean study=\.\.\.\? The arguments"):
+        shell.key_values(["stduy=quick"], {"study": "", "results": ""}, "")
+
+
+def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
+    for space in early.choices("space"):
+        nodes = config.plain(composed("sweep", overrides=["study=smoke", f"space={space}"]).space)
+        assert all(isinstance(sweep.dimension(name, node), Dimension) for name, node in nodes.items())
+
+
+def test_every_command_of_the_readme_passes_the_first_look():
+    text = (config.CONF.parent / "README.md").read_text() + (config.CONF.parent / "docs/cluster/README.md").read_text()
+    commands = [
+        line.partition("python -m ")[2].partition("  #")[0].partition("`")[0] for line in text.splitlines() if "python -m runs" in line
+    ]
+    checked = 0
+    for command in commands:
+        module, _, rest = command.partition(" ")
+        name = {"runs": "trial", "runs.sweep": "sweep"}.get(module)
+        if name is not None:
+            assert early.mistake(name, rest.replace("'", "").split(), REGISTERED) == "", command
+            checked += 1
+    assert checked > 5
+
+
+# Help ------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "schema", "parts"),
+    [
+        ("trial", config.TrialConfig, (config.Model, config.Training, config.Tracking)),
+        ("sweep", config.SweepConfig, (config.Model, config.Training, config.Tracking, config.Storage, config.Confirm, config.Horizon)),
+    ],
+)
+def test_every_key_is_explained_by_the_docstring_of_its_class(command, schema, parts):
+    for cls in (schema, *parts):
+        names = [f.name for f in cls.__dataclass_fields__.values() if f._field_type.name == "_FIELD"]
+        assert set(manual.explained(cls, names)) == set(names), cls
+
+
+@pytest.mark.parametrize(("main", "command"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
+def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(main, command, monkeypatch, capsys):
+    code, out, _ = call(monkeypatch, capsys, main, command, "--help")
+    assert code == 0
+    listed = out.partition("describe those:\n")[2].partition("\nKeys of ")[0]
+    assert {line.split()[0] for line in listed.splitlines() if line[:1].isalpha()} == set(early.groups(command))
+    assert "training.clip_norm             largest norm of the gradient, 0 for no clipping." in out
+
+
+def test_help_shows_the_values_that_the_arguments_make(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--help", "task=copying", "task.length=7")
+    assert "  length: 7\n" in out

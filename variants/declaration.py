@@ -1,0 +1,204 @@
+"""Checks what a cell declares, once, when a layer of it is built: names, gates, constants, and what `step` returns."""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .cell import Cell, Gate, Values
+
+SEQUENCES = 2
+"""How many sequences the step is tried on."""
+
+
+def check_sizes(cell: Cell, *, input_size: int, hidden_size: int, layers: int) -> None:
+    """Raise ValueError where a size is not a whole number of at least 1, or one that the cell refuses."""
+    if not isinstance(cell, Cell):
+        raise ValueError(f"cell must be an instance of a subclass of Cell, such as Vanilla(), got {cell!r}")
+    for name, size in {"input_size": input_size, "hidden_size": hidden_size, "layers": layers}.items():
+        if not isinstance(size, int) or isinstance(size, bool):
+            raise ValueError(f"{cell.title}: {name} must be a whole number, got {size!r}")
+        if size < 1:
+            raise ValueError(f"{cell.title}: {name} must be at least 1, got {size}")
+    cell.validate(hidden_size, layers)
+
+
+def check_declaration(cell: Cell) -> None:
+    """Raise ValueError, naming the cell, for names, gates, vectors or attributes that no layer can be built from."""
+    title, State = cell.title, getattr(cell, "State", None)
+    fields: tuple[str, ...] = getattr(State, "_fields", ())
+    if not (isinstance(State, type) and issubclass(State, tuple) and fields):
+        raise ValueError(f"{title}: State must be a NamedTuple class with at least one field, got {State!r}")
+    if isinstance(cell.gates, Gate) or not isinstance(cell.gates, tuple | list) or not all(isinstance(g, str | Gate) for g in cell.gates):
+        raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
+    for what in ("vectors", "above", "shared", "remembers"):
+        names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
+        if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
+            raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
+    _check_gates(cell)
+    _check_names(cell, "vectors", cell.vectors)
+    taken = {b.name for b in cell.blocks if b.kind != "p"}
+    for vector in cell.vectors:
+        if vector in taken:
+            raise ValueError(f"{title}: vector {vector!r} has the name of another parameter; the parameters are {', '.join(sorted(taken))}")
+    for what in ("above", "remembers"):
+        for name in getattr(cell, what) or ():
+            if name not in fields:
+                raise ValueError(f"{title}: {what} must be fields of the state ({', '.join(fields)}), got {name!r}")
+    for name, value in _attributes(cell).items():
+        if _owns_tensor(value):
+            raise ValueError(
+                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or holds one; declare what is learned in "
+                f"`vectors` and what is not in `constants`, got {type(value).__name__}"
+            )
+
+
+def _check_gates(cell: Cell) -> None:
+    title, fields = cell.title, cell.State._fields
+    if not cell.plan:
+        raise ValueError(f"{title}: gates must name at least one pre-activation, got none")
+    _check_names(cell, "gates", [g.name for g in cell.plan])
+    for name in cell.feeds:
+        if name in fields:
+            raise ValueError(f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}")
+    known = (*fields, *cell.feeds)
+    for gate in cell.plan:
+        if not isinstance(gate.hears, tuple | list):
+            raise ValueError(f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}")
+        for name in gate.hears:
+            if name not in known:
+                hint = ", a method without @feed" if isinstance(name, str) and callable(getattr(cell, name, None)) else ""
+                raise ValueError(
+                    f"{title}: gate {gate.name!r} must hear fields of the state or feeds ({', '.join(known)}), got {name!r}{hint}"
+                )
+        if len(set(gate.hears)) < len(gate.hears):
+            raise ValueError(f"{title}: gate {gate.name!r} must hear each source once, got {', '.join(gate.hears)}")
+        if not (gate.hears or gate.input or gate.bias):
+            raise ValueError(f"{title}: gate {gate.name!r} must have an input, a source that it hears or a bias, got none of them")
+        if gate.name in {f"below_{name}" for name in cell.above}:
+            raise ValueError(f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name")
+    heard = cell.sources  # raises where those that hear a source are not neighbours
+    names = [b.name for b in cell.blocks]
+    twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
+    if twice is not None:
+        raise ValueError(f"{title}: two parameters would be named {twice!r}; rename a gate or one of {', '.join(s.name for s in heard)}")
+
+
+def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
+            raise ValueError(f"{cell.title}: names in {what} must be Python identifiers such as 'p_i', got {name!r}")
+        if name in seen:
+            raise ValueError(f"{cell.title}: names in {what} must be different, got {name!r} twice")
+        seen.add(name)
+
+
+def _attributes(cell: Cell) -> dict[str, Any]:
+    """Attributes of a cell and of its classes, but for those of `Cell` itself."""
+    found: dict[str, Any] = {}
+    for base in reversed([b for b in type(cell).__mro__ if issubclass(b, Cell) and b is not Cell]):
+        found |= vars(base)
+    return found | vars(cell)
+
+
+def _owns_tensor(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_owns_tensor, value.values()))
+    if isinstance(value, list | tuple | set | frozenset):
+        return any(map(_owns_tensor, value))
+    return isinstance(value, Tensor | nn.Module)
+
+
+def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
+    """The constants of a cell in the default type. Raises ValueError for a name, shape or type that a step cannot have."""
+    constants = cell.constants(hidden_size)
+    if not isinstance(constants, Mapping):
+        raise ValueError(f"{cell.title}: constants must return names and tensors, got {type(constants).__name__}")
+    _check_names(cell, "constants", constants)
+    checked = {}
+    for name, value in constants.items():
+        if name in cell.vectors:
+            raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
+        if not isinstance(value, Tensor) or value.shape != (hidden_size,) or not value.is_floating_point() or value.requires_grad:
+            got = f"{_type(value)} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(
+                f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that is not learned, got {got}"
+            )
+        checked[name] = value.to(torch.get_default_dtype())
+    return checked
+
+
+def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
+    """The recurrent mask of a cell. Raises ValueError unless it is None or a matrix [H, H] of zeros and ones."""
+    mask = cell.recurrent_mask(hidden_size)
+    if mask is None:
+        return None
+    if not isinstance(mask, Tensor) or mask.shape != (hidden_size, hidden_size) or not bool(((mask == 0) | (mask == 1)).all()):
+        got = list(mask.shape) if isinstance(mask, Tensor) else repr(mask)
+        raise ValueError(f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}")
+    return mask.to(torch.get_default_dtype())
+
+
+def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
+    """Make one step of a cell on small tensors. Raises ValueError where a feed or the step fails or returns something else than a state.
+
+    below: fields of the layer below that the step may read.
+    """
+    with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=()):
+        _try_step(cell, hidden_size, constants, below)
+
+
+def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
+    shape = (SEQUENCES, hidden_size)
+
+    device = next((v.device for v in constants.values()), torch.device("cpu"))
+
+    def some(*shape: int) -> Tensor:
+        return torch.full(shape, 0.5, device=device)
+
+    a = Values(**{f"below_{name}": some(*shape) for name in below})
+    state = cell.State(*(some(*shape) for _ in cell.State._fields))
+    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **constants)
+    for k, ready in enumerate(cell.ready_after):
+        if k > 0 and (feed := cell.sources[k - 1].feed) is not None:
+            name = cell.sources[k - 1].name
+            try:
+                fed = feed(a, state, p)
+            except Exception as error:
+                raise ValueError(f"{cell.title}: the feed {name!r} fails: {type(error).__name__}: {error}") from error
+            _check_result(cell, f"the feed {name!r}", fed, shape)
+        for name in ready:
+            setattr(a, name, some(*shape))
+    try:
+        new = cell.step(a, state, p)
+    except Exception as error:
+        raise ValueError(f"{cell.title}: step fails: {type(error).__name__}: {error}") from error
+    if not isinstance(new, cell.State):
+        got = type(new).__name__ if not isinstance(new, tuple) else f"{type(new).__name__} of {len(new)}"
+        raise ValueError(f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}")
+    for name, value in zip(cell.State._fields, new, strict=True):
+        _check_result(cell, f"the new state's {name!r}", value, shape)
+
+
+def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> None:
+    rule = f"{cell.title}: {what} must be a floating-point tensor [B, {shape[1]}]"
+    if not isinstance(value, Tensor):
+        raise ValueError(f"{rule}, got {value!r}")
+    fits = value.dim() <= 2 and all(n in (1, m) for n, m in zip(reversed(value.shape), reversed(shape), strict=False))
+    if not fits or not value.is_floating_point():
+        got = ["B" if k == 0 and len(value.shape) == 2 and n == SEQUENCES else n for k, n in enumerate(value.shape)]
+        raise ValueError(f"{rule}, got {_type(value)} [{', '.join(map(str, got))}]")
+    if value.requires_grad:
+        raise ValueError(
+            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell does not declare; "
+            "name what is learned in `vectors`"
+        )
+
+
+def _type(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
