@@ -16,7 +16,7 @@ from .verdict import MOST_NAMED, amount, in_words
 
 Design = Mapping[str, Any]
 LEAST_SHARED = 0.5  # of the points of the smaller study: from there on the studies are paired on a task
-NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "variants", "tasks")
+NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks")
 CHANGE, LEAD = "variant", "lead over the baseline"
 COLUMNS = (
     *("task", "variant", "what", "endpoint", "primary", "paired", "points", "study", "other", "difference", "low", "high", "p", "p_holm"),

@@ -158,6 +158,7 @@ def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned
         notices.append(
             f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: {shown}{more}."
         )
+    notices += _sessions(table, design)
     notices += [
         f"The eager engine ran {count} trials of {variant}, several times as slowly as the fused one would: {reason}."
         for (variant, reason), count in table[table["why_eager"] != ""].groupby(["variant", "why_eager"], sort=False).size().items()
@@ -170,6 +171,23 @@ def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned
         pairs = ", ".join(f"{r['variant']} on {r['task']}" for r in absent.head(6).to_dict("records"))
         notices.append(f"Without any trial: {pairs}{' and others' if len(absent) > 6 else ''}.")
     return notices
+
+
+def _sessions(table: pd.DataFrame, design: Design) -> list[str]:
+    """What to say where trials ran under different code, versions or processors."""
+    from runs.facts import changes
+
+    sessions, counts = design.get("sessions") or [], table["session"].value_counts().sort_index()
+    ran = [(k, sessions[k]) for k in counts.index if k < len(sessions)]
+    different = [(k, changed) for k, facts in ran[1:] if (changed := changes(ran[0][1], facts))]
+    if not different:
+        return []
+    shown = "; ".join(f"{counts[k]} trials in session {k} ({', '.join(changed)})" for k, changed in different[:3])
+    more = f"; and {len(different) - 3} other sessions" if len(different) > 3 else ""
+    return [
+        "The study went on under other code, versions or on another processor than it began with, so that its numbers may differ in the "
+        f"last bits or more: {shown}{more}. The column session of the archive says which trial ran in which."
+    ]
 
 
 def _row(record: Mapping[str, Any], baseline: str | None) -> dict[str, Any]:

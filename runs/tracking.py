@@ -84,10 +84,14 @@ def _is_default(facts: Mapping[str, Any], stored: str, results: Path) -> bool:
 
 
 class Run(NamedTuple):
-    """A run in MLflow: its id there, and the id of the trial that it is of."""
+    """A run in MLflow: its id there, the id of the trial that it is of, and the number of its record in the storage.
+
+    Runs of earlier versions have no number of a record; a trial that failed and was run again has another record.
+    """
 
     id: str
     trial: str
+    record: str = ""
 
 
 class Locked(ConnectionError):
@@ -204,7 +208,7 @@ class Tracker:
             if run.info.status == "RUNNING" or place in done:
                 self.client.delete_run(run.info.run_id)
             else:
-                done[place] = Run(run.info.run_id, tags.get("trial_id", ""))
+                done[place] = Run(run.info.run_id, tags.get("trial_id", ""), tags.get("record", ""))
         if self.replaced > before:
             for run in list(self._runs(SUMMARIES)):
                 if run.data.tags.get("study") == study and run.data.tags.get("study_id", "") != study_id:
@@ -368,7 +372,7 @@ class Mirror:
                 for task, variant, stored in self.study.told():
                     point = stored.user_attrs["point"]
                     known = self.done.get((task, variant, point))
-                    if known is not None and known.trial == self._trial_id(task, variant, point, stored):
+                    if known is not None and self._is_of(known, task, variant, stored):
                         continue
                     if time.monotonic() - begun > seconds:
                         break
@@ -407,6 +411,11 @@ class Mirror:
             again = command("runs.tracking", study=self.study.design.name, results=self.results)
             print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
 
+    def _is_of(self, run: Run, task: str, variant: str, stored: Any) -> bool:
+        """Whether a run is of this record of a trial."""
+        same = run.trial == self._trial_id(task, variant, stored.user_attrs["point"], stored)
+        return same and run.record in ("", str(stored._trial_id))
+
     def _trial_id(self, task: str, variant: str, k: int, stored: Any) -> str:
         known = stored.user_attrs.get("trial_id")  # absent where its workers died
         return str(known or self.study.design.trial(task, variant, k, stored.params).id)
@@ -419,7 +428,9 @@ class Mirror:
         tags |= {"stage": design.stage, "study_id": self.study_id, "mlflow.source.name": str(facts.get("command", ""))[:1000]}
         if design.stage != "search":
             tags |= design.place(task, k) | {"key": design.key, "number": k}
-        return Run(tracker.trial(design.name, trial, outcome, tags, stored.params), self._trial_id(task, variant, k, stored))
+        trial_id, record = self._trial_id(task, variant, k, stored), str(stored._trial_id)
+        tags |= {"trial_id": trial_id, "record": record}
+        return Run(tracker.trial(design.name, trial, outcome, tags, stored.params), trial_id, record)
 
     @contextmanager
     def _lock(self, patient: bool) -> Iterator[_Held | None]:

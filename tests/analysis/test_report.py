@@ -8,7 +8,7 @@ import pytest
 from analysis.__main__ import analyse, main
 from analysis.gallery import FIGURES
 from analysis.load import tidy, write_archive
-from analysis.report import _notices, render
+from analysis.report import _notices, _sessions, render
 from analysis.summary import cells
 
 from .synthetic import staged, study
@@ -42,6 +42,23 @@ def test_report_contains_every_figure(analysed, html):
         for suffix in ("svg", "pdf", "png", "csv"):
             assert (analysed[0] / "figures" / f"{spec.name}.{suffix}").stat().st_size > 0
     assert html.count("data:image/") == len(shown)
+
+
+def of_sessions(commits):
+    """What a reader is told of a table whose trials ran in turn in sessions of these commits."""
+    rows, design = study(("vanilla", "gru"), ("adding",), points=4, name="demo")
+    for k, row in enumerate(rows):
+        row["session"] = k % len(commits)
+    return _sessions(tidy(rows), {**design, "sessions": [{"commit": commit} for commit in commits]})
+
+
+def test_the_reader_is_told_that_trials_ran_under_different_code():
+    (notice,) = of_sessions(["abc", "def", "abc", "abc"])
+    assert "2 trials in session 1 (commit abc -> def)." in notice
+
+
+def test_sessions_of_the_same_code_need_no_words():
+    assert of_sessions(["abc", "abc"]) == []
 
 
 def test_report_says_how_to_make_the_figures_of_trained_cells(html):

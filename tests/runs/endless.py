@@ -7,7 +7,7 @@ import time
 from variants.lstm import Vanilla
 
 
-class Endless(Vanilla, name=None):
+class Endless(Vanilla):
     """how: lock (waits for itself), sleep (in C, without Python's global lock), held (in C, with it), slow (each step), memory (none)."""
 
     def __init__(self, *, how: str = "lock") -> None:

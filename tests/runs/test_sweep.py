@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from runs.study import records
+from runs.study import Study, open_storage, records
+from runs.sweep import print_counts
 from runs.tracking import Tracker, without_password
 from runs.trial import Model, Outcome, Training, Trial
+from tests.runs.conftest import make_design
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STUDY = ["study=smoke", "training.budget=8", "training.evaluation_sequences=16", "points=2"]
@@ -106,6 +108,51 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(finished, tmp_path):
     assert "the same command goes on" in err
     assert sweep(tmp_path, "workers=2", "tracking.enabled=false").returncode == 0
     assert table(tmp_path) == table(finished)
+
+
+def test_failures_are_counted_with_their_reasons_and_the_way_out(tmp_path, capsys):
+    study = Study.create(open_storage("", tmp_path), make_design(), {})
+    for error in ("MemoryError: none\nhere", "MemoryError: none\nthere", "ValueError: no"):
+        study.tell(study.claim(), Outcome(status="failed", error=error))
+    assert print_counts(study) == 3
+    assert capsys.readouterr().err.splitlines() == [
+        "3 trials failed: action=retry puts them back",
+        "  2 x MemoryError: none",
+        "  1 x ValueError: no",
+    ]
+
+
+@pytest.mark.slow
+def test_a_study_with_failed_trials_ends_with_exit_code_1_until_they_are_put_back_and_done(tmp_path):
+    arguments = ["workers=2", "tracking=none", "points=1", "training.budget=4"]
+    done = sweep(tmp_path, *arguments, "tasks.adding.lag=1000000000")
+    assert done.returncode == 1
+    assert "2 trials failed: action=retry puts them back" in done.stderr
+    assert sweep(tmp_path, *arguments, "tasks.adding.lag=1000000000").returncode == 1
+    done = sweep(tmp_path, "action=retry")
+    assert (done.returncode, done.stdout.partition(";")[0]) == (0, "study 'smoke': 2 failed trials put back")
+    assert [row["task"] for row in table(tmp_path)] == ["delayed_recall"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("times", [1, 2])
+def test_ctrl_c_ends_a_study_whose_trials_hang(tmp_path, times):
+    own = ["variants=[vanilla,tests.runs.endless.Endless]", "model.engine=eager", "workers=2", "tracking=none"]
+    command = [sys.executable, "-m", "runs.sweep", *STUDY, f"results={tmp_path}", *own]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    journal = tmp_path / "smoke" / "journal.log"
+    while process.poll() is None and not (journal.exists() and journal.read_text().count('"worker"') >= 3):
+        time.sleep(0.1)
+    time.sleep(1)
+    begun = time.monotonic()
+    for _ in range(times):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(1.0)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert time.monotonic() - begun < (40, 15)[times - 1]
+    study = Study.open(open_storage("", tmp_path / "smoke"), "smoke")
+    assert (study.held(), study.failures()) == ([], [])
 
 
 TRIAL = Trial(

@@ -80,6 +80,20 @@ def test_the_same_trials_of_a_study_whose_journal_was_lost_are_written_again(tmp
     assert in_mlflow(tmp_path) == in_storage(study)
 
 
+def test_the_run_of_a_failed_trial_is_replaced_when_the_trial_was_put_back_and_done(tmp_path):
+    study = Study.create(open_storage("", tmp_path / "study"), make_design(points=1), {"study_id": "first"})
+    for _ in range(study.size):
+        study.tell(study.claim(), Outcome(status="failed", error="MemoryError: none"))
+    mirror = Mirror(study, tmp_path)
+    assert mirror.catch_up(patient=True) == study.size
+    study.retry()
+    study.tell(study.claim(), Outcome(status="finished", test_loss=0.5))
+    assert mirror.catch_up(patient=True) == 1
+    assert Mirror(study, tmp_path).catch_up(patient=True) == 0
+    runs = list(mirror.tracker._runs("study"))
+    assert sorted(r.data.tags["status"] for r in runs) == ["failed"] * (study.size - 1) + ["finished"]
+
+
 def test_a_run_of_another_trial_in_the_same_place_is_replaced_in_studies_without_an_id(tmp_path):
     Mirror(ran(tmp_path, study_id=""), tmp_path).catch_up(patient=True)
     anew(tmp_path)

@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -18,6 +19,11 @@ TRIAL = Trial(
 
 def test_a_trial_survives_json_with_its_id():
     assert Trial.from_dict(json.loads(json.dumps(TRIAL.as_dict()))).id == TRIAL.id
+
+
+def test_the_id_is_that_of_the_plain_values():
+    text = json.dumps(TRIAL.as_dict(), sort_keys=True, separators=(",", ":"))
+    assert TRIAL.id == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def test_the_id_does_not_depend_on_the_order_of_keys():
