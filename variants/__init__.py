@@ -25,7 +25,18 @@ for _module in pkgutil.iter_modules(__path__):
 
 
 def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent | NativeRecurrent:
-    """The sequence module of a cell: `Recurrent`, or the library's own for a native control. Options as for `Recurrent`."""
+    """The sequence module of a cell: `Recurrent`, or the library's own for a native control.
+
+    cell: the declared cell, such as `Vanilla()`. input_size, hidden_size: I and H. options: those of `Recurrent`, such as `layers=2`.
+    Two modules that are built without `stream` start with equal weights; give the second one `stream=streams(1)`.
+    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+
+    >>> import torch
+    >>> module = build(Vanilla(), input_size=3, hidden_size=5)
+    >>> outputs, state = module(torch.zeros(7, 2, 3))
+    >>> outputs.shape, state[0].c.shape
+    (torch.Size([7, 2, 5]), torch.Size([2, 5]))
+    """
     if isinstance(cell, Native):
         return NativeRecurrent(cell, input_size, hidden_size, **options)
     return Recurrent(cell, input_size, hidden_size, **options)

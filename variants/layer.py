@@ -34,7 +34,8 @@ class Recurrent(nn.Module):
     layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
     engine: "auto" (fused where possible), "eager" or "fused". `self.engine` says which one ran last (before the first call, which one
         will run), `self.why_eager` why it was the eager one where "auto" was asked for.
-    initialisation, stream: how parameters start (a scheme or its name), and from which random streams.
+    initialisation, stream: how parameters start (a scheme or its name), and from which random streams, by default `streams(0)`: two modules
+        without a stream of their own start with equal weights and draw equal masks.
     dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
     zoneout: rate at which a unit keeps its state, one for all or by field of the state.
     layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a learned gain g

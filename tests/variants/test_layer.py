@@ -1,12 +1,14 @@
 """Time, layers and directions: padding, the backward reader, stacks, what a module remembers of itself."""
 
 import copy
+import doctest
 import pickle
 
 import pytest
 import torch
 from torch import nn
 
+import variants
 from tests.variants.cases import DEFAULTS, INPUTS, B, H, T, fitting, inputs_of, module_of, same, state_of
 from variants import Cell, Recurrent, build
 
@@ -196,3 +198,9 @@ def test_a_wrong_size_or_option_names_thing_rule_and_value(name, knobs, size, op
 def test_a_wrong_knob_names_thing_rule_and_value(name, knobs, message):
     with pytest.raises(ValueError, match=message):
         cell(name, **knobs)
+
+
+def test_the_example_of_build_is_true():
+    finder = doctest.DocTestFinder(recurse=False)
+    (example,) = finder.find(variants.build, "build", globs={"build": variants.build, "Vanilla": variants.Vanilla})
+    assert doctest.DocTestRunner().run(example).failed == 0
