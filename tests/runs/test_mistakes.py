@@ -298,7 +298,7 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("sweep", "horizon={above: 3}", "horizon={above: 3}: is read with stage=horizon only, got stage=search"),
         ("sweep", "stage=confirm horizon.above=3", "horizon.above=3: is read with stage=horizon only, got stage=confirm"),
         ("sweep", "stage=confrim", "stage must be one of search, confirm, horizon, got 'confrim'; did you mean 'confirm'?"),
-        ("sweep", "action=statsu", "action must be one of run, status, stop, export, got 'statsu'; did you mean 'status'?"),
+        ("sweep", "action=statsu", "action must be one of run, status, stop, retry, repair, export, got 'statsu'; did you mean 'status'?"),
         ("sweep", "sampler=sobl", "sampler must be one of random, sobol, tpe, cmaes, got 'sobl'; did you mean 'sobol'?"),
         (
             "sweep",
