@@ -319,6 +319,9 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)(body)()
     except MISTAKES as error:
         refuse(error)
+    except BrokenPipeError:  # whoever read the help went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     except OSError as error:  # a folder of Hydra's own
         if begun:
             raise

@@ -71,6 +71,8 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
             continue
         if value is None and sign != "~":
             continue
+        if not there and sign in ("+", "++") and (CONF / key).is_dir() and not any(key in groups(c) for c in COMMANDS):
+            continue  # a folder of presets that somebody added
         if not there:
             return unknown_key(command, key, rest, argument)
         if sign == "~" and not rest and key not in groups(command):
@@ -83,8 +85,7 @@ def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Col
         line = "" if rest else value_mistake(command, sign, key, given, registered)
         if not line and not several and re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", given):
             line = f"{argument}: several values are run one after the other with -m only; without it give one"
-        empty = re.fullmatch(r"\{\s*\}", given) or (key == "tasks" and re.search(r"\{\s*\}", given))
-        if not line and empty and not (sign and rest):
+        if not line and re.fullmatch(r"\{\s*\}", given) and not (sign and rest):
             line = f"{argument}: an empty mapping changes nothing, since it is merged into what is there"
             line += f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
         if line:
@@ -120,8 +121,8 @@ def value_mistake(command: str, sign: str, key: str, value: str, registered: Map
 
 
 def elsewhere(arguments: Sequence[str]) -> bool:
-    """Whether presets may also come from other folders than `conf`."""
-    flags = ("--config", "-cd", "-cp", "-cn")
+    """Whether presets may also come from other folders than `conf`, or the arguments are those of the shell's completion."""
+    flags = ("--config", "-cd", "-cp", "-cn", "--shell", "-sc")
     return any(a.startswith(flags) or "hydra.searchpath" in a for a in arguments) or _plugin()
 
 

@@ -16,6 +16,7 @@ import fcntl
 import json
 import multiprocessing
 import os
+import re
 import secrets
 import shlex
 import signal
@@ -145,9 +146,11 @@ def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str,
     """Raise ValueError for an argument that has no effect: nobody reads it at this stage, or the study searches what it sets."""
     refuse_idle(config, asked)
     for key, argument in asked.items():
-        stage = key.partition(".")[0]
-        if stage in KINDS and stage != config.stage:
-            raise ValueError(f"{argument}: is read with stage={stage} only, got stage={config.stage}")
+        part, _, name = key.partition(".")
+        if part == "tasks" and name and not argument.startswith("+") and re.search(rf"\b{re.escape(name)}: *{{ *}}", argument):
+            raise ValueError(f"{argument}: an empty mapping changes nothing, since it is merged into the knobs of {name}")
+        if part in KINDS and part != config.stage:
+            raise ValueError(f"{argument}: is read with stage={part} only, got stage={config.stage}")
         for name, searched in design.space.items():
             if key == searched.key:
                 raise ValueError(f"{argument}: the study searches it in space.{name}; ~space.{name} takes it out of the search")

@@ -92,7 +92,6 @@ def package(tmp_path, monkeypatch):
             "tasks={}",
             "tasks={}: an empty mapping changes nothing, since it is merged into what is there; ~tasks.",
         ),
-        ("sweep", "tasks={adding: {}}", "tasks={adding: {}}: an empty mapping changes nothing"),
         ("sweep", "+tasks={}", "+tasks={}: an empty mapping changes nothing"),
         ("sweep", "tasks.adding={}", "tasks.adding={}: an empty mapping changes nothing"),
         (
@@ -127,6 +126,8 @@ def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument
         ("trial", ["--config-dir", "mine", "variant=my_preset"]),
         ("trial", ["-cd", "mine", "variant=my_preset"]),
         ("trial", ["hydra.searchpath=[file://mine]", "variant=my_preset"]),
+        ("trial", ["-sc", "install=bash"]),
+        ("trial", ["--shell-completion", "query=bash"]),
         ("trial", ["hydra.mode=MULTIRUN", "variant=vanilla,gru"]),
         ("trial", ["variant=my/preset"]),
         ("trial", ["variant=${oc.env:VARIANT}"]),
@@ -156,6 +157,14 @@ def test_nothing_is_said_where_a_plugin_may_add_presets(monkeypatch):
     monkeypatch.delitem(sys.modules, "variants.cell", raising=False)
     monkeypatch.setattr(early, "_plugin", lambda: True)
     assert early.mistake("trial", ["variant=vanila"]) == ""
+
+
+def test_a_folder_of_presets_that_somebody_added_is_a_group(monkeypatch, tmp_path):
+    (tmp_path / "experiment").mkdir()
+    for command in early.COMMANDS:
+        early.groups(command)  # read from the project's own files, and kept
+    monkeypatch.setattr(early, "CONF", tmp_path)
+    assert early.mistake("trial", ["+experiment=first"], REGISTERED) == ""
 
 
 def test_a_class_that_is_registered_is_a_choice_wherever_it_stands():
@@ -254,6 +263,16 @@ def test_a_mistyped_name_is_answered_without_torch(command):
             "tasks.digits: the tasks of the study are adding, delayed_recall; '+",
         ),
         ("sweep", "tasks={adding: {lagg: 3}}", "unknown key 'tasks.adding.lagg'; did you mean 'tasks.adding.lag'? The keys are: lag"),
+        (
+            "sweep",
+            "tasks={adding: {}}",
+            "tasks={adding: {}}: an empty mapping changes nothing, since it is merged into the knobs of adding",
+        ),
+        (
+            "sweep",
+            "tasks={copying: {}}",
+            "tasks.copying: the tasks of the study are adding, delayed_recall; '+tasks={copying: {}}' adds one",
+        ),
         ("sweep", "tasks.copying.lag=5", "tasks.copying: the tasks of the study are adding, delayed_recall; +tasks.copying.lag=5 adds one"),
         ("sweep", "tasks.adingg.lag=5", "tasks.adingg: the tasks of the study are adding, delayed_recall; did you mean tasks.adding?"),
         (

@@ -106,7 +106,7 @@ def cells(draw: st.DrawFn) -> Cell:
     constants = draw(st.sampled_from([(), ("slope",)]))
     has_feed = draw(st.booleans())
     first = draw(st.lists(st.builds(_gate(fields), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=3))
-    gates = [g._replace(name=f"g{k}") for k, g in enumerate(first)]
+    gates = [g._replace(name=f"g{k}") for k, g in enumerate(sorted(first, key=lambda g: not g.hears))]  # those that hear are neighbours
     outer = [f"s.{f}" for f in fields] + [f"p.{v}" for v in (*vectors, *constants)]
     attributes: dict[str, Any] = {"State": State, "vectors": vectors}
     if has_feed:

@@ -1,7 +1,12 @@
 """The operations of expression graphs as LLVM code on vectors of single-precision numbers.
 
 All of it keeps NaN: comparisons that clamp are false for NaN, and no instruction carries a flag that lets the compiler assume that numbers
-are finite.
+are finite. As a product and a sum may become one instruction, a product that would overflow on its own may be finite in its sum.
+
+tanh and sigmoid are made of two steps. The first one gives a number from which value and derivative follow without a loss of digits:
+
+    swing(x) = sign(x) * expm1(2 |x|) / 2            tanh(x) = s / (1 + |s|)           tanh'(x) = d (2 - d), d = 1 / (1 + |s|)
+    tail(x) = sign(x) * exp(-|x|) / (1 + exp(-|x|))  sigmoid(x) = 1 - t or, for x < 0, |t|    sigmoid'(x) = |t| (1 - |t|)
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ A kernel has one argument, a table of 64-bit integers: sizes, strides and addres
     dbelow.f [T, B, H], dp.v, part.v [H] derivatives by the layer below and by vectors, and the sum of one step
     weights.k, bias.k, mix, packed.x, du.x, zeros [H']    room for packed matrices and for what one step computes
 
-with H' the room for whole panels. Elementwise code is written with vectors of 8 units (then 4, then 1 for what remains): nothing depends
-on what a compiler can vectorise.
+with H' the room for whole panels. Elementwise code is written with vectors of 16 units (then 8, 4 and 1 for what remains): nothing depends
+on what a compiler can vectorise. A processor with registers of 8 numbers runs two such halves side by side, which hides their waiting.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .derive import Backward, BackwardProduct, Derivation, Known, Mix
 from .elementwise import Elementwise
 from .product import LONG, POINTER, loop
 
-WIDTHS = (8, 4, 1)
+WIDTHS = (16, 8, 4, 1)
 BYTE = ir.IntType(8)
 ENTRY = "kernel"
 
