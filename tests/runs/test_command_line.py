@@ -131,7 +131,7 @@ def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(m
 
 
 def test_a_trial_prints_why_the_eager_engine_ran(monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr("variants.engine.fused.why_not", lambda cell: "step calls lgamma")
+    monkeypatch.setattr("variants.engine.fused.why_not", lambda cell, layers=(): "step calls lgamma")
     code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "variant=gru", "task=adding", *TINY, f"results={tmp_path}")
     assert code == 0
     assert ", eager engine (step calls lgamma), " in out
