@@ -125,7 +125,7 @@ def test_interrupting_once_or_twice_puts_the_trials_back(tmp_path, reference, ti
     for _ in range(times):
         os.killpg(parent.pid, signal.SIGINT)
         time.sleep(0.7)
-    assert parent.wait(timeout=PATIENCE) == 130
+    assert parent.wait(timeout=PATIENCE) in (130, -signal.SIGINT)  # the second may find it at its exit; a shell calls both 130
     finish(tmp_path, "workers=2", "tracking=none")
     assert not assert_equal(tmp_path, reference)
 
