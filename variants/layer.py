@@ -169,14 +169,16 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """Run over a sequence.
 
-        inputs: [T, B, I].
-        state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward, layer 1 ...).
+        inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
+        state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward, layer 1 ...), each field
+            [B, H] or, for all sequences alike, [1, H] or [H]. It may also have the form of `torch.nn.LSTM`: one tensor [layers *
+            directions, B, H] for each field. By default zeros.
         lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are 0.
         final: whether the last state is wanted; without, it is empty.
         reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default all.
 
         Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
-        step.
+        step. Raises ValueError, naming cell, rule and value, for anything else.
         """
         like = self._places[0].parameter if self._places else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
@@ -276,7 +278,9 @@ class Recurrent(nn.Module):
         if self._sessions is None or not torch.is_grad_enabled() or self.zoneout or (self.training and self.recurrent_dropout > 0.0):
             return False
         for own, name, p, address, gradient in self._places:
-            if own.get(name) is not p or p.data_ptr() != address or p.grad is not gradient or not p.requires_grad or p._backward_hooks:
+            if own.get(name) is not p or p.data_ptr() != address or p.grad is not gradient or not p.requires_grad:
+                break
+            if p._backward_hooks or p._post_accumulate_grad_hooks:
                 break
         else:
             if self._places:

@@ -180,10 +180,11 @@ def joined_pair(**options) -> tuple[Recurrent, Recurrent]:
     for p in joined.parameters():
         p.grad = torch.zeros_like(p)
     joined.join()
+    for p in plain.parameters():
+        p.grad = torch.zeros_like(p)
     joined(inputs_of(), final=False)[0].sum().backward()
-    for module in (joined, plain):
-        for p in module.parameters():
-            p.grad = torch.zeros_like(p)
+    for p in joined.parameters():
+        p.grad.zero_()
     return joined, plain
 
 
