@@ -183,10 +183,19 @@ class Cell:
     def sources(self) -> tuple[Source, ...]:
         """The recurrent products of one step in the order in which they can be computed.
 
-        Raises ValueError where the gates that hear a source are not neighbours.
+        Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear the same are not
+        neighbours.
         """
         plan = self.plan
         sources = []
+        known = (*self.State._fields, *self.feeds)
+        for gate in plan:
+            for name in gate.hears:
+                if name not in known:
+                    there = ", ".join(known)
+                    raise ValueError(
+                        f"{self.title}: gate {gate.name!r} hears {name!r}, which is no state field and no @feed; there is: {there}"
+                    )
         for name in (*self.State._fields, *self.feeds):
             heard_by = [k for k, gate in enumerate(plan) if name in gate.hears]
             if not heard_by:

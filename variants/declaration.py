@@ -65,23 +65,16 @@ def _check_gates(cell: Cell) -> None:
     for name in cell.feeds:
         if name in fields:
             raise ValueError(f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}")
-    known = (*fields, *cell.feeds)
     for gate in cell.plan:
         if not isinstance(gate.hears, tuple | list):
             raise ValueError(f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}")
-        for name in gate.hears:
-            if name not in known:
-                hint = ", a method without @feed" if isinstance(name, str) and callable(getattr(cell, name, None)) else ""
-                raise ValueError(
-                    f"{title}: gate {gate.name!r} must hear fields of the state or feeds ({', '.join(known)}), got {name!r}{hint}"
-                )
         if len(set(gate.hears)) < len(gate.hears):
             raise ValueError(f"{title}: gate {gate.name!r} must hear each source once, got {', '.join(gate.hears)}")
         if not (gate.hears or gate.input or gate.bias):
             raise ValueError(f"{title}: gate {gate.name!r} must have an input, a source that it hears or a bias, got none of them")
         if gate.name in {f"below_{name}" for name in cell.above}:
             raise ValueError(f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name")
-    heard = cell.sources  # raises where those that hear a source are not neighbours
+    heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
     names = [b.name for b in cell.blocks]
     twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
     if twice is not None:

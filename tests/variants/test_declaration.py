@@ -57,9 +57,9 @@ WRONG_DECLARATIONS = {
     "an empty name": (cell_with(vectors=("",)), "Odd: names in vectors must be Python identifiers.*got ''"),
     "a gate that hears nothing known": (
         cell_with(gates=(Gate("n", ("g",)),)),
-        r"gate 'n' must hear fields of the state or feeds \(h\), got 'g'",
+        "gate 'n' hears 'g', which is no state field and no @feed; there is: h",
     ),
-    "a method that is no feed": (cell_with(gates=(Gate("n", ("step",)),)), "got 'step', a method without @feed"),
+    "a method that is no feed": (cell_with(gates=(Gate("n", ("step",)),)), "gate 'n' hears 'step', which is no state field and no @feed"),
     "hears as text": (cell_with(gates=(Gate("n", "h"),)), r"gate 'n' must hear a tuple of names, as in \('h',\), got 'h'"),
     "no vectors but None": (cell_with(vectors=None), "Odd: vectors must be a tuple of names.*got None"),
     "hears None": (cell_with(gates=(Gate("n", None),)), "gate 'n' must hear a tuple of names.*got None"),
