@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from .cell import Cell
 
 WHOLE = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
-FEW = 256
+FEW = 64
 """So many numbers are looked at faster one by one than by an operation of torch."""
 
 

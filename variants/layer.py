@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter, is_
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -93,7 +95,7 @@ class Recurrent(nn.Module):
         self.parts = nn.ModuleList()
         self._wirings: list[_Wiring] = []
         self._sessions: dict[tuple[Any, ...], Session] | None = None
-        self._places: list[_Place] = []
+        self._places: _Places | None = None
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
@@ -180,7 +182,7 @@ class Recurrent(nn.Module):
         Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
         step. Raises ValueError, naming cell, rule and value, for anything else.
         """
-        like = self._places[0].parameter if self._places else self._like()
+        like = self._places.parameters[0] if self._places is not None else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
         run = self._engine(x, like, mode)
@@ -263,46 +265,41 @@ class Recurrent(nn.Module):
         every call while masks are drawn, where a parameter has no gradient, is frozen or has a hook, and on the eager engine. It is fastest
         where all parameters lie in one vector and all gradients in another.
         """
-        self._sessions, self._places = {}, []
+        self._sessions, self._places = {}, None
 
     def release(self) -> None:
         """End what `join` began."""
-        self._sessions, self._places = None, []
+        self._sessions, self._places = None, None
 
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a module that a trainer has joined is not joined."""
-        return {**self.__dict__, "_sessions": None, "_places": []}
+        return {**self.__dict__, "_sessions": None, "_places": None}
 
     def _joined(self) -> bool:
         """Whether a call can reuse the memory of an earlier one: the module is joined, and parameters and gradients are where they were."""
         if self._sessions is None or not torch.is_grad_enabled() or self.zoneout or (self.training and self.recurrent_dropout > 0.0):
             return False
-        for own, name, p, address, gradient in self._places:
-            if own.get(name) is not p or p.data_ptr() != address or p.grad is not gradient or not p.requires_grad:
-                break
-            if p._backward_hooks or p._post_accumulate_grad_hooks:
-                break
-        else:
-            if self._places:
-                return True
+        if self._places is not None and self._places.as_they_were():
+            return True
         self._sessions.clear()
         self._places = self._found_places()
-        return bool(self._places)
+        return self._places is not None
 
-    def _found_places(self) -> list[_Place]:
-        """Where the parameters and gradients of all layers are; empty where one of them is not to be updated in place."""
-        places = []
+    def _found_places(self) -> _Places | None:
+        """Where the parameters and gradients of all layers are; None where one of them is not to be updated in place."""
+        parameters: list[nn.Parameter] = []
+        owners = []
         for k, cell in enumerate(self.cells):
             own = self._part(k)._parameters
-            for block in cell.blocks:
-                name = attribute(block.name)
-                p = own.get(name)
+            here = [own.get(attribute(block.name)) for block in cell.blocks]
+            for p in here:
                 if p is None or p.grad is None or p.grad.shape != p.shape or not p.requires_grad:
-                    return []
+                    return None
                 if p._backward_hooks or p._post_accumulate_grad_hooks:
-                    return []
-                places.append(_Place(own, name, p, p.data_ptr(), p.grad))
-        return places
+                    return None
+                parameters.append(p)
+            owners.append(own)
+        return _Places(parameters, owners)
 
     def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
         """The session of a layer and direction for calls of this size."""
@@ -384,14 +381,30 @@ class Recurrent(nn.Module):
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
 
 
-class _Place(NamedTuple):
-    """A parameter that is updated in place: the dictionary it is in and its name there, its address, and its gradient."""
+class _Places:
+    """Parameters that are updated in place, with their gradients, as they were when a trainer's memory was laid out for them.
 
-    own: dict[str, Any]
-    name: str
-    parameter: nn.Parameter
-    address: int
-    gradient: Tensor
+    owners: the dictionary of parameters of each layer and direction. Looked at before each training step, and so
+    without a loop in Python.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
+        self.parameters, self._owners = parameters, owners
+        self._known, self._addresses = self._present(), list(map(Tensor.data_ptr, parameters))
+
+    def as_they_were(self) -> bool:
+        """Whether parameters, addresses, gradients and hooks are still the same."""
+        present = self._present()
+        if len(present) != len(self._known) or not all(map(is_, present, self._known)):
+            return False
+        return list(map(Tensor.data_ptr, self.parameters)) == self._addresses
+
+    def _present(self) -> list[Any]:
+        owned = chain.from_iterable(own.values() for own in self._owners)
+        return [*owned, *chain.from_iterable(map(_LOOKED_AT, self.parameters))]
+
+
+_LOOKED_AT = attrgetter("grad", "requires_grad", "_backward_hooks", "_post_accumulate_grad_hooks")
 
 
 class _Wiring(NamedTuple):

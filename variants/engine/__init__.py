@@ -43,13 +43,13 @@ def unserved(x: Tensor, like: Tensor, *, projected: bool) -> str:
 
     x: inputs. like: a parameter. projected: whether a product stands before the lowest layer, which autocast makes in another type.
     """
-    for tensor in (x, like):
-        if type(tensor) is not Tensor and type(tensor) is not Parameter:
-            return f"a {type(tensor).__name__}"
-        if tensor.dtype is not torch.float32:
-            return str(tensor.dtype)
-        if not tensor.is_cpu:
-            return f"the device {tensor.device.type}"
+    for kind in (type(x), type(like)):
+        if kind is not Tensor and kind is not Parameter:
+            return f"a {kind.__name__}"
+    if x.dtype is not torch.float32 or like.dtype is not torch.float32:
+        return str(like.dtype if x.dtype is torch.float32 else x.dtype)
+    if not x.is_cpu:
+        return f"the device {x.device.type}"
     if projected and torch.is_autocast_enabled("cpu"):
         return "autocast"
     return ""

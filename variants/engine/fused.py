@@ -435,6 +435,7 @@ class Back:
         arrays |= {f"states.{n}": v for n, v in apart.items()}
         self._table = plan.table(memory, arrays)
         self._bounds = self._kernel.slots.index("start"), self._kernel.slots.index("stop")
+        self._arrivals = {n: self._kernel.slots.index(f"dstates.{n}") for n in arriving}
 
         # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
         # slower for few inputs.
@@ -470,7 +471,7 @@ class Back:
 
     def arrive(self, name: str, derivative: Tensor) -> None:
         """Let another contiguous derivative arrive by a sequence than at first; the caller keeps it until after `run`."""
-        self._table[self._kernel.slots.index(f"dstates.{name}")] = derivative.data_ptr()
+        self._table[self._arrivals[name]] = derivative.data_ptr()
 
     def carry(self, name: str) -> Tensor:
         """The derivative by a field of the state before the first step, [B, H]."""
