@@ -30,6 +30,8 @@ def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) ->
     if not isinstance(inputs, Tensor):
         hint = "; give pad_packed_sequence's two results as inputs and lengths" if isinstance(inputs, PackedSequence) else ""
         raise ValueError(f"{cell.title}: inputs must be a tensor [T, B, {input_size}], got {type(inputs).__name__}{hint}")
+    if inputs.is_nested and inputs.layout is torch.strided:
+        raise ValueError(f"{cell.title}: inputs must be a dense tensor, got a nested one; use torch.nested.to_padded_tensor and lengths")
     shape = inputs.shape
     if len(shape) != 3 or shape[2] != input_size:
         hint = "; a single sequence needs inputs.unsqueeze(1)" if len(shape) == 2 and shape[1] == input_size else ""
@@ -93,6 +95,9 @@ def _checked(cell: Cell, name: str, given: Any, inputs: Tensor, units: int) -> T
     batch = inputs.shape[1]
     if not isinstance(given, Tensor):
         raise ValueError(f"{cell.title}: the state's {name!r} must be a tensor [{batch}, {units}], got {type(given).__name__}")
+    if given.layout is not torch.strided or given.is_nested:
+        got = "a nested one" if given.is_nested else given.layout
+        raise ValueError(f"{cell.title}: the state's {name!r} must be a dense tensor [{batch}, {units}], got {got}")
     value = given
     if value.shape != (batch, units):
         if value.shape not in ((1, units), (units,)):
@@ -117,7 +122,7 @@ def checked_lengths(cell: Cell, lengths: Tensor | Sequence[int], inputs: Tensor,
     def refuse(got: object) -> ValueError:
         return ValueError(f"{cell.title}: lengths must be {batch} whole numbers in 1..{steps}, one per sequence, got {got}")
 
-    whole = _whole_numbers(lengths)
+    whole = _whole_numbers(lengths, inputs)
     if whole is None or whole.shape != (batch,):
         raise refuse(_described(lengths))
     if readable and batch > 0:
@@ -141,7 +146,7 @@ def checked_reads(
         rule = f"reads must be whole numbers [K, {batch}] in 0..{steps - 1}, each within its sequence's length"
         return ValueError(f"{cell.title}: {rule}, got {got}")
 
-    whole = _whole_numbers(reads)
+    whole = _whole_numbers(reads, inputs)
     shape = () if whole is None else whole.shape
     if whole is None or len(shape) != 2 or shape[1] != batch:
         raise refuse(_described(reads))
@@ -169,20 +174,25 @@ def checked_reads(
     return whole
 
 
-def _whole_numbers(given: Any) -> Tensor | None:
-    """A tensor of whole numbers from a tensor or nested lists; None if it is something else."""
+def _whole_numbers(given: Any, inputs: Tensor) -> Tensor | None:
+    """A dense tensor of whole numbers from a tensor or nested lists; None if it is something else, or has no values where inputs have."""
     try:
-        values = given if isinstance(given, Tensor) else torch.tensor(given)
+        values = given if isinstance(given, Tensor) else torch.tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         return None
-    return values if values.dtype in WHOLE else None
+    dense = values.layout is torch.strided and not values.is_nested and values.is_meta <= inputs.is_meta
+    return values if dense and values.dtype in WHOLE else None
 
 
 def _described(given: Any) -> str:
     try:
-        tensor = given if isinstance(given, Tensor) else torch.tensor(given)
+        tensor = given if isinstance(given, Tensor) else torch.tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
         return type(given).__name__
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return "a nested tensor" if tensor.is_nested else str(tensor.layout)
+    if tensor.is_meta:
+        return "a tensor on the device meta"
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
 from typing import Any, NamedTuple, cast
@@ -116,7 +116,7 @@ class Recurrent(nn.Module):
                     self.register_buffer(buffers[name], value.clone(), persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                self._wirings.append(_wiring(here, buffers))
+                self._wirings.append(_wiring(here, buffers, shapes))
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
 
@@ -185,17 +185,17 @@ class Recurrent(nn.Module):
         like = self._places.parameters[0] if self._places is not None else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
-        run = self._engine(x, like, mode)
+        states: tuple[Any, ...] = (None,) * len(self.cells)
+        if state is not None:
+            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
+        run = self._engine(x, like, mode, states)
         readable = not mode and not x.is_meta
         if lengths is not None:
             lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
-        states: tuple[Any, ...] = (None,) * len(self.cells)
-        if state is not None:
-            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
-        elif not short:
+        if state is None and not short:
             states = self.zero_state(x.shape[1], x)
         generator = self.generator
         if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
@@ -238,14 +238,21 @@ class Recurrent(nn.Module):
         first = next(iter(self._part(0)._parameters.values()), None)
         return next(self.parameters()) if first is None else first
 
-    def _engine(self, x: Tensor, like: Tensor, mode: str) -> Callable[..., tuple[Any, Any]]:
+    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Callable[..., tuple[Any, Any]]:
         """The engine that serves this call. Notes which one it is, and why it is not the fused one.
 
-        mode: what torch is doing besides computing. Raises ValueError where engine "fused" was asked for and cannot serve it.
+        mode: what torch is doing besides computing. states: those given, else None for each layer and direction.
+        Raises ValueError where engine "fused" was asked for and cannot serve it.
         """
         if self._run is eager.run:
             return eager.run
-        why = mode or unserved(x, like, projected=self.project is not None)
+        tensors: Iterable[Tensor] = (x, like)
+        if self._places is None:  # the parameters of a joined module have been looked at already
+            parts = (self._part(k)._parameters.values() for k in range(len(self.cells)))
+            tensors = (x, *(v for part in parts for v in part if v is not None))
+        if states[0] is not None:
+            tensors = chain(tensors, chain.from_iterable(states))
+        why = mode or unserved(tensors, projected=self.project is not None)
         if why and self.asked_engine == "fused":
             rule = "the fused engine needs plain torch.float32 tensors on the cpu"
             raise ValueError(f"{self.cell.title}: {rule}, got {why}; build the module with engine='auto' or 'eager'")
@@ -291,11 +298,11 @@ class Recurrent(nn.Module):
         owners = []
         for k, cell in enumerate(self.cells):
             own = self._part(k)._parameters
-            here = [own.get(attribute(block.name)) for block in cell.blocks]
-            for p in here:
-                if p is None or p.grad is None or p.grad.shape != p.shape or not p.requires_grad:
+            for block in cell.blocks:
+                p, shape = own.get(attribute(block.name)), self._wirings[k].shapes[block.name]
+                if p is None or p.grad is None or not p.requires_grad or p._backward_hooks or p._post_accumulate_grad_hooks:
                     return None
-                if p._backward_hooks or p._post_accumulate_grad_hooks:
+                if not all(type(t) in (Tensor, nn.Parameter) and t.shape == shape and _as_kernels_read(t) for t in (p, p.grad)):
                     return None
                 parameters.append(p)
             owners.append(own)
@@ -324,10 +331,20 @@ class Recurrent(nn.Module):
             self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest)
         return self._sessions[key]
 
+    def _block(self, k: int, name: str) -> Tensor:
+        """A named block of a layer and direction. Raises ValueError where it has another shape or type than it was built with."""
+        value: Tensor = getattr(self._part(k), attribute(name))
+        shape, like = self._wirings[k].shapes[name], self._like()
+        if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
+            raise ValueError(
+                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
+                f"got {value.dtype} {list(value.shape)} on {value.device}"
+            )
+        return value
+
     def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], like: Tensor) -> Tensor:
         """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
-        part = self._part(k)
-        blocks = [like.new_zeros(shape) if n is None else getattr(part, n) for n in names]
+        blocks = [like.new_zeros(shape) if n is None else self._block(k, n) for n in names]
         return torch.cat(blocks) if blocks else like.new_zeros(0, *shape[1:])
 
     def _called(
@@ -350,7 +367,7 @@ class Recurrent(nn.Module):
         for source, names in wiring.recurrent.items():
             matrix = self._stacked(k, names, (units, units), x)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-        values = {n: getattr(part, stored) for n, stored in wiring.vectors.items()}
+        values = {n: self._block(k, n) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         options = self._masks(cell, x, generator)
         if self.layer_norm:
@@ -397,7 +414,7 @@ class _Places:
         present = self._present()
         if len(present) != len(self._known) or not all(map(is_, present, self._known)):
             return False
-        return list(map(Tensor.data_ptr, self.parameters)) == self._addresses
+        return list(map(Tensor.data_ptr, self.parameters)) == self._addresses and all(map(Tensor.is_contiguous, self.parameters))
 
     def _present(self) -> list[Any]:
         owned = chain.from_iterable(own.values() for own in self._owners)
@@ -413,6 +430,7 @@ class _Wiring(NamedTuple):
     inputs: W of the gates that have one. biases: b of every gate, None where it has none.
     recurrent: R of the gates that hear a source, by source. vectors: parameter of the layer by vector. constants: buffer by constant.
     read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer above.
+    shapes: of every block.
     """
 
     inputs: tuple[str, ...]
@@ -421,6 +439,7 @@ class _Wiring(NamedTuple):
     vectors: Mapping[str, str]
     constants: Mapping[str, str]
     read: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
 
 
 def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor]:
@@ -431,7 +450,12 @@ def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor
     return constants
 
 
-def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
+def _as_kernels_read(tensor: Tensor) -> bool:
+    """Whether numbers lie in memory one behind the other, as a kernel reads them."""
+    return tensor.dtype is torch.float32 and tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_neg()
+
+
+def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
     return _Wiring(
         inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
@@ -439,6 +463,7 @@ def _wiring(cell: Cell, constants: Mapping[str, str]) -> _Wiring:
         vectors={name: attribute(name) for name in cell.vectors},
         constants=constants,
         read=tuple(n for n in cell.State._fields if n == cell.State._fields[0] or n in cell.above),
+        shapes={b.name: shapes[b.kind] for b in cell.blocks},
     )
 
 

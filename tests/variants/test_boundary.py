@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from variants import Cell, Recurrent, build
+from variants import Cell, Recurrent, Vanilla, build
 from variants.gru import HiddenState
 from variants.lstm import LSTMState
 
@@ -39,6 +39,22 @@ WRONG_CALLS = {
     "whole numbers": ((x_of(T, B, INPUTS).long(),), {}, "inputs must be floating-point numbers, got torch.int64"),
     "complex numbers": ((x_of(T, B, INPUTS) * 1j,), {}, "inputs must be floating-point numbers, got torch.complex64"),
     "sparse": ((x_of(T, B, INPUTS).to_sparse(),), {}, "inputs must be a dense tensor"),
+    "a sparse state": (
+        (x_of(T, B, INPUTS), ((x_of(B, H).to_sparse(), x_of(B, H)),)),
+        {},
+        r"the state's 'y' must be a dense tensor \[4, 5\], got torch.sparse_coo",
+    ),
+    "sparse lengths": ((x_of(T, B, INPUTS),), {"lengths": torch.ones(B).long().to_sparse()}, "lengths must be .*, got torch.sparse_coo"),
+    "lengths without values": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.ones(B, dtype=torch.long, device="meta")},
+        "lengths must be .*, got a tensor on the device meta",
+    ),
+    "reads without values": (
+        (x_of(T, B, INPUTS),),
+        {"reads": torch.ones(2, B, dtype=torch.long, device="meta")},
+        "reads must be .*, got a tensor on the device meta",
+    ),
     "another device": ((x_of(T, B, INPUTS).to("meta"),), {}, r"inputs must be on the device of the parameters \(cpu\), got meta"),
     "state of fewer": ((x_of(T, B, INPUTS), states(B - 1, H)), {}, r"the state's 'y' must be \[4, 5\], got \[3, 5\]"),
     "state of more": ((x_of(T, B, INPUTS), states(B + 1, H)), {}, r"the state's 'y' must be \[4, 5\], got \[5, 5\]"),
@@ -198,14 +214,57 @@ def test_a_size_that_is_no_whole_number_of_at_least_one_is_refused(cell, name, v
         build(Cell.registry[cell](), **sizes)
 
 
-def test_parameters_that_were_given_another_shape_are_refused_before_a_kernel_reads_them():
-    module = module_of("fused")
-    module.parts[0]["R_z"].data = torch.zeros(H, H + 3)
-    with pytest.raises((ValueError, RuntimeError)):
+@pytest.mark.parametrize("engine", ["fused", "eager"])
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("R_z", (H, H + 3)), ("R_z", (H - 2, H)), ("p_i", (1,)), ("p_i", (H, H)), ("b_z", (1,)), ("W_z", (2, H, INPUTS))],
+)
+def test_a_parameter_of_another_shape_is_refused(engine, name, other):
+    module = build(Vanilla(peepholes=("i",)), INPUTS, H, engine=engine)
+    module.parts[0][name].data = torch.zeros(other)
+    with pytest.raises(ValueError, match=rf"^vanilla: parameter {name} of layer 0 must be torch.float32 .*, got torch.float32 .* on cpu$"):
         module(x_of(T, B, INPUTS))
-    module.parts[0]["R_z"].data = torch.zeros(H - 2, H)
-    with pytest.raises(ValueError, match=r"vanilla: R of y .*must be \[20, 5\] for H = 5, got \[18, 5\]"):
+
+
+@pytest.mark.parametrize("engine", ["fused", "eager"])
+def test_parameters_whose_wrong_shapes_make_up_for_each_other_are_refused(engine):
+    module = module_of(engine)
+    module.parts[0]["W_z"].data, module.parts[0]["W_i"].data = torch.zeros(H + 1, INPUTS), torch.zeros(H - 1, INPUTS)
+    with pytest.raises(ValueError, match=r"parameter W_. of layer 0 must be"):
         module(x_of(T, B, INPUTS))
+
+
+@pytest.mark.parametrize("engine", ["fused", "eager"])
+def test_a_parameter_of_another_type_than_the_others_is_refused(engine):
+    module = module_of(engine)
+    module.parts[0]["b_z"].data = torch.zeros(H, dtype=torch.float64)
+    with pytest.raises(
+        ValueError, match=r"(parameter b_z of layer 0 must be torch.float32|the fused engine needs plain torch.float32).*float64"
+    ):
+        module(x_of(T, B, INPUTS))
+
+
+@pytest.mark.parametrize("engine", ["fused", "eager"])
+@pytest.mark.parametrize("width", [INPUTS, 40])
+def test_numbers_that_torch_negates_later_are_read_negated(engine, width):
+    module, x, y = build(Vanilla(), width, H, engine=engine), x_of(T, B, width), x_of(B, H)
+    with torch.no_grad():
+        expected, _ = module(-x, (LSTMState(-y, y),))
+        assert torch.equal(module(torch._neg_view(x), (LSTMState(torch._neg_view(y), y),))[0], expected)
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning")
+@pytest.mark.parametrize("engine", ENGINES)
+def test_nested_inputs_are_refused(engine):
+    with pytest.raises(ValueError, match="inputs must be a dense tensor, got a nested one; use"):
+        module_of(engine)(torch.nested.as_nested_tensor([x_of(2, INPUTS), x_of(3, INPUTS)]))
+
+
+def test_lists_of_lengths_and_reads_do_not_depend_on_the_default_device():
+    module, x = module_of("fused"), x_of(T, B, INPUTS)
+    expected, _ = module(x, lengths=[7, 5, 4, 6], reads=[[0, 1, 2, 3]])
+    with torch.device("meta"):
+        assert torch.equal(module(x, lengths=[7, 5, 4, 6], reads=[[0, 1, 2, 3]])[0], expected)
 
 
 @pytest.mark.parametrize("name", ["vanilla", "peephole", "full_gate_recurrence", "gru", "grid"])

@@ -339,6 +339,24 @@ def test_an_output_changed_in_place_is_noticed():
         outputs.sum().backward()
 
 
+@pytest.mark.parametrize("unpack", [torch.Tensor.half, lambda t: t.flatten()[:1], lambda t: t.to("meta")], ids=["half", "short", "meta"])
+def test_a_hook_that_gives_back_another_tensor_than_was_saved_is_refused(unpack):
+    module, x = Recurrent(Cell.registry["vanilla"](), 4, 5), torch.ones(7, 3, 4)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+        outputs, _ = module(x)
+    with pytest.raises(ValueError, match="vanilla: hooks on saved tensors must give back what they were given"):
+        outputs.sum().backward()
+
+
+def test_a_hook_may_give_back_what_was_saved_with_gaps_in_memory():
+    module, x, found = Recurrent(Cell.registry["vanilla"](), 4, 5), torch.ones(7, 3, 4), []
+    for unpack in (lambda t: t, lambda t: torch.stack([t, t], dim=-1)[..., 0]):
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
+            outputs, _ = module(x)
+        found.append(torch.autograd.grad(outputs.sum(), module.parts[0]["R_z"])[0])
+    assert torch.equal(*found)
+
+
 def test_tanh_and_sigmoid_are_right_to_single_precision():
     class Curves(Cell):
         State = Pair

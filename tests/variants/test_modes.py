@@ -11,6 +11,7 @@ from torch.func import functional_call, grad, jvp, vmap
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
+from runs.train import Flat
 from tests.variants.cases import DEFAULTS, fill, fitting, generator
 from variants import Cell, Recurrent, Vanilla
 
@@ -317,6 +318,56 @@ def test_a_joined_module_without_biases_trains():
         p.grad = torch.zeros_like(p)
     joined.join()
     same_step(joined, plain)
+
+
+def apart(module):
+    module.parts[0]["p_i"].data = torch.linspace(0.0, 1.0, 2 * H)[::2]
+
+
+def one_number_for_all(module):
+    module.parts[0]["p_i"].data = torch.tensor(0.3).expand(H)
+
+
+def turned(module):
+    module.parts[0]["R_z"].data = module.parts[0]["R_z"].data.t()
+
+
+def hooked_after_only(module):
+    module.parts[0]["R_z"].register_post_accumulate_grad_hook(doubled)
+
+
+@pytest.mark.filterwarnings("ignore:grad and param do not obey:UserWarning")
+@pytest.mark.parametrize("change", [apart, one_number_for_all, turned, hooked_after_only])
+def test_a_joined_module_in_one_vector_follows_what_is_done_to_its_parameters(change):
+    joined, plain = joined_pair()
+    Flat(joined)
+    joined(inputs_of(), final=False)[0].sum().backward()
+    joined.zero_grad(set_to_none=False)
+    for module in (joined, plain):
+        change(module)
+    same_step(joined, plain)
+
+
+def test_a_joined_module_never_reads_behind_the_end_of_a_parameter():
+    joined, _ = joined_pair()
+    joined.parts[0]["p_i"].data, joined.parts[0]["p_i"].grad = torch.ones(1), torch.ones(1)
+    with pytest.raises(ValueError, match=r"vanilla: parameter p_i of layer 0 must be torch.float32 \[5\] on cpu"):
+        joined(inputs_of(), final=False)
+
+
+def test_an_output_of_a_joined_module_changed_in_place_is_noticed():
+    joined, _ = joined_pair()
+    outputs, _ = joined(inputs_of(), final=False)
+    outputs.mul_(2.0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        outputs.sum().backward()
+
+
+def test_a_joined_module_reads_lengths_whatever_the_default_device():
+    (joined, plain), x = joined_pair(), inputs_of()
+    with torch.device("meta"):
+        outputs, _ = joined(x, lengths=[T, 1, 3], final=False)
+    torch.testing.assert_close(outputs, plain(x, lengths=[T, 1, 3])[0])
 
 
 def test_a_joined_module_refuses_a_second_derivative():

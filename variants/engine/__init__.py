@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, s
     cannot.
     """
     if engine not in ENGINES:
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+        raise ValueError(f"{cell.title}: engine must be one of {', '.join(ENGINES)}, got {engine!r}")
     if engine == "eager":
         return "eager", "", eager.run
     reason = fused.why_not(cell, layers)
@@ -38,18 +38,18 @@ def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, s
     return "eager", reason, eager.run
 
 
-def unserved(x: Tensor, like: Tensor, *, projected: bool) -> str:
+def unserved(tensors: Iterable[Tensor], *, projected: bool) -> str:
     """Which kind of tensor keeps the fused engine from serving a call, empty if none does.
 
-    x: inputs. like: a parameter. projected: whether a product stands before the lowest layer, which autocast makes in another type.
+    tensors: inputs, parameters, state. projected: whether a product stands before the lowest layer, which autocast makes in another type.
     """
-    for kind in (type(x), type(like)):
-        if kind is not Tensor and kind is not Parameter:
-            return f"a {kind.__name__}"
-    if x.dtype is not torch.float32 or like.dtype is not torch.float32:
-        return str(like.dtype if x.dtype is torch.float32 else x.dtype)
-    if not x.is_cpu:
-        return f"the device {x.device.type}"
+    for tensor in tensors:
+        if type(tensor) is not Tensor and type(tensor) is not Parameter:
+            return f"a {type(tensor).__name__}"
+        if tensor.dtype is not torch.float32:
+            return str(tensor.dtype)
+        if not tensor.is_cpu:
+            return f"the device {tensor.device.type}"
     if projected and torch.is_autocast_enabled("cpu"):
         return "autocast"
     return ""

@@ -101,7 +101,7 @@ def run(
     fixed |= {f"drop.{name}": v.expand(size[1:]) for name, v in drop.items()}
     fixed |= {f"keep.{name}": _strided(v, size) for name, v in keep.items()}
     check(cell, (*tensors, *fixed.values()))
-    fixed = {name: v if name.startswith("keep.") else v.contiguous() for name, v in fixed.items()}
+    fixed = {name: v if name.startswith("keep.") else plain(v) for name, v in fixed.items()}
     if active is not None:
         fixed["active"] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
@@ -328,10 +328,10 @@ class Call(NamedTuple):
         steps, batch, units = self.size
         x, width = flat[0], flat[0].shape[-1]
         # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are not copied for it.
-        x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else x.contiguous()
+        x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else plain(x)
         # An output has memory of its own, so that keeping it does not keep the rest.
         apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
-        tensors = self.name([x, *(t.contiguous() for t in flat[1:])])  # alive until the kernel has run, as it knows addresses only
+        tensors = self.name([x, *(plain(t) for t in flat[1:])])  # alive until the kernel has run, as it knows addresses only
         plan, memory, table = self.bind(tensors, width, training, apart)
         plan.kernel.run(table)
         states = {n: apart[n] if n in apart else plan.part(memory, f"states.{n}") for n in self.ends}
@@ -346,8 +346,8 @@ class Call(NamedTuple):
         kept: what `forward` returned besides its results.
         """
         x, memory, *apart = kept
-        tensors, want = self.name([x, *(t.contiguous() for t in flat[1:])]), self.name(wanted)
-        at_sequence = {n: d.contiguous() for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
+        tensors, want = self.name([x, *(plain(t) for t in flat[1:])]), self.name(wanted)
+        at_sequence = {n: plain(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
         recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
         states = dict(zip(self.sequences, apart, strict=True))
@@ -511,6 +511,7 @@ class _Fused(torch.autograd.Function):
         # memory of their states, lets autograd notice when they are changed in place.
         fixed, ctx.names = tuple(call.fixed.values()), tuple(call.fixed)
         ctx.call, ctx.counts = call._replace(fixed={}), (len(flat), len(fixed), len(kept))
+        ctx.saved_as = [(t.dtype, t.shape) for t in (*flat, *fixed, *kept)]
         ctx.save_for_backward(*flat, *fixed, *kept, *results[: len(call.sequences)])
         ctx.set_materialize_grads(False)
         return results
@@ -519,11 +520,23 @@ class _Fused(torch.autograd.Function):
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
         saved = iter(ctx.saved_tensors)
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
+        _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
+        fixed = [t if t.stride(-1) == 1 and n.startswith("keep.") else plain(t) for n, t in zip(ctx.names, fixed, strict=True)]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():  # the derivatives are to be differentiated again
             return None, *_differentiable(call, flat, arriving, wanted)
-        return None, *call.backward(flat, kept, arriving, wanted)
+        return None, *call.backward(flat, [plain(t) for t in kept], arriving, wanted)
+
+
+def _check_unpacked(cell: Cell, expected: Sequence[tuple[torch.dtype, torch.Size]], saved: Sequence[Tensor]) -> None:
+    """Raise ValueError where a hook on saved tensors gives back another kind of tensor than it was given."""
+    for (dtype, shape), t in zip(expected, saved, strict=True):
+        if t.dtype is not dtype or t.shape != shape or not t.is_cpu or t.layout is not torch.strided:
+            raise ValueError(
+                f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} {list(shape)} on the cpu, "
+                f"got {t.dtype} {list(t.shape)} on {t.device}"
+            )
 
 
 def _differentiable(
@@ -544,6 +557,11 @@ def _differentiable(
         gradients = torch.autograd.grad(results, inputs, derivatives, create_graph=True, allow_unused=True)
     found = iter(gradients)
     return (next(found) if want else None for want in wanted)
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """The same numbers as a kernel reads them: one behind the other, and none of them negated later, as torch does in a view of its own."""
+    return tensor.resolve_neg().contiguous()
 
 
 def check(cell: Cell, tensors: Iterable[Tensor]) -> None:

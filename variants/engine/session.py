@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..cell import Cell
 from .derive import Variation
-from .fused import NARROW, Back, Call, Tensors, check, program
+from .fused import NARROW, Back, Call, Tensors, check, plain, program
 
 
 class Blocks:
@@ -126,11 +126,11 @@ class Session:
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
         fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
         if padded:
-            fixed["active"] = torch.empty(steps, batch, dtype=torch.uint8)
+            fixed["active"] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
         self._fixed = fixed
         self._state: Any = cell.State
         names = cell.State._fields
-        self._anchor = torch.zeros((), requires_grad=True)  # gets no gradient, but has autograd come by
+        self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
         self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
         # The column of ones that the derivative by the bias comes from is there already.
         own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
@@ -181,11 +181,8 @@ class Session:
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
         return tuple(self._call.sequence(self._plan.part(self._memory, f"states.{n}")) for n in names)
 
-    def backward(self, turn: int, arriving: Sequence[Tensor | None], index: Tensor | None) -> tuple[Tensor | None, ...]:
-        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below.
-
-        index: what was read of the first sequence in the forward run.
-        """
+    def expect(self, turn: int) -> None:
+        """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
         if turn != self._turn:
             raise ValueError(
                 f"{self._title}: a joined module must go backward right after it went forward, but another call came in between; "
@@ -193,8 +190,14 @@ class Session:
             )
         if torch.is_grad_enabled():
             raise ValueError(f"{self._title}: a joined module has no second derivatives; call release() first")
+
+    def backward(self, arriving: Sequence[Tensor | None], index: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below.
+
+        index: what was read of the first sequence in the forward run.
+        """
         self._turn += 1
-        derivatives = {n: d.contiguous() for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
+        derivatives = {n: plain(d) for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
         if not derivatives:
             return (None,) * (1 + len(self._tensors.below))
         first = self._call.sequences[0]
@@ -246,11 +249,16 @@ class _Update(torch.autograd.Function):
         ctx.session, ctx.index = session, None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.units)
         ctx.turn, results = session.forward(x, below, active, ctx.index)
         ctx.set_materialize_grads(False)
+        if ctx.index is None:
+            ctx.save_for_backward(results[0])
         return results
 
     @staticmethod
     def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
-        return None, None, None, None, *ctx.session.backward(ctx.turn, arriving, ctx.index)
+        ctx.session.expect(ctx.turn)
+        if ctx.index is None:
+            ctx.saved_tensors  # noqa: B018  # autograd raises where outputs, which are the states that derivatives need, were changed
+        return None, None, None, None, *ctx.session.backward(arriving, ctx.index)
 
 
 def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
