@@ -95,9 +95,9 @@ def analyse(
     tell("report")
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    shown = sections(every, design, stages) if comparable(design) else []
+    shown = sections(every, design, stages, results if archive is None else None) if comparable(design) else []
     best = stages.get("best_configurations")
-    left_out = absent(design, extra)
+    left_out = absent(design, extra, results)
     report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, left_out, shown, best)
     render_claims(place)
     return [*artifacts, report]
