@@ -367,6 +367,7 @@ def node_from(group: str, choice: str, given: Mapping[str, Any], label: str | No
         allow([choice])
         cls = type(construct({"_target_": choice, "label": label or choice, **given}, kind))
         name = label or vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
+    allow([str(config.get("_target_", ""))])  # a preset of the user's own may name a class of theirs
         defaults = {knob: plain_value(parameter.default) for knob, parameter in knobs_of(cls).items()}
         return {"_target_": choice, "label": name, **defaults, **given}
     config = chosen(group, choice)

@@ -183,9 +183,8 @@ def test_after_each_failure_the_mirror_rests_longer(locked, monkeypatch):
     assert rests == [10, 20, 40, 60, 60]
 
 
-def test_runs_that_could_not_be_written_are_said_at_the_end(locked, capsys, monkeypatch):
+def test_runs_that_could_not_be_written_are_said_at_the_end(locked, capsys):
     Mirror(ran(locked), locked).finish()
-    monkeypatch.delenv("LSTM_VARIANTS_CLASSES", raising=False)
     said = f"mlflow: 4 runs are not in MLflow yet: python -m runs.tracking study=study results={locked}"
     assert said in capsys.readouterr().err.splitlines()
 
