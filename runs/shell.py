@@ -151,7 +151,8 @@ def on_record(command: Any, *more: str, results: Path | str | None = None) -> st
 def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) -> dict[str, str] | None:
     """The arguments as a dictionary; None if help was asked for and printed.
 
-    keys: what each is. about: first line of the help. Raises ValueError naming an argument that is not one of them, or for a password.
+    keys: what each is. about: first line of the help. Raises ValueError for an argument that is not one of them or is given twice, for a
+    study whose name is none, or for a password.
     """
     if any(a in ("-h", "--help", "help") for a in arguments):
         print(f"{about}\n")
@@ -164,8 +165,10 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
         if not sign or key not in keys:
             meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
             raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
+        if key in values:
+            raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value
-    if values.get("study"):
+    if "study" in values:
         checked_name(values["study"], "study")
     return values
 
