@@ -95,27 +95,30 @@ def analyse(
     tell("report")
     artifacts += [path for shown in figures for path in shown.files]
     sentences = verdicts(table, design, extra["comparisons"]) if "comparisons" in extra else []
-    shown = sections(every, design, stages) if comparable(design) else []
+    shown = sections(every, design, stages, results if archive is None else None) if comparable(design) else []
     best = stages.get("best_configurations")
-    left_out = absent(design, extra)
+    left_out = absent(design, extra, results)
     report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, left_out, shown, best)
     render_claims(place)
     return [*artifacts, report]
 
 
-def studies(results: Path) -> list[str]:
-    """Names of the studies in a results folder: those with a journal or an archive."""
-    return sorted({path.parent.name for pattern in ("*/journal.log", "*/trials.parquet") for path in Path(results).glob(pattern)})
+def archived(results: Path) -> list[str]:
+    """Names of the studies in a results folder that have an archive."""
+    return sorted(path.parent.name for path in Path(results).glob("*/trials.parquet"))
 
 
 def archive_of(value: str, results: Path) -> Path | None:
     """The archive behind an argument: a file, or the name of a study in the results folder. None for no argument."""
+    from runs.console.known import meant
+
     if not value:
         return None
     path = Path(value)
     named = results / value / "trials.parquet"
     if not path.is_file() and not named.is_file():
-        raise ValueError(f"there is no file {value}" + ("" if "/" in value or "." in value else f", and no archive {named}"))
+        is_path = "/" in value or "." in value
+        raise ValueError(f"there is no file {value}" + ("" if is_path else f", and no archive {named}{meant(value, archived(results))}"))
     return path if path.is_file() else named
 
 
@@ -129,10 +132,13 @@ def main(arguments: list[str]) -> int:
             return 0
         results = Path(values.get("results", "results"))
         if not values.get("study") and not values.get("from"):
-            raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(studies(results)) or 'none'}")
+            there = sorted({path.parent.name for path in results.glob("*/journal.log")} | {*archived(results)})
+            raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(there) or 'none'}")
+        if values.get("search", "yes") != "yes":
+            raise ValueError(f"search must be yes or not given, got {values['search']!r}")
         archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
         out = Path(values["out"]) if values.get("out") else None
-        options: dict[str, Any] = {"storage": storage_url(values), "search": values.get("search") == "yes", "out": out}
+        options: dict[str, Any] = {"storage": storage_url(values), "search": "search" in values, "out": out}
         options["tell"] = partial(print, flush=True)
         files = analyse(values.get("study", ""), results, archive=archive, other=other, **options)
     except ValueError as error:

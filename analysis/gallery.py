@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from runs.shell import command
+
 from . import plots, plots_anova, plots_beside, plots_cells, plots_stages, style
 from .draw import MOST_CURVES
 from .summary import order
@@ -24,7 +26,7 @@ class Spec:
 
     name: of its files. draw: from table and design, and the tables named in `needs`. caption: what it shows and how to read it.
     instead: whether the needed table stands in the place of the trials.
-    command: what makes the needed tables where `python -m analysis` does not, for the line that stands in the place of the figure.
+    command: module that makes the needed tables where `analysis` does not, for the line that stands in the place of the figure.
     rows: height in units of variants or panels for V variants and T tasks; the figure is drawn task by task where it exceeds `most`.
     """
 
@@ -235,7 +237,7 @@ FIGURES: list[Spec] = [
         _curves,
         3,
         ("gradients",),
-        command="python -m runs.inside study={name}",
+        command="runs.inside",
     ),
     Spec(
         "activations",
@@ -248,7 +250,7 @@ FIGURES: list[Spec] = [
         lambda v, t: 99,
         1,
         ("sequences",),
-        command="python -m runs.inside study={name}",
+        command="runs.inside",
     ),
     Spec(
         "confirmation_scores",
@@ -314,12 +316,12 @@ def draw_all(
     return figures
 
 
-def absent(design: Design, extra: Mapping[str, pd.DataFrame]) -> dict[str, list[str]]:
-    """Titles of the figures that are left out, by the command that makes what they need."""
+def absent(design: Design, extra: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:
+    """Titles of the figures that are left out, by the command that makes what they need. results: the folder that the study is in."""
     commands: dict[str, list[str]] = {}
     for spec in FIGURES:
         if spec.command and not all(name in extra for name in spec.needs):
-            commands.setdefault(spec.command.format(name=design.get("name", "...")), []).append(spec.title)
+            commands.setdefault(command(spec.command, study=str(design.get("name", "...")), results=results), []).append(spec.title)
     return commands
 
 

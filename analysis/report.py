@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -15,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from runs.files import write_whole
+from runs.shell import on_record
 
 from . import stats
 from .beside import LEAD, Beside
@@ -326,19 +326,9 @@ def _commands(facts: Mapping[str, Any]) -> str:
     name = facts["name"]
     commit = re.fullmatch(r"([0-9a-f]{7,40})\+?", str(facts["commit"]))
     checkout = f"git checkout {commit[1]}" if commit else ""
-    stages = [_on_record(stage.get("command")) for stage in (facts.get("stages") or {}).values()]
-    lines = [checkout, _on_record(facts["command"]), *stages, f"python -m analysis from=results/{name}/trials.parquet"]
+    stages = [on_record(stage.get("command")) for stage in (facts.get("stages") or {}).values()]
+    lines = [checkout, on_record(facts["command"]), *stages, f"python -m analysis from=results/{name}/trials.parquet"]
     return "\n".join(line for line in lines if line)
-
-
-def _on_record(command: Any) -> str:
-    """A command of this suite as an archive has it, each word quoted for the shell; empty where it is something else."""
-    try:
-        words = shlex.split(str(command or ""))
-    except ValueError:  # a quotation mark without its second
-        return ""
-    ours = words[:2] == ["python", "-m"] and words[2:3] in (["runs"], ["runs.sweep"])
-    return shlex.join(words) if ours and all(word.isprintable() for word in words) else ""
 
 
 def _space(design: Design) -> list[dict[str, str]]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from runs.shell import on_record
 
 from . import stats
 from .load import LISTS, of_stage
@@ -166,12 +169,13 @@ def horizon_text(row: Mapping[str, Any]) -> str:
 # Sentences ------------------------------------------------------------------------------------------------------------------
 
 
-def sections(table: pd.DataFrame, design: Design, tables: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+def sections(
+    table: pd.DataFrame, design: Design, tables: Mapping[str, pd.DataFrame], results: Path | str | None = None
+) -> list[dict[str, Any]]:
     """The two sections of a report: title, paragraphs, and for a stage that was not run the command that runs it, else empty.
 
-    table: trials of all stages. tables: of `stage_tables`.
+    table: trials of all stages. tables: of `stage_tables`. results: the folder in which the study is now; None for the one on record.
     """
-    name = str(design.get("name", ""))
     parts = []
     for stage, title, needed, sentences in (
         ("confirm", "Confirmed with fresh seeds", ("confirmed", "best_configurations"), _confirmed_sentences),
@@ -179,7 +183,7 @@ def sections(table: pd.DataFrame, design: Design, tables: Mapping[str, pd.DataFr
     ):
         there = any(key in tables for key in needed)
         paragraphs = [*_state(table, design, stage), *sentences(design, tables)] if there else []
-        command = "" if there else f"python -m runs.sweep study={name} stage={stage}"
+        command = "" if there else on_record(design.get("command"), f"stage={stage}", results=results)
         parts.append({"stage": stage, "title": title, "paragraphs": paragraphs, "command": command})
     return parts
 

@@ -26,12 +26,11 @@ from tasks import Batch, Task
 from variants import Recurrent, at, streams
 from variants.observe import watching
 
-from .console.known import meant
 from .facts import facts
 from .files import replacing, subfolder, writable
 from .model import Network, untrained
 from .shell import command, key_values, storage_url
-from .study import Study, close_storage, open_storage
+from .study import Study, close_storage, find
 from .train import prepare_process, trained
 from .trial import Outcome, Trial
 from .weights import read_about, save_model
@@ -315,21 +314,15 @@ def main(arguments: list[str]) -> int:
         if not values.get("workers", "1").isdecimal() or int(values.get("workers", "1")) < 1:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
         url = storage_url(values)
-        if not url and not (results / name / "journal.log").exists():
-            there = [path.parent.name for path in results.glob("*/journal.log")]
-            raise ValueError(f"study {name!r} has not been started in {results}{meant(name, there)}")
-        storage = open_storage(url, results / name)
+        study = find(results, name, url)
         try:
-            study = Study.open(storage, name)
             subfolder(writable(results / name), "models")
             good = True
             for worked, line in inspect_study(study, results / name / "models", int(values.get("workers", "1"))):
                 good &= worked
                 print(line, flush=True)
-        except KeyError:
-            raise ValueError(f"study {name!r} is not in its storage") from None
         finally:
-            close_storage(storage)
+            close_storage(study.storage)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

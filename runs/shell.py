@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
 from .console.known import nearest
@@ -124,10 +125,34 @@ def command(module: str, *, results: Path | str = "results", **values: str) -> s
     return (f"{CLASSES}={shlex.quote(classes)} " if classes else "") + shlex.join(["python", "-m", module, *words])
 
 
+def on_record(command: Any, *more: str, results: Path | str | None = None) -> str:
+    """A command of this suite that a study or an archive has on record, each word quoted for the shell; empty where it is something else.
+
+    more: arguments in the place of those of the same key, or behind the others. results: the folder in which the study is now, in the place
+    of the one that the record names; None leaves that.
+
+    >>> on_record("python -m runs.sweep study=quick results=old", "stage=confirm", results="my results")
+    "python -m runs.sweep study=quick stage=confirm 'results=my results'"
+    """
+    try:
+        words = shlex.split(str(command or ""))
+    except ValueError:  # a quotation mark without its second
+        return ""
+    ours = words[:2] == ["python", "-m"] and words[2:3] in (["runs"], ["runs.sweep"])
+    if not ours or not all(word.isprintable() for word in words):
+        return ""
+    if results is not None:
+        words = [word for word in words if not word.startswith("results=")]
+        more += (f"results={results}",) if str(results) != "results" else ()
+    keys = tuple(word.partition("=")[0] + "=" for word in more)
+    return shlex.join([*(word for word in words if not word.startswith(keys)), *more])
+
+
 def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) -> dict[str, str] | None:
     """The arguments as a dictionary; None if help was asked for and printed.
 
-    keys: what each is. about: first line of the help. Raises ValueError naming an argument that is not one of them, or for a password.
+    keys: what each is. about: first line of the help. Raises ValueError for an argument that is not one of them or is given twice, for a
+    study whose name is none, or for a password.
     """
     if any(a in ("-h", "--help", "help") for a in arguments):
         print(f"{about}\n")
@@ -140,8 +165,10 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
         if not sign or key not in keys:
             meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
             raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
+        if key in values:
+            raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value
-    if values.get("study"):
+    if "study" in values:
         checked_name(values["study"], "study")
     return values
 

@@ -32,6 +32,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
+from .console.known import instead
 from .database import Database
 from .design import Design, Dimension
 from .facts import alike, changes, code, environment, facts
@@ -700,18 +701,42 @@ class Study:
         return [self.record(*told) for told in self.told()]
 
 
+class NoStudy(ValueError):
+    """There is no study of this name."""
+
+
+def there(results: Path) -> list[str]:
+    """The names of the studies that have a journal in a results folder."""
+    return sorted(path.parent.name for path in Path(results).glob("*/journal.log"))
+
+
+def find(results: Path, name: str, url: str = "") -> Study:
+    """A study that was planned before; nothing is created. Raises NoStudy, with the nearest name and those that there are.
+
+    url: of the storage, empty for the journal in the study's folder.
+    """
+    if not url and not (Path(results) / name / "journal.log").exists():
+        raise NoStudy(f"study {name!r} has not been started in {results}; {instead(name, there(results))}")
+    storage = open_storage(url, Path(results) / name)
+    try:
+        return Study.open(storage, name)
+    except KeyError:
+        names = sorted(s.study_name for s in storage.get_all_studies() if "/" not in s.study_name and "design" in s.user_attrs)
+        close_storage(storage)
+        raise NoStudy(f"study {name!r} is not in its storage; {instead(name, names)}") from None
+    except BaseException:
+        close_storage(storage)
+        raise
+
+
 def records(results: Path, name: str, storage: str = "", stages: bool = False) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The rows of a study's search and its design with the facts stored with it. Raises ValueError, listing the studies, if there is none.
+    """The rows of a study's search and its design with the facts stored with it. Raises NoStudy where there is none.
 
     stages: whether to append the rows of the stages after the search, of each the one planned last; the design then has them as `stages`.
     """
-    folder = Path(results) / name
-    if not storage and not (folder / "journal.log").exists():
-        there = sorted(p.parent.name for p in Path(results).glob("*/journal.log"))
-        raise ValueError(f"study {name!r} is not in {results}; there is: {', '.join(there) or 'none'}")
-    opened = open_storage(storage, folder)
+    study = find(results, name, storage)
+    opened = study.storage
     try:
-        study = Study.open(opened, name)
         rows, design = study.records(), {**study.design.as_dict(), **study.facts, "sessions": study.sessions()}
         if stages:
             last = {s.design.stage: s for s in Study.stages(opened, name)}
@@ -720,8 +745,6 @@ def records(results: Path, name: str, storage: str = "", stages: bool = False) -
                 kind: {**s.facts, **s.design.as_dict(), "trials": s.size, "sessions": s.sessions()} for kind, s in last.items()
             }
         return rows, design
-    except KeyError:
-        raise ValueError(f"study {name!r} is not in its storage") from None
     finally:
         close_storage(opened)
 

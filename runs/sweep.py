@@ -61,7 +61,7 @@ from .config import (
     refuse_unread,
     writable,
 )
-from .console.known import meant, unknown
+from .console.known import unknown
 from .console.progress import in_log
 from .design import Design, Dimension
 from .facts import facts
@@ -69,7 +69,7 @@ from .files import write_whole
 from .repair import repaired
 from .shell import command
 from .stages import KINDS, Confirm, Horizon, Plan, Stage
-from .study import Held, Study, open_storage, patiently
+from .study import Held, NoStudy, Study, find, open_storage, patiently
 from .tracking import Mirror, stored_uri
 from .train import prepare_process
 from .trial import Model, Training, allow, construct, require, require_one_of
@@ -171,13 +171,10 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
     if config.stage == "search":
         return design
     first = f"first the same command without stage={config.stage}"
-    if not url and not (folder / "journal.log").exists():
-        raise ValueError(f"stage={config.stage}: study {design.name!r} has not been started in {folder.parent}; {first}")
-    storage = open_storage(url, folder)
     try:
-        study = Study.open(storage, design.name)
-    except KeyError:
-        raise ValueError(f"stage={config.stage}: study {design.name!r} is not in its storage; {first}") from None
+        study = find(folder.parent, design.name, url)
+    except NoStudy as error:
+        raise ValueError(f"stage={config.stage}: {error}; {first}") from None
     study.refuse_another(design)
     assert isinstance(study.design, Design)
     counts = study.counts()
@@ -370,6 +367,7 @@ def node_from(group: str, choice: str, given: Mapping[str, Any], label: str | No
         defaults = {knob: plain_value(parameter.default) for knob, parameter in knobs_of(cls).items()}
         return {"_target_": choice, "label": name, **defaults, **given}
     config = chosen(group, choice)
+    allow([str(config.get("_target_", ""))])  # a preset of the user's own may name a class of theirs
     knobs = [str(knob) for knob in config if knob not in ("_target_", "label")]
     for knob, value in given.items():
         if knob not in knobs:
@@ -678,17 +676,10 @@ def resident(process: int | None) -> float | None:
 
 def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     """A study that exists, or its stage that was planned last. Raises ValueError where there is none."""
-    if not url and not (folder / "journal.log").exists():
-        there = [path.parent.name for path in folder.parent.glob("*/journal.log")]
-        raise ValueError(f"study {name!r} has not been started in {folder.parent}{meant(name, there)}")
-    storage = open_storage(url, folder)
-    try:
-        search = Study.open(storage, name)
-    except KeyError:
-        raise ValueError(f"study {name!r} is not in its storage") from None
+    search = find(folder.parent, name, url)
     if stage == "search":
         return search
-    planned = [study for study in Study.stages(storage, name) if study.design.stage == stage]
+    planned = [study for study in Study.stages(search.storage, name) if study.design.stage == stage]
     if not planned:
         raise ValueError(f"stage {stage} of study {name!r} has not been started in {folder.parent}")
     return planned[-1]
@@ -773,7 +764,7 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     """Keep what is intact of a damaged journal, with a copy of it as it was, and set aside records that are not those of their trials."""
     if not url:
         if not (folder / "journal.log").exists():
-            raise ValueError(f"study {name!r} has not been started in {folder.parent}")
+            find(folder.parent, name)  # says that it is not there
         with sole_parent(folder):
             for line in repaired(folder / "journal.log", name):
                 print(line)

@@ -519,7 +519,7 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def main(arguments: list[str]) -> int:
     """`python -m runs.tracking study=quick`: write to MLflow what it does not have yet; returns the exit code."""
     from .shell import key_values, storage_url
-    from .study import Study, open_storage
+    from .study import Study, find
 
     keys = {
         "study": "name of the study",
@@ -535,18 +535,10 @@ def main(arguments: list[str]) -> int:
         if "study" not in values:
             raise ValueError("say which study: study=...")
         results = Path(values.get("results", "results"))
-        folder = results / values["study"]
-        url = storage_url(values)
-        if not url and not (folder / "journal.log").exists():
-            raise ValueError(f"study {values['study']!r} has not been started in {results}")
-        storage = open_storage(url, folder)
-        try:
-            study = Study.open(storage, values["study"])
-        except KeyError:
-            raise ValueError(f"study {values['study']!r} is not in its storage") from None
+        study = find(results, values["study"], storage_url(values))
         uri = uri_of(study.facts, results, values.get("tracking", "")) or default_uri(results)
         written = there = 0
-        for each in (study, *Study.stages(storage, values["study"])):
+        for each in (study, *Study.stages(study.storage, values["study"])):
             mirror = Mirror(each, results, uri)
             written += mirror.catch_up(patient=True)
             there += len(mirror.done)

@@ -22,6 +22,7 @@ T = TypeVar("T")
 STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")
+OURS = ("variants", "tasks")  # packages whose classes are always found
 
 
 def require(condition: bool, rule: str, value: Any) -> None:
@@ -45,9 +46,10 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     target = node["_target_"]
     cls = _imported(target)
     if cls is None and not _allowed(target):
+        allowed = ",".join([*allowed_names(), str(target)])
         raise ValueError(
             f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
-            f"where you trust it, set {CLASSES}={shlex.quote(str(target))} in the environment or import its module first"
+            f"where you trust it, set {CLASSES}={shlex.quote(allowed)} in the environment or import its module first"
         )
     try:
         cls = resolve_name(target) if cls is None else cls
@@ -68,16 +70,23 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def allow(targets: Iterable[str]) -> None:
-    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command or configuration."""
-    known = [name for name in os.environ.get(CLASSES, "").split(",") if name]
-    new = [t for t in targets if isinstance(t, str) and "," not in t and _imported(t) is None and t not in known]
+    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command or configuration.
+
+    A class whose module is imported here is allowed as well: in a process that is started from here it is not.
+    """
+    known = allowed_names()
+    new = [t for t in targets if isinstance(t, str) and t and "," not in t and t.partition(".")[0] not in OURS and t not in known]
     if new:
         os.environ[CLASSES] = ",".join([*known, *dict.fromkeys(new)])
 
 
+def allowed_names() -> list[str]:
+    """The dotted paths of classes and packages that may be imported."""
+    return [name for name in os.environ.get(CLASSES, "").split(",") if name]
+
+
 def _allowed(target: Any) -> bool:
-    names = [name for name in os.environ.get(CLASSES, "").split(",") if name]
-    return isinstance(target, str) and any(target == name or target.startswith((f"{name}.", f"{name}:")) for name in names)
+    return isinstance(target, str) and any(target == name or target.startswith((f"{name}.", f"{name}:")) for name in allowed_names())
 
 
 def _imported(target: Any) -> Any:

@@ -17,14 +17,19 @@ SEQUENCES = 2
 
 def check_sizes(cell: Cell, *, input_size: int, hidden_size: int, layers: int) -> None:
     """Raise ValueError where a size is not a whole number of at least 1, or one that the cell refuses."""
+    check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+    cell.validate(hidden_size, layers)
+
+
+def check_whole_numbers(cell: Cell, **sizes: int) -> None:
+    """Raise ValueError where the cell is none, or a size is not a whole number of at least 1."""
     if not isinstance(cell, Cell):
         raise ValueError(f"cell must be an instance of a subclass of Cell, such as Vanilla(), got {cell!r}")
-    for name, size in {"input_size": input_size, "hidden_size": hidden_size, "layers": layers}.items():
+    for name, size in sizes.items():
         if not isinstance(size, int) or isinstance(size, bool):
             raise ValueError(f"{cell.title}: {name} must be a whole number, got {size!r}")
         if size < 1:
             raise ValueError(f"{cell.title}: {name} must be at least 1, got {size}")
-    cell.validate(hidden_size, layers)
 
 
 def check_declaration(cell: Cell) -> None:

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from . import boundary
 from .cell import Cell
-from .declaration import check_declaration, check_sizes, checked_constants, checked_mask, try_step
+from .declaration import check_declaration, check_sizes, check_whole_numbers, checked_constants, checked_mask, try_step
 from .engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
 from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
@@ -468,7 +468,8 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
 
 
 def count_parameters(cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False) -> int:
-    """Number of trainable values of a whole `Recurrent`, from the declaration alone."""
+    """Number of trainable values of a whole `Recurrent`, from the declaration alone. Raises ValueError for a size below 1."""
+    check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
     directions = 2 if bidirectional else 1
     total = hidden_size * input_size if cell.projects_input else 0
     counted: set[str] = set()

@@ -52,6 +52,8 @@ def without_network(html: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
+    from analysis.__main__ import archived
+    from runs.console.known import instead, unknown
     from runs.files import writable
     from runs.shell import command, key_values
 
@@ -61,8 +63,10 @@ def main(arguments: list[str]) -> int:
             return 0
         study, results, only = values.get("study", "quick"), Path(values.get("results", "results")), values.get("only", "")
         if only and only not in NAMES:
-            raise ValueError(f"there is no notebook {only!r}; there are {', '.join(NAMES)}")
+            raise ValueError(unknown("notebook", only, NAMES))
         if not (results / study / "trials.parquet").is_file():
+            if not (results / study / "journal.log").is_file():
+                raise ValueError(f"there is no study {study!r} in {results}; {instead(study, archived(results))}")
             raise ValueError(f"{results / study} has no trials.parquet; run {command('analysis', study=study, results=results)} first")
         out = Path(values["out"]) if values.get("out") else results
         try:
@@ -73,7 +77,7 @@ def main(arguments: list[str]) -> int:
             for path in execute(name, study, results, out):
                 print(path)
     except ValueError as error:
-        print(f"notebooks: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

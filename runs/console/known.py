@@ -78,9 +78,17 @@ def unknown(kind: str, name: str, names: Collection[str], there: str = "there is
     >>> unknown("key", "lagg", ["lag"], "the keys are", "task.")
     "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"
     """
-    near = nearest(name, names)
-    listed = f"{there}: {', '.join(names) or 'none'}"
-    return f"unknown {kind} {above + name!r}; " + (f"did you mean {above + near!r}? {listed[0].upper()}{listed[1:]}" if near else listed)
+    return f"unknown {kind} {above + name!r}; {instead(name, names, there, above)}"
+
+
+def instead(name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
+    """What to say behind a name that is not there: which one may be meant, and which there are. The arguments are those of `unknown`.
+
+    >>> instead("quik", ["quick", "smoke"])
+    "did you mean 'quick'? There is: quick, smoke"
+    """
+    near, listed = nearest(name, names), f"{there}: {', '.join(names) or 'none'}"
+    return f"did you mean {above + near!r}? {listed[0].upper()}{listed[1:]}" if near else listed
 
 
 def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) -> type[T]:

@@ -136,3 +136,9 @@ def test_the_command_that_makes_what_is_not_drawn_is_named(tmp_path):
     titles = [spec.title for spec in SPECS]
     assert absent(design, {}) == {"python -m runs.inside study=synthetic": titles}
     assert absent(design, tables) == {}
+
+
+def test_the_command_for_what_is_left_out_names_the_folder_and_the_own_classes(monkeypatch):
+    monkeypatch.setenv("LSTM_VARIANTS_CLASSES", "my_package.MyCell")
+    wanted = "LSTM_VARIANTS_CLASSES=my_package.MyCell python -m runs.inside study=mine results=elsewhere"
+    assert set(absent({"name": "mine"}, {}, "elsewhere")) == {wanted}

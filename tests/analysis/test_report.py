@@ -61,8 +61,8 @@ def test_sessions_of_the_same_code_need_no_words():
     assert of_sessions(["abc", "abc"]) == []
 
 
-def test_report_says_how_to_make_the_figures_of_trained_cells(html):
-    assert "They need <code>python -m runs.inside study=demo</code>" in html
+def test_report_says_how_to_make_the_figures_of_trained_cells(analysed, html):
+    assert f"They need <code>python -m runs.inside study=demo results={analysed[0].parent}</code>" in html
 
 
 def test_a_notice_says_which_trials_ran_eagerly_and_why():

@@ -200,3 +200,12 @@ def test_a_stage_that_is_not_complete_or_older_than_its_search_says_so(both):
     first, second, *_ = sections(table, {**design, "stages": facts}, stage_tables(table, design))[0]["paragraphs"]
     assert first == "Not complete: 150 of 999 trials of this stage have been run."
     assert second.startswith("Planned when the search had 50 points; it has 60 now.")
+
+
+def test_the_command_of_a_stage_is_the_one_on_record_in_the_folder_of_now(small):
+    table, design = small
+    recorded = "python -m runs.sweep name=mine 'variants=[vanilla,my_package.MyCell]' results=old workers=2"
+    confirm, _ = sections(table, {**design, "name": "mine", "command": recorded}, {}, "my results")
+    wanted = "python -m runs.sweep name=mine 'variants=[vanilla,my_package.MyCell]' workers=2 stage=confirm 'results=my results'"
+    assert confirm["command"] == wanted
+    assert sections(table, {**design, "command": "rm -rf ~"}, {})[0]["command"] == ""

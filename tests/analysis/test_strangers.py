@@ -12,7 +12,8 @@ from analysis import diagnostics
 from analysis.__main__ import analyse, main
 from analysis.load import read_archive, tidy, write_archive
 from analysis.recommend import recommended
-from analysis.report import _commands, _on_record, render_claims
+from analysis.report import _commands, render_claims
+from runs.shell import on_record
 
 from .synthetic import study
 
@@ -84,7 +85,7 @@ def test_a_design_that_is_no_mapping_is_refused(tmp_path):
     ],
 )
 def test_a_command_on_record_is_of_this_suite_and_quoted(text, shown):
-    assert _on_record(text) == shown
+    assert on_record(text) == shown
 
 
 @pytest.mark.parametrize("commit", ["HEAD; rm -rf ~", "$(rm)", "--upload-pack=x", "deadbeef\nrm", "unknown", "", None, 3])

@@ -1,6 +1,7 @@
 import pytest
 
 from runs.design import Design, Dimension
+from runs.names import CLASSES
 from runs.trial import Model, Training
 
 
@@ -33,3 +34,9 @@ def make_design(**changes):
 @pytest.fixture
 def design():
     return make_design()
+
+
+@pytest.fixture(autouse=True)
+def no_class_is_allowed(monkeypatch):
+    """What one test lets be imported, no other does."""
+    monkeypatch.setenv(CLASSES, "")

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -420,6 +421,49 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest_that_is(tmp_path
     (tmp_path / "quick/journal.log").touch()
     with pytest.raises(ValueError, match=f"study 'quik' has not been started in {tmp_path}; did you mean 'quick'?"):
         sweep.opened("", tmp_path / "quik", "quik")
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("runs.inside", ["study=quik"]),
+        ("runs.tracking", ["study=quik"]),
+        ("analysis.__main__", ["study=quik"]),
+        ("analysis.__main__", ["study=quick", "compare=quik"]),
+        ("analysis.__main__", ["from=quik"]),
+        ("analysis.notebooks.__main__", ["study=quik"]),
+    ],
+)
+def test_every_command_answers_a_study_that_is_not_there_with_the_nearest(module, arguments, tmp_path, capsys):
+    (tmp_path / "quick").mkdir()
+    for name in ("journal.log", "trials.parquet"):
+        (tmp_path / "quick" / name).touch()
+    assert import_module(module).main([*arguments, f"results={tmp_path}"]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: there is no " if "study" not in line else "error: ")
+    assert "did you mean 'quick'?" in line
+
+
+def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, capsys):
+    from analysis.notebooks.__main__ import main
+
+    assert main(["only=overviw", f"results={tmp_path}"]) == 2
+    assert capsys.readouterr().err.startswith("error: unknown notebook 'overviw'; did you mean 'overview'? There is: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["study=a", "study=b"], "study=b: study is given twice, first as 'a'"),
+        (["study="], "study must be 1 to 64 letters"),
+        (["study=a", "search=maybe"], "search must be yes or not given, got 'maybe'"),
+    ],
+)
+def test_an_argument_of_the_analysis_that_would_be_ignored_is_refused(arguments, said, capsys):
+    from analysis.__main__ import main
+
+    assert main(arguments) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_an_argument_of_a_small_command_is_answered_with_the_nearest():

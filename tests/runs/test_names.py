@@ -168,6 +168,44 @@ def test_a_class_that_the_user_allows_is_imported_here_and_in_started_processes(
     assert type(construct({"_target_": "cell_of_a_friend.C"}, Cell)).__module__ == "cell_of_a_friend"
 
 
+def test_a_class_of_a_module_that_is_imported_already_is_allowed_in_started_processes(monkeypatch):
+    import os
+    from types import ModuleType
+
+    from runs.names import CLASSES
+    from runs.trial import allow
+
+    monkeypatch.setenv(CLASSES, "package_of_a_friend.Cell")
+    module = ModuleType("package_of_a_friend")
+    module.Task = type("Task", (), {})
+    monkeypatch.setitem(sys.modules, "package_of_a_friend", module)
+    allow(["package_of_a_friend.Task", "tasks.adding.Adding"])
+    assert os.environ[CLASSES] == "package_of_a_friend.Cell,package_of_a_friend.Task"
+
+
+def test_a_class_that_is_refused_is_to_be_named_beside_those_that_are_allowed(monkeypatch):
+    from runs.names import CLASSES
+    from runs.trial import construct
+    from variants import Cell
+
+    monkeypatch.setenv(CLASSES, "first.Cell")
+    with pytest.raises(ValueError, match=r"set LSTM_VARIANTS_CLASSES=first\.Cell,second\.Cell in the environment"):
+        construct({"_target_": "second.Cell"}, Cell)
+
+
+def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_path):
+    from omegaconf import DictConfig
+
+    from runs import sweep
+    from runs.names import CLASSES
+
+    (tmp_path / "cell_in_a_preset.py").write_text("from variants.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv(CLASSES, "")
+    monkeypatch.setattr(sweep, "chosen", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice}))
+    assert type(sweep.construct(sweep.variant_node("mine"), sweep.GROUPS["variant"])).__name__ == "C"
+
+
 def test_what_is_imported_already_needs_no_permission():
     from runs.trial import construct
     from variants import Cell
