@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from variants import Cell, Recurrent, Vanilla, build
+from variants import Cell, Recurrent, Vanilla, build, count_parameters
 from variants.gru import HiddenState
 from variants.lstm import LSTMState
 
@@ -280,3 +280,11 @@ def test_outputs_and_gradients_keep_no_more_memory_alive_than_a_few_times_their_
     assert all(
         p.grad.untyped_storage().nbytes() <= len(module.cell.plan) * p.grad.nbytes for p in module.parameters() if p.grad is not None
     )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"), [((0, 5), "input_size must be at least 1, got 0"), ((3, 2.5), "hidden_size must be a whole")]
+)
+def test_parameters_are_counted_for_right_sizes_only(sizes, message):
+    with pytest.raises(ValueError, match=f"vanilla: {message}"):
+        count_parameters(Cell.registry["vanilla"](), *sizes)
