@@ -161,6 +161,28 @@ class Cell:
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         """Adjust freshly initialised parameter blocks in place (a forget bias, an identity)."""
 
+    # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer was built.
+
+    def freeze(self) -> None:
+        """Have no attribute changed from now on: a layer is built from this cell."""
+        self.__dict__["_frozen"] = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._check_not_frozen(name)
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._check_not_frozen(name)
+        super().__delattr__(name)
+
+    def _check_not_frozen(self, name: str) -> None:
+        if "_frozen" in self.__dict__:
+            raise ValueError(f"{self.title}: a cell that a layer was built from must not be changed, got a new {name!r}; make another cell")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy of this cell has: all but what follows from its declaration, which the copy may change."""
+        return {k: v for k, v in self.__dict__.items() if k != "_frozen" and not isinstance(getattr(Cell, k, None), cached_property)}
+
     # What follows from it -------------------------------------------------------------------------------------------------
 
     @property

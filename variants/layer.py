@@ -12,9 +12,9 @@ from torch.nn import functional
 
 from . import boundary
 from .cell import Cell
-from .declaration import check_declaration, check_sizes, checked_constants, checked_mask, try_step
+from .declaration import check_declaration, check_options, check_sizes, checked_constants, checked_mask, declared_layers, try_step
 from .engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
-from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
+from .initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
@@ -66,11 +66,13 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        declared = [cell.for_layer(layer) for layer in range(layers)]
+        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional, layer_norm=layer_norm)
+        declared = declared_layers(cell, layers)
+        cell.freeze()
         constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
-        scheme, stream = scheme_of(initialisation, GlorotOrthogonal), stream or streams(0)
+        scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
         self.dropout = check_rate(cell, "dropout", dropout)
         if dropout > 0.0 and layers < 2:
             raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
@@ -105,7 +107,7 @@ class Recurrent(nn.Module):
                 blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
-                scheme(here, blocks, within(stream, f"{layer}.{direction}"))
+                initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
                 if layer_norm:
                     part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
                 self._share(here, part, direction)
@@ -272,6 +274,25 @@ class Recurrent(nn.Module):
         """End what `join` began."""
         self._sessions, self._places = None, []
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """The cells of a copy are those of a module, too."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        for cell in (self.cell, *self.cells):
+            cell.freeze()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Recurrent:
+        """As for any module, but constants and mask come from the declaration: no checkpoint has them, and `to_empty` loses them."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        kind = torch.get_default_dtype()
+        with torch.no_grad(), torch.device("cpu"):
+            for cell, wiring in zip(self.cells, self._wirings, strict=True):
+                for name, value in cell.constants(self.hidden_size).items():
+                    getattr(self, wiring.constants[name]).copy_(value.to(kind))
+            mask = self.cell.recurrent_mask(self.hidden_size)
+            if mask is not None and self.recurrent_mask is not None:
+                self.recurrent_mask.copy_(mask.to(kind))
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a module that a trainer has joined is not joined."""
         return {**self.__dict__, "_sessions": None, "_places": []}
@@ -428,6 +449,7 @@ class _Wiring(NamedTuple):
 def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor]:
     """The constants of a cell in one layer. Raises ValueError for whatever is wrong in its declaration."""
     check_declaration(cell)
+    cell.freeze()
     constants = checked_constants(cell, hidden_size)
     try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
     return constants
