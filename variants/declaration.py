@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from .boundary import mode
 from .cell import Cell, Gate, Values
 
 T = TypeVar("T")
@@ -189,7 +190,7 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     like = torch.empty(0)
     wrong = not isinstance(mask, Tensor) or mask.shape != (hidden_size, hidden_size) or mask.requires_grad or mask.is_complex()
     wrong = wrong or mask.layout is not torch.strided or mask.is_meta > like.is_meta
-    if wrong or not (mask.is_meta or bool(((mask == 0) | (mask == 1)).all())):
+    if wrong or not (mask.is_meta or mode() or bool(((mask == 0) | (mask == 1)).all())):
         got = f"{_type(mask)} {list(mask.shape)} {mask.layout} on {mask.device}" if isinstance(mask, Tensor) else repr(mask)
         raise ValueError(f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}")
     return mask.to(like)
@@ -220,7 +221,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
 
     def check_unchanged(what: str) -> None:
         for name, value in given.items():
-            if value._version > 0 or (not value.is_meta and not value.equal(before.get(name, value))):
+            if value._version > 0 or (not value.is_meta and not mode() and not value.equal(before.get(name, value))):
                 raise ValueError(f"{cell.title}: {what} must not change its arguments in place, got another {name}")
 
     for k, ready in enumerate(cell.ready_after):

@@ -149,16 +149,16 @@ class NativeRecurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
-        readable = not boundary.mode() and not x.is_meta
-        if lengths is not None:
-            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
-        if reads is not None:
-            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         given: Any = None
         if state is not None:
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
             stacked = [torch.stack(f) for f in zip(*states, strict=True)]
             given = stacked[0] if len(stacked) == 1 else tuple(stacked)
+        readable = not boundary.mode() and not x.is_meta
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         packed: Any = x
         if lengths is not None and len(lengths) > 0:
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
