@@ -351,10 +351,10 @@ class Recurrent(nn.Module):
             self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest)
         return self._sessions[key]
 
-    def _block(self, k: int, name: str) -> Tensor:
+    def _block(self, k: int, name: str, like: Tensor) -> Tensor:
         """A named block of a layer and direction. Raises ValueError where it has another shape or type than it was built with."""
         value: Tensor = getattr(self._part(k), attribute(name))
-        shape, like = self._wirings[k].shapes[name], self._like()
+        shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
             raise ValueError(
                 f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
@@ -362,10 +362,10 @@ class Recurrent(nn.Module):
             )
         return value
 
-    def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], like: Tensor) -> Tensor:
+    def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], x: Tensor, like: Tensor) -> Tensor:
         """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
-        blocks = [like.new_zeros(shape) if n is None else self._block(k, n) for n in names]
-        return torch.cat(blocks) if blocks else like.new_zeros(0, *shape[1:])
+        blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
+        return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
 
     def _called(
         self,
@@ -381,13 +381,14 @@ class Recurrent(nn.Module):
     ) -> tuple[Any, Any]:
         """One layer in one direction by a call of an engine."""
         cell, part, wiring, units = self.cells[k], self._part(k), self._wirings[k], self.hidden_size
-        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x)  # a normalisation has its own
-        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x), bias)
+        like = self._like()
+        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)  # a normalisation has its own
+        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units), x)  # [gates * H, H]
+            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-        values = {n: self._block(k, n) for n in wiring.vectors}
+        values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         options = self._masks(cell, x, generator)
         if self.layer_norm:
