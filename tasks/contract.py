@@ -43,20 +43,27 @@ def draw(task: Task, size: int, generator: torch.Generator) -> Batch:
 def try_out(task: Task) -> None:
     """Raise ValueError, naming the task, the rule and the value, where a task breaks the contract: found before anything is started.
 
-    Draws two sequences, twice. A task whose lag makes even these large is not drawn; `draw` and `check_answers` find the rest in its trial.
+    Draws two sequences, three times. A task whose lag makes even these large is not drawn; `draw` and `check_answers` find the rest in
+    its trial.
     """
     check_task(task)
     if FEW * task.lag * task.input_size > MOST_NUMBERS:
         return
     batch, again = (_tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(0))) for _ in range(2))
     check_batch(task, batch, FEW)
-    check_loss(task, _tried(task, "loss", lambda: task.loss(_guesses(task, batch), batch)))
     for name, one, other in zip(Batch._fields, batch, again, strict=True):
         if one is not None and not (isinstance(other, Tensor) and torch.equal(one.nan_to_num(), other.nan_to_num())):
             raise ValueError(f"{task.name}: batch must draw from the generator alone, but {name} differ between two draws of one seed")
+    before, guesses = _copied(batch), _guesses(task, batch)
+    _tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(1)))
+    _check_same(task, batch, before, "batch must draw into memory of its own, but {name} of one draw change with the next")
+    check_loss(task, _tried(task, "loss", lambda: task.loss(guesses, batch)))
     metrics = None
     with suppress(Exception):  # a metric may need more sequences than these
-        metrics = task.metrics(_guesses(task, batch).detach(), batch)
+        metrics = task.metrics(guesses.detach(), batch)
+    _check_same(task, batch, before, "loss and metrics must leave the batch as it is, but {name} are changed")
+    if guesses._version > 0:
+        raise ValueError(f"{task.name}: loss and metrics must leave the outputs as they are, but they are changed in place")
     if metrics is not None:
         check_metrics(task, metrics)
 
@@ -111,6 +118,11 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
         if tuple(lengths.shape) != (size,):
             raise _shape(name, "lengths", f"[B] = [{size}]", lengths)
         _within(name, "lengths", lengths, 1, steps, "numbers of steps")
+        late = reads >= lengths
+        if late.any():
+            answer, sequence = late.nonzero()[0].tolist()
+            got = f"{int(reads[answer, sequence])} where the length is {int(lengths[sequence])}"
+            raise ValueError(f"{name}: reads must be steps within the length of their sequence, got {got}")
     _finite(name, "inputs", inputs, lengths)
     if targets.is_floating_point():
         _finite(name, "targets", targets, None)
@@ -176,8 +188,22 @@ def _tensor(name: str, what: str, value: Any, dtype: torch.dtype | None) -> None
         raise ValueError(f"{name}: {what} must be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor(...)")
     if dtype is not None and value.dtype != dtype:
         raise ValueError(f"{name}: {what} must be {dtype}, got {value.dtype}; use {_CASTS[dtype]}")
+    if value.requires_grad:
+        raise ValueError(f"{name}: {what} must be data without gradients, got a tensor that requires them; use .detach()")
+    if value.layout is not torch.strided:
+        raise ValueError(f"{name}: {what} must be a dense tensor, got {value.layout}; use .to_dense()")
     if not value.is_cpu:
         raise ValueError(f"{name}: {what} must be on the cpu, got {value.device}; use .cpu()")
+
+
+def _copied(batch: Batch) -> Batch:
+    return Batch(*(None if v is None else v.clone() for v in batch))  # type: ignore[arg-type]
+
+
+def _check_same(task: Task, batch: Batch, before: Batch, rule: str) -> None:
+    for name, one, other in zip(Batch._fields, batch, before, strict=True):
+        if one is not None and other is not None and not torch.equal(one.nan_to_num(), other.nan_to_num()):
+            raise ValueError(f"{task.name}: {rule.format(name=name)}")
 
 
 def _shape(name: str, what: str, rule: str, value: Tensor) -> ValueError:

@@ -161,6 +161,12 @@ class Cell:
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         """Adjust freshly initialised parameter blocks in place (a forget bias, an identity)."""
 
+    # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer was built.
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy of this cell has: its attributes, but not what follows from the declaration, which the copy finds anew."""
+        return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(Cell, k, None), cached_property)}
+
     # What follows from it -------------------------------------------------------------------------------------------------
 
     @property

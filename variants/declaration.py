@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from .boundary import mode
 from .cell import Cell, Gate, Values
 
+T = TypeVar("T")
 SEQUENCES = 2
 """How many sequences the step is tried on."""
 
@@ -18,7 +20,7 @@ SEQUENCES = 2
 def check_sizes(cell: Cell, *, input_size: int, hidden_size: int, layers: int) -> None:
     """Raise ValueError where a size is not a whole number of at least 1, or one that the cell refuses."""
     check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-    cell.validate(hidden_size, layers)
+    ask(cell, "validate", lambda: cell.validate(hidden_size, layers))
 
 
 def check_whole_numbers(cell: Cell, **sizes: int) -> None:
@@ -30,6 +32,43 @@ def check_whole_numbers(cell: Cell, **sizes: int) -> None:
             raise ValueError(f"{cell.title}: {name} must be a whole number, got {size!r}")
         if size < 1:
             raise ValueError(f"{cell.title}: {name} must be at least 1, got {size}")
+
+
+def check_options(cell: Cell, *, generator: Any, stream: Any, **switches: Any) -> None:
+    """Raise ValueError where an option of a layer is of the wrong kind. switches: those that are True or False."""
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{cell.title}: {name} must be True or False, got {value!r}")
+    if generator is not None and not isinstance(generator, torch.Generator):
+        raise ValueError(f"{cell.title}: generator must be a torch.Generator or None, got {generator!r}")
+    if stream is not None and not (callable(stream) and isinstance(stream("masks"), torch.Generator)):
+        raise ValueError(f"{cell.title}: stream must give a torch.Generator for a purpose, as streams(0) does, got {stream!r}")
+
+
+def ask(cell: Cell, what: str, call: Callable[[], T]) -> T:
+    """What the code of a cell gives. A ValueError of its own goes through, anything else that it raises becomes one."""
+    try:
+        return call()
+    except ValueError:
+        raise
+    except Exception as error:
+        raise _failed(cell, what, error) from error
+
+
+def _failed(cell: Cell, what: str, error: Exception) -> ValueError:
+    return ValueError(f"{cell.title}: {what} fails: {type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def declared_layers(cell: Cell, layers: int) -> list[Cell]:
+    """The cell as it stands in each layer. Raises ValueError where that is no cell with the same state."""
+    declared = []
+    for layer in range(layers):
+        here = ask(cell, f"for_layer({layer})", lambda layer=layer: cell.for_layer(layer))  # type: ignore[misc]
+        if not isinstance(here, Cell) or getattr(here, "State", None) is not getattr(cell, "State", None):
+            got = f"one of {getattr(here, 'State', None)!r}" if isinstance(here, Cell) else repr(here)
+            raise ValueError(f"{cell.title}: for_layer({layer}) must return a cell with the State of {cell.title}, got {got}")
+        declared.append(here)
+    return declared
 
 
 def check_declaration(cell: Cell) -> None:
@@ -44,7 +83,15 @@ def check_declaration(cell: Cell) -> None:
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
+    if not isinstance(cell.projects_input, bool):
+        raise ValueError(f"{title}: projects_input must be True or False, got {cell.projects_input!r}")
     _check_gates(cell)
+    for what in ("keeps", "writes"):
+        pair, gates = getattr(cell, what), [g.name for g in cell.plan]
+        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)):
+            raise ValueError(
+                f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in ('{gates[0]}', 1), got {pair!r}"
+            )
     _check_names(cell, "vectors", cell.vectors)
     taken = {b.name for b in cell.blocks if b.kind != "p"}
     for vector in cell.vectors:
@@ -114,7 +161,8 @@ def _owns_tensor(value: Any) -> bool:
 
 def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     """The constants of a cell in the default type. Raises ValueError for a name, shape or type that a step cannot have."""
-    constants = cell.constants(hidden_size)
+    constants = ask(cell, "constants", lambda: cell.constants(hidden_size))
+    like = torch.empty(0)  # on the device and of the type that parameters get
     if not isinstance(constants, Mapping):
         raise ValueError(f"{cell.title}: constants must return names and tensors, got {type(constants).__name__}")
     _check_names(cell, "constants", constants)
@@ -122,24 +170,28 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     for name, value in constants.items():
         if name in cell.vectors:
             raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
-        if not isinstance(value, Tensor) or value.shape != (hidden_size,) or not value.is_floating_point() or value.requires_grad:
-            got = f"{_type(value)} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+        wrong = not isinstance(value, Tensor) or value.shape != (hidden_size,) or not value.is_floating_point() or value.requires_grad
+        if wrong or value.layout is not torch.strided or value.is_meta > like.is_meta:
+            got = f"{_type(value)} {list(value.shape)} {value.layout} on {value.device}" if isinstance(value, Tensor) else repr(value)
             raise ValueError(
                 f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that is not learned, got {got}"
             )
-        checked[name] = value.to(torch.get_default_dtype())
+        checked[name] = value.to(like)
     return checked
 
 
 def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     """The recurrent mask of a cell. Raises ValueError unless it is None or a matrix [H, H] of zeros and ones."""
-    mask = cell.recurrent_mask(hidden_size)
+    mask = ask(cell, "recurrent_mask", lambda: cell.recurrent_mask(hidden_size))
     if mask is None:
         return None
-    if not isinstance(mask, Tensor) or mask.shape != (hidden_size, hidden_size) or not bool(((mask == 0) | (mask == 1)).all()):
-        got = list(mask.shape) if isinstance(mask, Tensor) else repr(mask)
+    like = torch.empty(0)
+    wrong = not isinstance(mask, Tensor) or mask.shape != (hidden_size, hidden_size) or mask.requires_grad or mask.is_complex()
+    wrong = wrong or mask.layout is not torch.strided or mask.is_meta > like.is_meta
+    if wrong or not (mask.is_meta or mode() or bool(((mask == 0) | (mask == 1)).all())):
+        got = f"{_type(mask)} {list(mask.shape)} {mask.layout} on {mask.device}" if isinstance(mask, Tensor) else repr(mask)
         raise ValueError(f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}")
-    return mask.to(torch.get_default_dtype())
+    return mask.to(like)
 
 
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
@@ -147,8 +199,14 @@ def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], belo
 
     below: fields of the layer below that the step may read.
     """
+    before = {name: value for name, value in vars(cell).items() if name not in vars(Cell)}
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=()):
         _try_step(cell, hidden_size, constants, below)
+    for name, value in vars(cell).items():
+        if name not in vars(Cell) and before.get(name, before) is not value:
+            raise ValueError(
+                f"{cell.title}: a step must not change the cell, got a new {name!r}; what changes from step to step is a state"
+            )
 
 
 def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
@@ -161,21 +219,32 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
 
     a = Values(**{f"below_{name}": some(*shape) for name in below})
     state = cell.State(*(some(*shape) for _ in cell.State._fields))
-    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **constants)
+    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **{n: v.clone() for n, v in constants.items()})
+    given = {f"{kind}.{n}": v for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p))) for n, v in group.items()}
+    before = {n: v.clone() for n, v in given.items()}
+
+    def check_unchanged(what: str) -> None:
+        for name, value in given.items():
+            if value._version > 0 or (not value.is_meta and not mode() and not value.equal(before.get(name, value))):
+                raise ValueError(f"{cell.title}: {what} must not change its arguments in place, got another {name}")
+
     for k, ready in enumerate(cell.ready_after):
         if k > 0 and (feed := cell.sources[k - 1].feed) is not None:
             name = cell.sources[k - 1].name
             try:
                 fed = feed(a, state, p)
             except Exception as error:
-                raise ValueError(f"{cell.title}: the feed {name!r} fails: {type(error).__name__}: {error}") from error
+                raise _failed(cell, f"the feed {name!r}", error) from error
+            check_unchanged(f"the feed {name!r}")
             _check_result(cell, f"the feed {name!r}", fed, shape)
         for name in ready:
             setattr(a, name, some(*shape))
+            given[f"a.{name}"] = getattr(a, name)
     try:
         new = cell.step(a, state, p)
     except Exception as error:
-        raise ValueError(f"{cell.title}: step fails: {type(error).__name__}: {error}") from error
+        raise _failed(cell, "step", error) from error
+    check_unchanged("step")
     if not isinstance(new, cell.State):
         got = type(new).__name__ if not isinstance(new, tuple) else f"{type(new).__name__} of {len(new)}"
         raise ValueError(f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}")
@@ -191,6 +260,8 @@ def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> 
     if not fits or not value.is_floating_point():
         got = ["B" if k == 0 and len(value.shape) == 2 and n == SEQUENCES else n for k, n in enumerate(value.shape)]
         raise ValueError(f"{rule}, got {_type(value)} [{', '.join(map(str, got))}]")
+    if value.dtype is not torch.get_default_dtype():
+        raise ValueError(f"{rule} of the type of its arguments, got {_type(value)} for {_type(torch.empty(0))}")
     if value.requires_grad:
         raise ValueError(
             f"{rule} computed from what the cell declares, but it depends on a parameter that the cell does not declare; "

@@ -10,6 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from .boundary import mode
 from .cell import Cell
 
 Stream = Callable[[str], torch.Generator]
@@ -69,12 +70,33 @@ class Scheme:
         """Whatever concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
 
 
-def scheme_of(given: Scheme | str | None, default: type[Scheme]) -> Scheme:
+def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
+    """Fill the blocks of one layer and direction by a scheme. Raises ValueError where it fails or leaves a block without finite values."""
+    with torch.no_grad():
+        for tensor in blocks.values():
+            tensor.fill_(math.nan)
+    name = scheme.name or type(scheme).__name__
+    try:
+        scheme(cell, dict(blocks), stream)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{cell.title}: the initialisation {name} fails: {type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+    for block, tensor in blocks.items():
+        if not tensor.is_meta and not mode() and not bool(tensor.isfinite().all()):
+            raise ValueError(
+                f"{cell.title}: the initialisation {name} must fill every block in place with finite values, got others in {block}"
+            )
+
+
+def scheme_of(cell: Cell, given: Scheme | str | None, default: type[Scheme]) -> Scheme:
     """A scheme given as itself, by name or not at all; ValueError for a name that is not registered."""
     if isinstance(given, Scheme):
         return given
-    if given is not None and given not in Scheme.registry:
-        raise ValueError(f"initialisation must be one of {', '.join(sorted(Scheme.registry))}, got {given!r}")
+    if given is not None and not (isinstance(given, str) and given in Scheme.registry):
+        raise ValueError(f"{cell.title}: initialisation must be one of {', '.join(sorted(Scheme.registry))}, got {given!r}")
     return default() if given is None else Scheme.registry[given]()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
@@ -13,9 +14,18 @@ from torch.nn import functional
 
 from . import boundary
 from .cell import Cell
-from .declaration import check_declaration, check_sizes, check_whole_numbers, checked_constants, checked_mask, try_step
+from .declaration import (
+    check_declaration,
+    check_options,
+    check_sizes,
+    check_whole_numbers,
+    checked_constants,
+    checked_mask,
+    declared_layers,
+    try_step,
+)
 from .engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
-from .initialisation import GlorotOrthogonal, Scheme, Stream, scheme_of, streams, within
+from .initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
@@ -67,11 +77,13 @@ class Recurrent(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        declared = [cell.for_layer(layer) for layer in range(layers)]
+        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional, layer_norm=layer_norm)
+        cell = copy.copy(cell)  # what is done to the given one later is for later layers
+        declared = declared_layers(cell, layers)
         constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
-        scheme, stream = scheme_of(initialisation, GlorotOrthogonal), stream or streams(0)
+        scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
         self.dropout = check_rate(cell, "dropout", dropout)
         if dropout > 0.0 and layers < 2:
             raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
@@ -106,7 +118,7 @@ class Recurrent(nn.Module):
                 blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
-                scheme(here, blocks, within(stream, f"{layer}.{direction}"))
+                initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
                 if layer_norm:
                     part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
                 self._share(here, part, direction)
@@ -278,6 +290,19 @@ class Recurrent(nn.Module):
         """End what `join` began."""
         self._sessions, self._places = None, None
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Recurrent:
+        """As for any module, but constants and mask come from the declaration: no checkpoint has them, and `to_empty` loses them."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        kind = torch.get_default_dtype()
+        with torch.no_grad(), torch.device("cpu"):
+            for cell, wiring in zip(self.cells, self._wirings, strict=True):
+                for name, value in cell.constants(self.hidden_size).items():
+                    getattr(self, wiring.constants[name]).copy_(value.to(kind))
+            mask = self.cell.recurrent_mask(self.hidden_size)
+            if mask is not None and self.recurrent_mask is not None:
+                self.recurrent_mask.copy_(mask.to(kind))
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """A copy of a module that a trainer has joined is not joined."""
         return {**self.__dict__, "_sessions": None, "_places": None}
@@ -331,10 +356,10 @@ class Recurrent(nn.Module):
             self._sessions[key] = Session(self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest)
         return self._sessions[key]
 
-    def _block(self, k: int, name: str) -> Tensor:
+    def _block(self, k: int, name: str, like: Tensor) -> Tensor:
         """A named block of a layer and direction. Raises ValueError where it has another shape or type than it was built with."""
         value: Tensor = getattr(self._part(k), attribute(name))
-        shape, like = self._wirings[k].shapes[name], self._like()
+        shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
             raise ValueError(
                 f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
@@ -342,10 +367,10 @@ class Recurrent(nn.Module):
             )
         return value
 
-    def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], like: Tensor) -> Tensor:
+    def _stacked(self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], x: Tensor, like: Tensor) -> Tensor:
         """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
-        blocks = [like.new_zeros(shape) if n is None else self._block(k, n) for n in names]
-        return torch.cat(blocks) if blocks else like.new_zeros(0, *shape[1:])
+        blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
+        return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
 
     def _called(
         self,
@@ -361,13 +386,14 @@ class Recurrent(nn.Module):
     ) -> tuple[Any, Any]:
         """One layer in one direction by a call of an engine."""
         cell, part, wiring, units = self.cells[k], self._part(k), self._wirings[k], self.hidden_size
-        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x)  # a normalisation has its own
-        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x), bias)
+        like = self._like()
+        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)  # a normalisation has its own
+        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units), x)  # [gates * H, H]
+            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-        values = {n: self._block(k, n) for n in wiring.vectors}
+        values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         options = self._masks(cell, x, generator)
         if self.layer_norm:

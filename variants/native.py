@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from . import boundary
 from .cell import Cell, Gate
-from .declaration import check_sizes
+from .declaration import check_options, check_sizes
 from .engine import at
 from .gru import HiddenState
-from .initialisation import Scheme, Stream, UniformFan, scheme_of, streams, within
+from .initialisation import Scheme, Stream, UniformFan, initialise, scheme_of, streams, within
 from .layer import count_parameters
 from .lstm import LSTMState
 
@@ -105,6 +105,7 @@ class NativeRecurrent(nn.Module):
     ) -> None:
         super().__init__()
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional)
         if engine != "auto":
             raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {engine!r}")
         given = {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout, "layer_norm": layer_norm}
@@ -115,7 +116,7 @@ class NativeRecurrent(nn.Module):
         self.layers, self.directions = layers, 2 if bidirectional else 1
         with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
             self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
-        scheme, stream = scheme_of(initialisation, UniformFan), stream or streams(0)
+        scheme, stream = scheme_of(cell, initialisation, UniformFan), stream or streams(0)
         names = [gate.name for gate in cell.plan]
         for layer in range(layers):
             for direction in range(self.directions):
@@ -125,7 +126,7 @@ class NativeRecurrent(nn.Module):
                     pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
                     blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
                 getattr(self.module, "bias_hh" + suffix).data.zero_()
-                scheme(cell, blocks, within(stream, f"{layer}.{direction}"))
+                initialise(scheme, cell, blocks, within(stream, f"{layer}.{direction}"))
 
     @property
     def parameter_count(self) -> int:
@@ -148,16 +149,16 @@ class NativeRecurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
-        readable = not boundary.mode() and not x.is_meta
-        if lengths is not None:
-            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
-        if reads is not None:
-            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         given: Any = None
         if state is not None:
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
             stacked = [torch.stack(f) for f in zip(*states, strict=True)]
             given = stacked[0] if len(stacked) == 1 else tuple(stacked)
+        readable = not boundary.mode() and not x.is_meta
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         packed: Any = x
         if lengths is not None and len(lengths) > 0:
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)

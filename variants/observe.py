@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .cell import Cell, Values
+from .engine import eager
 from .layer import Recurrent
 
 AS_IT_IS = "as it is"
@@ -70,20 +71,20 @@ def watching(module: Recurrent) -> Iterator[Watch]:
     """
     if module.engine != "eager":
         raise ValueError(f"{module.cell.title}: only the eager engine can be watched, got {module.engine!r}")
-    cells = module.cells
+    cells, run = module.cells, module._run
     recorders = [_Recorder(cell) for cell in cells]
     try:
+        module._run = eager.run  # also for calls that the fused engine could serve
         module.cells = [_watched(cell, recorder) for cell, recorder in zip(cells, recorders, strict=True)]
         with torch.no_grad():
             yield Watch(recorders)
     finally:
-        module.cells = cells
+        module.cells, module._run = cells, run
 
 
 def _watched(cell: Cell, recorder: _Recorder) -> Cell:
     """A copy of a cell whose step and feeds are recorded; everything else is the cell's own."""
     copied = copy.copy(cell)
-    copied.__dict__.pop("sources", None)  # they hold the feeds
     for source in cell.sources:
         if source.feed is not None:
             setattr(copied, source.name, recorder.during(source.feed))

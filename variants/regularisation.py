@@ -11,6 +11,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -35,9 +36,9 @@ def dropout_mask(rate: float, shape: tuple[int, ...], like: Tensor, generator: t
 
 def check_rate(cell: Cell, option: str, rate: float) -> float:
     """The rate, or ValueError where it is no probability below 1."""
-    if not 0.0 <= rate < 1.0:
-        raise ValueError(f"{cell.title}: {option} must be in [0, 1), got {rate}")
-    return rate
+    if not isinstance(rate, Real) or isinstance(rate, bool) or not 0.0 <= rate < 1.0:
+        raise ValueError(f"{cell.title}: {option} must be in [0, 1), got {rate!r}")
+    return float(rate)
 
 
 def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str, float]:
@@ -47,7 +48,7 @@ def zoneout_rates(cell: Cell, zoneout: float | Mapping[str, float]) -> dict[str,
     for field, rate in rates.items():
         if field not in allowed:
             raise ValueError(f"{cell.title}: zoneout must be on a field that remembers ({', '.join(allowed)}), got {field!r}")
-        check_rate(cell, f"zoneout of {field}", rate)
+        rates[field] = check_rate(cell, f"zoneout of {field}", rate)
     return {field: rate for field, rate in rates.items() if rate > 0.0}
 
 

@@ -150,7 +150,8 @@ def test_targets_of_a_task_of_another_kind_need_one_entry_for_each_answer():
 
 
 def test_what_lies_behind_the_end_of_a_sequence_may_be_anything():
-    task = changed(Forecast, lengths=torch.tensor([7, 4]), inputs=at((slice(4, None), 1), math.nan))
+    reads = torch.tensor([[2, 2], [6, 3]])
+    task = changed(Forecast, lengths=torch.tensor([7, 4]), reads=reads, inputs=at((slice(4, None), 1), math.nan))
     try_out(task)
 
 
@@ -236,6 +237,43 @@ def test_a_criterion_may_be_a_truth_value_of_numpy():
 def test_data_that_another_generator_draws_are_refused():
     with pytest.raises(ValueError, match=r"^Wrong: batch must draw from the generator alone, but inputs differ between two draws of one"):
         try_out(changed(Forecast, inputs=torch.rand_like))
+
+
+def test_a_task_that_draws_into_the_same_memory_again_is_refused():
+    memory = torch.zeros(STEPS, FEW, INPUTS)
+    with pytest.raises(ValueError, match=r"^Wrong: batch must draw into memory of its own, but inputs of one draw change with the next$"):
+        try_out(changed(Forecast, inputs=memory.copy_))
+
+
+def test_a_loss_that_changes_the_batch_is_refused():
+    def loss(self, outputs, batch):
+        return (outputs - batch.targets.mul_(0.5)).square().mean()
+
+    with pytest.raises(ValueError, match=r"^Wrong: loss and metrics must leave the batch as it is, but targets are changed$"):
+        try_out(with_attributes(Forecast, loss=loss))
+
+
+def test_metrics_that_change_the_outputs_are_refused():
+    def metrics(self, outputs, batch):
+        return {"loss": float(outputs.round_().mean().abs())}
+
+    with pytest.raises(ValueError, match=r"^Wrong: loss and metrics must leave the outputs as they are, but they are changed in place$"):
+        try_out(with_attributes(Forecast, metrics=metrics))
+
+
+def test_an_answer_behind_the_end_of_its_sequence_is_refused():
+    with pytest.raises(ValueError, match=r"^Wrong: reads must be steps within the length of their sequence, got 6 where the length is 5$"):
+        try_out(changed(Forecast, lengths=torch.tensor([7, 5])))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [(torch.Tensor.requires_grad_, "data without gradients"), (torch.Tensor.to_sparse, "a dense tensor, got torch.sparse_coo")],
+    ids=["learned", "sparse"],
+)
+def test_inputs_that_are_no_plain_data_are_refused(inputs, message):
+    with pytest.raises(ValueError, match=f"^Wrong: inputs must be {message}"):
+        try_out(changed(Forecast, inputs=inputs))
 
 
 def test_an_error_in_the_code_of_a_task_is_one_line_that_names_the_task():

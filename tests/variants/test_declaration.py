@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn, sigmoid, tanh
 
 from tests.variants.cases import fill
-from variants import Cell, Gate, Recurrent, Vanilla, feed
+from variants import Cell, Gate, Recurrent, Scheme, Vanilla, build, feed
+from variants.clockwork import Clockwork
 from variants.gru import HiddenState
 
 T, B, INPUTS, H = 6, 3, 4, 5
@@ -35,6 +36,14 @@ def cell_with(**attributes) -> Cell:
 
 def stepping(step) -> Cell:
     return cell_with(step=lambda self, a, s, p: step(a, s, p))
+
+
+def stepping_itself() -> Cell:
+    def step(self, a, s, p):
+        self.count = getattr(self, "count", 0) + 1
+        return HiddenState(a.n)
+
+    return cell_with(step=step)
 
 
 def owning(value) -> Cell:
@@ -92,7 +101,7 @@ WRONG_DECLARATIONS = {
     ),
     "a narrow mask": (
         cell_with(recurrent_mask=lambda self, h: torch.ones(h, 1)),
-        r"recurrent_mask must be zeros and ones \[5, 5\], got \[5, 1\]",
+        r"recurrent_mask must be zeros and ones \[5, 5\], got float32 \[5, 1\]",
     ),
     "a mask of halves": (cell_with(recurrent_mask=lambda self, h: torch.full((h, h), 0.5)), "recurrent_mask must be zeros and ones"),
     "a typo in a step": (
@@ -116,6 +125,39 @@ WRONG_DECLARATIONS = {
         r"'h' must be a floating-point tensor \[B, 5\], got float32 \[B, 2\]",
     ),
     "a foreign parameter": (stepping(lambda a, s, p: HiddenState(a.n * FOREIGN)), "depends on a parameter that the cell does not declare"),
+    "a state changed in place": (
+        stepping(lambda a, s, p: HiddenState(a.n + s.h.mul_(0.5))),
+        "step must not change its arguments in place, got another s.h",
+    ),
+    "a state changed unseen by autograd": (
+        stepping(lambda a, s, p: HiddenState(a.n + s.h.data.mul_(0.5))),
+        "step must not change its arguments in place, got another s.h",
+    ),
+    "another type in the state": (
+        stepping(lambda a, s, p: HiddenState(a.n.double())),
+        r"'h' must be a floating-point tensor \[B, 5\] of the type of its arguments, got float64 for float32",
+    ),
+    "a step that counts": (stepping_itself(), "Odd: a step must not change the cell, got a new '"),
+    "no cell for a layer": (
+        cell_with(for_layer=lambda self, k: None),
+        r"Odd: for_layer\(0\) must return a cell with the State of Odd, got None",
+    ),
+    "another state in a layer": (
+        cell_with(for_layer=lambda self, k: Vanilla()),
+        r"for_layer\(0\) must return a cell with the State of Odd",
+    ),
+    "constants that fail": (cell_with(constants=lambda self, h: {}["k"]), "Odd: constants fails: KeyError: 'k'"),
+    "a mask that fails": (cell_with(recurrent_mask=lambda self, h: {}["k"]), "Odd: recurrent_mask fails: KeyError: 'k'"),
+    "a size check that fails": (cell_with(validate=lambda self, h, n: {}["k"]), "Odd: validate fails: KeyError: 'k'"),
+    "a sparse constant": (cell_with(constants=lambda self, h: {"k": torch.ones(h).to_sparse()}), "constant 'k' must be .*got .*sparse"),
+    "a constant without values": (
+        cell_with(constants=lambda self, h: {"k": torch.ones(h, device="meta")}),
+        "constant 'k' must be .*got float32 .* on meta",
+    ),
+    "a learned mask": (cell_with(recurrent_mask=lambda self, h: torch.ones(h, h, requires_grad=True)), "recurrent_mask must be zeros and"),
+    "a complex mask": (cell_with(recurrent_mask=lambda self, h: torch.ones(h, h) * (1 + 0j)), "recurrent_mask must be zeros and"),
+    "a projection by text": (cell_with(projects_input="no"), "Odd: projects_input must be True or False, got 'no'"),
+    "a gate that keeps but is none": (cell_with(keeps=("f", 1)), r"Odd: keeps must be None or one of n and 1 or -1.*got \('f', 1\)"),
     "no step": (
         type("Odd", (Cell,), {"State": HiddenState, "gates": ("n",)})(),
         r"step fails: NotImplementedError: Odd does not define step",
@@ -284,3 +326,80 @@ def test_constants_in_double_precision_have_the_type_of_the_parameters():
 
 def test_a_declared_cell_that_is_right_is_accepted_with_knobs_on_the_instance():
     assert Recurrent(Vanilla(peepholes=("o",)), INPUTS, H).engine == "fused"
+
+
+WRONG_OPTIONS = {
+    "a rate as text": ({"dropout": "0.5", "layers": 2}, r"dropout must be in \[0, 1\), got '0.5'"),
+    "no rate": ({"recurrent_dropout": None}, r"recurrent_dropout must be in \[0, 1\), got None"),
+    "a rate as tensor": ({"zoneout": torch.tensor(0.5)}, r"zoneout of h must be in \[0, 1\), got tensor"),
+    "a generator": ({"generator": 5}, "generator must be a torch.Generator or None, got 5"),
+    "a stream": ({"stream": 5}, r"stream must give a torch.Generator for a purpose, as streams\(0\) does, got 5"),
+    "a stream of numbers": ({"stream": lambda purpose: None}, "stream must give a torch.Generator for a purpose"),
+    "a list of schemes": ({"initialisation": ["chrono"]}, "initialisation must be one of chrono, "),
+    "directions as text": ({"bidirectional": "no"}, "bidirectional must be True or False, got 'no'"),
+    "layer normalisation as text": ({"layer_norm": "no"}, "layer_norm must be True or False, got 'no'"),
+    "an engine": ({"engine": "quick"}, "engine must be one of auto, eager, fused, got 'quick'"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG_OPTIONS.values(), ids=WRONG_OPTIONS)
+def test_a_wrong_option_is_refused_by_a_line_that_names_the_cell(options, message):
+    with pytest.raises(ValueError, match=f"^Unit: {message}"):
+        Recurrent(Unit(), INPUTS, H, **options)
+
+
+class Unfilled(Scheme):
+    """Returns values in place of filling blocks."""
+
+    def fill(self, kind, tensor, generator):
+        return torch.zeros_like(tensor)
+
+
+class Failing(Scheme):
+    """Fails."""
+
+    def fill(self, kind, tensor, generator):
+        raise KeyError("k")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "message"),
+    [
+        (Unfilled(), "Unfilled must fill every block in place with finite values, got others in W_."),
+        (Failing(), "Failing fails: KeyError: 'k'"),
+    ],
+    ids=["unfilled", "failing"],
+)
+@pytest.mark.parametrize("name", ["vanilla", "native_lstm"])
+def test_an_initialisation_that_leaves_a_block_without_values_is_refused(name, scheme, message):
+    with pytest.raises(ValueError, match=f"{name}: the initialisation {message}"):
+        build(Cell.registry[name](), INPUTS, H, initialisation=scheme)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_what_is_done_to_a_cell_is_for_later_layers_only(engine):
+    cell = Leaky()
+    earlier = Recurrent(cell, INPUTS, H, engine=engine)
+    before = earlier(torch.ones(T, B, INPUTS))[0]
+    cell.rate, cell.gates = 0.9, ("n", "m")
+    later = Recurrent(cell, INPUTS, H, engine=engine)
+    assert torch.equal(earlier(torch.ones(T, B, INPUTS))[0], before)
+    assert [b.name for b in later.cell.blocks] == ["W_n", "W_m", "R_n", "R_m", "b_n", "b_m"]
+    assert not torch.allclose(later(torch.ones(T, B, INPUTS))[0], before)
+
+
+@pytest.mark.parametrize("change", [lambda m: m.to_empty(device="cpu"), lambda m: m.half().float()], ids=["emptied", "rounded"])
+def test_constants_and_mask_come_from_the_declaration_whatever_is_done_to_a_module(change):
+    module = Recurrent(Clockwork(periods=(1, 3, 4097)), INPUTS, 6)
+    expected = {n: b.clone() for n, b in module.named_buffers()}
+    change(module)
+    assert {n: b.tolist() for n, b in module.named_buffers()} == {n: b.tolist() for n, b in expected.items()}
+
+
+def test_a_layer_with_a_mask_is_built_without_values_and_filled_later():
+    cell, plain = Clockwork(periods=(1, 3)), Recurrent(Clockwork(periods=(1, 3)), INPUTS, 6)
+    with torch.device("meta"):
+        module = Recurrent(cell, INPUTS, 6)
+    module.to_empty(device="cpu").load_state_dict(plain.state_dict())
+    x = torch.ones(4, 2, INPUTS)
+    assert torch.equal(module(x)[0], plain(x)[0])

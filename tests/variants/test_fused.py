@@ -105,11 +105,34 @@ class BySize(Softmax):
         return Pair(x=a.a / a.a.shape[-1] ** 0.5, y=s.y)
 
 
-class InPlace(Softmax):
-    """Changes its state in place."""
+class ByNumpy(Softmax):
+    """Decides by values that torch does not see."""
 
     def step(self, a, s, p):
-        return Pair(x=a.a + s.y.mul_(0.5), y=s.y)
+        return Pair(x=a.a * (2.0 if (a.a.detach().numpy() > 5.0).any() else 1.0), y=s.y)
+
+
+class ByList(Softmax):
+    """Decides by values that torch does not see."""
+
+    def step(self, a, s, p):
+        return Pair(x=a.a * (2.0 if max(map(max, a.a.tolist())) > 5.0 else 1.0), y=s.y)
+
+
+class ByMode(Softmax):
+    """Is another formula at evaluation."""
+
+    def step(self, a, s, p):
+        return Pair(x=a.a * (2.0 if torch.is_grad_enabled() else 1.0), y=s.y)
+
+
+class Hooked(Softmax):
+    """Clips the derivative by its state, of which what comes through the outputs is a part."""
+
+    def step(self, a, s, p):
+        if s.x.requires_grad:
+            s.x.register_hook(lambda g: g.clamp(-0.1, 0.1))
+        return Pair(x=a.a + s.x, y=s.y)
 
 
 def modules(cell: Cell, least: int, inputs: int, layers: int = 1, std: float = 0.5, **options) -> tuple[Recurrent, Recurrent]:
@@ -389,7 +412,10 @@ def test_a_cell_from_elsewhere_is_fused():
         (Softmax(), "'_softmax' is not elementwise"),
         (ByValue(), "'sum' is not elementwise"),
         (BySize(), "depends on the number of units"),
-        (InPlace(), "in-place operation"),
+        (ByNumpy(), "reads numbers by Tensor.numpy"),
+        (ByList(), "reads numbers by Tensor.tolist"),
+        (ByMode(), "depends on whether derivatives are taken"),
+        (Hooked(), "registers a hook on an argument"),
     ],
 )
 def test_a_cell_that_cannot_be_fused_says_why_and_runs_by_definition(cell: Cell, reason: str):

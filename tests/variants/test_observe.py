@@ -107,3 +107,13 @@ def test_a_fused_module_is_refused():
         watching(Recurrent(Cell.registry["vanilla"](), 2, 3)),
     ):
         pass
+
+
+def test_a_module_that_was_last_run_by_the_eager_engine_is_watched():
+    module = Recurrent(Cell.registry["vanilla"](), 4, 5)
+    module.double()(inputs_of())
+    assert module.float().engine == "eager"
+    watch, _ = watched(module, inputs_of().float())
+    assert {n: v.shape for n, v in watch.gates(0).values.items()} == dict.fromkeys("zifo", (7, 3, 5))
+    module(inputs_of().float())
+    assert module.engine == "fused"

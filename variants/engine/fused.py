@@ -532,7 +532,7 @@ class _Fused(torch.autograd.Function):
 def _check_unpacked(cell: Cell, expected: Sequence[tuple[torch.dtype, torch.Size]], saved: Sequence[Tensor]) -> None:
     """Raise ValueError where a hook on saved tensors gives back another kind of tensor than it was given."""
     for (dtype, shape), t in zip(expected, saved, strict=True):
-        if t.dtype is not dtype or t.shape != shape or not t.is_cpu or t.layout is not torch.strided:
+        if t.shape != shape or t.dtype is not dtype or not t.is_cpu or t.layout is not torch.strided:
             raise ValueError(
                 f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} {list(shape)} on the cpu, "
                 f"got {t.dtype} {list(t.shape)} on {t.device}"

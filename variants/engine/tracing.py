@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import operations
@@ -42,6 +43,8 @@ def trace(graph: Graph, function: Function, inputs: Sequence[str], outputs: Sequ
     traced = _trace(graph, function, inputs, outputs, differentiable, (2, 3))
     if _trace(graph, function, inputs, outputs, differentiable, (3, 5)).__dict__ != traced.__dict__:
         raise CannotFuse("its formula depends on the number of units or on values of tensors")
+    if _trace(graph, function, inputs, outputs, (), (2, 3)).outputs != traced.outputs:
+        raise CannotFuse("its formula depends on whether derivatives are taken")
     return traced
 
 
@@ -59,7 +62,7 @@ def _trace(
         return torch.rand(shape, generator=generator, dtype=torch.float32, device="cpu")
 
     # The first call may come from an evaluation, where autograd is off.
-    with torch.inference_mode(False), torch.enable_grad():
+    with torch.inference_mode(False), torch.set_grad_enabled(bool(differentiable)):
         leaves = {name: example().requires_grad_(name in differentiable) for name in inputs}
         cotangents = {name: example() for name in outputs}
         return _record(graph, function, leaves, cotangents, differentiable)
@@ -78,7 +81,8 @@ def _record(
             recorder.name(name, tensor)
         for name, tensor in cotangents.items():
             recorder.name(f"d.{name}", tensor)
-        results = function(leaves)
+        with _Refusing(leaves.values()):
+            results = function(leaves)
         nodes = {}
         for name in outputs:
             if not isinstance(results[name], Tensor):
@@ -108,6 +112,30 @@ class _Seed(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *_: Tensor) -> Any:
         return None, *ctx.cotangents
+
+
+READING = frozenset(
+    (Tensor.numpy, Tensor.tolist, Tensor.__array__, Tensor.__dlpack__, Tensor.data_ptr, Tensor.storage, Tensor.untyped_storage)
+)
+"""Methods that give away the memory of a tensor, or the numbers in it, without an operation that the recorder sees."""
+
+
+class _Refusing(TorchFunctionMode):
+    """Refuses what a formula may do with tensors unseen by the recorder, so that it would be left out of a kernel.
+
+    given: arguments of the formula. A hook on one of them acts on its whole derivative, of which a formula is a part.
+    """
+
+    def __init__(self, given: Iterable[Tensor]) -> None:
+        super().__init__()
+        self._given = {t.data_ptr() for t in given}
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function in READING:
+            raise CannotFuse(f"its formula reads numbers by Tensor.{function.__name__}")
+        if function is Tensor.register_hook and args[0].data_ptr() in self._given:
+            raise CannotFuse("its formula registers a hook on an argument of the cell")
+        return function(*args, **(kwargs or {}))
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
