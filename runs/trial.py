@@ -41,13 +41,13 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
 
     Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and importing a
-    module runs it. Raises ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
+    module runs it. Raises NotAllowed or ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
     """
     target = node["_target_"]
     cls = _imported(target)
     if cls is None and not _allowed(target):
         allowed = ",".join([*allowed_names(), str(target)])
-        raise ValueError(
+        raise NotAllowed(
             f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
             f"where you trust it, set {CLASSES}={shlex.quote(allowed)} in the environment or import its module first"
         )
