@@ -31,10 +31,14 @@ def require(condition: bool, rule: str, value: Any) -> None:
         raise ValueError(f"{rule}, got {value!r}")
 
 
-def require_one_of(name: str, value: str, names: Collection[str]) -> None:
-    """Raise ValueError, with the nearest name, unless the value is one of the names."""
+def require_one_of(name: str, value: str, names: Collection[str], which: str = "") -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names. which: words before their list."""
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{meant(str(value), names)}")
+        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
+
+
+class NotAllowed(ValueError):
+    """A file or a storage names a class that may not be imported."""
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
