@@ -94,7 +94,11 @@ class Run(NamedTuple):
     record: str = ""
 
 
-class Locked(ConnectionError):
+class Unusable(ConnectionError):
+    """The SQLite file of MLflow cannot be used; the message says why."""
+
+
+class Locked(Unusable):
     """The SQLite file of MLflow is held by another program."""
 
 
@@ -126,7 +130,7 @@ class Tracker:
         self.replaced = 0  # runs of other studies of the same name that were deleted
 
     def refuse_lock(self) -> None:
-        """Raise Locked where another program holds the SQLite file; MLflow itself would wait for 20 seconds at every step."""
+        """Raise Unusable where the SQLite file is damaged, and Locked where another program holds it: MLflow would wait for 20 seconds."""
         path = Path(self.uri.removeprefix("sqlite:///"))
         if not self.uri.startswith("sqlite:///") or not path.is_file():
             return
@@ -137,10 +141,15 @@ class Tracker:
         except sqlite3.OperationalError as error:
             raise Locked(f"{path}: {error}") from None
 
+                database.execute("SELECT count(*) FROM sqlite_master")
     def refuse_silence(self) -> None:
         """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
         if not self.uri.startswith("http"):
             return
+        except sqlite3.DatabaseError as error:
+            raise Unusable(
+                f"{path} is damaged ({error}); move it away, and python -m runs.tracking writes it anew from each study"
+            ) from None
         place = urlsplit(self.uri)
         host = place.netloc.rpartition("@")[2]
         try:
@@ -318,19 +327,13 @@ class Mirror:
         self._generation: int | None = None
         self._silent_until, self._rest = 0.0, REST_SECONDS[0]
 
-    def reach(self) -> bool:
-        """Whether MLflow answers; creates its database and the experiment."""
-        try:
-            self._tracker().experiment(self.study.design.name)
-        except Exception:  # whatever a client raises for a server that is away
-            return False
-        return True
-
     def greeting(self) -> str:
         """Where the runs go, and the page that shows them; one line."""
         name, place = self.study.design.name, without_password(self.uri)
-        if not self.reach():
-            return f"mlflow: {place} is out of reach; the study goes on"
+        try:
+            self._tracker().experiment(name)
+        except Exception as error:  # whatever a client raises for a server that is away
+            return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
         return f"mlflow: experiment {name!r} in {place}: {self._tracker().link(name)}"
 
     def _tracker(self) -> Tracker:
@@ -393,7 +396,7 @@ class Mirror:
                 raise
             self._generation, self._silent_until = None, time.monotonic() + self._rest
             self._rest = min(REST_SECONDS[1], 2 * self._rest)
-            why = str(error) if isinstance(error, Locked) else type(error).__name__
+            why = str(error) if isinstance(error, Unusable) else type(error).__name__
             print(f"mlflow: {why}; the study goes on and MLflow catches up later", file=sys.stderr)
         finally:
             self.written += written
@@ -549,7 +552,7 @@ def main(arguments: list[str]) -> int:
         why = f"{without_password(uri)} is out of reach: {type(error).__name__}"
         if isinstance(error, OSError) and error.filename and error.strerror:
             why = f"cannot write {error.filename}: {error.strerror}"
-        print(f"error: mlflow: {error if isinstance(error, Locked) else why}", file=sys.stderr)
+        print(f"error: mlflow: {error if isinstance(error, Unusable) else why}", file=sys.stderr)
         return 1
     print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
     return 0

@@ -197,7 +197,7 @@ def test_the_command_names_the_locked_file_in_a_line(locked, capsys):
 
 def test_a_lock_that_comes_between_two_runs_is_noticed_before_mlflow_waits_for_it(tmp_path, monkeypatch):
     mirror = Mirror(ran(tmp_path), tmp_path)
-    mirror.reach()
+    mirror.greeting()
     calls = iter([None, None, Locked("held")])
 
     def refuse(self):
@@ -307,6 +307,16 @@ def test_nothing_of_a_secret_reaches_what_a_study_stores(tmp_path, monkeypatch, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:S3CRET@127.0.0.1:9?token=T0KEN")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     small = ["study=smoke", "points=1", "training.budget=2", "training.evaluation_sequences=8", "~tasks.delayed_recall"]
+
+
+@pytest.mark.parametrize("damage", [lambda text: b"\0" * len(text), lambda text: text[: len(text) // 2]])
+def test_a_damaged_database_is_named_with_its_cure(damage, tmp_path, capsys):
+    (tmp_path / "mlflow.db").write_bytes(damage((tmp_path / "mlflow.db").read_bytes()))
+    ran(tmp_path)
+    assert tracking.main(["study=study", f"results={tmp_path}"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: mlflow: {tmp_path / 'mlflow.db'} is damaged (")
+    assert "move it away, and python -m runs.tracking writes it anew" in line
     arguments = [*small, "variants=[vanilla]", "tracking=server", f"results={tmp_path}"]
     code, out, err = call(monkeypatch, capsys, sweep.main, "sweep", *arguments)
     assert code == 0, err
