@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from .console.known import nearest
+from .console.known import meant, nearest
 from .names import CLASSES, checked_name
 
 HIDDEN = "***"
@@ -163,8 +163,8 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
-            raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
+            they = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
+            raise ValueError(f"unknown argument {argument!r}; {they} arguments are {', '.join(f'{k}=...' for k in keys)}")
         if key in values:
             raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value
@@ -176,9 +176,11 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
 def storage_url(values: Mapping[str, str]) -> str:
     """The URL behind a `storage=...` argument: `postgres` stands for the environment's STUDY_STORAGE, absent for the journal.
 
-    Raises ValueError for `postgres` where the environment has none.
+    Raises ValueError for `postgres` where the environment has none, and for what is no URL.
     """
     storage = values.get("storage", "")
+    if storage and storage != "postgres" and "://" not in storage:
+        raise ValueError(f"storage must be postgres or a URL, got {storage!r}{meant(storage, ['postgres'])}")
     if storage != "postgres":
         return storage
     if not os.environ.get("STUDY_STORAGE"):

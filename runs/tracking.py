@@ -25,6 +25,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from .console.known import meant
 from .shell import command, without_password
 from .trial import Outcome, Trial
 
@@ -58,11 +59,15 @@ def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
 
     facts: stored with the study. results: the folder in which the study is now, which may be a copy, or have been moved.
     given: of the user; `server` stands for the environment's MLFLOW_TRACKING_URI, `none` for nowhere.
-    Raises ValueError where the facts name a place that neither the user nor the environment does: they may be somebody else's.
+    Raises ValueError for another word, and where the facts name a place that neither the user nor the environment does, as they may be
+    somebody else's.
     """
     ours, stored = os.environ.get("MLFLOW_TRACKING_URI", ""), str(facts.get("tracking_uri") or "")
     if given == "server" and not ours:
         raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
+    words = ("server", DEFAULT, "none")
+    if given and given not in (*words, "databricks") and not set(given) & set(":/"):
+        raise ValueError(f"tracking must be one of {', '.join(words)} or a URI, got {given!r}{meant(given, words)}")
     if given:
         return {"server": ours, "none": "", DEFAULT: default_uri(results)}.get(given, given)
     if not stored or _is_default(facts, stored, results):
@@ -136,20 +141,20 @@ class Tracker:
             return
         try:
             with closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master")
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise Locked(f"{path}: {error}") from None
-
-                database.execute("SELECT count(*) FROM sqlite_master")
-    def refuse_silence(self) -> None:
-        """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
-        if not self.uri.startswith("http"):
-            return
         except sqlite3.DatabaseError as error:
             raise Unusable(
                 f"{path} is damaged ({error}); move it away, and python -m runs.tracking writes it anew from each study"
             ) from None
+
+    def refuse_silence(self) -> None:
+        """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
+        if not self.uri.startswith("http"):
+            return
         place = urlsplit(self.uri)
         host = place.netloc.rpartition("@")[2]
         try:
@@ -537,6 +542,8 @@ def main(arguments: list[str]) -> int:
             return 0
         if "study" not in values:
             raise ValueError("say which study: study=...")
+        if values.get("tracking") == "none":
+            raise ValueError("tracking=none: this command only writes to MLflow; leave tracking out, or say where to")
         results = Path(values.get("results", "results"))
         study = find(results, values["study"], storage_url(values))
         uri = uri_of(study.facts, results, values.get("tracking", "")) or default_uri(results)

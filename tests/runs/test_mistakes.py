@@ -458,6 +458,27 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (["storage=postgrs"], "storage must be postgres or a URL, got 'postgrs'; did you mean 'postgres'?"),
+        (["tracking=serer"], "tracking must be one of server, default, none or a URI, got 'serer'; did you mean 'server'?"),
+        (["tracking=none"], "tracking=none: this command only writes to MLflow"),
+    ],
+)
+def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
+    from runs.study import Study, open_storage
+    from runs.tracking import main
+
+    from .conftest import make_design
+
+    Study.create(open_storage("", tmp_path / "study"), make_design(), {})
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["study=study", f"results={tmp_path}", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         (["study=a", "study=b"], "study=b: study is given twice, first as 'a'"),
         (["study="], "study must be 1 to 64 letters"),
         (["study=a", "search=maybe"], "search must be yes or not given, got 'maybe'"),
