@@ -26,14 +26,6 @@ SMALL = {
 OUTCOME = {"steps": 6, "curve_steps": (0, 6), "curve_losses": (1.0, 0.5), "train_losses": (None, 0.7)}
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    """A database of MLflow without runs: its tables take seconds to make."""
-    folder = tmp_path_factory.mktemp("empty")
-    Tracker(folder)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture(autouse=True)
 def _database(empty, tmp_path):
     shutil.copy(empty, tmp_path / "mlflow.db")
@@ -307,6 +299,14 @@ def test_nothing_of_a_secret_reaches_what_a_study_stores(tmp_path, monkeypatch, 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:S3CRET@127.0.0.1:9?token=T0KEN")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     small = ["study=smoke", "points=1", "training.budget=2", "training.evaluation_sequences=8", "~tasks.delayed_recall"]
+    arguments = [*small, "variants=[vanilla]", "tracking=server", f"results={tmp_path}"]
+    code, out, err = call(monkeypatch, capsys, sweep.main, "sweep", *arguments)
+    assert code == 0, err
+    written = b"".join(path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file())
+    for secret in ("S3CRET", "T0KEN"):
+        assert secret.encode() not in written
+        assert secret not in out + err
+    assert json.loads((tmp_path / "smoke" / "design.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9?token=***"
 
 
 @pytest.mark.parametrize("damage", [lambda text: b"\0" * len(text), lambda text: text[: len(text) // 2]])
@@ -317,11 +317,3 @@ def test_a_damaged_database_is_named_with_its_cure(damage, tmp_path, capsys):
     line = capsys.readouterr().err
     assert line.startswith(f"error: mlflow: {tmp_path / 'mlflow.db'} is damaged (")
     assert "move it away, and python -m runs.tracking writes it anew" in line
-    arguments = [*small, "variants=[vanilla]", "tracking=server", f"results={tmp_path}"]
-    code, out, err = call(monkeypatch, capsys, sweep.main, "sweep", *arguments)
-    assert code == 0, err
-    written = b"".join(path.read_bytes() for path in Path(tmp_path).rglob("*") if path.is_file())
-    for secret in ("S3CRET", "T0KEN"):
-        assert secret.encode() not in written
-        assert secret not in out + err
-    assert json.loads((tmp_path / "smoke" / "design.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9?token=***"
