@@ -758,6 +758,8 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
 def retry(url: str, folder: Path, name: str, stage: str) -> int:
     """Make the failed trials of a study, or of a stage, wait again."""
     study = opened(url, folder, name, stage)
+    if not url:
+        writable(folder)
     count = study.retry()
     print(
         f"{study.design.title}: {counted(count, 'failed trial')} put back"
@@ -771,7 +773,7 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     if not url:
         if not (folder / "journal.log").exists():
             find(folder.parent, name)  # says that it is not there
-        with sole_parent(folder):
+        with sole_parent(writable(folder)):
             for line in repaired(folder / "journal.log", name):
                 print(line)
     storage = open_storage(url, folder)

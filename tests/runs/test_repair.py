@@ -1,12 +1,14 @@
+import errno
 import json
 import re
+from pathlib import Path
 
 import pytest
 
 from runs.journal import DamagedJournal, line_of
 from runs.repair import repaired
 from runs.study import Study, open_storage, records
-from runs.sweep import repair, sole_parent
+from runs.sweep import repair, retry, sole_parent
 from runs.trial import NotAllowed, Outcome
 
 KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
@@ -159,6 +161,18 @@ def test_a_journal_of_own_classes_that_may_not_be_imported_is_left_as_it_is(fold
     with pytest.raises(NotAllowed, match=r"set LSTM_VARIANTS_CLASSES=my_package\.Mine"):
         mend(folder)
     assert ((folder / "journal.log").read_bytes(), list(folder.glob("*damaged*"))) == (bad, [])
+
+
+@pytest.mark.parametrize("action", [repair, retry])
+def test_a_folder_that_may_only_be_read_is_named(action, folder, monkeypatch):
+    def touch(self):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    before = (folder / "journal.log").read_bytes()
+    with pytest.raises(ValueError, match=f"cannot write into {folder}: Read-only file system"):
+        action("", folder, "study", "search")
+    assert (folder / "journal.log").read_bytes() == before
 
 
 def test_a_study_that_runs_is_not_repaired(folder):
