@@ -32,7 +32,7 @@ from variants.engine import machine
 from .console.known import found
 from .console.parser import Parser
 from .facts import facts
-from .files import replacing, write_whole
+from .files import replacing, writable, write_whole
 from .train import Flat
 
 INPUTS = 2
@@ -268,19 +268,10 @@ def about() -> dict[str, Any]:
     kind = re.search(r"Intel\(R\) oneAPI Math Kernel Library Version [\d.]+|OpenBLAS[\w. ]*", config)
     return {
         **facts(),
-        "processor": _processor(),
         "cores": os.cpu_count(),
         "products_inside": f"code for {machine.processor()} by LLVM {machine.llvm_version()}",
         "products_outside": f"torch's BLAS: {kind[0] if kind else blas[1] if blas else 'unknown'}",
     }
-
-
-def _processor() -> str:
-    try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        found = None
-    return found[1] if found else "unknown"
 
 
 def write(rows: Sequence[Row], here: Mapping[str, Any], folder: Path) -> None:
@@ -324,6 +315,7 @@ def main(arguments: list[str]) -> int:
     """Measure, print tables of ratios, and write `results/bench/bench.json` and a figure; returns the exit code."""
     try:
         given = parse(arguments)
+        writable(given.output, "--output")
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -340,7 +332,6 @@ def main(arguments: list[str]) -> int:
         f"\n{'variant':<22}{'T':>6}{'B':>5}{'N':>5}{'fused ms':>10}" + "".join(f"{n:>{w}}" for n, w in OTHERS.values()) + "  (times fused)"
     )
     rows: list[Row] = []
-    given.output.mkdir(parents=True, exist_ok=True)
     for steps, name in itertools.product(given.steps, given.variants):
         cell = Cell.registry[name]()
         for size in (Size(steps, b, n) for b in given.batches for n in given.units):

@@ -346,6 +346,9 @@ def refuse_options(arguments: Sequence[str]) -> None:
     """Raise ValueError for options that Hydra does not have, and for values that they do not take; Hydra would print its usage."""
 
     def error(message: str) -> NoReturn:
+        words = message.removeprefix("unrecognized arguments: ").split()
+        if all("=" in word and not word.startswith("-") for word in words):
+            raise ValueError(f"{words[0]}: an option such as -m may not stand between key=value arguments; write the options first")
         raise ValueError(f"{message}; --help lists the options")
 
     parser = get_args_parser()
@@ -387,6 +390,11 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
         if override.startswith("~"):
             return f"{override}: what has a default cannot be taken out, only set"
         return f"{override}: {one_line(inner)}" if override else one_line(inner)
+    if isinstance(error, ConfigCompositionException):
+        if absent := re.match(r"Could not delete from config\. '(.+)' does not exist", str(error)):  # Hydra has no fields for these
+            return f"~{absent[1]}: there is no {absent[1]} that could be taken out"
+        if there := re.match(r"Could not append to config\. An item is already at '.+'\.\n *Either remove \+ prefix: '(.+)'", str(error)):
+            return f"+{there[1]}: it is there already; write {there[1]}"
     lines = [" ".join(part.split()) for part in str(error).strip().splitlines()]
     return " ".join(part for part in lines if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https")))
 

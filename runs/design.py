@@ -103,7 +103,7 @@ class Design:
         require(len(self.tasks) > 0, "tasks of a study must not be empty", list(self.tasks))
         require(self.points >= 1, "points must be at least 1", self.points)
         require_one_of("match", self.match, MATCHES)
-        require(self.baseline in self.variants, f"baseline must be one of the variants {', '.join(self.variants)}", self.baseline)
+        require_one_of("baseline", self.baseline, self.variants, "the variants ")
         require_one_of("sampler", self.sampler, DESIGNED + ADAPTIVE)
         require_one_of("pruner", self.pruner, PRUNERS)
         require(len(self.space) > 0, "space must have at least one hyperparameter", list(self.space))

@@ -13,15 +13,15 @@ from pathlib import Path
 STALE_SECONDS = 3600.0  # after which a temporary file is nobody's
 
 
-def writable(folder: Path) -> Path:
-    """The folder, created where absent. Raises ValueError where it cannot be written."""
+def writable(folder: Path, key: str = "results") -> Path:
+    """The folder, created where absent. Raises ValueError where it cannot be written. key: the argument that named it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-{os.getpid()}"
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise ValueError(f"results: cannot write into {folder}: {error.strerror}") from None
+        raise ValueError(f"{key}: cannot write into {folder}: {error.strerror}") from None
     return folder
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shlex
 import sys
 import threading
 import time
@@ -27,6 +26,8 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
+
+from .shell import command
 
 
 class Journal(JournalStorage):
@@ -154,9 +155,10 @@ class SafeJournal(JournalFileBackend):
             return line, checked(line)
         except ValueError as error:
             folder = Path(self._file_path).resolve().parent
+            cure = command("runs.sweep", results=folder.parent, name=folder.name, action="repair")
             raise DamagedJournal(
                 f"{self._file_path}, line {number}: {error}; nothing was changed. This keeps a copy of the file and every record that is "
-                f"intact: python -m runs.sweep name={shlex.quote(folder.name)} results={shlex.quote(str(folder.parent))} action=repair"
+                f"intact: {cure}"
             ) from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from .files import write_whole
 from .journal import KEY, TAIL, Journal, checked, line_of, locked, whole
 from .study import Study, close_storage
+from .trial import NotAllowed
 
 LONGEST = 20_000  # bytes of a record in which a flipped bit is looked for: every bit is tried
 CREATE_STUDY, CREATE_TRIAL, FAIL = 0, 4, 3  # as Optuna writes them
@@ -48,6 +49,8 @@ class Part:
 def repaired(path: Path, name: str) -> Iterator[str]:
     """Repair a journal and yield what was done, line by line. No process may be using it.
 
+    Raises NotAllowed, and changes nothing, where its trials are of a class of somebody's own and must be compared with the design.
+
     name: of the study in it. The file as it was is kept beside it, and the new one takes its place at once.
     """
     with locked(str(path)) as handle:
@@ -57,13 +60,17 @@ def repaired(path: Path, name: str) -> Iterator[str]:
         parts = list(divided(content))
         damaged = [p for p in parts if p.damaged]
         if not damaged:
-            cut = size - whole(handle)
-            yield f"{path}: every record is intact" + (f"; {cut} bytes of a write that was cut off are gone" if cut else "")
+            cut = size - content.rfind(b"\n") - 1
+            if cut:
+                write_whole(kept, content)
+                whole(handle)
+            end = f"; {cut} bytes behind the last line end are gone, of a write that was cut off; the file as it was: {kept}"
+            yield f"{path}: every whole record is intact" + (end if cut else "")
             return
-        write_whole(kept, content)
         for part in damaged:
             if any(not READABLE.match(text) for text in part.lost):
                 align(path, parts, part, name)
+        write_whole(kept, content)
         write_whole(path, text_of(parts))
     count = sum(p.damaged for p in damaged)
     yield f"{path}: {count} damaged line{'s' * (count > 1)}; the file as it was: {kept}"
@@ -221,12 +228,14 @@ def align(path: Path, parts: Sequence[Part], part: Part, name: str) -> None:
 
 
 def judged(path: Path, name: str) -> tuple[int, int]:
-    """How many outcomes of a study in a journal are those of their trials, and how many are not."""
+    """How many outcomes of a study in a journal are those of their trials, and how many are not. Raises NotAllowed."""
     storage = Journal(str(path))
     try:
         study = Study.open(storage, name)
         told = [(t.user_attrs.get("trial_id"), study.design.trial(a, b, t.user_attrs["point"], t.params)) for a, b, t in study.told()]
         known = [recorded == trial.id for recorded, trial in told]
+    except NotAllowed:  # nothing can be told of such trials
+        raise
     except (KeyError, AssertionError, ValueError):
         return 0, 0
     finally:

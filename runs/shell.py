@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus, urlsplit
 
-from .console.known import nearest
+from .console.known import meant, nearest
 from .names import CLASSES, checked_name
 
 HIDDEN = "***"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://")
 _URL = re.compile(_SCHEME.pattern + r"[^\s'\"]*")
 _SECRET_KEY = re.compile(
-    r"pass(word|wd|phrase|code)|pwd|^pass$|^pw$|secret|token|(api|access|account)_?key|^key$|credential|signature|^sig$|^auth$",
+    r"pass(word|wd|phrase|code)|pwd|^pass$|^pw$|secret|token|(api|access|account)[_-]?key|^key$|credential|signature"
+    r"|^sig$|^sas$|^auth$|authorization|bearer|^jwt$",
     re.IGNORECASE,
 )
 _USER = re.compile(r"([^:/]*)(?::([^@]*))?@")  # as SQLAlchemy reads it
+_BARE = re.compile(r"(?<![\w:@])([\w.+-]*:)([^\s/@'\"]+)@(?=[\w\[])")  # user:password@host, of a URL without its scheme or slashes
 _KEYWORD = re.compile(r"(?i)\b((?:ssl)?password|passwd|pwd)(\s*=\s*)('[^']*'|[^\s&;'\"]+)")  # of libpq's `host=... password=...`
 
 
@@ -41,13 +43,15 @@ def without_password(text: str, *urls: str) -> str:
         text = text.replace(secret, HIDDEN) if len(secret) > 5 else re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
     if _SCHEME.match(text):
         return _masked(text)[0] if "\n" not in text else _URL.sub(lambda url: _masked(url[0])[0], text)
-    return _KEYWORD.sub(rf"\1\2{HIDDEN}", _URL.sub(lambda url: _masked(url[0])[0], text))
+    shown = _BARE.sub(rf"\1{HIDDEN}@", _URL.sub(lambda url: _masked(url[0])[0], text))
+    return _KEYWORD.sub(rf"\1\2{HIDDEN}", shown)
 
 
 def secrets_of(url: str) -> set[str]:
     """The secrets of a URL, as they are written in it and decoded."""
     if "://" not in url:
-        return {found[2].strip("'") for found in _KEYWORD.findall(url)}
+        bare = {part for _, secret in _BARE.findall(url) for part in (secret, secret.rpartition(":")[2])}
+        return {found[2].strip("'") for found in _KEYWORD.findall(url)} | bare
     found = _masked(url[_SCHEME.search(url).start() :] if _SCHEME.search(url) else url)[1]  # type: ignore[union-attr]
     return {s for secret in found for s in (secret, unquote(secret), unquote_plus(secret)) if s}
 
@@ -105,7 +109,7 @@ def refuse_passwords(arguments: Sequence[str]) -> None:
     """Raise ValueError where an argument holds a secret: a URL with a password or token, or `password=...`."""
     for argument in arguments:
         found = _SCHEME.search(argument)
-        if (found and _masked(argument[found.start() :])[1]) or _KEYWORD.search(argument):
+        if (found and _masked(argument[found.start() :])[1]) or _KEYWORD.search(argument) or (not found and _BARE.search(argument)):
             raise ValueError(
                 "a password on the command line ends up in process lists and logs; set STUDY_STORAGE (storage=postgres) or "
                 "MLFLOW_TRACKING_URI (tracking=server) in the environment"
@@ -163,8 +167,8 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            meant = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
-            raise ValueError(f"unknown argument {argument!r}; {meant} arguments are {', '.join(f'{k}=...' for k in keys)}")
+            they = f"did you mean {near}=...? The" if (near := nearest(key, keys)) else "the"
+            raise ValueError(f"unknown argument {argument!r}; {they} arguments are {', '.join(f'{k}=...' for k in keys)}")
         if key in values:
             raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value
@@ -176,9 +180,11 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
 def storage_url(values: Mapping[str, str]) -> str:
     """The URL behind a `storage=...` argument: `postgres` stands for the environment's STUDY_STORAGE, absent for the journal.
 
-    Raises ValueError for `postgres` where the environment has none.
+    Raises ValueError for `postgres` where the environment has none, and for what is no URL.
     """
     storage = values.get("storage", "")
+    if storage and storage != "postgres" and "://" not in storage:
+        raise ValueError(f"storage must be postgres or a URL, got {storage!r}{meant(storage, ['postgres'])}")
     if storage != "postgres":
         return storage
     if not os.environ.get("STUDY_STORAGE"):

@@ -114,12 +114,12 @@ def main(config: DictConfig) -> int:
         if study.finished():
             if mirror is not None:
                 mirror.finish()
-            print(f"{plan.title}: all {study.size} trials are done; next: {command('analysis', study=design.name, results=results)}")
+            print(f"{plan.title}: all {study.size} trials are done; {next_step(study, results)}")
             return 1 if print_failures(study) else 0
         code = run(study, mirror, url, folder, config.workers, planning, config.trial_seconds)
         failed = print_counts(study)
         if study.finished():
-            print(f"next: {command('analysis', study=design.name, results=results)}")
+            print(next_step(study, results))
         return code or (1 if failed else 0)
 
 
@@ -269,7 +269,7 @@ class Submission(Callback):
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if (Path(config.results) / config.name / STOP).exists() else 1)
-        print(f"next: {command('analysis', study=config.name, results=config.results)}")
+        print(next_step(study, config.results))
         if failed:
             raise SystemExit(1)
 
@@ -602,6 +602,12 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     return 0
 
 
+def next_step(study: Study, results: Path | str) -> str:
+    """The line that says what to do with a study that is finished."""
+    words = {"study": study.design.name} | ({} if study.design.comparison else {"search": "yes"})
+    return f"next: {command('analysis', results=results, **words)}"
+
+
 def quietly(action: Callable[[], Any]) -> None:
     """Do something that may as well fail."""
     with suppress(Exception):
@@ -752,6 +758,8 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
 def retry(url: str, folder: Path, name: str, stage: str) -> int:
     """Make the failed trials of a study, or of a stage, wait again."""
     study = opened(url, folder, name, stage)
+    if not url:
+        writable(folder)
     count = study.retry()
     print(
         f"{study.design.title}: {counted(count, 'failed trial')} put back"
@@ -765,7 +773,7 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     if not url:
         if not (folder / "journal.log").exists():
             find(folder.parent, name)  # says that it is not there
-        with sole_parent(folder):
+        with sole_parent(writable(folder)):
             for line in repaired(folder / "journal.log", name):
                 print(line)
     storage = open_storage(url, folder)

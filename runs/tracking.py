@@ -25,6 +25,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+from .console.known import meant
 from .shell import command, without_password
 from .trial import Outcome, Trial
 
@@ -58,11 +59,15 @@ def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
 
     facts: stored with the study. results: the folder in which the study is now, which may be a copy, or have been moved.
     given: of the user; `server` stands for the environment's MLFLOW_TRACKING_URI, `none` for nowhere.
-    Raises ValueError where the facts name a place that neither the user nor the environment does: they may be somebody else's.
+    Raises ValueError for another word, and where the facts name a place that neither the user nor the environment does, as they may be
+    somebody else's.
     """
     ours, stored = os.environ.get("MLFLOW_TRACKING_URI", ""), str(facts.get("tracking_uri") or "")
     if given == "server" and not ours:
         raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
+    words = ("server", DEFAULT, "none")
+    if given and given not in (*words, "databricks") and not set(given) & set(":/"):
+        raise ValueError(f"tracking must be one of {', '.join(words)} or a URI, got {given!r}{meant(given, words)}")
     if given:
         return {"server": ours, "none": "", DEFAULT: default_uri(results)}.get(given, given)
     if not stored or _is_default(facts, stored, results):
@@ -94,7 +99,11 @@ class Run(NamedTuple):
     record: str = ""
 
 
-class Locked(ConnectionError):
+class Unusable(ConnectionError):
+    """The SQLite file of MLflow cannot be used; the message says why."""
+
+
+class Locked(Unusable):
     """The SQLite file of MLflow is held by another program."""
 
 
@@ -126,16 +135,21 @@ class Tracker:
         self.replaced = 0  # runs of other studies of the same name that were deleted
 
     def refuse_lock(self) -> None:
-        """Raise Locked where another program holds the SQLite file; MLflow itself would wait for 20 seconds at every step."""
+        """Raise Unusable where the SQLite file is damaged, and Locked where another program holds it: MLflow would wait for 20 seconds."""
         path = Path(self.uri.removeprefix("sqlite:///"))
         if not self.uri.startswith("sqlite:///") or not path.is_file():
             return
         try:
             with closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master")
                 database.execute("BEGIN IMMEDIATE")
                 database.execute("ROLLBACK")
         except sqlite3.OperationalError as error:
             raise Locked(f"{path}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise Unusable(
+                f"{path} is damaged ({error}); move it away, and python -m runs.tracking writes it anew from each study"
+            ) from None
 
     def refuse_silence(self) -> None:
         """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
@@ -318,19 +332,13 @@ class Mirror:
         self._generation: int | None = None
         self._silent_until, self._rest = 0.0, REST_SECONDS[0]
 
-    def reach(self) -> bool:
-        """Whether MLflow answers; creates its database and the experiment."""
-        try:
-            self._tracker().experiment(self.study.design.name)
-        except Exception:  # whatever a client raises for a server that is away
-            return False
-        return True
-
     def greeting(self) -> str:
         """Where the runs go, and the page that shows them; one line."""
         name, place = self.study.design.name, without_password(self.uri)
-        if not self.reach():
-            return f"mlflow: {place} is out of reach; the study goes on"
+        try:
+            self._tracker().experiment(name)
+        except Exception as error:  # whatever a client raises for a server that is away
+            return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
         return f"mlflow: experiment {name!r} in {place}: {self._tracker().link(name)}"
 
     def _tracker(self) -> Tracker:
@@ -393,7 +401,7 @@ class Mirror:
                 raise
             self._generation, self._silent_until = None, time.monotonic() + self._rest
             self._rest = min(REST_SECONDS[1], 2 * self._rest)
-            why = str(error) if isinstance(error, Locked) else type(error).__name__
+            why = str(error) if isinstance(error, Unusable) else type(error).__name__
             print(f"mlflow: {why}; the study goes on and MLflow catches up later", file=sys.stderr)
         finally:
             self.written += written
@@ -534,6 +542,8 @@ def main(arguments: list[str]) -> int:
             return 0
         if "study" not in values:
             raise ValueError("say which study: study=...")
+        if values.get("tracking") == "none":
+            raise ValueError("tracking=none: this command only writes to MLflow; leave tracking out, or say where to")
         results = Path(values.get("results", "results"))
         study = find(results, values["study"], storage_url(values))
         uri = uri_of(study.facts, results, values.get("tracking", "")) or default_uri(results)
@@ -549,7 +559,7 @@ def main(arguments: list[str]) -> int:
         why = f"{without_password(uri)} is out of reach: {type(error).__name__}"
         if isinstance(error, OSError) and error.filename and error.strerror:
             why = f"cannot write {error.filename}: {error.strerror}"
-        print(f"error: mlflow: {error if isinstance(error, Locked) else why}", file=sys.stderr)
+        print(f"error: mlflow: {error if isinstance(error, Unusable) else why}", file=sys.stderr)
         return 1
     print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
     return 0

@@ -31,23 +31,27 @@ def require(condition: bool, rule: str, value: Any) -> None:
         raise ValueError(f"{rule}, got {value!r}")
 
 
-def require_one_of(name: str, value: str, names: Collection[str]) -> None:
-    """Raise ValueError, with the nearest name, unless the value is one of the names."""
+def require_one_of(name: str, value: str, names: Collection[str], which: str = "") -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names. which: words before their list."""
     if value not in names:
-        raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{meant(str(value), names)}")
+        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
+
+
+class NotAllowed(ValueError):
+    """A file or a storage names a class that may not be imported."""
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
     """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
 
     Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and importing a
-    module runs it. Raises ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
+    module runs it. Raises NotAllowed or ValueError where the target cannot be found or imported, is not a `kind`, or does not take a knob.
     """
     target = node["_target_"]
     cls = _imported(target)
     if cls is None and not _allowed(target):
         allowed = ",".join([*allowed_names(), str(target)])
-        raise ValueError(
+        raise NotAllowed(
             f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
             f"where you trust it, set {CLASSES}={shlex.quote(allowed)} in the environment or import its module first"
         )

@@ -40,3 +40,13 @@ def design():
 def no_class_is_allowed(monkeypatch):
     """What one test lets be imported, no other does."""
     monkeypatch.setenv(CLASSES, "")
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory):
+    """A database of MLflow without runs: its tables take seconds to make."""
+    from runs.tracking import Tracker
+
+    folder = tmp_path_factory.mktemp("empty")
+    Tracker(folder)
+    return folder / "mlflow.db"

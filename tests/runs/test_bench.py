@@ -65,6 +65,12 @@ def test_slow_sizes_get_fewer_turns_but_three():
     assert len(calls) == 1 + 3
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert bench.main(["--quick", "--output", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr() == ("", f"error: --output: cannot write into {tmp_path / 'file'}: File exists\n")
+
+
 @pytest.mark.parametrize("name", sorted(n for n, c in Cell.registry.items() if not c.control))
 def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
     """Twice as many operations as a forward pass has weights for the forward pass, four times for the backward pass but dx of the input."""

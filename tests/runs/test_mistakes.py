@@ -281,6 +281,10 @@ def test_a_mistyped_name_is_answered_without_torch(command):
             "tasks.delayed_recall.symbols=5",
             "tasks.delayed_recall.symbols is not set in this study; +tasks.delayed_recall.",
         ),
+        ("sweep", "+tasks.adding.lag=5", "+tasks.adding.lag=5: it is there already; write tasks.adding.lag=5"),
+        ("sweep", "~tasks.copying", "~tasks.copying: there is no tasks.copying that could be taken out"),
+        ("sweep", "baseline=grru", "baseline must be one of the variants vanilla, gru, got 'grru'; did you mean 'gru'?"),
+        ("trial", "seed=1 -m task.lag=3", "task.lag=3: an option such as -m may not stand between key=value arguments; write the options"),
         ("sweep", "+tasks.adding.lagg=5", "task adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
         ("sweep", "tasks.adding.lag=abc", "task adding: lag=abc: Value 'abc' "),
         ("sweep", "tasks.adding=5", "tasks: adding must have knobs, as in {adding: {<knob>: <value>}}, got 5"),
@@ -449,6 +453,27 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
 
     assert main(["only=overviw", f"results={tmp_path}"]) == 2
     assert capsys.readouterr().err.startswith("error: unknown notebook 'overviw'; did you mean 'overview'? There is: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["storage=postgrs"], "storage must be postgres or a URL, got 'postgrs'; did you mean 'postgres'?"),
+        (["tracking=serer"], "tracking must be one of server, default, none or a URI, got 'serer'; did you mean 'server'?"),
+        (["tracking=none"], "tracking=none: this command only writes to MLflow"),
+    ],
+)
+def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
+    from runs.study import Study, open_storage
+    from runs.tracking import main
+
+    from .conftest import make_design
+
+    Study.create(open_storage("", tmp_path / "study"), make_design(), {})
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["study=study", f"results={tmp_path}", *arguments]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize(

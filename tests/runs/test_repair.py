@@ -1,12 +1,15 @@
+import errno
+import json
 import re
+from pathlib import Path
 
 import pytest
 
-from runs.journal import DamagedJournal
+from runs.journal import DamagedJournal, line_of
 from runs.repair import repaired
 from runs.study import Study, open_storage, records
-from runs.sweep import repair, sole_parent
-from runs.trial import Outcome
+from runs.sweep import repair, retry, sole_parent
+from runs.trial import NotAllowed, Outcome
 
 KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
 
@@ -91,9 +94,18 @@ def test_the_damaged_file_is_kept_as_it_was(folder):
 
 def test_an_intact_journal_is_left_alone(folder):
     before = (folder / "journal.log").read_bytes()
-    assert mend(folder) == [f"{folder / 'journal.log'}: every record is intact"]
+    assert mend(folder) == [f"{folder / 'journal.log'}: every whole record is intact"]
     assert (folder / "journal.log").read_bytes() == before
     assert not list(folder.glob("*damaged*"))
+
+
+def test_what_stands_behind_the_last_line_end_is_kept_beside_the_journal(folder):
+    good = (folder / "journal.log").read_bytes()
+    (folder / "journal.log").write_bytes(good + b"\0" * 5000)
+    (said,) = mend(folder)
+    (kept,) = folder.glob("journal.log.damaged-*")
+    assert "5000 bytes behind the last line end are gone" in said
+    assert (kept.read_bytes(), (folder / "journal.log").read_bytes()) == (good + b"\0" * 5000, good)
 
 
 @pytest.mark.parametrize("text", [b'"op_code":4', b'"outcome"', b'"worker"', b'"state":1,"values"', b'"facts"', b'"study/recall/gru"'])
@@ -138,6 +150,29 @@ def test_a_journal_without_checksums_is_repaired_too(folder):
     mend(folder)
     assert rows(folder) < before
     assert len(rows(folder)) == len(before) - 1
+
+
+def test_a_journal_of_own_classes_that_may_not_be_imported_is_left_as_it_is(folder):
+    records = [json.loads(line.replace(b"variants.gru.GRU", b"my_package.Mine")) for line in lines_of(folder)]
+    lines = [line_of({key: value for key, value in record.items() if key != "crc"}) for record in records]
+    k = first(lines, b'"op_code":4') + 1
+    bad = b"".join([*lines[:k], b"\0" * (len(lines[k]) - 1) + b"\n", *lines[k + 1 :]])
+    (folder / "journal.log").write_bytes(bad)
+    with pytest.raises(NotAllowed, match=r"set LSTM_VARIANTS_CLASSES=my_package\.Mine"):
+        mend(folder)
+    assert ((folder / "journal.log").read_bytes(), list(folder.glob("*damaged*"))) == (bad, [])
+
+
+@pytest.mark.parametrize("action", [repair, retry])
+def test_a_folder_that_may_only_be_read_is_named(action, folder, monkeypatch):
+    def touch(self):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(Path, "touch", touch)
+    before = (folder / "journal.log").read_bytes()
+    with pytest.raises(ValueError, match=f"cannot write into {folder}: Read-only file system"):
+        action("", folder, "study", "search")
+    assert (folder / "journal.log").read_bytes() == before
 
 
 def test_a_study_that_runs_is_not_repaired(folder):

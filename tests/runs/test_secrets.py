@@ -31,12 +31,18 @@ SHOWN = {
     "http://me:S3C/RET@host": "http://***@host",
     "https://host/x?token=S3CRET": "https://host/x?token=***",
     "https://host/x?a=1;api_key=S3CRET#access_token=S3CRET": "https://host/x?a=1;api_key=***#access_token=***",
+    "https://host/x?x-api-key=S3CRET&jwt=S3CRET": "https://host/x?x-api-key=***&jwt=***",
+    "https://host/x?authorization=Bearer%20S3CRET": "https://host/x?authorization=***",
+    "postgresql:me:S3CRET@host/db": "postgresql:***@host/db",
+    "//me:S3CRET@host/db": "//me:***@host/db",
+    "me:S3CRET@host/db": "me:***@host/db",
     "https://host/x?next=http%3A%2F%2Fme%3AS3CRET%40host": "https://host/x?next=***",
 }
 HARMLESS = [
     *("http://127.0.0.1:5000/me@here", "http://127.0.0.1:5000/#/experiments/1/runs", "postgresql+psycopg://study@127.0.0.1/study"),
     *("postgresql://me@one:5432,two:5433/db", "postgresql:///db?passfile=/home/me/.pgpass", "sqlite:////tmp/a:b@c/mlflow.db"),
     *("postgresql://me@host/db?sslmode=verify-full&sslkey=/a/b", "task.lag=3", "variants=[vanilla,gru]"),
+    *("me@host", "git@host:me/repository", "12:30 at host"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,10 +16,12 @@ import pytest
 from runs.design import Design
 from runs.stages import Confirm, Horizon, Stage
 from runs.study import Study, open_storage, records
+from runs.sweep import main
 from runs.tracking import Mirror
 from runs.trial import Outcome
 
 from .conftest import make_design
+from .test_command_line import call as in_process
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -206,7 +209,8 @@ def test_a_lag_that_a_task_does_not_have_is_refused_with_the_knob(search):
         horizon(search, below=2)
 
 
-def test_mlflow_has_one_run_per_trial_of_each_stage(search, storage, tmp_path):
+def test_mlflow_has_one_run_per_trial_of_each_stage(search, storage, tmp_path, empty):
+    shutil.copy(empty, tmp_path / "mlflow.db")
     study = told(storage, confirm(search))
     mirrors = [Mirror(s, tmp_path) for s in (search, study)]
     assert [m.catch_up(patient=True) for m in mirrors] == [search.size, study.size]
@@ -300,12 +304,12 @@ def test_status_export_and_a_second_call_know_the_stages(finished):
     assert f"trials.parquet: {8 + 12 + 16} trials" in call(finished, "action=export").stdout
 
 
-def test_a_stage_of_an_incomplete_search_is_one_line_and_exit_code_2(tmp_path):
+def test_a_stage_of_an_incomplete_search_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     study = Study.create(open_storage("", tmp_path / "smoke"), smoke(), {})
     study.tell(study.claim(), Outcome(status="finished", validation_loss=1.0))
-    done = call(tmp_path, "stage=confirm")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
+    code, out, err = in_process(monkeypatch, capsys, main, "sweep", *SMALL, f"results={tmp_path}", "stage=confirm")
+    assert (code, out) == (2, "")
+    assert err == (
         "error: stage=confirm needs the complete search, but 7 trials are missing in study 'smoke' (adding vanilla 1, adding gru 2, "
         "delayed_recall vanilla 2, delayed_recall gru 2); first the same command without stage=confirm\n"
     )

@@ -10,6 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 from runs.study import ATTEMPTS, DIED, Study, alive, open_storage, patiently, records, signature, started, thinned
+from runs.sweep import next_step
 from runs.train import run
 from runs.trial import Outcome
 from runs.worker import work
@@ -487,7 +488,7 @@ def test_sqlite_is_refused_with_the_reason(folder):
 
 
 def test_an_absent_study_lists_what_there_is(study, folder):
-    with pytest.raises(ValueError, match=r"study 'other' is not in .*; there is: study"):
+    with pytest.raises(ValueError, match=r"study 'other' has not been started in .*; there is: study"):
         records(folder.parent, "other")
 
 
@@ -502,3 +503,9 @@ def test_a_long_curve_is_thinned_to_twenty_with_its_end():
     points = thinned(tuple(range(57)), tuple(map(float, range(57))))
     assert len(points) == 20
     assert (points[0][0], points[-1][0]) == (0, 56)
+
+
+@pytest.mark.parametrize(("changes", "more"), [({}, ""), ({"pruner": "median"}, " search=yes")])
+def test_a_finished_study_is_followed_by_an_analysis_that_takes_it(changes, more, tmp_path):
+    study = Study.create(open_storage("", tmp_path), make_design(**changes), {})
+    assert next_step(study, "results") == f"next: python -m analysis study=study{more}"

@@ -26,14 +26,6 @@ SMALL = {
 OUTCOME = {"steps": 6, "curve_steps": (0, 6), "curve_losses": (1.0, 0.5), "train_losses": (None, 0.7)}
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory):
-    """A database of MLflow without runs: its tables take seconds to make."""
-    folder = tmp_path_factory.mktemp("empty")
-    Tracker(folder)
-    return folder / "mlflow.db"
-
-
 @pytest.fixture(autouse=True)
 def _database(empty, tmp_path):
     shutil.copy(empty, tmp_path / "mlflow.db")
@@ -198,7 +190,7 @@ def test_the_command_names_the_locked_file_in_a_line(locked, capsys):
 
 def test_a_lock_that_comes_between_two_runs_is_noticed_before_mlflow_waits_for_it(tmp_path, monkeypatch):
     mirror = Mirror(ran(tmp_path), tmp_path)
-    mirror.reach()
+    mirror.greeting()
     calls = iter([None, None, Locked("held")])
 
     def refuse(self):
@@ -316,3 +308,13 @@ def test_nothing_of_a_secret_reaches_what_a_study_stores(tmp_path, monkeypatch, 
         assert secret.encode() not in written
         assert secret not in out + err
     assert json.loads((tmp_path / "smoke" / "design.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9?token=***"
+
+
+@pytest.mark.parametrize("damage", [lambda text: b"\0" * len(text), lambda text: text[: len(text) // 2]])
+def test_a_damaged_database_is_named_with_its_cure(damage, tmp_path, capsys):
+    (tmp_path / "mlflow.db").write_bytes(damage((tmp_path / "mlflow.db").read_bytes()))
+    ran(tmp_path)
+    assert tracking.main(["study=study", f"results={tmp_path}"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith(f"error: mlflow: {tmp_path / 'mlflow.db'} is damaged (")
+    assert "move it away, and python -m runs.tracking writes it anew" in line
