@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import torch
@@ -69,6 +69,14 @@ def declared_layers(cell: Cell, layers: int) -> list[Cell]:
             raise ValueError(f"{cell.title}: for_layer({layer}) must return a cell with the State of {cell.title}, got {got}")
         declared.append(here)
     return declared
+
+
+def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
+    """Raise ValueError where `shared` names what is a gate in none of the layers. layers: the cell as it stands in each, checked."""
+    gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.plan))
+    for name in cell.shared:
+        if name not in gates:
+            raise ValueError(f"{cell.title}: shared must be names of gates ({', '.join(gates)}), got {name!r}")
 
 
 def check_declaration(cell: Cell) -> None:

@@ -17,6 +17,7 @@ from .cell import Cell
 from .declaration import (
     check_declaration,
     check_options,
+    check_shared,
     check_sizes,
     check_whole_numbers,
     checked_constants,
@@ -81,6 +82,7 @@ class Recurrent(nn.Module):
         cell = copy.copy(cell)  # what is done to the given one later is for later layers
         declared = declared_layers(cell, layers)
         constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
+        check_shared(cell, declared)
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
         scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
@@ -385,7 +387,10 @@ class Recurrent(nn.Module):
         final: bool,
     ) -> tuple[Any, Any]:
         """One layer in one direction by a call of an engine."""
-        cell, part, wiring, units = self.cells[k], self._part(k), self._wirings[k], self.hidden_size
+        part = self._part(k)
+        for hook in part._forward_pre_hooks.values():  # of pruning and normalisations, which compute a parameter anew for each call
+            hook(part, ())
+        cell, wiring, units = self.cells[k], self._wirings[k], self.hidden_size
         like = self._like()
         bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)  # a normalisation has its own
         inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)

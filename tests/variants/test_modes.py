@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.autograd import forward_ad
 from torch.func import functional_call, grad, jvp, vmap
+from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
@@ -384,3 +385,17 @@ def test_a_joined_module_serves_more_sizes_than_it_keeps_memory_for():
             module(inputs_of(steps), final=False)[0].square().sum().backward()
     for one, other in zip(joined.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["eager", "auto"])
+def test_a_pruned_parameter_follows_its_original(engine):
+    module = Recurrent(Vanilla(), INPUTS, H, engine=engine)
+    prune.l1_unstructured(module.parts[0], "R_z", 0.5)
+    before = module(inputs_of())[0]
+    before.sum().backward()
+    with torch.no_grad():
+        module.parts[0].R_z_orig.add_(1.0)
+    after = module(inputs_of())[0]
+    after.sum().backward()
+    assert not torch.allclose(before, after)
+    assert module.parts[0].R_z_orig.grad.any()
