@@ -196,6 +196,29 @@ class Recurrent(nn.Module):
         Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each sequence's last
         step. Raises ValueError, naming cell, rule and value, for anything else.
         """
+        call = self._checked(inputs, state, lengths, reads, final=final)
+        x, active, last = call.x, call.active, len(self.cells) - 1
+        below: list[Mapping[str, Tensor]] = [{}] * self.directions
+        ends: list[Any] = []
+        for layer in range(self.layers):
+            if layer > 0 and self.dropout > 0.0 and self.training:
+                x = x * dropout_mask(self.dropout, tuple(x.shape), x, call.generator)
+            outputs = []
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                if call.short and call.reads is not None and k == last == layer:  # in one direction only, they are read at once
+                    return self._layer(k, call, x, below[direction], final=False, reads=call.reads)[0][0], ()
+                sequences, end = self._layer(k, call, x, below[direction], final=final)
+                ends.append(end)
+                outputs.append(sequences[0])
+                below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above}
+            x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
+            if active is not None:
+                x = x.masked_fill(~active.unsqueeze(-1), 0.0)
+        return at(x, call.reads), tuple(ends) if final else ()
+
+    def _checked(self, inputs: Tensor, state: Any, lengths: Any, reads: Any, *, final: bool) -> _Call:
+        """The arguments of a call after all checks, and how it is served."""
         like = self._places.parameters[0] if self._places is not None else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
@@ -204,8 +227,10 @@ class Recurrent(nn.Module):
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
         run = self._engine(x, like, mode, states)
         readable = not mode and not x.is_meta
+        active = None
         if lengths is not None:
             lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+            active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
         short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
@@ -214,38 +239,29 @@ class Recurrent(nn.Module):
         generator = self.generator
         if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
             generator = self._replay.generator(self.cell, generator, inputs)
-        active = None
-        if lengths is not None:
-            active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths  # [T, B]
+        if active is not None:
             x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        x = x if self.project is None else functional.linear(x, self.project["P"])
-        below: list[Mapping[str, Tensor] | None] = [None] * self.directions
-        ends: list[Any] = []
-        for layer in range(self.layers):
-            if layer > 0 and self.dropout > 0.0 and self.training:
-                x = x * dropout_mask(self.dropout, tuple(x.shape), x, generator)
-            outputs = []
-            for direction in range(self.directions):
-                k = layer * self.directions + direction
-                here = reads if short and k == len(self.cells) - 1 and self.directions == 1 else None  # else read at the end
-                y, under = x, below[direction] or {}
-                if direction == 1:
-                    y, under = _reverse(x, active), {n: _reverse(v, active) for n, v in under.items()}
-                if short:
-                    sequences, last = self._session(k, y, under, padded=active is not None).run(y, under, active, here), None
-                else:
-                    sequences, last = self._called(k, run, y, states[k], under, active, generator, final=final)
-                if direction == 1:
-                    sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
-                if here is not None:
-                    return sequences[0], ()
-                ends.append(last)
-                outputs.append(sequences[0])
-                below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above} or None
-            x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
-            if active is not None:
-                x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        return at(x, reads), tuple(ends) if final else ()
+        if self.project is not None:
+            x = functional.linear(x, self.project["P"])
+        return _Call(x, states, active, reads, run, short, generator)
+
+    def _layer(
+        self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool, reads: Tensor | None = None
+    ) -> tuple[Any, Any]:
+        """One layer in one direction: the State of its sequences, in the order of the input, and the State after the last step.
+
+        reads: the steps of the first sequence that are wanted, by default all; of a short call only.
+        """
+        active, backwards = call.active, k % self.directions == 1
+        if backwards:
+            x, below = _reverse(x, active), {n: _reverse(v, active) for n, v in below.items()}
+        if call.short:
+            sequences, end = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
+        else:
+            sequences, end = self._called(k, call, x, below, final=final)
+        if backwards:
+            sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
+        return sequences, end
 
     def _like(self) -> Tensor:
         """A parameter: inputs must have its type and device."""
@@ -374,18 +390,7 @@ class Recurrent(nn.Module):
         blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
         return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
 
-    def _called(
-        self,
-        k: int,
-        run: Callable[..., tuple[Any, Any]],
-        x: Tensor,
-        state: Any,
-        below: Mapping[str, Tensor],
-        active: Tensor | None,
-        generator: torch.Generator,
-        *,
-        final: bool,
-    ) -> tuple[Any, Any]:
+    def _called(self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool) -> tuple[Any, Any]:
         """One layer in one direction by a call of an engine."""
         part = self._part(k)
         for hook in part._forward_pre_hooks.values():  # of pruning and normalisations, which compute a parameter anew for each call
@@ -400,12 +405,12 @@ class Recurrent(nn.Module):
             recurrent[source] = matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
         values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
-        options = self._masks(cell, x, generator)
+        options = self._masks(cell, x, call.generator)
         if self.layer_norm:
             options["normalise"] = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
-        if run is not eager.run:
+        if call.run is not eager.run:
             options["second"] = self._second if self.asked_engine == "auto" else None
-        return run(cell, inputs, state, recurrent, values, below, active, **options, read=wiring.read, final=final)
+        return call.run(cell, inputs, call.states[k], recurrent, values, below, call.active, **options, read=wiring.read, final=final)
 
     def _second(self) -> None:
         """Note that the eager engine serves a second derivative."""
@@ -427,6 +432,23 @@ class Recurrent(nn.Module):
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
+
+
+class _Call(NamedTuple):
+    """A call after all checks.
+
+    x: inputs [T, B, I], after the projection where there is one. states: one per layer and direction, None in a short call.
+    active: [T, B], which steps are within a sequence's length, or None. reads: [K, B], or None for all steps.
+    run: the engine's. short: whether the memory of an earlier training step is used again. generator: of the masks.
+    """
+
+    x: Tensor
+    states: tuple[Any, ...]
+    active: Tensor | None
+    reads: Tensor | None
+    run: Callable[..., tuple[Any, Any]]
+    short: bool
+    generator: torch.Generator
 
 
 class _Places:
