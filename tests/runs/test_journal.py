@@ -119,7 +119,7 @@ def test_what_is_no_record_is_an_error_that_names_file_line_and_cure(path):
     with path.open("ab") as handle:
         handle.write(b"nonsense\n")
     append(path, 2)
-    cure = f"python -m runs.sweep name={path.parent.name} results={path.parent.parent} action=repair"
+    cure = f"python -m runs.sweep name={path.parent.name} action=repair results={path.parent.parent}"
     with pytest.raises(DamagedJournal, match=f"{path}, line 2: the line holds no record; .*: {cure}"):
         read(path)
 
