@@ -460,21 +460,22 @@ class _Places:
 
     def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
         self.parameters, self._owners = parameters, owners
-        self._known, self._addresses = self._present(), list(map(Tensor.data_ptr, parameters))
+        self._addresses = list(map(Tensor.data_ptr, parameters))
 
     def as_they_were(self) -> bool:
-        """Whether parameters, addresses, gradients and hooks are still the same."""
-        present = self._present()
-        if len(present) != len(self._known) or not all(map(is_, present, self._known)):
-            return False
-        return list(map(Tensor.data_ptr, self.parameters)) == self._addresses and all(map(Tensor.is_contiguous, self.parameters))
+        """Whether parameters are where they were, none is frozen, and none has a hook. Their gradients are looked at going backward."""
+        parameters = self.parameters
+        return (
+            list(map(Tensor.data_ptr, parameters)) == self._addresses
+            and all(map(is_, chain.from_iterable([own.values() for own in self._owners]), parameters))
+            and all(map(Tensor.is_contiguous, parameters))
+            and all(map(_LEARNED, parameters))
+            and not any(map(_HOOKS, parameters))
+            and not any(map(_LATER_HOOKS, parameters))
+        )
 
-    def _present(self) -> list[Any]:
-        owned = chain.from_iterable(own.values() for own in self._owners)
-        return [*owned, *chain.from_iterable(map(_LOOKED_AT, self.parameters))]
 
-
-_LOOKED_AT = attrgetter("grad", "requires_grad", "_backward_hooks", "_post_accumulate_grad_hooks")
+_LEARNED, _HOOKS, _LATER_HOOKS = map(attrgetter, ("requires_grad", "_backward_hooks", "_post_accumulate_grad_hooks"))
 
 
 class _Wiring(NamedTuple):
