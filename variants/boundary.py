@@ -7,6 +7,7 @@ A wrong call raises ValueError with the name of the cell, the rule and what was 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -163,10 +164,8 @@ def checked_reads(
     count = shape[0] * batch
     if not readable or count == 0:
         return whole
-    if shape[0] == steps and lengths is None:
-        in_order = torch.arange(steps, device=whole.device).unsqueeze(1).expand(whole.shape)
-        if torch.equal(whole, in_order):
-            return None
+    if shape[0] == steps and lengths is None and torch.equal(whole, _in_order(steps, batch, whole.device)):
+        return None
     if count <= FEW:
         rows = whole.tolist()
         low, high = min(map(min, rows)), max(map(max, rows))
@@ -178,6 +177,12 @@ def checked_reads(
         late = whole >= lengths
         raise refuse(f"{int(whole[late][0])} where the length is {int(lengths.expand(whole.shape)[late][0])}")
     return whole
+
+
+@lru_cache(maxsize=16)
+def _in_order(steps: int, batch: int, device: torch.device) -> Tensor:
+    """The reads [T, B] of all steps in their order; kept, as making it takes longer than looking at it."""
+    return torch.arange(steps, device=device).unsqueeze(1).expand(steps, batch).contiguous()
 
 
 def _whole_numbers(given: Any, inputs: Tensor) -> Tensor | None:

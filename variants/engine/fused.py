@@ -313,15 +313,14 @@ class Call(NamedTuple):
         memory = tensors.x.new_empty(plan.size)
         return plan, memory, plan.table(memory, arrays)
 
-    def sequence(self, states: Tensor) -> Tensor:
-        """The sequence [T, B, H] in the memory of all states of a field: all but the first.
+    def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
+        """The sequence [T, B, H] of a field, all of whose states lie in this memory from `start` on: all but the first.
 
         To autograd it is no view, so that it can be changed in place like any output.
         """
         steps, batch, units = self.size
         row = batch * units
-        start = states.storage_offset() + row
-        return states.new_empty(0).set_(states.untyped_storage(), start, (steps, batch, units), (row, units, 1))
+        return memory.new_empty(0).set_(memory.untyped_storage(), start + row, (steps, batch, units), (row, units, 1))
 
     def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """Sequences and ends, and what the backward kernel reads besides the tensors: x as it was read, its own arrays, states apart."""

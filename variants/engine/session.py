@@ -179,7 +179,7 @@ class Session:
         return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
 
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        return tuple(self._call.sequence(self._plan.part(self._memory, f"states.{n}")) for n in names)
+        return tuple(self._call.sequence(self._memory, self._plan.starts[f"states.{n}"]) for n in names)
 
     def expect(self, turn: int) -> None:
         """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
