@@ -43,7 +43,8 @@ class Network(nn.Module):
 
     def answers(self, outputs: Tensor) -> Tensor:
         """The answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
-        return functional.linear(outputs, self.readout.weight, self.readout.bias)
+        readout = self.readout
+        return functional.linear(outputs, readout.weight, readout.bias)
 
     @property
     def parameter_count(self) -> int:

@@ -17,6 +17,10 @@ from .derive import Variation
 from .fused import NARROW, Back, Call, Tensors, check, plain, program
 
 
+FEW = 2**16
+"""So many numbers are set to zero faster all together than some of them by an index."""
+
+
 class Blocks:
     """Blocks of parameters one below the other as one array [n * H, ...], and its gradient.
 
@@ -215,7 +219,10 @@ class Session:
         if read is not None and index is not None:
             self._unread.scatter_add_(0, index, read)
             back.run({})
-            self._unread.scatter_(0, index, 0.0)
+            if self._unread.numel() <= FEW:
+                self._unread.zero_()
+            else:
+                self._unread.scatter_(0, index, 0.0)
         else:
             back.run({})
         given.weight.gradient.add_(back.weight)
