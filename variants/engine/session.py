@@ -16,7 +16,6 @@ from ..cell import Cell
 from .derive import Variation
 from .fused import NARROW, Back, Call, Tensors, check, plain, program
 
-
 FEW = 2**16
 """So many numbers are set to zero faster all together than some of them by an index."""
 
