@@ -119,8 +119,15 @@ def test_scripts_from_elsewhere_are_removed():
 
 
 def test_a_study_that_was_not_analysed_is_one_line_and_exit_code_2(tmp_path, capsys):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "journal.log").touch()
+    assert main([f"results={tmp_path}", "study=raw"]) == 2
+    assert f"run python -m analysis study=raw results={tmp_path} first" in capsys.readouterr().err
+
+
+def test_a_study_that_is_not_there_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main([f"results={tmp_path}", "study=absent"]) == 2
-    assert f"run python -m analysis study=absent results={tmp_path} first" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"error: there is no study 'absent' in {tmp_path}; there is: none\n"
 
 
 @pytest.mark.parametrize("name", NAMES)

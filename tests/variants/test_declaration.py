@@ -206,7 +206,7 @@ def same_on_both_engines(cell: Cell, **options) -> None:
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
 
-NAMES = ("b", "t", "T", "copy", "training", "self", "start", "u", "ä")
+NAMES = ("b", "t", "copy", "self", "u", "ä")
 
 
 @pytest.mark.parametrize("name", NAMES)
