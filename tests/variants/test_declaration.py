@@ -245,10 +245,6 @@ def test_zoneout_of_a_field_of_any_name_is_the_same_on_both_engines(name):
     same_on_both_engines(cell_with(State=State, step=step), zoneout={name: 0.5, "h": 0.25})
 
 
-class Silent(NamedTuple):
-    h: Tensor
-
-
 MINIMAL = {
     "without any bias": cell_with(gates=(Gate("n", ("h",), bias=False),)),
     "without any input": cell_with(gates=(Gate("n", ("h",), input=False),)),
