@@ -298,10 +298,10 @@ class Recurrent(nn.Module):
         """Reuse memory between training steps, until `release`. For a trainer that updates values and gradients in place.
 
         The outputs of a call are overwritten by the next call, and its gradients are added to those of the parameters without hooks being
-        called. This holds for calls with gradients, without a given state and with `final=False`. Any other call runs as usual; so does every
-        call while masks are drawn, where a parameter is frozen, has a hook or has no gradient when a session begins, and on the eager engine.
-        Gradients that are replaced later still get theirs, more slowly. It is fastest where all parameters lie in one vector and all
-        gradients in another.
+        called. This holds for calls with gradients, without a given state and with `final=False`. Any other call runs as usual; so does
+        every call while masks are drawn, where a parameter is frozen, has a hook, or has no gradient when the memory is laid out, and on
+        the eager engine. Gradients that are replaced later are still added to, more slowly. It is fastest where all parameters lie in one
+        vector and all gradients in another.
         """
         self._sessions, self._places = {}, None
 
