@@ -329,6 +329,7 @@ class Study:
     def _enqueue(self) -> int:
         absent = self._absent()
         self.storage.add((self._ids[cell], self._template(cell, point, attempt=1)) for cell, point in absent)
+        self._queue = []
         return len(absent)
 
     def _absent(self) -> list[tuple[tuple[str, str], int]]:
@@ -362,6 +363,7 @@ class Study:
 
     def _wait(self, cell: tuple[str, str], point: int, attempt: int, **more: Any) -> None:
         self.storage.create_new_trial(self._ids[cell], self._template(cell, point, attempt, **more))
+        self._queue = []
 
     def _template(self, cell: tuple[str, str], point: int, attempt: int, **more: Any) -> FrozenTrial:
         adaptive = self.design.adaptive
@@ -526,7 +528,6 @@ class Study:
         stored = self.storage.get_trial(claim.number)
         if not stored.state.is_finished():
             self._lost((claim.task, claim.variant), stored, reason)
-        self._queue = []
 
     def held(self) -> list[Held]:
         """The trials that run, those that have run longest first."""
