@@ -35,27 +35,29 @@ def analyse(
     """Write archive, tables, figures and report into `results/<study>`; returns the files, the report last.
 
     study: its name, empty for the one that the archive names. archive: read in place of the storage.
-    search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same. other: archive of a
-    second study that is put beside this one. out: receives the folder `<study>` in place of `results`, which is then only read.
+    search: whether a study that searched each variant on its own, or pruned trials, may be analysed all the same.
+    other: archive of a second study that is put beside this one. out: receives the folder `<study>` in place of
+    `results`, which is then only read.
     tell: is handed a line before each part of the work, which takes minutes for a large study.
-    Raises ValueError where there is no such study or archive, where it is a search and `search` is False, where the other study has no
-    task or variant in common with it, or where the files cannot be written.
+    Raises ValueError where there is no such study or archive, where it is a search and `search` is False, where the
+    other study has no task or variant in common with it, or where the files cannot be written.
     """
     from runs.console.progress import Ticker
     from runs.files import replacing, subfolder, writable
     from runs.names import checked_name
 
-    from . import diagnostics, load
-    from .beside import put_beside
-    from .claims import held_against
-    from .compare import comparable, comparisons
-    from .gallery import absent, draw_all
-    from .importance import importance
-    from .recommend import recommended
-    from .report import render, render_claims
-    from .stages import sections, stage_tables
-    from .summary import cells
-    from .verdict import verdicts
+    from . import load
+    from .figures.gallery import absent, draw_all
+    from .report.report import render, render_claims
+    from .report.sentences import verdicts
+    from .tables import diagnosis as diagnostics
+    from .tables.claims import held_against
+    from .tables.comparisons import comparable, comparisons
+    from .tables.importance import importance
+    from .tables.settings import recommended
+    from .tables.stages import sections, stage_tables
+    from .tables.summary import cells
+    from .tables.two_studies import put_beside
 
     second = None if other is None else load.read_archive(other)  # a mistake in it is told before the work
     place = Path(results) if out is None else Path(out)
@@ -72,7 +74,9 @@ def analyse(
         )
     beside = None if second is None else put_beside(table, design, *second)
     folder = writable(place / checked_name(study or design["name"], "study"))
-    artifacts = [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
+    artifacts = (
+        [folder / load.ARCHIVE, folder / "trials.csv"] if archive is None else load.write_archive(every, design, folder)
+    )
     workers = os.cpu_count() or 1
     tell(f"{design['name']}: {len(every)} trials read; importance of the hyperparameters")
     extra = importance(table, design, workers)
@@ -85,12 +89,19 @@ def analyse(
     settings = recommended(table, design)
     stages = stage_tables(every, design) if comparable(design) else {}
     extra = {name: frame for name, frame in {**extra, **stages}.items() if len(frame) or name in stages}
-    frames = {"cells": cells(table, design), "recommended": settings, **extra, **({} if claims is None else {"claims": claims})}
+    frames = {
+        "cells": cells(table, design),
+        "recommended": settings,
+        **extra,
+        **({} if claims is None else {"claims": claims}),
+    }
     for name, frame in frames.items():
         with replacing(folder / f"{name}.csv") as part:
             frame.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
         artifacts.append(folder / f"{name}.csv")
-    extra |= {name: frame for name, frame in diagnostics.read(Path(results) / folder.name / "models").items() if len(frame)}
+    extra |= {
+        name: frame for name, frame in diagnostics.read(Path(results) / folder.name / "models").items() if len(frame)
+    }
     figures = draw_all(table, design, subfolder(folder, "figures"), extra, workers, Ticker(10, tell=tell))
     tell("report")
     artifacts += [path for shown in figures for path in shown.files]
@@ -98,7 +109,9 @@ def analyse(
     shown = sections(every, design, stages, results if archive is None else None) if comparable(design) else []
     best = stages.get("best_configurations")
     left_out = absent(design, extra, results)
-    report = render(table, design, figures, folder / "report.html", sentences, claims, beside, settings, left_out, shown, best)
+    report = render(
+        table, design, figures, folder / "report.html", sentences, claims, beside, settings, left_out, shown, best
+    )
     render_claims(place)
     return [*artifacts, report]
 
@@ -118,13 +131,16 @@ def archive_of(value: str, results: Path) -> Path | None:
     named = results / value / "trials.parquet"
     if not path.is_file() and not named.is_file():
         is_path = "/" in value or "." in value
-        raise ValueError(f"there is no file {value}" + ("" if is_path else f", and no archive {named}{meant(value, archived(results))}"))
+        raise ValueError(
+            f"there is no file {value}"
+            + ("" if is_path else f", and no archive {named}{meant(value, archived(results))}")
+        )
     return path if path.is_file() else named
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from runs.shell import key_values, storage_url
+    from runs.arguments import key_values, storage_url
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -149,20 +165,22 @@ def main(arguments: list[str]) -> int:
         print(f"error: cannot write {error.filename or 'the files'}: {error.strerror or error}", file=sys.stderr)
         return 1
     print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
-    publish(files, results, values.get("tracking", "none" if archive or out else ""))  # an archive may come from anywhere
+    # an archive may come from anywhere
+    publish(files, results, values.get("tracking", "none" if archive or out else ""))
     return 0
 
 
 def publish(files: list[Path], results: Path, uri: str) -> None:
-    """Attach the files to the study's run in MLflow, with its summary per (task, variant); says so where MLflow is out of reach.
+    """Attach the files to the study's run in MLflow, with its summary per (task, variant); says so where MLflow is out
+    of reach.
 
     uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
     """
-    from runs import tracking
-    from runs.shell import without_password
+    from runs.arguments import without_password
+    from runs.record import tracking
 
     from .load import read_archive
-    from .summary import cells
+    from .tables.summary import cells
 
     table, design = read_archive(next(path for path in files if path.suffix == ".parquet"))
     try:
@@ -175,11 +193,17 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     rows = cells(table, design)
     numbers = rows.drop(columns=["task", "variant"])
     overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "failed")}
-    each = [(row["task"], row["variant"], dict(number)) for (_, row), (_, number) in zip(rows.iterrows(), numbers.iterrows(), strict=True)]
+    each = [
+        (row["task"], row["variant"], dict(number))
+        for (_, row), (_, number) in zip(rows.iterrows(), numbers.iterrows(), strict=True)
+    ]
     try:
         place = tracking.publish(results, design, overall, each, files, uri)
     except Exception as error:  # the report is written; the dashboard may be away
-        print(f"mlflow: not updated: {without_password(f'{type(error).__name__}: {error}'.splitlines()[0], uri)}", file=sys.stderr)
+        print(
+            f"mlflow: not updated: {without_password(f'{type(error).__name__}: {error}'.splitlines()[0], uri)}",
+            file=sys.stderr,
+        )
         return
     print(f"mlflow: figures, tables and report in experiment {tracking.SUMMARIES!r} of {place}")
 

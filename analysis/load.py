@@ -45,10 +45,11 @@ LISTS = {"curve_steps": np.int64, "curve_losses": np.float64, "train_losses": np
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The table of trials from plain rows: one row per trial, fixed columns first, in the order task, point, variant.
 
-    stage: search; confirm, with the `block` whose winner is run again, or -1 for the best configuration and the number of its `replicate`;
-    horizon, with the number of the `replicate` at its lag. The point is that of the search whose hyperparameters a trial has.
-    The session is the place of the facts of its run in the list `sessions` of the design.
-    Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...` come last.
+    stage: search; confirm, with the `block` whose winner is run again, or -1 for the best configuration and the number
+    of its `replicate`; horizon, with the number of the `replicate` at its lag. The point is that of the search whose
+    hyperparameters a trial has. The session is the place of the facts of its run in the list `sessions` of the design.
+    Lists become arrays; None in a list or a number becomes NaN. Hyperparameters and their unit-cube coordinates `u_...`
+    come last.
     """
     fixed = [*TEXT, *INTEGER, *FLOAT, *LISTS]
     table = pd.DataFrame.from_records([dict(row) for row in rows])
@@ -77,7 +78,9 @@ def of_stage(table: pd.DataFrame, stage: str) -> pd.DataFrame:
 
 
 def names(values: Any) -> list[str]:
-    """The labels of a list of variants or tasks in a design: strings, mappings with a `label`, or the keys of a mapping."""
+    """The labels of a list of variants or tasks in a design: strings, mappings with a `label`, or the keys of a
+    mapping.
+    """
     if not values:
         return []
     if isinstance(values, Mapping):
@@ -106,10 +109,11 @@ def write_archive(table: pd.DataFrame, design: Mapping[str, Any], folder: Path) 
 
 
 def read_archive(path: Path, stages: bool = False) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one, or that holds names that are none.
+    """Table and design from a Parquet archive alone. Raises ValueError for a file that is not one, or that holds names
+    that are none.
 
-    stages: whether the table holds the stages after the search, too. An archive may be somebody else's: nothing of it is imported, and
-    its names may become names of files.
+    stages: whether the table holds the stages after the search, too. An archive may be somebody else's: nothing of it
+    is imported, and its names may become names of files.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -141,12 +145,13 @@ def load(
     """Table and design of a study from its storage; the archive `results/<study>/trials.parquet` is written on the way.
 
     stages: whether the table holds the stages after the search, too; the archive always does.
-    storage: URL, empty for the journal in the study's folder. out: folder of the archive, in the place of `results/<study>`.
-    Raises ValueError where there is no such study or no trial in it, or where the archive cannot be written.
+    storage: URL, empty for the journal in the study's folder. out: folder of the archive, in the place of
+    `results/<study>`. Raises ValueError where there is no such study or no trial in it, or where the archive cannot be
+    written.
     """
     from runs.files import writable
     from runs.names import checked_name
-    from runs.study import records
+    from runs.study.study import records
 
     checked_name(study, "study")
     rows, design = records(results, study, storage, stages=True)
@@ -160,10 +165,11 @@ def load(
 def tracked(design: Mapping[str, Any], results: Path) -> str:
     """The URI of the MLflow that a study was tracked in; empty where it was not, or where that is out of reach.
 
-    results: the folder in which the study is now. Out of reach is a SQLite file that is not there, and a place that only the design
+    results: the folder in which the study is now. Out of reach is a SQLite file that is not there, and a place that
+    only the design
     names: it may be somebody else's, so that it is not asked unless MLFLOW_TRACKING_URI names it too.
     """
-    from runs.tracking import uri_of
+    from runs.record.tracking import uri_of
 
     try:
         uri = uri_of(design, results)
@@ -172,15 +178,31 @@ def tracked(design: Mapping[str, Any], results: Path) -> str:
     return "" if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).is_file() else uri
 
 
-_IN_PARAMS = {"seed": "seed", "hidden_size": "model.hidden_size", "budget": "training.budget", "batch_size": "training.batch_size"}
-_IN_METRICS = ("steps", "solved_step", "best_step", "validation_loss", "test_loss", "score", "parameters", "flops_per_step", "seconds")
+_IN_PARAMS = {
+    "seed": "seed",
+    "hidden_size": "model.hidden_size",
+    "budget": "training.budget",
+    "batch_size": "training.batch_size",
+}
+_IN_METRICS = (
+    "steps",
+    "solved_step",
+    "best_step",
+    "validation_loss",
+    "test_loss",
+    "score",
+    "parameters",
+    "flops_per_step",
+    "seconds",
+)
 
 
 def of_runs(runs: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
     """The columns of the tidy table that MLflow holds, with the same numbers in the same order.
 
     runs: what `mlflow.search_runs` returns for the experiment of the study. What MLflow does not hold is left out: the
-    constants of the task, the curves (they are metric histories), the coordinates of the points, and the stages after the search.
+    constants of the task, the curves (they are metric histories), the coordinates of the points, and the stages after
+    the search.
     """
     if "tags.stage" in runs:  # runs from before there were stages have no such tag
         runs = runs[runs["tags.stage"].fillna("search") == "search"]

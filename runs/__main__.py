@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .early import refuse_mistyped
+    from .console.early import refuse_mistyped
 
     refuse_mistyped("trial")
 
@@ -17,15 +17,15 @@ from tqdm import tqdm
 
 from tasks import Task
 
+from .arguments import without_password
 from .config import command_line, trial_from, writable
 from .console.progress import in_log
-from .facts import facts
 from .files import write_whole
-from .shell import without_password
-from .tracking import SINGLE_TRIALS, Tracker, default_uri
-from .train import Interrupted, prepare_process, run
-from .trial import Outcome, Trial, construct
-from .worker import stop_on_signal
+from .record.facts import facts
+from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
+from .trial.training import Interrupted, prepare_process, run
+from .trial.trial import Outcome, Trial, construct
+from .workers.worker import stop_on_signal
 
 
 def main(config: DictConfig) -> int:

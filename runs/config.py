@@ -32,14 +32,14 @@ from tasks import Task
 from tasks.contract import try_out
 from variants import Cell, Scheme, knobs_of
 
+from .arguments import refuse_passwords
+from .console.early import CONF, choices, mistake
 from .console.known import nearest, unknown
-from .early import CONF, choices, mistake
+from .console.manual import manual
 from .files import writable as writable
-from .manual import manual
 from .names import checked_name
-from .shell import refuse_passwords
-from .stages import Confirm, Horizon
-from .trial import Model, Training, Trial, allow, construct
+from .study.stages import Confirm, Horizon
+from .trial.trial import Model, Training, Trial, allow, construct, present_target, target_of
 
 MISTAKES = (HydraException, OmegaConfBaseException, YAMLError, ValueError)
 GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
@@ -95,22 +95,27 @@ class SweepConfig:
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
         `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
     baseline: the variant that the others are compared with.
-    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task: `{adding_long: {task: adding, lag: 400}}`. A task of your own:
-        `{digits: {task: my_package.Digits}}`. From the shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
+    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task: `{adding_long: {task: adding, lag: 400}}`.
+    A task of your own:
+        `{digits: {task: my_package.Digits}}`. From the shell `+tasks.digits.task=...` adds one and `~tasks.adding`
+        takes one out.
     points: number of hyperparameter points per task, shared by all variants.
     match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
     seed: from which points, initialisation and data are derived.
     workers: processes on this machine.
-    trial_seconds: time that a trial may take before it is told failed, 0 for no limit. It is no part of the design: a later run may have
+    trial_seconds: time that a trial may take before it is told failed, 0 for no limit. It is no part of the design: a
+    later run may have
         another limit.
     worker: number of this worker where a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
     sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched on its own).
     pruner: none, asha or median; of a search.
-    action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at once), retry (failed
+    action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at once),
+    retry (failed
         trials wait again), repair (keep what is intact of a damaged journal) or export (the table as parquet).
-    stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at lags that double).
-    confirm, horizon: knobs of the stages, see `runs.stages`.
+    stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at
+    lags that double).
+    confirm, horizon: knobs of the stages, see `runs.study.stages`.
     initialisation: how parameters start. model: layers, directions, engine; the width is searched or matched.
     training: optimiser, budget, evaluation, stopping.
     storage: where the study is recorded: journal, postgres.
@@ -165,7 +170,7 @@ def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
     """The typed configuration of a class: its knobs with their defaults, and with a label also its target."""
     fields: list[tuple[str, Any, Any]] = []
     if label is not None:
-        fields = [("_target_", str, field(default=f"{cls.__module__}.{cls.__qualname__}")), ("label", str, field(default=label))]
+        fields = [("_target_", str, field(default=target_of(cls))), ("label", str, field(default=label))]
     for name, knob in knobs_of(cls).items():
         default, kind = knob.default, knob.annotation
         if get_origin(kind) is tuple:
@@ -178,26 +183,29 @@ def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
 
 def plain(config: Any) -> Any:
     """A configuration as plain dictionaries, lists and values, interpolations resolved."""
-    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    return (
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True) if OmegaConf.is_config(config) else config
+    )
 
 
 def own_knobs(group: str, node: Mapping[str, Any], choice: str | None, asked: Collection[str] = ()) -> dict[str, Any]:
-    """A node whose `_target_` was replaced keeps only the knobs that were set for the new class, and takes its name as label.
+    """A node whose `_target_` was replaced keeps only the knobs that were set for the new class, and takes its name as
+    label.
 
     asked: keys of the command line, such as `variant.forget_bias`; these knobs were set, whatever their value.
     """
-    registered = {f"{c.__module__}.{c.__qualname__}": name for name, c in GROUPS[group].registry.items()}
+    registered = {target_of(c): name for name, c in GROUPS[group].registry.items()}
     node = dict(node)
     target = node["_target_"]
     if choice is None or choice not in GROUPS[group].registry:
         return node
     cls = GROUPS[group].registry[choice]
-    if target == f"{cls.__module__}.{cls.__qualname__}":
+    if present_target(target) == target_of(cls):
         return node
     defaults = {k: list(q.default) if isinstance(q.default, tuple) else q.default for k, q in knobs_of(cls).items()}
     kept = {k: v for k, v in node.items() if k not in defaults or v != defaults[k] or f"{group}.{k}" in asked}
     if node["label"] == choice:
-        kept["label"] = registered.get(target, target.rsplit(".", 1)[-1])
+        kept["label"] = registered.get(present_target(target), target.rsplit(".", 1)[-1])
     return kept
 
 
@@ -227,7 +235,8 @@ NESTED = {"model", "training", "tracking", "storage", "confirm", "horizon", "spa
 
 
 def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
-    """Raise ValueError for a key that was added to a configuration and that nobody reads, and for a value where keys belong.
+    """Raise ValueError for a key that was added to a configuration and that nobody reads, and for a value where keys
+    belong.
 
     schema: the class whose fields are the keys. Classes with a `_target_` refuse what they do not take themselves.
     """
@@ -248,7 +257,9 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
 
 
 def by_key(overrides: Sequence[str]) -> dict[str, str]:
-    """Arguments by the keys that they set: `training.momentum` to `training.momentum=0.5` or to `training={momentum: 0.5}`."""
+    """Arguments by the keys that they set: `training.momentum` to `training.momentum=0.5` or to `training={momentum:
+    0.5}`.
+    """
 
     def keys(key: str, value: Any) -> Iterator[str]:
         yield key
@@ -256,7 +267,11 @@ def by_key(overrides: Sequence[str]) -> dict[str, str]:
             yield from keys(f"{key}.{name}", below)
 
     parsed = OverridesParser.create().parse_overrides(list(overrides))
-    return {key: str(o.input_line) for o in parsed for key in keys(o.key_or_group, None if o.is_sweep_override() else o.value())}
+    return {
+        key: str(o.input_line)
+        for o in parsed
+        for key in keys(o.key_or_group, None if o.is_sweep_override() else o.value())
+    }
 
 
 def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
@@ -264,13 +279,17 @@ def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
     if not config.results:
         raise ValueError("results must name a folder, got ''")
     if "training.momentum" in asked and config.training.optimiser != "nesterov":
-        raise ValueError(f"{asked['training.momentum']}: is read with training.optimiser=nesterov only, got {config.training.optimiser}")
+        raise ValueError(
+            f"{asked['training.momentum']}: is read with training.optimiser=nesterov only, got {config.training.optimiser}"
+        )
     if "tracking.uri" in asked and not config.tracking.enabled:
         raise ValueError(f"{asked['tracking.uri']}: is read where MLflow is written only, got tracking.enabled=false")
 
 
 def check(trial: Trial) -> None:
-    """Raise ValueError where a part of a trial cannot be built, has a label that is no name, or its task breaks the contract of tasks."""
+    """Raise ValueError where a part of a trial cannot be built, has a label that is no name, or its task breaks the
+    contract of tasks.
+    """
     allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
     for thing, node in (("variant", trial.variant), ("task", trial.task)):
         checked_name(node["label"], f"{thing}.label")
@@ -343,12 +362,16 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:
 
 
 def refuse_options(arguments: Sequence[str]) -> None:
-    """Raise ValueError for options that Hydra does not have, and for values that they do not take; Hydra would print its usage."""
+    """Raise ValueError for options that Hydra does not have, and for values that they do not take; Hydra would print
+    its usage.
+    """
 
     def error(message: str) -> NoReturn:
         words = message.removeprefix("unrecognized arguments: ").split()
         if all("=" in word and not word.startswith("-") for word in words):
-            raise ValueError(f"{words[0]}: an option such as -m may not stand between key=value arguments; write the options first")
+            raise ValueError(
+                f"{words[0]}: an option such as -m may not stand between key=value arguments; write the options first"
+            )
         raise ValueError(f"{message}; --help lists the options")
 
     parser = get_args_parser()
@@ -378,7 +401,12 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
         return f"{error.full_key or str(error).rpartition(' ')[2]} must be given"
     if isinstance(error, InterpolationResolutionError):
         missing = next(
-            (cause for cause in causes(error) if isinstance(cause, KeyError) and not isinstance(cause, OmegaConfBaseException)), None
+            (
+                cause
+                for cause in causes(error)
+                if isinstance(cause, KeyError) and not isinstance(cause, OmegaConfBaseException)
+            ),
+            None,
         )
         return f"{error.full_key}: {missing.args[0] if missing else str(error).splitlines()[0]}"
     if isinstance(error, ConfigTypeError) and "Cannot merge" in str(error):
@@ -391,12 +419,19 @@ def one_line(error: BaseException, arguments: Sequence[str] = ()) -> str:
             return f"{override}: what has a default cannot be taken out, only set"
         return f"{override}: {one_line(inner)}" if override else one_line(inner)
     if isinstance(error, ConfigCompositionException):
-        if absent := re.match(r"Could not delete from config\. '(.+)' does not exist", str(error)):  # Hydra has no fields for these
+        # Hydra has no fields for these
+        if absent := re.match(r"Could not delete from config\. '(.+)' does not exist", str(error)):
             return f"~{absent[1]}: there is no {absent[1]} that could be taken out"
-        if there := re.match(r"Could not append to config\. An item is already at '.+'\.\n *Either remove \+ prefix: '(.+)'", str(error)):
+        if there := re.match(
+            r"Could not append to config\. An item is already at '.+'\.\n *Either remove \+ prefix: '(.+)'", str(error)
+        ):
             return f"+{there[1]}: it is there already; write {there[1]}"
     lines = [" ".join(part.split()) for part in str(error).strip().splitlines()]
-    return " ".join(part for part in lines if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https")))
+    return " ".join(
+        part
+        for part in lines
+        if part and not part.startswith(("full_key:", "object_type=", "reference_type=", "See https"))
+    )
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -411,7 +446,10 @@ def no_such_key(error: ConfigCompositionException, found: OmegaConfBaseException
 
     found: OmegaConf's part of the error, with the whole key and the node that should have had it.
     """
-    key, there = str(found.full_key), [str(k) for k in found.parent_node or () if k not in ("_target_", "label", "hydra")]
+    key, there = (
+        str(found.full_key),
+        [str(k) for k in found.parent_node or () if k not in ("_target_", "label", "hydra")],
+    )
     file = re.match(r"In '(.+?)': ", str(error))  # Hydra has no field for it
     if file is not None:
         if key == file[1].partition("/")[0]:
@@ -440,7 +478,9 @@ def unreadable(error: OverrideParseException) -> str:
     argument = error.override
     if "=" not in argument and not argument.startswith("~"):
         groups = [g for g in GROUPS if argument in GROUPS[g].registry]
-        return f"an argument must be key=value, got {argument!r}" + (f"; did you mean {groups[0]}={argument}?" if groups else "")
+        return f"an argument must be key=value, got {argument!r}" + (
+            f"; did you mean {groups[0]}={argument}?" if groups else ""
+        )
     for reason in causes(error):
         if (at := getattr(reason, "startIndex", None)) is not None:  # of the lexer's error
             return f"{argument}: cannot be read at {argument[at]!r} (character {at + 1}); a value that holds such a sign needs quotes"

@@ -14,7 +14,10 @@ STALE_SECONDS = 3600.0  # after which a temporary file is nobody's
 
 
 def writable(folder: Path, key: str = "results") -> Path:
-    """The folder, created where absent. Raises ValueError where it cannot be written. key: the argument that named it."""
+    """The folder, created where absent. Raises ValueError where it cannot be written.
+
+    key: the argument that named it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".write-{os.getpid()}"
@@ -26,7 +29,10 @@ def writable(folder: Path, key: str = "results") -> Path:
 
 
 def subfolder(folder: Path, *names: str) -> Path:
-    """A folder inside a folder, created where absent. Raises ValueError where a link leads out of it: the folder may be somebody else's."""
+    """A folder inside a folder, created where absent.
+
+    Raises ValueError where a link leads out of it: the folder may be somebody else's.
+    """
     found = folder.joinpath(*names)
     if not found.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{found} must lie inside {folder}, but leads to {found.resolve()}")
@@ -38,8 +44,9 @@ def subfolder(folder: Path, *names: str) -> Path:
 def replacing(path: Path) -> Iterator[Path]:
     """Give the path of a temporary file in the same folder; when the block ends, that file takes the place of `path`.
 
-    The temporary name has the same ending as `path`, for writers that choose a format by it. Where the block raises, `path` stays as it
-    was and the temporary file is removed; that of a writer that was killed goes with the next write an hour later.
+    The temporary name has the same ending as `path`, for writers that choose a format by it. Where the block raises,
+    `path` stays as it was and the temporary file is removed; that of a writer that was killed goes with the next write
+    an hour later.
     """
     part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}.part{path.suffix}")
     for old in path.parent.glob(f".{escape(path.stem[:100])}-????????.part{escape(path.suffix)}"):

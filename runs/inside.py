@@ -1,8 +1,9 @@
-"""Look inside trained cells: `python -m runs.inside study=quick` saves weights, gradient norms, gates and states of the best trials.
+"""Look inside trained cells: `python -m runs.inside study=quick` saves weights, gradient norms, gates and states of the
+best trials.
 
-For each (task, variant) the trial with the lowest validation loss is trained again, which gives the same network to the bit where the
-machine and the versions are the same, and `results/<study>/models/<task>/<variant>.safetensors` and `.npz` are written. What is there
-and up to date is left alone.
+For each (task, variant) the trial with the lowest validation loss is trained again, which gives the same network to the
+bit where the machine and the versions are the same, and `results/<study>/models/<task>/<variant>.safetensors` and
+`.npz` are written. What is there and up to date is left alone.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ from torch import Tensor
 
 from tasks import Batch, Task
 from variants import Recurrent, at, streams
-from variants.observe import watching
+from variants.engine.observe import watching
 
-from .facts import facts
+from .arguments import command, key_values, storage_url
 from .files import replacing, subfolder, writable
-from .model import Network, untrained
-from .shell import command, key_values, storage_url
-from .study import Study, close_storage, find
-from .train import prepare_process, trained
-from .trial import Outcome, Trial
-from .weights import read_about, save_model
+from .networks.readout import Network, untrained
+from .record.facts import facts
+from .study.study import Study, close_storage, find
+from .trial.training import prepare_process, trained
+from .trial.trial import Outcome, Trial
+from .trial.weights import read_about, save_model
 
 FORMAT = "lstm-variants diagnosis 2"
 SEQUENCES = 32  # over which gradient norms are averaged
@@ -52,11 +53,13 @@ class Best(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """How large the gradient of the loss of the last answer is, by lag k = 1 .. L: the number of steps between a state and that answer.
+    """How large the gradient of the loss of the last answer is, by lag k = 1 .. L: the number of steps between a state
+    and that answer.
 
     norms: mean over sequences of the Euclidean norm over all fields, units and layers of the state, [L].
     by_layer: the same with one layer's fields and units only, [layers, L].
-    relevant: share of the sequences in which the input that made the state of this lag is one that decides the answer, [L].
+    relevant: share of the sequences in which the input that made the state of this lag is one that decides the answer,
+    [L].
     sequences: how many sequences are that long, [L].
     """
 
@@ -66,16 +69,21 @@ class Gradients(NamedTuple):
     sequences: NDArray[np.int64]
 
 
-# Diagnosis ----------------------------------------------------------------------------------------------------------------
+# Diagnosis
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def specification(trial: Trial, network: Network | None = None) -> tuple[Network, Task]:
-    """A trial's network in double precision on the eager engine (a control: its own), with the weights of `network` or untrained.
+    """A trial's network in double precision on the eager engine (a control: its own), with the weights of `network` or
+    untrained.
 
-    Raises ValueError where the trial reads in both directions: no state is then carried from step to step of the whole network.
+    Raises ValueError where the trial reads in both directions: no state is then carried from step to step of the whole
+    network.
     """
     if trial.model.bidirectional:
-        raise ValueError(f"{trial.variant['label']}: a network that reads in both directions has no lag to measure gradients at")
+        raise ValueError(
+            f"{trial.variant['label']}: a network that reads in both directions has no lag to measure gradients at"
+        )
     start, task = untrained(trial)
     if isinstance(start.recurrent, Recurrent):
         start, _ = untrained(replace(trial, model=replace(trial.model, engine="eager")))
@@ -96,10 +104,11 @@ def last_answer(batch: Batch) -> Batch:
 
 
 def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ...]]]:
-    """The answers [K, B, O] to a batch, and after each step the states that are carried to the next one, one State per layer.
+    """The answers [K, B, O] to a batch, and after each step the states that are carried to the next one, one State per
+    layer.
 
-    What follows a sequence's end is run over as zeros: it comes after its last answer. A carried state is a tensor of its own: the answer
-    at its step, and the layer above at its step, do not depend on it, only what comes later does.
+    What follows a sequence's end is run over as zeros: it comes after its last answer. A carried state is a tensor of
+    its own: the answer at its step, and the layer above at its step, do not depend on it, only what comes later does.
     """
     outputs, carried, state = [], [], None
     for x in batch.inputs:
@@ -113,14 +122,22 @@ def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ..
 def gradients(network: Network, task: Task, batch: Batch) -> Gradients:
     """Norms of the gradient of the last answer's loss by the state that was carried k steps before it.
 
-    The loss of a sequence is the task's loss of its last answer alone, so that every lag is the distance to one answer. The state is all
-    that is carried from one step to the next: every field, unit and layer. By autograd through the eager engine, in the batch's precision.
+    The loss of a sequence is the task's loss of its last answer alone, so that every lag is the distance to one answer.
+    The state is all
+    that is carried from one step to the next: every field, unit and layer. By autograd through the eager engine, in the
+    batch's precision.
     """
     batch = last_answer(batch)
     answers, carried = unrolled(network, batch)
     size = batch.inputs.shape[1]
     loss = task.loss(answers, batch) * size  # a mean over sequences that know nothing of each other
-    flat = [(t, layer, v) for t, states in enumerate(carried) for layer, s in enumerate(states) for v in s if v.requires_grad]
+    flat = [
+        (t, layer, v)
+        for t, states in enumerate(carried)
+        for layer, s in enumerate(states)
+        for v in s
+        if v.requires_grad
+    ]
     found = torch.autograd.grad(loss, [v for _, _, v in flat], allow_unused=True)
     squares = torch.zeros(len(carried), len(carried[0]), size, dtype=torch.float64)
     for (t, layer, _), gradient in zip(flat, found, strict=True):
@@ -142,8 +159,8 @@ def gradients(network: Network, task: Task, batch: Batch) -> Gradients:
 def one_sequence(network: Network, task: Task, batch: Batch) -> tuple[Arrays, dict[str, str]]:
     """Inputs, gates and states over the first sequence of a batch, and what squashes each gate.
 
-    Arrays: `inputs` [T, I], `relevant` [T] bool, `reads` [K], and `<layer>.gate.<name>` and `<layer>.state.<field>`, each [T, H], layer 0
-    the lowest. A control shows its states only.
+    Arrays: `inputs` [T, I], `relevant` [T] bool, `reads` [K], and `<layer>.gate.<name>` and `<layer>.state.<field>`,
+    each [T, H], layer 0 the lowest. A control shows its states only.
     """
     steps = len(batch.inputs) if batch.lengths is None else int(batch.lengths[0])
     first = Batch(batch.inputs[:steps, :1], batch.targets[:, :1], batch.reads[:, :1])
@@ -174,8 +191,8 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
 def diagnose(trial: Trial, network: Network, outcome: Outcome, reproduced: bool = True) -> Arrays:
     """Everything that is saved of a trained network, as arrays by name; `about` is JSON text.
 
-    Gradients at the start and trained are of the first sequences of the task's test set, which is the same for all variants, and so are
-    gates and states, over the first of them.
+    Gradients at the start and trained are of the first sequences of the task's test set, which is the same for all
+    variants, and so are gates and states, over the first of them.
 
     outcome: of the run that gave this network. reproduced: whether it equals the one on record.
     """
@@ -188,14 +205,21 @@ def diagnose(trial: Trial, network: Network, outcome: Outcome, reproduced: bool 
     arrays["gradient_start"], arrays["gradient_trained"] = before.norms, after.norms
     arrays["gradient_start_by_layer"], arrays["gradient_trained_by_layer"] = before.by_layer, after.by_layer
     arrays["relevant_by_lag"], arrays["sequences"] = after.relevant, after.sequences
-    about = {"format": FORMAT, "trial_id": trial.id, "functions": functions, "layers": trial.model.layers, "lag": task.lag}
+    about = {
+        "format": FORMAT,
+        "trial_id": trial.id,
+        "functions": functions,
+        "layers": trial.model.layers,
+        "lag": task.lag,
+    }
     labels = {"task": trial.task["label"], "variant": trial.variant["label"], "hidden_size": trial.model.hidden_size}
     result = {"status": outcome.status, "test_loss": outcome.test_loss, "reproduced": reproduced}
     arrays["about"] = np.array(json.dumps(about | labels | result))
     return arrays
 
 
-# Files --------------------------------------------------------------------------------------------------------------------
+# Files
+# --------------------------------------------------------------------------------------------------------------------
 
 
 def place(folder: Path, task: str, variant: str) -> Path:
@@ -224,7 +248,8 @@ def up_to_date(path: Path, trial: Trial) -> bool:
     return bool(about["format"] == FORMAT and about["trial_id"] == trial.id)
 
 
-# Studies ------------------------------------------------------------------------------------------------------------------
+# Studies
+# ------------------------------------------------------------------------------------------------------------------
 
 
 def best_trials(study: Study) -> dict[tuple[str, str], Best]:
@@ -242,13 +267,17 @@ def best_trials(study: Study) -> dict[tuple[str, str], Best]:
 
 
 def differences(recorded: Outcome, again: Outcome) -> list[str]:
-    """Names of what came out otherwise when a trial was run again; time, and what earlier versions did not record, aside."""
+    """Names of what came out otherwise when a trial was run again; time, and what earlier versions did not record,
+    aside.
+    """
     mine, theirs = recorded.as_dict(), Outcome.from_dict(again.as_dict()).as_dict()
     return [name for name in mine if name not in ("seconds", "why_eager") and mine[name] != theirs[name]]
 
 
 def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bool, str]:
-    """Train the best trial of a (task, variant) again, and save its weights and diagnosis; whether it worked, and one line on it."""
+    """Train the best trial of a (task, variant) again, and save its weights and diagnosis; whether it worked, and one
+    line on it.
+    """
     path = place(folder, best.task, best.variant)
     subfolder(folder, path.parent.name)
     name = f"{best.variant} on {best.task}"
@@ -270,7 +299,8 @@ def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bo
 
 
 def inspect_study(study: Study, folder: Path, workers: int = 1) -> Iterator[tuple[bool, str]]:
-    """Save what is missing or out of date of every (task, variant) of a study; yields whether each worked, and one line on it.
+    """Save what is missing or out of date of every (task, variant) of a study; yields whether each worked, and one line
+    on it.
 
     folder: of the study's models. workers: processes that share the work.
     """

@@ -1,14 +1,15 @@
-"""A study from the shell: `python -m runs.sweep study=quick workers=2`. Plans it, starts workers, mirrors trials into MLflow.
+"""A study from the shell: `python -m runs.sweep study=quick workers=2`. Plans it, starts workers, mirrors trials into
+MLflow.
 
-The same command goes on where it stopped, and does nothing when all is done. A complete search goes on with `stage=confirm` and
-`stage=horizon`. Exit codes: 0 when every trial is done and none failed, 1 when some are missing or failed, 2 for a mistake, 130 when
-interrupted.
+The same command goes on where it stopped, and does nothing when all is done. A complete search goes on with
+`stage=confirm` and `stage=horizon`. Exit codes: 0 when every trial is done and none failed, 1 when some are missing or
+failed, 2 for a mistake, 130 when interrupted.
 """
 
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .early import refuse_mistyped
+    from .console.early import refuse_mistyped
 
     refuse_mistyped("sweep")
 
@@ -47,6 +48,7 @@ from tasks import Task
 from tasks.contract import try_out
 from variants import knobs_of
 
+from .arguments import command
 from .config import (
     GROUPS,
     MISTAKES,
@@ -63,17 +65,16 @@ from .config import (
 )
 from .console.known import unknown
 from .console.progress import in_log
-from .design import Design, Dimension
-from .facts import facts
 from .files import write_whole
-from .repair import repaired
-from .shell import command
-from .stages import KINDS, Confirm, Horizon, Plan, Stage
-from .study import Held, NoStudy, Study, find, open_storage, patiently
-from .tracking import Mirror, stored_uri
-from .train import prepare_process
-from .trial import Model, Training, allow, construct, require, require_one_of
-from .worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
+from .record.facts import facts
+from .record.tracking import Mirror, stored_uri
+from .study.design import Design, Dimension
+from .study.stages import KINDS, Confirm, Horizon, Plan, Stage
+from .study.storage.repair import repaired
+from .study.study import Held, NoStudy, Study, find, open_storage, patiently
+from .trial.training import prepare_process
+from .trial.trial import Model, Training, allow, construct, require, require_one_of
+from .workers.worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
 
 POLL_SECONDS = 0.5
 MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, however much it lags
@@ -93,7 +94,8 @@ def main(config: DictConfig) -> int:
     folder = writable(results / design.name)
     uri = stored_uri(config.tracking.uri, results) if config.tracking.enabled else ""
     about = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds"), "tracking_uri": uri}
-    about["study_id"] = secrets.token_hex(8)  # of a study that is created now; what is started anew under the same name is another
+    # of a study that is created now; what is started anew under the same name is another
+    about["study_id"] = secrets.token_hex(8)
     if config.worker is not None:
         return one_of_many(config, design, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
@@ -126,8 +128,8 @@ def main(config: DictConfig) -> int:
 def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
     """The design of a configuration.
 
-    overrides: the arguments that it was composed from. Raises ValueError for whatever is wrong in the configuration, for a key that nobody
-    reads, and for an argument without effect.
+    overrides: the arguments that it was composed from. Raises ValueError for whatever is wrong in the configuration,
+    for a key that nobody reads, and for an argument without effect.
     """
     refuse_unread(config, SweepConfig)
     require_one_of("action", config.action, ACTIONS)
@@ -143,17 +145,28 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
 
 
 def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
-    """Raise ValueError for an argument that has no effect: nobody reads it at this stage, or the study searches what it sets."""
+    """Raise ValueError for an argument that has no effect: nobody reads it at this stage, or the study searches what it
+    sets.
+    """
     refuse_idle(config, asked)
     for key, argument in asked.items():
         part, _, name = key.partition(".")
-        if part == "tasks" and name and not argument.startswith("+") and re.search(rf"\b{re.escape(name)}: *{{ *}}", argument):
-            raise ValueError(f"{argument}: an empty mapping changes nothing, since it is merged into the knobs of {name}")
+        if (
+            part == "tasks"
+            and name
+            and not argument.startswith("+")
+            and re.search(rf"\b{re.escape(name)}: *{{ *}}", argument)
+        ):
+            raise ValueError(
+                f"{argument}: an empty mapping changes nothing, since it is merged into the knobs of {name}"
+            )
         if part in KINDS and part != config.stage:
             raise ValueError(f"{argument}: is read with stage={part} only, got stage={config.stage}")
         for name, searched in design.space.items():
             if key == searched.key:
-                raise ValueError(f"{argument}: the study searches it in space.{name}; ~space.{name} takes it out of the search")
+                raise ValueError(
+                    f"{argument}: the study searches it in space.{name}; ~space.{name} takes it out of the search"
+                )
     if "worker" in asked and "workers" in asked:
         raise ValueError(f"{asked['workers']}: is not read where a launcher starts the workers, got {asked['worker']}")
 
@@ -194,28 +207,40 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
 
 
 def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
-    """What to say of what is asked for and has no effect: less than a study, or its stage, already has; a momentum that Adam does not read.
+    """What to say of what is asked for and has no effect: less than a study, or its stage, already has; a momentum that
+    Adam does not read.
 
     asked: arguments by their keys.
     """
     lines = []
-    if isinstance(wanted, Design) and isinstance(stored, Design) and wanted.points < stored.points and "points" in asked:
+    if (
+        isinstance(wanted, Design)
+        and isinstance(stored, Design)
+        and wanted.points < stored.points
+        and "points" in asked
+    ):
         lines.append(f"{asked['points']}: the study has {stored.points} points and keeps them")
     if isinstance(wanted, Stage) and isinstance(stored, Stage) and wanted.length < stored.length:
         key = f"{stored.stage}.{stored.knobs.grows}"
         if key in asked:
-            lines.append(f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs")
+            lines.append(
+                f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs"
+            )
     optimiser = (wanted if isinstance(wanted, Design) else wanted.search).training.optimiser
     for name, searched in wanted.space.items():
         if searched.key == "training.momentum" and optimiser != "nesterov":
-            lines.append(f"space.{name}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}")
+            lines.append(
+                f"space.{name}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}"
+            )
     if isinstance(wanted, Stage) and isinstance(wanted.knobs, Confirm) and wanted.knobs.repeats == 0 and not lines:
         lines.append("confirm.repeats=0: only the winner of each block is run again")
     return lines
 
 
 def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
-    """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work until all is told."""
+    """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work
+    until all is told.
+    """
     prepare_process()
     plan = patiently(lambda: staged(config, design, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
@@ -230,14 +255,17 @@ def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: 
     else:
         study = patiently(lambda: Study.await_plan(storage, plan))
     done = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
-    print(f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True)
+    print(
+        f"worker {config.worker}: {done} trials" + ("; asked to stop" if (folder / STOP).exists() else ""), flush=True
+    )
     if config.worker == 0 and config.tracking.enabled:
         Mirror(study, Path(config.results), config.tracking.uri).finish()
     return 1 if config.worker == 0 and print_failures(study) else 0
 
 
 class Submission(Callback):
-    """What the submitting process does around the workers that a launcher starts: refuse mistakes before, say how it went after.
+    """What the submitting process does around the workers that a launcher starts: refuse mistakes before, say how it
+    went after.
 
     Hydra swallows what a callback raises, except for SystemExit.
     """
@@ -281,7 +309,9 @@ def launched(config: DictConfig) -> bool:
 
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
     """Write the design, or the stage, beside the results, and say how long planning took where it did."""
-    write_whole(folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n")
+    write_whole(
+        folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n"
+    )
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
 
@@ -295,7 +325,9 @@ def design_from(config: DictConfig) -> Design:
     """The design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
     values = plain(config)
     require(isinstance(values["variants"], list), "variants must be a list, as in [vanilla, gru]", values["variants"])
-    require(isinstance(values["tasks"], dict), "tasks must be names with knobs, as in {adding: {lag: 50}}", values["tasks"])
+    require(
+        isinstance(values["tasks"], dict), "tasks must be names with knobs, as in {adding: {lag: 50}}", values["tasks"]
+    )
     require(isinstance(values["space"], dict), "space must be hyperparameters with ranges", values["space"])
     variants: dict[str, Mapping[str, Any]] = {}
     for entry in values["variants"]:
@@ -303,7 +335,9 @@ def design_from(config: DictConfig) -> Design:
         label = str(node["label"])
         if label in variants:
             again = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
-            raise ValueError(f"variants must be different, got {label!r} twice; with other knobs and a name of its own it is {again}")
+            raise ValueError(
+                f"variants must be different, got {label!r} twice; with other knobs and a name of its own it is {again}"
+            )
         variants[label] = node
     tasks = {str(label): labelled("task", str(label), knobs) for label, knobs in values["tasks"].items()}
     for node in tasks.values():
@@ -329,8 +363,8 @@ def design_from(config: DictConfig) -> Design:
 def variant_node(entry: Any) -> dict[str, Any]:
     """The configuration of an entry of `variants`.
 
-    entry: the name of a choice; the dotted path of a class of your own; or a label with knobs, in the manner of a study's tasks:
-    `{gru_wide: {variant: gru, <knob>: <value>}}`.
+    entry: the name of a choice; the dotted path of a class of your own; or a label with knobs, in the manner of a
+    study's tasks: `{gru_wide: {variant: gru, <knob>: <value>}}`.
     """
     if isinstance(entry, dict) and len(entry) == 1:
         ((label, knobs),) = entry.items()
@@ -341,23 +375,32 @@ def variant_node(entry: Any) -> dict[str, Any]:
 
 
 def labelled(group: str, label: str, knobs: Any) -> dict[str, Any]:
-    """The configuration of a variant or a task that stands in a study as `label: {variant: choice, knob: value}`, or `task: choice`.
+    """The configuration of a variant or a task that stands in a study as `label: {variant: choice, knob: value}`, or
+    `task: choice`.
 
     The choice is by default the label itself.
     """
-    require(knobs is None or isinstance(knobs, dict), f"{group}s: {label} must have knobs, as in {{{label}: {{<knob>: <value>}}}}", knobs)
+    require(
+        knobs is None or isinstance(knobs, dict),
+        f"{group}s: {label} must have knobs, as in {{{label}: {{<knob>: <value>}}}}",
+        knobs,
+    )
     given = dict(knobs or {})
     choice = given.pop(group, label)
-    require(isinstance(choice, str) and choice != "", f"{group}s.{label}.{group} must be a name or the dotted path of a class", choice)
+    require(
+        isinstance(choice, str) and choice != "",
+        f"{group}s.{label}.{group} must be a name or the dotted path of a class",
+        choice,
+    )
     return node_from(group, choice, given, label)
 
 
 def node_from(group: str, choice: str, given: Mapping[str, Any], label: str | None) -> dict[str, Any]:
     """The configuration of a choice with knobs.
 
-    group: variant or task. choice: a name, or the dotted path of a class of your own. given: knobs that are set; the others have the
-    defaults of the class. label: what it is called; by default its name. Raises ValueError for a choice that is not there, for a knob that
-    the class does not have and for a value that it does not take.
+    group: variant or task. choice: a name, or the dotted path of a class of your own. given: knobs that are set; the
+    others have the defaults of the class. label: what it is called; by default its name. Raises ValueError for a choice
+    that is not there, for a knob that the class does not have and for a value that it does not take.
     """
     kind = GROUPS[group]
     if "." in choice:
@@ -403,9 +446,11 @@ def dimension(name: str, node: Any) -> Dimension:
     for key, value in node.items():
         if key not in knobs:
             raise ValueError(f"space.{name}: {unknown('key', str(key), list(knobs), 'the keys are')}")
-        kind, types = {"str": ("a key of the trial", str), "float": ("a number", int | float), "bool": ("true or false", bool)}[
-            str(knobs[key].type)
-        ]
+        kind, types = {
+            "str": ("a key of the trial", str),
+            "float": ("a number", int | float),
+            "bool": ("true or false", bool),
+        }[str(knobs[key].type)]
         fits = isinstance(value, types) and isinstance(value, bool) == (types is bool)
         require(fits, f"space.{name}.{key} must be {kind}", value)
     missing = [key for key, f in knobs.items() if f.default is MISSING and key not in node]
@@ -414,9 +459,15 @@ def dimension(name: str, node: Any) -> Dimension:
     part, _, knob = dimension.key.partition(".")
     kind = str({f.name: f.type for f in fields({"model": Model, "training": Training}[part])}[knob])
     require(kind in ("int", "float"), f"space.{name}.key must be that of a number", dimension.key)
-    require(kind == "float" or dimension.integer, f"space.{name}.integer must be true for {dimension.key}", dimension.integer)
+    require(
+        kind == "float" or dimension.integer,
+        f"space.{name}.integer must be true for {dimension.key}",
+        dimension.integer,
+    )
     for end in ("low", "high") if dimension.integer else ():
-        require(float(node[end]).is_integer(), f"space.{name}.{end} must be a whole number for {dimension.key}", node[end])
+        require(
+            float(node[end]).is_integer(), f"space.{name}.{end} must be a whole number for {dimension.key}", node[end]
+        )
     return dimension
 
 
@@ -432,9 +483,11 @@ def sole_parent(folder: Path) -> Iterator[None]:
 
 
 class Interruption:
-    """What SIGINT and SIGTERM do to a run: the first asks its workers to leave, a second ends them at once and raises KeyboardInterrupt.
+    """What SIGINT and SIGTERM do to a run: the first asks its workers to leave, a second ends them at once and raises
+    KeyboardInterrupt.
 
-    processes: the workers. ended: process ids of those that were ended from here. since: when the first came, None before.
+    processes: the workers. ended: process ids of those that were ended from here. since: when the first came, None
+    before.
     """
 
     def __init__(self, processes: list[BaseProcess]) -> None:
@@ -458,7 +511,8 @@ class Interruption:
         for process in self.processes:
             if process.is_alive():
                 process.terminate()
-        if self.since is not None and time.monotonic() - self.since > GRACE_SECONDS + 1.0:  # they end themselves if they can
+        # they end themselves if they can
+        if self.since is not None and time.monotonic() - self.since > GRACE_SECONDS + 1.0:
             self.end()
 
     def end(self, only: BaseProcess | None = None) -> None:
@@ -470,14 +524,16 @@ class Interruption:
 
 
 class Limit:
-    """The limit of time of a trial, for workers that cannot keep it themselves because what they call never gives Python back.
+    """The limit of time of a trial, for workers that cannot keep it themselves because what they call never gives
+    Python back.
 
     seconds: that a trial may take, 0 for no limit.
     """
 
     def __init__(self, study: Study, seconds: float) -> None:
         self.study, self.seconds = study, seconds
-        self._since: dict[int, float] = {}  # number of a trial in the storage to when it was seen first, by our own clock
+        # number of a trial in the storage to when it was seen first, by our own clock
+        self._since: dict[int, float] = {}
 
     def keep(self, processes: list[BaseProcess], interruption: Interruption) -> None:
         """End the workers whose trial has run far beyond the limit, and tell that trial failed."""
@@ -494,10 +550,20 @@ class Limit:
                     self.study.fail(number, out_of_time(self.seconds), now - since)
 
 
-def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: int, planning: float = 0.0, seconds: float = 0.0) -> int:
-    """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted, else 1.
+def run(
+    study: Study,
+    mirror: Mirror | None,
+    url: str,
+    folder: Path,
+    workers: int,
+    planning: float = 0.0,
+    seconds: float = 0.0,
+) -> int:
+    """Start the workers, replace those that die, and wait; returns 0 when every trial is told, 130 when interrupted,
+    else 1.
 
-    planning: the seconds it took, to be noted with what else the session cost. seconds: that a trial may take, 0 for no limit.
+    planning: the seconds it took, to be noted with what else the session cost. seconds: that a trial may take, 0 for no
+    limit.
     """
     context = multiprocessing.get_context("spawn")
     started: set[int | None] = set()
@@ -505,7 +571,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     interrupted, limit = Interruption(processes), Limit(study, seconds)
 
     def start(k: int) -> BaseProcess:
-        process = context.Process(target=work, args=(url, folder, study.design.key, os.getpid(), False, seconds), name=f"worker {k}")
+        process = context.Process(
+            target=work, args=(url, folder, study.design.key, os.getpid(), False, seconds), name=f"worker {k}"
+        )
         process.start()
         started.add(process.pid)
         return process
@@ -525,14 +593,21 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     try:
         processes += [start(k) for k in range(min(workers, study.size - done))]
         with tqdm(
-            total=study.size, initial=done, desc=heading(study), unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None
+            total=study.size,
+            initial=done,
+            desc=heading(study),
+            unit="trial",
+            dynamic_ncols=True,
+            smoothing=0.05,
+            disable=None,
         ) as bar:
             while any(p.is_alive() for p in processes) or wanted():
                 if at_once(folder) and not interrupted:
                     interrupted()
                 if interrupted:
                     interrupted.ask()
-                time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))  # reading thousands of trials from a database takes it seconds
+                # reading thousands of trials from a database takes it seconds
+                time.sleep(min(5.0, max(POLL_SECONDS, 3 * spent)))
                 if mirror is not None and not interrupted:
                     mirror.catch_up(seconds=MIRROR_SECONDS)
                 if interrupted:
@@ -541,7 +616,9 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
                 before, done = done, ask(lambda: sum(1 for _ in study.told()))
                 bar.update(done - before)
                 ask(lambda: limit.keep(processes, interrupted))
-                tick(f"{heading(study)}: {done} of {study.size} trials are done, {duration(time.perf_counter() - begun)} so far")
+                tick(
+                    f"{heading(study)}: {done} of {study.size} trials are done, {duration(time.perf_counter() - begun)} so far"
+                )
                 spent = time.monotonic() - polled
                 sample = [resident(os.getpid()), *(resident(p.pid) for p in processes)]
                 if done - first >= 2 * len(processes) and None not in sample:
@@ -567,7 +644,8 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
         if mirror is not None:
             mirror.finish()
     except KeyboardInterrupt:
-        # The storage may be what hangs. Without this the next run puts the trials back, and counts an attempt against them.
+        # The storage may be what hangs. Without this the next run puts the trials back, and counts an attempt
+        # against them.
         last = threading.Thread(target=quietly, args=(lambda: study.recover(interrupted.ended),), daemon=True)
         for process in processes:
             process.join(5.0)
@@ -578,7 +656,10 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     except Exception as error:
         if not interrupted:
             raise
-        print(f"interrupted while the storage was away ({type(error).__name__}); the same command goes on from here", file=sys.stderr)
+        print(
+            f"interrupted while the storage was away ({type(error).__name__}); the same command goes on from here",
+            file=sys.stderr,
+        )
         return 130
     finally:
         interrupted.end()  # where something was raised; else they have left
@@ -590,7 +671,11 @@ def run(study: Study, mirror: Mirror | None, url: str, folder: Path, workers: in
     cost = {**known, **{key: value + known.get(key, 0) for key, value in new.items()}, "workers": len(processes)}
     if planning > 5 or "planning_seconds" not in cost:
         cost["planning_seconds"] = planning
-    cost |= {"replaced_workers": replaced, "megabytes_first": memory[0] if memory else [], "megabytes_last": memory[-1] if memory else []}
+    cost |= {
+        "replaced_workers": replaced,
+        "megabytes_first": memory[0] if memory else [],
+        "megabytes_last": memory[-1] if memory else [],
+    }
     write_whole(path, json.dumps(cost) + "\n")
     if interrupted:
         print("interrupted: the trials at hand were put back; the same command goes on from here", file=sys.stderr)
@@ -631,10 +716,14 @@ def children() -> set[int]:
     return {p.pid for p in psutil.Process().children()}
 
 
-def session(study: Study, processes: set[int | None], begun: datetime, seconds: float, mirror: Mirror | None) -> dict[str, float]:
-    """What a run of the command has cost on this machine: trials, wall seconds, those of workers and of their trials, those of MLflow.
+def session(
+    study: Study, processes: set[int | None], begun: datetime, seconds: float, mirror: Mirror | None
+) -> dict[str, float]:
+    """What a run of the command has cost on this machine: trials, wall seconds, those of workers and of their trials,
+    those of MLflow.
 
-    processes: ids of the workers. begun: when they were started; each counts until it told its last trial. seconds: how long the run took.
+    processes: ids of the workers. begun: when they were started; each counts until it told its last trial. seconds: how
+    long the run took.
     """
     told: dict[int, list[FrozenTrial]] = {}
     for _, _, t in study.told():
@@ -657,10 +746,15 @@ def session(study: Study, processes: set[int | None], begun: datetime, seconds: 
 
 
 def noted(path: Path) -> dict[str, Any]:
-    """What earlier sessions have noted in a file; nothing where there is none, or, with a warning, where it cannot be read."""
+    """What earlier sessions have noted in a file; nothing where there is none, or, with a warning, where it cannot be
+    read.
+    """
     try:
         known = json.loads(path.read_text())
-        sums = [known.get(key, 0) for key in ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")]
+        sums = [
+            known.get(key, 0)
+            for key in ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")
+        ]
         if all(isinstance(number, int | float) for number in sums):
             return dict(known)
         why = "it does not hold numbers"
@@ -668,7 +762,9 @@ def noted(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, AttributeError) as error:
         why = str(error)
-    print(f"{path} is ignored, what earlier sessions cost is lost ({why}); delete it, no trial is in it", file=sys.stderr)
+    print(
+        f"{path} is ignored, what earlier sessions cost is lost ({why}); delete it, no trial is in it", file=sys.stderr
+    )
     return {}
 
 
@@ -692,7 +788,10 @@ def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
 
 
 def status(url: str, folder: Path, name: str, stage: str) -> int:
-    """Print how far a study, or a stage of it, is, and what is left. Raises ValueError where a record is not that of its trial."""
+    """Print how far a study, or a stage of it, is, and what is left.
+
+    Raises ValueError where a record is not that of its trial.
+    """
     study = opened(url, folder, name, stage)
     print_counts(study)
     times = [t.user_attrs["outcome"]["seconds"] for _, _, t in study.told()]
@@ -738,13 +837,17 @@ def outlook(left: int, times: list[float], held: list[Held]) -> list[str]:
 
 
 def stop(url: str, folder: Path, name: str, stage: str) -> int:
-    """Ask the workers of a study, whatever its stage, to finish what they run and leave; asked a second time, to leave at once."""
+    """Ask the workers of a study, whatever its stage, to finish what they run and leave; asked a second time, to leave
+    at once.
+    """
     study = opened(url, folder, name, stage)
     running = [h for h in study.held() if h.alive]
     again = (folder / STOP).exists() and bool(running)
     if again:
         write_whole(folder / STOP, AT_ONCE)
-        print(f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s")
+        print(
+            f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s"
+        )
     else:
         (writable(folder) / STOP).touch()
         print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
@@ -769,7 +872,9 @@ def retry(url: str, folder: Path, name: str, stage: str) -> int:
 
 
 def repair(url: str, folder: Path, name: str, stage: str) -> int:
-    """Keep what is intact of a damaged journal, with a copy of it as it was, and set aside records that are not those of their trials."""
+    """Keep what is intact of a damaged journal, with a copy of it as it was, and set aside records that are not those
+    of their trials.
+    """
     if not url:
         if not (folder / "journal.log").exists():
             find(folder.parent, name)  # says that it is not there
@@ -780,7 +885,9 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     try:
         search = Study.open(storage, name)
     except KeyError:
-        print(f"study {name!r}: its design is lost; the command that started it plans it again and finds the trials that are there")
+        print(
+            f"study {name!r}: its design is lost; the command that started it plans it again and finds the trials that are there"
+        )
         return 0
     for study in (search, *Study.stages(storage, name)):
         count = study.set_aside()
@@ -791,14 +898,18 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
 
 
 def export(url: str, folder: Path, name: str, stage: str) -> int:
-    """Write the table of a study with all its stages as `trials.parquet` (read it with pandas, or `python -m analysis from=...`)."""
+    """Write the table of a study with all its stages as `trials.parquet` (read it with pandas, or `python -m analysis
+    from=...`).
+    """
     opened(url, folder, name, stage)
     import analysis.load  # the archive is the analysis's format
 
     try:
         writable(folder)
     except ValueError as error:
-        raise ValueError(f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere") from None
+        raise ValueError(
+            f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere"
+        ) from None
     table, _ = analysis.load.load(name, folder.parent, url, stages=True)
     print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
     return 0
@@ -816,7 +927,13 @@ ACTIONS: dict[str, Callable[[str, Path, str, str], int]] = {
 
 def duration(seconds: float) -> str:
     """A time in hours, minutes or seconds."""
-    return f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"
+    return (
+        f"{seconds / 3600:.1f} h"
+        if seconds > 5400
+        else f"{seconds / 60:.0f} min"
+        if seconds > 90
+        else f"{seconds:.0f} s"
+    )
 
 
 def heading(study: Study) -> str:
@@ -835,14 +952,19 @@ def print_failures(study: Study) -> int:
     reasons = Counter(error.strip().partition("\n")[0] for error in study.failures())
     total = sum(reasons.values())
     if total:
-        print(f"{counted(total, 'trial')} failed: action=retry puts {'it' if total == 1 else 'them'} back", file=sys.stderr)
+        print(
+            f"{counted(total, 'trial')} failed: action=retry puts {'it' if total == 1 else 'them'} back",
+            file=sys.stderr,
+        )
         for reason, count in reasons.most_common(3):
             print(f"  {count} x {reason[:200]}", file=sys.stderr)
     return total
 
 
 def print_counts(study: Study) -> int:
-    """A table of done, solved, diverged, failed, running and waiting trials, by task and variant; returns how many failed."""
+    """A table of done, solved, diverged, failed, running and waiting trials, by task and variant; returns how many
+    failed.
+    """
     columns = ["told", "solved", "finished", "diverged", "failed", "running", "waiting"]
     if not study.design.comparison:
         columns.insert(4, "pruned")

@@ -1,9 +1,7 @@
-"""Synthetic long-dependency tasks, one definition each. Every module of this folder is imported, so that its tasks register."""
+"""Synthetic long-dependency tasks, one definition each. Those of `tasks/synthetic/` are registered."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import sys
 
 if sys.argv[:1] == ["-m"]:  # `python -m tasks NAME` starts: a mistyped name is told before torch is imported
@@ -11,10 +9,7 @@ if sys.argv[:1] == ["-m"]:  # `python -m tasks NAME` starts: a mistyped name is 
 
     refuse_mistyped("task")
 
+from . import synthetic as synthetic
 from .task import Batch, Task
-
-for _module in pkgutil.iter_modules(__path__):
-    if not _module.name.startswith("__"):
-        importlib.import_module(f"{__name__}.{_module.name}")
 
 __all__ = ["Batch", "Task"]

@@ -1,4 +1,4 @@
-"""What there is, read from the declarations and docstrings: a list of all tasks, and a card for one with its drawn example."""
+"""The catalogue of tasks, read from their declarations and docstrings: a list of all, and a card for each one."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def criterion(cls: type[Task]) -> str:
 
 def explanation(cls: type[Task], knob: str) -> str:
     """What the docstring says of a knob."""
-    found = re.search(rf"(?<=^{knob}: )[^\n]*", _text(cls), re.MULTILINE)
-    return found.group() if found else ""
+    found = re.search(rf"^{knob}: (.*?)(?=\n\n|\n\w[\w, ]*: |\Z)", _text(cls), re.MULTILINE | re.DOTALL)
+    return " ".join(found.group(1).split()) if found else ""
 
 
 def knobs(cls: type[Task]) -> dict[str, object]:
@@ -61,8 +61,12 @@ def card(cls: type[Task]) -> str:
         task = cls()
     except TypeError as error:
         raise ValueError(f"{name}: every knob must have a default: {error}") from None
-    sizes = f"Inputs: {task.input_size} a step. Answers: {task.output_size} outputs. Loss without memory: {task.floor:.4g}."
-    explained = [f"Knob {knob} = {value!r}: {explanation(cls, knob)}".removesuffix(": ") for knob, value in knobs(cls).items()]
+    sizes = (
+        f"Inputs: {task.input_size} a step. Answers: {task.output_size} outputs. Loss without memory: {task.floor:.4g}."
+    )
+    explained = [
+        f"Knob {knob} = {value!r}: {explanation(cls, knob)}".removesuffix(": ") for knob, value in knobs(cls).items()
+    ]
     parts = [[f"{name}: {summary(cls)}"], drawing(cls), [sizes, criterion(cls)], [*explained, f"Source: {cls.source}"]]
     return "\n\n".join("\n".join(filter(None, part)) for part in parts if part)
 

@@ -41,10 +41,11 @@ def draw(task: Task, size: int, generator: torch.Generator) -> Batch:
 
 
 def try_out(task: Task) -> None:
-    """Raise ValueError, naming the task, the rule and the value, where a task breaks the contract: found before anything is started.
+    """Raise ValueError, naming the task, the rule and the value, where a task breaks the contract: found before
+    anything is started.
 
-    Draws two sequences, three times. A task whose lag makes even these large is not drawn; `draw` and `check_answers` find the rest in
-    its trial.
+    Draws two sequences, three times. A task whose lag makes even these large is not drawn; `draw` and `check_answers`
+    find the rest in its trial.
     """
     check_task(task)
     if FEW * task.lag * task.input_size > MOST_NUMBERS:
@@ -53,17 +54,23 @@ def try_out(task: Task) -> None:
     check_batch(task, batch, FEW)
     for name, one, other in zip(Batch._fields, batch, again, strict=True):
         if one is not None and not (isinstance(other, Tensor) and torch.equal(one.nan_to_num(), other.nan_to_num())):
-            raise ValueError(f"{task.name}: batch must draw from the generator alone, but {name} differ between two draws of one seed")
+            raise ValueError(
+                f"{task.name}: batch must draw from the generator alone, but {name} differ between two draws of one seed"
+            )
     before, guesses = _copied(batch), _guesses(task, batch)
     _tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(1)))
-    _check_same(task, batch, before, "batch must draw into memory of its own, but {name} of one draw change with the next")
+    _check_same(
+        task, batch, before, "batch must draw into memory of its own, but {name} of one draw change with the next"
+    )
     check_loss(task, _tried(task, "loss", lambda: task.loss(guesses, batch)))
     metrics = None
     with suppress(Exception):  # a metric may need more sequences than these
         metrics = task.metrics(guesses.detach(), batch)
     _check_same(task, batch, before, "loss and metrics must leave the batch as it is, but {name} are changed")
     if guesses._version > 0:
-        raise ValueError(f"{task.name}: loss and metrics must leave the outputs as they are, but they are changed in place")
+        raise ValueError(
+            f"{task.name}: loss and metrics must leave the outputs as they are, but they are changed in place"
+        )
     if metrics is not None:
         check_metrics(task, metrics)
 
@@ -76,13 +83,17 @@ def check_task(task: Task) -> None:
     for name, (least, meaning) in _WHOLE.items():
         value = _attribute(task, name, meaning)
         if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
-            raise ValueError(f"{task.name}: {name}, {meaning}, must be a whole number of at least {least}, got {value!r}")
+            raise ValueError(
+                f"{task.name}: {name}, {meaning}, must be a whole number of at least {least}, got {value!r}"
+            )
     for name, meaning in _LOSSES.items():
         value = _attribute(task, name, meaning)
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(f"{task.name}: {name}, {meaning}, must be a finite number, got {value!r}")
     if type(task).score is Task.score and not 0 < task.solved_loss < task.floor:
-        raise ValueError(f"{task.name}: solved_loss must be between 0 and the floor {task.floor}, got {task.solved_loss}")
+        raise ValueError(
+            f"{task.name}: solved_loss must be between 0 and the floor {task.floor}, got {task.solved_loss}"
+        )
 
 
 def check_batch(task: Task, batch: Batch, size: int) -> None:
@@ -129,7 +140,9 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
 
 
 def check_answers(task: Task, batch: Batch) -> None:
-    """Raise ValueError where the loss, the metrics, the criterion or the score of some answers are not what the contract says."""
+    """Raise ValueError where the loss, the metrics, the criterion or the score of some answers are not what the
+    contract says.
+    """
     guesses = _guesses(task, batch)
     check_loss(task, task.loss(guesses, batch))
     check_metrics(task, task.metrics(guesses.detach(), batch))
@@ -141,22 +154,30 @@ def check_loss(task: Task, loss: Any) -> None:
         shown = f"a tensor {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"{task.name}: loss must return a scalar tensor, got {shown}")
     if not loss.requires_grad:
-        raise ValueError(f"{task.name}: loss must depend on the outputs by operations of torch, got a tensor without gradient")
+        raise ValueError(
+            f"{task.name}: loss must depend on the outputs by operations of torch, got a tensor without gradient"
+        )
 
 
 def check_metrics(task: Task, metrics: dict[str, float]) -> None:
-    """Raise ValueError where `metrics` are not plain numbers with the loss among them, or `solved` or `score` do not judge them."""
+    """Raise ValueError where `metrics` are not plain numbers with the loss among them, or `solved` or `score` do not
+    judge them.
+    """
     name = task.name
     if not isinstance(metrics, dict) or "loss" not in metrics:
         shown = f"the keys {', '.join(map(str, metrics))}" if isinstance(metrics, dict) else type(metrics).__name__
         raise ValueError(f"{name}: metrics must return a dictionary with the key 'loss', got {shown}")
     for key, value in metrics.items():
         if not isinstance(value, float | int):
-            raise ValueError(f"{name}: metrics must be plain numbers, got {type(value).__name__} for {key!r}; use float(...)")
+            raise ValueError(
+                f"{name}: metrics must be plain numbers, got {type(value).__name__} for {key!r}; use float(...)"
+            )
     try:
         solved: Any = task.solved(metrics)
     except KeyError as error:
-        raise ValueError(f"{name}: solved must ask for metrics that there are ({', '.join(metrics)}), got {error}") from None
+        raise ValueError(
+            f"{name}: solved must ask for metrics that there are ({', '.join(metrics)}), got {error}"
+        ) from None
     if isinstance(solved, Tensor) or solved not in (True, False):
         raise ValueError(f"{name}: solved must return True or False, got {solved!r}")
     score: Any = task.score(metrics["loss"])
@@ -172,7 +193,9 @@ def _attribute(task: Task, name: str, meaning: str) -> Any:
 
 def _guesses(task: Task, batch: Batch) -> Tensor:
     """Some answers [K, B, O] that want a gradient."""
-    return torch.randn(*batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    return torch.randn(
+        *batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(0)
+    ).requires_grad_()
 
 
 def _tried(task: Task, method: str, call: Callable[[], T]) -> T:
@@ -189,7 +212,9 @@ def _tensor(name: str, what: str, value: Any, dtype: torch.dtype | None) -> None
     if dtype is not None and value.dtype != dtype:
         raise ValueError(f"{name}: {what} must be {dtype}, got {value.dtype}; use {_CASTS[dtype]}")
     if value.requires_grad:
-        raise ValueError(f"{name}: {what} must be data without gradients, got a tensor that requires them; use .detach()")
+        raise ValueError(
+            f"{name}: {what} must be data without gradients, got a tensor that requires them; use .detach()"
+        )
     if value.layout is not torch.strided:
         raise ValueError(f"{name}: {what} must be a dense tensor, got {value.layout}; use .to_dense()")
     if not value.is_cpu:
@@ -226,4 +251,6 @@ def _finite(name: str, what: str, values: Tensor, lengths: Tensor | None) -> Non
     if wrong.any():
         place = wrong.nonzero()[0].tolist()
         row = "step" if what == "inputs" else "answer"
-        raise ValueError(f"{name}: {what} must be finite, got {values[tuple(place)]} at {row} {place[0]} of sequence {place[1]}")
+        raise ValueError(
+            f"{name}: {what} must be finite, got {values[tuple(place)]} at {row} {place[0]} of sequence {place[1]}"
+        )

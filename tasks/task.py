@@ -1,7 +1,7 @@
 """The contract of a task: what must be remembered, for how long, and when it counts as solved; and the registry.
 
-Shapes: T steps, B sequences, I inputs, O outputs, K answers per sequence; time comes first. A task draws everything from the generator it
-is given and knows nothing of models.
+Shapes: T steps, B sequences, I inputs, O outputs, K answers per sequence; time comes first. A task draws everything
+from the generator it is given and knows nothing of models.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ class Batch(NamedTuple):
     inputs: [T, B, I] float32, finite. T may differ from batch to batch.
     targets: [K, B, O] float32, finite (regression), or [K, B] int64, classes in 0..O-1 (classification).
     reads: [K, B] int64 in 0..T-1, the step at which each answer is read from the model's output.
-    lengths: [B] int64 in 1..T, or None where all sequences are T steps long. What lies behind the end of a sequence changes nothing.
+    lengths: [B] int64 in 1..T, or None where all sequences are T steps long. What lies behind the end of a sequence
+    changes nothing.
     """
 
     inputs: Tensor
@@ -90,11 +91,16 @@ class Task:
         raise NotImplementedError
 
     def oracle(self, batch: Batch) -> Tensor:
-        """The targets recomputed from `batch.inputs` (and lengths) alone, by other means than `batch` drew them: [K, B(, O)]."""
+        """The targets recomputed from `batch.inputs` (and lengths) alone, by other means than `batch` drew them: [K,
+        B(, O)].
+        """
         raise NotImplementedError
 
     def relevant(self, batch: Batch) -> Tensor:
-        """The steps whose inputs decide the answers, [T, B] bool: cues, marked numbers, the query. Figures mark them; by default none."""
+        """The steps whose inputs decide the answers, [T, B] bool: cues, marked numbers, the query.
+
+        Figures mark them; by default none.
+        """
         return torch.zeros(batch.inputs.shape[:2], dtype=torch.bool)
 
     def score(self, loss: float) -> float:

@@ -1,6 +1,8 @@
-"""Every cell a second time: one step of each in NumPy, written from the papers, one matrix per gate, knowing nothing of `variants`.
+"""Every cell a second time: one step of each in NumPy, written from the papers, one matrix per gate, knowing nothing of
+`variants`.
 
-A step takes the input x [B, I], the parameters w by name (W_f [H, I], R_f [H, H], b_f [H], p_f [H]), the previous state by field [B, H]
+A step takes the input x [B, I], the parameters w by name (W_f [H, I], R_f [H, H], b_f [H], p_f [H]), the previous state
+by field [B, H]
 and where it is: the step t, the layer below, the knobs. It returns the new state by field, the output first.
 """
 
@@ -212,8 +214,30 @@ def grid(x, w, old, at):
 STEPS: dict[str, Step] = {
     step.__name__: step
     for step in (
-        *(vanilla, peephole, coupled, no_forget_gate, no_input_gate, no_output_gate, no_input_activation, no_output_activation),
-        *(full_gate_recurrence, lstm_1997, gru, gru_reset_after, rnn, irnn, mut1, mut2, mut3, clockwork, depth_gated, grid),
+        *(
+            vanilla,
+            peephole,
+            coupled,
+            no_forget_gate,
+            no_input_gate,
+            no_output_gate,
+            no_input_activation,
+            no_output_activation,
+        ),
+        *(
+            full_gate_recurrence,
+            lstm_1997,
+            gru,
+            gru_reset_after,
+            rnn,
+            irnn,
+            mut1,
+            mut2,
+            mut3,
+            clockwork,
+            depth_gated,
+            grid,
+        ),
     )
 }
 
@@ -229,7 +253,8 @@ def run(
 ) -> tuple[ndarray, list[State]]:
     """A stack of layers over a sequence: outputs [T, B, H] of the highest layer and every layer's last state.
 
-    layers: parameters of each layer. projection: of the input, [H, I]. heard: of one layer, y' of every step as constants.
+    layers: parameters of each layer. projection: of the input, [H, I]. heard: of one layer, y' of every step as
+    constants.
     """
     x = inputs if projection is None else inputs @ projection.T
     below: list[State] | None = None
@@ -237,7 +262,9 @@ def run(
     for w, start in zip(layers, states, strict=True):
         state, sequence = start, []
         for t in range(len(x)):
-            at = SimpleNamespace(t=t, below=below[t] if below else None, knobs=knobs, heard=None if heard is None else heard[t])
+            at = SimpleNamespace(
+                t=t, below=below[t] if below else None, knobs=knobs, heard=None if heard is None else heard[t]
+            )
             state = STEPS[name](x[t], w, state, at)
             sequence.append(state)
         final.append(state)

@@ -8,8 +8,8 @@ import pytest
 
 from runs.config import check
 from runs.sweep import variant_node
-from runs.train import run
-from runs.trial import Model, Training, Trial
+from runs.trial.training import run
+from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 from variants import Cell
 
@@ -35,7 +35,7 @@ def test_the_cell_of_the_recipe_joins_a_study_by_its_import_path(example, engine
     outcome = run(
         Trial(
             variant=example,
-            task={"_target_": "tasks.adding.Adding", "label": "adding", "lag": 5},
+            task={"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 5},
             initialisation={"_target_": "variants.initialisation.GlorotOrthogonal"},
             model=Model(hidden_size=4, engine=engine),
             training=Training(budget=3, evaluation_sequences=8),
@@ -51,7 +51,7 @@ def test_the_task_of_the_recipe_keeps_the_contract_and_trains_by_its_import_path
     monkeypatch.setattr(Task, "registry", dict(Task.registry))
     node = {"_target_": "a_users_task.Parity", "label": "parity", "lag": 3}
     trial = Trial(
-        variant={"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
+        variant={"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla"},
         task=node,
         initialisation={"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
         model=Model(hidden_size=4),

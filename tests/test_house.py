@@ -9,14 +9,20 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {"variants", "tasks", "runs", "analysis"}
 ALLOWED = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
-COMMANDS = {f"{folder}/{file}.py" for folder in ("variants", "tasks") for file in ("__init__", "__main__")}  # the start of a command
+# the start of a command
+COMMANDS = {f"{folder}/{file}.py" for folder in ("variants", "tasks") for file in ("__init__", "__main__")}
 EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive, which is the analysis's format
 CONSOLE = "runs.console"
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
     "omegaconf": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
-    "optuna": {"runs/study.py", "runs/journal.py", "runs/database.py", "runs/sweep.py"},
-    "mlflow": {"runs/tracking.py"},
+    "optuna": {
+        "runs/study/study.py",
+        "runs/study/storage/journal.py",
+        "runs/study/storage/database.py",
+        "runs/sweep.py",
+    },
+    "mlflow": {"runs/record/tracking.py"},
 }
 NEVER = {"variants": {"pandas", "matplotlib", "sklearn"}, "tasks": {"pandas", "matplotlib", "sklearn", "llvmlite"}}
 FILES = sorted(p for folder in OURS for p in (ROOT / folder).rglob("*.py") if "notebooks" not in p.parts)
@@ -49,19 +55,23 @@ def test_a_file_imports_only_the_folders_it_may(path):
     wrong = (imported(path) & OURS) - ALLOWED[folder] - EXCEPTIONS.get(relative(path), set())
     if relative(path) in COMMANDS and all(module.startswith(f"{CONSOLE}.") for module in from_runs(path)):
         wrong -= {"runs"}
-    assert not wrong, f"{relative(path)} imports {', '.join(wrong)}; {folder} may import {ALLOWED[folder] or 'none of the others'}"
+    assert not wrong, (
+        f"{relative(path)} imports {', '.join(wrong)}; {folder} may import {ALLOWED[folder] or 'none of the others'}"
+    )
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_heavy_libraries_stay_in_their_modules(path):
     folder = path.relative_to(ROOT).parts[0]
     names = imported(path)
-    wrong = {n for n, places in HEAVY.items() if n in names and relative(path) not in places} | names & NEVER.get(folder, set())
+    wrong = {n for n, places in HEAVY.items() if n in names and relative(path) not in places} | names & NEVER.get(
+        folder, set()
+    )
     assert not wrong, f"{relative(path)} imports {', '.join(wrong)}, which belongs into {[HEAVY.get(n) for n in wrong]}"
 
 
 def test_what_commands_share_needs_the_standard_library_only():
-    found = set().union(*(imported(path) for path in FILES if path.parts[-2] == "console" or path.name == "early.py"))
+    found = set().union(*(imported(path) for path in FILES if path.parts[-2] == "console"))
     assert found <= set(sys.stdlib_module_names), "a mistyped name is answered before anything heavy is imported"
 
 

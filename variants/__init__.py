@@ -1,9 +1,7 @@
-"""Recurrent cells, declared once and run by several engines. Every module of this folder is imported, so that its cells register."""
+"""Recurrent cells, declared once and run by several engines. Those of `variants/cells/` are registered."""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import sys
 from typing import Any
 
@@ -12,24 +10,21 @@ if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name 
 
     refuse_mistyped("variant")
 
+from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
+from .cells.lstm import Vanilla
 from .engine import at
 from .initialisation import Scheme, Stream, streams
-from .layer import Recurrent, count_parameters
-from .lstm import Vanilla
-from .native import Native, NativeRecurrent
-
-for _module in pkgutil.iter_modules(__path__):
-    if not _module.name.startswith("__"):
-        importlib.import_module(f"{__name__}.{_module.name}")
+from .layers.native import Native, NativeRecurrent
+from .layers.recurrent import Recurrent, count_parameters
 
 
 def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent | NativeRecurrent:
     """The sequence module of a cell: `Recurrent`, or the library's own for a native control.
 
-    cell: the declared cell, such as `Vanilla()`. input_size, hidden_size: I and H. options: those of `Recurrent`, such as `layers=2`.
-    Two modules that are built without `stream` start with equal weights; give the second one `stream=streams(1)`.
-    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+    cell: the declared cell, such as `Vanilla()`. input_size, hidden_size: I and H. options: those of `Recurrent`, such
+    as `layers=2`. Two modules that are built without `stream` start with equal weights; give the second one
+    `stream=streams(1)`. Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
 
     >>> import torch
     >>> module = build(Vanilla(), input_size=3, hidden_size=5)

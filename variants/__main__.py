@@ -14,11 +14,19 @@ from .catalogue import card, markdown, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered or a size that cannot be."""
+    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered or a size that cannot
+    be.
+    """
     parser = Parser(prog="python -m variants", description="The catalogue of variants.")
-    parser.add_argument("name", nargs="?", help="show this variant in full; also the dotted path of a class of your own")
-    parser.add_argument("--inputs", type=int, default=2, metavar="I", help="input size of the parameter counts (default 2)")
-    parser.add_argument("--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)")
+    parser.add_argument(
+        "name", nargs="?", help="show this variant in full; also the dotted path of a class of your own"
+    )
+    parser.add_argument(
+        "--inputs", type=int, default=2, metavar="I", help="input size of the parameter counts (default 2)"
+    )
+    parser.add_argument(
+        "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
+    )
     parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(arguments)
     try:
@@ -30,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif options.name is None:
             print(table(overview(options.inputs, options.hidden), width()))
         else:
-            lines = card(found("variant", options.name, Cell, Cell.registry), options.inputs, options.hidden).splitlines()
+            lines = card(
+                found("variant", options.name, Cell, Cell.registry), options.inputs, options.hidden
+            ).splitlines()
             print("\n".join(wrapped(line, width(), "    ") for line in lines))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,6 @@
-"""What there is, read from the declarations and docstrings: a list of all variants, a card for one, the table of the README."""
+"""What there is, read from the declarations and docstrings: a list of all variants, a card for one, the table of the
+README.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,18 @@ import inspect
 import re
 
 from .cell import Cell, knobs_of
-from .layer import count_parameters
+from .layers.recurrent import count_parameters
 
 BEGIN, END = "<!-- variants:begin -->", "<!-- variants:end -->"
 
 
 def entries() -> dict[str, type[Cell]]:
     """The variants of this package by name, each followed by those that derive from it; the controls last."""
-    own = [cls for cls in _descendants(Cell) if Cell.registry.get(cls.name) is cls and cls.__module__.startswith(f"{__package__}.")]
+    own = [
+        cls
+        for cls in _descendants(Cell)
+        if Cell.registry.get(cls.name) is cls and cls.__module__.startswith(f"{__package__}.")
+    ]
     return {cls.name: cls for cls in sorted(own, key=lambda cls: cls.control)}
 
 
@@ -47,7 +53,7 @@ def shapes(cls: type[Cell]) -> str:
 
 def explanation(cls: type[Cell], knob: str) -> str:
     """What a docstring says of a knob, its own or that of the class it derives from."""
-    return _inherited(cls, rf"(?<=^{knob}: )[^\n]*")
+    return _inherited(cls, rf"(?<=^{knob}: ).*?(?=\n\n|\n\w[\w, ]*: |\Z)")
 
 
 def overview(input_size: int, hidden_size: int) -> list[tuple[list[str], str]]:
@@ -105,7 +111,9 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
         width = hidden_size if here is not lowest or cell.projects_input else input_size
         kinds = {b.name: b.kind for b in here.blocks}
         for name, size in here.block_sizes(width, hidden_size).items():
-            shape = {"W": f"[{hidden_size}, {width}]", "R": f"[{hidden_size}, {hidden_size}]"}.get(kinds.get(name, ""), f"[{hidden_size}]")
+            shape = {"W": f"[{hidden_size}, {width}]", "R": f"[{hidden_size}, {hidden_size}]"}.get(
+                kinds.get(name, ""), f"[{hidden_size}]"
+            )
             lines.append(f"    {name:<8} {shape} {size}")
     return lines
 

@@ -1,11 +1,11 @@
 """The contract of a cell: what it declares, what follows from the declaration, and the registry.
 
-A cell is a declaration, not a module: it owns no tensors. It names its pre-activations (`gates`), what each of them hears, its
-per-unit vectors, and writes one elementwise `step`. Parameter shapes and counts, initialisation, both engines, the tests, the
-benchmark and the catalogue are derived from that.
+A cell is a declaration, not a module: it owns no tensors. It names its pre-activations (`gates`), what each of them
+hears, its per-unit vectors, and writes one elementwise `step`. Parameter shapes and counts, initialisation, both
+engines, the tests, the benchmark and the catalogue are derived from that.
 
-Letters follow Greff et al. 2017: `W` input weights, `R` recurrent weights, `p` per-unit vectors, `b` biases. Shapes: T steps,
-B sequences, I inputs, H hidden units; time comes first.
+Letters follow Greff et al. 2017: `W` input weights, `R` recurrent weights, `p` per-unit vectors, `b` biases. Shapes: T
+steps, B sequences, I inputs, H hidden units; time comes first.
 """
 
 from __future__ import annotations
@@ -128,7 +128,8 @@ class Cell:
         cls.name = name
         Cell.registry[name] = cls
 
-    # What a cell writes ---------------------------------------------------------------------------------------------------
+    # What a cell writes
+    # ---------------------------------------------------------------------------------------------------
 
     def step(self, a: Values, s: Any, p: Values) -> Any:
         """One time step, elementwise only.
@@ -161,13 +162,17 @@ class Cell:
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         """Adjust freshly initialised parameter blocks in place (a forget bias, an identity)."""
 
-    # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer was built.
+    # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer
+    # was built.
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy of this cell has: its attributes, but not what follows from the declaration, which the copy finds anew."""
+        """What a copy of this cell has: its attributes, but not what follows from the declaration, which the copy finds
+        anew.
+        """
         return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(Cell, k, None), cached_property)}
 
-    # What follows from it -------------------------------------------------------------------------------------------------
+    # What follows from it
+    # -------------------------------------------------------------------------------------------------
 
     @property
     def title(self) -> str:
@@ -189,8 +194,8 @@ class Cell:
     def sources(self) -> tuple[Source, ...]:
         """The recurrent products of one step in the order in which they can be computed.
 
-        Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear the same are not
-        neighbours.
+        Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear
+        the same are not neighbours.
         """
         plan = self.plan
         sources = []
@@ -208,7 +213,9 @@ class Cell:
                 continue
             names = tuple(plan[k].name for k in heard_by)
             if heard_by != list(range(heard_by[0], heard_by[-1] + 1)):
-                raise ValueError(f"{self.title}: the gates that hear {name!r} must be neighbours in `gates`, got {', '.join(names)}")
+                raise ValueError(
+                    f"{self.title}: the gates that hear {name!r} must be neighbours in `gates`, got {', '.join(names)}"
+                )
             sources.append(Source(name, names, None if name in self.State._fields else getattr(self, name)))
         return tuple(sources)
 
@@ -239,7 +246,9 @@ class Cell:
         return tuple(blocks)
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
-        """Number of trainable values of every block of one layer and direction; what `recurrent_mask` hides is not counted."""
+        """Number of trainable values of every block of one layer and direction; what `recurrent_mask` hides is not
+        counted.
+        """
         mask = self.recurrent_mask(hidden_size)
         recurrent = hidden_size**2 if mask is None else int(mask.sum())
         sizes = {"W": hidden_size * input_size, "R": recurrent, "b": hidden_size, "p": hidden_size}

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from .boundary import mode
 from .cell import Cell, Gate, Values
+from .layers.boundary import mode
 
 T = TypeVar("T")
 SEQUENCES = 2
@@ -42,7 +42,9 @@ def check_options(cell: Cell, *, generator: Any, stream: Any, **switches: Any) -
     if generator is not None and not isinstance(generator, torch.Generator):
         raise ValueError(f"{cell.title}: generator must be a torch.Generator or None, got {generator!r}")
     if stream is not None and not (callable(stream) and isinstance(stream("masks"), torch.Generator)):
-        raise ValueError(f"{cell.title}: stream must give a torch.Generator for a purpose, as streams(0) does, got {stream!r}")
+        raise ValueError(
+            f"{cell.title}: stream must give a torch.Generator for a purpose, as streams(0) does, got {stream!r}"
+        )
 
 
 def ask(cell: Cell, what: str, call: Callable[[], T]) -> T:
@@ -66,13 +68,18 @@ def declared_layers(cell: Cell, layers: int) -> list[Cell]:
         here = ask(cell, f"for_layer({layer})", lambda layer=layer: cell.for_layer(layer))  # type: ignore[misc]
         if not isinstance(here, Cell) or getattr(here, "State", None) is not getattr(cell, "State", None):
             got = f"one of {getattr(here, 'State', None)!r}" if isinstance(here, Cell) else repr(here)
-            raise ValueError(f"{cell.title}: for_layer({layer}) must return a cell with the State of {cell.title}, got {got}")
+            raise ValueError(
+                f"{cell.title}: for_layer({layer}) must return a cell with the State of {cell.title}, got {got}"
+            )
         declared.append(here)
     return declared
 
 
 def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
-    """Raise ValueError where `shared` names what is a gate in none of the layers. layers: the cell as it stands in each, checked."""
+    """Raise ValueError where `shared` names what is a gate in none of the layers.
+
+    layers: the cell as it stands in each, checked.
+    """
     gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.plan))
     for name in cell.shared:
         if name not in gates:
@@ -85,7 +92,11 @@ def check_declaration(cell: Cell) -> None:
     fields: tuple[str, ...] = getattr(State, "_fields", ())
     if not (isinstance(State, type) and issubclass(State, tuple) and fields):
         raise ValueError(f"{title}: State must be a NamedTuple class with at least one field, got {State!r}")
-    if isinstance(cell.gates, Gate) or not isinstance(cell.gates, tuple | list) or not all(isinstance(g, str | Gate) for g in cell.gates):
+    if (
+        isinstance(cell.gates, Gate)
+        or not isinstance(cell.gates, tuple | list)
+        or not all(isinstance(g, str | Gate) for g in cell.gates)
+    ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
     for what in ("vectors", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
@@ -96,7 +107,9 @@ def check_declaration(cell: Cell) -> None:
     _check_gates(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.plan]
-        if pair is not None and not (isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)):
+        if pair is not None and not (
+            isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)
+        ):
             raise ValueError(
                 f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in ('{gates[0]}', 1), got {pair!r}"
             )
@@ -104,7 +117,9 @@ def check_declaration(cell: Cell) -> None:
     taken = {b.name for b in cell.blocks if b.kind != "p"}
     for vector in cell.vectors:
         if vector in taken:
-            raise ValueError(f"{title}: vector {vector!r} has the name of another parameter; the parameters are {', '.join(sorted(taken))}")
+            raise ValueError(
+                f"{title}: vector {vector!r} has the name of another parameter; the parameters are {', '.join(sorted(taken))}"
+            )
     for what in ("above", "remembers"):
         for name in getattr(cell, what) or ():
             if name not in fields:
@@ -124,21 +139,31 @@ def _check_gates(cell: Cell) -> None:
     _check_names(cell, "gates", [g.name for g in cell.plan])
     for name in cell.feeds:
         if name in fields:
-            raise ValueError(f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}")
+            raise ValueError(
+                f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}"
+            )
     for gate in cell.plan:
         if not isinstance(gate.hears, tuple | list):
-            raise ValueError(f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}")
+            raise ValueError(
+                f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}"
+            )
         if len(set(gate.hears)) < len(gate.hears):
             raise ValueError(f"{title}: gate {gate.name!r} must hear each source once, got {', '.join(gate.hears)}")
         if not (gate.hears or gate.input or gate.bias):
-            raise ValueError(f"{title}: gate {gate.name!r} must have an input, a source that it hears or a bias, got none of them")
+            raise ValueError(
+                f"{title}: gate {gate.name!r} must have an input, a source that it hears or a bias, got none of them"
+            )
         if gate.name in {f"below_{name}" for name in cell.above}:
-            raise ValueError(f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name")
+            raise ValueError(
+                f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name"
+            )
     heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
     names = [b.name for b in cell.blocks]
     twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
     if twice is not None:
-        raise ValueError(f"{title}: two parameters would be named {twice!r}; rename a gate or one of {', '.join(s.name for s in heard)}")
+        raise ValueError(
+            f"{title}: two parameters would be named {twice!r}; rename a gate or one of {', '.join(s.name for s in heard)}"
+        )
 
 
 def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
@@ -168,7 +193,10 @@ def _owns_tensor(value: Any) -> bool:
 
 
 def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
-    """The constants of a cell in the default type. Raises ValueError for a name, shape or type that a step cannot have."""
+    """The constants of a cell in the default type.
+
+    Raises ValueError for a name, shape or type that a step cannot have.
+    """
     constants = ask(cell, "constants", lambda: cell.constants(hidden_size))
     like = torch.empty(0)  # on the device and of the type that parameters get
     if not isinstance(constants, Mapping):
@@ -178,9 +206,18 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     for name, value in constants.items():
         if name in cell.vectors:
             raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
-        wrong = not isinstance(value, Tensor) or value.shape != (hidden_size,) or not value.is_floating_point() or value.requires_grad
+        wrong = (
+            not isinstance(value, Tensor)
+            or value.shape != (hidden_size,)
+            or not value.is_floating_point()
+            or value.requires_grad
+        )
         if wrong or value.layout is not torch.strided or value.is_meta > like.is_meta:
-            got = f"{_type(value)} {list(value.shape)} {value.layout} on {value.device}" if isinstance(value, Tensor) else repr(value)
+            got = (
+                f"{_type(value)} {list(value.shape)} {value.layout} on {value.device}"
+                if isinstance(value, Tensor)
+                else repr(value)
+            )
             raise ValueError(
                 f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that is not learned, got {got}"
             )
@@ -194,16 +231,28 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     if mask is None:
         return None
     like = torch.empty(0)
-    wrong = not isinstance(mask, Tensor) or mask.shape != (hidden_size, hidden_size) or mask.requires_grad or mask.is_complex()
+    wrong = (
+        not isinstance(mask, Tensor)
+        or mask.shape != (hidden_size, hidden_size)
+        or mask.requires_grad
+        or mask.is_complex()
+    )
     wrong = wrong or mask.layout is not torch.strided or mask.is_meta > like.is_meta
     if wrong or not (mask.is_meta or mode() or bool(((mask == 0) | (mask == 1)).all())):
-        got = f"{_type(mask)} {list(mask.shape)} {mask.layout} on {mask.device}" if isinstance(mask, Tensor) else repr(mask)
-        raise ValueError(f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}")
+        got = (
+            f"{_type(mask)} {list(mask.shape)} {mask.layout} on {mask.device}"
+            if isinstance(mask, Tensor)
+            else repr(mask)
+        )
+        raise ValueError(
+            f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}"
+        )
     return mask.to(like)
 
 
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
-    """Make one step of a cell on small tensors. Raises ValueError where a feed or the step fails or returns something else than a state.
+    """Make one step of a cell on small tensors. Raises ValueError where a feed or the step fails or returns something
+    else than a state.
 
     below: fields of the layer below that the step may read.
     """
@@ -228,7 +277,11 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
     a = Values(**{f"below_{name}": some(*shape) for name in below})
     state = cell.State(*(some(*shape) for _ in cell.State._fields))
     p = Values(**{name: some(hidden_size) for name in cell.vectors}, **{n: v.clone() for n, v in constants.items()})
-    given = {f"{kind}.{n}": v for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p))) for n, v in group.items()}
+    given = {
+        f"{kind}.{n}": v
+        for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p)))
+        for n, v in group.items()
+    }
     before = {n: v.clone() for n, v in given.items()}
 
     def check_unchanged(what: str) -> None:
@@ -255,7 +308,9 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
     check_unchanged("step")
     if not isinstance(new, cell.State):
         got = type(new).__name__ if not isinstance(new, tuple) else f"{type(new).__name__} of {len(new)}"
-        raise ValueError(f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}")
+        raise ValueError(
+            f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}"
+        )
     for name, value in zip(cell.State._fields, new, strict=True):
         _check_result(cell, f"the new state's {name!r}", value, shape)
 

@@ -10,15 +10,18 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .boundary import mode
 from .cell import Cell
+from .layers.boundary import mode
 
 Stream = Callable[[str], torch.Generator]
 """Gives the random generator that belongs to a purpose; the same purpose gives a generator in the same state."""
 
 
 def streams(*seed: int | str) -> Stream:
-    """Independent random streams derived from a seed: `streams(3)("validation")`. Disjoint for different seeds or purposes."""
+    """Independent random streams derived from a seed: `streams(3)("validation")`.
+
+    Disjoint for different seeds or purposes.
+    """
 
     def stream(purpose: str) -> torch.Generator:
         digest = hashlib.sha256("/".join(map(str, (*seed, purpose))).encode()).digest()
@@ -35,8 +38,8 @@ def within(stream: Stream, place: str) -> Stream:
 class Scheme:
     """An initialisation scheme; its keyword arguments are its typed configuration.
 
-    Every block draws from the stream of its own name, so that cells which share a block (W_z of an LSTM with and without a forget gate)
-    start from the same values of it.
+    Every block draws from the stream of its own name, so that cells which share a block (W_z of an LSTM with and
+    without a forget gate) start from the same values of it.
     """
 
     registry: ClassVar[dict[str, type[Scheme]]] = {}
@@ -46,7 +49,9 @@ class Scheme:
         super().__init_subclass__()
         if name is not None:
             if name in Scheme.registry:
-                raise TypeError(f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} and {cls.__qualname__}")
+                raise TypeError(
+                    f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} and {cls.__qualname__}"
+                )
             cls.name = name
             Scheme.registry[name] = cls
 
@@ -71,7 +76,10 @@ class Scheme:
 
 
 def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-    """Fill the blocks of one layer and direction by a scheme. Raises ValueError where it fails or leaves a block without finite values."""
+    """Fill the blocks of one layer and direction by a scheme.
+
+    Raises ValueError where it fails or leaves a block without finite values.
+    """
     with torch.no_grad():
         for tensor in blocks.values():
             tensor.fill_(math.nan)
@@ -96,12 +104,15 @@ def scheme_of(cell: Cell, given: Scheme | str | None, default: type[Scheme]) -> 
     if isinstance(given, Scheme):
         return given
     if given is not None and not (isinstance(given, str) and given in Scheme.registry):
-        raise ValueError(f"{cell.title}: initialisation must be one of {', '.join(sorted(Scheme.registry))}, got {given!r}")
+        raise ValueError(
+            f"{cell.title}: initialisation must be one of {', '.join(sorted(Scheme.registry))}, got {given!r}"
+        )
     return default() if given is None else Scheme.registry[given]()
 
 
 class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
-    """Input matrices uniform after Glorot & Bengio 2010, recurrent matrices orthogonal (Saxe et al. 2014), biases and vectors 0.
+    """Input matrices uniform after Glorot & Bengio 2010, recurrent matrices orthogonal (Saxe et al. 2014), biases and
+    vectors 0.
 
     W ~ U[-a, a] with a = sqrt(6 / (I + H)) for each gate's matrix.
     """
@@ -116,7 +127,8 @@ class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
 
 
 class Identity(GlorotOrthogonal, name="identity"):
-    """Every recurrent matrix starts as the identity, input matrices uniform after Glorot & Bengio, biases and vectors 0.
+    """Every recurrent matrix starts as the identity, input matrices uniform after Glorot & Bengio, biases and vectors
+    0.
 
     Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", for any cell.
     """
@@ -154,8 +166,9 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_keep = log U[1, t_max - 1]
         b_write = -b_keep
 
-    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; it replaces the forget bias. A cell without such a gate
-    starts as `glorot_orthogonal`. Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; it replaces the forget bias. A cell without
+    such a gate starts as `glorot_orthogonal`. Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp
+    time?", section 3.
     """
 
     def __init__(self, *, t_max: float = 100.0) -> None:

@@ -1,4 +1,6 @@
-"""`python -m analysis.notebooks study=quick`: run the notebooks on a study and write them as .ipynb and HTML into its folder."""
+"""`python -m analysis.notebooks study=quick`: run the notebooks on a study and write them as .ipynb and HTML into its
+folder.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.
 
 
 def execute(name: str, study: str, results: Path, out: Path | None = None) -> list[Path]:
-    """Run one notebook in a fresh kernel; returns the .ipynb and the HTML file, which needs no network. Raises where a cell fails.
+    """Run one notebook in a fresh kernel; returns the .ipynb and the HTML file, which needs no network. Raises where a
+    cell fails.
 
     out: receives `<study>/notebooks` in place of `results`, which is then only read.
     """
@@ -45,29 +48,38 @@ def execute(name: str, study: str, results: Path, out: Path | None = None) -> li
 
 
 def without_network(html: str) -> str:
-    """HTML without the scripts that nbconvert would load from elsewhere (formulas and diagrams, of which the notebooks have none)."""
+    """HTML without the scripts that nbconvert would load from elsewhere (formulas and diagrams, of which the notebooks
+    have none).
+    """
     scripts = re.compile(r"<script\b[^>]*>.*?</script>", re.DOTALL)
     return scripts.sub(lambda script: "" if re.search(r"https?://", script[0]) else script[0], html)
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from analysis.__main__ import archived
+    from runs.arguments import command, key_values
     from runs.console.known import instead, unknown
     from runs.files import writable
-    from runs.shell import command, key_values
+
+    from ..__main__ import archived
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
-        study, results, only = values.get("study", "quick"), Path(values.get("results", "results")), values.get("only", "")
+        study, results, only = (
+            values.get("study", "quick"),
+            Path(values.get("results", "results")),
+            values.get("only", ""),
+        )
         if only and only not in NAMES:
             raise ValueError(unknown("notebook", only, NAMES))
         if not (results / study / "trials.parquet").is_file():
             if not (results / study / "journal.log").is_file():
                 raise ValueError(f"there is no study {study!r} in {results}; {instead(study, archived(results))}")
-            raise ValueError(f"{results / study} has no trials.parquet; run {command('analysis', study=study, results=results)} first")
+            raise ValueError(
+                f"{results / study} has no trials.parquet; run {command('analysis', study=study, results=results)} first"
+            )
         out = Path(values["out"]) if values.get("out") else results
         try:
             writable(out / study)  # a mistake is told before the work

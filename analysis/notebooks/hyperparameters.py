@@ -11,8 +11,9 @@
 # %% [markdown]
 # # Which hyperparameters matter
 #
-# The functional analysis of variance takes the score, as a function over the search space, apart into what each hyperparameter
-# explains alone, what pairs add, and the rest. Choose the study with the environment variables `STUDY` and `RESULTS`.
+# The functional analysis of variance takes the score, as a function over the search space, apart into what each
+# hyperparameter explains alone, what pairs add, and the rest. Choose the study with the environment variables `STUDY`
+# and `RESULTS`.
 
 # %%
 import os
@@ -22,20 +23,23 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from analysis import anova, plots, plots_anova
-from analysis.importance import importance
-from analysis.load import of_runs, read_archive, tracked
+from ..figures import plots, plots_anova
+from ..load import of_runs, read_archive, tracked
+from ..statistics import anova
+from ..tables.importance import importance
 
 # %% [markdown]
 # ## A function whose shares are known
 #
-# Ishigami's function: .31 and .44 for the first two inputs alone, .24 for the first and third together, nothing else. The surrogate
-# is chosen by how well it predicts trials that it has not seen (R²).
+# Ishigami's function: .31 and .44 for the first two inputs alone, .24 for the first and third together, nothing else.
+# The surrogate is chosen by how well it predicts trials that it has not seen (R²).
 
 # %%
 u = np.random.default_rng(0).random((200, 3))
 x = np.pi * (2 * u - 1)
-found = anova.analyse(u, np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0]), ["first", "second", "third"])
+found = anova.analyse(
+    u, np.sin(x[:, 0]) + 7 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0]), ["first", "second", "third"]
+)
 pairs = {f"{found.names[i]} × {found.names[j]}": share for (i, j), share in found.pairs.items()}
 print(f"surrogate: {found.kind}, R² { ({k: round(v, 2) for k, v in found.r2.items()}) }")
 pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest": found.rest}).round(3)
@@ -43,7 +47,8 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 # %% [markdown]
 # ## A study
 #
-# Its axes are the search's own: a log-scaled hyperparameter is averaged in the logarithm. From 40 trials per variant and task on.
+# Its axes are the search's own: a log-scaled hyperparameter is averaged in the logarithm. From 40 trials per variant
+# and task on.
 
 # %%
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))

@@ -11,13 +11,14 @@
 # %% [markdown]
 # # Why the comparison is made as it is
 #
-# Simulated studies in which all variants are equal, so that every difference found is an error. Nothing here needs a study.
+# Simulated studies in which all variants are equal, so that every difference found is an error. Nothing here needs a
+# study.
 
 # %%
 import numpy as np
 import pandas as pd
 
-from analysis import stats
+from ..statistics import stats
 
 
 def equal_variants(rng, variants=5, points=200, noise=0.7):
@@ -30,9 +31,9 @@ def equal_variants(rng, variants=5, points=200, noise=0.7):
 # %% [markdown]
 # ## A test on the winners
 #
-# Greff et al. 2017 compare the best tenth of the trials of two variants by Welch's test. The best tenth are the smallest of 200
-# losses: they share a random threshold and are not a sample. How often does the test call two equal variants different, at a level of
-# 5 %? Here the two searches are independent, as theirs were.
+# Greff et al. 2017 compare the best tenth of the trials of two variants by Welch's test. The best tenth are the
+# smallest of 200 losses: they share a random threshold and are not a sample. How often does the test call two equal
+# variants different, at a level of 5 %? Here the two searches are independent, as theirs were.
 
 # %%
 studies, rejected = 400, 0
@@ -47,8 +48,8 @@ print(f"Welch's test on the best deciles rejects a true null in {share}")
 # %% [markdown]
 # ## The comparison of this suite
 #
-# Intervals from a bootstrap over points, widened for the four comparisons, and p-values from swapping labels, adjusted by Holm. An
-# error is any interval of a study that excludes zero, or any p-value of at most .05.
+# Intervals from a bootstrap over points, widened for the four comparisons, and p-values from swapping labels, adjusted
+# by Holm. An error is any interval of a study that excludes zero, or any p-value of at most .05.
 
 # %%
 studies, by_interval, by_p = 100, 0, 0
@@ -65,8 +66,8 @@ for name, errors in (("intervals", by_interval), ("p-values", by_p)):
 # %% [markdown]
 # ## What the same points are worth
 #
-# All variants get the same hyperparameters, seeds and data. The luck of a point then cancels in the difference. The same trials, once
-# paired and once shuffled:
+# All variants get the same hyperparameters, seeds and data. The luck of a point then cancels in the difference. The
+# same trials, once paired and once shuffled:
 
 # %%
 rows = []
@@ -75,19 +76,22 @@ for k in range(20):
     solved = (loss < np.quantile(loss, 0.3)).astype(float)
     shuffled = np.array([solved[0], np.random.default_rng(k).permutation(solved[1])])
     widths = [
-        (c.high - c.low)[0] / 2 for c in (stats.compare(stats.mean_weights, s, loss, span=1.0, swaps=9, seed=k) for s in (solved, shuffled))
+        (c.high - c.low)[0] / 2
+        for c in (stats.compare(stats.mean_weights, s, loss, span=1.0, swaps=9, seed=k) for s in (solved, shuffled))
     ]
     rows.append(widths)
 paired, unpaired = np.mean(rows, axis=0)
 worth = (unpaired / paired) ** 2
-print(f"half width paired ± {100 * paired:.1f} points, unpaired ± {100 * unpaired:.1f}: worth {worth:.1f} times as many trials")
+print(
+    f"half width paired ± {100 * paired:.1f} points, unpaired ± {100 * unpaired:.1f}: worth {worth:.1f} times as many trials"
+)
 
 # %% [markdown]
 # ## The best of n
 #
-# Reporting the best of all N trials rewards whoever ran more. The expected best of n does not depend on N, if it is estimated without
-# replacement: averaged over many studies of size N it is the same for every N. Drawing with replacement is biased downwards, the more
-# so the closer n is to N.
+# Reporting the best of all N trials rewards whoever ran more. The expected best of n does not depend on N, if it is
+# estimated without replacement: averaged over many studies of size N it is the same for every N. Drawing with
+# replacement is biased downwards, the more so the closer n is to N.
 
 # %%
 rows = []
@@ -102,6 +106,11 @@ for points in (25, 50, 200):
         biased.append(with_replacement @ np.sort(score))
         best.append(score.max())
     rows.append(
-        {"N": points, "best of all N": np.mean(best), "expected best of 20": np.mean(unbiased), "with replacement": np.mean(biased)}
+        {
+            "N": points,
+            "best of all N": np.mean(best),
+            "expected best of 20": np.mean(unbiased),
+            "with replacement": np.mean(biased),
+        }
     )
 pd.DataFrame(rows).set_index("N").round(3)

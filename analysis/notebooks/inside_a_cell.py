@@ -11,8 +11,9 @@
 # %% [markdown]
 # # Inside a cell
 #
-# What do the best networks of a study do with a sequence: how far back does the gradient reach, and when do which gates open? Choose the
-# study with the environment variables `STUDY` and `RESULTS`. `python -m runs.inside study=...` saves what is read here.
+# What do the best networks of a study do with a sequence: how far back does the gradient reach, and when do which gates
+# open? Choose the study with the environment variables `STUDY` and `RESULTS`. `python -m runs.inside study=...` saves
+# what is read here.
 
 # %%
 import os
@@ -22,9 +23,10 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from analysis import diagnostics, plots_cells
-from analysis.load import of_runs, read_archive, tracked
-from analysis.summary import order
+from ..figures import plots_cells
+from ..load import of_runs, read_archive, tracked
+from ..tables import diagnosis as diagnostics
+from ..tables.summary import order
 
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 table, design = read_archive(results / study / "trials.parquet")
@@ -48,19 +50,21 @@ else:
 # %% [markdown]
 # ## Which networks these are
 #
-# The trial with the lowest validation loss of each variant on each task. Where MLflow holds the study, the same choice can be made there.
+# The trial with the lowest validation loss of each variant on each task. Where MLflow holds the study, the same choice
+# can be made there.
 
 # %%
 best = table.loc[table.groupby(["task", "variant"])["validation_loss"].idxmin().dropna()]
-best[["task", "variant", "point", "status", "hidden_size", "parameters", "learning_rate", "best_step", "test_loss"]].set_index(
-    ["task", "variant"]
-)
+best[
+    ["task", "variant", "point", "status", "hidden_size", "parameters", "learning_rate", "best_step", "test_loss"]
+].set_index(["task", "variant"])
 
 # %% [markdown]
 # ## How far back the gradient reaches
 #
-# The gradient of the last answer's loss by the state k steps before it, relative to k = 1. At the start it says what a variant brings
-# along: whether the first updates can hear of the cue at all. After training it says what the network made of it.
+# The gradient of the last answer's loss by the state k steps before it, relative to k = 1. At the start it says what a
+# variant brings along: whether the first updates can hear of the cue at all. After training it says what the network
+# made of it.
 
 # %%
 plots_cells.gradients(table, design, gradients)
@@ -77,7 +81,8 @@ left.map("{:.2g}".format)
 # %% [markdown]
 # ## Gates and states over one sequence
 #
-# The first task. Black triangles above a map mark the inputs that decide the answer, those below the steps at which an answer is read.
+# The first task. Black triangles above a map mark the inputs that decide the answer, those below the steps at which an
+# answer is read.
 
 # %%
 task = next((t for t in order(table, design, "task") if t in set(sequences["task"])), "")
@@ -86,8 +91,8 @@ plots_cells.activations(table, design, sequences[sequences["task"] == task])
 # %% [markdown]
 # ## Do the gates open for what matters?
 #
-# Mean value of each sigmoid gate at the inputs that decide the answer and at all others, over one sequence. A gate that says the same at
-# both is not used to select.
+# Mean value of each sigmoid gate at the inputs that decide the answer and at all others, over one sequence. A gate that
+# says the same at both is not used to select.
 
 # %%
 rows = []
@@ -96,26 +101,39 @@ for (name, variant), own in sequences[sequences["top"].astype(bool)].groupby(["t
     for gate, units in own[own["function"] == "sigmoid"].groupby("name", sort=False):
         means = np.stack(units["values"].to_list()).mean(0)
         if marked.any() and not marked.all():
-            rows.append({"task": name, "variant": variant, "gate": gate, "deciding": means[marked].mean(), "others": means[~marked].mean()})
+            rows.append(
+                {
+                    "task": name,
+                    "variant": variant,
+                    "gate": gate,
+                    "deciding": means[marked].mean(),
+                    "others": means[~marked].mean(),
+                }
+            )
 selective = pd.DataFrame(rows, columns=["task", "variant", "gate", "deciding", "others"])
 selective.assign(difference=selective["deciding"] - selective["others"]).set_index(["task", "variant", "gate"]).round(2)
 
 # %% [markdown]
 # ## A network by one call
 #
-# Weights are safetensors files that hold the whole configuration of their trial. What one loads is the network that was tested.
+# Weights are safetensors files that hold the whole configuration of their trial. What one loads is the network that was
+# tested.
 
 # %%
-from runs.train import evaluate
-from runs.trial import construct
-from runs.weights import load_model
+from runs.trial.training import evaluate
+from runs.trial.trial import construct
+from runs.trial.weights import load_model
 from tasks import Task
 from variants import streams
 
 for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:
     network, trial = load_model(path)
     problem = construct(trial.task, Task)
-    batch = problem.batch(trial.training.evaluation_sequences or problem.evaluation_size, streams(trial.data_seed)("test"))
+    batch = problem.batch(
+        trial.training.evaluation_sequences or problem.evaluation_size, streams(trial.data_seed)("test")
+    )
     loss = evaluate(network, problem, batch)["loss"]
     recorded = table.loc[table["trial_id"] == trial.id, "test_loss"]
-    print(f"{trial.variant['label']} on {trial.task['label']}: test loss {loss:.6g}, on record {', '.join(f'{x:.6g}' for x in recorded)}")
+    print(
+        f"{trial.variant['label']} on {trial.task['label']}: test loss {loss:.6g}, on record {', '.join(f'{x:.6g}' for x in recorded)}"
+    )

@@ -11,8 +11,8 @@
 # %% [markdown]
 # # Overview: from a study to a verdict
 #
-# A study trains every variant at the same points of a search space, on the same data. This notebook goes from its archive to what may
-# be concluded, step by step. Choose the study with the environment variables `STUDY` and `RESULTS`.
+# A study trains every variant at the same points of a search space, on the same data. This notebook goes from its
+# archive to what may be concluded, step by step. Choose the study with the environment variables `STUDY` and `RESULTS`.
 
 # %%
 import os
@@ -20,14 +20,17 @@ from pathlib import Path
 
 import mlflow
 
-from analysis import compare, plots
-from analysis.load import of_runs, read_archive, tracked
-from analysis.summary import cells, order
-from analysis.verdict import verdicts
+from ..figures import plots
+from ..load import of_runs, read_archive, tracked
+from ..report.sentences import verdicts
+from ..tables import comparisons as compare
+from ..tables.summary import cells, order
 
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 table, design = read_archive(results / study / "trials.parquet")
-print(f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}")
+print(
+    f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}"
+)
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -43,8 +46,9 @@ else:
 # %% [markdown]
 # ## What became of the trials
 #
-# `solved` trials met the task's criterion in consecutive evaluations; `finished` ones spent their budget; `diverged` ones count as
-# unsolved with their whole budget. `failed` means that the program broke: those say nothing of a variant and are left out.
+# `solved` trials met the task's criterion in consecutive evaluations; `finished` ones spent their budget; `diverged`
+# ones count as unsolved with their whole budget. `failed` means that the program broke: those say nothing of a variant
+# and are left out.
 
 # %%
 table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
@@ -52,8 +56,8 @@ table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
 # %% [markdown]
 # ## All trials, and the best tenth
 #
-# The search draws hyperparameters at random, so most trials of a good variant are bad. Left all of them, right those that a search
-# would keep: the best tenth by validation loss, shown with their loss on test data.
+# The search draws hyperparameters at random, so most trials of a good variant are bad. Left all of them, right those
+# that a search would keep: the best tenth by validation loss, shown with their loss on test data.
 
 # %%
 plots.boxes(table, design)
@@ -67,7 +71,8 @@ plots.solve_curves(table, design)
 # %% [markdown]
 # ## What a search of n trials can expect
 #
-# The trial with the best validation loss out of n, averaged over all subsets of n trials: the question of somebody with a budget.
+# The trial with the best validation loss out of n, averaged over all subsets of n trials: the question of somebody with
+# a budget.
 
 # %%
 plots.expected_best(table, design)
@@ -75,8 +80,8 @@ plots.expected_best(table, design)
 # %% [markdown]
 # ## Differences
 #
-# The share of solved trials, pooled over all variants, chooses what a task is judged by; the rule is fixed beforehand. Variants are
-# compared with the baseline point by point. Intervals hold for all variants of a task together.
+# The share of solved trials, pooled over all variants, chooses what a task is judged by; the rule is fixed beforehand.
+# Variants are compared with the baseline point by point. Intervals hold for all variants of a task together.
 
 # %%
 found = compare.comparisons(table, design)
@@ -89,8 +94,8 @@ for sentence in verdicts(table, design, found):
 # %% [markdown]
 # ## How fine is the comb?
 #
-# Half the width of an interval is the smallest difference that this study can tell from none. It shrinks with the root of the number
-# of points: for half of it, run four times as many.
+# Half the width of an interval is the smallest difference that this study can tell from none. It shrinks with the root
+# of the number of points: for half of it, run four times as many.
 
 # %%
 compare.resolution(found)

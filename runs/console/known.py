@@ -22,13 +22,14 @@ ROOTS = {"variant": ("variants", "Cell"), "initialisation": ("variants", "Scheme
 def written(kind: str) -> frozenset[str] | None:
     """The names that classes of the project register under, as in `class GRU(Cell, name="gru")`.
 
-    kind: variant, initialisation or task. The files are read, not imported: importing them imports torch, which takes two seconds.
-    Returns None where a class is declared in a way that this does not understand, so that nothing can be said for sure.
+    kind: variant, initialisation or task. The files are read, not imported: importing them imports torch, which takes
+    two seconds. Returns None where a class is declared in a way that this does not understand, so that nothing can be
+    said for sure.
     """
     folder, root = ROOTS[kind]
     bases: dict[str, list[str]] = {}
     names: dict[str, str] = {}
-    for path in (ROOT / folder).glob("*.py"):
+    for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ClassDef):
                 continue
@@ -68,8 +69,8 @@ def meant(name: str, names: Collection[str]) -> str:
 def unknown(kind: str, name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
     """One line that says that there is no such name, which one may be meant, and which there are.
 
-    kind: what it is the name of. names: those that there are. there: the words before their list. above: what stands before the name and
-    before each of the names, such as `task.`.
+    kind: what it is the name of. names: those that there are. there: the words before their list. above: what stands
+    before the name and before each of the names, such as `task.`.
 
     >>> unknown("task", "addin", ["adding", "copying"])
     "unknown task 'addin'; did you mean 'adding'? There is: adding, copying"
@@ -82,7 +83,8 @@ def unknown(kind: str, name: str, names: Collection[str], there: str = "there is
 
 
 def instead(name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
-    """What to say behind a name that is not there: which one may be meant, and which there are. The arguments are those of `unknown`.
+    """What to say behind a name that is not there: which one may be meant, and which there are. The arguments are those
+    of `unknown`.
 
     >>> instead("quik", ["quick", "smoke"])
     "did you mean 'quick'? There is: quick, smoke"
@@ -110,12 +112,14 @@ def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) 
 
 
 def refuse_mistyped(kind: str) -> None:
-    """End with exit code 2 where `python -m variants NAME` (or tasks) is starting, and no class of the folder has that name.
+    """End with exit code 2 where `python -m variants NAME` (or tasks) is starting, and no class of the folder has that
+    name.
 
-    Called at the top of the package, before it imports torch; for every other import of the package it does nothing. A dotted path of
-    your own class is not looked at.
+    Called at the top of the package, before it imports torch; for every other import of the package it does nothing. A
+    dotted path of your own class is not looked at.
     """
-    if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != ROOTS[kind][0]:  # Python says so while it looks for the module to run
+    # Python says so while it looks for the module to run
+    if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != ROOTS[kind][0]:
         return
     names = written(kind)
     for name in sys.argv[1:]:

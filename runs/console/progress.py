@@ -19,7 +19,9 @@ class Ticker:
     4 of 9 trials
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic, tell: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seconds: float, clock: Callable[[], float] = time.monotonic, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.seconds, self.clock = seconds, clock
         self.tell = tell or partial(print, flush=True)
         self.last = clock()

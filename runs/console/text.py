@@ -14,8 +14,8 @@ def width() -> int:
 def wrapped(line: str, columns: int, indent: str = "") -> str:
     """A line broken between words where it is too long.
 
-    columns: the longest that a line may be. indent: what stands before every line but the first. Lines of a drawing or a formula, which
-    begin with a blank, stay as they are.
+    columns: the longest that a line may be. indent: what stands before every line but the first. Lines of a drawing or
+    a formula, which begin with a blank, stay as they are.
 
     >>> print(wrapped("Store a cue and name it when the query comes.", 24, "  "))
     Store a cue and name it
@@ -36,5 +36,9 @@ def table(rows: list[tuple[list[str], str]], columns: int) -> str:
     for cells, text in rows:
         right = [c.isdecimal() or c == "-" for c in cells]
         before = "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)) + "  "
-        lines.append(textwrap.fill(text, columns, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False))
+        lines.append(
+            textwrap.fill(
+                text, columns, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False
+            )
+        )
     return "\n".join(lines)

@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = ("--headless=new", "--disable-gpu", "--no-sandbox", "--hide-scrollbars", "--remote-debugging-pipe", "--no-first-run")
+FLAGS = (
+    "--headless=new",
+    "--disable-gpu",
+    "--no-sandbox",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+    "--no-first-run",
+)
 
 
 def find() -> str | None:
@@ -26,7 +33,8 @@ def find() -> str | None:
 class Browser:
     """One page. `with Browser() as page: page.open(path); page.evaluate("document.title")`.
 
-    messages: what the page wrote to the console or threw. requests: addresses that it asked for. patience: seconds to wait for an answer.
+    messages: what the page wrote to the console or threw. requests: addresses that it asked for. patience: seconds to
+    wait for an answer.
     """
 
     def __init__(self, patience: float = 120.0) -> None:
@@ -87,7 +95,13 @@ class Browser:
 
     def resize(self, width: int, height: int, scale: float = 1.0) -> None:
         """Show the page in a window of this many CSS pixels."""
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=width < 600)
+        self.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=scale,
+            mobile=width < 600,
+        )
 
     def screenshot(self, path: Path) -> None:
         """Save what the window shows as PNG."""

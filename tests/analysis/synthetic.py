@@ -22,11 +22,40 @@ TASKS = {  # lag, floor, solved loss, ease
     "adding_1997": (100, 1 / 24, 0.002, -0.6),
     "temporal_order_3": (100, np.log(8), 0.04, -2.5),
 }
-SKILL = {"vanilla": 0.0, "gru": 0.25, "coupled": 0.05, "no_forget_gate": -1.5, "peephole": 0.0, "rnn": -2.0, "no_output_activation": -0.6}
+SKILL = {
+    "vanilla": 0.0,
+    "gru": 0.25,
+    "coupled": 0.05,
+    "no_forget_gate": -1.5,
+    "peephole": 0.0,
+    "rnn": -2.0,
+    "no_output_activation": -0.6,
+}
 FIVE = ("vanilla", "gru", "coupled", "no_forget_gate", "peephole")
 TWENTY = (
-    *("vanilla", "peephole", "coupled", "no_forget_gate", "no_input_gate", "no_output_gate", "no_input_activation", "no_output_activation"),
-    *("full_gate_recurrence", "lstm_1997", "gru", "gru_reset_after", "rnn", "irnn", "mut1", "mut2", "mut3", "clockwork", "depth_gated"),
+    *(
+        "vanilla",
+        "peephole",
+        "coupled",
+        "no_forget_gate",
+        "no_input_gate",
+        "no_output_gate",
+        "no_input_activation",
+        "no_output_activation",
+    ),
+    *(
+        "full_gate_recurrence",
+        "lstm_1997",
+        "gru",
+        "gru_reset_after",
+        "rnn",
+        "irnn",
+        "mut1",
+        "mut2",
+        "mut3",
+        "clockwork",
+        "depth_gated",
+    ),
     "my_own_cell",
 )
 
@@ -44,7 +73,8 @@ def study(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Rows and design of a study of V x T x N trials that never ran.
 
-    failed: share of failed trials. missing: (variant, task) pairs without any trial. skill: by variant, in place of `SKILL`.
+    failed: share of failed trials. missing: (variant, task) pairs without any trial. skill: by variant, in place of
+    `SKILL`.
     """
     rng = np.random.default_rng(seed)
     skill = SKILL if skill is None else skill
@@ -60,7 +90,14 @@ def study(
             for point, u in enumerate(cube):
                 rate, size, noise = 10 ** (-4 + 3 * u[0]), round(8 * 16 ** u[1]), 0.5 * u[2]
                 quality = (
-                    *(1.0 + skill.get(variant, -0.3) + ease - 14 * (u[0] - 0.62) ** 2 + 0.8 * (u[1] - 0.5) - 0.9 * u[2],),
+                    *(
+                        1.0
+                        + skill.get(variant, -0.3)
+                        + ease
+                        - 14 * (u[0] - 0.62) ** 2
+                        + 0.8 * (u[1] - 0.5)
+                        - 0.9 * u[2],
+                    ),
                     *(luck[point], own.normal() * 0.6),
                 )
                 reach = 1 / (1 + np.exp(-2.5 * sum(quality)))  # how far down the log loss comes
@@ -111,7 +148,9 @@ def study(
                 best = int(np.nanargmin(seen)) if np.isfinite(seen).any() else 0
                 loss = float(seen[best]) if np.isfinite(seen[best]) else None
                 test = None if loss is None else float(loss * np.exp(0.04 * own.normal()))
-                score = 0.0 if test is None else float(np.clip(np.log(floor / test) / np.log(floor / solved_loss), 0, 1))
+                score = (
+                    0.0 if test is None else float(np.clip(np.log(floor / test) / np.log(floor / solved_loss), 0, 1))
+                )
                 row |= {
                     "best_step": int(steps[best]),
                     "validation_loss": loss,
@@ -152,10 +191,12 @@ def study(
 
 
 def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
-    """Tables as `analysis.importance` returns them, with made-up numbers, for the pairs of task and variant in a table of trials."""
+    """Tables as `analysis.tables.importance` returns them, with made-up numbers, for the pairs of task and variant in a
+    table of trials.
+    """
     import pandas as pd
 
-    from analysis.importance import value_at
+    from analysis.tables.importance import value_at
 
     rng, names = np.random.default_rng(0), list(design["space"])
     grid, coarse = (np.arange(64) + 0.5) / 64, (np.arange(16) + 0.5) / 16
@@ -166,16 +207,38 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
         facts = {"surrogate": "forest", "trials": 50, "r2_forest": rng.uniform(0, 1), "r2_process": 0.1}
         for term, share in zip(terms, rng.dirichlet(np.ones(len(terms))), strict=True):
             level = 3 if term == "rest" else 2 if "×" in term else 1
-            shares.append({**place, "term": term, "order": level, "share": share, "error": np.nan if term == "rest" else 0.05, **facts})
+            shares.append(
+                {
+                    **place,
+                    "term": term,
+                    "order": level,
+                    "share": share,
+                    "error": np.nan if term == "rest" else 0.05,
+                    **facts,
+                }
+            )
         for response, base in (("score", 0.4), ("seconds", 2.0)):
             for name in names:
                 curve = base + 0.3 * np.sin(5 * grid + rng.uniform(0, 6))
                 value = value_at(design["space"][name], grid)
-                columns = {"response": response, "hyperparameter": name, "u": grid, "value": value, "mean": curve, "error": 0.05}
+                columns = {
+                    "response": response,
+                    "hyperparameter": name,
+                    "u": grid,
+                    "value": value,
+                    "mean": curve,
+                    "error": 0.05,
+                }
                 marginals.append(pd.DataFrame({**place, **columns}))
         for first, second in combinations(names, 2):
             x, y = np.meshgrid(coarse, coarse, indexing="ij")
-            columns = {"first": first, "second": second, "u_first": x.ravel(), "u_second": y.ravel(), "mean": (x * y).ravel()}
+            columns = {
+                "first": first,
+                "second": second,
+                "u_first": x.ravel(),
+                "u_second": y.ravel(),
+                "mean": (x * y).ravel(),
+            }
             surfaces.append(pd.DataFrame({**place, **columns}))
     if not shares:
         nothing = pd.DataFrame(columns=["task", "variant", "term", "order", "hyperparameter", "response"])
@@ -183,8 +246,12 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
     return {"shares": pd.DataFrame(shares), "marginals": pd.concat(marginals), "surfaces": pd.concat(surfaces)}
 
 
-def staged(rows: list[dict[str, Any]], design: dict[str, Any], block_size: int = 5, runs_per_lag: int = 5, seed: int = 0):
-    """Rows and design of a study with both stages: winners lose some of their score, and each lag solves fewer runs than the one before."""
+def staged(
+    rows: list[dict[str, Any]], design: dict[str, Any], block_size: int = 5, runs_per_lag: int = 5, seed: int = 0
+):
+    """Rows and design of a study with both stages: winners lose some of their score, and each lag solves fewer runs
+    than the one before.
+    """
     rng, more = np.random.default_rng(seed), []
     blocks, repeats = min(10, design["points"] // block_size), 5
     cells: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -197,7 +264,9 @@ def staged(rows: list[dict[str, Any]], design: dict[str, Any], block_size: int =
         for k, row in enumerate([*winners, *[best[0]] * repeats]):
             score = float(np.clip(row["score"] - abs(0.08 * rng.normal()), 0, 1))
             place = {"block": k, "replicate": 0} if k < blocks else {"block": -1, "replicate": k - blocks}
-            more.append({**row, "stage": "confirm", "score": score, "status": "solved" if score > 0.97 else "finished", **place})
+            more.append(
+                {**row, "stage": "confirm", "score": score, "status": "solved" if score > 0.97 else "finished", **place}
+            )
         for j, lag in enumerate(best[0]["lag"] // 2 * 2 ** np.arange(4)):
             for r in range(runs_per_lag):
                 solved = rng.random() < 1 / (1 + np.exp(2.5 * (j - 1.5 - SKILL.get(variant, 0))))
@@ -205,6 +274,9 @@ def staged(rows: list[dict[str, Any]], design: dict[str, Any], block_size: int =
                 more.append({**best[0], **where, "status": "solved" if solved else "finished"})
     stages = {
         "confirm": {"points": design["points"], "knobs": {"blocks": 10, "block_size": block_size, "repeats": repeats}},
-        "horizon": {"points": design["points"], "knobs": {"below": 1, "above": 2, "best": 3, "runs_per_lag": runs_per_lag}},
+        "horizon": {
+            "points": design["points"],
+            "knobs": {"below": 1, "above": 2, "best": 3, "runs_per_lag": runs_per_lag},
+        },
     }
     return [*rows, *more], {**design, "stages": stages}

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import anova
-from analysis.importance import importance, value_at
 from analysis.load import tidy
+from analysis.statistics import anova
+from analysis.tables.importance import importance, value_at
 
 from .synthetic import SPACE, study
 
@@ -103,7 +103,11 @@ def test_a_constant_outcome_has_no_shares():
 
 @pytest.mark.parametrize(
     ("shape", "high", "message"),
-    [((50, 3), 1.0, r"\[N, 2\]"), ((10, 2), 1.0, "at least 40 trials, got 10"), ((50, 2), 2.0, "must lie in the unit cube")],
+    [
+        ((50, 3), 1.0, r"\[N, 2\]"),
+        ((10, 2), 1.0, "at least 40 trials, got 10"),
+        ((50, 2), 2.0, "must lie in the unit cube"),
+    ],
 )
 def test_wrong_points_are_refused(shape, high, message):
     u = high * np.random.default_rng(9).random(shape)

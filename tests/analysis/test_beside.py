@@ -4,11 +4,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import beside, gallery, stats
 from analysis.__main__ import main
-from analysis.beside import CHANGE, LEAD, changes, differing, put_beside
+from analysis.figures import gallery
+from analysis.figures.plots_beside import beside as draw
 from analysis.load import tidy, write_archive
-from analysis.plots_beside import beside as draw
+from analysis.statistics import stats
+from analysis.tables import two_studies as beside
+from analysis.tables.two_studies import CHANGE, LEAD, changes, differing, put_beside
 
 from .synthetic import study
 
@@ -25,7 +27,10 @@ def made(**kwargs):
 @pytest.fixture(scope="module")
 def worse():
     """A study, and one in which gru has become far worse at the same points."""
-    (table, design), (other, other_design) = made(points=40, skill=BAD, name="new"), made(points=40, skill=GOOD, name="old")
+    (table, design), (other, other_design) = (
+        made(points=40, skill=BAD, name="new"),
+        made(points=40, skill=GOOD, name="old"),
+    )
     return table, design, other, other_design
 
 
@@ -50,7 +55,9 @@ def test_lead_over_the_baseline_is_a_difference_of_differences(found):
         own = {v: row(found, v, endpoint=endpoint)["difference"] for v in THREE}
         assert row(found, "gru", LEAD, endpoint)["difference"] == pytest.approx(own["gru"] - own["vanilla"])
     assert row(found, "gru", LEAD)["significant"]
-    assert row(found, "gru", LEAD)["study"] == pytest.approx(row(found, "gru")["study"] - row(found, "vanilla")["study"])
+    assert row(found, "gru", LEAD)["study"] == pytest.approx(
+        row(found, "gru")["study"] - row(found, "vanilla")["study"]
+    )
 
 
 def test_studies_are_paired_where_their_points_coincide(worse, found):
@@ -109,9 +116,15 @@ def test_few_points_give_differences_without_inference():
 
 def test_designs_are_told_apart_setting_by_setting(worse):
     table, design, _, _ = worse
-    changed = {**design, "training": {**design["training"], "budget": 4000}, "versions": {**design["versions"], "torch": "2.14.0"}}
+    changed = {
+        **design,
+        "training": {**design["training"], "budget": 4000},
+        "versions": {**design["versions"], "torch": "2.14.0"},
+    }
     changed["space"] = {**design["space"], "size": {**design["space"]["size"], "high": 256}}
-    found = differing(table, design, table.assign(engine="eager"), {**changed, "name": "x", "created": "now"}).set_index("setting")
+    found = differing(
+        table, design, table.assign(engine="eager"), {**changed, "name": "x", "created": "now"}
+    ).set_index("setting")
     assert found.loc["training.budget"].tolist() == ["2000", "4000"]
     assert found.loc["versions.torch"].tolist() == ["2.13.0", "2.14.0"]
     assert found.loc["space size"].tolist() == ["8 to 128, log", "8 to 256, log"]
@@ -181,7 +194,11 @@ def archives(tmp_path_factory):
     ],
 )
 def test_mistakes_are_one_line(archives, tmp_path, capsys, other, message):
-    arguments = [f"results={tmp_path}", f"from={archives / 'new' / 'trials.parquet'}", f"compare={other.format(folder=archives)}"]
+    arguments = [
+        f"results={tmp_path}",
+        f"from={archives / 'new' / 'trials.parquet'}",
+        f"compare={other.format(folder=archives)}",
+    ]
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -58,7 +58,8 @@ COLUMN = "[...document.querySelectorAll('#{table} tbody tr')].map(r => r.cells[{
 
 
 @pytest.mark.parametrize(
-    ("table", "column", "numeric"), [("cells", 8, True), ("cells", 1, False), ("settings-table", 5, True), ("beside-table", 6, True)]
+    ("table", "column", "numeric"),
+    [("cells", 8, True), ("cells", 1, False), ("settings-table", 5, True), ("beside-table", 6, True)],
 )
 def test_a_click_on_a_heading_sorts_up_and_another_down(page, table, column, numeric):
     key = (lambda x: float(x)) if numeric else str
@@ -68,7 +69,10 @@ def test_a_click_on_a_heading_sorts_up_and_another_down(page, table, column, num
         known = [x for x in shown if x != ""]
         assert known == sorted(known, key=key, reverse=direction == "descending")
         assert shown[: len(known)] == known, "rows without a value come last"
-        assert page.evaluate(f"document.querySelectorAll('#{table} thead th')[{column}].getAttribute('aria-sort')") == direction
+        assert (
+            page.evaluate(f"document.querySelectorAll('#{table} thead th')[{column}].getAttribute('aria-sort')")
+            == direction
+        )
     assert len(shown) == page.evaluate(f"document.querySelectorAll('#{table} tbody tr').length") > 3
 
 
@@ -90,5 +94,7 @@ def test_prints_as_a_pdf_of_several_pages(page, tmp_path):
 def test_page_of_claims_opens_and_leads_to_the_report(page, folder):
     page.open(folder.parent / "claims.html")
     assert page.messages == []
-    assert page.evaluate("[...document.querySelectorAll('td a')].every(a => a.getAttribute('href') === 'demo/report.html')")
+    assert page.evaluate(
+        "[...document.querySelectorAll('td a')].every(a => a.getAttribute('href') === 'demo/report.html')"
+    )
     assert page.evaluate("document.querySelectorAll('h2').length") > 10

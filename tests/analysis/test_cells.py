@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis import diagnostics
-from analysis.gallery import FIGURES, absent, parts
+from analysis.figures.gallery import FIGURES, absent, parts
+from analysis.figures.plots_cells import MOST_UNITS, activations, gradients, unit_order
 from analysis.load import tidy
-from analysis.plots_cells import MOST_UNITS, activations, gradients, unit_order
+from analysis.tables import diagnosis as diagnostics
 
 from .synthetic import FIVE, TASKS, TWENTY, study
 
@@ -24,14 +24,26 @@ def save(folder, table, task, variant, *, steps=12, units=9, seed=0, **changes):
     own = table[(table["task"] == task) & (table["variant"] == variant)]
     lag = np.arange(1, steps)
     arrays = {"lag": lag, "gradient_start": 0.6**lag, "gradient_trained": 0.9**lag, "sequences": np.full(steps - 1, 32)}
-    arrays |= {"relevant_by_lag": (lag > steps - 3) * 0.5, "inputs": rng.random((steps, 2)), "reads": np.array([steps - 1])}
+    arrays |= {
+        "relevant_by_lag": (lag > steps - 3) * 0.5,
+        "inputs": rng.random((steps, 2)),
+        "reads": np.array([steps - 1]),
+    }
     arrays["relevant"] = np.arange(steps) == 1
     names = {f"0.gate.{g}": "sigmoid" for g in GATES.get(variant, "zifo")}
     arrays |= {name: rng.random((steps, units)) for name in names}
     arrays |= {f"0.state.{f}": rng.normal(size=(steps, units)) for f in ("y", "c")}
-    about = {"format": diagnostics.FORMAT, "task": task, "variant": variant, "trial_id": own["trial_id"].iloc[0], "hidden_size": units}
+    about = {
+        "format": diagnostics.FORMAT,
+        "task": task,
+        "variant": variant,
+        "trial_id": own["trial_id"].iloc[0],
+        "hidden_size": units,
+    }
     about |= {"status": "solved", "test_loss": 0.0025, "reproduced": True}
-    arrays["about"] = np.array(json.dumps({**about, "functions": names, "layers": 1, "lag": 5} | changes.pop("about", {})))
+    arrays["about"] = np.array(
+        json.dumps({**about, "functions": names, "layers": 1, "lag": 5} | changes.pop("about", {}))
+    )
     path = folder / task / f"{variant}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(path, **arrays | changes)

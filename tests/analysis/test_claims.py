@@ -3,8 +3,8 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis import claims
-from analysis.report import render_claims
+from analysis.report.report import render_claims
+from analysis.tables import claims
 
 SHARES = pd.DataFrame(columns=["task", "variant", "term", "order", "share", "error", "r2_forest", "r2_process"])
 
@@ -64,7 +64,10 @@ def test_margin_is_a_share_of_the_budget_where_steps_are_compared_and_more_steps
 
 def test_claim_of_no_difference_is_denied_by_either_side():
     for difference in (-0.3, 0.3):
-        assert claims.no_different("peephole")(compared(("peephole", difference, True)), SHARES, "vanilla").verdict == claims.DISAGREES
+        assert (
+            claims.no_different("peephole")(compared(("peephole", difference, True)), SHARES, "vanilla").verdict
+            == claims.DISAGREES
+        )
 
 
 @pytest.mark.parametrize(
@@ -94,7 +97,9 @@ def test_claim_about_the_lstm_is_not_tested_against_another_baseline():
 
 def test_evidence_gives_the_largest_difference_left_possible():
     text = claims.not_worse("coupled")(compared(("coupled", 0.05, False)), SHARES, "vanilla").evidence
-    assert text == "coupled on adding: not told apart, at most 20 percentage points worse and 30 percentage points better"
+    assert (
+        text == "coupled on adding: not told apart, at most 20 percentage points worse and 30 percentage points better"
+    )
 
 
 def test_importance_of_hyperparameters():
@@ -160,15 +165,17 @@ def presets():
 
 @pytest.mark.parametrize("claim", claims.CLAIMS, ids=lambda c: c.text)
 def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
-    from analysis.anova import FEWEST
-    from analysis.compare import FEWEST_FOR_INFERENCE
+    from analysis.statistics.anova import FEWEST
+    from analysis.tables.comparisons import FEWEST_FOR_INFERENCE
 
     for name in claim.studies:
         design = presets[name]
         rows = compared(*((v, -0.1, False) for v in design.variants if v != design.baseline))
         space = list(design.space)
         shares = explained(**dict.fromkeys(space, 0.3), **{f"{space[0]} × {h}": 0.01 for h in space[1:]})
-        assert claim.test(rows, shares, design.baseline).verdict != claims.UNTESTED, f"{name} does not answer: {claim.text}"
+        assert claim.test(rows, shares, design.baseline).verdict != claims.UNTESTED, (
+            f"{name} does not answer: {claim.text}"
+        )
         assert design.points >= max(FEWEST, FEWEST_FOR_INFERENCE), f"{name} has too few points for inference"
 
 
@@ -177,7 +184,9 @@ def test_page_names_the_study_that_answers_a_claim(tmp_path):
 
 
 def test_evidence_of_many_pairs_names_the_significant_and_the_most_open():
-    rows = pd.concat([compared((f"v{k}", 0.0, False), low=-0.01 * k, high=0.0) for k in range(9)] + [compared(("gru", -0.3, True))])
+    rows = pd.concat(
+        [compared((f"v{k}", 0.0, False), low=-0.01 * k, high=0.0) for k in range(9)] + [compared(("gru", -0.3, True))]
+    )
     text = claims._evidence(rows.reset_index(drop=True))
     assert text.startswith("gru on adding: worse by 30 percentage points; v8 on adding: not told apart, at most 8 ")
     assert text.endswith("; 5 more, less open")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.compare import comparable, comparisons, primary_endpoints, resolution
 from analysis.load import tidy
-from analysis.verdict import verdicts
+from analysis.report.sentences import verdicts
+from analysis.tables.comparisons import comparable, comparisons, primary_endpoints, resolution
 
 from .synthetic import study
 
@@ -15,7 +15,9 @@ def compared():
     """Table, design and comparisons of a study in which one variant is far worse, one equal, and one lacks a task."""
     skill = {"vanilla": 0.6, "gru": 0.6, "no_forget_gate": -3.0}
     tasks, missing = ("adding", "copying"), (("gru", "copying"),)
-    rows, design = study(("vanilla", "gru", "no_forget_gate"), tasks, points=60, skill=skill, missing=missing, failed=0.03)
+    rows, design = study(
+        ("vanilla", "gru", "no_forget_gate"), tasks, points=60, skill=skill, missing=missing, failed=0.03
+    )
     table = tidy(rows)
     return table, design, comparisons(table, design, resamples=400, swaps=399)
 
@@ -43,7 +45,9 @@ def test_difference_is_taken_over_the_points_that_both_have(compared):
 def test_only_one_endpoint_of_a_task_decides(compared):
     table, design, found = compared
     decided = found[found["primary"]].groupby("task")["endpoint"].unique()
-    assert {task: list(names) for task, names in decided.items()} == {t: [e] for t, e in primary_endpoints(table, design).items()}
+    assert {task: list(names) for task, names in decided.items()} == {
+        t: [e] for t, e in primary_endpoints(table, design).items()
+    }
 
 
 def test_only_the_primary_endpoint_can_be_significant(compared):
@@ -60,7 +64,9 @@ def test_resolution_is_half_the_width_of_the_intervals(compared):
     found = compared[2]
     resolved = resolution(found).set_index(["task", "endpoint"])
     own = found[(found["task"] == "adding") & (found["endpoint"] == "solve_rate")]
-    assert resolved.loc[("adding", "solve_rate"), "half_width"] == pytest.approx(((own["high"] - own["low"]) / 2).median())
+    assert resolved.loc[("adding", "solve_rate"), "half_width"] == pytest.approx(
+        ((own["high"] - own["low"]) / 2).median()
+    )
 
 
 def test_few_points_give_differences_without_inference():
@@ -98,7 +104,8 @@ def test_verdict_takes_fewer_steps_for_better(compared):
 
 
 @pytest.mark.parametrize(
-    ("design", "same"), [({}, True), ({"sampler": "sobol"}, True), ({"sampler": "tpe"}, False), ({"pruner": "asha"}, False)]
+    ("design", "same"),
+    [({}, True), ({"sampler": "sobol"}, True), ({"sampler": "tpe"}, False), ({"pruner": "asha"}, False)],
 )
 def test_a_search_is_not_comparable(design, same):
     assert comparable(design) is same
@@ -115,5 +122,7 @@ def test_verdict_warns_where_another_endpoint_is_near(compared):
     table, design, found = compared
     warning = "close to one at which another endpoint takes over"
     for unsolved, near in ((30, False), (4, True)):  # of 60 points
-        status = table["status"].where(table["status"] == "failed", np.where(table["point"] < unsolved, "finished", "solved"))
+        status = table["status"].where(
+            table["status"] == "failed", np.where(table["point"] < unsolved, "finished", "solved")
+        )
         assert (warning in " ".join(verdicts(table.assign(status=status), design, found))) is near

@@ -41,7 +41,9 @@ def test_an_archive_of_before_there_was_a_reason_to_be_eager_has_none(tmp_path):
 
 def test_rows_come_in_the_order_of_work(small):
     table, _ = small
-    assert table[["task", "point", "variant"]].equals(table[["task", "point", "variant"]].sort_values(["task", "point", "variant"]))
+    assert table[["task", "point", "variant"]].equals(
+        table[["task", "point", "variant"]].sort_values(["task", "point", "variant"])
+    )
 
 
 def test_archive_of_something_else_is_refused(tmp_path):

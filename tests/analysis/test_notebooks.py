@@ -32,7 +32,14 @@ def command(*arguments):
 def small_study(tmp_path_factory):
     """The smoke study, run for real, cut short and mirrored into MLflow's SQLite."""
     results = tmp_path_factory.mktemp("results")
-    command("runs.sweep", "study=smoke", "training.budget=8", "training.evaluation_sequences=16", "points=2", f"results={results}")
+    command(
+        "runs.sweep",
+        "study=smoke",
+        "training.budget=8",
+        "training.evaluation_sequences=16",
+        "points=2",
+        f"results={results}",
+    )
     return results
 
 
@@ -45,7 +52,17 @@ def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
     runs = of_runs(mlflow.search_runs(experiment_names=["smoke"]), design)
     pd.testing.assert_frame_equal(runs, table[runs.columns], check_exact=True)
     assert len(runs) == 8
-    assert {"task", "variant", "point", "status", "test_loss", "score", "seconds", "learning_rate", "hidden_size"} <= set(runs)
+    assert {
+        "task",
+        "variant",
+        "point",
+        "status",
+        "test_loss",
+        "score",
+        "seconds",
+        "learning_rate",
+        "hidden_size",
+    } <= set(runs)
 
 
 def test_runs_of_the_stages_are_left_out_and_those_without_the_tag_are_of_the_search(small_study):

@@ -3,17 +3,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis import draw, plots, stats
-from analysis.compare import comparisons
-from analysis.gallery import FIGURES, parts
+from analysis.figures import pieces as draw
+from analysis.figures import plots
+from analysis.figures.gallery import FIGURES, parts
 from analysis.load import tidy
-from analysis.summary import usable
+from analysis.statistics import stats
+from analysis.tables.comparisons import comparisons
+from analysis.tables.summary import usable
 
 from .synthetic import TASKS, TWENTY, explained, study
 
 HARD = {
     "one trial": {"variants": ("vanilla",), "points": 1},
-    "all failed, a variant without any": {"variants": ("vanilla", "gru"), "points": 3, "failed": 1.0, "missing": (("gru", "adding"),)},
+    "all failed, a variant without any": {
+        "variants": ("vanilla", "gru"),
+        "points": 3,
+        "failed": 1.0,
+        "missing": (("gru", "adding"),),
+    },
     "unknown variant, failed trials, missing pair, nothing solved": {
         "variants": ("vanilla", "gru", "my_own_cell"),
         "tasks": ("adding", "temporal_order_3"),
@@ -34,8 +41,14 @@ ELSEWHERE = {
     "sequences",
 }  # their figures have tests of their own
 OF_THE_TRIALS = [spec for spec in FIGURES if not set(spec.needs) & ELSEWHERE]
-SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")  # drawn as learning_curves are
-CASES = [(spec, case) for spec in OF_THE_TRIALS for case in HARD if spec.name not in SAME_CURVES or case.startswith("unknown")]
+# drawn as learning_curves are
+SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")
+CASES = [
+    (spec, case)
+    for spec in OF_THE_TRIALS
+    for case in HARD
+    if spec.name not in SAME_CURVES or case.startswith("unknown")
+]
 
 
 def first_part(spec, table, design):
@@ -81,7 +94,9 @@ def test_expected_best_curve_is_the_estimator_of_stats(small):
     data = plots.expected_best(table, design).data
     own = table[(table["task"] == "copying") & (table["variant"] == "gru")]
     curve = data[(data["task"] == "copying") & (data["variant"] == "gru")]
-    assert curve["y"].tolist() == pytest.approx(stats.expected_best(own["score"], own["validation_loss"], curve["n"]).tolist())
+    assert curve["y"].tolist() == pytest.approx(
+        stats.expected_best(own["score"], own["validation_loss"], curve["n"]).tolist()
+    )
 
 
 def test_seconds_are_trials_times_their_mean_time(small):
@@ -94,7 +109,13 @@ def test_seconds_are_trials_times_their_mean_time(small):
 
 def test_learning_curve_of_a_stopped_trial_keeps_its_last_loss_and_of_a_diverged_one_is_infinite():
     rows, _ = study(("vanilla",), points=2)
-    first = {**rows[0], "status": "solved", "curve_steps": [0, 10, 20], "curve_losses": [1.0, 0.5, 0.1], "train_losses": []}
+    first = {
+        **rows[0],
+        "status": "solved",
+        "curve_steps": [0, 10, 20],
+        "curve_losses": [1.0, 0.5, 0.1],
+        "train_losses": [],
+    }
     second = {**rows[1], "status": "diverged", "curve_steps": [0, 10], "curve_losses": [1.0, 0.7], "train_losses": []}
     losses = plots._settled(tidy([first, second]), np.array([0, 10, 20, 40]))
     assert losses.tolist() == [[1.0, 0.5, 0.1, 0.1], [1.0, 0.7, np.inf, np.inf]]
@@ -103,7 +124,7 @@ def test_learning_curve_of_a_stopped_trial_keeps_its_last_loss_and_of_a_diverged
 def test_colours_of_small_text_are_dark_enough():
     from matplotlib.colors import to_rgb
 
-    from analysis.style import LOOKS
+    from analysis.figures.style import LOOKS
 
     for variant, look in LOOKS.items():
         rgb = np.array(to_rgb(draw.readable(look.colour)))

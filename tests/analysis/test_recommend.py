@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 
 from analysis.load import tidy
-from analysis.recommend import recommended
+from analysis.tables.settings import recommended
 
 from .synthetic import study
 
 
 @pytest.fixture(scope="module")
 def settings():
-    rows, design = study(("vanilla", "gru"), ("adding", "copying"), points=60, failed=0.05, missing=(("gru", "copying"),))
+    rows, design = study(
+        ("vanilla", "gru"), ("adding", "copying"), points=60, failed=0.05, missing=(("gru", "copying"),)
+    )
     table = tidy(rows)
     return table, recommended(table, design)
 
@@ -50,13 +52,20 @@ def test_nothing_is_recommended_where_everything_failed():
 def test_the_command_runs_exactly_the_trial_that_it_recommends():
     from hydra import compose, initialize_config_dir
 
-    from analysis.recommend import command
+    from analysis.tables.settings import command
     from runs.config import CONF, register, trial_from
     from runs.sweep import design_from
 
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        study = ["study=smoke", "variants=[vanilla,gru,greff_np]", "training=greff", "space=greff", "initialisation=gaussian", "seed=3"]
+        study = [
+            "study=smoke",
+            "variants=[vanilla,gru,greff_np]",
+            "training=greff",
+            "space=greff",
+            "initialisation=gaussian",
+            "seed=3",
+        ]
         design = design_from(compose("sweep", overrides=[*study, "tasks.adding.lag=7"]))
         for variant in design.variants:
             trial = design.trial("adding", variant, 5)

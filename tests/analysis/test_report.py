@@ -6,10 +6,10 @@ from html.parser import HTMLParser
 import pytest
 
 from analysis.__main__ import analyse, main
-from analysis.gallery import FIGURES
+from analysis.figures.gallery import FIGURES
 from analysis.load import tidy, write_archive
-from analysis.report import _notices, _sessions, render
-from analysis.summary import cells
+from analysis.report.report import _notices, _sessions, render
+from analysis.tables.summary import cells
 
 from .synthetic import staged, study
 
@@ -18,7 +18,9 @@ from .synthetic import staged, study
 def analysed(tmp_path_factory):
     """Folder of a study that was analysed from its archive, with failed trials and a pair without any."""
     results = tmp_path_factory.mktemp("results")
-    rows, design = study(("vanilla", "gru"), ("adding", "copying"), points=8, failed=0.1, missing=(("gru", "copying"),), name="demo")
+    rows, design = study(
+        ("vanilla", "gru"), ("adding", "copying"), points=8, failed=0.1, missing=(("gru", "copying"),), name="demo"
+    )
     write_archive(tidy(rows), design, results / "elsewhere")
     files = analyse("", results, archive=results / "elsewhere" / "trials.parquet")
     return results / "demo", files, design
@@ -110,7 +112,9 @@ def test_report_names_failures_and_what_is_missing(html):
 def test_report_gives_counts_for_every_pair(html):
     for task in ("adding", "copying"):
         for variant in ("vanilla", "gru"):
-            assert re.search(rf'<td class="text" data-value="{task}">{task}</td><td class="text" data-value="{variant}">', html)
+            assert re.search(
+                rf'<td class="text" data-value="{task}">{task}</td><td class="text" data-value="{variant}">', html
+            )
 
 
 def test_report_says_how_to_run_stages_that_were_not(html):
@@ -133,7 +137,9 @@ def test_report_shows_the_stages_from_the_archive_alone(tmp_path):
     ):
         assert text in html
     assert "Not run yet" not in html
-    assert {"confirmed.csv", "best_configurations.csv", "horizons.csv", "confirmation.csv"} <= {path.name for path in files}
+    assert {"confirmed.csv", "best_configurations.csv", "horizons.csv", "confirmation.csv"} <= {
+        path.name for path in files
+    }
     assert "24 of 24 trials" not in html
     assert "48 of 48 trials" in html
 

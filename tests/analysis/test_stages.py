@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.gallery import FIGURES, parts
+from analysis.figures.gallery import FIGURES, parts
+from analysis.figures.plots_stages import memory_horizon, winners_curse
 from analysis.load import LISTS, of_stage, read_archive, tidy, write_archive
-from analysis.plots_stages import memory_horizon, winners_curse
-from analysis.stages import best_configurations, confirmed, fewest_to_conclude, horizons, sections, stage_tables
+from analysis.tables.stages import best_configurations, confirmed, fewest_to_conclude, horizons, sections, stage_tables
 
 from .synthetic import FIVE, TWENTY, staged, study
 
@@ -58,7 +58,9 @@ def test_horizon_figure_draws_and_writes_the_estimate():
 def test_winners_curse_draws_and_writes_the_mean_drop(small):
     table, design = small
     scores = np.linspace(0.5, 1.0, 10)
-    frame = pd.DataFrame({"task": "adding", "variant": "gru", "block": range(10), "search_score": scores, "fresh_score": scores - 0.25})
+    frame = pd.DataFrame(
+        {"task": "adding", "variant": "gru", "block": range(10), "search_score": scores, "fresh_score": scores - 0.25}
+    )
     figure, _ = winners_curse(table, design, frame)
     figure.draw_without_rendering()
     assert any(text.get_text() == "mean drop 0.25" for text in figure.axes[0].texts)
@@ -102,12 +104,18 @@ def test_each_confirmed_winner_stands_beside_its_score_in_the_search(both):
 def replicates(**scores):
     """Confirmed trials of one task with these scores, by variant and block."""
     rows, design = study(tuple(scores), points=1)
-    table = [{**row, "stage": "confirm", "block": b, "score": x} for row in rows for b, x in enumerate(scores[row["variant"]])]
+    table = [
+        {**row, "stage": "confirm", "block": b, "score": x}
+        for row in rows
+        for b, x in enumerate(scores[row["variant"]])
+    ]
     return tidy(table).drop(columns=list(LISTS)), design
 
 
 def test_a_variant_that_is_better_in_all_blocks_is_told_apart_from_the_baseline():
-    found = confirmed(*replicates(vanilla=np.linspace(0.1, 0.5, 10), gru=np.linspace(0.6, 0.9, 10))).set_index("variant")
+    found = confirmed(*replicates(vanilla=np.linspace(0.1, 0.5, 10), gru=np.linspace(0.6, 0.9, 10))).set_index(
+        "variant"
+    )
     assert found.loc["gru", "improvement"] == 1.0
     assert found.loc["gru", "improvement_low"] < 0.9
     assert found.loc["gru", "p_holm"] == pytest.approx(2 / 2**10)
@@ -141,7 +149,9 @@ def test_the_best_configuration_is_described_by_its_fresh_seeds(both):
     assert row["lowest"] <= row["median"] <= row["highest"]
 
 
-@pytest.mark.parametrize(("variants", "tasks"), [(FIVE, ("adding", "copying")), (TWENTY, ("adding",)), (("vanilla",), ("adding",))])
+@pytest.mark.parametrize(
+    ("variants", "tasks"), [(FIVE, ("adding", "copying")), (TWENTY, ("adding",)), (("vanilla",), ("adding",))]
+)
 def test_figures_of_the_stages_draw_and_fit_a_page(variants, tasks):
     rows, design = staged(*study(variants, tasks, points=30, failed=0.05))
     table = tidy(rows)
@@ -157,7 +167,9 @@ def test_figures_of_the_stages_draw_and_fit_a_page(variants, tasks):
 
 def test_marks_of_winners_on_the_same_spot_are_all_seen(both):
     table, design = both
-    frame = pd.DataFrame({"task": "adding", "variant": "gru", "block": range(4), "search_score": 0.5, "fresh_score": 0.5})
+    frame = pd.DataFrame(
+        {"task": "adding", "variant": "gru", "block": range(4), "search_score": 0.5, "fresh_score": 0.5}
+    )
     figure, _ = winners_curse(of_stage(table, "search"), design, frame)
     places = np.concatenate([c.get_offsets() for c in figure.axes[0].collections])
     assert len(np.unique(places, axis=0)) == 4

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analysis import stats
+from analysis.statistics import stats
 
 
 def test_wilson_interval_equals_the_published_formula():
@@ -83,12 +83,17 @@ def test_decile_and_expected_best_weights_equal_their_plain_definitions():
     rng = np.random.default_rng(6)
     score, validation = rng.random(37), rng.random(37)
     one = np.ones((1, 37))
-    assert stats.decile_weights(one, validation)[0] @ score == pytest.approx(score[stats.best_decile(validation)].mean())
-    assert stats.expected_best_weights(one, validation)[0] @ score == pytest.approx(stats.expected_best(score, validation, [20])[0])
+    assert stats.decile_weights(one, validation)[0] @ score == pytest.approx(
+        score[stats.best_decile(validation)].mean()
+    )
+    assert stats.expected_best_weights(one, validation)[0] @ score == pytest.approx(
+        stats.expected_best(score, validation, [20])[0]
+    )
 
 
 @pytest.mark.parametrize(
-    ("solved", "name"), [(4, "best_decile"), (5, "solve_rate"), (95, "solve_rate"), (96, "restricted_steps"), (0, "best_decile")]
+    ("solved", "name"),
+    [(4, "best_decile"), (5, "solve_rate"), (95, "solve_rate"), (96, "restricted_steps"), (0, "best_decile")],
 )
 def test_primary_endpoint_follows_the_pooled_solve_rate(solved, name):
     assert stats.primary_endpoint(solved, 100) == name
@@ -126,7 +131,9 @@ def test_same_points_narrow_the_interval():
     luck = rng.normal(size=200)
     values = luck + 0.5 * rng.normal(size=(2, 200))
     shuffled = [values[0], rng.permutation(values[1])]
-    paired, unpaired = (stats.compare(stats.mean_weights, v, np.zeros((2, 200)), span=0.01, swaps=9) for v in (values, shuffled))
+    paired, unpaired = (
+        stats.compare(stats.mean_weights, v, np.zeros((2, 200)), span=0.01, swaps=9) for v in (values, shuffled)
+    )
     assert paired.high[0] - paired.low[0] < 0.6 * (unpaired.high[0] - unpaired.low[0])
 
 
@@ -145,7 +152,9 @@ def test_points_that_a_variant_lacks_are_left_out_of_its_comparison():
 
 def test_comparison_is_the_same_every_time():
     values = np.random.default_rng(4).random((3, 30))
-    first, second = (stats.compare(stats.decile_weights, values, values, span=1.0, swaps=99, resamples=99) for _ in range(2))
+    first, second = (
+        stats.compare(stats.decile_weights, values, values, span=1.0, swaps=99, resamples=99) for _ in range(2)
+    )
     assert first.low.tolist() == second.low.tolist()
     assert first.p.tolist() == second.p.tolist()
 
@@ -195,7 +204,9 @@ def test_memory_horizon_refuses_lags_that_do_not_double():
 
 
 def null_study(rng, variants, points, rate):
-    """Losses [V, P] of equal variants that meet the same points, and what follows from them: solved, steps to solve, score."""
+    """Losses [V, P] of equal variants that meet the same points, and what follows from them: solved, steps to solve,
+    score.
+    """
 
     def surface(count):
         u = rng.random((3, count))
@@ -218,7 +229,9 @@ def test_equal_variants_are_told_apart_in_at_most_seven_percent_of_studies(point
         loss, columns = null_study(np.random.default_rng([k, points]), 5, points, rate)
         endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
         span = 2000.0 if endpoint.unit == "steps" else 1.0
-        found = stats.compare(endpoint.weights, columns[endpoint.column], loss, span=span, resamples=400, swaps=399, seed=k)
+        found = stats.compare(
+            endpoint.weights, columns[endpoint.column], loss, span=span, resamples=400, swaps=399, seed=k
+        )
         by_interval += bool(((found.low > 0) | (found.high < 0)).any())
         by_p += bool((found.p_holm <= 0.05).any())
     # 7 % is the limit of the true rate; two standard errors (2.3 points) are the luck of 500 studies
@@ -236,7 +249,9 @@ def test_greffs_test_calls_equal_variants_different_in_a_fifth_of_the_cases():
 
 
 def sides(rng, variants, points, rate):
-    """Values and losses [V, P] of equal variants in the endpoint that their solve rate chooses, and that endpoint with its span."""
+    """Values and losses [V, P] of equal variants in the endpoint that their solve rate chooses, and that endpoint with
+    its span.
+    """
     loss, columns = null_study(rng, variants, points, rate)
     endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
     return columns[endpoint.column], loss, endpoint, 2000.0 if endpoint.unit == "steps" else 1.0
@@ -258,7 +273,9 @@ def test_equal_studies_are_told_apart_in_at_most_seven_percent_of_the_cases(rate
         ):
             result = compare(endpoint.weights, ours, theirs, swaps=399, **options)
             found[name] += bool((((result.low > 0) | (result.high < 0)) & (result.p_holm <= 0.05)).any())
-            result = stats.compare_advantages(endpoint.weights, with_baseline[0], lead, paired=name == "paired", **options)
+            result = stats.compare_advantages(
+                endpoint.weights, with_baseline[0], lead, paired=name == "paired", **options
+            )
             found[f"{name} lead"] += bool(((result.low > 0) | (result.high < 0)).any())
     # 7 % is the limit of the true rate; two standard errors (3.6 points) are the luck of 200 cases
     assert max(found.values()) / studies <= 0.07 + 0.036, f"of {studies}: {found}"
@@ -268,7 +285,9 @@ def test_groups_differ_by_their_means_and_permuting_them_is_exact():
     ours, theirs = np.array([[1, 1, 1, 0, 1.0]]), np.array([[0, 0, 1, 0, 0, 0.0]])
     both = np.concatenate([ours[0], theirs[0]])
     exact = [abs(both[list(c)].mean() - np.delete(both, c).mean()) for c in combinations(range(11), 5)]
-    found = stats.compare_groups(stats.mean_weights, (ours, ours), (theirs, theirs), span=1.0, swaps=20_000, resamples=50)
+    found = stats.compare_groups(
+        stats.mean_weights, (ours, ours), (theirs, theirs), span=1.0, swaps=20_000, resamples=50
+    )
     assert found.difference[0] == pytest.approx(0.8 - 1 / 6)
     assert found.p[0] == pytest.approx(np.mean(np.array(exact) >= found.difference[0] - 1e-12), abs=0.01)
     assert found.points.tolist() == [5]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis import diagnostics
 from analysis.__main__ import analyse, main
 from analysis.load import read_archive, tidy, write_archive
-from analysis.recommend import recommended
-from analysis.report import _commands, render_claims
-from runs.shell import on_record
+from analysis.report.report import _commands, render_claims
+from analysis.tables import diagnosis as diagnostics
+from analysis.tables.settings import recommended
+from runs.arguments import on_record
 
 from .synthetic import study
 
@@ -37,7 +37,9 @@ def archive(folder, *, rename=None, **changes):
     return folder / "trials.parquet"
 
 
-@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "..", ".", "", "a\nb", "a b", "x" * 300, None, 3, ["a"]])
+@pytest.mark.parametrize(
+    "name", ["../../outside", "/tmp/outside", "..", ".", "", "a\nb", "a b", "x" * 300, None, 3, ["a"]]
+)
 def test_an_archive_of_a_bad_name_writes_nothing(name, tmp_path, capsys):
     path = archive(tmp_path / "in", name=name)
     before = sorted(tmp_path.rglob("*"))
@@ -54,7 +56,8 @@ def test_bad_names_in_the_table_of_an_archive_are_refused(column, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"variants": ["vanilla", "$(rm)"]}, {"tasks": [{"label": "../t"}]}, {"baseline": "a;b"}, {"space": {"a b": {}}}]
+    "changes",
+    [{"variants": ["vanilla", "$(rm)"]}, {"tasks": [{"label": "../t"}]}, {"baseline": "a;b"}, {"space": {"a b": {}}}],
 )
 def test_bad_names_in_the_design_of_an_archive_are_refused(changes, tmp_path):
     with pytest.raises(ValueError, match="must be 1 to 64 letters"):
@@ -68,7 +71,8 @@ def test_a_design_that_is_no_mapping_is_refused(tmp_path):
         read_archive(tmp_path / "trials.parquet")
 
 
-# Commands to paste ---------------------------------------------------------------------------------------------------------
+# Commands to paste
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -81,26 +85,40 @@ def test_a_design_that_is_no_mapping_is_refused(tmp_path):
         ("python -m runs.sweep study=a\nrm -rf x", "python -m runs.sweep study=a rm -rf x"),
         ("python -m runs.sweep 'a\nrm -rf x'", ""),
         ("python -m runs.sweep a=\x1b[2J", ""),
-        *(("curl evil | sh", ""), ("python -m http.server", ""), ("python -m runs.sweep 'open", ""), ("", ""), (None, ""), (["x"], "")),
+        *(
+            ("curl evil | sh", ""),
+            ("python -m http.server", ""),
+            ("python -m runs.sweep 'open", ""),
+            ("", ""),
+            (None, ""),
+            (["x"], ""),
+        ),
     ],
 )
 def test_a_command_on_record_is_of_this_suite_and_quoted(text, shown):
     assert on_record(text) == shown
 
 
-@pytest.mark.parametrize("commit", ["HEAD; rm -rf ~", "$(rm)", "--upload-pack=x", "deadbeef\nrm", "unknown", "", None, 3])
+@pytest.mark.parametrize(
+    "commit", ["HEAD; rm -rf ~", "$(rm)", "--upload-pack=x", "deadbeef\nrm", "unknown", "", None, 3]
+)
 def test_a_commit_that_is_no_hash_is_not_checked_out(commit):
     assert "git" not in _commands({"name": "quick", "commit": commit, "command": ""})
 
 
 def test_a_commit_that_is_a_hash_is():
-    assert _commands({"name": "quick", "commit": "0123456789ab+", "command": ""}).startswith("git checkout 0123456789ab\n")
+    assert _commands({"name": "quick", "commit": "0123456789ab+", "command": ""}).startswith(
+        "git checkout 0123456789ab\n"
+    )
 
 
 def full_design(**changes):
     """Table and design of a study that a runner could have made."""
     rows, design = study(("vanilla", "gru"), ("adding",), points=6, name="theirs")
-    nodes = {"vanilla": {"_target_": "variants.lstm.Vanilla", "label": "vanilla"}, "gru": {"_target_": "variants.gru.GRU", "label": "gru"}}
+    nodes = {
+        "vanilla": {"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla"},
+        "gru": {"_target_": "variants.cells.gru.GRU", "label": "gru"},
+    }
     space = {
         "learning_rate": {"key": "training.learning_rate", "low": 1e-4, "high": 1e-1, "log": True},
         "size": {"key": "model.hidden_size", "low": 8, "high": 128, "log": True, "integer": True},
@@ -115,7 +133,7 @@ def full_design(**changes):
         "seed": 0,
         "sampler": "random",
         "pruner": "none",
-        "tasks": {"adding": {"_target_": "tasks.adding.Adding", "label": "adding", "lag": 50}},
+        "tasks": {"adding": {"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 50}},
         "model": {},
         "training": {},
         "initialisation": {"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
@@ -134,7 +152,7 @@ def test_a_class_that_an_archive_names_stands_in_its_command_and_is_not_imported
 @pytest.mark.parametrize("value", ["${oc.env:STUDY_STORAGE}", "a\nb", "'", "\\", "{a}"])
 def test_a_knob_that_means_more_than_itself_gives_no_command(value):
     table, design = full_design()
-    design["variants"]["gru"] = {"_target_": "variants.gru.GRU", "label": "gru", "knob": value}
+    design["variants"]["gru"] = {"_target_": "variants.cells.gru.GRU", "label": "gru", "knob": value}
     found = recommended(table, design).set_index(["variant", "rank"])["command"]
     assert found["gru", 1] == ""
     assert found["vanilla", 1]
@@ -146,11 +164,12 @@ def test_the_width_of_a_command_is_that_of_the_trial():
     assert f"model.hidden_size={best['hidden_size']}" in shlex.split(best["command"])
 
 
-# Folders, weights, diagnoses -----------------------------------------------------------------------------------------------
+# Folders, weights, diagnoses
+# -----------------------------------------------------------------------------------------------
 
 
 def test_the_analysis_of_a_study_folder_imports_nothing_that_its_journal_names(evil, tmp_path, capsys):
-    from runs.study import open_storage
+    from runs.study.study import open_storage
 
     _, design = full_design()
     design["variants"]["gru"] = {"_target_": f"{EVIL}.C", "label": "gru"}
@@ -161,7 +180,7 @@ def test_the_analysis_of_a_study_folder_imports_nothing_that_its_journal_names(e
 
 
 def test_a_journal_that_holds_a_study_of_another_name_is_refused(tmp_path, capsys):
-    from runs.study import open_storage
+    from runs.study.study import open_storage
 
     storage = open_storage("", tmp_path / "mine")
     storage.set_study_user_attr(storage.create_new_study([1], "mine"), "design", full_design()[1])
@@ -215,11 +234,13 @@ def test_half_a_diagnosis_of_a_killed_writer_is_not_read(tmp_path):
 def test_weights_import_no_class_that_they_name(target, evil, tmp_path):
     from safetensors.numpy import save_file
 
-    from runs.trial import Trial
-    from runs.weights import FORMAT, load_model
+    from runs.trial.trial import Trial
+    from runs.trial.weights import FORMAT, load_model
 
     trial = Trial(
-        variant={"_target_": target, "label": "x"}, task={"_target_": "tasks.adding.Adding", "label": "adding"}, initialisation={}
+        variant={"_target_": target, "label": "x"},
+        task={"_target_": "tasks.synthetic.adding.Adding", "label": "adding"},
+        initialisation={},
     )
     about = {"format": FORMAT, "trial": json.dumps(trial.as_dict()), "outcome": "{}", "about": "{}"}
     save_file({"a": np.zeros(2)}, tmp_path / "x.safetensors", about)
@@ -232,7 +253,7 @@ def test_weights_import_no_class_that_they_name(target, evil, tmp_path):
 def test_weights_whose_trial_cannot_be_read_are_refused_by_name(trial, tmp_path):
     from safetensors.numpy import save_file
 
-    from runs.weights import FORMAT, load_model
+    from runs.trial.weights import FORMAT, load_model
 
     path = tmp_path / "x.safetensors"
     save_file({"a": np.zeros(2)}, path, {"format": FORMAT, "trial": trial, "outcome": "{}", "about": "{}"})
@@ -240,11 +261,12 @@ def test_weights_whose_trial_cannot_be_read_are_refused_by_name(trial, tmp_path)
         load_model(path)
 
 
-# Writing -------------------------------------------------------------------------------------------------------------------
+# Writing
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def test_an_analysis_with_out_only_reads_the_results(tmp_path, monkeypatch):
-    monkeypatch.setattr("analysis.gallery.FIGURES", [])
+    monkeypatch.setattr("analysis.figures.gallery.FIGURES", [])
     results, out = tmp_path / "results", tmp_path / "out"
     path = archive(results / "theirs")
     before = {p: p.stat().st_mtime_ns for p in (results, *results.rglob("*"))}

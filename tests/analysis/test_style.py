@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis import draw, plots, style
+from analysis.figures import pieces as draw
+from analysis.figures import plots, style
 
 
 def test_palette_is_petroff10():

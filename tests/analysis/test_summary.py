@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from analysis.load import tidy
-from analysis.summary import baseline_of, cells, order
+from analysis.tables.summary import baseline_of, cells, order
 
 from .synthetic import study
 

@@ -1,8 +1,8 @@
 import pytest
 
-from runs.design import Design, Dimension
 from runs.names import CLASSES
-from runs.trial import Model, Training
+from runs.study.design import Design, Dimension
+from runs.trial.trial import Model, Training
 
 
 def make_design(**changes):
@@ -14,12 +14,12 @@ def make_design(**changes):
         "name": "study",
         "baseline": "vanilla",
         "variants": {
-            "vanilla": {"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
-            "gru": {"_target_": "variants.gru.GRU", "label": "gru"},
+            "vanilla": {"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla"},
+            "gru": {"_target_": "variants.cells.gru.GRU", "label": "gru"},
         },
         "tasks": {
-            "adding": {"_target_": "tasks.adding.Adding", "label": "adding", "lag": 4},
-            "recall": {"_target_": "tasks.delayed_recall.DelayedRecall", "label": "recall", "lag": 3},
+            "adding": {"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 4},
+            "recall": {"_target_": "tasks.synthetic.delayed_recall.DelayedRecall", "label": "recall", "lag": 3},
         },
         "points": 3,
         "match": "parameters",
@@ -45,7 +45,7 @@ def no_class_is_allowed(monkeypatch):
 @pytest.fixture(scope="session")
 def empty(tmp_path_factory):
     """A database of MLflow without runs: its tables take seconds to make."""
-    from runs.tracking import Tracker
+    from runs.record.tracking import Tracker
 
     folder = tmp_path_factory.mktemp("empty")
     Tracker(folder)

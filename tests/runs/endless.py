@@ -4,11 +4,13 @@ import ctypes
 import threading
 import time
 
-from variants.lstm import Vanilla
+from variants.cells.lstm import Vanilla
 
 
 class Endless(Vanilla):
-    """how: lock (waits for itself), sleep (in C, without Python's global lock), held (in C, with it), slow (each step), memory (none)."""
+    """how: lock (waits for itself), sleep (in C, without Python's global lock), held (in C, with it), slow (each step),
+    memory (none).
+    """
 
     def __init__(self, *, how: str = "lock") -> None:
         super().__init__()

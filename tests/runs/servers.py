@@ -71,7 +71,8 @@ class Postgres:
 
 @contextmanager
 def postgres():
-    # Not in pytest's folder: its server runs as another user, and pytest closes that folder to others whenever a session starts.
+    # Not in pytest's folder: its server runs as another user, and pytest closes that folder to others whenever a
+    # session starts.
     with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
         Path(folder).chmod(0o755)
         server = Postgres(Path(folder) / "cluster")
@@ -91,11 +92,24 @@ class MLflowServer:
         folder.mkdir()
 
     def start(self):
-        command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--workers",
+            "1",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(self.port),
+        ]
         command += ["--backend-store-uri", self.backend, "--artifacts-destination", str(self.folder / "artifacts")]
         env = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=env, cwd=self.folder, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=env, cwd=self.folder, start_new_session=True
+            )
         for _ in range(600):
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=1):
@@ -154,7 +168,9 @@ class Slurm:
 
     def daemon(self, program, *arguments):
         with (self.folder / f"{program}.log").open("ab") as log:
-            self.daemons.append(subprocess.Popen([program, *arguments], stdout=log, stderr=log, env=self.env, start_new_session=True))
+            self.daemons.append(
+                subprocess.Popen([program, *arguments], stdout=log, stderr=log, env=self.env, start_new_session=True)
+            )
 
     def call(self, *command, check=True):
         done = subprocess.run(command, capture_output=True, text=True, env=self.env)

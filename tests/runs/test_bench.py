@@ -4,15 +4,33 @@ import math
 import pytest
 import torch
 
-from runs import bench, peers
+from runs.bench import __main__ as bench
+from runs.bench import peers
 from variants import Cell, build
 
 
 def test_the_benchmark_writes_what_it_measured(tmp_path, capsys):
-    arguments = ["--variants", "gru", "grid", "--turns", "1", "--units", "5", "--steps", "3", "--batches", "2", "--output", str(tmp_path)]
+    arguments = [
+        "--variants",
+        "gru",
+        "grid",
+        "--turns",
+        "1",
+        "--units",
+        "5",
+        "--steps",
+        "3",
+        "--batches",
+        "2",
+        "--output",
+        str(tmp_path),
+    ]
     assert bench.main(arguments) == 0
     found = json.loads((tmp_path / "bench.json").read_text())
-    assert [(r["variant"], r["steps"], r["batch"], r["units"]) for r in found["rows"]] == [("gru", 3, 2, 5), ("grid", 3, 2, 5)]
+    assert [(r["variant"], r["steps"], r["batch"], r["units"]) for r in found["rows"]] == [
+        ("gru", 3, 2, 5),
+        ("grid", 3, 2, 5),
+    ]
     assert all({"fused", "native", "native_lstm", "products", "eager"} <= r.keys() for r in found["rows"])
     assert (tmp_path / "bench.png").stat().st_size > 0
     assert "| `gru` |" in (tmp_path / "bench.md").read_text()
@@ -34,8 +52,28 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
 
 
 ROWS = [
-    {"variant": "gru", "steps": 1, "batch": 1, "units": 32, "fused": 9.0, "native": 1.0, "native_lstm": 1.0, "products": 1.0, "eager": 1.0},
-    {"variant": "gru", "steps": 1, "batch": 2, "units": 32, "fused": 1.0, "native": 2.0, "native_lstm": 3.0, "products": 0.1, "eager": 9.0},
+    {
+        "variant": "gru",
+        "steps": 1,
+        "batch": 1,
+        "units": 32,
+        "fused": 9.0,
+        "native": 1.0,
+        "native_lstm": 1.0,
+        "products": 1.0,
+        "eager": 1.0,
+    },
+    {
+        "variant": "gru",
+        "steps": 1,
+        "batch": 2,
+        "units": 32,
+        "fused": 1.0,
+        "native": 2.0,
+        "native_lstm": 3.0,
+        "products": 0.1,
+        "eager": 9.0,
+    },
     {
         "variant": "gru",
         "steps": 1,
@@ -52,7 +90,9 @@ ROWS = [
 
 def test_the_summary_takes_geometric_means_over_sizes_with_several_sequences():
     (row,) = bench.summary(ROWS)
-    assert row == pytest.approx({"variant": "gru", "control": "native_gru", "nn.LSTM": 3.0, "native": 4.0, "eager": 9.0, "limit": 0.5})
+    assert row == pytest.approx(
+        {"variant": "gru", "control": "native_gru", "nn.LSTM": 3.0, "native": 4.0, "eager": 9.0, "limit": 0.5}
+    )
 
 
 def test_sizes_at_which_a_variant_is_slower_than_its_control_are_named():
@@ -73,8 +113,14 @@ def test_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path, capsy
 
 @pytest.mark.parametrize("name", sorted(n for n, c in Cell.registry.items() if not c.control))
 def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
-    """Twice as many operations as a forward pass has weights for the forward pass, four times for the backward pass but dx of the input."""
-    cell, size, layers = Cell.registry[name](), bench.Size(steps=3, batch=2, units=16), max(1, Cell.registry[name].min_layers)
+    """Twice as many operations as a forward pass has weights for the forward pass, four times for the backward pass but
+    dx of the input.
+    """
+    cell, size, layers = (
+        Cell.registry[name](),
+        bench.Size(steps=3, batch=2, units=16),
+        max(1, Cell.registry[name].min_layers),
+    )
     counted = []
 
     def mm(left, right, out=None):

@@ -1,4 +1,6 @@
-"""Studies that outgrow a laptop: PostgreSQL, an MLflow server that comes and goes, workers started by Hydra's launchers."""
+"""Studies that outgrow a laptop: PostgreSQL, an MLflow server that comes and goes, workers started by Hydra's
+launchers.
+"""
 
 import json
 import multiprocessing
@@ -14,9 +16,9 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import Study, close_storage, open_storage, records
-from runs.tracking import Tracker
-from runs.trial import Outcome
+from runs.record.tracking import Tracker
+from runs.study.study import Study, close_storage, open_storage, records
+from runs.trial.trial import Outcome
 from tests.runs.conftest import make_design
 from tests.runs.servers import PASSWORD, MLflowServer, free_port, postgres, slurm
 
@@ -77,7 +79,9 @@ def test_a_database_that_restarts_holds_a_study_up_and_loses_nothing(server, tmp
     url = server.create("restarted")
     out = []
     runner = threading.Thread(
-        target=lambda: out.append(call(tmp_path, "workers=2", "storage=postgres", "tracking=none", env={"STUDY_STORAGE": url}))
+        target=lambda: out.append(
+            call(tmp_path, "workers=2", "storage=postgres", "tracking=none", env={"STUDY_STORAGE": url})
+        )
     )
     runner.start()
     while not (tmp_path / "smoke" / "design.json").exists():
@@ -103,7 +107,10 @@ def test_an_mlflow_server_that_was_away_catches_up_each_trial_once(server, tmp_p
     window.start()
     where = f"tracking={window.uri}"  # the study alone is not believed
     try:
-        both = [subprocess.Popen(command(results, where, module="runs.tracking"), cwd=ROOT, stdout=subprocess.DEVNULL) for _ in range(2)]
+        both = [
+            subprocess.Popen(command(results, where, module="runs.tracking"), cwd=ROOT, stdout=subprocess.DEVNULL)
+            for _ in range(2)
+        ]
         assert [p.wait(timeout=PATIENCE) for p in both] == [0, 0]
         assert "0 trials written, 12 in all" in call(results, where, module="runs.tracking")
         client = mlflow.MlflowClient(window.uri)
@@ -224,7 +231,8 @@ def test_a_stage_of_an_incomplete_search_is_refused_before_a_launcher_starts_any
     assert len(done.stderr.splitlines()) == 1
 
 
-# Launchers --------------------------------------------------------------------------------------------------------------------
+# Launchers
+# --------------------------------------------------------------------------------------------------------------------
 
 PLUGINS = {"joblib": "hydra_joblib_launcher", "local": "hydra_submitit_launcher", "ray": "hydra_ray_launcher"}
 
@@ -235,7 +243,9 @@ def need(launcher):
 
 def submit(results, launcher, *arguments, env=None):
     """Start a study through a launcher, in the background."""
-    arguments = command(results, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}", *LONGER, "tracking=none", *arguments)
+    arguments = command(
+        results, "-m", "worker=range(0,3)", f"hydra/launcher={launcher}", *LONGER, "tracking=none", *arguments
+    )
     with results.with_name("out").open("w") as out:
         return subprocess.Popen(arguments, cwd=ROOT, env=env, stdout=out, stderr=out, start_new_session=True)
 
@@ -303,7 +313,9 @@ def test_a_mistake_is_found_before_a_launcher_starts_anything(tmp_path, launcher
 def test_what_a_worker_refuses_ends_the_command_with_exit_code_2(tmp_path, reference):
     need("local")
     call(tmp_path, "workers=2", "tracking=none")
-    arguments = command(tmp_path, "-m", "worker=range(0,1)", "hydra/launcher=local", "training.budget=31", "tracking=none")
+    arguments = command(
+        tmp_path, "-m", "worker=range(0,1)", "hydra/launcher=local", "training.budget=31", "tracking=none"
+    )
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "error: study 'smoke' exists with a different design (training.budget: 30 there, 31 here)" in done.stderr
@@ -315,7 +327,14 @@ def ray_address(tmp_path):
     """A Ray cluster of one node on loopback that runs beside the study, as `ray start` makes it."""
     need("ray")
     address, env = f"127.0.0.1:{free_port()}", {**os.environ, "RAY_AUTH_MODE": "token"}
-    arguments = ["start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={address.rpartition(':')[2]}", "--num-cpus=3"]
+    arguments = [
+        "start",
+        "--head",
+        "--block",
+        "--node-ip-address=127.0.0.1",
+        f"--port={address.rpartition(':')[2]}",
+        "--num-cpus=3",
+    ]
     arguments += ["--include-dashboard=false", "--disable-usage-stats"]
     with (tmp_path / "ray").open("wb") as log:
         head = subprocess.Popen(
@@ -336,9 +355,12 @@ def ray_address(tmp_path):
 
 def test_a_killed_worker_of_a_ray_cluster_costs_nothing(ray_address, tmp_path, longer):
     results = tmp_path / "results"
-    submission = submit(results, "ray_cluster", env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_ADDRESS": ray_address})
+    submission = submit(
+        results, "ray_cluster", env={**os.environ, "RAY_AUTH_MODE": "token", "RAY_ADDRESS": ray_address}
+    )
     os.kill(claimed_by(results)[0], signal.SIGKILL)
-    assert submission.wait(timeout=PATIENCE) == 0, (tmp_path / "out").read_text()  # Ray starts a task again whose process died
+    # Ray starts a task again whose process died
+    assert submission.wait(timeout=PATIENCE) == 0, (tmp_path / "out").read_text()
     assert table(results) == longer
 
 
@@ -380,7 +402,8 @@ def test_workers_that_slurm_preempts_put_their_trials_back_and_are_queued_again(
         workers = claimed_by(results)
         (job, warned), (_, requeued) = (slot_of(w) for w in workers[:2])
         cluster.call("scancel", "--signal=USR2", f"{job}_{warned}")  # the warning that `signal_delay_s` asks for
-        cluster.call("scontrol", "requeue", f"{job}_{requeued}")  # what preemption does: SIGTERM, and SIGKILL after a grace
+        # what preemption does: SIGTERM, and SIGKILL after a grace
+        cluster.call("scontrol", "requeue", f"{job}_{requeued}")
         end = time.monotonic() + 60
         while time.monotonic() < end:
             shown = cluster.call("scontrol", "show", "job", "-o", job).splitlines()

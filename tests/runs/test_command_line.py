@@ -11,12 +11,18 @@ from hydra.core.global_hydra import GlobalHydra
 from runs import __main__ as runs_main
 from runs import config, sweep
 from runs.config import CONF, node_of, own_knobs, register, trial_from
-from runs.trial import construct
+from runs.trial.trial import construct
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
 ROOT = CONF.parent
-TINY = ["training.budget=3", "training.evaluation_sequences=8", "model.hidden_size=4", "task.lag=5", "tracking.enabled=false"]
+TINY = [
+    "training.budget=3",
+    "training.evaluation_sequences=8",
+    "model.hidden_size=4",
+    "task.lag=5",
+    "tracking.enabled=false",
+]
 
 
 def call(monkeypatch, capsys, main, name, *arguments):
@@ -74,8 +80,14 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("workers=x", "workers=x: Value 'x' .* Integer"),
         ("action=go", "action must be one of run, status, stop, retry, repair, export, got 'go'"),
         ("storage.url=sqlite:///a.db", "storage: SQLite is refused"),
-        ("storage.url=postgresql+psycopg://me@127.0.0.1:1/db", "storage: cannot open postgresql\\+psycopg://me@127.0.0.1:1/db: "),
-        ("storage.url=postgresql://me:secret@host/db", "a password on the command line ends up in process lists and logs; "),
+        (
+            "storage.url=postgresql+psycopg://me@127.0.0.1:1/db",
+            "storage: cannot open postgresql\\+psycopg://me@127.0.0.1:1/db: ",
+        ),
+        (
+            "storage.url=postgresql://me:secret@host/db",
+            "a password on the command line ends up in process lists and logs; ",
+        ),
         (
             "storage.url='postgresql://host/db?user=me&password=secret'",
             "a password on the command line ends up in process lists and logs; ",
@@ -89,7 +101,10 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("+space.learning_rate.lo=1", "space.learning_rate: unknown key 'lo'; did you mean 'low'"),
         ("pointz=3", "unknown key 'pointz'"),
         ("stage=foo", "stage must be one of search, confirm, horizon, got 'foo'"),
-        ("stage=confirm", "stage=confirm: study 'smoke' has not been started in .*; first the same command without stage=confirm"),
+        (
+            "stage=confirm",
+            "stage=confirm: study 'smoke' has not been started in .*; first the same command without stage=confirm",
+        ),
         ("confirm.blocks=0", "confirm.blocks must be at least 1, got 0"),
         ("confirm.repeat=1", "unknown key 'confirm.repeat'"),
         ("horizon.runs_per_lag=2", r"horizon.runs_per_lag must be at least horizon.best \(3\), got 2"),
@@ -114,8 +129,10 @@ def test_a_results_folder_that_cannot_be_written_is_named(monkeypatch, capsys, t
 
 
 @pytest.mark.parametrize(("main", "name"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
-def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(monkeypatch, capsys, tmp_path, main, name):
-    from tasks.adding import Adding
+def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(
+    monkeypatch, capsys, tmp_path, main, name
+):
+    from tasks.synthetic.adding import Adding
 
     plain = Adding.batch
 
@@ -132,7 +149,9 @@ def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(m
 
 def test_a_trial_prints_why_the_eager_engine_ran(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("variants.engine.fused.why_not", lambda cell, layers: "step calls lgamma")
-    code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "variant=gru", "task=adding", *TINY, f"results={tmp_path}")
+    code, out, _ = call(
+        monkeypatch, capsys, runs_main.main, "trial", "variant=gru", "task=adding", *TINY, f"results={tmp_path}"
+    )
     assert code == 0
     assert ", eager engine (step calls lgamma), " in out
 
@@ -146,7 +165,7 @@ def test_a_trial_prints_how_it_went_and_writes_its_outcome(monkeypatch, capsys, 
 
 def test_a_trial_of_a_cell_outside_the_folder_runs_by_its_import_path(monkeypatch, capsys, tmp_path):
     (tmp_path / "my_cells.py").write_text(
-        "from variants.lstm import Vanilla\n\n\nclass Leaky(Vanilla):\n"
+        "from variants.cells.lstm import Vanilla\n\n\nclass Leaky(Vanilla):\n"
         "    def __init__(self, *, leak: float = 0.5) -> None:\n        super().__init__()\n        self.leak = leak\n\n"
         "    def output_activation(self, c):\n        return self.leak * c\n"
     )
@@ -176,7 +195,8 @@ def options(group):
 
 
 @pytest.mark.parametrize(
-    "variant", sorted({*Cell.registry, *options("variant")} - {n for n, c in Cell.registry.items() if "tests" in c.__module__})
+    "variant",
+    sorted({*Cell.registry, *options("variant")} - {n for n, c in Cell.registry.items() if "tests" in c.__module__}),
 )
 def test_every_variant_and_preset_composes_into_a_cell(composed, variant):
     cfg = composed("trial", overrides=[f"variant={variant}"])
@@ -224,9 +244,20 @@ def test_a_replaced_target_sheds_the_knobs_of_the_option_it_came_from():
 
 
 def test_a_study_takes_a_variant_by_its_import_path(composed):
-    assert sweep.variant_node("variants.gru.GRU") == {"_target_": "variants.gru.GRU", "label": "gru"}
+    assert sweep.variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
 
 
 def test_no_yaml_stands_in_a_folder_without_a_group():
-    groups = {"variant", "task", "training", "space", "study", "hydra", "storage", "tracking", "initialisation", "model"}
+    groups = {
+        "variant",
+        "task",
+        "training",
+        "space",
+        "study",
+        "hydra",
+        "storage",
+        "tracking",
+        "initialisation",
+        "model",
+    }
     assert {p.relative_to(CONF).parts[0] for p in Path(CONF).rglob("*.yaml") if p.parent != CONF} <= groups

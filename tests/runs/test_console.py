@@ -12,7 +12,9 @@ def test_the_examples_are_true(module):
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize(("name", "near"), [("No-Forget-Gate", "no_forget_gate"), ("GRU", "gru"), ("vanila", "vanilla"), ("xyz", "")])
+@pytest.mark.parametrize(
+    ("name", "near"), [("No-Forget-Gate", "no_forget_gate"), ("GRU", "gru"), ("vanila", "vanilla"), ("xyz", "")]
+)
 def test_the_nearest_name_is_found_whatever_its_case_and_dashes(name, near):
     assert known.nearest(name, ["gru", "vanilla", "no_forget_gate"]) == near
 
@@ -39,7 +41,10 @@ def test_an_option_that_is_not_there_is_one_line_with_the_nearest(capsys):
     command.add_argument("--hidden", type=int)
     with pytest.raises(SystemExit) as stop:
         command.parse_args(["--hiden", "3"])
-    assert (stop.value.code, capsys.readouterr().err) == (2, "error: unrecognized arguments: --hiden 3; did you mean --hidden?\n")
+    assert (stop.value.code, capsys.readouterr().err) == (
+        2,
+        "error: unrecognized arguments: --hiden 3; did you mean --hidden?\n",
+    )
 
 
 def test_a_value_that_is_none_is_one_line(capsys):

@@ -1,4 +1,6 @@
-"""Studies that are killed, again and again: nothing is missing in the end, nothing is there twice, and no number is different."""
+"""Studies that are killed, again and again: nothing is missing in the end, nothing is there twice, and no number is
+different.
+"""
 
 import os
 import random
@@ -12,7 +14,7 @@ import mlflow
 import psutil
 import pytest
 
-from runs.study import ATTEMPTS, DIED, records
+from runs.study.study import ATTEMPTS, DIED, records
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Trials of about a second: long enough to be killed in.
@@ -29,7 +31,9 @@ def command(results, *arguments):
 def start(results, *arguments, env=None):
     own = {**os.environ, **(env or {})}
     with log_of(results).open("ab") as log:
-        return subprocess.Popen(command(results, *arguments), cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=own)
+        return subprocess.Popen(
+            command(results, *arguments), cwd=ROOT, stdout=log, stderr=log, start_new_session=True, env=own
+        )
 
 
 def log_of(results):
@@ -45,7 +49,10 @@ def finish(results, *arguments):
 
 def table(results):
     rows, _ = records(results, "crash")
-    return {(r["task"], r["variant"], r["point"]): {k: v for k, v in r.items() if k not in ("seconds", "session")} for r in rows}
+    return {
+        (r["task"], r["variant"], r["point"]): {k: v for k, v in r.items() if k not in ("seconds", "session")}
+        for r in rows
+    }
 
 
 def workers_of(parent):
@@ -101,7 +108,10 @@ def test_twenty_kills_of_workers_and_parents_lose_and_double_nothing(tmp_path):
     client = mlflow.MlflowClient(f"sqlite:///{killed}/mlflow.db")
     runs = client.search_runs([client.get_experiment_by_name("crash").experiment_id], max_results=1000)
     assert len(runs) == len(reference)
-    theirs = {(r.data.tags["task"], r.data.tags["variant"], int(r.data.tags["point"])): r.data.metrics.get("test_loss") for r in runs}
+    theirs = {
+        (r.data.tags["task"], r.data.tags["variant"], int(r.data.tags["point"])): r.data.metrics.get("test_loss")
+        for r in runs
+    }
     assert theirs == {k: row["test_loss"] for k, row in table(killed).items()}
 
 
@@ -125,7 +135,8 @@ def test_interrupting_once_or_twice_puts_the_trials_back(tmp_path, reference, ti
     for _ in range(times):
         os.killpg(parent.pid, signal.SIGINT)
         time.sleep(0.7)
-    assert parent.wait(timeout=PATIENCE) in (130, -signal.SIGINT)  # the second may find it at its exit; a shell calls both 130
+    # the second may find it at its exit; a shell calls both 130
+    assert parent.wait(timeout=PATIENCE) in (130, -signal.SIGINT)
     finish(tmp_path, "workers=2", "tracking=none")
     assert not assert_equal(tmp_path, reference)
 
@@ -162,7 +173,9 @@ def test_a_write_that_was_cut_off_in_the_journal_costs_nothing(tmp_path, referen
 def test_a_full_disk_holds_a_study_up_and_loses_nothing(tmp_path, reference):
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, text=True)
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(disk)], capture_output=True, text=True
+    )
     if mount.returncode:
         pytest.skip(f"cannot mount a small disk here: {mount.stderr.strip()}")
     try:
@@ -193,7 +206,8 @@ def test_a_full_disk_holds_a_study_up_and_loses_nothing(tmp_path, reference):
         subprocess.run(["umount", "-l", str(disk)], check=False)
 
 
-# What a process sees of a clock that is set: the time, and the time of boot (the kernel's moves along); the monotonic clock goes on.
+# What a process sees of a clock that is set: the time, and the time of boot (the kernel's moves along); the monotonic
+# clock goes on.
 CLOCK = """
 import os, time, psutil
 import psutil._pslinux as linux

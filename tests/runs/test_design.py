@@ -3,9 +3,9 @@ from dataclasses import replace
 
 import pytest
 
-from runs.design import Design, Dimension, network_parameters
-from runs.model import Network
-from runs.trial import Model, construct
+from runs.networks.readout import Network
+from runs.study.design import Design, Dimension, network_parameters
+from runs.trial.trial import Model, construct
 from tasks import Task
 from variants import Cell, Scheme, streams
 
@@ -30,7 +30,9 @@ def test_the_evaluation_data_of_a_task_is_fixed_over_points(design):
 
 def test_more_points_keep_the_first_ones(design):
     more = replace(design, points=9)
-    assert [more.trial("adding", "gru", p).id for p in range(3)] == [design.trial("adding", "gru", p).id for p in range(3)]
+    assert [more.trial("adding", "gru", p).id for p in range(3)] == [
+        design.trial("adding", "gru", p).id for p in range(3)
+    ]
 
 
 def test_matched_variants_have_the_nearest_number_of_parameters(design):

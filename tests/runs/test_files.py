@@ -14,12 +14,33 @@ from .conftest import make_design
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITERS = {
-    *("write_text", "write_bytes", "to_csv", "to_parquet", "to_json", "to_html", "to_pickle", "savefig", "write_table", "savez"),
-    *("savez_compressed", "save_file", "save_model", "dump", "print_svg", "print_pdf", "print_png", "savetxt", "tofile"),
+    *(
+        "write_text",
+        "write_bytes",
+        "to_csv",
+        "to_parquet",
+        "to_json",
+        "to_html",
+        "to_pickle",
+        "savefig",
+        "write_table",
+        "savez",
+    ),
+    *(
+        "savez_compressed",
+        "save_file",
+        "save_model",
+        "dump",
+        "print_svg",
+        "print_pdf",
+        "print_png",
+        "savetxt",
+        "tofile",
+    ),
 }
 IN_PLACE = {  # how many places may write in place, and why
-    "runs/journal.py": 9,  # appends under a lock, and cuts off half a line
-    "runs/tracking.py": 1,  # the number in a lock file; any other text means that another process has written
+    "runs/study/storage/journal.py": 9,  # appends under a lock, and cuts off half a line
+    "runs/record/tracking.py": 1,  # the number in a lock file; any other text means that another process has written
     "runs/sweep.py": 1,  # a lock file without content
 }
 
@@ -36,10 +57,14 @@ def in_place(source):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
         texts = [
-            a.value for a in [*node.args, *(k.value for k in node.keywords)] if isinstance(a, ast.Constant) and isinstance(a.value, str)
+            a.value
+            for a in [*node.args, *(k.value for k in node.keywords)]
+            if isinstance(a, ast.Constant) and isinstance(a.value, str)
         ]
         opens = name == "open" and any(len(t) <= 3 and set(t) & set("wax+") for t in texts)
-        module = node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
+        module = (
+            node.func.value.id if isinstance(node.func, ast.Attribute) and isinstance(node.func.value, ast.Name) else ""
+        )
         writes = name in WRITERS and bool(node.args or node.keywords) and not (name == "save_model" and not module)
         if not (opens or writes or (module, name) in {("jupytext", "write"), ("np", "save"), ("torch", "save")}):
             continue
@@ -62,13 +87,22 @@ def test_no_file_is_written_in_place(folder):
     paths = [p for p in sorted((ROOT / folder).rglob("*.py")) if p.name != "files.py"]
     found = {p.relative_to(ROOT).as_posix(): in_place(p.read_text()) for p in paths}
     wrong = {path: lines for path, lines in found.items() if len(lines) > IN_PLACE.get(path, 0)}
-    assert not wrong, f"use runs.files.write_whole, or write to the path that `with replacing(path) as part` gives: {wrong}"
+    assert not wrong, (
+        f"use runs.files.write_whole, or write to the path that `with replacing(path) as part` gives: {wrong}"
+    )
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        *("path.write_text(x)", "path.write_bytes(x)", "open(path, 'w')", "path.open('wb')", "open(path, mode='a')", "table.to_csv(path)"),
+        *(
+            "path.write_text(x)",
+            "path.write_bytes(x)",
+            "open(path, 'w')",
+            "path.open('wb')",
+            "open(path, mode='a')",
+            "table.to_csv(path)",
+        ),
         *(
             "table.to_parquet(path=p)",
             "figure.savefig(path)",
@@ -84,7 +118,9 @@ def test_a_write_in_place_is_found(line):
     assert in_place(f"with replacing(path) as part:\n    {line}") == []
 
 
-@pytest.mark.parametrize("line", ["path.read_text()", "open(path)", "open(path, 'rb')", "table.to_csv()", "json.dumps(a)", "path.open()"])
+@pytest.mark.parametrize(
+    "line", ["path.read_text()", "open(path)", "open(path, 'rb')", "table.to_csv()", "json.dumps(a)", "path.open()"]
+)
 def test_reading_is_no_writing(line):
     assert in_place(line) == []
 
@@ -92,7 +128,9 @@ def test_reading_is_no_writing(line):
 def test_what_a_killed_writer_left_is_removed_when_it_is_old(tmp_path):
     import os
 
-    old, new, other = (tmp_path / name for name in (".a-01234567.part.csv", ".a-89abcdef.part.csv", ".b-01234567.part.csv"))
+    old, new, other = (
+        tmp_path / name for name in (".a-01234567.part.csv", ".a-89abcdef.part.csv", ".b-01234567.part.csv")
+    )
     for path in (old, new, other):
         path.touch()
     for path in (old, other):
@@ -142,7 +180,7 @@ def fails_halfway(monkeypatch):
 def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from runs.bench import write
+    from runs.bench.__main__ import write
     from runs.inside import save_diagnosis
 
     study = SimpleNamespace(design=make_design(), facts={})
@@ -193,7 +231,7 @@ def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
 
 
 def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
-    from runs.study import Study, open_storage
+    from runs.study.study import Study, open_storage
 
     folder = tmp_path / "study"
     Study.create(open_storage("", folder), make_design(), {})

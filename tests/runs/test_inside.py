@@ -7,13 +7,24 @@ import numpy as np
 import pytest
 import torch
 
-from runs.inside import best_trials, diagnose, differences, gradients, inspect_best, inspect_study, main, place, specification, up_to_date
-from runs.study import Study, open_storage
-from runs.train import run, trained
-from runs.trial import Model, Outcome, Training, Trial
-from runs.weights import load_model, read_about, save_model
+from runs.inside import (
+    best_trials,
+    diagnose,
+    differences,
+    gradients,
+    inspect_best,
+    inspect_study,
+    main,
+    place,
+    specification,
+    up_to_date,
+)
+from runs.study.study import Study, open_storage
+from runs.trial.training import run, trained
+from runs.trial.trial import Model, Outcome, Training, Trial
+from runs.trial.weights import load_model, read_about, save_model
 from tasks import Batch
-from tasks.adding import Adding
+from tasks.synthetic.adding import Adding
 from variants import Cell, streams
 
 ALL = sorted(name for name in Cell.registry if not Cell.registry[name].__module__.startswith("a_users"))
@@ -24,7 +35,13 @@ def trial_of(name, **changes):
     layers = max(1, cls().min_layers)
     values = {
         "variant": {"_target_": f"{cls.__module__}.{cls.__qualname__}", "label": name},
-        "task": {"_target_": "tasks.delayed_recall.DelayedRecall", "label": "delayed_recall", "lag": 5, "symbols": 3, "distractors": 2},
+        "task": {
+            "_target_": "tasks.synthetic.delayed_recall.DelayedRecall",
+            "label": "delayed_recall",
+            "lag": 5,
+            "symbols": 3,
+            "distractors": 2,
+        },
         "initialisation": {"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
         "model": Model(hidden_size=8, layers=layers, engine="auto" if cls.control else "eager"),
         "training": Training(budget=3, evaluations=2, evaluation_sequences=16, batch_size=4),
@@ -55,7 +72,7 @@ def test_a_loaded_network_runs_on_the_engine_of_its_trial(tmp_path):
 
 
 def test_weights_shared_by_layers_are_stored_once_and_loaded_shared(tmp_path):
-    grid = {"_target_": "variants.grid.Grid", "label": "grid", "tied": True}
+    grid = {"_target_": "variants.cells.grid.Grid", "label": "grid", "tied": True}
     trial = trial_of("grid", variant=grid, model=Model(hidden_size=4, layers=3, engine="eager"))
     network, outcome = trained(trial)
     save_model(tmp_path / "a.safetensors", network, trial, outcome, {})
@@ -125,7 +142,9 @@ def test_gradient_norms_are_those_of_finite_differences_of_the_carried_state(nam
         def losses(changed):
             outputs, _ = recurrent(batch.inputs[cut:], changed)
             answers = network.readout(outputs[-1:])
-            return torch.stack([task.loss(answers[:, [b]], batch._replace(targets=batch.targets[:, [b]])) for b in range(2)])
+            return torch.stack(
+                [task.loss(answers[:, [b]], batch._replace(targets=batch.targets[:, [b]])) for b in range(2)]
+            )
 
         squares = torch.zeros(2, dtype=torch.float64)
         for layer, s in enumerate(state):
@@ -143,7 +162,7 @@ def test_gradient_norms_are_those_of_finite_differences_of_the_carried_state(nam
 
 
 def test_a_linear_accumulator_carries_the_gradient_undiminished():
-    trial = trial_of("irnn", task={"_target_": "tasks.adding.Adding", "label": "adding", "lag": 9})
+    trial = trial_of("irnn", task={"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 9})
     network, task = specification(trial)
     with torch.no_grad():  # all units stay in the linear part of relu, and R is the identity
         network.recurrent.parts[0]["W_h"].abs_()
@@ -153,7 +172,7 @@ def test_a_linear_accumulator_carries_the_gradient_undiminished():
 
 
 def test_only_the_last_answer_counts():
-    task = {"_target_": "tasks.copying.Copying", "label": "copying", "lag": 2, "length": 2, "symbols": 3}
+    task = {"_target_": "tasks.synthetic.copying.Copying", "label": "copying", "lag": 2, "length": 2, "symbols": 3}
     network, copying = specification(trial_of("gru", task=task))
     batch = copying.batch(3, streams(1)("any"))
     batch = Batch(batch.inputs.double(), batch.targets, batch.reads)
@@ -162,7 +181,7 @@ def test_only_the_last_answer_counts():
 
 
 def test_sequences_of_several_lengths_have_lags_of_their_own():
-    task = {"_target_": "tasks.temporal_order.TemporalOrder", "label": "temporal_order", "lag": 20}
+    task = {"_target_": "tasks.synthetic.temporal_order.TemporalOrder", "label": "temporal_order", "lag": 20}
     network, order = specification(trial_of("rnn", task=task))
     batch = order.batch(12, streams(1)("any"))
     found = gradients(network, order, Batch(batch.inputs.double(), *batch[1:]))
@@ -192,7 +211,9 @@ def test_the_best_trial_is_the_one_with_the_lowest_validation_loss(studied):
     for task, variant, stored in study.told():
         losses.setdefault((task, variant), []).append(stored.user_attrs["outcome"]["validation_loss"])
     best = best_trials(study)
-    assert {key: b.outcome.validation_loss for key, b in best.items()} == {key: min(values) for key, values in losses.items()}
+    assert {key: b.outcome.validation_loss for key, b in best.items()} == {
+        key: min(values) for key, values in losses.items()
+    }
 
 
 def test_a_study_is_looked_into_once_and_gives_the_networks_on_record(studied):
@@ -241,7 +262,8 @@ def test_what_came_out_otherwise_is_named():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"), [([], "say which study"), (["study=absent"], "has not been started"), (["workers=0", "study=a"], "workers")]
+    ("arguments", "says"),
+    [([], "say which study"), (["study=absent"], "has not been started"), (["workers=0", "study=a"], "workers")],
 )
 def test_mistakes_are_one_line_and_exit_code_2(arguments, says, tmp_path, capsys):
     assert main([f"results={tmp_path}", *arguments]) == 2

@@ -16,8 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from runs.files import write_whole
-from runs.journal import DamagedJournal, Journal, LockHeld, SafeJournal
-from runs.study import patiently
+from runs.study.storage.journal import DamagedJournal, Journal, LockHeld, SafeJournal
+from runs.study.study import patiently
 
 
 @pytest.fixture
@@ -82,7 +82,9 @@ class Small:
 def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, left):
     append(path, 1)
     with monkeypatch.context() as patch:
-        patch.setattr("runs.journal.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False)
+        patch.setattr(
+            "runs.study.storage.journal.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False
+        )
         with pytest.raises(OSError, match="No space left"):
             append(path, 2, 3)
     append(path, 4)
@@ -91,7 +93,7 @@ def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, l
 
 WRITER = """
 import sys
-from runs.journal import SafeJournal
+from runs.study.storage.journal import SafeJournal
 
 journal = SafeJournal(sys.argv[1])
 for n in range(300):
@@ -101,7 +103,10 @@ for n in range(300):
 
 def test_who_reads_while_others_write_reads_whole_records_in_order(path):
     append(path)
-    writers = [subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)], cwd=Path(__file__).parents[2]) for k in range(2)]
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)], cwd=Path(__file__).parents[2])
+        for k in range(2)
+    ]
     journal, seen = SafeJournal(str(path)), []
     try:
         while any(w.poll() is None for w in writers):
@@ -176,9 +181,11 @@ def stopped_holder(path):
     holder.communicate()
 
 
-def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_for_ever(path, stopped_holder, monkeypatch, capsys):
-    monkeypatch.setattr("runs.journal.NOTICE_SECONDS", 0.1)
-    monkeypatch.setattr("runs.journal.HELD_SECONDS", 0.4)
+def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_for_ever(
+    path, stopped_holder, monkeypatch, capsys
+):
+    monkeypatch.setattr("runs.study.storage.journal.NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr("runs.study.storage.journal.HELD_SECONDS", 0.4)
     with pytest.raises(LockHeld, match=rf"journal.log has been locked for 0 s by process {stopped_holder} \(stopped, "):
         append(path, 2)
     assert f"waiting for {path}, which is locked by process {stopped_holder} (stopped" in capsys.readouterr().err
@@ -186,7 +193,7 @@ def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_fo
 
 
 def test_what_waits_for_a_stopped_process_goes_on_when_that_is_gone(path, stopped_holder, monkeypatch, capsys):
-    monkeypatch.setattr("runs.journal.HELD_SECONDS", 0.1)
+    monkeypatch.setattr("runs.study.storage.journal.HELD_SECONDS", 0.1)
     threading.Timer(0.4, os.kill, (stopped_holder, 9)).start()
     patiently(lambda: append(path, 2))
     assert read(path) == [1, 2]
@@ -307,8 +314,8 @@ def test_another_thread_writes_while_one_collects(journal, path):
 
 KILLED = """
 import os, signal, sys
-from runs.journal import SafeJournal
-import runs.journal
+from runs.study.storage.journal import SafeJournal
+import runs.study.storage.journal
 
 class Half:
     def __init__(self, handle): self.handle = handle
@@ -319,7 +326,7 @@ class Half:
         self.handle.write(data[: len(data) - int(sys.argv[2])])
         os.kill(os.getpid(), signal.SIGKILL)
 
-runs.journal.open = lambda *a, **k: Half(open(*a, **k))
+runs.study.storage.journal.open = lambda *a, **k: Half(open(*a, **k))
 SafeJournal(sys.argv[1]).append_logs([{"record": 2}, {"record": 3}])
 """
 

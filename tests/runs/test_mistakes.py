@@ -7,9 +7,10 @@ from importlib import import_module
 import pytest
 
 from runs import __main__ as runs_main
-from runs import config, early, manual, shell, sweep
-from runs.console import known
-from runs.design import Dimension
+from runs import arguments as shell
+from runs import config, sweep
+from runs.console import early, known, manual
+from runs.study.design import Dimension
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
 from variants import Cell, Scheme
@@ -21,7 +22,7 @@ REGISTERED = {group: base.registry for group, base in config.GROUPS.items()}
 def package(tmp_path, monkeypatch):
     """A module of one's own with a cell and a task, outside of the project; forgotten again afterwards."""
     (tmp_path / "own_package.py").write_text(
-        "from tasks.adding import Adding\nfrom variants.lstm import Vanilla\n\n\n"
+        "from tasks.synthetic.adding import Adding\nfrom variants.cells.lstm import Vanilla\n\n\n"
         "class Leaky(Vanilla):\n"
         "    def __init__(self, *, leak: float = 0.5, forget_bias: float = 0.0) -> None:\n"
         "        super().__init__(forget_bias=forget_bias)\n        self.leak = leak\n\n\n"
@@ -34,7 +35,8 @@ def package(tmp_path, monkeypatch):
     return tmp_path
 
 
-# Found before torch is imported ---------------------------------------------------------------------------------------------
+# Found before torch is imported
+# ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -57,7 +59,11 @@ def package(tmp_path, monkeypatch):
         ("trial", "storage=postgres", "storage=postgres: `python -m runs` has no storage; "),
         ("trial", "+variant=gru", "+variant=gru: there is a variant already; write variant=gru"),
         ("trial", "variant=[gru]", "variant=[gru]: a variant is one choice; "),
-        ("trial", "variant=vanilla,gru", "variant=vanilla,gru: several values are run one after the other with -m only"),
+        (
+            "trial",
+            "variant=vanilla,gru",
+            "variant=vanilla,gru: several values are run one after the other with -m only",
+        ),
         ("trial", "variant=vanila,gru", "unknown variant 'vanila'; did you mean 'vanilla'?"),
         ("trial", "model.layers=1,2", "model.layers=1,2: several values are run one after the other with -m only"),
         (
@@ -73,9 +79,21 @@ def package(tmp_path, monkeypatch):
         ("sweep", "study=quik", "unknown study 'quik'; did you mean 'quick'? There is: family, "),
         ("sweep", "storage=null", "unknown storage 'null'; there is: journal, postgres"),
         ("sweep", "pointz=3", "unknown key 'pointz'; did you mean 'points'? "),
-        ("sweep", "variant=gru", "variant=gru: `python -m runs.sweep` has no variant; the variants of a study are variants=[vanilla,gru]"),
-        ("sweep", "task.lag=3", "task.lag=3: `python -m runs.sweep` has no task; the tasks of a study are its tasks: tasks.adding.lag=60"),
-        ("sweep", "data_seed=3", "data_seed=3: `python -m runs.sweep` has no data_seed; seed is that of the whole study"),
+        (
+            "sweep",
+            "variant=gru",
+            "variant=gru: `python -m runs.sweep` has no variant; the variants of a study are variants=[vanilla,gru]",
+        ),
+        (
+            "sweep",
+            "task.lag=3",
+            "task.lag=3: `python -m runs.sweep` has no task; the tasks of a study are its tasks: tasks.adding.lag=60",
+        ),
+        (
+            "sweep",
+            "data_seed=3",
+            "data_seed=3: `python -m runs.sweep` has no data_seed; seed is that of the whole study",
+        ),
         ("sweep", "variants=vanilla", "variants must be a list, as in variants=[vanilla,gru], got 'vanilla'"),
         ("sweep", "variants=", "variants must be a list, as in variants=[vanilla,gru], got ''"),
         ("sweep", "variants=[vanilla,grü]", "unknown variant 'grü'; did you mean 'gru'?"),
@@ -115,8 +133,21 @@ def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument
     ("command", "arguments"),
     [
         ("trial", []),
-        ("trial", ["variant=gru", "task=adding_400", "initialisation=chrono", "model=model", "training=training", "tracking=none"]),
-        ("trial", ["variant=forget_bias_0", "seed=3", "results=/tmp/x,y", "task.lag=5", "+variant.leak=0.25", "~tracking"]),
+        (
+            "trial",
+            [
+                "variant=gru",
+                "task=adding_400",
+                "initialisation=chrono",
+                "model=model",
+                "training=training",
+                "tracking=none",
+            ],
+        ),
+        (
+            "trial",
+            ["variant=forget_bias_0", "seed=3", "results=/tmp/x,y", "task.lag=5", "+variant.leak=0.25", "~tracking"],
+        ),
         ("trial", ["-m", "variant=vanilla,gru", "seed=1,2"]),
         ("trial", ["--multirun", "variant=glob(*)", "task=choice(adding,copying)", "hydra/launcher=joblib"]),
         ("trial", ["variant._target_=my_package.MyCell", "task._target_=my_package.Digits"]),
@@ -134,12 +165,44 @@ def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument
         ("trial", ["variant=${oc.env:VARIANT}"]),
         (
             "sweep",
-            ["study=greff", "variants=[vanilla,gru,my_package.MyCell]", "space=greff", "storage=postgres", "tracking.uri=http://a,b"],
+            [
+                "study=greff",
+                "variants=[vanilla,gru,my_package.MyCell]",
+                "space=greff",
+                "storage=postgres",
+                "tracking.uri=http://a,b",
+            ],
         ),
         ("sweep", ["variants=[vanilla, {zero: {variant: vanilla, forget_bias: 0}}]"]),
-        ("sweep", ["-m", "variants=[vanilla,gru],[vanilla,rnn]", "worker=range(0,8)", "hydra/launcher=local", "hydra.launcher.mem_gb=1"]),
-        ("sweep", ["+tasks.copying={}", "~tasks.adding", "tasks.adding.lag=5", "tasks={adding: {lag: 5}}", "+tasks={copying: {lag: 3}}"]),
-        ("sweep", ["~space.size", "space={size: {low: 8}}", "+space.noise={key: training.input_noise, low: 0, high: 1}", "~study"]),
+        (
+            "sweep",
+            [
+                "-m",
+                "variants=[vanilla,gru],[vanilla,rnn]",
+                "worker=range(0,8)",
+                "hydra/launcher=local",
+                "hydra.launcher.mem_gb=1",
+            ],
+        ),
+        (
+            "sweep",
+            [
+                "+tasks.copying={}",
+                "~tasks.adding",
+                "tasks.adding.lag=5",
+                "tasks={adding: {lag: 5}}",
+                "+tasks={copying: {lag: 3}}",
+            ],
+        ),
+        (
+            "sweep",
+            [
+                "~space.size",
+                "space={size: {low: 8}}",
+                "+space.noise={key: training.input_noise, low: 0, high: 1}",
+                "~study",
+            ],
+        ),
         ("sweep", ["+confirm.repeats=3", "confirm={repeats: 3}", "worker=0", "variants=${all}", "variants=[]"]),
     ],
 )
@@ -175,7 +238,9 @@ def test_a_class_that_is_registered_is_a_choice_wherever_it_stands():
 @pytest.mark.parametrize(("kind", "base"), [("variant", Cell), ("task", Task), ("initialisation", Scheme)])
 def test_the_names_in_the_source_are_those_that_register(kind, base):
     folder = known.ROOTS[kind][0]
-    assert known.written(kind) == {name for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")}
+    assert known.written(kind) == {
+        name for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")
+    }
 
 
 @pytest.mark.parametrize("code", ["class A(Cell, name=NAME): ...", "class A(Mystery, name='a'): ..."])
@@ -217,12 +282,15 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         f"sys.orig_argv = ['python', '-m', {command[0]!r}, *sys.argv[1:]]\n"
         f"runpy.run_module({command[0]!r}, run_name='__main__', alter_sys=True)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *command], cwd=config.CONF.parent, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=config.CONF.parent, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert "; did you mean " in done.stderr
 
 
-# Found when the configuration is composed --------------------------------------------------------------------------------------
+# Found when the configuration is composed
+# --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -236,7 +304,11 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ),
         ("trial", "+training.foo=1", "unknown key 'training.foo'; the keys are: optimiser, "),
         ("trial", "++training.budgett=1", "unknown key 'training.budgett'; did you mean 'training.budget'? "),
-        ("trial", "+tracking.url=x", "unknown key 'tracking.url'; did you mean 'tracking.uri'? The keys are: enabled, uri"),
+        (
+            "trial",
+            "+tracking.url=x",
+            "unknown key 'tracking.url'; did you mean 'tracking.uri'? The keys are: enabled, uri",
+        ),
         ("trial", "+variant.foo=1", "vanilla: unknown knob 'foo'; its knobs are: peepholes, forget_bias"),
         ("trial", "+task.lagg=1", "adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
         ("trial", "training={budget: 3, foo: 2}", "unknown key 'training.foo'; the keys are: optimiser, "),
@@ -250,20 +322,40 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("trial", "-x", "unrecognized arguments: -x; --help lists the options"),
         ("trial", "--cfg jobb", "argument --cfg/-c: invalid choice: 'jobb' "),
         ("trial", "task.lag=${sed}", "task.lag: Interpolation key 'sed' not found"),
-        ("trial", "training={momentum: 0.5}", "training={momentum: 0.5}: is read with training.optimiser=nesterov only, got adam"),
-        ("sweep", "variants=[vanilla, gru", "variants=[vanilla, gru: cannot be read; a list is [a,b], names with values are {a: 1, b: 2}"),
+        (
+            "trial",
+            "training={momentum: 0.5}",
+            "training={momentum: 0.5}: is read with training.optimiser=nesterov only, got adam",
+        ),
+        (
+            "sweep",
+            "variants=[vanilla, gru",
+            "variants=[vanilla, gru: cannot be read; a list is [a,b], names with values are {a: 1, b: 2}",
+        ),
         ("trial", "results=", "results must name a folder, got ''"),
-        ("trial", "training.momentum=0.5", "training.momentum=0.5: is read with training.optimiser=nesterov only, got adam"),
+        (
+            "trial",
+            "training.momentum=0.5",
+            "training.momentum=0.5: is read with training.optimiser=nesterov only, got adam",
+        ),
         ("trial", "tracking.uri=http://x tracking=none", "tracking.uri=http://x: is read where MLflow is written only"),
         ("trial", "hydra.run.dir=/proc/x", "[Errno 2] No such file or directory: '/proc/x'"),
         ("trial", "variant._target_=os.system", "cell: 'os.system' must be a subclass of variants.cell.Cell"),
-        ("trial", "training.optimiser=adm", "training.optimiser must be one of adam, nesterov, got 'adm'; did you mean 'adam'?"),
+        (
+            "trial",
+            "training.optimiser=adm",
+            "training.optimiser must be one of adam, nesterov, got 'adm'; did you mean 'adam'?",
+        ),
         (
             "sweep",
             "tasks={digits: {task: my_package.Digits}}",
             "tasks.digits: the tasks of the study are adding, delayed_recall; '+",
         ),
-        ("sweep", "tasks={adding: {lagg: 3}}", "unknown key 'tasks.adding.lagg'; did you mean 'tasks.adding.lag'? The keys are: lag"),
+        (
+            "sweep",
+            "tasks={adding: {lagg: 3}}",
+            "unknown key 'tasks.adding.lagg'; did you mean 'tasks.adding.lag'? The keys are: lag",
+        ),
         (
             "sweep",
             "tasks={adding: {}}",
@@ -274,24 +366,48 @@ def test_a_mistyped_name_is_answered_without_torch(command):
             "tasks={copying: {}}",
             "tasks.copying: the tasks of the study are adding, delayed_recall; '+tasks={copying: {}}' adds one",
         ),
-        ("sweep", "tasks.copying.lag=5", "tasks.copying: the tasks of the study are adding, delayed_recall; +tasks.copying.lag=5 adds one"),
-        ("sweep", "tasks.adingg.lag=5", "tasks.adingg: the tasks of the study are adding, delayed_recall; did you mean tasks.adding?"),
+        (
+            "sweep",
+            "tasks.copying.lag=5",
+            "tasks.copying: the tasks of the study are adding, delayed_recall; +tasks.copying.lag=5 adds one",
+        ),
+        (
+            "sweep",
+            "tasks.adingg.lag=5",
+            "tasks.adingg: the tasks of the study are adding, delayed_recall; did you mean tasks.adding?",
+        ),
         (
             "sweep",
             "tasks.delayed_recall.symbols=5",
             "tasks.delayed_recall.symbols is not set in this study; +tasks.delayed_recall.",
         ),
-        ("sweep", "+tasks.adding.lag=5", "+tasks.adding.lag=5: it is there already; write tasks.adding.lag=5"),
+        (
+            "sweep",
+            "+tasks.adding.lag=5",
+            "+tasks.adding.lag=5: it is there already; write tasks.adding.lag=5",
+        ),
         ("sweep", "~tasks.copying", "~tasks.copying: there is no tasks.copying that could be taken out"),
-        ("sweep", "baseline=grru", "baseline must be one of the variants vanilla, gru, got 'grru'; did you mean 'gru'?"),
-        ("trial", "seed=1 -m task.lag=3", "task.lag=3: an option such as -m may not stand between key=value arguments; write the options"),
+        (
+            "sweep",
+            "baseline=grru",
+            "baseline must be one of the variants vanilla, gru, got 'grru'; did you mean 'gru'?",
+        ),
+        (
+            "trial",
+            "seed=1 -m task.lag=3",
+            "task.lag=3: an option such as -m may not stand between key=value arguments; write the options",
+        ),
         ("sweep", "+tasks.adding.lagg=5", "task adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
         ("sweep", "tasks.adding.lag=abc", "task adding: lag=abc: Value 'abc' "),
         ("sweep", "tasks.adding=5", "tasks: adding must have knobs, as in {adding: {<knob>: <value>}}, got 5"),
         ("sweep", "+tasks.digits.task=my_package.Digits", "task: cannot import 'my_package.Digits'"),
         ("sweep", "+tasks.digits.task=addin", "unknown task 'addin'; did you mean 'adding'?"),
         ("sweep", "+tasks.digits.task=5", "tasks.digits.task must be a name or the dotted path of a class, got 5"),
-        ("sweep", "variants=[vanilla,[gru]]", "each of the variants must be a name, the dotted path of a class, or a label with knobs"),
+        (
+            "sweep",
+            "variants=[vanilla,[gru]]",
+            "each of the variants must be a name, the dotted path of a class, or a label with knobs",
+        ),
         (
             "sweep",
             "variants=[vanilla,{vanilla: {forget_bias: 0}}]",
@@ -320,10 +436,26 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("sweep", "confirm={foo: 1}", "unknown key 'confirm.foo'; the keys are: blocks, "),
         ("sweep", "confirm.repeats=3", "confirm.repeats=3: is read with stage=confirm only, got stage=search"),
         ("sweep", "horizon={above: 3}", "horizon={above: 3}: is read with stage=horizon only, got stage=search"),
-        ("sweep", "stage=confirm horizon.above=3", "horizon.above=3: is read with stage=horizon only, got stage=confirm"),
-        ("sweep", "stage=confrim", "stage must be one of search, confirm, horizon, got 'confrim'; did you mean 'confirm'?"),
-        ("sweep", "action=statsu", "action must be one of run, status, stop, retry, repair, export, got 'statsu'; did you mean 'status'?"),
-        ("sweep", "sampler=sobl", "sampler must be one of random, sobol, tpe, cmaes, got 'sobl'; did you mean 'sobol'?"),
+        (
+            "sweep",
+            "stage=confirm horizon.above=3",
+            "horizon.above=3: is read with stage=horizon only, got stage=confirm",
+        ),
+        (
+            "sweep",
+            "stage=confrim",
+            "stage must be one of search, confirm, horizon, got 'confrim'; did you mean 'confirm'?",
+        ),
+        (
+            "sweep",
+            "action=statsu",
+            "action must be one of run, status, stop, retry, repair, export, got 'statsu'; did you mean 'status'?",
+        ),
+        (
+            "sweep",
+            "sampler=sobl",
+            "sampler must be one of random, sobol, tpe, cmaes, got 'sobl'; did you mean 'sobol'?",
+        ),
         (
             "sweep",
             "training.learning_rate=1e-3",
@@ -341,7 +473,11 @@ def test_a_mistyped_name_is_answered_without_torch(command):
 def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line, monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     given = [arguments] if "{" in arguments or "[" in arguments else arguments.split()
-    given = [*given, *(["study=smoke"] if command == "sweep" else []), *([] if "results=" in arguments else [f"results={tmp_path}"])]
+    given = [
+        *given,
+        *(["study=smoke"] if command == "sweep" else []),
+        *([] if "results=" in arguments else [f"results={tmp_path}"]),
+    ]
     main = {"trial": runs_main.main, "sweep": sweep.main}[command]
     code, _, err = call(monkeypatch, capsys, main, command, *given)
     assert (code, len(err.splitlines())) == (2, 1), err
@@ -351,17 +487,32 @@ def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line,
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("# @package _global_\nname: x\nvariants: [vanilla\n  tasks: {\n", "{file}, line 4: expected ',' or ']', but got ':'"),
-        ("# @package _global_\nname: x\n\ttasks: 3\n", "{file}, line 3: found character '\\t' that cannot start any token"),
+        (
+            "# @package _global_\nname: x\nvariants: [vanilla\n  tasks: {\n",
+            "{file}, line 4: expected ',' or ']', but got ':'",
+        ),
+        (
+            "# @package _global_\nname: x\n\ttasks: 3\n",
+            "{file}, line 3: found character '\\t' that cannot start any token",
+        ),
         ("# @package _global_\nname: x\nname: y\n", "{file}, line 3: found duplicate key name"),
         (
             "name: x\nvariants: [vanilla]\n",
             "study/mine.yaml: the first line must be '# @package _global_', without ",
         ),
         ("# @package _global_\nvariantz: [gru]\n", "study/mine.yaml: unknown key 'variantz'; did you mean 'variants'?"),
-        ("# @package _global_\npoints: ten\n", "study/mine.yaml: points: Value 'ten' of type 'str' could not be converted to Integer"),
-        ("# @package _global_\ndefaults: [{override /training: smokke}]\n", "unknown training 'smokke'; did you mean 'smoke'?"),
-        ("# @package _global_\nname: x\nvariants: vanilla\n", "variants must be a list, as in [vanilla, gru], got 'vanilla'"),
+        (
+            "# @package _global_\npoints: ten\n",
+            "study/mine.yaml: points: Value 'ten' of type 'str' could not be converted to Integer",
+        ),
+        (
+            "# @package _global_\ndefaults: [{override /training: smokke}]\n",
+            "unknown training 'smokke'; did you mean 'smoke'?",
+        ),
+        (
+            "# @package _global_\nname: x\nvariants: vanilla\n",
+            "variants must be a list, as in [vanilla, gru], got 'vanilla'",
+        ),
         (
             "# @package _global_\nname: x\nvariants: [vanilla]\ntasks: [adding]\n",
             "study/mine.yaml: a list stands where names with values belong",
@@ -371,16 +522,24 @@ def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line,
 def test_a_mistake_in_a_file_is_one_line_with_file_and_line(text, line, monkeypatch, capsys, tmp_path):
     (tmp_path / "study").mkdir()
     (tmp_path / "study/mine.yaml").write_text(text)
-    code, _, err = call(monkeypatch, capsys, sweep.main, "sweep", f"--config-dir={tmp_path}", "study=mine", f"results={tmp_path}")
+    code, _, err = call(
+        monkeypatch, capsys, sweep.main, "sweep", f"--config-dir={tmp_path}", "study=mine", f"results={tmp_path}"
+    )
     assert (code, len(err.splitlines())) == (2, 1), err
     assert err.startswith("error: " + line.replace("{file}", str(tmp_path / "study/mine.yaml"))), err
 
 
-# What is right, and was not possible ----------------------------------------------------------------------------------------------
+# What is right, and was not possible
+# ----------------------------------------------------------------------------------------------
 
 
 def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(composed, package):  # noqa: F811
-    given = ["study=smoke", "+tasks.digits.task=own_package.Digits", "+tasks.short={task: own_package.Digits, lag: 5}", "~tasks.adding"]
+    given = [
+        "study=smoke",
+        "+tasks.digits.task=own_package.Digits",
+        "+tasks.short={task: own_package.Digits, lag: 5}",
+        "~tasks.adding",
+    ]
     design = sweep.design_from(composed("sweep", overrides=given))
     assert list(design.tasks) == ["delayed_recall", "digits", "short"]
     assert design.tasks["digits"] == {"_target_": "own_package.Digits", "label": "digits", "lag": 7, "noise": 0.5}
@@ -417,7 +576,9 @@ def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed)
 
 def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
     design = sweep.design_from(composed("sweep", overrides=["study=smoke", "space=greff"]))
-    assert sweep.notes(design, design, {}) == ["space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"]
+    assert sweep.notes(design, design, {}) == [
+        "space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"
+    ]
 
 
 def test_a_study_that_is_not_there_is_answered_with_the_nearest_that_is(tmp_path):
@@ -459,12 +620,15 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
     ("arguments", "said"),
     [
         (["storage=postgrs"], "storage must be postgres or a URL, got 'postgrs'; did you mean 'postgres'?"),
-        (["tracking=serer"], "tracking must be one of server, default, none or a URI, got 'serer'; did you mean 'server'?"),
+        (
+            ["tracking=serer"],
+            "tracking must be one of server, default, none or a URI, got 'serer'; did you mean 'server'?",
+        ),
         (["tracking=none"], "tracking=none: this command only writes to MLflow"),
     ],
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
-    from runs.study import Study, open_storage
+    from runs.study.study import Study, open_storage
     from runs.tracking import main
 
     from .conftest import make_design
@@ -505,7 +669,9 @@ def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
 def test_every_command_of_the_readme_passes_the_first_look():
     text = (config.CONF.parent / "README.md").read_text() + (config.CONF.parent / "docs/cluster/README.md").read_text()
     commands = [
-        line.partition("python -m ")[2].partition("  #")[0].partition("`")[0] for line in text.splitlines() if "python -m runs" in line
+        line.partition("python -m ")[2].partition("  #")[0].partition("`")[0]
+        for line in text.splitlines()
+        if "python -m runs" in line
     ]
     checked = 0
     for command in commands:
@@ -517,14 +683,19 @@ def test_every_command_of_the_readme_passes_the_first_look():
     assert checked > 5
 
 
-# Help ------------------------------------------------------------------------------------------------------------------------------
+# Help
+# ------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("command", "schema", "parts"),
     [
         ("trial", config.TrialConfig, (config.Model, config.Training, config.Tracking)),
-        ("sweep", config.SweepConfig, (config.Model, config.Training, config.Tracking, config.Storage, config.Confirm, config.Horizon)),
+        (
+            "sweep",
+            config.SweepConfig,
+            (config.Model, config.Training, config.Tracking, config.Storage, config.Confirm, config.Horizon),
+        ),
     ],
 )
 def test_every_key_is_explained_by_the_docstring_of_its_class(command, schema, parts):

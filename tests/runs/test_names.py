@@ -7,10 +7,10 @@ import pytest
 from analysis import __main__ as analysis
 from analysis.notebooks import __main__ as notebooks
 from runs import inside, tracking
-from runs.design import Design
+from runs.arguments import command
 from runs.names import checked_design, checked_name
-from runs.shell import command
-from variants.gru import GRU
+from runs.study.design import Design
+from variants.cells.gru import GRU
 
 from .conftest import make_design
 
@@ -90,8 +90,9 @@ def test_plain_values_of_a_design_are_held_to_the_rule(design):
 @pytest.mark.parametrize("name", ["../x", "..", "a b"])
 def test_a_command_refuses_a_bad_name_before_it_writes(main, name, tmp_path, capsys):
     assert main([f"study={name}", f"results={tmp_path / 'results'}"]) == 2
-    assert f"study must be 1 to 64 letters (a-z, A-Z), digits, '_', '-' or '.', and begin with a letter, digit or '_', got {name!r}" in (
-        capsys.readouterr().err
+    assert (
+        f"study must be 1 to 64 letters (a-z, A-Z), digits, '_', '-' or '.', and begin with a letter, digit or '_', got {name!r}"
+        in (capsys.readouterr().err)
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -121,12 +122,15 @@ def test_a_command_to_paste_carries_the_classes_that_the_user_named(monkeypatch)
 
 
 def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     (tmp_path / "evil_of_a_stranger.py").write_text("raise SystemExit('imported')\n")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ValueError, match=r"'evil_of_a_stranger.C' is no class of this suite.*LSTM_VARIANTS_CLASSES=evil_of_a_stranger.C"):
+    with pytest.raises(
+        ValueError,
+        match=r"'evil_of_a_stranger.C' is no class of this suite.*LSTM_VARIANTS_CLASSES=evil_of_a_stranger.C",
+    ):
         construct({"_target_": "evil_of_a_stranger.C"}, Cell)
     assert "evil_of_a_stranger" not in sys.modules
 
@@ -134,7 +138,7 @@ def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
 def test_a_module_that_makes_its_attributes_is_not_asked(monkeypatch):
     from types import ModuleType
 
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     module, asked = ModuleType("lazy_module"), []
@@ -146,7 +150,7 @@ def test_a_module_that_makes_its_attributes_is_not_asked(monkeypatch):
 
 
 def test_what_a_message_gives_to_paste_is_quoted():
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     with pytest.raises(ValueError, match=r"LSTM_VARIANTS_CLASSES='a.b; rm -rf x' in the environment"):
@@ -157,13 +161,13 @@ def test_a_class_that_the_user_allows_is_imported_here_and_in_started_processes(
     import os
 
     from runs.names import CLASSES
-    from runs.trial import allow, construct
+    from runs.trial.trial import allow, construct
     from variants import Cell
 
-    (tmp_path / "cell_of_a_friend.py").write_text("from variants.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
+    (tmp_path / "cell_of_a_friend.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(CLASSES, "")
-    allow(["variants.lstm.Vanilla", "cell_of_a_friend.C"])
+    allow(["variants.cells.lstm.Vanilla", "cell_of_a_friend.C"])
     assert os.environ[CLASSES] == "cell_of_a_friend.C"
     assert type(construct({"_target_": "cell_of_a_friend.C"}, Cell)).__module__ == "cell_of_a_friend"
 
@@ -173,19 +177,19 @@ def test_a_class_of_a_module_that_is_imported_already_is_allowed_in_started_proc
     from types import ModuleType
 
     from runs.names import CLASSES
-    from runs.trial import allow
+    from runs.trial.trial import allow
 
     monkeypatch.setenv(CLASSES, "package_of_a_friend.Cell")
     module = ModuleType("package_of_a_friend")
     module.Task = type("Task", (), {})
     monkeypatch.setitem(sys.modules, "package_of_a_friend", module)
-    allow(["package_of_a_friend.Task", "tasks.adding.Adding"])
+    allow(["package_of_a_friend.Task", "tasks.synthetic.adding.Adding"])
     assert os.environ[CLASSES] == "package_of_a_friend.Cell,package_of_a_friend.Task"
 
 
 def test_a_class_that_is_refused_is_to_be_named_beside_those_that_are_allowed(monkeypatch):
     from runs.names import CLASSES
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     monkeypatch.setenv(CLASSES, "first.Cell")
@@ -199,23 +203,25 @@ def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_p
     from runs import sweep
     from runs.names import CLASSES
 
-    (tmp_path / "cell_in_a_preset.py").write_text("from variants.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
+    (tmp_path / "cell_in_a_preset.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(CLASSES, "")
-    monkeypatch.setattr(sweep, "chosen", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice}))
+    monkeypatch.setattr(
+        sweep, "chosen", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice})
+    )
     assert type(sweep.construct(sweep.variant_node("mine"), sweep.GROUPS["variant"])).__name__ == "C"
 
 
 def test_what_is_imported_already_needs_no_permission():
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     assert type(construct({"_target_": f"{__name__}.Mine"}, Cell)) is Mine
 
 
-@pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "runs.trial.Trial", 3, None])
+@pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "runs.trial.trial.Trial", 3, None])
 def test_only_a_class_of_the_kind_is_called(target):
-    from runs.trial import construct
+    from runs.trial.trial import construct
     from variants import Cell
 
     with pytest.raises(ValueError, match=r"must be a subclass|no class of this suite"):

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from runs.journal import DamagedJournal, line_of
-from runs.repair import repaired
-from runs.study import Study, open_storage, records
+from runs.study.storage.journal import DamagedJournal, line_of
+from runs.study.storage.repair import repaired
+from runs.study.study import Study, open_storage, records
 from runs.sweep import repair, retry, sole_parent
-from runs.trial import NotAllowed, Outcome
+from runs.trial.trial import NotAllowed, Outcome
 
 KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
 
@@ -22,7 +22,10 @@ def folder(tmp_path, design):
     for k in range(study.size):
         claim = study.claim()
         loss = 0.1 + k / 100
-        study.tell(claim, Outcome(status="finished", validation_loss=loss, test_loss=loss, curve_steps=(0,), curve_losses=(1.0,)))
+        study.tell(
+            claim,
+            Outcome(status="finished", validation_loss=loss, test_loss=loss, curve_steps=(0,), curve_losses=(1.0,)),
+        )
     return folder
 
 
@@ -108,7 +111,9 @@ def test_what_stands_behind_the_last_line_end_is_kept_beside_the_journal(folder)
     assert (kept.read_bytes(), (folder / "journal.log").read_bytes()) == (good + b"\0" * 5000, good)
 
 
-@pytest.mark.parametrize("text", [b'"op_code":4', b'"outcome"', b'"worker"', b'"state":1,"values"', b'"facts"', b'"study/recall/gru"'])
+@pytest.mark.parametrize(
+    "text", [b'"op_code":4', b'"outcome"', b'"worker"', b'"state":1,"values"', b'"facts"', b'"study/recall/gru"']
+)
 def test_a_record_that_cannot_be_read_costs_no_other_trial_and_its_own_runs_again(folder, text, design):
     lines = lines_of(folder)
     k = first(lines, text)
@@ -153,7 +158,7 @@ def test_a_journal_without_checksums_is_repaired_too(folder):
 
 
 def test_a_journal_of_own_classes_that_may_not_be_imported_is_left_as_it_is(folder):
-    records = [json.loads(line.replace(b"variants.gru.GRU", b"my_package.Mine")) for line in lines_of(folder)]
+    records = [json.loads(line.replace(b"variants.GRU", b"my_package.Mine")) for line in lines_of(folder)]
     lines = [line_of({key: value for key, value in record.items() if key != "crc"}) for record in records]
     k = first(lines, b'"op_code":4') + 1
     bad = b"".join([*lines[:k], b"\0" * (len(lines[k]) - 1) + b"\n", *lines[k + 1 :]])

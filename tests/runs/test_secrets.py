@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.shell import refuse_passwords, secrets_of, without_password
+from runs.arguments import refuse_passwords, secrets_of, without_password
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHOWN = {
@@ -39,8 +39,16 @@ SHOWN = {
     "https://host/x?next=http%3A%2F%2Fme%3AS3CRET%40host": "https://host/x?next=***",
 }
 HARMLESS = [
-    *("http://127.0.0.1:5000/me@here", "http://127.0.0.1:5000/#/experiments/1/runs", "postgresql+psycopg://study@127.0.0.1/study"),
-    *("postgresql://me@one:5432,two:5433/db", "postgresql:///db?passfile=/home/me/.pgpass", "sqlite:////tmp/a:b@c/mlflow.db"),
+    *(
+        "http://127.0.0.1:5000/me@here",
+        "http://127.0.0.1:5000/#/experiments/1/runs",
+        "postgresql+psycopg://study@127.0.0.1/study",
+    ),
+    *(
+        "postgresql://me@one:5432,two:5433/db",
+        "postgresql:///db?passfile=/home/me/.pgpass",
+        "sqlite:////tmp/a:b@c/mlflow.db",
+    ),
     *("postgresql://me@host/db?sslmode=verify-full&sslkey=/a/b", "task.lag=3", "variants=[vanilla,gru]"),
     *("me@host", "git@host:me/repository", "12:30 at host"),
 ]
@@ -82,19 +90,26 @@ def test_a_secret_that_stands_by_itself_in_the_message_of_a_driver_is_hidden(url
 
 
 def test_a_short_password_does_not_garble_the_message():
-    assert without_password("port 5432 is closed for pw p", "postgresql://me:p@host/db") == "port 5432 is closed for pw ***"
+    assert (
+        without_password("port 5432 is closed for pw p", "postgresql://me:p@host/db")
+        == "port 5432 is closed for pw ***"
+    )
 
 
 def test_a_url_without_an_at_sign_does_not_load_sqlalchemy():
-    read = "runs.shell.refuse_passwords(['a=http://h:5000/x', 'b=sqlite:////tmp/x.db'])"
-    code = f"import sys, runs.shell; {read}; sys.exit('sqlalchemy' in sys.modules)"
+    read = "runs.arguments.refuse_passwords(['a=http://h:5000/x', 'b=sqlite:////tmp/x.db'])"
+    code = f"import sys, runs.arguments; {read}; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_the_message_of_a_database_that_cannot_be_opened_holds_no_secret(tmp_path):
-    from runs.study import open_storage
+    from runs.study.study import open_storage
 
-    for url in ("postgresql+psycopg://me:S3CRET@127.0.0.1:1/db", "nosuchdriver://me:S3CRET@host/db", "postgresql://me:S3C/RET@h:x/db"):
+    for url in (
+        "postgresql+psycopg://me:S3CRET@127.0.0.1:1/db",
+        "nosuchdriver://me:S3CRET@host/db",
+        "postgresql://me:S3C/RET@h:x/db",
+    ):
         with pytest.raises(ValueError, match="cannot open") as raised:
             open_storage(url, tmp_path)
         assert "S3C" not in str(raised.value)
@@ -102,18 +117,22 @@ def test_the_message_of_a_database_that_cannot_be_opened_holds_no_secret(tmp_pat
 
 
 def test_what_a_driver_says_of_a_password_is_hidden(tmp_path, monkeypatch):
-    from runs import study
+    from runs.study import study
 
     def refused(url):
         raise RuntimeError("login failed with 'S3CRET' at me@host")
 
     monkeypatch.setattr(study, "Database", refused)
-    with pytest.raises(ValueError, match=r"cannot open postgresql://me:\*\*\*@host/db: login failed with '\*\*\*' at me@host"):
+    with pytest.raises(
+        ValueError, match=r"cannot open postgresql://me:\*\*\*@host/db: login failed with '\*\*\*' at me@host"
+    ):
         study.open_storage("postgresql://me:S3CRET@host/db", tmp_path)
 
 
 def test_the_command_on_record_is_quoted_and_holds_no_secret(monkeypatch):
-    from runs.facts import facts
+    from runs.record.facts import facts
 
-    monkeypatch.setattr(sys, "argv", ["runs/sweep.py", "study=quick", "space={a: {low: 1}}", "x=postgresql://me:S3CRET@h/db"])
+    monkeypatch.setattr(
+        sys, "argv", ["runs/sweep.py", "study=quick", "space={a: {low: 1}}", "x=postgresql://me:S3CRET@h/db"]
+    )
     assert facts()["command"] == "python -m runs.sweep study=quick 'space={a: {low: 1}}' 'x=postgresql://me:***@h/db'"

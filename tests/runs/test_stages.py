@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from runs.design import Design
-from runs.stages import Confirm, Horizon, Stage
-from runs.study import Study, open_storage, records
+from runs.record.tracking import Mirror
+from runs.study.design import Design
+from runs.study.stages import Confirm, Horizon, Stage
+from runs.study.study import Study, open_storage, records
 from runs.sweep import main
-from runs.tracking import Mirror
-from runs.trial import Outcome
+from runs.trial.trial import Outcome
 
 from .conftest import make_design
 from .test_command_line import call as in_process
@@ -67,7 +67,8 @@ def claim_all(study):
 
 
 @pytest.mark.parametrize(
-    ("points", "count", "size"), [(200, 10, 20), (1000, 10, 100), (99, 10, 9), (50, 10, 5), (12, 2, 5), (3, 1, 3), (1, 1, 1)]
+    ("points", "count", "size"),
+    [(200, 10, 20), (1000, 10, 100), (99, 10, 9), (50, 10, 5), (12, 2, 5), (3, 1, 3), (1, 1, 1)],
 )
 def test_points_make_at_most_ten_blocks_of_at_least_five(points, count, size):
     blocks = Confirm().partition(points)
@@ -76,7 +77,13 @@ def test_points_make_at_most_ten_blocks_of_at_least_five(points, count, size):
 
 
 def test_the_winner_of_a_block_has_its_lowest_loss_and_a_trial_without_loss_comes_last():
-    assert Confirm(block_size=2).choose({0: None, 1: 3.0, 2: 0.5, 3: 0.1, 4: 0.7, 5: 0.7, 6: None, 7: None}) == [1, 3, 4, 6, 3]
+    assert Confirm(block_size=2).choose({0: None, 1: 3.0, 2: 0.5, 3: 0.1, 4: 0.7, 5: 0.7, 6: None, 7: None}) == [
+        1,
+        3,
+        4,
+        6,
+        3,
+    ]
 
 
 def test_a_confirmed_trial_is_that_of_the_search_but_for_its_seeds(search):
@@ -91,7 +98,10 @@ def test_a_confirmed_trial_is_that_of_the_search_but_for_its_seeds(search):
 def test_seeds_of_the_stages_are_fresh_and_shared_by_all_variants(search):
     design = search.design
     searched = {
-        s for t, v in design.cells for p in range(design.points) for s in (design.trial(t, v, p).seed, design.trial(t, v, p).data_seed)
+        s
+        for t, v in design.cells
+        for p in range(design.points)
+        for s in (design.trial(t, v, p).seed, design.trial(t, v, p).data_seed)
     }
     fresh = []
     for stage in (confirm(search), horizon(search)):
@@ -106,7 +116,9 @@ def test_seeds_of_the_stages_are_fresh_and_shared_by_all_variants(search):
 
 def test_a_horizon_runs_the_best_configurations_at_lags_that_double(search):
     stage = horizon(search)
-    assert [stage.trial("adding", "gru", k).task["lag"] for k in range(stage.length)] == [2] * 3 + [4] * 3 + [8] * 3 + [16] * 3
+    assert [stage.trial("adding", "gru", k).task["lag"] for k in range(stage.length)] == [2] * 3 + [4] * 3 + [8] * 3 + [
+        16
+    ] * 3
     assert [stage.trial("recall", "gru", k).task["lag"] for k in (0, 3, 6, 9)] == [2, 4, 8, 16]
     best = sorted(range(5), key=lambda p: losses(search)["adding", "gru"][p])[:2]
     assert [stage.point_of("adding", "gru", k) for k in range(6)] == [best[0], best[1], best[0]] * 2
@@ -124,7 +136,11 @@ def test_a_stage_stays_as_it_was_planned_first(search, storage):
     stage = confirm(search)
     first = Study.create(storage, stage, {})
     other = replace(stage, chosen={t: {v: [0] * 3 for v in search.design.variants} for t in search.design.tasks})
-    assert Study.create(storage, other, {}).design.as_dict() == first.design.as_dict() == Study.open(storage, stage.key).design.as_dict()
+    assert (
+        Study.create(storage, other, {}).design.as_dict()
+        == first.design.as_dict()
+        == Study.open(storage, stage.key).design.as_dict()
+    )
 
 
 def test_a_stage_survives_json(search):
@@ -136,7 +152,8 @@ def test_a_stage_survives_json(search):
 def test_other_knobs_are_refused_and_said(search, storage):
     Study.create(storage, confirm(search), {})
     with pytest.raises(
-        ValueError, match=r"stage confirm of study 'study' exists with a different design \(confirm\.blocks: 10 there, 1 here\)"
+        ValueError,
+        match=r"stage confirm of study 'study' exists with a different design \(confirm\.blocks: 10 there, 1 here\)",
     ):
         Study.create(storage, confirm(search, blocks=1), {})
 
@@ -152,13 +169,17 @@ def test_more_repeats_or_longer_lags_extend_a_stage_and_fewer_change_nothing(sea
 
 def test_every_trial_of_a_stage_is_claimed_once_in_interleaved_order(search, storage):
     study = Study.create(storage, horizon(search), {})
-    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [(k, *cell) for k in range(12) for cell in study.design.cells]
+    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
+        (k, *cell) for k in range(12) for cell in study.design.cells
+    ]
 
 
 def test_the_trial_of_a_dead_worker_in_a_stage_is_run_again(search, storage):
     study = Study.create(storage, confirm(search), {})
     claim = study.claim()
-    storage.set_trial_user_attr(claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+    storage.set_trial_user_attr(
+        claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
+    )
     assert study.recover() == 1
     assert claim_all(study)[-1].trial == claim.trial
 
@@ -175,9 +196,9 @@ def test_rows_of_a_stage_say_what_they_are(search, storage, tmp_path):
         told(storage, stage)
     rows, design = records(tmp_path, "study", stages=True)
     mine = [r for r in rows if (r["task"], r["variant"]) == ("adding", "gru")]
-    assert [(r["stage"], r["block"], r["replicate"]) for r in mine[:9]] == [("search", -1, 0)] * 5 + [("confirm", b, 0) for b in (0, 1)] + [
-        ("confirm", -1, r) for r in (0, 1)
-    ]
+    assert [(r["stage"], r["block"], r["replicate"]) for r in mine[:9]] == [("search", -1, 0)] * 5 + [
+        ("confirm", b, 0) for b in (0, 1)
+    ] + [("confirm", -1, r) for r in (0, 1)]
     assert [(r["lag"], r["replicate"]) for r in mine[9:]] == [(lag, r) for lag in (2, 4, 8, 16) for r in range(3)]
     assert design["stages"]["confirm"]["points"] == 5
     assert design["stages"]["horizon"]["knobs"]["best"] == 2
@@ -200,7 +221,9 @@ def test_an_extended_search_gets_a_stage_of_its_own(search, storage, tmp_path):
 
 def test_a_search_of_adaptive_points_or_with_a_pruner_has_no_stages():
     for changes in ({"sampler": "tpe"}, {"pruner": "asha"}):
-        with pytest.raises(ValueError, match=r"stage=confirm needs a search in which all variants share their points .*, got 'sampler="):
+        with pytest.raises(
+            ValueError, match=r"stage=confirm needs a search in which all variants share their points .*, got 'sampler="
+        ):
             Stage.plan(make_design(**changes), Confirm(), {})
 
 
@@ -216,15 +239,26 @@ def test_mlflow_has_one_run_per_trial_of_each_stage(search, storage, tmp_path, e
     assert [m.catch_up(patient=True) for m in mirrors] == [search.size, study.size]
     assert [Mirror(s, tmp_path).catch_up(patient=True) for s in (search, study)] == [0, 0]
     client = mirrors[0].tracker.client
-    runs = client.search_runs([client.get_experiment_by_name("study").experiment_id], filter_string="tags.stage = 'confirm'")
+    runs = client.search_runs(
+        [client.get_experiment_by_name("study").experiment_id], filter_string="tags.stage = 'confirm'"
+    )
     assert len(runs) == study.size
-    assert {(r.data.tags["block"], r.data.tags["replicate"]) for r in runs} == {("0", "0"), ("1", "0"), ("-1", "0"), ("-1", "1")}
+    assert {(r.data.tags["block"], r.data.tags["replicate"]) for r in runs} == {
+        ("0", "0"),
+        ("1", "0"),
+        ("-1", "0"),
+        ("-1", "1"),
+    }
 
 
-# From the shell, with real workers --------------------------------------------------------------------------------------------
+# From the shell, with real workers
+# --------------------------------------------------------------------------------------------
 
 SMALL = ["study=smoke", "training.budget=6", "training.evaluation_sequences=16", "points=2", "tracking=none"]
-STAGE = {"confirm": ["stage=confirm", "confirm.repeats=2"], "horizon": ["stage=horizon", "horizon.best=1", "horizon.runs_per_lag=1"]}
+STAGE = {
+    "confirm": ["stage=confirm", "confirm.repeats=2"],
+    "horizon": ["stage=horizon", "horizon.best=1", "horizon.runs_per_lag=1"],
+}
 
 
 def command(results, *arguments):
@@ -254,7 +288,9 @@ def finished(tmp_path_factory):
 def test_a_stage_of_one_worker_that_was_interrupted_gives_the_same_table_to_the_last_bit(finished, tmp_path):
     assert call(tmp_path, "workers=1").returncode == 0
     for stage, arguments in STAGE.items():
-        process = subprocess.Popen(command(tmp_path, "workers=1", *arguments), cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True)
+        process = subprocess.Popen(
+            command(tmp_path, "workers=1", *arguments), cwd=ROOT, stderr=subprocess.PIPE, start_new_session=True
+        )
         while process.poll() is None and not (tmp_path / "smoke" / f"{stage}_design.json").exists():
             time.sleep(0.02)
         time.sleep(2)
@@ -271,7 +307,9 @@ def test_a_killed_worker_costs_a_stage_nothing(finished, tmp_path):
     for kill in (False, True):
         results = tmp_path / str(kill)
         assert call(results, "workers=2", *longer).returncode == 0
-        process = subprocess.Popen(command(results, "workers=2", *longer, *STAGE["confirm"]), cwd=ROOT, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(results, "workers=2", *longer, *STAGE["confirm"]), cwd=ROOT, stderr=subprocess.DEVNULL
+        )
         if kill:
             os.kill(worker_in_stage(results, process), signal.SIGKILL)
         process.wait(timeout=300)

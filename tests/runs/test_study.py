@@ -9,14 +9,32 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, DIED, Study, alive, open_storage, patiently, records, signature, started, thinned
+from runs.study.study import (
+    ATTEMPTS,
+    DIED,
+    Study,
+    alive,
+    open_storage,
+    patiently,
+    records,
+    signature,
+    started,
+    thinned,
+)
 from runs.sweep import next_step
-from runs.train import run
-from runs.trial import Outcome
-from runs.worker import work
+from runs.trial.training import run
+from runs.trial.trial import Outcome
+from runs.workers.worker import work
 from tests.runs.conftest import make_design
 
-DONE = Outcome(status="finished", validation_loss=0.5, test_loss=0.4, curve_steps=(0, 6), curve_losses=(1.0, 0.5), train_losses=(None, 0.7))
+DONE = Outcome(
+    status="finished",
+    validation_loss=0.5,
+    test_loss=0.4,
+    curve_steps=(0, 6),
+    curve_losses=(1.0, 0.5),
+    train_losses=(None, 0.7),
+)
 
 
 @pytest.fixture
@@ -42,14 +60,22 @@ def test_every_point_of_the_design_is_claimed_once(study, design):
 
 
 def test_points_are_claimed_in_interleaved_order(study, design):
-    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [(p, *cell) for p in range(3) for cell in design.cells]
+    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
+        (p, *cell) for p in range(3) for cell in design.cells
+    ]
 
 
 def test_a_told_trial_is_read_back_as_one_row(study):
     claim = study.claim()
     study.tell(claim, DONE)
     (row,) = study.records()
-    assert (row["task"], row["variant"], row["point"], row["status"], row["test_loss"]) == ("adding", "vanilla", 0, "finished", 0.4)
+    assert (row["task"], row["variant"], row["point"], row["status"], row["test_loss"]) == (
+        "adding",
+        "vanilla",
+        0,
+        "finished",
+        0.4,
+    )
 
 
 def test_a_row_carries_hyperparameters_and_coordinates(study, design):
@@ -117,13 +143,17 @@ def test_the_point_of_a_dead_worker_waits_again(study, folder, design):
 
 
 def kill_worker_of(study, claim):
-    study.storage.set_trial_user_attr(claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+    study.storage.set_trial_user_attr(
+        claim.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
+    )
     return study.recover()
 
 
 def alone(design):
     """The design with a single trial."""
-    return replace(design, points=1, tasks={"adding": design.tasks["adding"]}, variants={"vanilla": design.variants["vanilla"]})
+    return replace(
+        design, points=1, tasks={"adding": design.tasks["adding"]}, variants={"vanilla": design.variants["vanilla"]}
+    )
 
 
 def test_a_point_that_kills_its_workers_is_recorded_as_failed(folder, design):
@@ -197,8 +227,9 @@ def test_a_killed_retry_is_completed_by_the_next_to_plan(folder, design, monkeyp
 
 
 def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study, monkeypatch):
-    # The clock stands still, as on a machine so slow that a reading of the queue is young for long: what is put back is claimed next.
-    monkeypatch.setattr("runs.study.time.monotonic", lambda: 0.0)
+    # The clock stands still, as on a machine so slow that a reading of the queue is young for long: what is put
+    # back is claimed next.
+    monkeypatch.setattr("runs.study.study.time.monotonic", lambda: 0.0)
     first = study.claim()
     dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
     study.storage.set_trial_user_attr(first.number, "worker", dead)
@@ -215,7 +246,9 @@ def test_a_worker_that_died_with_its_parent_costs_its_trial_no_attempt_but_its_p
         while claim.point != 0:
             study.tell(claim, DONE)
             claim = study.claim()
-        study.storage.set_trial_user_attr(claim.number, "worker", {**dead, "parent": {"pid": 2**22 + 2, "started": 0.0}})
+        study.storage.set_trial_user_attr(
+            claim.number, "worker", {**dead, "parent": {"pid": 2**22 + 2, "started": 0.0}}
+        )
         study.recover()
     assert [row["point"] for row in study.records()] == [1]
     assert study.claim().point == 0
@@ -230,7 +263,9 @@ def test_a_point_that_killed_a_worker_comes_last(study, design):
 
 def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, design):
     first = study.claim()
-    study.storage.set_trial_user_attr(first.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0})
+    study.storage.set_trial_user_attr(
+        first.number, "worker", {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
+    )
     stored = study.storage.get_trial(first.number)
     for _ in range(2):
         study._lost((first.task, first.variant), stored, DIED)
@@ -249,7 +284,7 @@ def test_a_worker_of_another_machine_is_dead_after_silence_by_our_own_clock(stud
     claim = study.claim()
     study.storage.set_trial_user_attr(claim.number, "worker", {"host": "elsewhere", "pid": 1, "started": 0.0})
     now = [1000.0]
-    monkeypatch.setattr("runs.study.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("runs.study.study.time.monotonic", lambda: now[0])
     assert study.recover() == 0
     now[0] += 100
     study.beat(claim, 1)
@@ -277,7 +312,11 @@ def test_a_hopeless_trial_is_pruned_and_marked(folder, design):
         claim = study.claim()
         if (claim.task, claim.variant) != ("adding", "vanilla"):
             continue
-        worse = replace(claim.trial, training=replace(claim.trial.training, learning_rate=1e-9)) if claim.point >= 6 else claim.trial
+        worse = (
+            replace(claim.trial, training=replace(claim.trial.training, learning_rate=1e-9))
+            if claim.point >= 6
+            else claim.trial
+        )
         outcome = run(worse, study.reporter(claim))
         study.tell(claim, outcome)
         statuses.append(outcome.status + outcome.error)
@@ -285,7 +324,7 @@ def test_a_hopeless_trial_is_pruned_and_marked(folder, design):
 
 
 def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch, capsys):
-    monkeypatch.setattr("runs.study.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("runs.study.study.time.sleep", lambda seconds: None)
     answers = iter([OSError(28, "No space left on device"), 5])
 
     def action():
@@ -298,7 +337,13 @@ def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch, capsys)
     assert "No space left" in capsys.readouterr().err
 
 
-FACTS = {"commit": "abc", "python": "3.11.7", "code": "c0de", "processor": "one", "versions": {"torch": "2.0", "numpy": "2.1"}}
+FACTS = {
+    "commit": "abc",
+    "python": "3.11.7",
+    "code": "c0de",
+    "processor": "one",
+    "versions": {"torch": "2.0", "numpy": "2.1"},
+}
 
 
 def test_a_study_that_goes_on_records_its_facts_as_a_session(folder, design):
@@ -325,9 +370,13 @@ def test_each_row_says_in_which_session_it_ran(folder, design):
 def test_what_is_different_in_a_session_is_said_in_one_line(folder, design):
     first = Study.create(open_storage("", folder), design, FACTS)
     versions = {"torch": "2.13", "numpy": "2.1"}
-    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def", "code": "f00d", "versions": versions})
+    later = Study.create(
+        open_storage("", folder), design, {**FACTS, "commit": "def", "code": "f00d", "versions": versions}
+    )
     assert first.news() == ""
-    assert later.news().startswith("session 1 differs from session 0 of this study: commit abc -> def, torch 2.0 -> 2.13; ")
+    assert later.news().startswith(
+        "session 1 differs from session 0 of this study: commit abc -> def, torch 2.0 -> 2.13; "
+    )
 
 
 def test_a_session_with_the_same_facts_is_no_news(folder, design):
@@ -337,7 +386,10 @@ def test_a_session_with_the_same_facts_is_no_news(folder, design):
 
 def test_code_that_was_changed_without_a_commit_is_news(folder, design):
     Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+"})
-    assert "code c0de -> f00d" in Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+", "code": "f00d"}).news()
+    assert (
+        "code c0de -> f00d"
+        in Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+", "code": "f00d"}).news()
+    )
 
 
 def test_a_worker_joins_the_session_of_its_own_environment_or_begins_one(study):
@@ -369,7 +421,8 @@ def test_a_record_of_another_trial_than_the_one_planned_is_refused(study):
     study.join()
     claim = told_as(study, trial_id="0123456789abcdef")
     with pytest.raises(
-        ValueError, match=f"study 'study': trial adding vanilla 0 is recorded as 0123456789abcdef, .* {claim.trial.id} there"
+        ValueError,
+        match=f"study 'study': trial adding vanilla 0 is recorded as 0123456789abcdef, .* {claim.trial.id} there",
     ):
         study.records()
 
@@ -459,8 +512,8 @@ def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, desi
     def ended(*arguments, **more):
         raise SystemExit(-1)
 
-    monkeypatch.setattr("runs.worker.run", ended)
-    monkeypatch.setattr("runs.worker.stop_on_signal", lambda: lambda: False)
+    monkeypatch.setattr("runs.workers.worker.run", ended)
+    monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     with pytest.raises(SystemExit):
         work("", folder, design.name)
     assert sum(c["waiting"] for c in study.counts().values()) == study.size

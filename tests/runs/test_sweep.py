@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from runs.study import Study, open_storage, records
+from runs.record.tracking import Tracker, without_password
+from runs.study.study import Study, open_storage, records
 from runs.sweep import main, print_counts
-from runs.tracking import Tracker, without_password
-from runs.trial import Model, Outcome, Training, Trial
+from runs.trial.trial import Model, Outcome, Training, Trial
 from tests.runs.conftest import make_design
 from tests.runs.test_command_line import call
 
@@ -31,7 +31,9 @@ def sweep(results, *arguments):
 @pytest.fixture
 def here(monkeypatch, capsys):
     """The same in this process, which saves the imports: exit code, stdout, stderr."""
-    return lambda results, *arguments: call(monkeypatch, capsys, main, "sweep", *STUDY, f"results={results}", *arguments)
+    return lambda results, *arguments: call(
+        monkeypatch, capsys, main, "sweep", *STUDY, f"results={results}", *arguments
+    )
 
 
 def table(results):
@@ -106,7 +108,9 @@ def test_the_design_stands_beside_the_results_with_versions_and_commit(finished)
 
 def test_an_interrupted_study_goes_on_and_ends_the_same(finished, tmp_path, here):
     command = [sys.executable, "-m", "runs.sweep", *STUDY, f"results={tmp_path}", "workers=1", "tracking.enabled=false"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     journal = tmp_path / "smoke" / "journal.log"
     while process.poll() is None and not (journal.exists() and '"worker"' in journal.read_text()):
         time.sleep(0.02)
@@ -147,7 +151,9 @@ def test_a_study_with_failed_trials_ends_with_exit_code_1_until_they_are_put_bac
 def test_ctrl_c_ends_a_study_whose_trials_hang(tmp_path, times):
     own = ["variants=[vanilla,tests.runs.endless.Endless]", "model.engine=eager", "workers=2", "tracking=none"]
     command = [sys.executable, "-m", "runs.sweep", *STUDY, f"results={tmp_path}", *own]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     journal = tmp_path / "smoke" / "journal.log"
     while process.poll() is None and not (journal.exists() and journal.read_text().count('"worker"') >= 3):
         time.sleep(0.1)
@@ -164,13 +170,15 @@ def test_ctrl_c_ends_a_study_whose_trials_hang(tmp_path, times):
 
 
 TRIAL = Trial(
-    variant={"_target_": "variants.gru.GRU", "label": "gru"},
-    task={"_target_": "tasks.adding.Adding", "label": "adding"},
+    variant={"_target_": "variants.cells.gru.GRU", "label": "gru"},
+    task={"_target_": "tasks.synthetic.adding.Adding", "label": "adding"},
     initialisation={},
     model=Model(),
     training=Training(),
 )
-OUTCOME = Outcome(status="finished", curve_steps=(0, 4), curve_losses=(1.0, 0.5), train_losses=(None, 0.7), test_metrics={"loss": 0.5})
+OUTCOME = Outcome(
+    status="finished", curve_steps=(0, 4), curve_losses=(1.0, 0.5), train_losses=(None, 0.7), test_metrics={"loss": 0.5}
+)
 
 
 @pytest.fixture
@@ -181,7 +189,9 @@ def tracker(empty, tmp_path):
 
 def test_a_run_that_was_cut_off_is_deleted_and_not_counted(tracker):
     tracker.trial("study", TRIAL, OUTCOME, {"point": 0}, {})
-    half = tracker.client.create_run(tracker.experiment("study"), tags={"task": "adding", "variant": "gru", "point": "1"})
+    half = tracker.client.create_run(
+        tracker.experiment("study"), tags={"task": "adding", "variant": "gru", "point": "1"}
+    )
     assert set(tracker.mirrored("study")) == {("adding", "gru", 0)}
     assert tracker.client.get_run(half.info.run_id).info.lifecycle_stage == "deleted"
 
@@ -208,5 +218,7 @@ def test_a_summary_replaces_the_one_before(tracker, tmp_path):
 
 def test_a_password_is_not_shown():
     assert without_password("postgresql+psycopg://me:secret@host/db") == "postgresql+psycopg://me:***@host/db"
-    assert without_password("postgresql://host/db?password=secret&user=me") == "postgresql://host/db?password=***&user=me"
+    assert (
+        without_password("postgresql://host/db?password=secret&user=me") == "postgresql://host/db?password=***&user=me"
+    )
     assert without_password("http://127.0.0.1:5000/me@here") == "http://127.0.0.1:5000/me@here"

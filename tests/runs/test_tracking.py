@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from runs import tracking
-from runs.design import Dimension
-from runs.study import Study, open_storage
-from runs.tracking import DEFAULT, Locked, Mirror, Tracker, default_uri, publish, stored_uri, uri_of
-from runs.trial import Outcome
+from runs import tracking as command
+from runs.record import tracking
+from runs.record.tracking import DEFAULT, Locked, Mirror, Tracker, default_uri, publish, stored_uri, uri_of
+from runs.study.design import Dimension
+from runs.study.study import Study, open_storage
+from runs.trial.trial import Outcome
 
 from .conftest import make_design
 
 SMALL = {
     "points": 2,
-    "tasks": {"adding": {"_target_": "tasks.adding.Adding", "label": "adding", "lag": 4}},
+    "tasks": {"adding": {"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 4}},
     "match": "width",
     "space": {"learning_rate": Dimension(key="training.learning_rate", low=1e-3, high=1e-1, log=True)},
 }
@@ -35,10 +36,17 @@ def ran(results, loss=0.5, study_id="first", error="", **changes):
     """A study of four trials that were never trained, told with the same loss."""
     design = make_design(**SMALL | changes)
     facts = {"study_id": study_id} if study_id else {}
-    study = Study.create(open_storage("", results / "study"), design, facts | {"tracking_uri": DEFAULT, "command": "python -m runs.sweep"})
+    study = Study.create(
+        open_storage("", results / "study"),
+        design,
+        facts | {"tracking_uri": DEFAULT, "command": "python -m runs.sweep"},
+    )
     while claim := study.claim():
         status = "failed" if error else "finished"
-        study.tell(claim, Outcome(status=status, validation_loss=None if error else loss, test_loss=loss, error=error, **OUTCOME))
+        study.tell(
+            claim,
+            Outcome(status=status, validation_loss=None if error else loss, test_loss=loss, error=error, **OUTCOME),
+        )
     return study
 
 
@@ -137,15 +145,22 @@ def test_runs_and_experiments_say_in_the_dashboard_what_they_are(tmp_path):
     assert first.data.tags["mlflow.source.name"] == "python -m runs.sweep"
     assert first.data.tags["mlflow.user"]
     assert first.data.tags["mlflow.note.content"].endswith("on adding: finished at step 6")
-    assert tracker.client.get_experiment_by_name("study").tags["mlflow.note.content"].startswith("The trials of study study")
+    assert (
+        tracker.client.get_experiment_by_name("study")
+        .tags["mlflow.note.content"]
+        .startswith("The trials of study study")
+    )
 
 
 def test_the_link_leads_to_the_runs_of_the_experiment(tmp_path):
     tracker = Tracker(tmp_path)
-    assert tracker.link("study").startswith(f"http://127.0.0.1:5000/#/experiments/{tracker.experiment('study')}/runs (mlflow server ")
+    assert tracker.link("study").startswith(
+        f"http://127.0.0.1:5000/#/experiments/{tracker.experiment('study')}/runs (mlflow server "
+    )
 
 
-# A locked database ---------------------------------------------------------------------------------------------------------
+# A locked database
+# ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -184,7 +199,7 @@ def test_runs_that_could_not_be_written_are_said_at_the_end(locked, capsys, monk
 
 def test_the_command_names_the_locked_file_in_a_line(locked, capsys):
     ran(locked)
-    assert tracking.main(["study=study", f"results={locked}"]) == 1
+    assert command.main(["study=study", f"results={locked}"]) == 1
     assert capsys.readouterr().err == f"error: mlflow: {locked}/mlflow.db: database is locked\n"
 
 
@@ -225,7 +240,8 @@ def test_a_garbled_lock_file_is_read_as_that_of_another_writer(tmp_path):
     assert Mirror(study, tmp_path).catch_up(patient=True) == 4
 
 
-# A results folder that is copied or moved ----------------------------------------------------------------------------------
+# A results folder that is copied or moved
+# ----------------------------------------------------------------------------------
 
 
 def test_the_database_of_the_results_folder_is_stored_by_no_path(tmp_path):
@@ -262,7 +278,10 @@ def test_files_of_an_experiment_that_was_moved_stay_in_reach_and_new_ones_go_whe
         Tracker(folder).summary(f"s{number}", {}, {}, {}, [file])
     assert not old.exists()
     client = Tracker(new).client
-    found = {r.data.tags["summary_of"]: [f.path for f in client.list_artifacts(r.info.run_id)] for r in Tracker(new)._runs("summaries")}
+    found = {
+        r.data.tags["summary_of"]: [f.path for f in client.list_artifacts(r.info.run_id)]
+        for r in Tracker(new)._runs("summaries")
+    }
     assert found == {"s1": ["1.csv"], "s2": ["2.csv"]}
 
 
@@ -275,13 +294,18 @@ def test_a_study_of_before_and_of_now_finds_the_database_beside_it(facts, tmp_pa
     "facts",
     [
         {"tracking_uri": "sqlite:////where/it/was/mlflow.db", "study_id": "x"},
-        {"tracking_uri": "sqlite:////shared/mlflow.db", "command": "python -m runs.sweep tracking.uri=sqlite:////shared/mlflow.db"},
+        {
+            "tracking_uri": "sqlite:////shared/mlflow.db",
+            "command": "python -m runs.sweep tracking.uri=sqlite:////shared/mlflow.db",
+        },
         {"tracking_uri": "http://127.0.0.1:5000"},
     ],
 )
 def test_a_place_that_only_the_study_names_is_not_written_to(facts, tmp_path, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    with pytest.raises(ValueError, match=f"the study says that it is tracked in '{facts['tracking_uri']}'.*tracking=default"):
+    with pytest.raises(
+        ValueError, match=f"the study says that it is tracked in '{facts['tracking_uri']}'.*tracking=default"
+    ):
         uri_of(facts, tmp_path)
     assert uri_of(facts, tmp_path, facts["tracking_uri"]) == facts["tracking_uri"]
 
@@ -307,14 +331,17 @@ def test_nothing_of_a_secret_reaches_what_a_study_stores(tmp_path, monkeypatch, 
     for secret in ("S3CRET", "T0KEN"):
         assert secret.encode() not in written
         assert secret not in out + err
-    assert json.loads((tmp_path / "smoke" / "design.json").read_text())["tracking_uri"] == "http://***@127.0.0.1:9?token=***"
+    assert (
+        json.loads((tmp_path / "smoke" / "design.json").read_text())["tracking_uri"]
+        == "http://***@127.0.0.1:9?token=***"
+    )
 
 
 @pytest.mark.parametrize("damage", [lambda text: b"\0" * len(text), lambda text: text[: len(text) // 2]])
 def test_a_damaged_database_is_named_with_its_cure(damage, tmp_path, capsys):
     (tmp_path / "mlflow.db").write_bytes(damage((tmp_path / "mlflow.db").read_bytes()))
     ran(tmp_path)
-    assert tracking.main(["study=study", f"results={tmp_path}"]) == 1
+    assert command.main(["study=study", f"results={tmp_path}"]) == 1
     line = capsys.readouterr().err
     assert line.startswith(f"error: mlflow: {tmp_path / 'mlflow.db'} is damaged (")
     assert "move it away, and python -m runs.tracking writes it anew" in line

@@ -1,26 +1,40 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from runs.model import Network
-from runs.train import Flat, Interrupted, MachineFault, Optimiser, OutOfTime, Validation, batches, evaluate, evaluation_grid, run
-from runs.trial import Model, Training, Trial
+from runs.networks.readout import Network
+from runs.trial.training import (
+    Flat,
+    Interrupted,
+    MachineFault,
+    Optimiser,
+    OutOfTime,
+    Validation,
+    batches,
+    evaluate,
+    evaluation_grid,
+    run,
+)
+from runs.trial.trial import Model, Training, Trial
 from tasks import Task
-from tasks.adding import Adding
+from tasks.synthetic.adding import Adding
 from variants import Vanilla, streams
 from variants.initialisation import GlorotOrthogonal
 
 NODES = {
-    "variant": {"_target_": "variants.lstm.Vanilla", "label": "vanilla"},
-    "task": {"_target_": "tasks.adding.Adding", "label": "adding", "lag": 5},
+    "variant": {"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla"},
+    "task": {"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 5},
     "initialisation": {"_target_": "variants.initialisation.GlorotOrthogonal", "label": "glorot_orthogonal"},
 }
 
 
 def trial(**changes):
-    training = {"budget": 12, "evaluations": 4, "evaluation_sequences": 16, "batch_size": 3} | changes.pop("training", {})
+    training = {"budget": 12, "evaluations": 4, "evaluation_sequences": 16, "batch_size": 3} | changes.pop(
+        "training", {}
+    )
     return Trial(**NODES | changes, model=Model(hidden_size=4), training=Training(**training), seed=1)
 
 
@@ -47,7 +61,7 @@ def test_input_noise_does_not_shift_the_training_data():
             drawn.setdefault(noise, []).append(batch.targets)
             return batch
 
-    import runs.model as module
+    import runs.networks.readout as module
 
     original = module.construct
     module.construct = lambda node, kind: Spy(lag=5) if kind is Task else original(node, kind)
@@ -72,7 +86,7 @@ def test_a_divergence_is_recorded_with_the_loss_before_it():
 
 
 def test_an_error_becomes_a_failed_outcome_that_names_it():
-    outcome = run(trial(variant={"_target_": "variants.lstm.Vanilla", "label": "vanilla", "peepholes": ("q",)}))
+    outcome = run(trial(variant={"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla", "peepholes": ("q",)}))
     assert outcome.status == "failed"
     assert "'q'" in outcome.error
 
@@ -149,7 +163,9 @@ def test_adam_is_that_of_torch():
 
 def test_nesterov_is_that_of_torch_with_the_learning_rate_scaled_by_one_minus_momentum():
     expected = reference(lambda parameters: torch.optim.SGD(parameters, lr=0.025, momentum=0.75, nesterov=True))
-    torch.testing.assert_close(updates(Training(optimiser="nesterov", learning_rate=0.1, momentum=0.75), GRADIENTS), expected)
+    torch.testing.assert_close(
+        updates(Training(optimiser="nesterov", learning_rate=0.1, momentum=0.75), GRADIENTS), expected
+    )
 
 
 def test_a_flattened_network_computes_and_learns_as_before():
@@ -164,7 +180,10 @@ def test_a_flattened_network_computes_and_learns_as_before():
         task.loss(module(batch), batch).backward()
     gradients = torch.cat([p.grad.flatten() for p in plain.parameters()])
     torch.testing.assert_close(flat.gradient, gradients)
-    assert all(p.grad.untyped_storage().data_ptr() == flat.gradient.untyped_storage().data_ptr() for p in flat_network.parameters())
+    assert all(
+        p.grad.untyped_storage().data_ptr() == flat.gradient.untyped_storage().data_ptr()
+        for p in flat_network.parameters()
+    )
     flat.values.zero_()
     assert not any(p.any() for p in flat_network.parameters())
     torch.testing.assert_close(flat_network(batch), torch.zeros(1, 3, 1))
@@ -203,10 +222,14 @@ class Right(nn.Module):
 
     def forward(self, batch):
         self.asked += batch.inputs.shape[1]
-        return torch.stack([self.answers[tuple(batch.inputs[:, k, 0].tolist())] for k in range(batch.inputs.shape[1])], dim=1)
+        return torch.stack(
+            [self.answers[tuple(batch.inputs[:, k, 0].tolist())] for k in range(batch.inputs.shape[1])], dim=1
+        )
 
 
-@pytest.mark.parametrize(("wrong", "expected", "asked"), [((), (0.0, True), 20), ((7,), (0.0, False), 20), ((2,), (0.2, False), 5)])
+@pytest.mark.parametrize(
+    ("wrong", "expected", "asked"), [((), (0.0, True), 20), ((7,), (0.0, False), 20), ((2,), (0.2, False), 5)]
+)
 def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_criterion(wrong, expected, asked):
     task = Adding(lag=6)
     batch = task.batch(20, torch.Generator().manual_seed(0))
@@ -227,7 +250,7 @@ def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial(monkeyp
         held_out.append(batch.inputs)
         return evaluate(network, task, batch)
 
-    monkeypatch.setattr("runs.train.evaluate", spy)
+    monkeypatch.setattr("runs.trial.training.evaluate", spy)
     for seed in (1, 2):
         run(Trial(**NODES, model=Model(hidden_size=4), training=Training(budget=1, evaluation_sequences=8), seed=seed))
     validation, test, *again = held_out
@@ -237,13 +260,19 @@ def test_validation_and_test_sets_do_not_depend_on_the_seed_of_the_trial(monkeyp
 
 
 def wrong_from(draw, **parts):
-    """`Adding.batch` with other parts from a certain draw on: 1 is the validation set, 2 to 4 are the training data, 5 is the test set."""
+    """`Adding.batch` with other parts from a certain draw on: 1 is the validation set, 2 to 4 are the training data, 5
+    is the test set.
+    """
     plain, drawn = Adding.batch, []
 
     def batch(self, size, generator):
         drawn.append(size)
         right = plain(self, size, generator)
-        return right if len(drawn) < draw else right._replace(**{n: change(getattr(right, n)) for n, change in parts.items()})
+        return (
+            right
+            if len(drawn) < draw
+            else right._replace(**{n: change(getattr(right, n)) for n, change in parts.items()})
+        )
 
     return batch
 
@@ -269,12 +298,16 @@ def test_a_trial_whose_data_break_the_contract_fails_with_one_line_at_any_draw(m
 
 def test_a_trial_whose_task_has_no_floor_fails_with_one_line(monkeypatch):
     monkeypatch.delattr(Adding, "floor")
-    assert run(trial()).error.startswith("ValueError: adding: floor, the loss of the best model without memory, must be an attribute")
+    assert run(trial()).error.startswith(
+        "ValueError: adding: floor, the loss of the best model without memory, must be an attribute"
+    )
 
 
 def test_a_trial_whose_metrics_are_no_plain_numbers_fails_with_one_line(monkeypatch):
     monkeypatch.setattr(Adding, "metrics", lambda self, outputs, batch: {"loss": self.loss(outputs, batch)})
-    assert run(trial()).error == "ValueError: adding: metrics must be plain numbers, got Tensor for 'loss'; use float(...)"
+    assert (
+        run(trial()).error == "ValueError: adding: metrics must be plain numbers, got Tensor for 'loss'; use float(...)"
+    )
 
 
 def test_batches_may_have_another_number_of_steps_at_each_draw(monkeypatch):
@@ -291,8 +324,7 @@ class Unusual(Vanilla):
 
 
 def test_an_outcome_says_why_the_eager_engine_ran(monkeypatch):
-    monkeypatch.setattr("variants.lstm.Vanilla", Unusual)
-    outcome = run(trial())
+    outcome = run(replace(trial(), variant={"_target_": f"{__name__}.Unusual", "label": "unusual"}))
     assert outcome.engine == "eager"
     assert "gammaln" in outcome.why_eager or "lgamma" in outcome.why_eager
 
@@ -307,7 +339,7 @@ def failing(error, monkeypatch):
     def fail(*arguments):
         raise error
 
-    monkeypatch.setattr("runs.train.untrained", fail)
+    monkeypatch.setattr("runs.trial.training.untrained", fail)
     return trial()
 
 
@@ -319,7 +351,9 @@ def caused(error, cause):
 FAULTS = [
     OSError(24, "Too many open files"),
     MemoryError("Unable to allocate 8 GiB"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes"),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:124] DefaultCPUAllocator: can't allocate memory: you tried to allocate 7 bytes"
+    ),
     ImportError("libfoo.so: cannot open shared object file: Too many open files"),
     caused(ValueError("my task"), OSError(28, "No space left on device")),
 ]

@@ -3,13 +3,13 @@ import json
 
 import pytest
 
-from runs.trial import Model, Outcome, Training, Trial, construct
+from runs.trial.trial import Model, Outcome, Training, Trial, construct
 from tasks import Task
 from variants import Cell
 
 TRIAL = Trial(
-    variant={"_target_": "variants.lstm.Peephole", "label": "peephole", "peepholes": ("i", "o")},
-    task={"_target_": "tasks.adding.Adding", "label": "adding", "lag": 7},
+    variant={"_target_": "variants.cells.lstm.Peephole", "label": "peephole", "peepholes": ("i", "o")},
+    task={"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lag": 7},
     initialisation={"_target_": "variants.initialisation.Gaussian", "label": "gaussian", "std": 0.2},
     model=Model(hidden_size=5),
     training=Training(budget=11),
@@ -31,13 +31,21 @@ def test_the_id_does_not_depend_on_the_order_of_keys():
     assert turned.id == TRIAL.id
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"data_seed": 1}, {"model": Model(hidden_size=6)}, {"training": Training(budget=12)}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"data_seed": 1}, {"model": Model(hidden_size=6)}, {"training": Training(budget=12)}]
+)
 def test_the_id_changes_with_what_is_run(change):
     assert Trial(**{**TRIAL.__dict__, **change}).id != TRIAL.id
 
 
 def test_an_outcome_survives_json():
-    outcome = Outcome(status="solved", curve_steps=(0, 1), curve_losses=(0.5, 0.25), train_losses=(None, 0.4), test_metrics={"loss": 0.1})
+    outcome = Outcome(
+        status="solved",
+        curve_steps=(0, 1),
+        curve_losses=(0.5, 0.25),
+        train_losses=(None, 0.4),
+        test_metrics={"loss": 0.1},
+    )
     assert Outcome.from_dict(json.loads(json.dumps(outcome.as_dict()))) == outcome
 
 
@@ -67,7 +75,7 @@ def test_construct_builds_what_a_node_describes():
     assert construct(TRIAL.variant, Cell).knobs["peepholes"] == ("i", "o")
 
 
-@pytest.mark.parametrize("target", ["nowhere.Cell", "variants.lstm.Nothing", "variants.lstm"])
+@pytest.mark.parametrize("target", ["nowhere.Cell", "variants.cells.lstm.Nothing", "variants.cells.lstm"])
 def test_construct_names_a_target_that_it_cannot_use(target):
     with pytest.raises(ValueError, match=target.replace(".", r"\.")):
         construct({"_target_": target}, Cell)
@@ -75,4 +83,4 @@ def test_construct_names_a_target_that_it_cannot_use(target):
 
 def test_construct_names_a_knob_that_the_class_does_not_have():
     with pytest.raises(ValueError, match=r"adding: .*lagg"):
-        construct({"_target_": "tasks.adding.Adding", "label": "adding", "lagg": 3}, Task)
+        construct({"_target_": "tasks.synthetic.adding.Adding", "label": "adding", "lagg": 3}, Task)

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
-from runs.study import ATTEMPTS, Held, Study, open_storage
+from runs.study.study import ATTEMPTS, Held, Study, open_storage
 from runs.sweep import Interruption, Limit, outlook
-from runs.worker import STOP, work
+from runs.workers.worker import STOP, work
 from tests.runs.conftest import make_design
 from tests.runs.endless import Endless
 
@@ -24,14 +24,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def endless(how):
     """A study of a single trial that never ends."""
     node = {"_target_": f"{Endless.__module__}.Endless", "label": "endless", "how": how}
-    design = make_design(points=1, variants={"endless": node}, baseline="endless", tasks=dict([next(iter(make_design().tasks.items()))]))
+    design = make_design(
+        points=1, variants={"endless": node}, baseline="endless", tasks=dict([next(iter(make_design().tasks.items()))])
+    )
     return replace(design, model=replace(design.model, engine="eager"))
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("runs.worker.GRACE_SECONDS", 0.5)
-    monkeypatch.setattr("runs.worker.overtime", lambda seconds: 0.5)
+    monkeypatch.setattr("runs.workers.worker.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("runs.workers.worker.overtime", lambda seconds: 0.5)
     return tmp_path / "study"
 
 
@@ -85,7 +87,7 @@ def test_a_trial_that_takes_too_long_is_told_failed(folder, how):
 
 
 def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, monkeypatch):
-    monkeypatch.setattr("runs.worker.stop_on_signal", lambda: lambda: False)
+    monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     numbers = []
     for name, seconds in (("with", 1000.0), ("without", 0.0)):
         study = Study.create(open_storage("", tmp_path / name), replace(design, points=1), {})
@@ -106,7 +108,9 @@ def test_a_trial_that_never_gives_python_back_is_ended_by_the_parent_and_told_fa
 
 
 def parent_of(folder, ready):
-    process = multiprocessing.get_context("fork").Process(target=work, args=("", folder, "study"), kwargs={"parent": os.getpid()})
+    process = multiprocessing.get_context("fork").Process(
+        target=work, args=("", folder, "study"), kwargs={"parent": os.getpid()}
+    )
     process.start()
     ready.put(process.pid)
     time.sleep(1000)
@@ -129,8 +133,8 @@ def test_no_worker_outlives_its_parent(folder, how):
 
 
 def test_a_fault_of_the_machine_is_tried_again_and_then_told(folder, monkeypatch):
-    monkeypatch.setattr("runs.worker.FAULT_SECONDS", 0.0)
-    monkeypatch.setattr("runs.worker.stop_on_signal", lambda: lambda: False)
+    monkeypatch.setattr("runs.workers.worker.FAULT_SECONDS", 0.0)
+    monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     study = Study.create(open_storage("", folder), endless("memory"), {})
     assert work("", folder, "study") == 0
     (error,) = study.failures()
@@ -138,8 +142,8 @@ def test_a_fault_of_the_machine_is_tried_again_and_then_told(folder, monkeypatch
 
 
 def test_a_trial_that_asks_for_an_impossible_amount_fails_after_its_attempts(folder, monkeypatch):
-    monkeypatch.setattr("runs.worker.FAULT_SECONDS", 0.0)
-    monkeypatch.setattr("runs.worker.stop_on_signal", lambda: lambda: False)
+    monkeypatch.setattr("runs.workers.worker.FAULT_SECONDS", 0.0)
+    monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     design = make_design(points=1, variants={"vanilla": make_design().variants["vanilla"]})
     tasks = {"adding": {**design.tasks["adding"], "lag": 10**12}}
     study = Study.create(open_storage("", folder), replace(design, tasks=tasks), {})
@@ -163,7 +167,8 @@ def test_signals_twice_end_all_workers_at_once(folder, capsys):
     assert counts(study) == {"waiting": 1}
 
 
-# The line of `status` ---------------------------------------------------------------------------------------------------------
+# The line of `status`
+# ---------------------------------------------------------------------------------------------------------
 
 
 def held(seconds, pid=5, alive=True):

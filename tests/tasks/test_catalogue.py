@@ -23,7 +23,9 @@ def test_a_card_shows_the_drawn_example_and_when_the_task_is_solved(cls):
 
 @pytest.mark.parametrize("cls", ALL)
 def test_a_card_explains_every_knob(cls):
-    assert all(catalogue.explanation(cls, knob) for knob in catalogue.knobs(cls)), f"{cls.name}: explain its knobs in the docstring"
+    assert all(catalogue.explanation(cls, knob) for knob in catalogue.knobs(cls)), (
+        f"{cls.name}: explain its knobs in the docstring"
+    )
 
 
 def test_no_line_of_the_list_is_wider_than_the_terminal(capsys, monkeypatch):
@@ -35,7 +37,9 @@ def test_no_line_of_the_list_is_wider_than_the_terminal(capsys, monkeypatch):
 def test_the_drawing_keeps_its_lines(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     assert main(["copying"]) == 0
-    assert "    input    3 1 4 .. 7   _ _ .. _   :   _ _ _ .. _        _ blank, : delimiter\n" in capsys.readouterr().out
+    assert (
+        "    input    3 1 4 .. 7   _ _ .. _   :   _ _ _ .. _        _ blank, : delimiter\n" in capsys.readouterr().out
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,7 @@ def test_the_drawing_keeps_its_lines(capsys, monkeypatch):
     [
         ("addin", "unknown task 'addin'; did you mean 'adding'? There is: adding, "),
         ("os.nothing", "task: cannot import 'os.nothing'"),
-        ("variants.gru.GRU", "task: 'variants.gru.GRU' must be a subclass of tasks.task.Task"),
+        ("variants.cells.gru.GRU", "task: 'variants.cells.gru.GRU' must be a subclass of tasks.task.Task"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(name, message, capsys):
@@ -54,7 +58,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(name, message, capsys):
 
 def test_a_task_of_ones_own_is_shown_by_its_dotted_path(tmp_path, monkeypatch, capsys):
     (tmp_path / "shown_task.py").write_text(
-        "from tasks.adding import Adding\n\n\nclass Mine(Adding):\n"
+        "from tasks.synthetic.adding import Adding\n\n\nclass Mine(Adding):\n"
         '    """Add one\'s own numbers.\n\n    lag: steps.\n    """\n\n'
         "    def __init__(self, *, lag: int = 7, extra: float = 0.5) -> None:\n        super().__init__(lag=lag)\n"
     )

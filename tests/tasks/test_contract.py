@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tasks import Batch, Task
-from tasks.adding import Adding
 from tasks.contract import check_answers, check_batch, draw, try_out
-from tasks.delayed_recall import DelayedRecall
+from tasks.synthetic.adding import Adding
+from tasks.synthetic.delayed_recall import DelayedRecall
 from tasks.task import Classification, Regression
 
 STEPS, INPUTS, OUTPUTS, ANSWERS = 7, 3, 4, 2
@@ -38,7 +38,11 @@ class Digits(Classification):
 
     def batch(self, size, generator):
         inputs = torch.rand(STEPS, size, INPUTS, generator=generator)
-        return Batch(inputs, torch.randint(OUTPUTS, (ANSWERS, size), generator=generator), torch.tensor([[2], [6]]).repeat(1, size))
+        return Batch(
+            inputs,
+            torch.randint(OUTPUTS, (ANSWERS, size), generator=generator),
+            torch.tensor([[2], [6]]).repeat(1, size),
+        )
 
 
 def changed(kind, **parts):
@@ -80,33 +84,81 @@ def test_a_checked_draw_is_the_draw_of_the_task(name):
 
 
 WRONG_BATCHES = {
-    "float64 inputs": (Forecast, {"inputs": torch.Tensor.double}, "inputs must be torch.float32, got torch.float64; use .float()"),
-    "integer inputs": (Forecast, {"inputs": torch.Tensor.long}, "inputs must be torch.float32, got torch.int64; use .float()"),
-    "numpy inputs": (Forecast, {"inputs": np.asarray}, "inputs must be a torch.Tensor, got ndarray; use torch.as_tensor(...)"),
+    "float64 inputs": (
+        Forecast,
+        {"inputs": torch.Tensor.double},
+        "inputs must be torch.float32, got torch.float64; use .float()",
+    ),
+    "integer inputs": (
+        Forecast,
+        {"inputs": torch.Tensor.long},
+        "inputs must be torch.float32, got torch.int64; use .float()",
+    ),
+    "numpy inputs": (
+        Forecast,
+        {"inputs": np.asarray},
+        "inputs must be a torch.Tensor, got ndarray; use torch.as_tensor(...)",
+    ),
     "batch first": (
         Forecast,
         {"inputs": lambda v: v.transpose(0, 1)},
         "inputs must be [T, B, I] = [T, 2, 3], time first, got [2, 7, 3]",
     ),
-    "too wide": (Forecast, {"inputs": torch.zeros(STEPS, FEW, 5)}, "inputs must be [T, B, I] = [T, 2, 3], time first, got [7, 2, 5]"),
-    "no steps": (Forecast, {"inputs": torch.zeros(0, FEW, INPUTS)}, "inputs must be [T, B, I] = [T, 2, 3], time first, got [0, 2, 3]"),
+    "too wide": (
+        Forecast,
+        {"inputs": torch.zeros(STEPS, FEW, 5)},
+        "inputs must be [T, B, I] = [T, 2, 3], time first, got [7, 2, 5]",
+    ),
+    "no steps": (
+        Forecast,
+        {"inputs": torch.zeros(0, FEW, INPUTS)},
+        "inputs must be [T, B, I] = [T, 2, 3], time first, got [0, 2, 3]",
+    ),
     "another number of sequences": (
         Forecast,
         {"inputs": torch.zeros(STEPS, 5, INPUTS)},
         "inputs must be [T, B, I] = [T, 2, 3], time first, got [7, 5, 3]",
     ),
-    "nan in the inputs": (Forecast, {"inputs": at((3, 1, 2), math.nan)}, "inputs must be finite, got nan at step 3 of sequence 1"),
-    "infinite inputs": (Digits, {"inputs": at((0, 0, 0), -math.inf)}, "inputs must be finite, got -inf at step 0 of sequence 0"),
-    "float64 targets": (Forecast, {"targets": torch.Tensor.double}, "targets must be torch.float32, got torch.float64; use .float()"),
-    "targets without O": (Forecast, {"targets": lambda v: v[..., 0]}, "targets must be [K, B, O] = [2, 2, 4], got [2, 2]"),
-    "targets that would be broadcast": (Forecast, {"targets": lambda v: v[:, :1]}, "targets must be [K, B, O] = [2, 2, 4], got [2, 1, 4]"),
-    "infinite targets": (Forecast, {"targets": at((1, 0, 3), math.inf)}, "targets must be finite, got inf at answer 1 of sequence 0"),
+    "nan in the inputs": (
+        Forecast,
+        {"inputs": at((3, 1, 2), math.nan)},
+        "inputs must be finite, got nan at step 3 of sequence 1",
+    ),
+    "infinite inputs": (
+        Digits,
+        {"inputs": at((0, 0, 0), -math.inf)},
+        "inputs must be finite, got -inf at step 0 of sequence 0",
+    ),
+    "float64 targets": (
+        Forecast,
+        {"targets": torch.Tensor.double},
+        "targets must be torch.float32, got torch.float64; use .float()",
+    ),
+    "targets without O": (
+        Forecast,
+        {"targets": lambda v: v[..., 0]},
+        "targets must be [K, B, O] = [2, 2, 4], got [2, 2]",
+    ),
+    "targets that would be broadcast": (
+        Forecast,
+        {"targets": lambda v: v[:, :1]},
+        "targets must be [K, B, O] = [2, 2, 4], got [2, 1, 4]",
+    ),
+    "infinite targets": (
+        Forecast,
+        {"targets": at((1, 0, 3), math.inf)},
+        "targets must be finite, got inf at answer 1 of sequence 0",
+    ),
     "one-hot classes": (
         Digits,
         {"targets": torch.zeros(ANSWERS, FEW, OUTPUTS).long()},
         "targets must be classes [K, B] = [2, 2], got [2, 2, 4]",
     ),
-    "int32 classes": (Digits, {"targets": torch.Tensor.int}, "targets must be torch.int64, got torch.int32; use .long()"),
+    "int32 classes": (
+        Digits,
+        {"targets": torch.Tensor.int},
+        "targets must be torch.int64, got torch.int32; use .long()",
+    ),
     "class O": (Digits, {"targets": at((0, 1), 4)}, "targets must be classes, 0..3, got 4"),
     "class -100": (Digits, {"targets": at((0, 1), -100)}, "targets must be classes, 0..3, got -100"),
     "reads at T": (Forecast, {"reads": at((1, 1), 7)}, "reads must be steps of a sequence of 7, 0..6, got 7"),
@@ -119,7 +171,11 @@ WRONG_BATCHES = {
     "int32 reads": (Digits, {"reads": torch.Tensor.int}, "reads must be torch.int64, got torch.int32; use .long()"),
     "lengths of 0": (Forecast, {"lengths": torch.tensor([0, 7])}, "lengths must be numbers of steps, 1..7, got 0"),
     "lengths beyond T": (Forecast, {"lengths": torch.tensor([5, 8])}, "lengths must be numbers of steps, 1..7, got 8"),
-    "float lengths": (Forecast, {"lengths": torch.tensor([5.0, 7.0])}, "lengths must be torch.int64, got torch.float32; use .long()"),
+    "float lengths": (
+        Forecast,
+        {"lengths": torch.tensor([5.0, 7.0])},
+        "lengths must be torch.int64, got torch.float32; use .long()",
+    ),
     "one length for all": (Forecast, {"lengths": torch.tensor([7])}, "lengths must be [B] = [2], got [1]"),
 }
 
@@ -145,7 +201,9 @@ def test_targets_of_a_task_of_another_kind_need_one_entry_for_each_answer():
 
         loss = solved = Forecast.solved
 
-    with pytest.raises(ValueError, match=r"^Ranking: targets must be \[K, B, \.\.\.\] = \[2, 2, \.\.\.\], got \[2, 3, 5\]$"):
+    with pytest.raises(
+        ValueError, match=r"^Ranking: targets must be \[K, B, \.\.\.\] = \[2, 2, \.\.\.\], got \[2, 3, 5\]$"
+    ):
         try_out(Ranking())
 
 
@@ -160,15 +218,33 @@ def test_finite_inputs_whose_sum_is_not_finite_are_accepted():
 
 
 WRONG_ATTRIBUTES = {
-    "no floor": ({"floor": property(lambda self: self.absent)}, "floor, the loss of the best model without memory, must be an attribute"),
-    "floor of infinity": ({"floor": math.inf}, "floor, the loss of the best model without memory, must be a finite number, got inf"),
+    "no floor": (
+        {"floor": property(lambda self: self.absent)},
+        "floor, the loss of the best model without memory, must be an attribute",
+    ),
+    "floor of infinity": (
+        {"floor": math.inf},
+        "floor, the loss of the best model without memory, must be a finite number, got inf",
+    ),
     "floor of a tensor": ({"floor": torch.tensor(1.0)}, "must be a finite number, got tensor(1.)"),
     "floor of 0": ({"floor": 0.0}, "solved_loss must be between 0 and the floor 0.0, got 0.1"),
     "solved_loss above the floor": ({"solved_loss": 2.0}, "solved_loss must be between 0 and the floor 1.0, got 2.0"),
-    "input_size of 0": ({"input_size": 0}, "input_size, the width I of the inputs, must be a whole number of at least 1, got 0"),
-    "output_size of 1.5": ({"output_size": 1.5}, "output_size, the width O of the answers, must be a whole number of at least 1, got 1.5"),
-    "evaluation_size of True": ({"evaluation_size": True}, "evaluation_size, the number of sequences in a validation or test set, must"),
-    "lag of None": ({"lag": None}, "lag, the number of steps over which information must be kept, must be a whole number of at least 0"),
+    "input_size of 0": (
+        {"input_size": 0},
+        "input_size, the width I of the inputs, must be a whole number of at least 1, got 0",
+    ),
+    "output_size of 1.5": (
+        {"output_size": 1.5},
+        "output_size, the width O of the answers, must be a whole number of at least 1, got 1.5",
+    ),
+    "evaluation_size of True": (
+        {"evaluation_size": True},
+        "evaluation_size, the number of sequences in a validation or test set, must",
+    ),
+    "lag of None": (
+        {"lag": None},
+        "lag, the number of steps over which information must be kept, must be a whole number of at least 0",
+    ),
     "no batch": ({"batch": Task.batch}, "batch must be defined"),
     "no loss": ({"loss": Task.loss}, "loss must be defined"),
     "no criterion": ({"solved": Task.solved}, "solved must be defined"),
@@ -190,7 +266,10 @@ WRONG_ANSWERS = {
         {"loss": lambda self, outputs, batch: (outputs - batch.targets).square().mean((0, 2))},
         "loss must return a scalar tensor, got a tensor [2]",
     ),
-    "a loss that is a float": ({"loss": lambda self, outputs, batch: 0.5}, "loss must return a scalar tensor, got float"),
+    "a loss that is a float": (
+        {"loss": lambda self, outputs, batch: 0.5},
+        "loss must return a scalar tensor, got float",
+    ),
     "a loss without gradient": (
         {"loss": lambda self, outputs, batch: outputs.detach().mean()},
         "loss must depend on the outputs by operations of torch, got a tensor without gradient",
@@ -199,18 +278,27 @@ WRONG_ANSWERS = {
         {"metrics": lambda self, outputs, batch: {"error": 1.0}},
         "metrics must return a dictionary with the key 'loss', got the keys error",
     ),
-    "no metrics": ({"metrics": lambda self, outputs, batch: 1.0}, "metrics must return a dictionary with the key 'loss', got float"),
+    "no metrics": (
+        {"metrics": lambda self, outputs, batch: 1.0},
+        "metrics must return a dictionary with the key 'loss', got float",
+    ),
     "metrics that are tensors": (
         {"metrics": lambda self, outputs, batch: {"loss": torch.tensor(1.0)}},
         "metrics must be plain numbers, got Tensor for 'loss'; use float(...)",
     ),
-    "a criterion without return": ({"solved": lambda self, metrics: None}, "solved must return True or False, got None"),
+    "a criterion without return": (
+        {"solved": lambda self, metrics: None},
+        "solved must return True or False, got None",
+    ),
     "a criterion on another metric": (
         {"solved": lambda self, metrics: metrics["accuracy"] > 0.9},
         "solved must ask for metrics that there are (loss), got 'accuracy'",
     ),
     "a score of 3": ({"score": lambda self, loss: 3.0}, "score must be a number in 0..1, got 3.0 for the loss"),
-    "a score that is a tensor": ({"score": lambda self, loss: torch.tensor(0.5)}, "score must be a number in 0..1, got tensor(0.5000)"),
+    "a score that is a tensor": (
+        {"score": lambda self, loss: torch.tensor(0.5)},
+        "score must be a number in 0..1, got tensor(0.5000)",
+    ),
 }
 
 
@@ -235,13 +323,19 @@ def test_a_criterion_may_be_a_truth_value_of_numpy():
 
 
 def test_data_that_another_generator_draws_are_refused():
-    with pytest.raises(ValueError, match=r"^Wrong: batch must draw from the generator alone, but inputs differ between two draws of one"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Wrong: batch must draw from the generator alone, but inputs differ between two draws of one",
+    ):
         try_out(changed(Forecast, inputs=torch.rand_like))
 
 
 def test_a_task_that_draws_into_the_same_memory_again_is_refused():
     memory = torch.zeros(STEPS, FEW, INPUTS)
-    with pytest.raises(ValueError, match=r"^Wrong: batch must draw into memory of its own, but inputs of one draw change with the next$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Wrong: batch must draw into memory of its own, but inputs of one draw change with the next$",
+    ):
         try_out(changed(Forecast, inputs=memory.copy_))
 
 
@@ -249,7 +343,9 @@ def test_a_loss_that_changes_the_batch_is_refused():
     def loss(self, outputs, batch):
         return (outputs - batch.targets.mul_(0.5)).square().mean()
 
-    with pytest.raises(ValueError, match=r"^Wrong: loss and metrics must leave the batch as it is, but targets are changed$"):
+    with pytest.raises(
+        ValueError, match=r"^Wrong: loss and metrics must leave the batch as it is, but targets are changed$"
+    ):
         try_out(with_attributes(Forecast, loss=loss))
 
 
@@ -257,18 +353,26 @@ def test_metrics_that_change_the_outputs_are_refused():
     def metrics(self, outputs, batch):
         return {"loss": float(outputs.round_().mean().abs())}
 
-    with pytest.raises(ValueError, match=r"^Wrong: loss and metrics must leave the outputs as they are, but they are changed in place$"):
+    with pytest.raises(
+        ValueError, match=r"^Wrong: loss and metrics must leave the outputs as they are, but they are changed in place$"
+    ):
         try_out(with_attributes(Forecast, metrics=metrics))
 
 
 def test_an_answer_behind_the_end_of_its_sequence_is_refused():
-    with pytest.raises(ValueError, match=r"^Wrong: reads must be steps within the length of their sequence, got 6 where the length is 5$"):
+    with pytest.raises(
+        ValueError,
+        match=r"^Wrong: reads must be steps within the length of their sequence, got 6 where the length is 5$",
+    ):
         try_out(changed(Forecast, lengths=torch.tensor([7, 5])))
 
 
 @pytest.mark.parametrize(
     ("inputs", "message"),
-    [(torch.Tensor.requires_grad_, "data without gradients"), (torch.Tensor.to_sparse, "a dense tensor, got torch.sparse_coo")],
+    [
+        (torch.Tensor.requires_grad_, "data without gradients"),
+        (torch.Tensor.to_sparse, "a dense tensor, got torch.sparse_coo"),
+    ],
     ids=["learned", "sparse"],
 )
 def test_inputs_that_are_no_plain_data_are_refused(inputs, message):
@@ -314,7 +418,9 @@ def test_a_regression_does_not_broadcast_targets():
 def test_a_classification_takes_one_class_for_each_answer(shape):
     task = DelayedRecall(lag=3)
     batch = task.batch(8, torch.Generator().manual_seed(0))
-    message = f"delayed_recall: targets must be one class for each of the answers [K, B, O] = [1, 8, 8], got {list(shape)}"
+    message = (
+        f"delayed_recall: targets must be one class for each of the answers [K, B, O] = [1, 8, 8], got {list(shape)}"
+    )
     with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
         task.loss(torch.zeros(1, 8, 8), batch._replace(targets=batch.targets.view(shape)))
 

@@ -94,7 +94,9 @@ def best_constant(task: Task, batch: Batch) -> Tensor:
 
 
 def best_from_last_input(task: Task, batch: Batch) -> Tensor:
-    """The best answers that depend on the question and the input at the step of the answer only, fitted to the batch itself."""
+    """The best answers that depend on the question and the input at the step of the answer only, fitted to the batch
+    itself.
+    """
     inputs = batch.inputs.gather(0, batch.reads.unsqueeze(-1).expand(-1, -1, task.input_size))
     if isinstance(task, Classification):
         kind = inputs.argmax(-1)
@@ -111,7 +113,9 @@ def best_from_last_input(task: Task, batch: Batch) -> Tensor:
 
 
 def with_probability(task: Task, batch: Batch, probability: float) -> Tensor:
-    """Log-probabilities that give every right answer `probability`, and 1 where the answer is the same for all sequences."""
+    """Log-probabilities that give every right answer `probability`, and 1 where the answer is the same for all
+    sequences.
+    """
     right = torch.nn.functional.one_hot(batch.targets, task.output_size).bool()
     answers = torch.where(right, probability, (1 - probability) / (task.output_size - 1))
     known = (batch.targets == batch.targets[:, :1]).all(1)
@@ -232,7 +236,9 @@ def test_the_best_answer_without_memory_has_the_floor_loss(name, lag):
 def test_seeing_the_last_input_does_not_beat_the_floor(name, lag):
     task, batch = large(name, lag)
     loss = float(task.loss(best_from_last_input(task, batch), batch))
-    assert loss > (1 - TOLERANCE) * task.floor, f"{name} can be answered from the last input: {loss} is below the floor {task.floor}"
+    assert loss > (1 - TOLERANCE) * task.floor, (
+        f"{name} can be answered from the last input: {loss} is below the floor {task.floor}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -305,7 +311,13 @@ def test_score_is_0_at_the_floor_and_1_at_solved(name, lag):
 @pytest.mark.parametrize("name", NAMES)
 def test_score_falls_with_the_loss_and_stays_within_0_and_1(name):
     task = Task.registry[name]()
-    losses = [0.0, task.solved_loss / 2, *torch.linspace(task.solved_loss, task.floor, 9).tolist(), 2 * task.floor, math.inf]
+    losses = [
+        0.0,
+        task.solved_loss / 2,
+        *torch.linspace(task.solved_loss, task.floor, 9).tolist(),
+        2 * task.floor,
+        math.inf,
+    ]
     scores = [task.score(loss) for loss in losses]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] == 1
@@ -470,7 +482,8 @@ def test_inputs_that_are_not_relevant_do_not_change_the_answers(name):
 def test_relevant_inputs_of_another_sequence_give_its_answers(name):
     task = Task.registry[name](lag=40)
     ours, theirs = draw(task, size=64, seed=1), draw(task, size=64, seed=2)
-    if ours.lengths is not None:  # the same marks, whatever comes after; only what is before the shortest end is exchanged
+    # the same marks, whatever comes after; only what is before the shortest end is exchanged
+    if ours.lengths is not None:
         theirs = theirs._replace(lengths=ours.lengths)
     swap = task.relevant(ours) | task.relevant(theirs)
     mixed = ours._replace(inputs=torch.where(swap.unsqueeze(-1), theirs.inputs, ours.inputs))
@@ -637,7 +650,10 @@ def test_temporal_order_places_its_symbols_in_the_published_windows(name, window
     ("name", "classes"),
     [
         ("temporal_order", {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}),
-        ("temporal_order_3", {"XXX": "Q", "XXY": "R", "XYX": "S", "XYY": "U", "YXX": "V", "YXY": "A", "YYX": "B", "YYY": "C"}),
+        (
+            "temporal_order_3",
+            {"XXX": "Q", "XXY": "R", "XYX": "S", "XYY": "U", "YXX": "V", "YXY": "A", "YYX": "B", "YYY": "C"},
+        ),
     ],
 )
 def test_temporal_order_names_the_published_classes(name, classes):
@@ -693,20 +709,22 @@ def test_every_task_names_its_own_source_and_sizes(name):
 
 
 def test_every_file_of_the_folder_defines_a_registered_task():
-    folder = Path(tasks.__file__).parent
-    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "__main__", "task", "contract", "catalogue"}
-    assert {cls.__module__.rpartition(".")[2] for cls in Task.registry.values() if cls.__module__.startswith("tasks.")} == files
+    folder = Path(tasks.__file__).parent / "synthetic"
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert {
+        cls.__module__.rpartition(".")[2] for cls in Task.registry.values() if cls.__module__.startswith("tasks.")
+    } == files
 
 
 def test_every_file_of_the_folder_opens_with_one_line():
-    for path in Path(tasks.__file__).parent.glob("*.py"):
+    for path in Path(tasks.__file__).parent.rglob("*.py"):
         opening = ast.get_docstring(ast.parse(path.read_text()))
         assert opening, f"{path.name} needs a docstring"
         assert opening.splitlines()[0].endswith("."), f"{path.name} should open with a sentence on one line"
 
 
 def test_a_name_used_twice_is_refused_naming_both_classes():
-    with pytest.raises(TypeError, match=r"'adding' is used twice: tasks\.adding\.Adding and .*Second"):
+    with pytest.raises(TypeError, match=r"'adding' is used twice: tasks\.synthetic\.adding\.Adding and .*Second"):
 
         class Second(Task, name="adding"):
             pass

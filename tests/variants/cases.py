@@ -1,4 +1,6 @@
-"""What the tests of cells run over: every registered cell, with its default knobs and with others, and modules of odd sizes."""
+"""What the tests of cells run over: every registered cell, with its default knobs and with others, and modules of odd
+sizes.
+"""
 
 import itertools
 from typing import Any
@@ -86,4 +88,6 @@ def state_of(module: Recurrent, batch: int = B, seed: int = 2) -> tuple[Any, ...
 
 
 def same(actual: Tensor, expected: Tensor, message: str = "", tolerance: float = 1e-12) -> None:
-    torch.testing.assert_close(actual, expected, rtol=tolerance, atol=tolerance, msg=(lambda m: f"{message}\n{m}") if message else None)
+    torch.testing.assert_close(
+        actual, expected, rtol=tolerance, atol=tolerance, msg=(lambda m: f"{message}\n{m}") if message else None
+    )

@@ -105,8 +105,11 @@ def cells(draw: st.DrawFn) -> Cell:
     vectors = draw(st.sampled_from([(), ("p_i",), ("b", "copy")]))
     constants = draw(st.sampled_from([(), ("slope",)]))
     has_feed = draw(st.booleans())
-    first = draw(st.lists(st.builds(_gate(fields), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=3))
-    gates = [g._replace(name=f"g{k}") for k, g in enumerate(sorted(first, key=lambda g: not g.hears))]  # those that hear are neighbours
+    first = draw(
+        st.lists(st.builds(_gate(fields), st.booleans(), st.booleans(), st.booleans()), min_size=1, max_size=3)
+    )
+    # those that hear are neighbours
+    gates = [g._replace(name=f"g{k}") for k, g in enumerate(sorted(first, key=lambda g: not g.hears))]
     outer = [f"s.{f}" for f in fields] + [f"p.{v}" for v in (*vectors, *constants)]
     attributes: dict[str, Any] = {"State": State, "vectors": vectors}
     if has_feed:
@@ -132,7 +135,9 @@ def _with_below(step: Callable[..., Any], State: Any, field: str) -> Callable[..
     def stepped(self: Cell, a: Any, s: Any, p: Any) -> Any:
         new = step(self, a, s, p)
         return (
-            new._replace(**{field: torch.tanh(getattr(new, field) + getattr(a, f"below_{field}"))}) if hasattr(a, f"below_{field}") else new
+            new._replace(**{field: torch.tanh(getattr(new, field) + getattr(a, f"below_{field}"))})
+            if hasattr(a, f"below_{field}")
+            else new
         )
 
     return stepped

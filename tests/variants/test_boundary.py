@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from variants import Cell, Recurrent, Vanilla, build, count_parameters
-from variants.gru import HiddenState
-from variants.lstm import LSTMState
+from variants.cells.gru import HiddenState
+from variants.cells.lstm import LSTMState
 
 T, B, INPUTS, H = 7, 4, 3, 5
 ENGINES = ("fused", "eager", "native")
@@ -30,7 +30,11 @@ def states(*shape: int, count: int = 1) -> tuple[LSTMState, ...]:
 
 WRONG_CALLS = {
     "no tensor": (([[1.0]],), {}, r"inputs must be a tensor \[T, B, 3\], got list"),
-    "packed": ((nn.utils.rnn.pack_padded_sequence(x_of(T, B, INPUTS), [7] * B),), {}, "inputs must be a tensor.*pad_packed_sequence"),
+    "packed": (
+        (nn.utils.rnn.pack_padded_sequence(x_of(T, B, INPUTS), [7] * B),),
+        {},
+        "inputs must be a tensor.*pad_packed_sequence",
+    ),
     "narrow": ((x_of(T, B, INPUTS - 1),), {}, r"inputs must be \[T, B, 3\], time first, got \[7, 4, 2\]"),
     "wide": ((x_of(T, B, 4000),), {}, r"inputs must be \[T, B, 3\], time first, got \[7, 4, 4000\]"),
     "one sequence": ((x_of(T, INPUTS),), {}, r"got \[7, 3\]; a single sequence needs inputs.unsqueeze\(1\)"),
@@ -44,7 +48,11 @@ WRONG_CALLS = {
         {},
         r"the state's 'y' must be a dense tensor \[4, 5\], got torch.sparse_coo",
     ),
-    "sparse lengths": ((x_of(T, B, INPUTS),), {"lengths": torch.ones(B).long().to_sparse()}, "lengths must be .*, got torch.sparse_coo"),
+    "sparse lengths": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.ones(B).long().to_sparse()},
+        "lengths must be .*, got torch.sparse_coo",
+    ),
     "lengths without values": (
         (x_of(T, B, INPUTS),),
         {"lengths": torch.ones(B, dtype=torch.long, device="meta")},
@@ -55,7 +63,11 @@ WRONG_CALLS = {
         {"reads": torch.ones(2, B, dtype=torch.long, device="meta")},
         "reads must be .*, got a tensor on the device meta",
     ),
-    "another device": ((x_of(T, B, INPUTS).to("meta"),), {}, r"inputs must be on the device of the parameters \(cpu\), got meta"),
+    "another device": (
+        (x_of(T, B, INPUTS).to("meta"),),
+        {},
+        r"inputs must be on the device of the parameters \(cpu\), got meta",
+    ),
     "state of fewer": ((x_of(T, B, INPUTS), states(B - 1, H)), {}, r"the state's 'y' must be \[4, 5\], got \[3, 5\]"),
     "state of more": ((x_of(T, B, INPUTS), states(B + 1, H)), {}, r"the state's 'y' must be \[4, 5\], got \[5, 5\]"),
     "narrow state": ((x_of(T, B, INPUTS), states(B, H - 1)), {}, r"the state's 'y' must be \[4, 5\], got \[4, 4\]"),
@@ -72,23 +84,55 @@ WRONG_CALLS = {
         {},
         r"state must be .*or torch's form \(y \[1, B, 5\], c \[1, B, 5\]\), got LSTMState",
     ),
-    "two tensors": ((x_of(T, B, INPUTS), (x_of(B, H), x_of(B, H))), {}, r"state must be .*, got tensors \[4, 5\], \[4, 5\]"),
+    "two tensors": (
+        (x_of(T, B, INPUTS), (x_of(B, H), x_of(B, H))),
+        {},
+        r"state must be .*, got tensors \[4, 5\], \[4, 5\]",
+    ),
     "a tensor": ((x_of(T, B, INPUTS), x_of(1, B, H)), {}, r"state must be .*, got tensors \[1, 4, 5\]"),
     "text as state": ((x_of(T, B, INPUTS), "zeros"), {}, "state must be .*, got str"),
-    "fields exchanged": ((x_of(T, B, INPUTS), (namedtuple("S", "c y")(x_of(B, H), x_of(B, H)),)), {}, "got a S of c, y"),
+    "fields exchanged": (
+        (x_of(T, B, INPUTS), (namedtuple("S", "c y")(x_of(B, H), x_of(B, H)),)),
+        {},
+        "got a S of c, y",
+    ),
     "fields missing": ((x_of(T, B, INPUTS), ((x_of(B, H),),)), {}, "got a tuple"),
-    "state of numbers": ((x_of(T, B, INPUTS), ((0.0, 0.0),)), {}, r"the state's 'y' must be a tensor \[4, 5\], got float"),
+    "state of numbers": (
+        (x_of(T, B, INPUTS), ((0.0, 0.0),)),
+        {},
+        r"the state's 'y' must be a tensor \[4, 5\], got float",
+    ),
     "state of whole numbers": (
         (x_of(T, B, INPUTS), ((x_of(B, H).long(),) * 2,)),
         {},
         "the state's 'y' must be floating-point numbers, got torch.int64",
     ),
-    "length 0": ((x_of(T, B, INPUTS),), {"lengths": torch.tensor([7, 0, 3, 2])}, r"lengths must be 4 whole numbers in 1\.\.7, .* got 0"),
-    "length T + 1": ((x_of(T, B, INPUTS),), {"lengths": torch.tensor([7, 1, 8, 2])}, r"lengths must be .* in 1\.\.7, .* got 8"),
+    "length 0": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.tensor([7, 0, 3, 2])},
+        r"lengths must be 4 whole numbers in 1\.\.7, .* got 0",
+    ),
+    "length T + 1": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.tensor([7, 1, 8, 2])},
+        r"lengths must be .* in 1\.\.7, .* got 8",
+    ),
     "length -1": ((x_of(T, B, INPUTS),), {"lengths": [7, 1, 3, -1]}, r"lengths must be .*, got -1"),
-    "fractions": ((x_of(T, B, INPUTS),), {"lengths": torch.tensor([7.0, 1.0, 2.5, 2.0])}, r"lengths must be .*, got float32 \[4\]"),
-    "truth values": ((x_of(T, B, INPUTS),), {"lengths": torch.ones(B, dtype=torch.bool)}, r"lengths must be .*, got bool \[4\]"),
-    "one length": ((x_of(T, B, INPUTS),), {"lengths": torch.tensor([7])}, r"lengths must be 4 whole numbers.*, got int64 \[1\]"),
+    "fractions": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.tensor([7.0, 1.0, 2.5, 2.0])},
+        r"lengths must be .*, got float32 \[4\]",
+    ),
+    "truth values": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.ones(B, dtype=torch.bool)},
+        r"lengths must be .*, got bool \[4\]",
+    ),
+    "one length": (
+        (x_of(T, B, INPUTS),),
+        {"lengths": torch.tensor([7])},
+        r"lengths must be 4 whole numbers.*, got int64 \[1\]",
+    ),
     "a number": ((x_of(T, B, INPUTS),), {"lengths": 7}, r"lengths must be 4 whole numbers.*, got int64 \[\]"),
     "columns of lengths": (
         (x_of(T, B, INPUTS),),
@@ -96,11 +140,23 @@ WRONG_CALLS = {
         r"lengths must be .*, got int64 \[4, 1\]",
     ),
     "text as lengths": ((x_of(T, B, INPUTS),), {"lengths": "all"}, "lengths must be .*, got str"),
-    "read T": ((x_of(T, B, INPUTS),), {"reads": torch.full((2, B), T)}, r"reads must be whole numbers \[K, 4\] in 0\.\.6, .* got 7"),
+    "read T": (
+        (x_of(T, B, INPUTS),),
+        {"reads": torch.full((2, B), T)},
+        r"reads must be whole numbers \[K, 4\] in 0\.\.6, .* got 7",
+    ),
     "read -1": ((x_of(T, B, INPUTS),), {"reads": torch.full((2, B), -1)}, r"reads must be .* in 0\.\.6, .* got -1"),
     "many reads": ((x_of(T, B, INPUTS),), {"reads": torch.full((100, B), T)}, r"reads must be .* in 0\.\.6, .* got 7"),
-    "reads of one": ((x_of(T, B, INPUTS),), {"reads": torch.zeros(2, 1, dtype=torch.long)}, r"reads must be .*, got int64 \[2, 1\]"),
-    "flat reads": ((x_of(T, B, INPUTS),), {"reads": torch.zeros(B, dtype=torch.long)}, r"reads must be .*, got int64 \[4\]"),
+    "reads of one": (
+        (x_of(T, B, INPUTS),),
+        {"reads": torch.zeros(2, 1, dtype=torch.long)},
+        r"reads must be .*, got int64 \[2, 1\]",
+    ),
+    "flat reads": (
+        (x_of(T, B, INPUTS),),
+        {"reads": torch.zeros(B, dtype=torch.long)},
+        r"reads must be .*, got int64 \[4\]",
+    ),
     "real reads": ((x_of(T, B, INPUTS),), {"reads": torch.zeros(1, B)}, r"reads must be .*, got float32 \[1, 4\]"),
     "read behind the end": (
         (x_of(T, B, INPUTS),),
@@ -112,7 +168,9 @@ WRONG_CALLS = {
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(("arguments", "options", "message"), WRONG_CALLS.values(), ids=WRONG_CALLS)
-def test_a_wrong_call_is_refused_with_a_line_that_names_the_cell_the_rule_and_the_value(engine, arguments, options, message):
+def test_a_wrong_call_is_refused_with_a_line_that_names_the_cell_the_rule_and_the_value(
+    engine, arguments, options, message
+):
     module = module_of(engine)
     with pytest.raises(ValueError, match=f"^{module.cell.name}: ") as refused:
         module(*arguments, **options)
@@ -154,11 +212,15 @@ def test_a_learned_state_of_one_row_gets_the_gradient_of_all_sequences(engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("steps", [[[3, 0, 6, 1], [2, 2, 2, 2]], [[6, 5, 4, 3]] * T, [[k] * B for k in reversed(range(T))]])
+@pytest.mark.parametrize(
+    "steps", [[[3, 0, 6, 1], [2, 2, 2, 2]], [[6, 5, 4, 3]] * T, [[k] * B for k in reversed(range(T))]]
+)
 def test_reads_are_honoured_however_many_they_are(engine, steps):
     module, reads = module_of(engine), torch.tensor(steps)
     every = module(x_of(T, B, INPUTS))[0]
-    assert torch.equal(module(x_of(T, B, INPUTS), reads=reads)[0], every.gather(0, reads.unsqueeze(-1).expand(-1, -1, H)))
+    assert torch.equal(
+        module(x_of(T, B, INPUTS), reads=reads)[0], every.gather(0, reads.unsqueeze(-1).expand(-1, -1, H))
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -168,7 +230,9 @@ def test_reads_of_all_steps_in_order_are_all_outputs_of_padded_sequences_too(eng
     with pytest.raises(ValueError, match="within its sequence's length"):
         module(x_of(T, B, INPUTS), lengths=lengths, reads=reads)
     some = reads[:2]
-    assert torch.equal(module(x_of(T, B, INPUTS), lengths=lengths, reads=some)[0], module(x_of(T, B, INPUTS), lengths=lengths)[0][:2])
+    assert torch.equal(
+        module(x_of(T, B, INPUTS), lengths=lengths, reads=some)[0], module(x_of(T, B, INPUTS), lengths=lengths)[0][:2]
+    )
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -205,7 +269,8 @@ def test_the_fields_of_a_zero_state_share_no_memory():
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("input_size", 2.5), ("input_size", 0), ("hidden_size", "5"), ("layers", 1.0), ("hidden_size", True)]
+    ("name", "value"),
+    [("input_size", 2.5), ("input_size", 0), ("hidden_size", "5"), ("layers", 1.0), ("hidden_size", True)],
 )
 @pytest.mark.parametrize("cell", ["vanilla", "native_lstm"])
 def test_a_size_that_is_no_whole_number_of_at_least_one_is_refused(cell, name, value):
@@ -222,7 +287,10 @@ def test_a_size_that_is_no_whole_number_of_at_least_one_is_refused(cell, name, v
 def test_a_parameter_of_another_shape_is_refused(engine, name, other):
     module = build(Vanilla(peepholes=("i",)), INPUTS, H, engine=engine)
     module.parts[0][name].data = torch.zeros(other)
-    with pytest.raises(ValueError, match=rf"^vanilla: parameter {name} of layer 0 must be torch.float32 .*, got torch.float32 .* on cpu$"):
+    with pytest.raises(
+        ValueError,
+        match=rf"^vanilla: parameter {name} of layer 0 must be torch.float32 .*, got torch.float32 .* on cpu$",
+    ):
         module(x_of(T, B, INPUTS))
 
 
@@ -239,7 +307,8 @@ def test_a_parameter_of_another_type_than_the_others_is_refused(engine):
     module = module_of(engine)
     module.parts[0]["b_z"].data = torch.zeros(H, dtype=torch.float64)
     with pytest.raises(
-        ValueError, match=r"(parameter b_z of layer 0 must be torch.float32|the fused engine needs plain torch.float32).*float64"
+        ValueError,
+        match=r"(parameter b_z of layer 0 must be torch.float32|the fused engine needs plain torch.float32).*float64",
     ):
         module(x_of(T, B, INPUTS))
 
@@ -278,7 +347,9 @@ def test_outputs_and_gradients_keep_no_more_memory_alive_than_a_few_times_their_
         assert tensor.untyped_storage().nbytes() <= 1.1 * tensor.nbytes
     # Biases of all gates come from one tensor, as those of any cell whose biases are joined by torch.cat.
     assert all(
-        p.grad.untyped_storage().nbytes() <= len(module.cell.plan) * p.grad.nbytes for p in module.parameters() if p.grad is not None
+        p.grad.untyped_storage().nbytes() <= len(module.cell.plan) * p.grad.nbytes
+        for p in module.parameters()
+        if p.grad is not None
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from variants.engine import cache
+from variants.engine.cpu import cache
 
 OTHER = os.geteuid() + 1
 
@@ -70,7 +70,10 @@ def test_folder_and_files_are_made_for_their_user_alone(place):
 def test_a_folder_that_others_may_write_is_neither_read_nor_written(place, wrong):
     cache.write("a", b"code")
     place.chmod(wrong)
-    refused("a", rf"kernel cache .*kernels must belong to you and be writable by you alone, got owner .* and mode {wrong:o}; ")
+    refused(
+        "a",
+        rf"kernel cache .*kernels must belong to you and be writable by you alone, got owner .* and mode {wrong:o}; ",
+    )
     cache.write("b", b"code")
     assert len(list(place.iterdir())) == 1
 
@@ -122,7 +125,9 @@ def test_a_file_under_the_name_of_another_key_is_not_read():
     assert cache.read("b") is None
 
 
-@pytest.mark.parametrize("damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[:10], lambda c: c[:-1] + b"x", lambda c: c + b"x"])
+@pytest.mark.parametrize(
+    "damage", [lambda c: c[:-1], lambda c: b"", lambda c: c[:10], lambda c: c[:-1] + b"x", lambda c: c + b"x"]
+)
 def test_a_damaged_file_is_not_read_and_can_be_written_again(damage):
     cache.write("a", b"code")
     file_of("a").write_bytes(damage(file_of("a").read_bytes()))
@@ -259,7 +264,9 @@ def test_a_shared_folder_of_a_group_without_the_user_is_not_read(shared, monkeyp
     cache.write("a", b"code")
     group = max([os.getegid(), *os.getgroups()]) + 1
     seen_as(monkeypatch, "lstat", gid=group)
-    refused("a", f"must belong to a group of yours and not be writable by all, got owner .*, group {group} and mode 2770")
+    refused(
+        "a", f"must belong to a group of yours and not be writable by all, got owner .*, group {group} and mode 2770"
+    )
 
 
 def test_a_file_of_another_group_than_its_folder_is_not_read(shared, monkeypatch):

@@ -34,14 +34,18 @@ def test_a_relative_stands_behind_what_it_derives_from():
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items()])
 def test_a_card_shows_blocks_knobs_and_source(cls):
     text = catalogue.card(cls, 4, 16)
-    missing = [b.name for b in cls().blocks if f"    {b.name} " not in text] + [k for k in cls().knobs if f"Knob {k} = " not in text]
+    missing = [b.name for b in cls().blocks if f"    {b.name} " not in text] + [
+        k for k in cls().knobs if f"Knob {k} = " not in text
+    ]
     assert not missing
     assert cls.source in text
 
 
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items()])
 def test_a_card_explains_every_knob(cls):
-    assert all(catalogue.explanation(cls, knob) for knob in cls().knobs), f"{cls.name}: explain its knobs in the docstring"
+    assert all(catalogue.explanation(cls, knob) for knob in cls().knobs), (
+        f"{cls.name}: explain its knobs in the docstring"
+    )
 
 
 def test_a_card_shows_the_equations():
@@ -111,7 +115,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
 
 def test_a_cell_of_ones_own_is_shown_by_its_dotted_path(tmp_path, monkeypatch, capsys):
     (tmp_path / "shown_cell.py").write_text(
-        'from variants.gru import GRU\n\n\nclass Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
+        'from variants.cells.gru import GRU\n\n\nclass Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["shown_cell.Slow"]) == 0
@@ -123,4 +127,6 @@ def test_a_cell_of_the_table_holds_no_bar():
 
 
 def test_the_table_of_the_readme_is_that_of_the_catalogue():
-    assert catalogue.markdown() in README.read_text(), "put the output of `python -m variants --markdown` into README.md"
+    assert catalogue.markdown() in README.read_text(), (
+        "put the output of `python -m variants --markdown` into README.md"
+    )

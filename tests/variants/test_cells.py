@@ -23,7 +23,12 @@ def numpy_state(state):
 def by_reference(module: Recurrent, inputs, state):
     projection = None if module.project is None else module.project["P"].detach().numpy()
     return reference.run(
-        module.cell.name, inputs.numpy(), numpy_parameters(module), numpy_state(state), module.cell.knobs, projection=projection
+        module.cell.name,
+        inputs.numpy(),
+        numpy_parameters(module),
+        numpy_state(state),
+        module.cell.knobs,
+        projection=projection,
     )
 
 
@@ -44,7 +49,11 @@ def test_final_state_is_that_of_the_formula(cell: Cell):
     _, expected = by_reference(module, inputs, state)
     for layer, (mine, theirs) in enumerate(zip(final, expected, strict=True)):
         for name, value in mine._asdict().items():
-            same(value.detach(), torch.from_numpy(theirs[name]), f"{cell!r}: {name} of layer {layer} differs from tests/reference.py")
+            same(
+                value.detach(),
+                torch.from_numpy(theirs[name]),
+                f"{cell!r}: {name} of layer {layer} differs from tests/reference.py",
+            )
 
 
 @pytest.mark.parametrize("cell", [c for c in CASES if c.values[0].name not in TRUNCATED])
@@ -107,7 +116,9 @@ def test_every_parameter_gets_a_gradient(cell: Cell):
 def test_every_knob_changes_the_output(cls: type[Cell], knob: str):
     def outputs(**knobs):
         cell = cls(**knobs)
-        module = Recurrent(cell, 4, 6, layers=max(2, cell.min_layers), engine="eager", initialisation="gaussian").double()
+        module = Recurrent(
+            cell, 4, 6, layers=max(2, cell.min_layers), engine="eager", initialisation="gaussian"
+        ).double()
         return module(inputs_of())[0]
 
     class_default = {"periods": (1, 2)} if knob == "periods" else {}

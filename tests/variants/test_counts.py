@@ -62,7 +62,9 @@ def test_the_lowest_layer_of_depth_gated_has_a_linear_map_of_the_input():
 
 def test_grid_counts_the_projection_once_and_tied_weights_once():
     lowest, time, forget = 7 * 16 * 33, 4 * 16 * 33, 16 * 33
-    assert count_parameters(Cell.registry["grid"](tied=True), 5, 16, layers=3) == 16 * 5 + lowest + (time + forget) + time
+    assert (
+        count_parameters(Cell.registry["grid"](tied=True), 5, 16, layers=3) == 16 * 5 + lowest + (time + forget) + time
+    )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from torch import Tensor, nn, sigmoid, tanh
 
 from tests.variants.cases import fill
 from variants import Cell, Gate, Recurrent, Scheme, Vanilla, build, feed
-from variants.clockwork import Clockwork
-from variants.gru import HiddenState
+from variants.cells.clockwork import Clockwork
+from variants.cells.gru import HiddenState
 
 T, B, INPUTS, H = 6, 3, 4, 5
 FOREIGN = nn.Parameter(torch.tensor(0.5))
@@ -62,27 +62,51 @@ WRONG_DECLARATIONS = {
     "a gate twice": (cell_with(gates=("n", "n")), "Odd: names in gates must be different, got 'n' twice"),
     "a gate with a dot": (cell_with(gates=("n.m",)), "Odd: names in gates must be Python identifiers.*got 'n.m'"),
     "a keyword": (cell_with(gates=("n", "in")), "Odd: names in gates must be Python identifiers.*got 'in'"),
-    "a name of Python": (cell_with(vectors=("__class__",)), "Odd: names in vectors must be Python identifiers.*got '__class__'"),
+    "a name of Python": (
+        cell_with(vectors=("__class__",)),
+        "Odd: names in vectors must be Python identifiers.*got '__class__'",
+    ),
     "an empty name": (cell_with(vectors=("",)), "Odd: names in vectors must be Python identifiers.*got ''"),
     "a gate that hears nothing known": (
         cell_with(gates=(Gate("n", ("g",)),)),
         "gate 'n' hears 'g', which is no state field and no @feed; there is: h",
     ),
-    "a method that is no feed": (cell_with(gates=(Gate("n", ("step",)),)), "gate 'n' hears 'step', which is no state field and no @feed"),
-    "hears as text": (cell_with(gates=(Gate("n", "h"),)), r"gate 'n' must hear a tuple of names, as in \('h',\), got 'h'"),
+    "a method that is no feed": (
+        cell_with(gates=(Gate("n", ("step",)),)),
+        "gate 'n' hears 'step', which is no state field and no @feed",
+    ),
+    "hears as text": (
+        cell_with(gates=(Gate("n", "h"),)),
+        r"gate 'n' must hear a tuple of names, as in \('h',\), got 'h'",
+    ),
     "no vectors but None": (cell_with(vectors=None), "Odd: vectors must be a tuple of names.*got None"),
     "hears None": (cell_with(gates=(Gate("n", None),)), "gate 'n' must hear a tuple of names.*got None"),
     "a source twice": (cell_with(gates=(Gate("n", ("h", "h")),)), "gate 'n' must hear each source once"),
-    "gates that are no neighbours": (cell_with(gates=("n", Gate("m"), "o")), "that hear 'h' must be neighbours in `gates`, got n, o"),
-    "a gate without any term": (cell_with(gates=("n", Gate("m", (), input=False, bias=False))), "gate 'm' must have an input, a source"),
-    "a lost comma": (cell_with(vectors=("scale")), r"Odd: vectors must be a tuple of names, as in \('p_i',\), got 'scale'"),
+    "gates that are no neighbours": (
+        cell_with(gates=("n", Gate("m"), "o")),
+        "that hear 'h' must be neighbours in `gates`, got n, o",
+    ),
+    "a gate without any term": (
+        cell_with(gates=("n", Gate("m", (), input=False, bias=False))),
+        "gate 'm' must have an input, a source",
+    ),
+    "a lost comma": (
+        cell_with(vectors=("scale")),
+        r"Odd: vectors must be a tuple of names, as in \('p_i',\), got 'scale'",
+    ),
     "a vector twice": (cell_with(vectors=("p", "p")), "Odd: names in vectors must be different, got 'p' twice"),
     "a vector named as a bias": (cell_with(vectors=("b_n",)), "vector 'b_n' has the name of another parameter"),
     "a feed named as a field": (cell_with(h=feed(lambda self, a, s, p: s.h)), "the @feed 'h' has the name of a field"),
     "an unknown gate that layers share": (cell_with(shared=("q",)), r"shared must be names of gates \(n\), got 'q'"),
     "an unknown field above": (cell_with(above=("c",)), r"above must be fields of the state \(h\), got 'c'"),
-    "an unknown field that remembers": (cell_with(remembers=("c",)), r"remembers must be fields of the state \(h\), got 'c'"),
-    "a parameter": (owning(nn.Parameter(torch.zeros(H))), "Unit: a cell owns no tensors.*'own' is or holds one.*got Parameter"),
+    "an unknown field that remembers": (
+        cell_with(remembers=("c",)),
+        r"remembers must be fields of the state \(h\), got 'c'",
+    ),
+    "a parameter": (
+        owning(nn.Parameter(torch.zeros(H))),
+        "Unit: a cell owns no tensors.*'own' is or holds one.*got Parameter",
+    ),
     "a tensor": (owning(torch.zeros(H)), "a cell owns no tensors.*got Tensor"),
     "a module": (owning(nn.Linear(2, 2)), "a cell owns no tensors.*got Linear"),
     "tensors in a list": (owning([1, {"x": torch.zeros(2)}]), "a cell owns no tensors.*got list"),
@@ -91,11 +115,23 @@ WRONG_DECLARATIONS = {
         cell_with(constants=lambda self, h: {"k": torch.tensor(0.3)}),
         r"constant 'k' must be .*\[5\].*got float32 \[\]",
     ),
-    "a long constant": (cell_with(constants=lambda self, h: {"k": torch.ones(h + 1)}), r"constant 'k' must be .*got float32 \[6\]"),
-    "a whole constant": (cell_with(constants=lambda self, h: {"k": torch.arange(h)}), r"constant 'k' must be .*got int64 \[5\]"),
+    "a long constant": (
+        cell_with(constants=lambda self, h: {"k": torch.ones(h + 1)}),
+        r"constant 'k' must be .*got float32 \[6\]",
+    ),
+    "a whole constant": (
+        cell_with(constants=lambda self, h: {"k": torch.arange(h)}),
+        r"constant 'k' must be .*got int64 \[5\]",
+    ),
     "a number as constant": (cell_with(constants=lambda self, h: {"k": 0.3}), "constant 'k' must be .*got 0.3"),
-    "a learned constant": (cell_with(constants=lambda self, h: {"k": nn.Parameter(torch.ones(h))}), "constant 'k' must be .*not learned"),
-    "constants in a list": (cell_with(constants=lambda self, h: [torch.ones(h)]), "constants must return names and tensors, got list"),
+    "a learned constant": (
+        cell_with(constants=lambda self, h: {"k": nn.Parameter(torch.ones(h))}),
+        "constant 'k' must be .*not learned",
+    ),
+    "constants in a list": (
+        cell_with(constants=lambda self, h: [torch.ones(h)]),
+        "constants must return names and tensors, got list",
+    ),
     "a constant named as a vector": (
         cell_with(vectors=("k",), constants=lambda self, h: {"k": torch.ones(h)}),
         "'k' must be a vector or a constant, got both",
@@ -104,7 +140,10 @@ WRONG_DECLARATIONS = {
         cell_with(recurrent_mask=lambda self, h: torch.ones(h, 1)),
         r"recurrent_mask must be zeros and ones \[5, 5\], got float32 \[5, 1\]",
     ),
-    "a mask of halves": (cell_with(recurrent_mask=lambda self, h: torch.full((h, h), 0.5)), "recurrent_mask must be zeros and ones"),
+    "a mask of halves": (
+        cell_with(recurrent_mask=lambda self, h: torch.full((h, h), 0.5)),
+        "recurrent_mask must be zeros and ones",
+    ),
     "a typo in a step": (
         stepping(lambda a, s, p: HiddenState(a.forget)),
         "step fails: AttributeError: there is no 'forget' here; there is: n",
@@ -125,7 +164,10 @@ WRONG_DECLARATIONS = {
         stepping(lambda a, s, p: HiddenState(a.n[:, :2])),
         r"'h' must be a floating-point tensor \[B, 5\], got float32 \[B, 2\]",
     ),
-    "a foreign parameter": (stepping(lambda a, s, p: HiddenState(a.n * FOREIGN)), "depends on a parameter that the cell does not declare"),
+    "a foreign parameter": (
+        stepping(lambda a, s, p: HiddenState(a.n * FOREIGN)),
+        "depends on a parameter that the cell does not declare",
+    ),
     "a state changed in place": (
         stepping(lambda a, s, p: HiddenState(a.n + s.h.mul_(0.5))),
         "step must not change its arguments in place, got another s.h",
@@ -148,17 +190,32 @@ WRONG_DECLARATIONS = {
         r"for_layer\(0\) must return a cell with the State of Odd",
     ),
     "constants that fail": (cell_with(constants=lambda self, h: {}["k"]), "Odd: constants fails: KeyError: 'k'"),
-    "a mask that fails": (cell_with(recurrent_mask=lambda self, h: {}["k"]), "Odd: recurrent_mask fails: KeyError: 'k'"),
+    "a mask that fails": (
+        cell_with(recurrent_mask=lambda self, h: {}["k"]),
+        "Odd: recurrent_mask fails: KeyError: 'k'",
+    ),
     "a size check that fails": (cell_with(validate=lambda self, h, n: {}["k"]), "Odd: validate fails: KeyError: 'k'"),
-    "a sparse constant": (cell_with(constants=lambda self, h: {"k": torch.ones(h).to_sparse()}), "constant 'k' must be .*got .*sparse"),
+    "a sparse constant": (
+        cell_with(constants=lambda self, h: {"k": torch.ones(h).to_sparse()}),
+        "constant 'k' must be .*got .*sparse",
+    ),
     "a constant without values": (
         cell_with(constants=lambda self, h: {"k": torch.ones(h, device="meta")}),
         "constant 'k' must be .*got float32 .* on meta",
     ),
-    "a learned mask": (cell_with(recurrent_mask=lambda self, h: torch.ones(h, h, requires_grad=True)), "recurrent_mask must be zeros and"),
-    "a complex mask": (cell_with(recurrent_mask=lambda self, h: torch.ones(h, h) * (1 + 0j)), "recurrent_mask must be zeros and"),
+    "a learned mask": (
+        cell_with(recurrent_mask=lambda self, h: torch.ones(h, h, requires_grad=True)),
+        "recurrent_mask must be zeros and",
+    ),
+    "a complex mask": (
+        cell_with(recurrent_mask=lambda self, h: torch.ones(h, h) * (1 + 0j)),
+        "recurrent_mask must be zeros and",
+    ),
     "a projection by text": (cell_with(projects_input="no"), "Odd: projects_input must be True or False, got 'no'"),
-    "a gate that keeps but is none": (cell_with(keeps=("f", 1)), r"Odd: keeps must be None or one of n and 1 or -1.*got \('f', 1\)"),
+    "a gate that keeps but is none": (
+        cell_with(keeps=("f", 1)),
+        r"Odd: keeps must be None or one of n and 1 or -1.*got \('f', 1\)",
+    ),
     "no step": (
         type("Odd", (Cell,), {"State": HiddenState, "gates": ("n",)})(),
         r"step fails: NotImplementedError: Odd does not define step",
@@ -201,7 +258,9 @@ def same_on_both_engines(cell: Cell, **options) -> None:
             outputs, last = module(x, lengths=lengths, final=not joined)
             ends = [] if joined else [v for s in last for v in s]
             (outputs.square().sum() + sum(v.sum() for v in ends)).backward()
-            found.append([outputs.detach().clone(), *(v.detach() for v in ends), *(p.grad for p in module.parameters())])
+            found.append(
+                [outputs.detach().clone(), *(v.detach() for v in ends), *(p.grad for p in module.parameters())]
+            )
         for one, other in zip(*found, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
 
@@ -257,7 +316,9 @@ MINIMAL = {
         gates=("n", Gate("m", bias=False), Gate("o", input=False)),
         step=lambda self, a, s, p: HiddenState(tanh(a.n) * a.m + a.o),
     ),
-    "with a state of vectors only": cell_with(State=Pair, vectors=("v",), step=lambda self, a, s, p: Pair(tanh(a.n) * s.c, torch.exp(p.v))),
+    "with a state of vectors only": cell_with(
+        State=Pair, vectors=("v",), step=lambda self, a, s, p: Pair(tanh(a.n) * s.c, torch.exp(p.v))
+    ),
 }
 
 
@@ -299,7 +360,11 @@ def outputs_of(cell: Cell, engine: str) -> Tensor:
 def test_a_new_layer_runs_the_present_formula(monkeypatch):
     """Also where a class attribute, the step itself or a global that it reads was changed after an earlier layer."""
     cells, before = (Leaky(), Scaled()), []
-    for change in (lambda: None, lambda: monkeypatch.setattr(Leaky, "rate", 0.9), lambda: monkeypatch.setitem(SCALE, "by", 3.0)):
+    for change in (
+        lambda: None,
+        lambda: monkeypatch.setattr(Leaky, "rate", 0.9),
+        lambda: monkeypatch.setitem(SCALE, "by", 3.0),
+    ):
         change()
         for cell in cells:
             assert torch.allclose(outputs_of(cell, "fused"), outputs_of(cell, "eager"), atol=1e-5)
@@ -385,7 +450,9 @@ def test_what_is_done_to_a_cell_is_for_later_layers_only(engine):
     assert not torch.allclose(later(torch.ones(T, B, INPUTS))[0], before)
 
 
-@pytest.mark.parametrize("change", [lambda m: m.to_empty(device="cpu"), lambda m: m.half().float()], ids=["emptied", "rounded"])
+@pytest.mark.parametrize(
+    "change", [lambda m: m.to_empty(device="cpu"), lambda m: m.half().float()], ids=["emptied", "rounded"]
+)
 def test_constants_and_mask_come_from_the_declaration_whatever_is_done_to_a_module(change):
     module = Recurrent(Clockwork(periods=(1, 3, 4097)), INPUTS, 6)
     expected = {n: b.clone() for n, b in module.named_buffers()}

@@ -11,10 +11,32 @@ from torch.nn import functional as F
 
 from variants import Cell, Gate, Recurrent, feed
 from variants.engine import Inputs, eager, fused
-from variants.engine.graph import Graph
+from variants.engine.ir.graph import Graph
 
 UNITS = 29
-SPECIAL = [math.nan, math.inf, -math.inf, 0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 6.0, -6.0, 0.1, 0.3, 0.4, 1.5, 2.5, -1.5]
+SPECIAL = [
+    math.nan,
+    math.inf,
+    -math.inf,
+    0.0,
+    -0.0,
+    1.0,
+    -1.0,
+    0.5,
+    -0.5,
+    2.0,
+    -2.0,
+    3.0,
+    -3.0,
+    6.0,
+    -6.0,
+    0.1,
+    0.3,
+    0.4,
+    1.5,
+    2.5,
+    -1.5,
+]
 SPECIAL += [1e-40, -1e-40, 1e-30, -1e-30, 1e-10, 20.0, 20.5, 88.0, -88.0, 89.0, -89.0, 104.0, -104.0]
 LARGE = [1e5, -1e10, 5e8, -7e20, 1e30, 1e38, -1e38]
 
@@ -63,7 +85,9 @@ def results(engine, cell: Cell, state: Pair, kind: torch.dtype) -> list[Tensor]:
 
 def one_argument() -> Pair:
     source = torch.Generator().manual_seed(0)
-    drawn = [torch.randn(300, generator=source) * scale for scale in (3.0, 0.05, 30.0)] + [1 + 0.01 * torch.randn(300, generator=source)]
+    drawn = [torch.randn(300, generator=source) * scale for scale in (3.0, 0.05, 30.0)] + [
+        1 + 0.01 * torch.randn(300, generator=source)
+    ]
     spread = torch.logspace(-38, 38, 300)
     x = torch.cat([torch.tensor(SPECIAL + LARGE), *drawn, spread, -spread])
     x = x[: len(x) // UNITS * UNITS].view(-1, UNITS)
@@ -202,12 +226,16 @@ TWO = {
     "where": lambda x, y: torch.where(x > y, x, y),
     "sum of truths": lambda x, y: ((x > y) + (y > 1)) * x,
 }
-CASES = [pytest.param(f, 1, id=name) for name, f in ONE.items()] + [pytest.param(f, 2, id=name) for name, f in TWO.items()]
+CASES = [pytest.param(f, 1, id=name) for name, f in ONE.items()] + [
+    pytest.param(f, 2, id=name) for name, f in TWO.items()
+]
 
 
 def worst(actual: Tensor, exact: Tensor) -> float:
     """The largest relative error of finite results that have all their digits in single precision, or should be 0."""
-    compared = actual.isfinite() & exact.float().isfinite() & ((exact.abs() > torch.finfo(torch.float32).tiny) | (exact == 0))
+    compared = (
+        actual.isfinite() & exact.float().isfinite() & ((exact.abs() > torch.finfo(torch.float32).tiny) | (exact == 0))
+    )
     error = (actual.double() - exact).abs() / torch.where(exact == 0, 1.0, exact.abs())
     return float(error[compared].max()) if compared.any() else 0.0
 
@@ -218,7 +246,9 @@ def test_a_function_and_its_derivatives_are_as_exact_as_torchs_and_keep_nan_and_
     assert fused.why_not(cell) == ""
     found, torchs = (results(engine, cell, state, torch.float32) for engine in (fused, eager))
     exact = results(eager, cell, state, torch.float64)
-    for what, ours, theirs, truth in zip(("output", "derivative by x", "derivative by y"), found, torchs, exact, strict=False):
+    for what, ours, theirs, truth in zip(
+        ("output", "derivative by x", "derivative by y"), found, torchs, exact, strict=False
+    ):
         wrong = (ours.isnan() != theirs.isnan()) | (ours.isinf() != theirs.isinf()) | (ours.isinf() & (ours != theirs))
         at = [float(v[wrong][0]) if wrong.any() else 0.0 for v in (state.x, state.y, ours, theirs)]
         assert not wrong.any(), f"{what} at x = {at[0]}, y = {at[1]}: {at[2]} instead of {at[3]}"
@@ -268,7 +298,9 @@ def of_input(engine, cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
     return final.h.detach().flatten() / 2, slope / 2
 
 
-@pytest.mark.parametrize(("function", "exact"), [(torch.tanh, exact_tanh), (torch.sigmoid, exact_sigmoid)], ids=["tanh", "sigmoid"])
+@pytest.mark.parametrize(
+    ("function", "exact"), [(torch.tanh, exact_tanh), (torch.sigmoid, exact_sigmoid)], ids=["tanh", "sigmoid"]
+)
 def test_a_derivative_keeps_its_digits_where_a_unit_saturates(function, exact):
     """Autograd takes it from 1 - y, of which nothing is left at x = 9."""
     x = torch.cat([torch.linspace(-40.0, 40.0, 8001), torch.logspace(-30, 0, 301)])
@@ -317,7 +349,9 @@ def test_arithmetic_with_a_constant_gives_torchs_bits(operation):
 
     x = torch.tensor(SPECIAL).view(1, -1)
     inputs = Inputs(torch.zeros(1, 1, 1), torch.zeros(x.shape[1], 1), torch.zeros(x.shape[1]))
-    (_, ours), (_, theirs) = (engine.run(WithConstants(), inputs, state(*[x] * len(CONSTANTS)), {}, {}) for engine in (fused, eager))
+    (_, ours), (_, theirs) = (
+        engine.run(WithConstants(), inputs, state(*[x] * len(CONSTANTS)), {}, {}) for engine in (fused, eager)
+    )
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one.isnan(), other.isnan())
         assert torch.equal(one.nan_to_num(7.0).view(torch.int32), other.nan_to_num(7.0).view(torch.int32))
@@ -332,7 +366,9 @@ def test_arithmetic_with_a_constant_gives_torchs_bits(operation):
         pytest.param(lambda x: torch.bernoulli(x.sigmoid()), "'bernoulli' is not elementwise", id="random truths"),
         pytest.param(lambda x: torch.cat([x[:, :1], x[:, 1:]], 1), "'slice' is not elementwise", id="slices"),
         pytest.param(lambda x: x * ((x > 0) + (x > 1) + 1), "gives torch.int64", id="integers"),
-        pytest.param(lambda x: torch.add(x > 0, x > 1, alpha=2) * x, "'add' is used in a form", id="truth times a number"),
+        pytest.param(
+            lambda x: torch.add(x > 0, x > 1, alpha=2) * x, "'add' is used in a form", id="truth times a number"
+        ),
         pytest.param(lambda x: torch.round(x, decimals=1), "'round' is used in a form", id="decimals"),
     ],
 )
@@ -414,7 +450,9 @@ def test_a_padded_sequence_keeps_its_state_whatever_is_fed(fed):
         outputs, (last,) = module(x, state, lengths=lengths)
         by = [*module.parameters(), *state[0]]
         gradients = torch.autograd.grad(outputs.square().sum() + last.x.sum() + last.y.sum(), by, allow_unused=True)
-        found.append([outputs, *last, *(torch.zeros_like(p) if g is None else g for p, g in zip(by, gradients, strict=True))])
+        found.append(
+            [outputs, *last, *(torch.zeros_like(p) if g is None else g for p, g in zip(by, gradients, strict=True))]
+        )
     for expected, actual in zip(*found, strict=True):
         torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-5)
 

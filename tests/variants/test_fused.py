@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from runs.train import Flat
+from runs.trial.training import Flat
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
 from variants import Cell, Gate, Recurrent, Vanilla, feed
-from variants.engine import Inputs, choose, eager, fused, machine
-from variants.engine.derive import Variation
+from variants.engine import Inputs, choose, eager, fused
+from variants.engine.cpu import machine
+from variants.engine.ir.derive import Variation
 
 TOLERANCE = 1e-5
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,10 +41,17 @@ class Memory(NamedTuple):
 
 
 class Everything(Cell):
-    """What no single registered cell has at once: two feeds, one heard with a state, a gate without input or bias, detach, a counter."""
+    """What no single registered cell has at once: two feeds, one heard with a state, a gate without input or bias,
+    detach, a counter.
+    """
 
     State = Memory
-    gates = (Gate("r", ("h",)), Gate("u", ("h", "c"), bias=False), Gate("n", ("fed", "mild")), Gate("v", (), input=False))
+    gates = (
+        Gate("r", ("h",)),
+        Gate("u", ("h", "c"), bias=False),
+        Gate("n", ("fed", "mild")),
+        Gate("v", (), input=False),
+    )
     vectors = ("p_r", "p_c")
     above = ("c", "h")
 
@@ -62,7 +70,11 @@ class Everything(Cell):
         below = a.below_c if hasattr(a, "below_c") else 0.0 * s.c
         due = s.count < 1.5
         c = torch.where(due, torch.relu(a.n) + 0.5 * s.c * p.p_c + below, s.c)
-        return Memory(h=torch.tanh(c) * torch.sigmoid(a.u) + a.v, c=c, count=torch.where(due, s.count + 1.0, torch.zeros_like(s.count)))
+        return Memory(
+            h=torch.tanh(c) * torch.sigmoid(a.u) + a.v,
+            c=c,
+            count=torch.where(due, s.count + 1.0, torch.zeros_like(s.count)),
+        )
 
 
 class Operations(Cell):
@@ -74,10 +86,21 @@ class Operations(Cell):
     def step(self, a, s, p):
         x, y = a.a, a.b
         positive = torch.exp(x) + y.abs() + torch.square(y)
-        bent = torch.clamp(x, -0.5, 0.7) + torch.clamp(y, min=0.1) + torch.minimum(x, y) * torch.maximum(x, s.y) - positive.reciprocal()
+        bent = (
+            torch.clamp(x, -0.5, 0.7)
+            + torch.clamp(y, min=0.1)
+            + torch.minimum(x, y) * torch.maximum(x, s.y)
+            - positive.reciprocal()
+        )
         logic = ((x > 0) & (y <= 0.3)) | ~(x >= y) | torch.logical_and(x != 0, y == 0)
         chosen = torch.where(logic, torch.sqrt(positive), (2.0 - x) / (1.0 + positive))
-        flags = (x < y).float() * 0.5 + x.masked_fill(y > 0.5, -1.0) + x.sign() * y**3 + torch.ones_like(x) - torch.full_like(y, 0.25)
+        flags = (
+            (x < y).float() * 0.5
+            + x.masked_fill(y > 0.5, -1.0)
+            + x.sign() * y**3
+            + torch.ones_like(x)
+            - torch.full_like(y, 0.25)
+        )
         return Pair(x=torch.tanh(chosen - flags), y=torch.sigmoid(torch.rsub(bent, 1.0)) * -x.pow(2))
 
 
@@ -135,7 +158,9 @@ class Hooked(Softmax):
         return Pair(x=a.a + s.x, y=s.y)
 
 
-def modules(cell: Cell, least: int, inputs: int, layers: int = 1, std: float = 0.5, **options) -> tuple[Recurrent, Recurrent]:
+def modules(
+    cell: Cell, least: int, inputs: int, layers: int = 1, std: float = 0.5, **options
+) -> tuple[Recurrent, Recurrent]:
     """The same module twice: by the specification and fused."""
     size, layers = fitting(cell, least), max(layers, cell.min_layers)
     if any(cell.for_layer(layer).shared for layer in range(layers)):
@@ -154,11 +179,17 @@ def states(module: Recurrent, batch: int) -> tuple:
     for cell in module.cells:
         memory = cell.State._fields if cell.remembers is None else cell.remembers
         drawn = {n: torch.rand(batch, module.hidden_size, generator=source) - 0.5 for n in memory}
-        result.append(cell.State(*(drawn.get(n, torch.zeros(batch, module.hidden_size)).requires_grad_() for n in cell.State._fields)))
+        result.append(
+            cell.State(
+                *(drawn.get(n, torch.zeros(batch, module.hidden_size)).requires_grad_() for n in cell.State._fields)
+            )
+        )
     return tuple(result)
 
 
-def trained(module: Recurrent, steps: int, batch: int, carried: bool = True, lengths: bool = False) -> dict[str, Tensor]:
+def trained(
+    module: Recurrent, steps: int, batch: int, carried: bool = True, lengths: bool = False
+) -> dict[str, Tensor]:
     """Outputs, final states and the derivatives of a function of them by everything."""
     x = torch.randn(steps, batch, module.input_size, generator=generator(1)).requires_grad_()
     state = states(module, batch) if carried else None
@@ -170,7 +201,9 @@ def trained(module: Recurrent, steps: int, batch: int, carried: bool = True, len
     by = {"x": x} | dict(module.named_parameters())
     by |= {f"state {k} {n}": v for k, s in enumerate(state or ()) for n, v in s._asdict().items()}
     gradients = torch.autograd.grad(loss, list(by.values()), allow_unused=True)
-    results |= {f"d {n}": torch.zeros_like(v) if g is None else g for (n, v), g in zip(by.items(), gradients, strict=True)}
+    results |= {
+        f"d {n}": torch.zeros_like(v) if g is None else g for (n, v), g in zip(by.items(), gradients, strict=True)
+    }
     return {n: v.detach() for n, v in results.items()}
 
 
@@ -185,7 +218,9 @@ SHAPES = [
     pytest.param({"steps": 7, "batch": 3}, {"least": 5, "inputs": 4}, id="small"),
     pytest.param({"steps": 1, "batch": 1, "carried": False}, {"least": 1, "inputs": 1}, id="ones"),
     pytest.param(
-        {"steps": 13, "batch": 2, "lengths": True}, {"least": 29, "inputs": 3, "layers": 2, "bidirectional": True, "std": 0.2}, id="stack"
+        {"steps": 13, "batch": 2, "lengths": True},
+        {"least": 29, "inputs": 3, "layers": 2, "bidirectional": True, "std": 0.2},
+        id="stack",
     ),
 ]
 
@@ -259,7 +294,9 @@ def test_derivatives_flow_from_every_sequence_and_through_the_layer_below(below)
         leaves = [*given["inputs"], *given["state"], *given["recurrent"].values(), *(given["below"] or {}).values()]
         leaves += [given["values"][n] for n in cell.vectors]
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
-        results.append({str(k): torch.zeros(()) if g is None else g.detach() for k, g in enumerate((*sequences, *final, *found))})
+        results.append(
+            {str(k): torch.zeros(()) if g is None else g.detach() for k, g in enumerate((*sequences, *final, *found))}
+        )
     agree(results[1], results[0], cell)
 
 
@@ -362,7 +399,9 @@ def test_an_output_changed_in_place_is_noticed():
         outputs.sum().backward()
 
 
-@pytest.mark.parametrize("unpack", [torch.Tensor.half, lambda t: t.flatten()[:1], lambda t: t.to("meta")], ids=["half", "short", "meta"])
+@pytest.mark.parametrize(
+    "unpack", [torch.Tensor.half, lambda t: t.flatten()[:1], lambda t: t.to("meta")], ids=["half", "short", "meta"]
+)
 def test_a_hook_that_gives_back_another_tensor_than_was_saved_is_refused(unpack):
     module, x = Recurrent(Cell.registry["vanilla"](), 4, 5), torch.ones(7, 3, 4)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: t, unpack):
@@ -428,7 +467,9 @@ def test_a_cell_that_cannot_be_fused_says_why_and_runs_by_definition(cell: Cell,
 
 def test_a_fused_module_refuses_another_type():
     module = modules(Cell.registry["gru"](), 5, 4)[1].double()
-    with pytest.raises(ValueError, match=r"gru: the fused engine needs plain torch\.float32 tensors on the cpu, got torch\.float64"):
+    with pytest.raises(
+        ValueError, match=r"gru: the fused engine needs plain torch\.float32 tensors on the cpu, got torch\.float64"
+    ):
         module(torch.ones(2, 2, 4, dtype=torch.float64))
 
 
@@ -443,7 +484,7 @@ def test_the_default_type_does_not_matter():
 PROGRAM = """
 import sys, torch
 from variants import Cell, Recurrent
-from variants.engine import machine
+from variants.engine.cpu import machine
 torch.manual_seed(0)
 module = Recurrent(Cell.registry["peephole"](), 3, 11)
 outputs, _ = module(torch.randn(5, 4, 3))
@@ -456,7 +497,9 @@ print(module.engine, machine.compiled, numbers.view(torch.int32).sum(dtype=torch
 
 def in_a_process(folder: Path) -> list[str]:
     environment = os.environ | {"LSTM_VARIANTS_CACHE": str(folder), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
     return done.stdout.split()
 
 
@@ -518,7 +561,10 @@ SHORT_WAYS = [
 def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
     """In every of several updates of one size, and of another size between them."""
     options = {} if any(cell.for_layer(layer).shared for layer in range(2)) else options  # layers would differ in width
-    plain, joined = (Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused", **options) for _ in range(2))
+    plain, joined = (
+        Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused", **options)
+        for _ in range(2)
+    )
     flat, source = Flat(joined), generator()
     for steps in (7, 7, 9, 7):
         x, lengths = torch.randn(steps, 2, 3, generator=source), torch.tensor([4, 7]) if padded else None
@@ -530,7 +576,9 @@ def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: C
             outputs, _ = module(x, lengths=lengths, final=module is plain, reads=asked)
             found.append(outputs.detach().clone())
             (outputs * torch.linspace(0.5, 1.0, outputs.numel()).view_as(outputs)).sum().backward()
-        gradients = torch.cat([torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in plain.parameters()])
+        gradients = torch.cat(
+            [torch.zeros_like(p).flatten() if p.grad is None else p.grad.flatten() for p in plain.parameters()]
+        )
         assert torch.equal(*found)
         torch.testing.assert_close(flat.gradient, gradients, rtol=1e-6, atol=1e-6)
         assert gradients.any()

@@ -11,7 +11,9 @@ AGAIN = "changed; if this is meant, write it anew with `python -m tests.golden` 
 @pytest.mark.parametrize("name", REGISTERED)
 def test_outputs_have_not_changed(name):
     then, now = cells.read(name)["outputs"], cells.numbers(name)["outputs"]
-    assert [v for row in now for v in row] == pytest.approx([v for row in then for v in row], rel=1e-9, abs=1e-12), f"{name} {AGAIN}"
+    assert [v for row in now for v in row] == pytest.approx([v for row in then for v in row], rel=1e-9, abs=1e-12), (
+        f"{name} {AGAIN}"
+    )
 
 
 @pytest.mark.parametrize("name", REGISTERED)

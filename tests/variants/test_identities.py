@@ -144,7 +144,9 @@ def test_clockwork_with_the_single_period_1_is_rnn():
     same(ticking(inputs_of())[0], plain(inputs_of())[0])
 
 
-@pytest.mark.parametrize(("step", "changed"), [(0, [1, 1, 1]), (1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 0, 1]), (6, [1, 1, 1])])
+@pytest.mark.parametrize(
+    ("step", "changed"), [(0, [1, 1, 1]), (1, [1, 0, 0]), (2, [1, 1, 0]), (3, [1, 0, 1]), (6, [1, 1, 1])]
+)
 def test_groups_of_clockwork_update_when_their_period_divides_the_step(step, changed):
     module = module_of(cell("clockwork", periods=(1, 2, 3)), layers=1)
     outputs, _ = module(inputs_of())

@@ -90,13 +90,22 @@ def test_identity_starts_every_recurrent_matrix_as_the_identity(cell: Cell):
 
 def test_identity_leaves_biases_at_zero_but_for_the_forget_bias():
     w = part("vanilla", "identity", forget_bias=1.0)
-    assert {n: v.unique().tolist() for n, v in w.items() if n[0] == "b"} == {"b_z": [0.0], "b_i": [0.0], "b_f": [1.0], "b_o": [0.0]}
+    assert {n: v.unique().tolist() for n, v in w.items() if n[0] == "b"} == {
+        "b_z": [0.0],
+        "b_i": [0.0],
+        "b_f": [1.0],
+        "b_o": [0.0],
+    }
 
 
 @pytest.mark.parametrize("scheme", ["glorot_orthogonal", "gaussian", "uniform_fan", "identity"])
-@pytest.mark.parametrize(("name", "block", "sign"), [("vanilla", "b_f", 1), ("coupled", "b_i", -1), ("grid", "b_ft", 1)])
+@pytest.mark.parametrize(
+    ("name", "block", "sign"), [("vanilla", "b_f", 1), ("coupled", "b_i", -1), ("grid", "b_ft", 1)]
+)
 def test_the_forget_bias_is_added_once(scheme, name, block, sign):
-    torch.testing.assert_close(part(name, scheme, forget_bias=3.0)[block], part(name, scheme, forget_bias=0.0)[block] + 3.0 * sign)
+    torch.testing.assert_close(
+        part(name, scheme, forget_bias=3.0)[block], part(name, scheme, forget_bias=0.0)[block] + 3.0 * sign
+    )
 
 
 def test_the_forget_bias_is_not_added_again_when_the_module_runs():
@@ -108,7 +117,13 @@ def test_the_forget_bias_is_not_added_again_when_the_module_runs():
 
 @pytest.mark.parametrize(
     ("name", "block", "sign"),
-    [("vanilla", "b_f", 1), ("coupled", "b_i", -1), ("gru", "b_u", 1), ("gru_reset_after", "b_u", 1), ("mut2", "b_u", -1)],
+    [
+        ("vanilla", "b_f", 1),
+        ("coupled", "b_i", -1),
+        ("gru", "b_u", 1),
+        ("gru_reset_after", "b_u", 1),
+        ("mut2", "b_u", -1),
+    ],
 )
 def test_chrono_spreads_the_time_of_the_gate_that_keeps_evenly(name, block, sign):
     times = (sign * part(name, Chrono(t_max=50.0))[block]).exp()  # U[1, 49]
@@ -124,7 +139,9 @@ def test_chrono_writes_as_much_as_it_forgets():
 
 
 def test_chrono_takes_the_place_of_the_forget_bias():
-    assert torch.equal(part("vanilla", "chrono", forget_bias=5.0)["b_f"], part("vanilla", "chrono", forget_bias=0.0)["b_f"])
+    assert torch.equal(
+        part("vanilla", "chrono", forget_bias=5.0)["b_f"], part("vanilla", "chrono", forget_bias=0.0)["b_f"]
+    )
 
 
 def test_chrono_starts_a_cell_without_a_gate_that_keeps_like_its_base():

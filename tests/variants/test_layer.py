@@ -130,7 +130,9 @@ def test_a_saved_module_comes_back(case: Cell):
     same(other(inputs_of())[0], module(inputs_of())[0])
 
 
-@pytest.mark.parametrize("way", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))], ids=["copied", "pickled"])
+@pytest.mark.parametrize(
+    "way", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))], ids=["copied", "pickled"]
+)
 def test_a_copy_of_a_module_gives_the_same_outputs(way):
     module = module_of(cell("clockwork"))
     same(way(module)(inputs_of())[0], module(inputs_of())[0])
@@ -172,10 +174,28 @@ def test_building_leaves_the_global_random_state_alone():
         ("gru", {}, 5, {"recurrent_dropout": -0.1}, r"gru: recurrent_dropout must be in \[0, 1\), got -0.1"),
         ("gru", {}, 5, {"zoneout": 1.5}, r"gru: zoneout of h must be in \[0, 1\), got 1.5"),
         ("gru", {}, 5, {"zoneout": {"c": 0.1}}, r"gru: zoneout must be on a field that remembers \(h\), got 'c'"),
-        ("clockwork", {}, 8, {"zoneout": {"wait": 0.1}}, r"clockwork: zoneout must be on a field that remembers \(h\), got 'wait'"),
-        ("gru", {}, 5, {"layer_norm": True, "engine": "fused"}, "gru: layer normalisation needs engine eager or auto, got 'fused'"),
+        (
+            "clockwork",
+            {},
+            8,
+            {"zoneout": {"wait": 0.1}},
+            r"clockwork: zoneout must be on a field that remembers \(h\), got 'wait'",
+        ),
+        (
+            "gru",
+            {},
+            5,
+            {"layer_norm": True, "engine": "fused"},
+            "gru: layer normalisation needs engine eager or auto, got 'fused'",
+        ),
         ("gru", {}, 5, {"engine": "quick"}, "engine must be one of auto, eager.*, got 'quick'"),
-        ("grid", {"tied": True}, 5, {"layers": 2, "bidirectional": True}, "grid: layers that share weights need inputs of the same width"),
+        (
+            "grid",
+            {"tied": True},
+            5,
+            {"layers": 2, "bidirectional": True},
+            "grid: layers that share weights need inputs of the same width",
+        ),
     ],
 )
 def test_a_wrong_size_or_option_names_thing_rule_and_value(name, knobs, size, options, message):
@@ -186,9 +206,17 @@ def test_a_wrong_size_or_option_names_thing_rule_and_value(name, knobs, size, op
 @pytest.mark.parametrize(
     ("name", "knobs", "message"),
     [
-        ("vanilla", {"peepholes": ("z",)}, r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'z'"),
+        (
+            "vanilla",
+            {"peepholes": ("z",)},
+            r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'z'",
+        ),
         ("coupled", {"peepholes": ("f",)}, r"coupled: peepholes must be on gates that the cell has \(i, o\), got 'f'"),
-        ("depth_gated", {"peepholes": ("d",)}, r"depth_gated: peepholes must be on gates that the cell has \(i, f, o\), got 'd'"),
+        (
+            "depth_gated",
+            {"peepholes": ("d",)},
+            r"depth_gated: peepholes must be on gates that the cell has \(i, f, o\), got 'd'",
+        ),
         ("peephole", {"peepholes": ("i", "i")}, "peephole: peepholes must name each gate once, got i, i"),
         ("clockwork", {"periods": (2, 2)}, r"clockwork: periods must be at least 1 and increase, got \(2, 2\)"),
         ("clockwork", {"periods": ()}, r"clockwork: periods must be at least 1 and increase, got \(\)"),

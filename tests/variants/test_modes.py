@@ -1,4 +1,6 @@
-"""Engine "auto" is automatic: what the fused engine does not serve runs on the eager one with the same parameters, and says why."""
+"""Engine "auto" is automatic: what the fused engine does not serve runs on the eager one with the same parameters, and
+says why.
+"""
 
 import copy
 import pickle
@@ -12,12 +14,13 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
-from runs.train import Flat
+from runs.trial.training import Flat
 from tests.variants.cases import DEFAULTS, fill, fitting, generator
 from variants import Cell, Recurrent, Vanilla
 
 T, B, INPUTS, H = 6, 3, 4, 5
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own, in its forward mode
+# torch's own, in its forward mode
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 
 
 def pair(cell: Cell | None = None, **options) -> tuple[Recurrent, Recurrent]:
@@ -77,7 +80,9 @@ def test_what_the_fused_engine_does_not_serve_runs_on_the_eager_one_and_says_why
 @pytest.mark.parametrize("run", [v[0] for v in MODES.values()], ids=MODES)
 def test_engine_fused_refuses_in_one_line_what_it_does_not_serve(run):
     module = Recurrent(Vanilla(), INPUTS, H, engine="fused")
-    with pytest.raises(ValueError, match=r"^vanilla: the fused engine needs .*; build the module with engine='auto' or 'eager'$"):
+    with pytest.raises(
+        ValueError, match=r"^vanilla: the fused engine needs .*; build the module with engine='auto' or 'eager'$"
+    ):
         run(module, inputs_of())
 
 
@@ -131,11 +136,18 @@ def test_a_second_derivative_is_that_of_the_eager_engine(cell: Cell):
 
 def test_engine_fused_refuses_a_second_derivative():
     module, x = Recurrent(Vanilla(), INPUTS, H, engine="fused"), inputs_of().requires_grad_()
-    with pytest.raises(ValueError, match="vanilla: the fused engine has no second derivatives, which create_graph=True asks for"):
+    with pytest.raises(
+        ValueError, match="vanilla: the fused engine has no second derivatives, which create_graph=True asks for"
+    ):
         torch.autograd.grad(module(x)[0].sum(), x, create_graph=True)
 
 
-REGULARISED = [{"zoneout": 0.5}, {"recurrent_dropout": 0.5}, {"layers": 2, "dropout": 0.5}, {"layers": 2, "zoneout": 0.3, "dropout": 0.2}]
+REGULARISED = [
+    {"zoneout": 0.5},
+    {"recurrent_dropout": 0.5},
+    {"layers": 2, "dropout": 0.5},
+    {"layers": 2, "zoneout": 0.3, "dropout": 0.2},
+]
 
 
 @pytest.mark.parametrize("engine", ["fused", "eager"])
@@ -159,7 +171,8 @@ def test_a_checkpoint_whose_masks_cannot_be_told_apart_is_refused():
     module, x = Recurrent(Vanilla(), INPUTS, H, zoneout=0.5), inputs_of().requires_grad_()
     outputs = [checkpoint(lambda w: module(w)[0], x, use_reentrant=False) for _ in range(2)]
     with pytest.raises(
-        ValueError, match=r"vanilla: the inputs of a call that torch\.utils\.checkpoint repeats must have been given to one call"
+        ValueError,
+        match=r"vanilla: the inputs of a call that torch\.utils\.checkpoint repeats must have been given to one call",
     ):
         (outputs[0] + outputs[1]).sum().backward()
 
@@ -173,7 +186,8 @@ def test_checkpoints_of_the_same_inputs_one_after_another_have_their_own_masks()
     assert not torch.equal(*gradients)
 
 
-# A trainer's joined module -----------------------------------------------------------------------------------------------------
+# A trainer's joined module
+# -----------------------------------------------------------------------------------------------------
 
 
 def joined_pair(**options) -> tuple[Recurrent, Recurrent]:
@@ -296,7 +310,9 @@ def test_a_joined_module_keeps_its_regularisers(options, training):
     same_step(joined.train(training), plain.train(training))
 
 
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: AveragedModel(m).module])
+@pytest.mark.parametrize(
+    "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: AveragedModel(m).module]
+)
 def test_a_copy_of_a_joined_module_is_a_module_of_its_own(copied):
     joined, plain = joined_pair()
     other = copied(joined)

@@ -20,7 +20,9 @@ def pair(name: str, layers: int = 2, bidirectional: bool = False) -> tuple[Nativ
     """A control and the declared cell with the same parameters, in float64."""
     declared, gates, special = PAIRS[name]
     control = build(Cell.registry[name](), INPUTS, H, layers=layers, bidirectional=bidirectional).double()
-    mine = build(Cell.registry[declared](), INPUTS, H, layers=layers, bidirectional=bidirectional, engine="eager").double()
+    mine = build(
+        Cell.registry[declared](), INPUTS, H, layers=layers, bidirectional=bidirectional, engine="eager"
+    ).double()
     fill(control)
     with torch.no_grad():
         for k, part in enumerate(mine.parts):
@@ -49,7 +51,10 @@ def state_for(control: NativeRecurrent):
     source = generator(2)
     count = control.layers * control.directions
     fields = control.cell.State._fields
-    return tuple(control.cell.State(*(torch.randn(3, H, generator=source, dtype=torch.float64) for _ in fields)) for _ in range(count))
+    return tuple(
+        control.cell.State(*(torch.randn(3, H, generator=source, dtype=torch.float64) for _ in fields))
+        for _ in range(count)
+    )
 
 
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
@@ -127,7 +132,9 @@ def test_building_a_control_leaves_the_global_random_state_alone(name):
     assert torch.equal(before, torch.get_rng_state())
 
 
-@pytest.mark.parametrize("option", [{"dropout": 0.5}, {"recurrent_dropout": 0.5}, {"zoneout": {"y": 0.1}}, {"layer_norm": True}])
+@pytest.mark.parametrize(
+    "option", [{"dropout": 0.5}, {"recurrent_dropout": 0.5}, {"zoneout": {"y": 0.1}}, {"layer_norm": True}]
+)
 def test_a_control_refuses_a_regulariser(option):
     with pytest.raises(ValueError, match=f"native_lstm: a control takes no {next(iter(option))}"):
         build(Cell.registry["native_lstm"](), INPUTS, H, layers=2, **option)
@@ -166,7 +173,11 @@ def test_the_operator_of_onnx_agrees(name):
         biases = np.concatenate([b, np.zeros_like(b)])
         given = {"X": inputs.numpy(), "W": W[None], "R": R[None], "B": biases[None]}
         given |= {"sequence_lens": np.full(3, 7, np.int32)}
-        given |= {"initial_h": np.zeros((1, 3, H), np.float32), "initial_c": np.zeros((1, 3, H), np.float32), "P": p[None]}
+        given |= {
+            "initial_h": np.zeros((1, 3, H), np.float32),
+            "initial_c": np.zeros((1, 3, H), np.float32),
+            "P": p[None],
+        }
     node = helper.make_node(kind, list(given), ["Y"], hidden_size=H, **attributes)
     types = {np.dtype(np.float32): 1, np.dtype(np.int32): 6}
     described = [helper.make_tensor_value_info(n, types[v.dtype], v.shape) for n, v in given.items()]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, sigmoid, tanh
 
 from variants import Cell, Recurrent
-from variants.observe import AS_IT_IS, watching
+from variants.engine.observe import AS_IT_IS, watching
 
 from .cases import DEFAULTS, inputs_of, module_of, same
 

@@ -1,4 +1,7 @@
-"""Property tests: random cells, sizes and calls. A small deterministic part runs with the other tests, `make fuzz` runs thousands."""
+"""Property tests: random cells, sizes and calls.
+
+A small deterministic part runs with the other tests, `make fuzz` runs thousands.
+"""
 
 import os
 from functools import cache
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from tests.variants.cases import DEFAULTS, fill, fitting
 from tests.variants.formulas import cells
 from variants import Cell, Gate, Recurrent, build
-from variants.gru import HiddenState
+from variants.cells.gru import HiddenState
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))
 FEW = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
@@ -40,7 +43,11 @@ def calls(draw: st.DrawFn, steps: int, batch: int) -> dict[str, Any]:
     most = lengths or [steps] * batch
     row = st.tuples(*(st.integers(0, m - 1) for m in most))
     reads = draw(st.none() | st.lists(row, min_size=1, max_size=steps))
-    return {"lengths": lengths, "reads": None if reads is None else [list(r) for r in reads], "state": draw(st.booleans())}
+    return {
+        "lengths": lengths,
+        "reads": None if reads is None else [list(r) for r in reads],
+        "state": draw(st.booleans()),
+    }
 
 
 def run(module: Recurrent, x: torch.Tensor, call: dict[str, Any], *, joined: bool) -> list[torch.Tensor]:
@@ -71,11 +78,19 @@ def run(module: Recurrent, x: torch.Tensor, call: dict[str, Any], *, joined: boo
 
 
 def agree(
-    cell: Cell, sizes: tuple[int, int, int, int], options: dict[str, Any], call: dict[str, Any], *, joined: bool, training: bool
+    cell: Cell,
+    sizes: tuple[int, int, int, int],
+    options: dict[str, Any],
+    call: dict[str, Any],
+    *,
+    joined: bool,
+    training: bool,
 ) -> None:
     """The fused engine is about as near to the eager one in double precision as the eager one is in single precision."""
     steps, batch, inputs, units = sizes
-    truth, eager, fused = (Recurrent(cell, inputs, units, engine=e, **options).train(training) for e in ("eager", "eager", "auto"))
+    truth, eager, fused = (
+        Recurrent(cell, inputs, units, engine=e, **options).train(training) for e in ("eager", "eager", "auto")
+    )
     fill(eager)
     for module in (truth, fused):
         module.load_state_dict(eager.state_dict())
@@ -102,7 +117,12 @@ def test_a_random_cell_is_the_same_on_both_engines(cell, sizes, options, data):
 
 
 @examples(12)
-@given(cell=st.sampled_from(REGISTERED), sizes=st.tuples(st.sampled_from([1, 2, 7]), SIZES, SIZES, SIZES), options=OPTIONS, data=st.data())
+@given(
+    cell=st.sampled_from(REGISTERED),
+    sizes=st.tuples(st.sampled_from([1, 2, 7]), SIZES, SIZES, SIZES),
+    options=OPTIONS,
+    data=st.data(),
+)
 def test_a_registered_cell_is_the_same_on_both_engines(cell, sizes, options, data):
     sizes = (*sizes[:3], fitting(cell, sizes[3]))
     options = options | {"layers": max(cell.min_layers, options["layers"])}
@@ -116,17 +136,28 @@ def mostly(right: Any, others: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]
     return st.sampled_from([strategy, strategy, strategy, others]).flatmap(lambda chosen: chosen)
 
 
-# Calls that may be wrong ------------------------------------------------------------------------------------------------------
+# Calls that may be wrong
+# ------------------------------------------------------------------------------------------------------
 
 SHAPES = st.lists(st.sampled_from([0, 1, 2, 3, 4, 5]), min_size=0, max_size=4)
 KINDS = st.sampled_from([torch.float32, torch.float32, torch.float64, torch.int64, torch.bool])
 TENSORS = st.builds(lambda shape, kind: torch.ones(shape).to(kind), SHAPES, KINDS)
 RIGHT_INPUTS = st.integers(0, 999).map(lambda seed: torch.randn(4, 4, 3, generator=torch.Generator().manual_seed(seed)))
-NEAR = st.builds(lambda shape: torch.ones(shape), st.tuples(st.sampled_from([3, 4]), st.just(4), st.sampled_from([2, 3])))
+NEAR = st.builds(
+    lambda shape: torch.ones(shape), st.tuples(st.sampled_from([3, 4]), st.just(4), st.sampled_from([2, 3]))
+)
 NUMBERS = st.integers(-2, 6)
-THINGS = st.none() | TENSORS | NUMBERS | st.text(max_size=2) | st.lists(NUMBERS, max_size=5) | st.floats(allow_subnormal=False)
+THINGS = (
+    st.none()
+    | TENSORS
+    | NUMBERS
+    | st.text(max_size=2)
+    | st.lists(NUMBERS, max_size=5)
+    | st.floats(allow_subnormal=False)
+)
 FIELDS = st.builds(
-    lambda shape: torch.ones(shape), st.sampled_from([(4, 5), (4, 5), (1, 5), (5,), (4, 1), (3, 5), (4, 6), (1, 4, 5), (2, 4, 5)])
+    lambda shape: torch.ones(shape),
+    st.sampled_from([(4, 5), (4, 5), (1, 5), (5,), (4, 1), (3, 5), (4, 6), (1, 4, 5), (2, 4, 5)]),
 )
 STATES = THINGS | st.lists(FIELDS | st.tuples(FIELDS, FIELDS) | st.tuples(FIELDS), max_size=3).map(tuple)
 LENGTHS = THINGS | st.lists(st.integers(0, 5), min_size=4, max_size=4).map(torch.tensor)
@@ -153,7 +184,9 @@ def answer(module: torch.nn.Module, arguments: tuple[Any, ...], reads: Any) -> A
     x=mostly(RIGHT_INPUTS, NEAR | TENSORS | THINGS),
     state=mostly(None, STATES),
     lengths=mostly(st.none() | st.lists(st.integers(1, 4), min_size=4, max_size=4), LENGTHS),
-    reads=mostly(st.none() | st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=5), READS),
+    reads=mostly(
+        st.none() | st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=5), READS
+    ),
 )
 @pytest.mark.parametrize("name", ["vanilla", "gru"])
 def test_any_call_is_answered_alike_by_all_engines_or_refused_by_one_line(name, x, state, lengths, reads):
@@ -172,7 +205,9 @@ def test_any_call_is_answered_alike_by_all_engines_or_refused_by_one_line(name, 
                 torch.testing.assert_close(same, found, atol=1e-5, rtol=1e-5)
 
 
-NAMES = st.sampled_from(["n", "m", "h", "c", "b", "t", "p_i", "b_n", "W_n", "below_h", "self", "in", "1x", "", "a.b", "__x__", "step", "é"])
+NAMES = st.sampled_from(
+    ["n", "m", "h", "c", "b", "t", "p_i", "b_n", "W_n", "below_h", "self", "in", "1x", "", "a.b", "__x__", "step", "é"]
+)
 HEARS = st.lists(NAMES, max_size=2).map(tuple) | NAMES
 GATES = st.lists(NAMES | st.builds(Gate, NAMES, HEARS, st.booleans(), st.booleans()), max_size=4).map(tuple) | NAMES
 STEPS = [
@@ -183,7 +218,12 @@ STEPS = [
     lambda self, a, s, p: HiddenState(1.0),
     lambda self, a, s, p: None,
 ]
-CONSTANTS = [lambda self, h: {}, lambda self, h: {"n": torch.ones(h)}, lambda self, h: {"n": torch.ones(())}, lambda self, h: 3]
+CONSTANTS = [
+    lambda self, h: {},
+    lambda self, h: {"n": torch.ones(h)},
+    lambda self, h: {"n": torch.ones(())},
+    lambda self, h: 3,
+]
 
 
 def first_gate(self, a, s, p):

@@ -12,7 +12,7 @@ from tests.golden import cells as golden
 from tests.variants.cases import OTHER_KNOBS, REGISTERED
 from variants import Cell, Gate, feed, knobs_of
 from variants.catalogue import equations, formula, relation
-from variants.lstm import LSTMState
+from variants.cells.lstm import LSTMState
 
 FOLDER = Path(inspect.getfile(Cell)).parent
 ALL = [pytest.param(cls, id=name) for name, cls in Cell.registry.items()]
@@ -37,7 +37,9 @@ def test_a_variant_has_a_source(cls):
 
 @pytest.mark.parametrize("cls", ALL)
 def test_a_docstring_has_equations(cls):
-    assert any("=" in line for line in equations(cls)) or relation(cls), f"{cls.name}: write its equations, indented, in the docstring"
+    assert any("=" in line for line in equations(cls)) or relation(cls), (
+        f"{cls.name}: write its equations, indented, in the docstring"
+    )
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -65,7 +67,9 @@ def test_a_cell_can_be_built_again_from_its_knobs(cls):
 
 
 def test_golden_numbers_belong_to_a_variant():
-    assert {p.stem for p in golden.FOLDER.glob("*.json")} == set(REGISTERED), "delete golden numbers of variants that are gone"
+    assert {p.stem for p in golden.FOLDER.glob("*.json")} == set(REGISTERED), (
+        "delete golden numbers of variants that are gone"
+    )
 
 
 def test_references_belong_to_a_variant():
@@ -75,7 +79,7 @@ def test_references_belong_to_a_variant():
 def test_two_variants_of_one_name_are_refused_naming_both():
     known = dict(Cell.registry)
     try:
-        with pytest.raises(TypeError, match=r"'gru' is used twice: variants\.gru\.GRU and .*\.Impostor"):
+        with pytest.raises(TypeError, match=r"'gru' is used twice: variants\.cells\.gru\.GRU and .*\.Impostor"):
 
             class Impostor(Cell, name="gru"):
                 pass
@@ -151,7 +155,8 @@ def test_a_file_of_variants_imports_torch_and_the_standard_library_only(path):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
             names.add((node.module or "").partition(".")[0])
-    engine = {"numba", "llvmlite", "numpy", "scipy"} if path.parent.name == "engine" else set()
-    names -= {"runs"} if path.name in ("__init__.py", "__main__.py") else set()  # of the command; tests/test_house.py says what of it
+    engine = {"numba", "llvmlite", "numpy", "scipy"} if "engine" in path.parts else set()
+    # of the command; tests/test_house.py says what of it
+    names -= {"runs"} if path.name in ("__init__.py", "__main__.py") else set()
     wrong = names - {"torch"} - engine - set(sys.stdlib_module_names)
     assert not wrong, f"{path.name} imports {', '.join(sorted(wrong))}"

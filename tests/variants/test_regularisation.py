@@ -8,7 +8,7 @@ from tests import reference
 from tests.variants.cases import DEFAULTS, B, H, T, generator, inputs_of, module_of, same, state_of
 from variants import Cell
 from variants.engine import Inputs, eager
-from variants.regularisation import bernoulli, dropout_mask
+from variants.layers.regularisation import bernoulli, dropout_mask
 
 OPTIONS = [{"dropout": 0.3}, {"recurrent_dropout": 0.3}, {"zoneout": 0.3}]
 EACH = [pytest.param(o, id=next(iter(o))) for o in OPTIONS]

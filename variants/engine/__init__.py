@@ -12,7 +12,7 @@ from torch.nn import Parameter
 from ..cell import Cell
 from . import eager, fused
 from .inputs import Inputs
-from .session import Blocks, Parameters, Session, at
+from .training import Blocks, Parameters, Session, at
 
 ENGINES = ("auto", "eager", "fused")
 
@@ -22,9 +22,9 @@ __all__ = ["ENGINES", "Blocks", "Inputs", "Parameters", "Session", "at", "choose
 def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:
     """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
 
-    layers: the cell as it stands in each layer, by default in the two lowest. Each is traced anew, so that a formula that was edited since
-    is the one that runs. "auto" is fused where all of them can be traced, else eager with the reason. "fused" raises ValueError where it
-    cannot.
+    layers: the cell as it stands in each layer, by default in the two lowest. Each is traced anew, so that a formula
+    that was edited since is the one that runs. "auto" is fused where all of them can be traced, else eager with the
+    reason. "fused" raises ValueError where it cannot.
     """
     if engine not in ENGINES:
         raise ValueError(f"{cell.title}: engine must be one of {', '.join(ENGINES)}, got {engine!r}")
@@ -41,7 +41,8 @@ def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, s
 def unserved(tensors: Iterable[Tensor], *, projected: bool) -> str:
     """Which kind of tensor keeps the fused engine from serving a call, empty if none does.
 
-    tensors: inputs, parameters, state. projected: whether a product stands before the lowest layer, which autocast makes in another type.
+    tensors: inputs, parameters, state. projected: whether a product stands before the lowest layer, which autocast
+    makes in another type.
     """
     for tensor in tensors:
         if type(tensor) is not Tensor and type(tensor) is not Parameter:

@@ -1,4 +1,7 @@
-"""The eager engine: autograd over the written step, on any device and in any dtype. It is the specification of a cell."""
+"""The eager engine: autograd over the written step, on any device and in any dtype.
+
+It is the specification of a cell.
+"""
 
 from __future__ import annotations
 
@@ -78,7 +81,10 @@ def run(
         if any(v.shape != shape for v in new):  # a field that does not depend on the sequence
             new = cell.State(*(v.expand(shape) for v in new))
         if keeps:
-            zoned = {field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field) for field, mask in keeps.items()}
+            zoned = {
+                field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field)
+                for field, mask in keeps.items()
+            }
             new = new._replace(**zoned)
         if active is not None:
             going = active[t].unsqueeze(-1)
@@ -87,4 +93,6 @@ def run(
         state = new
     wanted = cell.State._fields if read is None else read
     sequences = zip(cell.State._fields, zip(*steps, strict=True), strict=True)
-    return cell.State(*(torch.stack(values) if name in wanted else None for name, values in sequences)), state if final else None
+    return cell.State(
+        *(torch.stack(values) if name in wanted else None for name, values in sequences)
+    ), state if final else None

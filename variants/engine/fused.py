@@ -1,8 +1,9 @@
-"""The fused engine: a whole sequence as one compiled kernel that is derived from the definition of a cell, in float32 on the CPU.
+"""The fused engine: a whole sequence as one compiled kernel that is derived from the definition of a cell, in float32
+on the CPU.
 
-A time step is one product for the pre-activations and one elementwise pass (more where a gate hears a feed); going back, one pass and one
-product. Derivatives by W, R and b are products over many steps at once. A kernel holds no state between calls and gives the same bits for
-the same inputs.
+A time step is one product for the pre-activations and one elementwise pass (more where a gate hears a feed); going
+back, one pass and one product. Derivatives by W, R and b are products over many steps at once. A kernel holds no state
+between calls and gives the same bits for the same inputs.
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from ..cell import Cell
-from . import eager, emit, machine, product
-from .derive import Backward, Derivation, Variation
+from . import eager
+from .cpu import emit, machine, product
 from .inputs import Inputs
-from .tracing import CannotFuse
+from .ir.derive import Backward, Derivation, Variation
+from .ir.tracing import CannotFuse
 
 CHUNK = 2**18
 """Derivatives by pre-activations that are kept at a time while going back, in numbers: few enough to stay in the processor's cache."""
@@ -70,10 +72,11 @@ def run(
 ) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
 
-    second: called when a derivative of the derivatives is asked for, which the eager engine then serves; without, that raises ValueError.
+    second: called when a derivative of the derivatives is asked for, which the eager engine then serves; without, that
+    raises ValueError.
 
-    Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell that cannot be
-    traced, tensors that do not fit each other. There are no derivatives by active, keep and drop.
+    Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell
+    that cannot be traced, tensors that do not fit each other. There are no derivatives by active, keep and drop.
     """
     if normalise is not None:
         raise ValueError(f"{cell.title}: layer normalisation needs engine='eager', not 'fused'")
@@ -143,13 +146,17 @@ _by_formula: dict[str, Program] = {}
 
 
 def program(cell: Cell, variation: Variation) -> Program:
-    """The kernels of a cell under a variation; cells whose traced formulas are the same share them. Raises CannotFuse."""
+    """The kernels of a cell under a variation; cells whose traced formulas are the same share them.
+
+    Raises CannotFuse.
+    """
     if id(cell) not in _programs:
         _programs[id(cell)] = {}
         weakref.finalize(cell, _programs.pop, id(cell), None)
     known = _programs[id(cell)]
     if variation not in known:
-        # In a thread of its own, so that what torch is doing in this one (a checkpoint, autocast) does not see the tracing, nor change it.
+        # In a thread of its own, so that what torch is doing in this one (a checkpoint, autocast) does not see
+        # the tracing, nor change it.
         with ThreadPoolExecutor(1) as thread:
             fresh = thread.submit(Program, cell, variation).result()
         known[variation] = _by_formula.setdefault(_formula(fresh), fresh)
@@ -160,8 +167,24 @@ def _formula(program: Program) -> str:
     """Everything that the kernels of a program follow from, as text: in a text 0.0 and -0.0, 1 and True are different."""
     derivation = program.derivation
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
-    structure = (derivation.variation, derivation.fields, derivation.gates, derivation.input_gates, derivation.heard_by, program.vectors)
-    return repr((*structure, derivation.schedule, derivation.operands, derivation.state_operands, traces, derivation.graph.nodes))
+    structure = (
+        derivation.variation,
+        derivation.fields,
+        derivation.gates,
+        derivation.input_gates,
+        derivation.heard_by,
+        program.vectors,
+    )
+    return repr(
+        (
+            *structure,
+            derivation.schedule,
+            derivation.operands,
+            derivation.state_operands,
+            traces,
+            derivation.graph.nodes,
+        )
+    )
 
 
 class _Compiled:
@@ -178,9 +201,11 @@ class _Compiled:
 
 
 class Plan:
-    """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its arguments are made up.
+    """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its
+    arguments are made up.
 
-    room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first arrays start at zero.
+    room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first
+    arrays start at zero.
     """
 
     def __init__(self, kernel: _Compiled, numbers: Mapping[str, int], room: Mapping[str, int], zero: int = 0) -> None:
@@ -193,7 +218,9 @@ class Plan:
         self._own = [(k, 4 * self.starts[name]) for k, name in enumerate(kernel.slots) if name in room]
         given = [(k, name) for k, name in enumerate(kernel.slots) if name not in known and name not in room]
         strides = {name: name.split(".") for _, name in given if name.startswith("keep.") and name.count(".") == 2}
-        self._strides = [(k, ".".join(strides[name][:2]), ("t", "b").index(strides[name][2])) for k, name in given if name in strides]
+        self._strides = [
+            (k, ".".join(strides[name][:2]), ("t", "b").index(strides[name][2])) for k, name in given if name in strides
+        ]
         self._given = [(k, name) for k, name in given if name not in strides]
 
     def table(self, memory: Tensor, arrays: Mapping[str, Tensor]) -> Any:
@@ -227,7 +254,8 @@ class Tensors(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and ends it gives.
+    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and
+    ends it gives.
 
     cell, second: what a second derivative is taken of, and what is called when one is asked for (None: it is refused).
     """
@@ -263,8 +291,9 @@ class Call(NamedTuple):
     def forward_plan(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> Plan:
         """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
 
-        With training its own arrays are what the backward kernel reads: all states with the first one in front, operands of sources, and
-        what the derivation chose to save. apart: fields whose states are kept in memory of their own.
+        With training its own arrays are what the backward kernel reads: all states with the first one in front,
+        operands of sources, and what the derivation chose to save. apart: fields whose states are kept in memory of
+        their own.
         """
         plans, key = self.program.plans, (*self.size, width, row_of_x, training, apart)
         if key not in plans:
@@ -281,7 +310,9 @@ class Call(NamedTuple):
             plans[key] = Plan(self.program.forward(training), numbers, room)
         return plans[key]
 
-    def backward_plan(self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]) -> Plan:
+    def backward_plan(
+        self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]
+    ) -> Plan:
         plans, key = self.program.plans, (*self.size, sequences, finals)
         if key not in plans:
             steps, batch, units = self.size
@@ -298,8 +329,11 @@ class Call(NamedTuple):
             plans[key] = Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
         return plans[key]
 
-    def bind(self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]) -> tuple[Plan, Tensor, Any]:
-        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of the kernel.
+    def bind(
+        self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]
+    ) -> tuple[Plan, Tensor, Any]:
+        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of
+        the kernel.
 
         apart: memory for all states of some fields, [(T + 1) * B * H].
         """
@@ -323,14 +357,18 @@ class Call(NamedTuple):
         return memory.new_empty(0).set_(memory.untyped_storage(), start + row, (steps, batch, units), (row, units, 1))
 
     def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-        """Sequences and ends, and what the backward kernel reads besides the tensors: x as it was read, its own arrays, states apart."""
+        """Sequences and ends, and what the backward kernel reads besides the tensors: x as it was read, its own arrays,
+        states apart.
+        """
         steps, batch, units = self.size
         x, width = flat[0], flat[0].shape[-1]
-        # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are not copied for it.
+        # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are
+        # not copied for it.
         x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else plain(x)
         # An output has memory of its own, so that keeping it does not keep the rest.
         apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
-        tensors = self.name([x, *(plain(t) for t in flat[1:])])  # alive until the kernel has run, as it knows addresses only
+        # alive until the kernel has run, as it knows addresses only
+        tensors = self.name([x, *(plain(t) for t in flat[1:])])
         plan, memory, table = self.bind(tensors, width, training, apart)
         plan.kernel.run(table)
         states = {n: apart[n] if n in apart else plan.part(memory, f"states.{n}") for n in self.ends}
@@ -397,8 +435,8 @@ class Back:
 
     tensors, kept: as the forward kernel read them, and that one's own arrays.
     arriving: derivatives by sequences, contiguous [T, B, H]. ends: fields at whose ends derivatives arrive in `run`.
-    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there. apart: states of fields that are
-    not among the forward kernel's own arrays.
+    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there. apart: states
+    of fields that are not among the forward kernel's own arrays.
     """
 
     def __init__(
@@ -429,15 +467,19 @@ class Back:
         for n, d in self.below.items():
             arrays[f"dbelow.{n}"] = d
         forward = call.forward_plan(width_of_x, x.shape[-1], True, tuple(apart))
-        for n in (*(f"states.{n}" for n in derivation.fields if n not in apart), *(f"operand.{n}" for n in call.computed), "saved"):
+        for n in (
+            *(f"states.{n}" for n in derivation.fields if n not in apart),
+            *(f"operand.{n}" for n in call.computed),
+            "saved",
+        ):
             arrays[n] = forward.part(kept, n)
         arrays |= {f"states.{n}": v for n, v in apart.items()}
         self._table = plan.table(memory, arrays)
         self._bounds = self._kernel.slots.index("start"), self._kernel.slots.index("stop")
         self._arrivals = {n: self._kernel.slots.index(f"dstates.{n}") for n in arriving}
 
-        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other order BLAS is ten times
-        # slower for few inputs.
+        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other
+        # order BLAS is ten times slower for few inputs.
         width = len(derivation.gates) * units
         dpre = plan.part(memory, "dpre").view(-1, width)
         inputs = x.view(steps * batch, -1).t()
@@ -474,7 +516,9 @@ class Back:
 
     def carry(self, name: str) -> Tensor:
         """The derivative by a field of the state before the first step, [B, H]."""
-        return self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
+        return (
+            self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
+        )
 
     @property
     def weight(self) -> Tensor:
@@ -487,7 +531,8 @@ class Back:
         self._zero.zero_()
         for n in at_end.keys() & set(self.step.fields):
             self.carry(n).copy_(at_end[n])
-        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds otherwise; asking sets it up.
+        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds
+        # otherwise; asking sets it up.
         torch.get_num_threads()
         later = 0
         for (table[start], table[stop]), inputs, done, dx, sums in self._chunks:
@@ -506,8 +551,9 @@ class _Fused(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *flat: Tensor) -> tuple[Tensor, ...]:
         results, kept = call.forward(flat, training=True)
-        # What is saved is let go after the backward pass, and so not kept by whoever keeps an output. Saving the outputs, which share the
-        # memory of their states, lets autograd notice when they are changed in place.
+        # What is saved is let go after the backward pass, and so not kept by whoever keeps an output. Saving
+        # the outputs, which share the memory of their states, lets autograd notice when they are changed in
+        # place.
         fixed, ctx.names = tuple(call.fixed.values()), tuple(call.fixed)
         ctx.call, ctx.counts = call._replace(fixed={}), (len(flat), len(fixed), len(kept))
         ctx.saved_as = [(t.dtype, t.shape) for t in (*flat, *fixed, *kept)]
@@ -520,7 +566,10 @@ class _Fused(torch.autograd.Function):
         saved = iter(ctx.saved_tensors)
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
         _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
-        fixed = [t if t.stride(-1) == 1 and n.startswith("keep.") else plain(t) for n, t in zip(ctx.names, fixed, strict=True)]
+        fixed = [
+            t if t.stride(-1) == 1 and n.startswith("keep.") else plain(t)
+            for n, t in zip(ctx.names, fixed, strict=True)
+        ]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]
         if torch.is_grad_enabled():  # the derivatives are to be differentiated again
@@ -559,7 +608,9 @@ def _differentiable(
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """The same numbers as a kernel reads them: one behind the other, and none of them negated later, as torch does in a view of its own."""
+    """The same numbers as a kernel reads them: one behind the other, and none of them negated later, as torch does in a
+    view of its own.
+    """
     return tensor.resolve_neg().contiguous()
 
 
@@ -573,7 +624,9 @@ def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
             )
 
 
-def check_shapes(cell: Cell, size: tuple[int, int, int], tensors: Tensors, others: Mapping[str, Mapping[str, Tensor]]) -> None:
+def check_shapes(
+    cell: Cell, size: tuple[int, int, int], tensors: Tensors, others: Mapping[str, Mapping[str, Tensor]]
+) -> None:
     """Raise ValueError, naming what does not fit, so that a kernel never reads or writes behind the end of a tensor.
 
     size: T, B, H. others: constants and which steps are active.
@@ -594,7 +647,9 @@ def check_shapes(cell: Cell, size: tuple[int, int, int], tensors: Tensors, other
     for what, (group, shape) in each.items():
         for name, tensor in group.items():
             if tensor.shape != shape:
-                raise ValueError(f"{cell.title}: {what} {name} must be {list(shape)} for H = {units}, got {list(tensor.shape)}")
+                raise ValueError(
+                    f"{cell.title}: {what} {name} must be {list(shape)} for H = {units}, got {list(tensor.shape)}"
+                )
 
 
 def _strided(tensor: Tensor, size: tuple[int, int, int]) -> Tensor:

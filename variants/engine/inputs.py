@@ -13,10 +13,11 @@ from ..cell import Gate
 
 
 class Inputs(NamedTuple):
-    """The terms `W x + b` of all pre-activations, not yet multiplied: a kernel does that step by step, in the processor's cache.
+    """The terms `W x + b` of all pre-activations, not yet multiplied: a kernel does that step by step, in the
+    processor's cache.
 
-    x: [T, B, I]. weight: W of the gates that have one, in the cell's order, [n * H, I]. bias: of all gates, [G * H], zeros for a gate
-    without; or None.
+    x: [T, B, I]. weight: W of the gates that have one, in the cell's order, [n * H, I]. bias: of all gates, [G * H],
+    zeros for a gate without; or None.
     """
 
     x: Tensor

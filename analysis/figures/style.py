@@ -1,0 +1,174 @@
+"""The look of every figure: one colour, marker and dash per variant, and files with reproducible bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from runs.files import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+WIDTH = 7.2  # inches: the text width of A4, so that a point in the figure is a point on paper
+INK = "#222222"
+GREY = "#6b6b6b"  # text of second rank
+PALE = "#d4d4d4"  # curves in the background
+SHADE = "#ececec"  # bars in the background
+
+# matplotlib's petroff10: no two colours come closer than 14.5 (CAM02-UCS) under any colour blindness
+COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">", "p", "*")
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)))
+
+
+class Look(NamedTuple):
+    """How a variant is drawn wherever it appears."""
+
+    colour: str
+    marker: str
+    dash: Any
+
+
+def _look(colour: int, marker: int, dash: int) -> Look:
+    return Look(COLOURS[colour], MARKERS[marker], DASHES[dash])
+
+
+# Related variants share a colour and differ in marker and dash; variants that are often compared differ in colour.
+LOOKS: dict[str, Look] = {
+    "vanilla": Look("#000000", "o", "-"),
+    "gru": _look(0, 1, 0),
+    "coupled": _look(1, 2, 0),
+    "no_forget_gate": _look(2, 3, 0),
+    "peephole": _look(4, 4, 0),
+    "no_output_gate": _look(6, 5, 0),
+    "no_input_gate": _look(5, 6, 0),
+    "no_output_activation": _look(9, 7, 0),
+    "no_input_activation": _look(7, 8, 0),
+    "full_gate_recurrence": _look(8, 9, 0),
+    "rnn": _look(3, 10, 2),
+    "irnn": _look(3, 11, 3),
+    "gru_reset_after": _look(0, 4, 1),
+    "mut1": _look(1, 7, 2),
+    "mut2": _look(6, 8, 2),
+    "mut3": _look(5, 9, 2),
+    "lstm_1997": _look(2, 10, 1),
+    "clockwork": _look(9, 2, 1),
+    "depth_gated": _look(4, 5, 2),
+    "grid": _look(7, 1, 1),
+    "native_lstm": Look("#000000", "*", DASHES[2]),
+    "native_gru": _look(0, 11, 2),
+    "native_rnn": _look(3, 0, 1),
+    "greff_v": Look("#000000", "s", DASHES[1]),
+    "greff_np": _look(4, 0, 1),
+    "greff_cifg": _look(1, 3, 1),
+    "greff_nfg": _look(2, 5, 3),
+    "greff_nog": _look(6, 1, 1),
+    "greff_nig": _look(5, 10, 1),
+    "greff_noaf": _look(9, 8, 3),
+    "greff_niaf": _look(7, 4, 3),
+    "greff_fgr": _look(8, 2, 1),
+    "forget_bias_0": _look(6, 0, 0),
+    "forget_bias_1": _look(0, 2, 0),
+}
+
+
+def look(variant: str) -> Look:
+    """The look of a variant; a name that is not in the list gets one from its hash, the same in every study.
+
+    Its colour and marker together are those of no variant in the list.
+    """
+    if variant in LOOKS:
+        return LOOKS[variant]
+    taken = {(known.colour, known.marker) for known in LOOKS.values()}
+    free = [(c, m) for c in range(len(COLOURS)) for m in range(len(MARKERS)) if (COLOURS[c], MARKERS[m]) not in taken]
+    digest = hashlib.sha256(variant.encode()).digest()
+    return _look(*free[int.from_bytes(digest[:4], "big") % len(free)], digest[4] % len(DASHES))
+
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "text.color": INK,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 8,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": GREY,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.size": 3,
+    "ytick.major.size": 3,
+    "xtick.minor.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.4,
+    "lines.markersize": 4,
+    "hatch.linewidth": 0.5,
+    "image.cmap": "cividis",
+    "figure.dpi": 200,
+    "savefig.dpi": 200,
+    "svg.hashsalt": "lstm-variants",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+_WITHOUT_DATE: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in inches that belongs to no window and no global state."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05, wspace=0.02, hspace=0.02)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Path]:
+    """Write a figure as SVG, PDF and PNG and the plotted numbers as CSV; the same figure gives the same bytes.
+
+    figure: drawn by a function of `plots`. folder: made where it is missing. name: of the files, without suffix. data:
+    one row per mark.
+    """
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{name}.{suffix}" for suffix in _WITHOUT_DATE]
+    dpi = figure.dpi
+    with rc_context({"backend": "agg", **RC}):
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # the layout is the same in every format: do it once
+        for path in paths:  # `Figure.savefig` would draw each of them twice
+            metadata = _WITHOUT_DATE[path.suffix[1:]]
+            with replacing(path) as part:
+                if path.suffix == ".svg":
+                    FigureCanvasSVG(figure).print_svg(part, metadata=metadata)
+                elif path.suffix == ".pdf":
+                    FigureCanvasPdf(figure).print_pdf(part, metadata=metadata)
+                else:
+                    FigureCanvasAgg(figure).print_png(part, metadata=metadata)
+            figure.dpi = dpi
+    with replacing(folder / f"{name}.csv") as part:
+        data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    return [*paths, folder / f"{name}.csv"]

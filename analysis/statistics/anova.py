@@ -1,0 +1,279 @@
+"""Functional analysis of variance over the unit cube: how much of a study's outcome each hyperparameter explains, alone
+and in pairs.
+
+Letters of shapes: N trials, D hyperparameters, L terms of the surrogate, G grid points.
+
+A surrogate of either kind is a sum of products f(u) = sum_l w_l prod_d phi_ld(u_d): a Gaussian process with a
+squared-exponential kernel has a term per trial, a forest a term per leaf (an indicator of its box). Marginals and
+interactions are then integrals over one or two coordinates at a time, exact but for the grid, without sampling. Hooker
+2007; Hutter, Hoos & Leyton-Brown 2014 (fANOVA). The cube's measure is the search's own distribution, so log-scaled
+hyperparameters are integrated in the logarithm.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import qmc
+
+Floats = NDArray[np.float64]
+
+GRID = 64  # midpoints per coordinate
+MOST_FOR_PROCESS = 600  # trials; a Gaussian process costs their cube
+FEWEST = 40  # trials below which nothing is fitted
+FOLDS = 5
+GROUPS = 10  # of the jackknife
+TREES = 100
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A sum of products on a grid.
+
+    kind: forest or process. weights: [L]. factors: phi_ld at the grid's midpoints [D, L, G]. constant: added to the
+    sum. variance: of the surrogate over the cube.
+    """
+
+    kind: str
+    weights: Floats
+    factors: Floats
+    constant: float
+    variance: float
+
+    @property
+    def means(self) -> Floats:
+        """Integral of every factor over its coordinate [D, L]."""
+        return self.factors.mean(axis=2)
+
+    def marginal(self, *coordinates: int) -> Floats:
+        """The surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
+        others = np.delete(self.means, coordinates, axis=0)
+        rest = self.weights * np.prod(others, axis=0)
+        if len(coordinates) == 1:
+            return self.constant + rest @ self.factors[coordinates[0]]
+        first, second = (self.factors[d] for d in coordinates)
+        return self.constant + (first * rest[:, None]).T @ second
+
+
+@dataclass(frozen=True)
+class Anova:
+    """What each hyperparameter explains.
+
+    names: of the hyperparameters. trials: N. kind: of the surrogate chosen. r2: by kind, of predictions in 5-fold
+    cross-validation.
+    grid: midpoints in the unit cube [G]. mean: of the surrogate. curves: marginal of each [D, G]; curve_errors: their
+    standard errors.
+    shares: of variance by each alone [D], and share_errors. pairs: of variance by the interaction of each pair, and
+    pair_errors.
+    surfaces: marginal of each pair [G, G]. rest: share of interactions of three and more.
+    """
+
+    names: tuple[str, ...]
+    trials: int
+    kind: str
+    r2: dict[str, float]
+    grid: Floats
+    mean: float
+    curves: Floats
+    curve_errors: Floats
+    shares: Floats
+    share_errors: Floats
+    pairs: dict[tuple[int, int], float]
+    pair_errors: dict[tuple[int, int], float]
+    surfaces: dict[tuple[int, int], Floats]
+    rest: float
+
+
+def analyse(
+    points: ArrayLike,
+    values: ArrayLike,
+    names: Sequence[str],
+    *,
+    kind: str = "auto",
+    jackknife: bool = True,
+    seed: int = 0,
+) -> Anova:
+    """Fit a surrogate to values [N] at points [N, D] of the unit cube and take its variance apart.
+
+    kind: forest, process, or auto for the one with the better R2. jackknife: whether to estimate errors (else NaN): by
+    leaving out a tenth of the trials at a time, so they are those of the trials' sampling, not of the surrogate's bias.
+    A forest on a few hundred trials
+    shows less of an interaction than there is: read its pairs as "at least".
+    """
+    u, y = np.asarray(points, dtype=float), np.asarray(values, dtype=float)
+    if u.ndim != 2 or u.shape[1] != len(names) or len(u) != len(y):
+        raise ValueError(f"anova: points must be [N, {len(names)}] and values [N], got {u.shape} and {y.shape}")
+    if len(u) < FEWEST:
+        raise ValueError(f"anova: needs at least {FEWEST} trials, got {len(u)}")
+    if u.min() < 0 or u.max() > 1:
+        raise ValueError(f"anova: points must lie in the unit cube, got values from {u.min():g} to {u.max():g}")
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # matrices are small: threads only wait for each other
+        return _analyse(u, y, tuple(names), kind, jackknife, seed)
+
+
+def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife: bool, seed: int) -> Anova:
+    kinds = ["forest", "process"] if kind == "auto" else [kind]
+    kinds = [k for k in kinds if k == "forest" or len(u) <= MOST_FOR_PROCESS or kind == "process"]
+    r2 = (
+        {k: cross_validated_r2(u, y, k, seed) for k in kinds}
+        if jackknife or len(kinds) > 1
+        else {kinds[0]: float("nan")}
+    )
+    chosen = max(r2, key=lambda k: r2[k])
+    kernel = fit_kernel(u, y, seed) if chosen == "process" else None
+    whole = fit(u, y, chosen, seed, kernel)
+    shares, pairs, surfaces, curves = _decompose(whole)
+    left_out = np.random.default_rng(seed).permutation(len(u)) % GROUPS
+    parts = [
+        _decompose(fit(u[left_out != g], y[left_out != g], chosen, seed, kernel))
+        for g in range(GROUPS if jackknife else 0)
+    ]
+    return Anova(
+        names=names,
+        trials=len(u),
+        kind=chosen,
+        r2=r2,
+        grid=midpoints(),
+        mean=float(curves[0].mean()),
+        curves=curves,
+        curve_errors=_jackknife(curves, [p[3] for p in parts]),
+        shares=shares,
+        share_errors=_jackknife(shares, [p[0] for p in parts]),
+        pairs=pairs,
+        pair_errors={k: float(_jackknife(np.array(pairs[k]), [np.array(p[1][k]) for p in parts])) for k in pairs},
+        surfaces=surfaces,
+        rest=float(max(0.0, 1 - shares.sum() - sum(pairs.values()))) if whole.variance > 0 else 0.0,
+    )
+
+
+def midpoints() -> Floats:
+    """The grid of a coordinate [G]."""
+    return (np.arange(GRID) + 0.5) / GRID
+
+
+def _decompose(
+    surrogate: Surrogate,
+) -> tuple[Floats, dict[tuple[int, int], float], dict[tuple[int, int], Floats], Floats]:
+    """Shares [D], shares of pairs, surfaces of pairs and marginal curves [D, G] of a surrogate; shares are 0 where it
+    is constant.
+    """
+    count = len(surrogate.factors)
+    curves = np.array([surrogate.marginal(d) for d in range(count)])
+    whole = surrogate.variance if surrogate.variance > 1e-18 else np.inf
+    alone = curves.var(axis=1)
+    surfaces = {pair: surrogate.marginal(*pair) for pair in combinations(range(count), 2)}
+    pairs = {(i, j): max(0.0, float(s.var() - alone[i] - alone[j])) / whole for (i, j), s in surfaces.items()}
+    return alone / whole, pairs, surfaces, curves
+
+
+def _jackknife(estimate: Floats, parts: Sequence[Floats]) -> Floats:
+    """Standard error of an estimate from its values with one group left out each; NaN without any."""
+    if not parts:
+        return np.full_like(estimate, np.nan)
+    values = np.array(parts)
+    return np.sqrt((len(values) - 1) / len(values) * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+
+
+def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
+    """Share of the variance of values that a surrogate predicts of trials it was not fitted to, in 5 folds."""
+    if y.var() == 0:
+        return 0.0
+    fold = np.random.default_rng(seed).permutation(len(u)) % FOLDS
+    predicted = np.empty(len(y))
+    for k in range(FOLDS):
+        seen, unseen = fold != k, fold == k
+        model = _forest(u[seen], y[seen], seed) if kind == "forest" else _process(u[seen], y[seen], seed)
+        predicted[unseen] = model.predict(u[unseen])
+    return float(1 - np.mean((y - predicted) ** 2) / y.var())
+
+
+def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: object | None = None) -> Surrogate:
+    """The surrogate of a kind as a sum of products. kernel: of a process, fitted before; else it is fitted here."""
+    if kind == "forest":
+        return _forest_surrogate(u, y, seed)
+    if kind == "process":
+        return _process_surrogate(u, y, seed, kernel)
+    raise ValueError(f"anova: kind must be forest, process or auto, got {kind!r}")
+
+
+# Forest
+# ------------------------------------------------------------------------------------------------------------------
+
+
+def _forest(u: Floats, y: Floats, seed: int):
+    # predicts better here than bagged trees, and shows more of the interactions
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    return ExtraTreesRegressor(n_estimators=TREES, random_state=seed).fit(u, y)
+
+
+def _forest_surrogate(u: Floats, y: Floats, seed: int) -> Surrogate:
+    forest, grid = _forest(u, y, seed), midpoints()
+    boxes, weights = zip(*(_leaves(tree.tree_, u.shape[1]) for tree in forest.estimators_), strict=True)
+    low, high = np.concatenate(boxes)[:, :, 0].T, np.concatenate(boxes)[:, :, 1].T  # [D, L]
+    # the share of each cell of the grid that lies in the box: exact integrals, also where a box is narrower than a cell
+    start, end = grid - 0.5 / GRID, grid + 0.5 / GRID
+    factors = np.clip(np.minimum(high[:, :, None], end) - np.maximum(low[:, :, None], start), 0, None) * GRID
+    sample = qmc.Sobol(u.shape[1], seed=seed).random_base2(13)
+    return Surrogate("forest", np.concatenate(weights) / TREES, factors, 0.0, float(forest.predict(sample).var()))
+
+
+def _leaves(tree, dimensions: int) -> tuple[Floats, Floats]:
+    """Boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
+    boxes, values = [], []
+    stack = [(0, np.tile([0.0, 1.0], (dimensions, 1)))]
+    while stack:
+        node, box = stack.pop()
+        feature = tree.feature[node]
+        if feature < 0:
+            boxes.append(box)
+            values.append(tree.value[node].item())
+            continue
+        left, right = box.copy(), box.copy()
+        left[feature, 1] = min(box[feature, 1], tree.threshold[node])
+        right[feature, 0] = max(box[feature, 0], tree.threshold[node])
+        stack += [(tree.children_left[node], left), (tree.children_right[node], right)]
+    return np.array(boxes), np.array(values)
+
+
+# Gaussian process
+# ----------------------------------------------------------------------------------------------------------
+
+
+def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None):
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    start = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([0.4] * u.shape[1], (0.05, 30.0)) + WhiteKernel(0.1, (1e-6, 10.0))
+    model = GaussianProcessRegressor(
+        kernel or start, optimizer=None if kernel else "fmin_l_bfgs_b", normalize_y=True, random_state=seed
+    )
+    with warnings.catch_warnings():  # a length scale at its bound means a hyperparameter without influence
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(u, y)
+
+
+def fit_kernel(u: Floats, y: Floats, seed: int) -> object:
+    """The kernel of greatest marginal likelihood."""
+    return _process(u, y, seed).kernel_
+
+
+def _process_surrogate(u: Floats, y: Floats, seed: int, kernel: object | None) -> Surrogate:
+    model, grid = _process(u, y, seed, kernel), midpoints()
+    product = model.kernel_.k1
+    lengths = np.broadcast_to(product.k2.length_scale, u.shape[1])
+    scale, shift = float(model._y_train_std), float(model._y_train_mean)
+    factors = np.exp(-0.5 * ((grid - u.T[:, :, None]) / lengths[:, None, None]) ** 2)  # [D, N, G]
+    weights = scale * product.k1.constant_value * model.alpha_.ravel()
+    means = factors.mean(axis=2)
+    second = np.prod(factors @ factors.transpose(0, 2, 1) / GRID, axis=0)
+    variance = float(weights @ second @ weights - (weights @ np.prod(means, axis=0)) ** 2)
+    return Surrogate("process", weights, factors, shift, max(0.0, variance))

@@ -1,0 +1,1 @@
+"""Tables of a study: what it found, in rows and columns."""

@@ -1,0 +1,85 @@
+"""What `python -m runs.inside` saved of the best trials of a study, as tables."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+FORMAT = "lstm-variants diagnosis 2"
+OF_THE_NETWORK = ("hidden_size", "trial_id", "status", "test_loss", "reproduced")
+PHASES = ("at the start", "trained")
+GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", *OF_THE_NETWORK)
+SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function", "unit", "values", *OF_THE_NETWORK)
+
+
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables `gradients` and `sequences` of all diagnoses in a folder of models; without rows where there are none.
+
+    gradients: one row per (task, variant, phase, lag): `norm`, its value `relative` to that of lag 1, the share of
+    sequences in which the input at this lag is `relevant` to the answer, and the number of `sequences`.
+    sequences: one row per unit of a gate, state or input over one test sequence, `values` [T]; `kind` is gate, state,
+    input, or mark (1 where an input is relevant) or read (1 where an answer is read); `top` is True for the highest
+    layer, the inputs and the marks.
+    Both: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that
+    run reproduced the one on record. Files of another format are left out. Raises ValueError for a file that is
+    damaged: nothing is unpickled.
+    """
+    gradients: list[pd.DataFrame] = []
+    sequences: list[dict[str, Any]] = []
+    for path in sorted(Path(folder).glob("*/[!.]*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            about = json.loads(str(arrays.get("about", "{}")))
+            if about.get("format") != FORMAT:
+                continue
+            facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
+            gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
+            sequences += _sequences(arrays, about, facts)
+        except (OSError, ValueError, KeyError, AttributeError, IndexError, EOFError, BadZipFile) as error:
+            raise ValueError(
+                f"{path} is not a diagnosis of python -m runs.inside; delete it and run that again ({error})"
+            ) from None
+    return {
+        "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)]
+        if gradients
+        else pd.DataFrame(columns=GRADIENT_COLUMNS),
+        "sequences": pd.DataFrame(sequences, columns=list(SEQUENCE_COLUMNS)),
+    }
+
+
+def _gradients(arrays: dict[str, np.ndarray], phase: str, facts: dict[str, Any]) -> pd.DataFrame:
+    norm = arrays["gradient_trained" if phase == "trained" else "gradient_start"]
+    relative = norm / norm[0] if len(norm) and norm[0] > 0 else np.full(len(norm), np.nan)
+    columns = {"lag": arrays["lag"], "norm": norm, "relative": relative}
+    columns |= {"relevant": arrays["relevant_by_lag"], "sequences": arrays["sequences"]}
+    return pd.DataFrame({**facts, "phase": phase, **columns})
+
+
+def _sequences(arrays: dict[str, np.ndarray], about: dict[str, Any], facts: dict[str, Any]) -> list[dict[str, Any]]:
+    steps = len(arrays["inputs"])
+    read = np.zeros(steps, dtype=bool)
+    read[arrays["reads"]] = True
+    found: list[tuple[int, bool, str, str, str, np.ndarray]] = [
+        (-1, True, "input", "x", "", arrays["inputs"]),
+        (-1, True, "mark", "relevant", "", arrays["relevant"][:, None]),
+        (-1, True, "read", "read", "", read[:, None]),
+    ]
+    for key, values in arrays.items():
+        layer, _, rest = key.partition(".")
+        kind, _, name = rest.partition(".")
+        if layer.isdecimal():
+            found.append(
+                (int(layer), int(layer) == about["layers"] - 1, kind, name, about["functions"].get(key, ""), values)
+            )
+    names = ("layer", "top", "kind", "name", "function")
+    return [
+        {**facts, **dict(zip(names, head, strict=True)), "unit": unit, "values": row.astype(np.float32)}
+        for *head, values in found
+        for unit, row in enumerate(values.T)
+    ]

@@ -1,0 +1,87 @@
+"""The text of `python -m runs --help` and `python -m runs.sweep --help`, read from docstrings and defaults."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from .early import COMMANDS, choices, groups
+from .text import table, width
+
+EXAMPLES = {
+    "trial": [
+        "python -m runs variant=peephole task=adding task.lag=100 training.learning_rate=3e-3",
+        "python -m runs -m variant=vanilla,gru seed=1,2      # four trials, one after the other",
+        "python -m runs variant._target_=my_package.MyCell   # a class of your own; also task._target_",
+    ],
+    "sweep": [
+        "python -m runs.sweep study=quick workers=2",
+        "python -m runs.sweep study=quick action=status",
+        "python -m runs.sweep name=mine 'variants=[vanilla,gru,my_package.MyCell]' tasks.adding.lag=60 +tasks.copying={} points=30",
+    ],
+}
+OPTIONS = """\
+  --cfg job            print the configuration and end
+  -m, --multirun       run every combination of values that are given with commas, or hand them to a launcher (hydra/launcher=...)
+  --config-dir FOLDER  also take presets from this folder: FOLDER/study/mine.yaml is study=mine
+  --help               this text; with arguments, the values above are those that they make"""
+
+
+def manual(
+    command: str, schema: type[Any], parts: Mapping[str, type[Any]], registered: Mapping[str, Collection[str]]
+) -> str:
+    """The template that Hydra fills in with the configuration.
+
+    command: trial or sweep. schema: the class of its configuration. parts: those of its keys that have keys themselves,
+    and their classes.
+    registered: the choices of each group that are classes.
+    """
+    columns = width()
+    described = explained(schema, [f.name for f in fields(schema)])
+    keys = [
+        ([name], text)
+        for name, text in described.items()
+        if name not in parts and name not in {*groups(command)} - {"space"}
+    ]
+    for part, cls in parts.items():
+        names = [f.name for f in fields(cls)]
+        texts = explained(cls, names)
+        keys += [([f"{part}.{name}"], texts.get(name, "")) for name in names]
+    lists = [([group], ", ".join(choices(group, registered))) for group in groups(command)]
+    sections = [
+        (schema.__doc__ or "").partition("\n")[0],
+        "\n".join(f"  {line}" for line in EXAMPLES[command]),
+        "Groups, of which one choice each is taken (group=choice); `python -m variants` and `python -m tasks` describe those:",
+        table(lists, columns),
+        f"Keys of `{COMMANDS[command]}` (key=value):",
+        table(keys, columns),
+        "The knobs of a variant, a task and an initialisation are keys as well. All values, as they stand with the arguments given:",
+        "$CONFIG",
+        "Options:",
+        OPTIONS,
+    ]
+    return "\n\n".join(sections)
+
+
+def explained(cls: type[Any], names: Sequence[str]) -> dict[str, str]:
+    """What the docstring of a class says of its fields: `name: text`, `name, name: text`, one or several to a line.
+
+    >>> class Point:
+    ...     '''A point. x, y: where it lies. name: what it is called;
+    ...     may be empty.
+    ...     '''
+    >>> explained(Point, ["x", "y", "name"])
+    {'x': 'where it lies.', 'y': 'where it lies.', 'name': 'what it is called; may be empty.'}
+    """
+    text = inspect.cleandoc(cls.__doc__ or "")
+    either = "|".join(map(re.escape, names))
+    found = list(re.finditer(rf"(?:^|(?<=\. ))((?:{either})(?:, (?:{either}))*): ", text, re.MULTILINE))
+    texts: dict[str, str] = {}
+    for k, match in enumerate(found):
+        end = found[k + 1].start() if k + 1 < len(found) else len(text)
+        told = " ".join(text[match.end() : end].partition("\n\n")[0].split())
+        texts |= dict.fromkeys(match[1].split(", "), told)
+    return {name: texts[name] for name in names if name in texts}

@@ -1,0 +1,70 @@
+"""The network of a trial: a recurrent layer stack with a linear read-out."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tasks import Batch, Task
+from tasks.contract import check_task
+from variants import Cell, Scheme, Stream, build, streams
+
+from ..trial.trial import Model, Trial, construct
+
+
+class Network(nn.Module):
+    """A cell's layers and a linear read-out where the task asks for an answer.
+
+    All parameters come from `stream`; the read-out starts uniform after Glorot with zero bias.
+    """
+
+    def __init__(self, cell: Cell, task: Task, model: Model, scheme: Scheme, stream: Stream) -> None:
+        super().__init__()
+        self.recurrent = build(
+            cell,
+            task.input_size,
+            model.hidden_size,
+            layers=model.layers,
+            bidirectional=model.bidirectional,
+            engine=model.engine,
+            initialisation=scheme,
+            stream=stream,
+        )
+        self.readout: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
+            nn.Linear, self.recurrent.output_size, task.output_size
+        )
+        nn.init.xavier_uniform_(self.readout.weight, generator=stream("readout"))
+        nn.init.zeros_(self.readout.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The answers to a batch, [K, B, O]."""
+        outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False, reads=batch.reads)  # [K, B, H]
+        return self.answers(outputs)
+
+    def answers(self, outputs: Tensor) -> Tensor:
+        """The answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
+        readout = self.readout
+        return functional.linear(outputs, readout.weight, readout.bias)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values; what a mask on R hides does not count."""
+        return self.recurrent.parameter_count + sum(p.numel() for p in self.readout.parameters())
+
+    @property
+    def flops_per_step(self) -> int:
+        """Floating-point operations of the matrix products of one forward pass, per sequence and step: 2 for each
+        weight.
+        """
+        return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
+
+
+def untrained(trial: Trial) -> tuple[Network, Task]:
+    """The network of a trial as it stands before training, and its task.
+
+    Raises ValueError where the trial cannot be built.
+    """
+    task = construct(trial.task, Task)
+    check_task(task)
+    cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
+    return Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation")), task

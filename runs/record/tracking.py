@@ -1,0 +1,584 @@
+"""Mirrors trials and studies into MLflow, the window on what the storage records. The only module that imports mlflow.
+
+A trial's run is written in one batch and says which study and which trial it is of. A run that was cut off while being
+written, or that is of another study or trial in the same place, is deleted and written again, so that each trial has
+exactly one. Everything goes through `MlflowClient`; no global state of mlflow is touched.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import getpass
+import json
+import math
+import os
+import shlex
+import sqlite3
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from ..arguments import command, without_password
+from ..console.known import meant
+from ..trial.trial import Outcome, Trial
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from ..study.study import Study
+
+SUMMARIES = "summaries"
+SINGLE_TRIALS = "trials"
+DEFAULT = "default"  # stored with a study in the place of a URI: mlflow.db in the results folder, wherever that is now
+LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, before the mirror rests
+ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
+REST_SECONDS = (10.0, 60.0)  # after a failure, and at most after several of them
+DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
+_SUMMARY_METRICS = (
+    "steps",
+    "solved_step",
+    "best_step",
+    "validation_loss",
+    "test_loss",
+    "score",
+    "parameters",
+    "flops_per_step",
+    "seconds",
+)
+
+
+def default_uri(results: Path) -> str:
+    """The SQLite database in the results folder."""
+    return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
+
+
+def stored_uri(uri: str, results: Path) -> str:
+    """What is stored with a study of the MLflow that it is tracked in: a URI without secrets, or `default` for the
+    results folder's own.
+    """
+    return DEFAULT if uri in ("", DEFAULT, default_uri(results)) else without_password(uri)
+
+
+def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
+    """The URI of the MLflow of a study; empty where it was not tracked.
+
+    facts: stored with the study. results: the folder in which the study is now, which may be a copy, or have been
+    moved.
+    given: of the user; `server` stands for the environment's MLFLOW_TRACKING_URI, `none` for nowhere.
+    Raises ValueError for another word, and where the facts name a place that neither the user nor the environment does,
+    as they may be somebody else's.
+    """
+    ours, stored = os.environ.get("MLFLOW_TRACKING_URI", ""), str(facts.get("tracking_uri") or "")
+    if given == "server" and not ours:
+        raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
+    words = ("server", DEFAULT, "none")
+    if given and given not in (*words, "databricks") and not set(given) & set(":/"):
+        raise ValueError(f"tracking must be one of {', '.join(words)} or a URI, got {given!r}{meant(given, words)}")
+    if given:
+        return {"server": ours, "none": "", DEFAULT: default_uri(results)}.get(given, given)
+    if not stored or _is_default(facts, stored, results):
+        return stored and default_uri(results)
+    if ours and stored == without_password(ours):
+        return ours
+    raise ValueError(
+        f"the study says that it is tracked in {stored!r}, which is neither in {results} nor MLFLOW_TRACKING_URI; "
+        f"give {shlex.quote(f'tracking={stored}')} where you trust it, or tracking=default"
+    )
+
+
+def _is_default(facts: Mapping[str, Any], stored: str, results: Path) -> bool:
+    """Whether a stored URI stands for the database of the results folder.
+
+    Earlier versions stored where that was then.
+    """
+    if stored in (DEFAULT, default_uri(results)):
+        return True
+    chosen = "tracking" in str(facts.get("command", ""))
+    return (
+        stored.startswith("sqlite:////") and Path(stored).name == "mlflow.db" and "study_id" not in facts and not chosen
+    )
+
+
+class Run(NamedTuple):
+    """A run in MLflow: its id there, the id of the trial that it is of, and the number of its record in the storage.
+
+    Runs of earlier versions have no number of a record; a trial that failed and was run again has another record.
+    """
+
+    id: str
+    trial: str
+    record: str = ""
+
+
+class Unusable(ConnectionError):
+    """The SQLite file of MLflow cannot be used; the message says why."""
+
+
+class Locked(Unusable):
+    """The SQLite file of MLflow is held by another program."""
+
+
+class Tracker:
+    """Writes trials and summaries of one results folder to MLflow.
+
+    results: receives artifacts where the server keeps none. uri: database or server, empty for SQLite in `results`.
+    Creating one creates the database: do it in the parent before anything else opens it.
+    """
+
+    def __init__(self, results: Path, uri: str = "") -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        # A server that is away is asked again by the mirror, not by every request for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        self.results = Path(results)
+        self.uri = default_uri(self.results) if uri in ("", DEFAULT) else uri
+        self.refuse_lock()
+        import logging
+
+        from mlflow import MlflowClient
+
+        # What goes wrong is raised as well; MLflow would also print its traceback.
+        for name, level in (
+            ("alembic", logging.WARNING),
+            ("mlflow", logging.WARNING),
+            ("mlflow.store.db.utils", logging.CRITICAL),
+        ):
+            logging.getLogger(name).setLevel(level)
+        self.client: MlflowClient = MlflowClient(tracking_uri=self.uri)
+        self._experiments: dict[str, str] = {}
+        self.replaced = 0  # runs of other studies of the same name that were deleted
+
+    def refuse_lock(self) -> None:
+        """Raise Unusable where the SQLite file is damaged, and Locked where another program holds it: MLflow would wait
+        for 20 seconds.
+        """
+        path = Path(self.uri.removeprefix("sqlite:///"))
+        if not self.uri.startswith("sqlite:///") or not path.is_file():
+            return
+        try:
+            with closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as database:
+                database.execute("SELECT count(*) FROM sqlite_master")
+                database.execute("BEGIN IMMEDIATE")
+                database.execute("ROLLBACK")
+        except sqlite3.OperationalError as error:
+            raise Locked(f"{path}: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise Unusable(
+                f"{path} is damaged ({error}); move it away, and python -m runs.tracking writes it anew from each study"
+            ) from None
+
+    def refuse_silence(self) -> None:
+        """Raise where a server does not answer within two seconds; a request of MLflow's waits for 20."""
+        if not self.uri.startswith("http"):
+            return
+        place = urlsplit(self.uri)
+        host = place.netloc.rpartition("@")[2]
+        try:
+            urlopen(f"{place.scheme}://{host}/health", timeout=ANSWER_SECONDS).close()
+        except HTTPError as error:  # an answer, too: of a server that wants a password
+            error.close()
+
+    def experiment(self, name: str) -> str:
+        """The id of an experiment, created where absent."""
+        if name not in self._experiments:
+            found = self.client.get_experiment_by_name(name)
+            place = None if self.uri.startswith("http") else (self.results.resolve() / "mlartifacts" / name).as_uri()
+            if found is None:
+                # Older dashboards open an experiment of this kind with its runs, not its traces.
+                tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.user": _user()} | _note(
+                    _about(name)
+                )
+                self._experiments[name] = self.client.create_experiment(name, artifact_location=place, tags=tags)
+            else:
+                if found.lifecycle_stage == "deleted":
+                    self.client.restore_experiment(found.experiment_id)
+                if self.uri == default_uri(self.results) and place != found.artifact_location:
+                    self._move_artifacts(found.experiment_id, str(found.artifact_location), str(place))
+                self._experiments[name] = found.experiment_id
+        return self._experiments[name]
+
+    def _move_artifacts(self, experiment: str, old: str, new: str) -> None:
+        """Let an experiment keep its files in this results folder, which was copied or moved; MLflow stores absolute
+        paths.
+        """
+        with closing(sqlite3.connect(self.uri.removeprefix("sqlite:///"), timeout=LOCK_SECONDS)) as database, database:
+            database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
+            database.execute(
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                (new, len(old) + 1, experiment, len(old) + 1, f"{old}/"),
+            )
+
+    def link(self, name: str) -> str:
+        """Where a browser finds the runs of an experiment."""
+        server = self.uri if self.uri.startswith("http") else DASHBOARD
+        shown = without_password(server).split("?")[0].replace("***@", "").rstrip("/")
+        page = f"{shown}/#/experiments/{self.experiment(name)}/runs"
+        if server == self.uri:
+            return page
+        ours = self.uri == default_uri(Path("results"))
+        return f"{page} ({'make dashboard' if ours else shlex.join(['mlflow', 'server', '--backend-store-uri', without_password(self.uri)])})"
+
+    def mirrored(self, study: str, key: str = "", study_id: str = "") -> dict[tuple[str, str, int], Run]:
+        """The complete runs of a study's trials, by (task, variant, point); runs that were cut off or are of another
+        study are deleted.
+
+        key: of a stage, for (task, variant, number) of its trials; empty for the search. study_id: made with the study
+        when it was created, so that one that was started anew under the same name is another. Runs that are no trial's
+        are left alone.
+        """
+        done: dict[tuple[str, str, int], Run] = {}
+        before = self.replaced
+        for run in list(self._runs(study)):
+            tags = run.data.tags
+            if "task" not in tags or "variant" not in tags:
+                continue
+            if tags.get("study_id", "") != study_id and run.info.status != "RUNNING":
+                self.client.delete_run(run.info.run_id)
+                self.replaced += 1
+                continue
+            if tags.get("key", study) != (key or study):
+                continue
+            place = (tags["task"], tags["variant"], int(tags.get("number", tags.get("point", -1))))
+            if run.info.status == "RUNNING" or place in done:
+                self.client.delete_run(run.info.run_id)
+            else:
+                done[place] = Run(run.info.run_id, tags.get("trial_id", ""), tags.get("record", ""))
+        if self.replaced > before:
+            for run in list(self._runs(SUMMARIES)):
+                if run.data.tags.get("study") == study and run.data.tags.get("study_id", "") != study_id:
+                    self.client.delete_run(run.info.run_id)
+        return done
+
+    def _runs(self, experiment: str) -> Iterator[Any]:
+        from mlflow.entities import ViewType
+
+        token: str | None = None
+        while True:
+            page = self.client.search_runs(
+                [self.experiment(experiment)], run_view_type=ViewType.ACTIVE_ONLY, max_results=1000, page_token=token
+            )
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def trial(
+        self, experiment: str, trial: Trial, outcome: Outcome, tags: Mapping[str, Any], params: Mapping[str, Any]
+    ) -> str:
+        """Write one trial as one finished run; returns the run's id.
+
+        tags: beside task, variant, engine, status and trial_id. params: beside the trial's own configuration.
+        """
+        labels = {"task": trial.task["label"], "variant": trial.variant["label"]}
+        all_tags = {**labels, "engine": outcome.engine, "status": outcome.status, "trial_id": trial.id, **tags}
+        ends = {"solved": f"solved at step {outcome.solved_step}", "failed": f"failed: {outcome.error[:1000]}"}
+        end = ends.get(outcome.status, f"{outcome.status} at step {outcome.steps}")
+        all_tags |= _note(f"{labels['variant']} on {labels['task']}: {end}")
+        if outcome.error:
+            all_tags["error"] = outcome.error[:5000]
+        if outcome.why_eager:
+            all_tags["why_eager"] = outcome.why_eager[:5000]
+        flat = dict(_flat(trial.as_dict())) | dict(params)
+        summary = {n: v for n in _SUMMARY_METRICS if (v := getattr(outcome, n)) is not None}
+        summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}
+        train = [(s, v) for s, v in zip(outcome.curve_steps, outcome.train_losses, strict=True) if v is not None]
+        curves = {
+            "curve_validation_loss": list(zip(outcome.curve_steps, outcome.curve_losses, strict=True)),
+            "curve_train_loss": train,
+        }
+        where = [str(tags[k]) for k in ("stage", "number") if tags.get("stage", "search") != "search"] or [
+            str(tags.get("point", ""))
+        ]
+        name = " ".join([labels["task"], labels["variant"], *where]).strip()
+        return self._write(experiment, name, all_tags, flat, summary, curves, failed=outcome.status == "failed")
+
+    def summary(
+        self,
+        name: str,
+        tags: Mapping[str, Any],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        artifacts: Iterable[Path] = (),
+        shown: str = "",
+    ) -> str:
+        """Write or replace the summary run of a name, with its files; returns the run's id.
+
+        shown: the name in the dashboard, where it is another.
+        """
+        experiment = self.experiment(SUMMARIES)
+        for run in self.client.search_runs([experiment], filter_string=f"tags.summary_of = '{name}'"):
+            self.client.delete_run(run.info.run_id)
+        finite = {k: v for k, v in metrics.items() if v == v}
+        return self._write(SUMMARIES, shown or name, {**tags, "summary_of": name}, params, finite, {}, artifacts)
+
+    def _write(
+        self,
+        experiment: str,
+        name: str,
+        tags: Mapping[str, Any],
+        params: Mapping[str, Any],
+        summary: Mapping[str, float],
+        curves: Mapping[str, Sequence[tuple[int, float]]],
+        artifacts: Iterable[Path] = (),
+        failed: bool = False,
+    ) -> str:
+        from mlflow.entities import Metric, Param
+
+        # The dashboard shows how long a trial took, not how long it took to write.
+        now = int(time.time() * 1000)
+        begun = now - int(1000 * summary.get("seconds", 0.0))
+        run_tags = {"mlflow.user": _user(), "mlflow.source.type": "LOCAL"} | {k: str(v) for k, v in tags.items()}
+        if tags.get("commit"):
+            run_tags["mlflow.source.git.commit"] = str(tags["commit"])
+        run = self.client.create_run(self.experiment(experiment), start_time=begun, tags=run_tags, run_name=name)
+        metrics = [Metric(k, float(v), now, 0) for k, v in summary.items()]
+        metrics += [Metric(k, float(v), now, step) for k, points in curves.items() for step, v in points]
+        parameters = [Param(k, str(v)[:6000]) for k, v in params.items()]
+        assert len(metrics) <= 1000, "more than one batch of metrics"
+        assert len(parameters) <= 100, "more than one batch of params"
+        self.client.log_batch(run.info.run_id, metrics=metrics, params=parameters)
+        for path in artifacts:
+            self.client.log_artifact(
+                run.info.run_id, str(path), "figures" if path.suffix in (".png", ".svg", ".pdf") else None
+            )
+        self.client.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", end_time=max(now, begun))
+        return str(run.info.run_id)
+
+
+class Mirror:
+    """Copies the told trials of a study to MLflow, each once, whoever else does so on this machine at the same time.
+
+    results: the results folder, where a lock is kept. uri: of MLflow, empty for SQLite in `results`.
+    Where MLflow is out of reach the trials wait in the storage of the study for the next call.
+    """
+
+    def __init__(self, study: Study, results: Path, uri: str = "") -> None:
+        self.study, self.results = study, Path(results)
+        self.uri = default_uri(self.results) if uri in ("", DEFAULT) else uri
+        self.tracker: Tracker | None = None
+        self.done: dict[tuple[str, str, int], Run] = {}
+        self.written, self.seconds = 0, 0.0  # runs that this mirror has written, and the time that took
+        self._generation: int | None = None
+        self._silent_until, self._rest = 0.0, REST_SECONDS[0]
+
+    def greeting(self) -> str:
+        """Where the runs go, and the page that shows them; one line."""
+        name, place = self.study.design.name, without_password(self.uri)
+        try:
+            self._tracker().experiment(name)
+        except Exception as error:  # whatever a client raises for a server that is away
+            return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
+        return f"mlflow: experiment {name!r} in {place}: {self._tracker().link(name)}"
+
+    def _tracker(self) -> Tracker:
+        if self.tracker is None:
+            self.tracker = Tracker(self.results, self.uri)
+        return self.tracker
+
+    @cached_property
+    def study_id(self) -> str:
+        """What was made with the study when it was created; that of the search for a stage.
+
+        Empty for studies of earlier versions.
+        """
+        study = self.study
+        search = study if study.design.stage == "search" else type(study).open(study.storage, study.design.name)
+        return str(search.facts.get("study_id", ""))
+
+    def catch_up(self, patient: bool = False, seconds: float = math.inf) -> int:
+        """Write every told trial that has no run yet; returns how many. After a failure it rests, longer after each.
+
+        patient: wait for another process that is writing, and raise what goes wrong instead of trying again later.
+        seconds: begin no further run after this time; the next call goes on.
+        """
+        begun = time.monotonic()
+        if not patient and begun < self._silent_until:
+            return 0
+        written = 0
+        try:
+            with self._lock(patient) as held:
+                if held is None:
+                    return 0
+                tracker = self._tracker()
+                tracker.refuse_lock()
+                if self._rest > REST_SECONDS[0] and not patient:
+                    tracker.refuse_silence()
+                if self._generation is None or self._generation != held.generation:
+                    self.done = tracker.mirrored(self.study.design.name, self.study.design.key, self.study_id)
+                    if tracker.replaced:
+                        whose = f"another study that was named {self.study.design.name!r}"
+                        print(f"mlflow: {tracker.replaced} runs of {whose} were deleted", file=sys.stderr)
+                        tracker.replaced = 0
+                for task, variant, stored in self.study.told():
+                    point = stored.user_attrs["point"]
+                    known = self.done.get((task, variant, point))
+                    if known is not None and self._is_of(known, task, variant, stored):
+                        continue
+                    if time.monotonic() - begun > seconds:
+                        break
+                    held.generation += 1
+                    held.save()
+                    tracker.refuse_lock()
+                    writing = time.monotonic()
+                    # of another trial in this place: the study was started anew with other values
+                    if known is not None:
+                        tracker.client.delete_run(known.id)
+                        del self.done[task, variant, point]
+                    self.done[task, variant, point] = self._write(tracker, task, variant, point, stored)
+                    self.seconds += time.monotonic() - writing
+                    written += 1
+                self._generation = held.generation
+                self._rest = REST_SECONDS[0]
+        except Exception as error:  # the study must not stop because the dashboard did
+            if patient:
+                raise
+            self._generation, self._silent_until = None, time.monotonic() + self._rest
+            self._rest = min(REST_SECONDS[1], 2 * self._rest)
+            why = str(error) if isinstance(error, Unusable) else type(error).__name__
+            print(f"mlflow: {why}; the study goes on and MLflow catches up later", file=sys.stderr)
+        finally:
+            self.written += written
+        return written
+
+    def behind(self) -> int:
+        """How many told trials are not known to have a run."""
+        return sum(
+            1
+            for task, variant, stored in self.study.told()
+            if (task, variant, stored.user_attrs["point"]) not in self.done
+        )
+
+    def finish(self) -> None:
+        """Write what is left, and say how to do so later where it could not be done."""
+        self._silent_until = 0.0
+        self.catch_up()
+        if left := self.behind():
+            again = command("runs.tracking", study=self.study.design.name, results=self.results)
+            print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
+
+    def _is_of(self, run: Run, task: str, variant: str, stored: Any) -> bool:
+        """Whether a run is of this record of a trial."""
+        same = run.trial == self._trial_id(task, variant, stored.user_attrs["point"], stored)
+        return same and run.record in ("", str(stored._trial_id))
+
+    def _trial_id(self, task: str, variant: str, k: int, stored: Any) -> str:
+        known = stored.user_attrs.get("trial_id")  # absent where its workers died
+        return str(known or self.study.design.trial(task, variant, k, stored.params).id)
+
+    def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> Run:
+        design, facts = self.study.design, self.study.facts
+        trial = design.trial(task, variant, k, stored.params)
+        outcome = Outcome.from_dict(stored.user_attrs["outcome"])
+        tags = {
+            "study": design.name,
+            "point": design.point_of(task, variant, k),
+            "commit": self.study.facts_of(stored).get("commit", ""),
+        }
+        tags |= {
+            "stage": design.stage,
+            "study_id": self.study_id,
+            "mlflow.source.name": str(facts.get("command", ""))[:1000],
+        }
+        if design.stage != "search":
+            tags |= design.place(task, k) | {"key": design.key, "number": k}
+        trial_id, record = self._trial_id(task, variant, k, stored), str(stored._trial_id)
+        tags |= {"trial_id": trial_id, "record": record}
+        return Run(tracker.trial(design.name, trial, outcome, tags, stored.params), trial_id, record)
+
+    @contextmanager
+    def _lock(self, patient: bool) -> Iterator[_Held | None]:
+        folder = self.results / self.study.design.name
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "mirror.lock").open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield None
+                return
+            yield _Held(handle)
+
+
+class _Held:
+    """The lock of a mirror while it is held. generation: a count that says whether anybody else has written since."""
+
+    def __init__(self, handle: IO[str]) -> None:
+        self._handle = handle
+        handle.seek(0)
+        text = handle.read()
+        self.generation = int(text) if text.isdecimal() else 0
+
+    def save(self) -> None:
+        self._handle.seek(0)
+        self._handle.truncate()
+        self._handle.write(str(self.generation))
+        self._handle.flush()
+
+
+def publish(
+    results: Path,
+    design: Mapping[str, Any],
+    overall: Mapping[str, float],
+    cells: Iterable[tuple[str, str, Mapping[str, float]]],
+    artifacts: Sequence[Path],
+    uri: str,
+) -> str:
+    """Write the summary runs of a study: one for it with its figures, tables and report, one for each (task, variant).
+
+    design: of the study, with the facts stored beside it. overall: metrics of the study. cells: (task, variant,
+    metrics).
+    uri: of MLflow, see `uri_of`. Returns the place written to, without a password.
+    """
+    name = str(design["name"])
+    tracker = Tracker(results, uri)
+    params = {k: design[k] for k in ("baseline", "points", "match", "seed")}
+    tags = {"study": name, "study_id": design.get("study_id", ""), "commit": design.get("commit", ""), "kind": "study"}
+    tags |= {"mlflow.source.name": command("analysis", study=name)}
+    tracker.summary(name, tags, params, overall, artifacts)
+    for task, variant, metrics in cells:
+        own = {**tags, "kind": "cell", "task": task, "variant": variant}
+        # the dashboard cuts off ends
+        tracker.summary(f"{name}/{task}/{variant}", own, params, metrics, shown=f"{variant} {task} {name}")
+    return without_password(tracker.uri)
+
+
+def _about(experiment: str) -> str:
+    """The description of an experiment in the dashboard."""
+    if experiment == SUMMARIES:
+        return "One run for each study with its figures, tables and report, and one for each variant on each task."
+    if experiment == SINGLE_TRIALS:
+        return "Trials that were run one by one: python -m runs variant=... task=..."
+    return f"The trials of study {experiment}, one run each. Tags: task, variant, point, status. `{command('analysis', study=experiment)}`"
+
+
+def _note(text: str) -> dict[str, str]:
+    return {"mlflow.note.content": text}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, in a container
+        return str(os.getuid())
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append(
+                (
+                    f"{prefix}{key}".replace("_target_", "target"),
+                    json.dumps(value) if isinstance(value, list | tuple) else value,
+                )
+            )
+    return pairs

@@ -1,0 +1,1 @@
+"""The plan of a study and the storage that records it."""

@@ -1,0 +1,147 @@
+"""Optuna's storage in a database, with several writes in one transaction.
+
+Optuna's own (5.0) opens a transaction for each value, some 25 for a trial with a curve of 20, and planning asks several
+questions for each row that it writes. This file knows Optuna's tables; Optuna itself refuses a database whose tables
+are of another version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from .journal import NOTICE_SECONDS, LockHeld
+
+
+class Database(RDBStorage):
+    """Optuna's storage in a database, its tables created where absent, and what a study does often as one transaction."""
+
+    def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
+        """Create waiting trials, given as (study id, template), in one transaction and without a query for each."""
+        from optuna.storages._rdb import models
+        from sqlalchemy import func, insert, select
+
+        by_study: dict[int, list[FrozenTrial]] = defaultdict(list)
+        for study, template in trials:
+            by_study[study].append(template)
+        with self.scoped_session() as session, session.begin():
+            for study, templates in sorted(by_study.items()):
+                # numbers are counted: one at a time
+                models.StudyModel.find_or_raise_by_id(study, session, for_update=True)
+                past = session.scalar(select(func.count()).where(models.TrialModel.study_id == study)) or 0
+                rows = [{"study_id": study, "number": past + k, "state": t.state} for k, t in enumerate(templates)]
+                made = insert(models.TrialModel).returning(models.TrialModel.trial_id, sort_by_parameter_order=True)
+                numbered = list(zip(session.scalars(made, rows).all(), templates, strict=True))
+                params = [
+                    {
+                        "trial_id": number,
+                        "param_name": name,
+                        "param_value": template.distributions[name].to_internal_repr(value),
+                        "distribution_json": distribution_to_json(template.distributions[name]),
+                    }
+                    for number, template in numbered
+                    for name, value in template.params.items()
+                ]
+                attributes = [
+                    {"trial_id": number, "key": key, "value_json": json.dumps(value)}
+                    for number, template in numbered
+                    for key, value in template.user_attrs.items()
+                ]
+                _insert(session, models.TrialParamModel, params)
+                _insert(session, models.TrialUserAttributeModel, attributes)
+
+    def finish(
+        self,
+        number: int,
+        curve: Iterable[tuple[int, float]],
+        attributes: Mapping[str, Any],
+        state: TrialState,
+        values: list[float] | None,
+    ) -> None:
+        """Write the end of a running trial in one transaction.
+
+        Raises UpdateFinishedTrialError where it has ended already.
+        """
+        from optuna.storages._rdb import models
+
+        with self.scoped_session() as session, session.begin():
+            trial: Any = models.TrialModel.find_or_raise_by_id(number, session, for_update=True)
+            self.check_trial_is_updatable(number, trial.state)
+            steps = []
+            for step, loss in curve:
+                value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(loss)
+                steps.append(
+                    {"trial_id": number, "step": step, "intermediate_value": value, "intermediate_value_type": kind}
+                )
+            ends = []
+            for k, end in enumerate(values or []):
+                value, sort = models.TrialValueModel.value_to_stored_repr(end)
+                ends.append({"trial_id": number, "objective": k, "value": value, "value_type": sort})
+            texts = [
+                {"trial_id": number, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()
+            ]
+            _insert(session, models.TrialIntermediateValueModel, steps)
+            _insert(session, models.TrialValueModel, ends)
+            _insert(session, models.TrialUserAttributeModel, texts)
+            trial.state, trial.datetime_complete = state, datetime.now()
+
+    @contextmanager
+    def alone(self, key: str, seconds: float = 600.0) -> Iterator[None]:
+        """Let one process at a time into the block, on whatever machine; in PostgreSQL, whose server forgets a lock
+        with its connection.
+
+        key: of the study. Raises LockHeld where another process does not leave it in time.
+        """
+        from sqlalchemy import text
+
+        if self.engine.dialect.name != "postgresql":
+            yield
+            return
+        number = int.from_bytes(hashlib.sha256(f"lstm-variants/{key}".encode()).digest()[:8], "big", signed=True)
+        begun, said = time.monotonic(), False
+        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            while not connection.scalar(text("select pg_try_advisory_lock(:n)"), {"n": number}):
+                waited = time.monotonic() - begun
+                if waited > seconds:
+                    raise LockHeld(f"study {key!r} has been locked by another process that plans it for {waited:.0f} s")
+                if waited > NOTICE_SECONDS and not said:
+                    said = True
+                    print(f"waiting for another process that plans study {key!r}", file=sys.stderr, flush=True)
+                time.sleep(0.05)
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # a connection that is lost has no lock
+                    connection.scalar(text("select pg_advisory_unlock(:n)"), {"n": number})
+
+    def others(self, study: int, point: int, number: int) -> list[FrozenTrial]:
+        """The trials of a study whose attribute `point` this is, but for one."""
+        from optuna.storages._rdb import models
+        from sqlalchemy import select
+
+        trial, attribute = models.TrialModel, models.TrialUserAttributeModel
+        found = select(trial.trial_id).join(attribute, attribute.trial_id == trial.trial_id)
+        found = found.where(
+            trial.study_id == study, attribute.key == "point", attribute.value_json == json.dumps(point)
+        )
+        with self.scoped_session() as session:
+            numbers = session.scalars(found.where(trial.trial_id != number)).all()
+        return [self.get_trial(k) for k in numbers]
+
+
+def _insert(session: Any, model: Any, rows: list[dict[str, Any]]) -> None:
+    from sqlalchemy import insert
+
+    if rows:
+        session.execute(insert(model), rows)

@@ -1,0 +1,299 @@
+"""A journal file that survives writers that die: Optuna's file backend with a kernel lock and whole lines only.
+
+Optuna's own backend (5.0) leaves two gaps. A write that is cut off, by a kill or by a full disk, leaves half a line,
+and the next record is
+appended to it: from then on no reader gets past that line. And its lock is a file that a dead writer leaves behind, on
+which all others wait for a grace period. Here a writer cuts off half a line, its own or that of a dead one, and locks
+with `flock`, which the kernel releases when its holder dies. Readers take no lock: a whole line that was written is
+never changed or taken back. Each line carries a checksum, so that what a disk or a copy has changed is noticed;
+`runs.study.storage.repair` keeps what is intact.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import threading
+import time
+import zlib
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from ...arguments import command
+
+
+class Journal(JournalStorage):
+    """Optuna's storage on a journal, with several records in one write: every write waits for the disk, 7 ms on a busy
+    one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._mine = threading.local()
+        super().__init__(SafeJournal(path))
+        # read by `create_new_trial` before the first is applied
+        self._replay_result._last_created_trial_id_by_this_process = -1
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What this thread writes in the block is appended at its end, or not at all where the block raises.
+
+        What it reads in the block is as of the beginning. Raises what the records raise, the first of them, when they
+        are applied.
+        """
+        logs: list[dict[str, Any]] = []
+        self._mine.logs = logs
+        try:
+            yield
+        finally:
+            self._mine.logs = None
+        if not logs:
+            return
+        with self._thread_lock:
+            self._backend.append_logs(logs)
+            refused = None
+            # a record of ours that is refused ends the reading; the next reading goes on behind it
+            for _ in range(len(logs) + 1):
+                try:
+                    self._sync_with_backend()
+                    break
+                except UpdateFinishedTrialError as error:
+                    refused = refused or error
+        if refused is not None:
+            raise refused
+
+    def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
+        """Create trials, given as (study id, template), in one write."""
+        with self.together():
+            for study, template in trials:
+                self.create_new_trial(study, template)
+
+    def finish(
+        self,
+        number: int,
+        curve: Iterable[tuple[int, float]],
+        attributes: Mapping[str, Any],
+        state: TrialState,
+        values: list[float] | None,
+    ) -> None:
+        """Write the end of a running trial in one write. Raises UpdateFinishedTrialError where it has ended already."""
+        with self.together():
+            for step, value in curve:
+                self.set_trial_intermediate_value(number, step, value)
+            for key, attribute in attributes.items():
+                self.set_trial_user_attr(number, key, attribute)
+            self.set_trial_state_values(number, state, values)
+
+    def others(self, study: int, point: int, number: int) -> list[FrozenTrial]:
+        """The trials of a study whose attribute `point` this is, but for one."""
+        stored = self.get_all_trials(study, deepcopy=False)
+        return [t for t in stored if t.user_attrs["point"] == point and t._trial_id != number]
+
+    @contextmanager
+    def alone(self, key: str, seconds: float = 600.0) -> Iterator[None]:
+        """Let one process at a time into the block, on whatever machine. Raises LockHeld where another does not leave
+        it in time.
+
+        key: of the study; in a journal all studies share the lock.
+        """
+        with open(Path(self.path).with_name("plan.lock"), "a") as handle:
+            lock(handle, fcntl.LOCK_EX, seconds)
+            yield
+
+    def _write_log(self, op_code: int, extra_fields: dict[str, Any]) -> None:
+        logs = getattr(self._mine, "logs", None)
+        if logs is None:
+            super()._write_log(op_code, extra_fields)
+        else:
+            logs.append({"op_code": op_code, "worker_id": self._replay_result.worker_id, **extra_fields})
+
+    def _sync_with_backend(self) -> None:
+        if getattr(self._mine, "logs", None) is None:
+            super()._sync_with_backend()
+
+
+class DamagedJournal(ValueError):
+    """A journal holds a line that is not as it was written."""
+
+
+class LockHeld(TimeoutError, ValueError):
+    """Another process has held a lock for too long: worth another try to a worker, a mistake to a command."""
+
+
+class SafeJournal(JournalFileBackend):
+    """Optuna's journal file, with whole records only, each with a checksum of its own.
+
+    Optuna's own backend reads the same file: to it a checksum is one key more. Lines without one are read too.
+    """
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self._read = (0, 0)  # how many records have been read from the beginning, and how many bytes they take
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """The records from a number on. Raises DamagedJournal for a line that is not as it was written."""
+        number, place = self._read if self._read[0] <= log_number_from else (0, 0)
+        with open(self._file_path, "rb") as file:
+            file.seek(place)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return  # of a writer that is writing, or that died
+                try:
+                    record = checked(line)
+                except ValueError:
+                    line, record = self._again(place, number + 1)
+                    file.seek(place + len(line))
+                number, place = number + 1, place + len(line)
+                self._read = number, place
+                if number > log_number_from:
+                    yield record
+
+    def _again(self, place: int, number: int) -> tuple[bytes, dict[str, Any]]:
+        """A line that looked damaged, read when nobody writes: half of it may have been cut off and written over while
+        it was read.
+        """
+        with open(self._file_path, "rb") as file:
+            lock(file, fcntl.LOCK_SH)
+            file.seek(place)
+            line = file.readline()
+        try:
+            return line, checked(line)
+        except ValueError as error:
+            folder = Path(self._file_path).resolve().parent
+            cure = command("runs.sweep", results=folder.parent, name=folder.name, action="repair")
+            raise DamagedJournal(
+                f"{self._file_path}, line {number}: {error}; nothing was changed. This keeps a copy of the file and every record that is "
+                f"intact: {cure}"
+            ) from None
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append records. Raises OSError where they cannot all be written (a full disk); of several, the first may then
+        be there.
+
+        Raises LockHeld where another process holds the lock and does not let go.
+        """
+        if not logs:
+            return
+        text = b"".join(map(line_of, logs))
+        with locked(self._file_path) as handle:
+            end = whole(handle)
+            handle.seek(end)
+            rest = memoryview(text)
+            try:
+                while rest:
+                    rest = rest[handle.write(rest) :]
+            except BaseException:
+                whole(handle)
+                raise
+            os.fsync(handle.fileno())
+
+
+# Lines: {"op_code":..., ...,"crc":"0123abcd"} with the checksum of what stands before its key
+# -----------------------------------
+
+KEY = b',"crc":"'
+TAIL = len(KEY) + 8 + len(b'"}\n')
+
+
+def line_of(record: dict[str, Any]) -> bytes:
+    """A record as a line of the journal."""
+    text = json.dumps(record, separators=(",", ":")).encode()[:-1]
+    return b'%b%b%08x"}\n' % (text, KEY, zlib.crc32(text))
+
+
+def checked(line: bytes) -> dict[str, Any]:
+    """The record of a line. Raises ValueError, saying what is wrong, where the line is not as it was written.
+
+    A line without a checksum, of an earlier version or written by Optuna itself, must only be JSON.
+    """
+    key = line[-TAIL : 8 - TAIL]
+    if key == KEY:
+        if line[8 - TAIL :] != b'%08x"}\n' % zlib.crc32(line[:-TAIL]):
+            raise ValueError("the line is not as it was written (its checksum is another)")
+    elif sum(a == b for a, b in zip(key, KEY, strict=False)) > 5:
+        raise ValueError("the line is not as it was written (its checksum has no name)")
+    try:
+        record = json.loads(line)
+    except ValueError:
+        raise ValueError("the line holds no record") from None
+    if not isinstance(record, dict):
+        raise ValueError("the line holds no record")
+    return record
+
+
+# Locks
+# ------------------------------------------------------------------------------------------------------------------------
+
+NOTICE_SECONDS, HELD_SECONDS = 5.0, 60.0  # without the lock: until the holder is named, until the wait is given up
+
+
+def lock(handle: IO[Any], kind: int, seconds: float | None = None) -> None:
+    """Wait for the kernel's lock on an open file; it is released when the file is closed.
+
+    A holder that was stopped (SIGSTOP, a machine that sleeps) never lets go: it is named on stderr after five seconds.
+    Raises LockHeld after `seconds`, by default a minute.
+    """
+    begun, pause, said = time.monotonic(), 0.0005, False
+    while True:
+        try:
+            fcntl.flock(handle, kind | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            waited = time.monotonic() - begun
+        if waited > (HELD_SECONDS if seconds is None else seconds):
+            raise LockHeld(f"{handle.name} has been locked for {waited:.0f} s by {holder(handle)}")
+        if waited > NOTICE_SECONDS and not said:
+            said = True
+            print(f"waiting for {handle.name}, which is locked by {holder(handle)}", file=sys.stderr, flush=True)
+        time.sleep(pause)
+        pause = min(0.02, 1.5 * pause)
+
+
+@contextmanager
+def locked(path: str) -> Iterator[IO[bytes]]:
+    """A journal, open for writing and locked; the kernel releases it when the file is closed, by us or by our death."""
+    while True:
+        with open(path, "r+b", buffering=0) as handle:
+            lock(handle, fcntl.LOCK_EX)
+            if os.fstat(handle.fileno()).st_ino == os.stat(path).st_ino:  # else it was repaired while we waited
+                yield handle
+                return
+
+
+def holder(handle: IO[Any]) -> str:
+    """The process that holds the lock of a file, in words: its number, its command, and whether it is stopped."""
+    inode = f":{os.fstat(handle.fileno()).st_ino}"
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        pid = next(int(words[4]) for words in locks if words[1] == "FLOCK" and words[5].endswith(inode))
+        process = psutil.Process(pid)
+        stopped = "stopped, " if process.status() == psutil.STATUS_STOPPED else ""
+        return f"process {pid} ({stopped}{' '.join(process.cmdline())[:100]})"
+    except (OSError, StopIteration, ValueError, IndexError, psutil.Error):
+        return "another process"
+
+
+def whole(handle: IO[bytes]) -> int:
+    """The length of a file up to its last line end; what a dead writer left behind it is cut off."""
+    size = end = handle.seek(0, os.SEEK_END)
+    while end > 0:
+        start = max(0, end - 4096)
+        handle.seek(start)
+        found = handle.read(end - start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        handle.truncate(end)
+    return end

@@ -1,0 +1,269 @@
+"""What is intact of a damaged journal: flipped bits are put right by their checksums, what cannot be read is left out,
+and all is said.
+
+Trials and studies have no names in a journal: their numbers are the order in which they were created. So a record that
+created one and cannot be read leaves a stand-in that never counts; else every later record would be about another
+trial.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from ...files import write_whole
+from ...trial.trial import NotAllowed
+from ..study import Study, close_storage
+from .journal import KEY, TAIL, Journal, checked, line_of, locked, whole
+
+LONGEST = 20_000  # bytes of a record in which a flipped bit is looked for: every bit is tried
+CREATE_STUDY, CREATE_TRIAL, FAIL = 0, 4, 3  # as Optuna writes them
+RECORD = re.compile(rb'\{"op_code":[^\n]*?' + re.escape(KEY) + rb'[0-9a-f]{8}"\}')
+
+READABLE = re.compile(rb'\{"op_code":\d+,"worker_id"')
+CREATE = b'{"op_code":4,'
+
+
+@dataclass
+class Part:
+    """Lines of a journal that follow each other: intact ones, or damaged ones and what could be had from them.
+
+    first: number of the first line. lines: those that stay. lost: what could not be read; `more` stand-ins for trials
+    take its place.
+    """
+
+    first: int
+    lines: list[bytes]
+    damaged: int = 0
+    lost: list[bytes] = field(default_factory=list)
+    more: int = 0
+
+    def text(self) -> bytes:
+        """The lines as they are to be written."""
+        return b"".join(
+            [
+                *stand_ins(self.lost, self.first),
+                *(line_of(lost_trial(self.first)) for _ in range(self.more)),
+                *self.lines,
+            ]
+        )
+
+
+def repaired(path: Path, name: str) -> Iterator[str]:
+    """Repair a journal and yield what was done, line by line. No process may be using it.
+
+    Raises NotAllowed, and changes nothing, where its trials are of a class of somebody's own and must be compared with
+    the design.
+
+    name: of the study in it. The file as it was is kept beside it, and the new one takes its place at once.
+    """
+    with locked(str(path)) as handle:
+        size = handle.seek(0, 2)
+        kept = path.with_name(f"{path.name}.damaged-{datetime.now():%Y%m%d-%H%M%S-%f}")
+        content = path.read_bytes()
+        parts = list(divided(content))
+        damaged = [p for p in parts if p.damaged]
+        if not damaged:
+            cut = size - content.rfind(b"\n") - 1
+            if cut:
+                write_whole(kept, content)
+                whole(handle)
+            end = f"; {cut} bytes behind the last line end are gone, of a write that was cut off; the file as it was: {kept}"
+            yield f"{path}: every whole record is intact" + (end if cut else "")
+            return
+        for part in damaged:
+            if any(not READABLE.match(text) for text in part.lost):
+                align(path, parts, part, name)
+        write_whole(kept, content)
+        write_whole(path, text_of(parts))
+    count = sum(p.damaged for p in damaged)
+    yield f"{path}: {count} damaged line{'s' * (count > 1)}; the file as it was: {kept}"
+    for part in damaged:
+        where = f"line {part.first}" if part.damaged == 1 else f"lines {part.first} to {part.first + part.damaged - 1}"
+        if not part.lost:
+            yield f"{where}: a bit had flipped; nothing is lost"
+            continue
+        intact = f", {len(part.lines)} records in between are intact" if part.lines else ""
+        yield f"{where}: lost {sum(map(len, part.lost))} bytes{intact}; lost: {shown(part.lost)}"
+
+
+def shown(lost: Sequence[bytes]) -> str:
+    """The beginning of what was lost, in characters that any terminal bears."""
+    text = b" ".join(lost).decode("ascii", "replace")
+    return "".join(c if c.isprintable() and c != "\ufffd" else "." for c in text[:160]) + (
+        "..." if len(text) > 160 else ""
+    )
+
+
+def divided(content: bytes) -> Iterator[Part]:
+    """The parts of a journal. Half a line at its end, of a writer that died, is no part of it."""
+    good: list[bytes] = []
+    bad: list[bytes] = []
+    start = number = 1
+    for line in BytesIO(content):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            checked(line)
+        except ValueError:
+            if not bad:
+                yield Part(start, good)
+                good, start = [], number
+            bad.append(line)
+        else:
+            if bad:
+                yield salvaged(start, bad)
+                bad, start = [], number
+            good.append(line)
+        number += 1
+    yield salvaged(start, bad) if bad else Part(start, good)
+
+
+def salvaged(first: int, lines: list[bytes]) -> Part:
+    """What can be had from damaged lines that follow each other."""
+    part = Part(first, [], damaged=len(lines))
+    block = b"".join(lines)
+    mended = unflipped(block)  # also where the flip made two lines of one
+    if mended is not None:
+        part.lines = [mended]
+        return part
+    place = 0
+    for found in RECORD.finditer(block):  # lines of which one has lost its end, or stands behind rubbish
+        for start in (found.start() + k.start() for k in re.finditer(rb'\{"op_code":', found.group())):
+            line = accepted(block[start : found.end()] + b"\n")
+            if line is not None:
+                part.lost += remains(block[place:start])
+                part.lines.append(line)
+                place = found.end()
+                break
+    for text in BytesIO(block[place:]):
+        mended = unflipped(text)
+        if mended is None:
+            part.lost += remains(text)
+        else:
+            part.lines.append(mended)
+    return part
+
+
+def remains(text: bytes) -> list[bytes]:
+    """A text that was lost, unless it is no more than the end of a line, or what a flipped bit made of one."""
+    return [text] if len(text.strip()) > 1 else []
+
+
+def unflipped(line: bytes) -> bytes | None:
+    """The line of which this one differs in a single bit, by its checksum; None where there is none.
+
+    CRC-32 tells all errors of one to three bits in lines of up to 11 kB apart, so that what it accepts is what was
+    written.
+    """
+    if len(line) > LONGEST or len(line) <= TAIL:
+        return None
+    try:
+        wanted = int(line[8 - TAIL : -3], 16)
+    except ValueError:
+        wanted = None
+    candidates = bytearray(line)
+    if wanted is not None and line[-TAIL : 8 - TAIL] == KEY:
+        before = 0
+        for place in range(len(line) - TAIL):
+            rest = line[place + 1 : -TAIL]
+            for bit in range(8):
+                byte = bytes([line[place] ^ 1 << bit])
+                if zlib.crc32(rest, zlib.crc32(byte, before)) == wanted:
+                    candidates[place] ^= 1 << bit
+                    return accepted(bytes(candidates))
+            before = zlib.crc32(line[place : place + 1], before)
+    for place in range(len(line) - TAIL, len(line)):
+        for bit in range(8):
+            candidates[place] ^= 1 << bit
+            good = accepted(bytes(candidates))
+            if good is not None:
+                return good
+            candidates[place] ^= 1 << bit
+    return None
+
+
+def accepted(line: bytes) -> bytes | None:
+    """The line where it is a record with a checksum, else None."""
+    try:
+        checked(line)
+    except ValueError:
+        return None
+    return line if line[-TAIL : 8 - TAIL] == KEY and line.count(b"\n") == 1 else None
+
+
+def stand_ins(lost: Sequence[bytes], first: int) -> Iterator[bytes]:
+    """Records in the place of those that were lost and that created something."""
+    for text in lost:
+        for code in re.findall(rb'"op_code":(\d+)', text):
+            if int(code) == CREATE_TRIAL:
+                yield line_of(lost_trial(first))
+            elif int(code) == CREATE_STUDY:
+                name = re.search(rb'"study_name":"([^"\\]+)"', text)
+                named = name.group(1).decode("utf-8", "replace") if name else f"lost in line {first}"
+                yield line_of({"op_code": CREATE_STUDY, "worker_id": "repair", "study_name": named, "directions": [1]})
+
+
+def lost_trial(first: int) -> dict[str, Any]:
+    """A record that creates a trial without a point, which has failed: nothing asks for it or changes it."""
+    now = datetime.now().astimezone().isoformat(timespec="microseconds")
+    own = {
+        "datetime_start": now,
+        "datetime_complete": now,
+        "state": FAIL,
+        "value": None,
+        "values": None,
+        "params": {},
+        "distributions": {},
+    }
+    more = {"user_attrs": {"lost": f"line {first}"}, "system_attrs": {}, "intermediate_values": {}}
+    return {"op_code": CREATE_TRIAL, "worker_id": "repair", "study_id": 0, **own, **more}
+
+
+def text_of(parts: Sequence[Part]) -> bytes:
+    """A journal of these parts."""
+    return b"".join(p.text() for p in parts)
+
+
+def align(path: Path, parts: Sequence[Part], part: Part, name: str) -> None:
+    """Find how many trials the unreadable part of a journal had created: as many as make the most later outcomes those
+    of their trials.
+    """
+    trial = next((len(line) for p in parts for line in p.lines if line.startswith(CREATE)), 300)
+    most, best = sum(map(len, part.lost)) // trial + 1, (-1, 0)
+    attempt = path.with_name(f".{path.name}.attempt")
+    try:
+        for part.more in range(most + 1):
+            write_whole(attempt, text_of(parts))
+            fits, strangers = judged(attempt, name)
+            best = max(best, (fits, -part.more))
+            if fits and not strangers:
+                break
+        part.more = -best[1]
+    finally:
+        attempt.unlink(missing_ok=True)
+
+
+def judged(path: Path, name: str) -> tuple[int, int]:
+    """How many outcomes of a study in a journal are those of their trials, and how many are not. Raises NotAllowed."""
+    storage = Journal(str(path))
+    try:
+        study = Study.open(storage, name)
+        told = [
+            (t.user_attrs.get("trial_id"), study.design.trial(a, b, t.user_attrs["point"], t.params))
+            for a, b, t in study.told()
+        ]
+        known = [recorded == trial.id for recorded, trial in told]
+    except NotAllowed:  # nothing can be told of such trials
+        raise
+    except (KeyError, AssertionError, ValueError):
+        return 0, 0
+    finally:
+        close_storage(storage)
+    return sum(known), len(known) - sum(known)

@@ -1,0 +1,1 @@
+"""One trial: its description, its training and its outcome."""

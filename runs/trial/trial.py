@@ -1,0 +1,305 @@
+"""What to run and what happened: a `Trial` is a hashable description, an `Outcome` the record of having run it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shlex
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from inspect import signature
+from pkgutil import resolve_name
+from typing import Any, TypeVar
+
+from ..console.known import meant, unknown
+from ..names import CLASSES
+
+T = TypeVar("T")
+
+STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
+OPTIMISERS = ("adam", "nesterov")
+ENGINES = ("auto", "eager", "fused")
+OURS = ("variants", "tasks")  # packages whose classes are always found
+
+
+def require(condition: bool, rule: str, value: Any) -> None:
+    """Raise ValueError with the rule and the value unless the condition holds."""
+    if not condition:
+        raise ValueError(f"{rule}, got {value!r}")
+
+
+def require_one_of(name: str, value: str, names: Collection[str], which: str = "") -> None:
+    """Raise ValueError, with the nearest name, unless the value is one of the names. which: words before their list."""
+    if value not in names:
+        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
+
+
+class NotAllowed(ValueError):
+    """A file or a storage names a class that may not be imported."""
+
+
+def target_of(cls: type[Any]) -> str:
+    """How configurations name a class: one of ours by its package and its own name, whatever its file is; another one
+    by its dotted path.
+    """
+    return present_target(f"{cls.__module__}.{cls.__qualname__}")
+
+
+def present_target(target: str) -> str:
+    """The present name of a class; studies and archives of earlier versions name the file that it was in:
+    `variants.lstm.Vanilla`.
+    """
+    parts = target.split(".")
+    return f"{parts[0]}.{parts[-1]}" if parts[0] in OURS and len(parts) > 1 else target
+
+
+def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration node with the present name of its class."""
+    return {**node, "_target_": present_target(node["_target_"])} if "_target_" in node else dict(node)
+
+
+def construct(node: Mapping[str, Any], kind: type[T]) -> T:
+    """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
+
+    Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and
+    importing a module runs it. Raises NotAllowed or ValueError where the target cannot be found or imported, is not a
+    `kind`, or does not take a knob.
+    """
+    target = node["_target_"]
+    cls = _registered(target, kind) or _imported(target)
+    if cls is None and not _allowed(target):
+        allowed = ",".join([*allowed_names(), str(target)])
+        raise NotAllowed(
+            f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
+            f"where you trust it, set {CLASSES}={shlex.quote(allowed)} in the environment or import its module first"
+        )
+    try:
+        cls = resolve_name(target) if cls is None else cls
+    except Exception as error:  # whatever a module raises that is imported
+        raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
+    if not (isinstance(cls, type) and issubclass(cls, kind)):
+        raise ValueError(f"{kind.__name__.lower()}: {target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
+    knobs = {
+        k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")
+    }
+    taken = {} if cls.__init__ is object.__init__ else dict(signature(cls.__init__).parameters)
+    for knob in knobs:
+        if knob not in taken and not any(q.kind is q.VAR_KEYWORD for q in taken.values()):
+            there = [name for name in taken if name != "self"]
+            raise ValueError(f"{node.get('label', target)}: {unknown('knob', str(knob), there, 'its knobs are')}")
+    try:
+        return cls(**knobs)
+    except TypeError as error:
+        raise ValueError(f"{node.get('label', target)}: {error}") from None
+
+
+def allow(targets: Iterable[str]) -> None:
+    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command
+    or configuration.
+
+    A class whose module is imported here is allowed as well: in a process that is started from here it is not.
+    """
+    known = allowed_names()
+    new = [
+        t
+        for t in targets
+        if isinstance(t, str) and t and "," not in t and t.partition(".")[0] not in OURS and t not in known
+    ]
+    if new:
+        os.environ[CLASSES] = ",".join([*known, *dict.fromkeys(new)])
+
+
+def allowed_names() -> list[str]:
+    """The dotted paths of classes and packages that may be imported."""
+    return [name for name in os.environ.get(CLASSES, "").split(",") if name]
+
+
+def _allowed(target: Any) -> bool:
+    return isinstance(target, str) and any(
+        target == name or target.startswith((f"{name}.", f"{name}:")) for name in allowed_names()
+    )
+
+
+def _registered(target: Any, kind: type[Any]) -> Any:
+    """The registered class of ours that a target names, None where there is none."""
+    if not isinstance(target, str) or target.partition(".")[0] not in OURS:
+        return None
+    return next((cls for cls in kind.registry.values() if target_of(cls) == present_target(target)), None)
+
+
+def _imported(target: Any) -> Any:
+    """What a dotted path names among the modules that are imported; None where there is no such thing.
+
+    Runs no code of a module.
+    """
+    parts = target.split(".") if isinstance(target, str) else []
+    for cut in range(len(parts) - 1, 0, -1):
+        found: Any = sys.modules.get(".".join(parts[:cut]))
+        if found is None:
+            continue
+        for part in parts[cut:]:
+            found = vars(found).get(part) if hasattr(found, "__dict__") else None
+            if found is None:
+                return None
+        return found
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """The network around a cell.
+
+    hidden_size: units per layer and direction.
+    layers: number of recurrent layers.
+    bidirectional: whether each layer also reads backwards.
+    engine: auto, eager or fused.
+    """
+
+    hidden_size: int = 32
+    layers: int = 1
+    bidirectional: bool = False
+    engine: str = "auto"
+
+    def __post_init__(self) -> None:
+        require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
+        require(self.layers >= 1, "model.layers must be at least 1", self.layers)
+        require_one_of("model.engine", self.engine, ENGINES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a model is trained.
+
+    optimiser: adam, or nesterov (SGD with Nesterov momentum, its learning rate scaled by 1 - momentum as in Greff et
+    al. 2017, III).
+    learning_rate: step size.
+    momentum: of nesterov.
+    batch_size: sequences per step.
+    budget: largest number of steps (updates).
+    clip_norm: largest norm of the gradient, 0 for no clipping.
+    input_noise: standard deviation of Gaussian noise on the inputs during training.
+    evaluations: number of log-spaced evaluations, besides the one before the first step.
+    confirmations: consecutive evaluations within the criterion that make a trial solved.
+    evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
+    curve_sequences: how many sequences of the validation set an evaluation looks at; the others are looked at where
+    these meet the
+        criterion, and at the end. 0 for all.
+    patience: evaluations without improvement after which to stop, 0 for never (Greff: 15).
+    stop_when_solved: whether to stop at the evaluation that confirms the solution.
+    """
+
+    optimiser: str = "adam"
+    learning_rate: float = 3e-3
+    momentum: float = 0.9
+    batch_size: int = 32
+    budget: int = 2000
+    clip_norm: float = 1.0
+    input_noise: float = 0.0
+    evaluations: int = 40
+    confirmations: int = 2
+    patience: int = 0
+    evaluation_sequences: int = 0
+    curve_sequences: int = 256
+    stop_when_solved: bool = True
+
+    def __post_init__(self) -> None:
+        require_one_of("training.optimiser", self.optimiser, OPTIMISERS)
+        require(
+            0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate
+        )
+        require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
+        for name in ("batch_size", "budget", "evaluations", "confirmations"):
+            require(getattr(self, name) >= 1, f"training.{name} must be at least 1", getattr(self, name))
+        for name in ("clip_norm", "input_noise", "patience", "evaluation_sequences", "curve_sequences"):
+            require(getattr(self, name) >= 0, f"training.{name} must be 0 or more", getattr(self, name))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One variant trained once on one task, as plain values.
+
+    variant, task, initialisation: `_target_`, a dotted path, and the knobs; `label` is the name shown for it.
+    seed: of initialisation, training data and noise. data_seed: of the validation and test sets.
+    """
+
+    variant: Mapping[str, Any]
+    task: Mapping[str, Any]
+    initialisation: Mapping[str, Any]
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
+    seed: int = 0
+    data_seed: int = 0
+
+    def __post_init__(self) -> None:
+        for part in ("variant", "task", "initialisation"):
+            object.__setattr__(self, part, present_node(getattr(self, part)))
+
+    @property
+    def id(self) -> str:
+        """Hash of the canonical JSON: same trial, same id, whoever runs it."""
+        # as `as_dict` has it, without its copies
+        own = {**vars(self), "model": vars(self.model), "training": vars(self.training)}
+        text = json.dumps(own, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain nested dictionaries, the inverse of `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Trial:
+        """A trial from nested dictionaries."""
+        return cls(**{**values, "model": Model(**values["model"]), "training": Training(**values["training"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What happened in a trial.
+
+    status: solved, finished (budget spent or patience lost), diverged, pruned (stopped by the pruner of a search) or
+    failed.
+    steps: updates made. sequences: training sequences seen.
+    solved_step: update of the first of the evaluations that confirmed the solution, None if unsolved.
+    best_step, validation_loss: where the validation loss was lowest, and its value.
+    test_loss, test_metrics: on the test set with the parameters of `best_step`.
+    score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss
+    says no more.
+    curve_steps, curve_losses: validation curve. train_losses: mean training loss since the evaluation before (None at
+    step 0).
+    parameters: trainable values. flops_per_step: of the products of one forward pass per sequence and time step.
+    seconds: wall time. engine: which ran. why_eager: why the eager engine ran where a faster one was asked for. error:
+    of a failed trial.
+    """
+
+    status: str
+    steps: int = 0
+    sequences: int = 0
+    solved_step: int | None = None
+    best_step: int = 0
+    validation_loss: float | None = None
+    test_loss: float | None = None
+    test_metrics: Mapping[str, float] = field(default_factory=dict)
+    score: float = 0.0
+    curve_steps: tuple[int, ...] = ()
+    curve_losses: tuple[float, ...] = ()
+    train_losses: tuple[float | None, ...] = ()
+    parameters: int = 0
+    flops_per_step: int = 0
+    seconds: float = 0.0
+    engine: str = ""
+    why_eager: str = ""
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, the inverse of `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
+        """An outcome from plain values."""
+        known = {f.name for f in fields(cls)}
+        plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
+        return cls(**plain)

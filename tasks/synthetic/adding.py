@@ -1,0 +1,59 @@
+"""The adding problem in its modern form: add two marked numbers."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ..task import Batch, Regression
+
+
+class Adding(Regression, name="adding"):
+    """Add the two numbers that are marked, one in each half of the sequence.
+
+        value   .3  .9  .1  .5  .7  .2
+        marker   0   1   0   0   1   0
+        target   .   .   .   .   .  1.6        read at the last step
+
+    Values are U[0, 1], T = lag; the first mark is uniform over steps 0 .. T//2 - 1, the second over T//2 .. T - 1. Mean
+    squared error. The best model without memory predicts 1 and has the variance of a sum of two uniforms, 2/12 = 0.1667
+    (a shade less where the second
+    mark may be on the last step: by 1/(6 lag)); one that keeps one of the two numbers has 1/12 = 0.0833. Solved when
+    the held-out error is below 0.01.
+
+    lag: length of the sequence in steps, at least 2.
+
+    Source: Hochreiter & Schmidhuber 1997, section 5.4, in the form of Le, Jaitly & Hinton 2015, section 4.1.
+    """
+
+    source = "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', section 4.1"
+    input_size = 2
+    output_size = 1
+    floor = 1 / 6
+    solved_loss = 0.01
+
+    def __init__(self, *, lag: int = 100) -> None:
+        self.lag = lag
+        self.require("lag", 2)
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        half, columns = self.lag // 2, torch.arange(size)
+        values = torch.rand(self.lag, size, generator=generator)
+        first = torch.randint(0, half, (size,), generator=generator)
+        second = torch.randint(half, self.lag, (size,), generator=generator)
+        markers = torch.zeros(self.lag, size)
+        markers[first, columns] = 1.0
+        markers[second, columns] = 1.0
+        targets = values[first, columns] + values[second, columns]
+        return Batch(
+            torch.stack((values, markers), dim=-1), targets.view(1, size, 1), torch.full((1, size), self.lag - 1)
+        )
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return metrics["loss"] < self.solved_loss
+
+    def oracle(self, batch: Batch) -> Tensor:
+        return (batch.inputs[..., 0] * batch.inputs[..., 1]).sum(0).view(1, -1, 1)
+
+    def relevant(self, batch: Batch) -> Tensor:
+        return batch.inputs[..., 1] == 1

@@ -1,0 +1,154 @@
+"""The LSTM family: the complete formula stands once in `Vanilla`, each relative states what it changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor, sigmoid, tanh
+
+from ..cell import Cell, Gate, Values
+
+
+class LSTMState(NamedTuple):
+    """State of an LSTM: output `y` and cell `c`, each [B, H]."""
+
+    y: Tensor
+    c: Tensor
+
+
+class Vanilla(Cell, name="vanilla"):
+    """LSTM as it is used today: forget gate, no peepholes unless asked for.
+
+        z = tanh(W_z x + R_z y' + b_z)
+        i = s(W_i x + R_i y' + p_i*c' + b_i)
+        f = s(W_f x + R_f y' + p_f*c' + b_f)
+        c = f*c' + i*z
+        o = s(W_o x + R_o y' + p_o*c + b_o)
+        y = o*tanh(c)
+
+    `x` [B, I] is the input, `y'` and `c'` [B, H] the previous output and cell, `s` the logistic function, `*`
+    elementwise. The output peephole looks at the new cell. Two baselines are called vanilla in the literature: this
+    one, without peepholes (p = 0), is the LSTM of colah's "Understanding LSTM Networks" (2015), `torch.nn.LSTM` with
+    one bias, and NP of Greff et al.; their V is `peephole` here.
+
+    peepholes: the gates that see the cell through a vector, a subset of those the cell has.
+    forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015: 1).
+
+    Parameters: 4H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000; Greff et al.
+    2017, section II.
+    """
+
+    State: ClassVar[type[Any]] = LSTMState
+    gates: Sequence[str | Gate] = ("z", "i", "f", "o")
+    keeps: tuple[str, int] | None = ("f", 1)
+    writes: tuple[str, int] | None = ("i", 1)
+    source = "Gers, Schmidhuber & Cummins 2000, 'Learning to Forget', section 3"
+
+    def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
+        self.peepholes = tuple(peepholes)
+        self.forget_bias = forget_bias
+        allowed = [gate.name for gate in self.plan if gate.name in ("i", "f", "o")]
+        for gate in self.peepholes:
+            if gate not in allowed:
+                raise ValueError(
+                    f"{self.name}: peepholes must be on gates that the cell has ({', '.join(allowed)}), got {gate!r}"
+                )
+        if len(set(self.peepholes)) < len(self.peepholes):
+            raise ValueError(f"{self.name}: peepholes must name each gate once, got {', '.join(self.peepholes)}")
+        self.vectors = tuple(f"p_{g}" for g in allowed if g in self.peepholes)
+
+    def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
+        c = self.cell(a, s, p)
+        y = self.output_gate(a, c, p) * self.output_activation(c)
+        return LSTMState(y=y, c=c)
+
+    def cell(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+        z = self.input_activation(a.z)
+        i = self.input_gate(a, s, p)
+        f = self.forget_gate(a, s, p)
+        return f * s.c + i * z
+
+    def input_activation(self, z: Tensor) -> Tensor:
+        return tanh(z)
+
+    def input_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+        return sigmoid(self.peep("i", a.i, s.c, p))
+
+    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+        return sigmoid(self.peep("f", a.f, s.c, p))
+
+    def output_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        return sigmoid(self.peep("o", a.o, c, p))
+
+    def output_activation(self, c: Tensor) -> Tensor:
+        return tanh(c)
+
+    def peep(self, gate: str, preactivation: Tensor, c: Tensor, p: Values) -> Tensor:
+        """The pre-activation with its view of the cell, where the gate has one."""
+        if gate not in self.peepholes:
+            return preactivation
+        vector: Tensor = getattr(p, f"p_{gate}")
+        return preactivation + vector * c
+
+    def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
+        if "b_f" in blocks:
+            blocks["b_f"].add_(self.forget_bias)
+
+
+class Peephole(Vanilla, name="peephole"):
+    """LSTM whose gates see the cell: the baseline V of the Greff study.
+
+        i, f see c' and o sees c, each through a vector: + p_i*c', + p_f*c', + p_o*c
+
+    Differs from `vanilla` in the default of `peepholes` only: all three. A subset gives "some gates and not others"
+    (Olah 2015).
+    Parameters: 4H(I+H+1) + 3H. Source: Gers & Schmidhuber 2000, "Recurrent Nets that Time and Count"; Greff et al.
+    2017, V.
+    """
+
+    source = "Gers & Schmidhuber 2000, 'Recurrent Nets that Time and Count', section 3"
+
+    def __init__(self, *, peepholes: tuple[str, ...] = ("i", "f", "o"), forget_bias: float = 1.0) -> None:
+        super().__init__(peepholes=peepholes, forget_bias=forget_bias)
+
+
+class Coupled(Vanilla, name="coupled"):
+    """LSTM with coupled input and forget gates (CIFG): what is not kept is written.
+
+        f = 1 - i
+
+    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f. A forget bias is subtracted from
+    b_i, since 1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, CIFG; Olah 2015.
+    """
+
+    gates = ("z", "i", "o")
+    keeps = ("i", -1)
+    writes = None
+    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', CIFG"
+
+    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+        return 1.0 - self.input_gate(a, s, p)
+
+    def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
+        blocks["b_i"].sub_(self.forget_bias)
+
+
+class NoForgetGate(Vanilla, name="no_forget_gate"):
+    """LSTM without forget gate (NFG): the cell is never erased.
+
+        f = 1,  that is  c = c' + i*z
+
+    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f, and no forget bias.
+    Parameters: 3H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Greff et al. 2017, NFG.
+    """
+
+    gates: Sequence[str | Gate] = ("z", "i", "o")
+    keeps = None
+    source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NFG"
+
+    def __init__(self, *, peepholes: tuple[str, ...] = ()) -> None:
+        super().__init__(peepholes=peepholes, forget_bias=0.0)
+
+    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Any:
+        return 1.0

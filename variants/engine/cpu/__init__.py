@@ -1,0 +1,1 @@
+"""From the graph of a step to machine code of the CPU."""

@@ -1,0 +1,188 @@
+"""Matrix products of few rows as LLVM code: what the loop over time needs, without the cost of a call into a BLAS in
+every step.
+
+A product is C = init + sum over operands A_j of A_j * M_j for B rows. All M_j stand one under the other in one packed
+matrix: panels of 16 columns, each [sum of K_j, 16], zeros behind the last column. So C has room for a multiple of 16
+columns. A tile of six rows and one panel stays in registers over all operands; smaller tiles take several k at once, as
+each sum must wait for its last addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+from llvmlite import ir
+
+from . import machine
+
+FLOAT = ir.FloatType()
+LONG = ir.IntType(64)
+INT = ir.IntType(32)
+POINTER = ir.PointerType(FLOAT)
+LANES = 8
+VECTOR = ir.VectorType(FLOAT, LANES)
+PANEL = 2 * LANES
+UNROLLED = {1: 4, 2: 3, 3: 2, 4: 1, 5: 1, 6: 1}  # rows of a tile: how many k at once
+PRODUCT = ir.FunctionType(
+    ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG]
+)
+PACK = ir.FunctionType(ir.VoidType(), [LONG, LONG, LONG, LONG, POINTER, LONG, LONG, POINTER])
+OPERAND = 3  # numbers that describe an operand: address, distance of rows, K
+
+
+def padded(columns: int) -> int:
+    """The room that a row of a product needs."""
+    return columns + -columns % PANEL
+
+
+@contextmanager
+def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) -> Iterator[ir.Value]:
+    """Code for index = start, start + step, ... while index < stop."""
+    before = build.block
+    head, body, end = (build.append_basic_block(name) for name in ("head", "body", "end"))
+    build.branch(head)
+    build.position_at_end(head)
+    index = build.phi(LONG)
+    index.add_incoming(start, before)
+    build.cbranch(build.icmp_signed("<", index, stop), body, end)
+    build.position_at_end(body)
+    yield index
+    index.add_incoming(build.add(index, LONG(step)), build.block)
+    build.branch(head)
+    build.position_at_end(end)
+
+
+@cache
+def addresses() -> dict[str, int]:
+    """The compiled functions that kernels call: their addresses in this process."""
+    return {name: _compile(name, define) for name, define in (("product", _define_product), ("pack", _define_pack))}
+
+
+def _compile(name: str, define: Callable[[ir.Module, str], None]) -> int:
+    module = ir.Module(name=name)
+    define(module, name)
+    return machine.load(str(module), name, optimise=True)
+
+
+def _define_pack(module: ir.Module, name: str) -> None:
+    """The function pack(columns, inner, start, K, source, row_stride, column_stride, packed).
+
+    Puts a matrix [K, columns] in the rows `start` to `start + K` of a packed matrix with `inner` rows.
+    """
+    function = ir.Function(module, PACK, name)
+    columns, inner, start, rows, source, row_stride, column_stride, packed = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    with loop(build, LONG(0), columns, PANEL) as column:
+        panel = build.gep(
+            packed, [build.mul(build.add(build.mul(build.sdiv(column, LONG(PANEL)), inner), start), LONG(PANEL))]
+        )
+        left = build.sub(columns, column)
+        full = build.select(build.icmp_signed("<", left, LONG(PANEL)), left, LONG(PANEL))
+        corner = build.gep(source, [build.mul(column, column_stride)])
+        with loop(build, LONG(0), rows) as k:
+            row = build.gep(corner, [build.mul(k, row_stride)])
+            target = build.gep(panel, [build.mul(k, LONG(PANEL))])
+            with loop(build, LONG(0), full) as c:
+                build.store(build.load(build.gep(row, [build.mul(c, column_stride)])), build.gep(target, [c]))
+            with loop(build, full, LONG(PANEL)) as c:
+                build.store(FLOAT(0.0), build.gep(target, [c]))
+    build.ret_void()
+
+
+def _define_product(module: ir.Module, name: str) -> None:
+    """The function product(rows, columns, operands, count, inner, packed, init, init_stride, result, result_stride).
+
+    operands: address of `count` descriptions (address, distance of rows, K). inner: sum of K. Distances count numbers;
+    init_stride may be 0.
+    """
+    tiles = {rows: _define_tile(module, rows) for rows in UNROLLED}
+    function = ir.Function(module, PRODUCT, name)
+    rows, columns, operands, count, inner, packed, init, init_stride, result, result_stride = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    highest = max(UNROLLED)
+    whole = build.mul(build.sdiv(rows, LONG(highest)), LONG(highest))
+    rest = build.sub(rows, whole)
+    with loop(build, LONG(0), columns, PANEL) as column:
+        panel = build.gep(packed, [build.mul(column, inner)])
+
+        def tile(size: int, row: ir.Value) -> None:
+            first = build.gep(init, [build.add(build.mul(row, init_stride), column)])
+            target = build.gep(result, [build.add(build.mul(row, result_stride), column)])
+            build.call(tiles[size], [operands, count, row, panel, first, init_stride, target, result_stride])
+
+        with loop(build, LONG(0), whole, highest) as row:
+            tile(highest, row)
+        done = build.append_basic_block("done")
+        choice = build.switch(rest, done)
+        for size in range(1, highest):
+            block = build.append_basic_block(f"rest{size}")
+            choice.add_case(LONG(size), block)
+            build.position_at_end(block)
+            tile(size, whole)
+            build.branch(done)
+        build.position_at_end(done)
+    build.ret_void()
+
+
+def _define_tile(module: ir.Module, rows: int) -> ir.Function:
+    """One tile: a few rows of one panel."""
+    kind = ir.FunctionType(ir.VoidType(), [LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG])
+    function = ir.Function(module, kind, f"tile{rows}")
+    function.linkage = "internal"
+    operands, count, row, panel, init, init_stride, result, result_stride = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    unrolled = UNROLLED[rows]
+    sums = [[[build.alloca(VECTOR) for _ in range(2)] for _ in range(rows)] for _ in range(unrolled)]
+    position = build.alloca(POINTER)
+    build.store(panel, position)
+    zero, nothing = ir.Constant(VECTOR, [0.0] * LANES), ir.Constant(VECTOR, ir.Undefined)
+
+    def vector(address: ir.Value, half: int) -> ir.Value:
+        return build.bitcast(build.gep(address, [LONG(half * LANES)]), VECTOR.as_pointer())
+
+    for part in range(unrolled):
+        for i in range(rows):
+            for half in range(2):
+                first = (
+                    build.load(vector(build.gep(init, [build.mul(init_stride, LONG(i))]), half), align=4)
+                    if part == 0
+                    else zero
+                )
+                build.store(first, sums[part][i][half])
+
+    def advance(addresses: Sequence[ir.Value], k: ir.Value, parts: int) -> None:
+        """Add k, k + 1, ... to the sums, each to its own."""
+        here = build.load(position)
+        for part in range(parts):
+            factors = [build.load(vector(build.gep(here, [LONG(part * PANEL)]), half), align=4) for half in range(2)]
+            for i, address in enumerate(addresses):
+                number = build.load(build.gep(address, [build.add(k, LONG(part))]))
+                one = build.insert_element(nothing, number, INT(0))
+                many = build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(INT, LANES), [0] * LANES))
+                for half in range(2):
+                    place = sums[part][i][half]
+                    product = build.fmul(many, factors[half], flags=("contract",))
+                    build.store(build.fadd(build.load(place), product, flags=("contract",)), place)
+        build.store(build.gep(here, [LONG(parts * PANEL)]), position)
+
+    with loop(build, LONG(0), count) as j:
+        description = build.gep(operands, [build.mul(j, LONG(OPERAND))])
+        address, stride, inner = (build.load(build.gep(description, [LONG(n)])) for n in range(OPERAND))
+        start = build.inttoptr(address, POINTER)
+        addresses = [build.gep(start, [build.mul(build.add(row, LONG(i)), stride)]) for i in range(rows)]
+        even = build.mul(build.sdiv(inner, LONG(unrolled)), LONG(unrolled))
+        with loop(build, LONG(0), even, unrolled) as k:
+            advance(addresses, k, unrolled)
+        if unrolled > 1:
+            with loop(build, even, inner) as k:
+                advance(addresses, k, 1)
+    for i in range(rows):
+        for half in range(2):
+            total = build.load(sums[0][i][half])
+            for part in range(1, unrolled):
+                total = build.fadd(total, build.load(sums[part][i][half]))
+            build.store(total, vector(build.gep(result, [build.mul(result_stride, LONG(i))]), half), align=4)
+    build.ret_void()
+    return function

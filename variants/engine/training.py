@@ -1,0 +1,334 @@
+"""The fused engine for a trainer: what a call looks up, allocates and adds up is found once, for all updates of one
+size.
+
+Around a small kernel these take about as long as it does, in pieces of Python that its data has driven out of the
+cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..cell import Cell
+from .fused import NARROW, Back, Call, Tensors, check, plain, program
+from .ir.derive import Variation
+
+FEW = 2**16
+"""So many numbers are set to zero faster all together than some of them by an index."""
+
+
+class Blocks:
+    """Blocks of parameters one below the other as one array [n * H, ...], and its gradient.
+
+    parameters: those of the gates in their order, None for zeros. shape: of one block. like: a tensor of their type and
+    device.
+    mask: [H, H], what each block is multiplied with.
+
+    Blocks that lie one after the other in memory, as their gradients do, are used where they are. Of others there are
+    copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
+    """
+
+    def __init__(
+        self, parameters: Sequence[Tensor | None], shape: tuple[int, ...], like: Tensor, mask: Tensor | None = None
+    ) -> None:
+        self._mask = mask
+        self._copies: list[tuple[Tensor, Tensor]] = []
+        rows = shape[0]
+        together = _as_one(parameters) if mask is None else None
+        if together is not None:
+            self.values, self.gradient = together
+        else:
+            whole = (len(parameters) * rows, *shape[1:])
+            self.values, self.gradient = (like.new_zeros(whole, requires_grad=False) for _ in range(2))
+        self.places = [(p, self.gradient.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None]
+        if together is None:
+            self._copies = [
+                (p, self.values.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None
+            ]
+
+    def gather(self) -> None:
+        """Fetch the values of the parameters."""
+        for p, values in self._copies:
+            values.copy_(p)
+            if self._mask is not None:
+                values.mul_(self._mask)
+
+    def spread(self) -> None:
+        """Add the gradient to those of the parameters, where it is not kept in their place."""
+        if self._copies:
+            self._add()
+            self.gradient.zero_()
+
+    def set_aside(self) -> Tensor:
+        """Begin with a gradient of zero; returns what it was."""
+        before = self.gradient.clone()
+        self.gradient.zero_()
+        return before
+
+    def put_back(self, before: Tensor) -> None:
+        """Add the gradient to whatever gradients the parameters have now, and restore what it was."""
+        self._add()
+        self.gradient.copy_(before)
+
+    def _add(self) -> None:
+        for p, gradient in self.places:
+            add_gradient(p, gradient if self._mask is None else gradient * self._mask)
+
+
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to the gradient of a parameter, which may have none yet; a frozen one gets none."""
+    if not parameter.requires_grad:
+        return
+    if parameter.grad is None:
+        parameter.grad = gradient.clone()
+    else:
+        parameter.grad.add_(gradient)
+
+
+class Parameters:
+    """The parameters of one layer and direction, with gradients in place.
+
+    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name.
+    constants: by name.
+    """
+
+    def __init__(
+        self,
+        weight: Blocks,
+        bias: Blocks,
+        recurrent: Mapping[str, Blocks],
+        vectors: Mapping[str, Tensor],
+        constants: Mapping[str, Tensor],
+    ) -> None:
+        self.weight, self.bias, self.recurrent, self.vectors, self.constants = (
+            weight,
+            bias,
+            recurrent,
+            vectors,
+            constants,
+        )
+        self.blocks = (weight, bias, *recurrent.values())
+        learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
+        self._learned, self._gradients = learned, [p.grad for p in learned]
+
+    def moved(self) -> bool:
+        """Whether a gradient is no longer the one that was there in the beginning."""
+        return not all(map(is_, [p.grad for p in self._learned], self._gradients))
+
+
+class Session:
+    """The updates of one layer and direction at one size [T, B]: each a run forward, then back, which adds to the
+    parameters' gradients.
+
+    What a run gives is overwritten by the next one.
+
+    x, below: as in a run. read: fields of the state whose sequences are wanted, in their order, the first one first.
+    padded: whether a run says which steps are active. lowest: whether x comes from outside of the module.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        x: Tensor,
+        below: Mapping[str, Tensor],
+        read: tuple[str, ...],
+        *,
+        padded: bool,
+        lowest: bool,
+    ) -> None:
+        steps, batch, width = x.shape
+        self._given = parameters
+        self.units = units = len(parameters.bias.values) // len(cell.plan)
+        self._title, self._lowest = cell.title, lowest
+        variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
+        fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
+        if padded:
+            fixed["active"] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
+        self._fixed = fixed
+        self._state: Any = cell.State
+        names = cell.State._fields
+        self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
+        self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
+        # The column of ones that the derivative by the bias comes from is there already.
+        own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
+        self._x, self._inputs = own, own.narrow(2, 0, width)
+        self._x_wanted = x.requires_grad
+        zeros = own.new_zeros(batch, units)
+        self._tensors = Tensors(
+            own,
+            parameters.weight.values,
+            parameters.bias.values,
+            dict.fromkeys(names, zeros),
+            {name: blocks.values for name, blocks in parameters.recurrent.items()},
+            {name: v.detach() for name, v in parameters.vectors.items()},
+            {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
+        )
+        check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
+        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
+        (self._first,) = self._outputs(names[:1])
+        # derivatives by the first sequence where only some steps are read: else zero
+        self._unread = own.new_zeros(self._call.size)
+        self._backs: dict[tuple[str, ...], Back] = {}
+        self._turn = 0
+
+    def run(self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, reads: Tensor | None) -> Any:
+        """The State of sequences [T, B, H], the first field and those that the layer above reads; of the first only the
+        steps `reads`.
+
+        active: [T, B] bool, where False the state stays as it was. reads: [K, B].
+        """
+        results = _Update.apply(self, reads, active, self._anchor, x, *below.values())  # type: ignore[no-untyped-call]
+        sequences = dict(zip(self._call.sequences, results, strict=True))
+        return self._state(*map(sequences.get, self._state._fields))
+
+    def forward(
+        self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, index: Tensor | None
+    ) -> tuple[int, tuple[Tensor, ...]]:
+        """A number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
+        self._turn += 1
+        self._inputs.copy_(x)
+        for target, v in zip(self._tensors.below.values(), below, strict=True):
+            target.copy_(v)
+        if active is not None:
+            self._fixed["active"].copy_(active)
+        for blocks in self._given.blocks:
+            blocks.gather()
+        self._plan.kernel.run(self._table)
+        sequences = self._call.sequences
+        if index is None:
+            return self._turn, self._outputs(sequences)
+        return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
+
+    def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
+        return tuple(self._call.sequence(self._memory, self._plan.starts[f"states.{n}"]) for n in names)
+
+    def expect(self, turn: int) -> None:
+        """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
+        if turn != self._turn:
+            raise ValueError(
+                f"{self._title}: a joined module must go backward right after it went forward, but another call came in between; "
+                "call release() before calls that overlap"
+            )
+        if torch.is_grad_enabled():
+            raise ValueError(f"{self._title}: a joined module has no second derivatives; call release() first")
+
+    def backward(self, arriving: Sequence[Tensor | None], index: Tensor | None) -> tuple[Tensor | None, ...]:
+        """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below.
+
+        index: what was read of the first sequence in the forward run.
+        """
+        self._turn += 1
+        derivatives = {n: plain(d) for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
+        if not derivatives:
+            return (None,) * (1 + len(self._tensors.below))
+        first = self._call.sequences[0]
+        read = derivatives.get(first) if index is not None else None
+        if read is not None:
+            derivatives[first] = self._unread
+        key = tuple(derivatives)
+        if key not in self._backs:
+            self._backs[key] = self._prepare(derivatives)
+        back = self._backs[key]
+        given = self._given
+        aside = [blocks.set_aside() for blocks in given.blocks] if given.moved() else []
+        for n, d in derivatives.items():
+            back.arrive(n, d)
+        if read is not None and index is not None:
+            self._unread.scatter_add_(0, index, read)
+            back.run({})
+            if self._unread.numel() <= FEW:
+                self._unread.zero_()
+            else:
+                self._unread.scatter_(0, index, 0.0)
+        else:
+            back.run({})
+        given.weight.gradient.add_(back.weight)
+        given.bias.gradient.add_(back.dbias)
+        for n, gradient in back.vectors.items():
+            add_gradient(given.vectors[n], gradient)
+        if aside:
+            for blocks, before in zip(given.blocks, aside, strict=True):
+                blocks.put_back(before)
+        else:
+            for blocks in given.blocks:
+                blocks.spread()
+        # a caller may keep it, and this memory is used again
+        dx = back.dx.clone() if self._lowest and back.dx is not None else back.dx
+        return dx, *(back.below.get(n) for n in self._tensors.below)
+
+    def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
+        recurrent = {n: blocks.gradient for n, blocks in self._given.recurrent.items()}
+        return Back(
+            self._call,
+            self._tensors,
+            self._memory,
+            derivatives,
+            (),
+            recurrent,
+            x_wanted=self._x_wanted,
+            apart={},
+            add=True,
+        )
+
+
+def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
+    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; the sequence itself where `reads` is None."""
+    return (
+        sequence if reads is None else sequence.gather(0, reads.unsqueeze(-1).expand(*reads.shape, sequence.shape[-1]))
+    )
+
+
+class _Update(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        session: Session,
+        reads: Tensor | None,
+        active: Tensor | None,
+        anchor: Tensor,
+        x: Tensor,
+        *below: Tensor,
+    ) -> tuple[Tensor, ...]:
+        ctx.session, ctx.index = (
+            session,
+            None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.units),
+        )
+        ctx.turn, results = session.forward(x, below, active, ctx.index)
+        ctx.set_materialize_grads(False)
+        if ctx.index is None:
+            ctx.save_for_backward(results[0])
+        return results
+
+    @staticmethod
+    def backward(ctx: Any, *arriving: Tensor | None) -> tuple[Tensor | None, ...]:
+        ctx.session.expect(ctx.turn)
+        if ctx.index is None:
+            ctx.saved_tensors  # noqa: B018  # autograd raises where outputs, which are the states that derivatives need, were changed
+        return None, None, None, None, *ctx.session.backward(arriving, ctx.index)
+
+
+def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
+    """Parameters that lie one after the other in one memory, and their gradients that do too, as two tensors on it."""
+    values = [p.detach() for p in parameters if p is not None]
+    gradients = [p.grad for p in parameters if p is not None and p.grad is not None]
+    if not parameters or not len(values) == len(gradients) == len(parameters):
+        return None
+    both = _whole(values), _whole(gradients)
+    return None if both[0] is None or both[1] is None else (both[0], both[1])
+
+
+def _whole(parts: Sequence[Tensor]) -> Tensor | None:
+    """The tensor whose rows are those of the parts, where it lies in memory as such."""
+    first, expected = parts[0], parts[0].data_ptr()
+    for t in parts:
+        in_place = t.data_ptr() == expected and t.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
+        if not in_place or not t.is_contiguous():
+            return None
+        expected += t.numel() * t.element_size()
+    return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())

@@ -1,0 +1,180 @@
+"""The library's own recurrent modules behind the contract of a variant: controls for tests and for speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ..cell import Cell, Gate
+from ..cells.gru import HiddenState
+from ..cells.lstm import LSTMState
+from ..declaration import check_options, check_sizes
+from ..engine import at
+from ..initialisation import Scheme, Stream, UniformFan, initialise, scheme_of, streams, within
+from . import boundary
+from .recurrent import count_parameters
+
+
+class Native(Cell):
+    """A control: runs as one module of torch.nn, not from a declared step."""
+
+    control = True
+    module: ClassVar[Callable[..., nn.RNNBase]]
+
+    def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
+        """As for any cell, and a second bias for every gate."""
+        second = {f"b_{gate.name}_2": hidden_size for gate in self.plan}
+        return super().block_sizes(input_size, hidden_size) | second
+
+
+class NativeLSTM(Native, name="native_lstm"):
+    """`torch.nn.LSTM`, the library's own kernel: a control.
+
+        z = tanh(W_z x + R_z y' + b_z)    i, f, o = s(W x + R y' + b)    c = f*c' + i*z    y = o*tanh(c)
+
+    The model of `vanilla` but for a second, redundant bias; forget_bias is 0. Parameters: 4H(I+H+2).
+    Source: torch.nn.LSTM.
+    """
+
+    module = nn.LSTM
+    State = LSTMState
+    gates = ("i", "f", "z", "o")
+    keeps = ("f", 1)
+    writes = ("i", 1)
+    source = "torch.nn.LSTM"
+
+
+class NativeGRU(Native, name="native_gru"):
+    """`torch.nn.GRU`, the library's own kernel: a control.
+
+        r, u = s(W x + R h' + b)    n = tanh(W_n x + b_n + r*(R_n h' + c_n))    h = u*h' + (1-u)*n
+
+    The reset gate is applied after the product: not the model of `gru`. Parameters: 3H(I+H+2).
+    Source: torch.nn.GRU.
+    """
+
+    module = nn.GRU
+    State = HiddenState
+    gates = ("r", "u", "n")
+    keeps = ("u", 1)
+    source = "torch.nn.GRU"
+
+
+class NativeRNN(Native, name="native_rnn"):
+    """`torch.nn.RNN`, the library's own kernel: a control.
+
+        h = tanh(W x + R h' + b + b_2)
+
+    Parameters: H(I+H+2). Source: torch.nn.RNN.
+    """
+
+    module = nn.RNN
+    State = HiddenState
+    gates = (Gate("h", hears=("h",)),)
+    source = "torch.nn.RNN"
+
+
+class NativeRecurrent(nn.Module):
+    """A torch.nn recurrent module with the interface of `Recurrent`; it initialises all parameters uniformly unless
+    given a scheme.
+
+    The second bias starts at 0. A control takes none of the regularisers of `Recurrent`.
+    """
+
+    engine = "native"
+    why_eager = ""
+
+    def __init__(
+        self,
+        cell: Native,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        engine: str = "auto",
+        initialisation: Scheme | str | None = None,
+        stream: Stream | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional)
+        if engine != "auto":
+            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {engine!r}")
+        given = {
+            "dropout": dropout,
+            "recurrent_dropout": recurrent_dropout,
+            "zoneout": zoneout,
+            "layer_norm": layer_norm,
+        }
+        for option, value in given.items():
+            if value:
+                raise ValueError(f"{cell.title}: a control takes no {option}, got {value!r}")
+        self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
+        self.layers, self.directions = layers, 2 if bidirectional else 1
+        with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
+            self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
+        scheme, stream = scheme_of(cell, initialisation, UniformFan), stream or streams(0)
+        names = [gate.name for gate in cell.plan]
+        for layer in range(layers):
+            for direction in range(self.directions):
+                suffix = f"_l{layer}" + ("_reverse" if direction else "")
+                blocks: dict[str, Tensor] = {}
+                for kind, stem in (("W", "weight_ih"), ("R", "weight_hh"), ("b", "bias_ih")):
+                    pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
+                    blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
+                getattr(self.module, "bias_hh" + suffix).data.zero_()
+                initialise(scheme, cell, blocks, within(stream, f"{layer}.{direction}"))
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values."""
+        return count_parameters(
+            self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
+        )
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output: H times the number of directions."""
+        return self.hidden_size * self.directions
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        final: bool = True,
+        reads: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """As `Recurrent.forward`."""
+        x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
+        given: Any = None
+        if state is not None:
+            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
+            stacked = [torch.stack(f) for f in zip(*states, strict=True)]
+            given = stacked[0] if len(stacked) == 1 else tuple(stacked)
+        readable = not boundary.mode() and not x.is_meta
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
+        packed: Any = x
+        if lengths is not None and len(lengths) > 0:
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+        outputs, last = self.module(packed, given)
+        if packed is not x:
+            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
+        outputs = at(outputs, reads)
+        if not final:
+            return outputs, ()
+        fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)
+        return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))

@@ -1,0 +1,632 @@
+"""Time, layers and directions: turns a cell into a sequence module."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from operator import attrgetter, is_
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..cell import Cell
+from ..declaration import (
+    check_declaration,
+    check_options,
+    check_shared,
+    check_sizes,
+    check_whole_numbers,
+    checked_constants,
+    checked_mask,
+    declared_layers,
+    try_step,
+)
+from ..engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
+from ..initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
+from . import boundary
+from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
+
+MOST_SESSIONS = 4
+"""How many sizes of a call a trainer's module keeps memory for."""
+_TAKEN = frozenset(dir(nn.ParameterDict()))
+
+
+def attribute(name: str) -> str:
+    """The name under which a layer keeps a parameter: its own, or with a mark where torch uses that name itself
+    (`copy`).
+    """
+    return f"{name}*" if name in _TAKEN else name
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers of one cell.
+
+    cell: the declared cell.
+    input_size, hidden_size: I and H.
+    layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
+    engine: "auto" (fused where possible), "eager" or "fused". `self.engine` says which one ran last (before the first
+    call, which one
+        will run), `self.why_eager` why it was the eager one where "auto" was asked for.
+    initialisation, stream: how parameters start (a scheme or its name), and from which random streams, by default
+    `streams(0)`: two modules
+        without a stream of their own start with equal weights and draw equal masks.
+    dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
+    zoneout: rate at which a unit keeps its state, one for all or by field of the state.
+    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a
+    learned gain g
+        (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1), by the eager engine.
+    generator: where the masks of these regularisers come from, by default the stream "masks"; `self.generator` can be
+    replaced.
+
+    Parameters live in `self.parts`, one dictionary per layer and direction with the names of `cell.blocks` (W_f, R_f,
+    b_f, p_f, ...), all in the layout [H, I], [H, H], [H]; gains of layer normalisation are g_f, ....
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layers: int = 1,
+        bidirectional: bool = False,
+        engine: str = "auto",
+        initialisation: Scheme | str | None = None,
+        stream: Stream | None = None,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        layer_norm: bool = False,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional, layer_norm=layer_norm)
+        cell = copy.copy(cell)  # what is done to the given one later is for later layers
+        declared = declared_layers(cell, layers)
+        constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
+        check_shared(cell, declared)
+        self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
+        self.layers, self.directions = layers, 2 if bidirectional else 1
+        scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
+        self.dropout = check_rate(cell, "dropout", dropout)
+        if dropout > 0.0 and layers < 2:
+            raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
+        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", recurrent_dropout)
+        self.zoneout = zoneout_rates(cell, zoneout)
+        self.layer_norm = layer_norm
+        self.generator = generator if generator is not None else stream("masks")
+        self._replay = Replay()
+        if layer_norm and engine == "fused":
+            raise ValueError(f"{cell.title}: layer normalisation needs engine eager or auto, got 'fused'")
+        self.asked_engine = engine
+        self.engine, self._never_fused, self._run = choose("eager" if layer_norm else engine, cell, declared)
+        if layer_norm and engine == "auto":
+            self._never_fused = "layer normalisation"
+        self.why_eager = self._never_fused
+
+        self.project: nn.ParameterDict | None = None
+        if cell.projects_input:
+            self.project = nn.ParameterDict({"P": nn.Parameter(torch.empty(hidden_size, input_size))})
+        self.cells: list[Cell] = []
+        self.parts = nn.ModuleList()
+        self._wirings: list[_Wiring] = []
+        self._sessions: dict[tuple[Any, ...], Session] | None = None
+        self._places: _Places | None = None
+        for layer in range(layers):
+            below = hidden_size * self.directions
+            width = below if layer > 0 else hidden_size if cell.projects_input else input_size
+            for direction in range(self.directions):
+                here = declared[layer]
+                shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
+                part = nn.ParameterDict(
+                    [(attribute(b.name), nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks]
+                )
+                blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
+                if layer == 0 and direction == 0 and self.project is not None:
+                    blocks["P"] = self.project["P"]
+                initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
+                if layer_norm:
+                    part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
+                self._share(here, part, direction)
+                buffers = {}
+                for name, value in constants[layer].items():
+                    buffers[name] = f"constant_{layer}_{direction}_{name}"
+                    self.register_buffer(buffers[name], value.clone(), persistent=False)
+                self.cells.append(here)
+                self.parts.append(part)
+                self._wirings.append(_wiring(here, buffers, shapes))
+        self.recurrent_mask: Tensor | None
+        self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
+
+    def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
+        """Put the parameters of the lowest layer that has them in the place of this layer's own, for the gates that
+        layers share.
+        """
+        for block in cell.blocks:
+            if block.gate not in cell.shared:
+                continue
+            lower = (self._part(k) for k in range(direction, len(self.parts), self.directions))
+            shared = next((p[block.name] for p in lower if block.name in p), None)
+            if shared is None:
+                continue
+            if shared.shape != part[block.name].shape:
+                raise ValueError(
+                    f"{cell.title}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
+                    f"{tuple(shared.shape)} for {block.name}"
+                )
+            part[block.name] = shared
+
+    def _part(self, k: int) -> nn.ParameterDict:
+        return cast(nn.ParameterDict, self.parts[k])
+
+    @property
+    def output_size(self) -> int:
+        """Width of an output: H times the number of directions."""
+        return self.hidden_size * self.directions
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of trainable values, without those that a recurrent mask hides."""
+        gains = sum(v.numel() for name, v in self.named_parameters() if ".g_" in name)
+        return gains + count_parameters(
+            self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
+        )
+
+    def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
+        """The state before the first step, one State per layer and direction, fields [B, H], each with memory of its
+        own.
+
+        like: a tensor of the type and on the device that it shall have, by default a parameter.
+        """
+        model = next(self.parameters()) if like is None else like
+        return tuple(
+            c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells
+        )
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        final: bool = True,
+        reads: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Run over a sequence.
+
+        inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
+        state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward,
+        layer 1 ...), each field
+            [B, H] or, for all sequences alike, [1, H] or [H]. It may also have the form of `torch.nn.LSTM`: one tensor
+            [layers * directions, B, H] for each field. By default zeros.
+        lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are
+        0.
+        final: whether the last state is wanted; without, it is empty.
+        reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default
+        all.
+
+        Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each
+        sequence's last step. Raises ValueError, naming cell, rule and value, for anything else.
+        """
+        call = self._checked(inputs, state, lengths, reads, final=final)
+        x, active, last = call.x, call.active, len(self.cells) - 1
+        below: list[Mapping[str, Tensor]] = [{}] * self.directions
+        ends: list[Any] = []
+        for layer in range(self.layers):
+            if layer > 0 and self.dropout > 0.0 and self.training:
+                x = x * dropout_mask(self.dropout, tuple(x.shape), x, call.generator)
+            outputs = []
+            for direction in range(self.directions):
+                k = layer * self.directions + direction
+                # in one direction only, they are read at once
+                if call.short and call.reads is not None and k == last == layer:
+                    return self._layer(k, call, x, below[direction], final=False, reads=call.reads)[0][0], ()
+                sequences, end = self._layer(k, call, x, below[direction], final=final)
+                ends.append(end)
+                outputs.append(sequences[0])
+                below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above}
+            x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
+            if active is not None:
+                x = x.masked_fill(~active.unsqueeze(-1), 0.0)
+        return at(x, call.reads), tuple(ends) if final else ()
+
+    def _checked(self, inputs: Tensor, state: Any, lengths: Any, reads: Any, *, final: bool) -> _Call:
+        """The arguments of a call after all checks, and how it is served."""
+        like = self._places.parameters[0] if self._places is not None else self._like()
+        x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
+        mode = boundary.mode()
+        states: tuple[Any, ...] = (None,) * len(self.cells)
+        if state is not None:
+            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
+        run = self._engine(x, like, mode, states)
+        readable = not mode and not x.is_meta
+        active = None
+        if lengths is not None:
+            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
+            active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths
+        if reads is not None:
+            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
+        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
+        if state is None and not short:
+            states = self.zero_state(x.shape[1], x)
+        generator = self.generator
+        if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
+            generator = self._replay.generator(self.cell, generator, inputs)
+        if active is not None:
+            x = x.masked_fill(~active.unsqueeze(-1), 0.0)
+        if self.project is not None:
+            x = functional.linear(x, self.project["P"])
+        return _Call(x, states, active, reads, run, short, generator)
+
+    def _layer(
+        self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool, reads: Tensor | None = None
+    ) -> tuple[Any, Any]:
+        """One layer in one direction: the State of its sequences, in the order of the input, and the State after the
+        last step.
+
+        reads: the steps of the first sequence that are wanted, by default all; of a short call only.
+        """
+        active, backwards = call.active, k % self.directions == 1
+        if backwards:
+            x, below = _reverse(x, active), {n: _reverse(v, active) for n, v in below.items()}
+        if call.short:
+            sequences, end = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
+        else:
+            sequences, end = self._called(k, call, x, below, final=final)
+        if backwards:
+            sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
+        return sequences, end
+
+    def _like(self) -> Tensor:
+        """A parameter: inputs must have its type and device."""
+        first = next(iter(self._part(0)._parameters.values()), None)
+        return next(self.parameters()) if first is None else first
+
+    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Callable[..., tuple[Any, Any]]:
+        """The engine that serves this call. Notes which one it is, and why it is not the fused one.
+
+        mode: what torch is doing besides computing. states: those given, else None for each layer and direction.
+        Raises ValueError where engine "fused" was asked for and cannot serve it.
+        """
+        if self._run is eager.run:
+            return eager.run
+        tensors: Iterable[Tensor] = (x, like)
+        if self._places is None:  # the parameters of a joined module have been looked at already
+            parts = (self._part(k)._parameters.values() for k in range(len(self.cells)))
+            tensors = (x, *(v for part in parts for v in part if v is not None))
+        if states[0] is not None:
+            tensors = chain(tensors, chain.from_iterable(states))
+        why = mode or unserved(tensors, projected=self.project is not None)
+        if why and self.asked_engine == "fused":
+            rule = "the fused engine needs plain torch.float32 tensors on the cpu"
+            raise ValueError(f"{self.cell.title}: {rule}, got {why}; build the module with engine='auto' or 'eager'")
+        if why != self.why_eager:
+            self._ran_eager(why)
+        return eager.run if why else self._run
+
+    def _ran_eager(self, why: str) -> None:
+        """Note which engine serves a call: the eager one for this reason, or the fused one where there is none."""
+        self.why_eager, self.engine = why, "eager" if why else "fused"
+
+    def join(self) -> None:
+        """Reuse memory between training steps, until `release`. For a trainer that updates values and gradients in
+        place.
+
+        The outputs of a call are overwritten by the next call, and its gradients are added to those of the parameters
+        without hooks being called. This holds for calls with gradients, without a given state and with `final=False`.
+        Any other call runs as usual; so does every call while masks are drawn, where a parameter is frozen, has a hook,
+        or has no gradient when the memory is laid out, and on the eager engine. Gradients that are replaced later are
+        still added to, more slowly. It is fastest where all parameters lie in one vector and all gradients in another.
+        """
+        self._sessions, self._places = {}, None
+
+    def release(self) -> None:
+        """End what `join` began."""
+        self._sessions, self._places = None, None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Recurrent:
+        """As for any module, but constants and mask come from the declaration: no checkpoint has them, and `to_empty`
+        loses them.
+        """
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        kind = torch.get_default_dtype()
+        with torch.no_grad(), torch.device("cpu"):
+            for cell, wiring in zip(self.cells, self._wirings, strict=True):
+                for name, value in cell.constants(self.hidden_size).items():
+                    getattr(self, wiring.constants[name]).copy_(value.to(kind))
+            mask = self.cell.recurrent_mask(self.hidden_size)
+            if mask is not None and self.recurrent_mask is not None:
+                self.recurrent_mask.copy_(mask.to(kind))
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A copy of a module that a trainer has joined is not joined."""
+        return {**self.__dict__, "_sessions": None, "_places": None}
+
+    def _joined(self) -> bool:
+        """Whether a call can reuse the memory of an earlier one: the module is joined, and parameters and gradients are
+        where they were.
+        """
+        if (
+            self._sessions is None
+            or not torch.is_grad_enabled()
+            or self.zoneout
+            or (self.training and self.recurrent_dropout > 0.0)
+        ):
+            return False
+        if self._places is not None and self._places.as_they_were():
+            return True
+        self._sessions.clear()
+        self._places = self._found_places()
+        return self._places is not None
+
+    def _found_places(self) -> _Places | None:
+        """Where the parameters and gradients of all layers are; None where one of them is not to be updated in place."""
+        parameters: list[nn.Parameter] = []
+        owners = []
+        for k, cell in enumerate(self.cells):
+            own = self._part(k)._parameters
+            for block in cell.blocks:
+                p, shape = own.get(attribute(block.name)), self._wirings[k].shapes[block.name]
+                if (
+                    p is None
+                    or p.grad is None
+                    or not p.requires_grad
+                    or p._backward_hooks
+                    or p._post_accumulate_grad_hooks
+                ):
+                    return None
+                if not all(
+                    type(t) in (Tensor, nn.Parameter) and t.shape == shape and _as_kernels_read(t) for t in (p, p.grad)
+                ):
+                    return None
+                parameters.append(p)
+            owners.append(own)
+        return _Places(parameters, owners)
+
+    def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
+        """The session of a layer and direction for calls of this size."""
+        assert self._sessions is not None
+        key = (k, *x.shape, x.requires_grad, tuple(below), padded)
+        if key not in self._sessions:
+            if len(self._sessions) >= MOST_SESSIONS * len(self.cells):
+                self._sessions.clear()
+            part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
+
+            def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+                return Blocks([None if n is None else getattr(part, n) for n in names], shape, x, mask)
+
+            parameters = Parameters(
+                blocks(wiring.inputs, (units, x.shape[-1])),
+                blocks(wiring.biases, (units,)),
+                {
+                    source: blocks(names, (units, units), self.recurrent_mask)
+                    for source, names in wiring.recurrent.items()
+                },
+                {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
+                {n: getattr(self, b) for n, b in wiring.constants.items()},
+            )
+            lowest = k < self.directions
+            self._sessions[key] = Session(
+                self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest
+            )
+        return self._sessions[key]
+
+    def _block(self, k: int, name: str, like: Tensor) -> Tensor:
+        """A named block of a layer and direction.
+
+        Raises ValueError where it has another shape or type than it was built with.
+        """
+        value: Tensor = getattr(self._part(k), attribute(name))
+        shape = self._wirings[k].shapes[name]
+        if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
+            raise ValueError(
+                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
+                f"got {value.dtype} {list(value.shape)} on {value.device}"
+            )
+        return value
+
+    def _stacked(
+        self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], x: Tensor, like: Tensor
+    ) -> Tensor:
+        """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
+        blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
+        return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
+
+    def _called(self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool) -> tuple[Any, Any]:
+        """One layer in one direction by a call of an engine."""
+        part = self._part(k)
+        # of pruning and normalisations, which compute a parameter anew for each call
+        for hook in part._forward_pre_hooks.values():
+            hook(part, ())
+        cell, wiring, units = self.cells[k], self._wirings[k], self.hidden_size
+        like = self._like()
+        # a normalisation has its own
+        bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)
+        inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
+        recurrent = {}
+        for source, names in wiring.recurrent.items():
+            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
+            recurrent[source] = (
+                matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
+            )
+        values = {n: self._block(k, n, like) for n in wiring.vectors}
+        values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
+        options = self._masks(cell, x, call.generator)
+        if self.layer_norm:
+            options["normalise"] = {
+                g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan
+            }
+        if call.run is not eager.run:
+            options["second"] = self._second if self.asked_engine == "auto" else None
+        return call.run(
+            cell,
+            inputs,
+            call.states[k],
+            recurrent,
+            values,
+            below,
+            call.active,
+            **options,
+            read=wiring.read,
+            final=final,
+        )
+
+    def _second(self) -> None:
+        """Note that the eager engine serves a second derivative."""
+        self._ran_eager("a second derivative")
+
+    def _masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Any]:
+        """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
+        masks: dict[str, Any] = {}
+        steps, batch = x.shape[:2]
+        if self.zoneout:
+            shape = (steps, batch, self.hidden_size)
+            masks["keep"] = {
+                field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
+                for field, rate in self.zoneout.items()
+            }
+        if self.recurrent_dropout > 0.0 and self.training:
+            masks["drop"] = {
+                s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, generator)
+                for s in cell.sources
+            }
+        return masks
+
+    def extra_repr(self) -> str:
+        return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
+
+
+class _Call(NamedTuple):
+    """A call after all checks.
+
+    x: inputs [T, B, I], after the projection where there is one. states: one per layer and direction, None in a short
+    call.
+    active: [T, B], which steps are within a sequence's length, or None. reads: [K, B], or None for all steps.
+    run: the engine's. short: whether the memory of an earlier training step is used again. generator: of the masks.
+    """
+
+    x: Tensor
+    states: tuple[Any, ...]
+    active: Tensor | None
+    reads: Tensor | None
+    run: Callable[..., tuple[Any, Any]]
+    short: bool
+    generator: torch.Generator
+
+
+class _Places:
+    """Parameters that are updated in place, with their gradients, as they were when a trainer's memory was laid out for
+    them.
+
+    owners: the dictionary of parameters of each layer and direction. Looked at before each training step, and so
+    without a loop in Python.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
+        self.parameters, self._owners = parameters, owners
+        self._addresses = list(map(Tensor.data_ptr, parameters))
+
+    def as_they_were(self) -> bool:
+        """Whether parameters are where they were, none is frozen, and none has a hook.
+
+        Their gradients are looked at going backward.
+        """
+        parameters = self.parameters
+        return (
+            list(map(Tensor.data_ptr, parameters)) == self._addresses
+            and all(map(is_, chain.from_iterable([own.values() for own in self._owners]), parameters))
+            and all(map(Tensor.is_contiguous, parameters))
+            and all(map(_LEARNED, parameters))
+            and not any(map(_HOOKS, parameters))
+            and not any(map(_LATER_HOOKS, parameters))
+        )
+
+
+_LEARNED, _HOOKS, _LATER_HOOKS = map(attrgetter, ("requires_grad", "_backward_hooks", "_post_accumulate_grad_hooks"))
+
+
+class _Wiring(NamedTuple):
+    """Names of the parameters of one layer and direction by the part they play, found once.
+
+    inputs: W of the gates that have one. biases: b of every gate, None where it has none.
+    recurrent: R of the gates that hear a source, by source. vectors: parameter of the layer by vector. constants:
+    buffer by constant.
+    read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer
+    above.
+    shapes: of every block.
+    """
+
+    inputs: tuple[str, ...]
+    biases: tuple[str | None, ...]
+    recurrent: Mapping[str, tuple[str, ...]]
+    vectors: Mapping[str, str]
+    constants: Mapping[str, str]
+    read: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+
+
+def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor]:
+    """The constants of a cell in one layer. Raises ValueError for whatever is wrong in its declaration."""
+    check_declaration(cell)
+    constants = checked_constants(cell, hidden_size)
+    try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
+    return constants
+
+
+def _as_kernels_read(tensor: Tensor) -> bool:
+    """Whether numbers lie in memory one behind the other, as a kernel reads them."""
+    return (
+        tensor.dtype is torch.float32
+        and tensor.layout is torch.strided
+        and tensor.is_contiguous()
+        and not tensor.is_neg()
+    )
+
+
+def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
+    return _Wiring(
+        inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
+        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
+        recurrent={
+            s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
+        },
+        vectors={name: attribute(name) for name in cell.vectors},
+        constants=constants,
+        read=tuple(n for n in cell.State._fields if n == cell.State._fields[0] or n in cell.above),
+        shapes={b.name: shapes[b.kind] for b in cell.blocks},
+    )
+
+
+def count_parameters(
+    cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False
+) -> int:
+    """Number of trainable values of a whole `Recurrent`, from the declaration alone.
+
+    Raises ValueError for a size below 1.
+    """
+    check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
+    directions = 2 if bidirectional else 1
+    total = hidden_size * input_size if cell.projects_input else 0
+    counted: set[str] = set()
+    for layer in range(layers):
+        here = cell.for_layer(layer)
+        width = hidden_size * directions if layer > 0 else hidden_size if cell.projects_input else input_size
+        shared = {b.name for b in here.blocks if b.gate in here.shared}
+        sizes = here.block_sizes(width, hidden_size)
+        total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
+        counted |= shared
+    return total
+
+
+def _reverse(sequence: Tensor, active: Tensor | None) -> Tensor:
+    """Each sequence of [T, B, ...] backwards in time within its own length; the padding stays where it is."""
+    if active is None:
+        return sequence.flip(0)
+    steps = torch.arange(len(sequence), device=sequence.device).unsqueeze(-1)
+    index = torch.where(active, active.sum(0) - 1 - steps, steps)  # [T, B]
+    return sequence.gather(0, index.unsqueeze(-1).expand_as(sequence))
