@@ -66,6 +66,7 @@ from .config import (
 from .console.known import unknown
 from .console.progress import in_log
 from .files import write_whole
+from .record.archive import ARCHIVE, load
 from .record.facts import facts
 from .record.tracking import Mirror, stored_uri
 from .rules import require, require_one_of
@@ -908,16 +909,13 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     from=...`).
     """
     opened(url, folder, name, stage)
-    import analysis.load  # the archive is the analysis's format
-
     try:
         writable(folder)
     except ValueError as error:
         raise ValueError(
             f"{error}; {command('analysis', study=name, results=folder.parent, out='FOLDER')} writes elsewhere"
         ) from None
-    table, _ = analysis.load.load(name, folder.parent, url, stages=True)
-    print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
+    print(f"{folder / ARCHIVE}: {len(load(name, folder.parent, url).table)} trials")
     return 0
 
 
