@@ -17,12 +17,12 @@ from tqdm import tqdm
 
 from tasks import Task
 
-from .arguments import without_password
 from .config import command_line, trial_from, writable
 from .console.progress import in_log
 from .files import write_whole
 from .record.facts import facts
 from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
+from .secrets_in_urls import without_password
 from .trial.training import Interrupted, prepare_process, run
 from .trial.trial import Outcome, Trial, construct
 from .workers.worker import stop_on_signal

@@ -32,12 +32,12 @@ from tasks import Task
 from tasks.contract import try_out
 from variants import Cell, Scheme, knobs_of
 
-from .arguments import refuse_passwords
 from .console.early import CONF, choices, mistake
 from .console.known import nearest, unknown
 from .console.manual import manual
 from .files import writable as writable
 from .names import checked_name
+from .secrets_in_urls import refuse_passwords
 from .study.stages import Confirm, Horizon
 from .trial.trial import Model, Training, Trial, allow, construct, present_target, target_of
 

@@ -25,8 +25,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from ..arguments import command, without_password
+from ..arguments import command
 from ..console.known import meant
+from ..secrets_in_urls import without_password
 from ..trial.trial import Outcome, Trial
 
 if TYPE_CHECKING:
