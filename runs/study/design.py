@@ -72,7 +72,7 @@ class Dimension:
 class Design:
     """A study as plain values. Everything but `points` is fixed for its lifetime; `points` may grow.
 
-    variants, tasks: label to configuration node, in order. Other fields as in `runs.config.SweepConfig`.
+    variants, tasks: label to configuration node, in order. Other fields as in `runs.configuration.schema.SweepConfig`.
     sampler: random (independent uniform points) or sobol (scrambled Sobol sequence), both shared by all variants; or
     tpe or cmaes, by which Optuna searches for each (task, variant) on its own. pruner: none, asha or median. A study
     with an adaptive sampler or a pruner is a search for good settings, not a comparison.

@@ -9,8 +9,14 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from runs import __main__ as runs_main
-from runs import config, sweep
-from runs.config import CONF, node_of, own_knobs, register, trial_from
+from runs import sweep
+from runs.configuration.command_line import command_line
+from runs.configuration.knobs import for_its_class
+from runs.configuration.nodes import variant_node
+from runs.configuration.schema import node_of, plain, register
+from runs.configuration.study import design_from
+from runs.configuration.trial import trial_from
+from runs.console.early import CONF
 from runs.trial.trial import construct
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
@@ -31,7 +37,7 @@ def call(monkeypatch, capsys, main, name, *arguments):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as stop:
-        config.command_line(main, name)
+        command_line(main, name)
     captured = capsys.readouterr()
     return stop.value.code, captured.out, captured.err
 
@@ -134,10 +140,10 @@ def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(
 ):
     from tasks.synthetic.adding import Adding
 
-    plain = Adding.batch
+    original = Adding.batch
 
     def double(self, size, generator):
-        batch = plain(self, size, generator)
+        batch = original(self, size, generator)
         return batch._replace(inputs=batch.inputs.double())
 
     monkeypatch.setattr(Adding, "batch", double)
@@ -201,7 +207,7 @@ def options(group):
 def test_every_variant_and_preset_composes_into_a_cell(composed, variant):
     cfg = composed("trial", overrides=[f"variant={variant}"])
     assert cfg.variant.label == variant
-    assert isinstance(construct(config.plain(cfg.variant), Cell), Cell)
+    assert isinstance(construct(plain(cfg.variant), Cell), Cell)
 
 
 @pytest.mark.parametrize("task", sorted({*Task.registry, *options("task")}))
@@ -221,12 +227,12 @@ def test_every_training_preset_composes(composed, training):
 
 @pytest.mark.parametrize("space", options("space"))
 def test_every_space_makes_a_design(composed, space):
-    sweep.design_from(composed("sweep", overrides=["study=smoke", f"space={space}"]))
+    design_from(composed("sweep", overrides=["study=smoke", f"space={space}"]))
 
 
 @pytest.mark.parametrize("study", options("study"))
 def test_every_study_makes_a_design(composed, study):
-    assert sweep.design_from(composed("sweep", overrides=[f"study={study}"])).name == study
+    assert design_from(composed("sweep", overrides=[f"study={study}"])).name == study
 
 
 def test_a_knob_of_a_class_is_an_option_with_its_default():
@@ -240,11 +246,11 @@ def test_a_knob_of_a_class_is_an_option_with_its_default():
 
 def test_a_replaced_target_sheds_the_knobs_of_the_option_it_came_from():
     node = {"_target_": "my.Cell", "label": "vanilla", "peepholes": [], "forget_bias": 1.0, "leak": 2}
-    assert own_knobs("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
+    assert for_its_class("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
 
 
 def test_a_study_takes_a_variant_by_its_import_path(composed):
-    assert sweep.variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
+    assert variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
 
 
 def test_no_yaml_stands_in_a_folder_without_a_group():

@@ -22,7 +22,9 @@ def storage_url(values: Mapping[str, str]) -> str:
     storage = values.get("storage", "")
     if storage == "postgres":
         if not os.environ.get("STUDY_STORAGE"):
-            raise ValueError("storage=postgres needs its URL in the environment: STUDY_STORAGE=postgresql+psycopg://...")
+            raise ValueError(
+                "storage=postgres needs its URL in the environment: STUDY_STORAGE=postgresql+psycopg://..."
+            )
         return os.environ["STUDY_STORAGE"]
     if storage and "://" not in storage:
         raise ValueError(f"storage must be postgres or a URL, got {storage!r}{meant(storage, ['postgres'])}")
