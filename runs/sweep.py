@@ -26,7 +26,7 @@ from .configuration.stage import notes, staged
 from .configuration.study import checked
 from .files import writable
 from .record.tracking import Mirror
-from .study.design import Design
+from .study.plan import Search
 from .study.study import Study, open_storage
 from .workers.actions import ACTIONS
 from .workers.launcher import one_of_many
@@ -41,23 +41,24 @@ WORTH_SAYING = 5.0  # seconds of planning
 def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
     arguments = HydraConfig.get().overrides.task
-    design = checked(config, arguments)
-    folder = Path(config.results) / design.name
+    search = checked(config, arguments)
+    name = search.design.name
+    folder = Path(config.results) / name
     if config.action != "run":
-        return ACTIONS[config.action](str(config.storage.url), folder, design.name, config.stage)
+        return ACTIONS[config.action](str(config.storage.url), folder, name, config.stage)
     writable(folder)
     if config.worker is not None:
-        return one_of_many(config, design, folder, arguments)
+        return one_of_many(config, search, folder, arguments)
     withdraw_stop(folder)
     with sole_parent(folder):
-        return run_here(config, design, folder, arguments)
+        return run_here(config, search, folder, arguments)
 
 
-def run_here(config: DictConfig, design: Design, folder: Path, arguments: Sequence[str]) -> int:
+def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequence[str]) -> int:
     """Plan a study, or its configured stage, and run it with workers on this machine; returns the exit code.
 
     config: composed from `conf/sweep.yaml`.
-    design: of the study.
+    search: that the configuration describes.
     folder: of the study.
     arguments: that the configuration was composed from.
     """
@@ -65,10 +66,10 @@ def run_here(config: DictConfig, design: Design, folder: Path, arguments: Sequen
     tracking = config.tracking.uri if config.tracking.enabled else None
     about = facts_of_session(results, tracking)
     begun = time.perf_counter()
-    plan = staged(config, design, url, folder)
+    plan = staged(config, search, url, folder)
     study = Study.create(open_storage(url, folder), plan, about)
     planning = time.perf_counter() - begun
-    for note in notes(plan, study.design, by_key(arguments)):
+    for note in notes(plan, study.plan, by_key(arguments)):
         print(note)
     if planning > WORTH_SAYING:
         print(f"planned {study.size} trials in {planning:.0f} s")

@@ -12,8 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ..console.known import unknown
-from ..study.design import Dimension
-from ..trial.trial import Model, Training, allow, construct, require
+from ..rules import require
+from ..study.plan import require_key
+from ..study.space import Dimension
+from ..trial.trial import Model, Training, allow, construct
 from .knobs import GROUPS, default_knobs, for_its_class
 from .mistakes import one_line
 from .schema import node_of, plain
@@ -125,6 +127,7 @@ def dimension(name: str, node: Any) -> Dimension:
     missing = [key for key, f in known.items() if f.default is MISSING and key not in node]
     require(not missing, f"space.{name} must have {', '.join(missing)}", node)
     found = Dimension(**node)
+    require_key(found.key)
     _refuse_other_numbers(name, found)
     return found
 

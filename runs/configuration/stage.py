@@ -7,8 +7,8 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ..study.design import Design
-from ..study.stages import KINDS, Confirm, Horizon, Plan, Stage
+from ..study.plan import Plan, Search
+from ..study.stages import KINDS, Confirm, Horizon, Stage
 from ..study.study import NoStudy, Study, find
 from .schema import plain
 
@@ -23,38 +23,39 @@ def knobs_of_stage(config: DictConfig, stage: str) -> Confirm | Horizon:
     return KINDS[stage](**plain(config[stage]))
 
 
-def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
-    """Return what the configuration wants to be run: the design itself, or a stage that is planned from its results.
+def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
+    """Return what the configuration wants to be run: the search itself, or a stage that is planned from its results.
 
     config: composed from `conf/sweep.yaml`.
-    design: of the study.
+    search: that the configuration describes.
     url: of the storage, empty for the journal in the folder.
     folder: of the study.
 
     Raises ValueError if the search does not exist, is not finished, or has another design.
     """
     if config.stage == "search":
-        return design
+        return search
+    name = search.design.name
     first = f"first the same command without stage={config.stage}"
     try:
-        study = find(folder.parent, design.name, url)
+        study = find(folder.parent, name, url)
     except NoStudy as error:
         raise ValueError(f"stage={config.stage}: {error}; {first}") from None
-    study.refuse_another(design)
-    search = study.design
-    assert isinstance(search, Design)
-    missing = _missing(study, max(design.points, search.points))
+    study.refuse_another(search)
+    stored = study.plan
+    assert isinstance(stored, Search)
+    missing = _missing(study, max(search.length, stored.length))
     if missing:
         total = sum(missing.values())
         are = "trials are" if total > 1 else "trial is"
         raise ValueError(
-            f"stage={config.stage} needs the complete search, but {total} {are} missing in study {design.name!r} "
+            f"stage={config.stage} needs the complete search, but {total} {are} missing in study {name!r} "
             f"({_listed(missing)}); {first}"
         )
-    losses: dict[tuple[str, str], dict[int, float | None]] = {pair: {} for pair in search.cells}
-    for task, variant, stored in study.told():
-        losses[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
-    return Stage.plan(search, knobs_of_stage(config, config.stage), losses)
+    losses: dict[tuple[str, str], dict[int, float | None]] = {pair: {} for pair in stored.pairs}
+    for task, variant, trial in study.told():
+        losses[task, variant][trial.user_attrs["point"]] = trial.user_attrs["outcome"]["validation_loss"]
+    return Stage.after(stored, knobs_of_stage(config, config.stage), losses)
 
 
 def _missing(study: Study, points: int) -> dict[tuple[str, str], int]:
@@ -88,16 +89,16 @@ def _kept(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> str:
     """Return the line on a number that the user asks for and that is smaller than the stored one."""
     if wanted.length >= stored.length:
         return ""
-    if isinstance(stored, Design):
-        return f"{asked['points']}: the study has {stored.points} points and keeps them" if "points" in asked else ""
+    if not isinstance(stored, Stage):
+        return f"{asked['points']}: the study has {stored.length} points and keeps them" if "points" in asked else ""
     key, value = f"{stored.stage}.{stored.knobs.grows}", getattr(stored.knobs, stored.knobs.grows)
     return f"{asked[key]}: the stage was planned with {key}={value} and keeps its runs" if key in asked else ""
 
 
 def _unread_momentum(wanted: Plan) -> str:
     """Return the line on a momentum that is searched and that the optimiser does not read."""
-    optimiser = (wanted if isinstance(wanted, Design) else wanted.search).training.optimiser
-    names = [name for name, dimension in wanted.space.items() if dimension.key == "training.momentum"]
+    optimiser = wanted.design.training.optimiser
+    names = [name for name, dimension in wanted.design.space.items() if dimension.key == "training.momentum"]
     if not names or optimiser == "nesterov":
         return ""
     return f"space.{names[0]}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}"

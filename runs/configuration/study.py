@@ -11,17 +11,19 @@ from omegaconf import DictConfig
 from tasks import Task
 from tasks.contract import try_out
 
+from ..rules import require, require_one_of
 from ..study.design import Design
+from ..study.plan import Search
 from ..study.stages import KINDS
-from ..trial.trial import Model, Training, allow, construct, require, require_one_of
+from ..trial.trial import Model, Training, allow, construct
 from .checks import by_key, refuse_idle, refuse_unread
 from .nodes import dimension, labelled, variant_node
 from .schema import ACTIONS, SweepConfig, plain
 from .stage import knobs_of_stage
 
 
-def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
-    """Return the design of a configuration after all checks that need no storage.
+def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
+    """Return the search of a configuration after all checks that need no storage.
 
     config: composed from `conf/sweep.yaml`.
     overrides: the arguments that it was composed from.
@@ -37,11 +39,11 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for stage in KINDS:
         knobs_of_stage(config, stage)
-    design = design_from(config)
+    search = Search(design_from(config))
     asked = by_key(overrides)
     refuse_idle(config, asked)
-    refuse_idle_in_study(config, design, asked)
-    return design
+    refuse_idle_in_study(config, search.design, asked)
+    return search
 
 
 def design_from(config: DictConfig) -> Design:

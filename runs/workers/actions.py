@@ -33,7 +33,7 @@ def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     search = find(folder.parent, name, url)
     if stage == "search":
         return search
-    planned = [study for study in Study.stages(search.storage, name) if study.design.stage == stage]
+    planned = [study for study in Study.stages(search.storage, name) if study.plan.stage == stage]
     if not planned:
         raise ValueError(f"stage {stage} of study {name!r} has not been started in {folder.parent}")
     return planned[-1]
@@ -75,9 +75,9 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
     ask_to_stop(folder, at_once=again)
     if again:
         late = f"what hangs is ended after {GRACE_SECONDS:.0f} s"
-        print(f"{study.design.title}: workers leave at once and put their trials back; {late}")
+        print(f"{study.plan.title}: workers leave at once and put their trials back; {late}")
     else:
-        print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
+        print(f"{study.plan.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:LISTED]:
         print(f"at hand: {h}")
     if running and not again:
@@ -92,7 +92,7 @@ def retry(url: str, folder: Path, name: str, stage: str) -> int:
         writable(folder)
     count = study.retry()
     runs = "; the same command with action=run runs them" if count else ""
-    print(f"{study.design.title}: {counted(count, 'failed trial')} put back{runs}")
+    print(f"{study.plan.title}: {counted(count, 'failed trial')} put back{runs}")
     return 0
 
 
@@ -117,7 +117,7 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     for study in (search, *Study.stages(storage, name)):
         count = study.set_aside()
         if count:
-            print(f"{study.design.title}: {counted(count, 'record')} of another trial than the one planned set aside")
+            print(f"{study.plan.title}: {counted(count, 'record')} of another trial than the one planned set aside")
     print(f"next: the command that started study {name!r}; it runs what is missing")
     return 0
 

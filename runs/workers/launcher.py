@@ -20,7 +20,7 @@ from ..configuration.stage import staged
 from ..configuration.study import checked
 from ..files import writable
 from ..record.tracking import Mirror
-from ..study.design import Design
+from ..study.plan import Search
 from ..study.study import Study, open_storage, patiently
 from ..trial.training import prepare_process
 from .actions import opened
@@ -30,21 +30,21 @@ from .stop import asked_to_stop, withdraw_stop
 from .worker import work
 
 
-def one_of_many(config: DictConfig, design: Design, folder: Path, arguments: Sequence[str]) -> int:
+def one_of_many(config: DictConfig, search: Search, folder: Path, arguments: Sequence[str]) -> int:
     """Be worker number `config.worker` of a launcher; returns the exit code.
 
     Worker 0 plans the study before it works, and writes it to MLflow afterwards. Every worker stays until all trials
     are finished.
 
     config: composed from `conf/sweep.yaml`.
-    design: of the study.
+    search: that the configuration describes.
     folder: of the study.
     arguments: of the command that started the launcher, as the worker's own command line is the launcher's.
     """
     prepare_process()
     url, results = str(config.storage.url), Path(config.results)
     tracking = config.tracking.uri if config.tracking.enabled else None
-    plan = patiently(lambda: staged(config, design, url, folder))
+    plan = patiently(lambda: staged(config, search, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
         command = shlex.join(["python", "-m", "runs.sweep", *arguments])
@@ -71,10 +71,10 @@ class Submission(Callback):
         """Refuse mistakes, so that no job waits in a queue only to find one; withdraw a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            design = checked(own, config.hydra.overrides.task)
-            folder = writable(Path(config.results) / design.name)
+            search = checked(own, config.hydra.overrides.task)
+            folder = writable(Path(config.results) / search.design.name)
             if _starts_workers(config):
-                staged(own, design, str(config.storage.url), folder)
+                staged(own, search, str(config.storage.url), folder)
         except MISTAKES as error:
             print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
             raise SystemExit(2) from None

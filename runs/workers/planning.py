@@ -43,5 +43,5 @@ def announce(study: Study, folder: Path) -> None:
 
 def write_design(study: Study, folder: Path) -> None:
     """Write the design, or the stage, with the facts of its first session as JSON into the study's folder."""
-    text = json.dumps({**study.design.as_dict(), **study.facts}, indent=1)
+    text = json.dumps({**study.plan.as_dict(), **study.facts}, indent=1)
     write_whole(folder / beside(study, "design"), text + "\n")

@@ -80,7 +80,7 @@ class Pool:
             self.processes.append(self._start(k))
 
     def _start(self, k: int) -> BaseProcess:
-        arguments = (self.url, self.folder, self.study.design.key, os.getpid(), False, self.seconds)
+        arguments = (self.url, self.folder, self.study.plan.key, os.getpid(), False, self.seconds)
         process = multiprocessing.get_context("spawn").Process(target=work, args=arguments, name=f"worker {k}")
         process.start()
         assert process.pid is not None

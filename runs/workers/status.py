@@ -24,8 +24,8 @@ COLUMNS = ("told", "solved", "finished", "diverged", "failed", "running", "waiti
 
 def heading(study: Study) -> str:
     """Return the name of a study, and of its stage if it is one."""
-    design = study.design
-    return design.name if design.stage == "search" else f"{design.name} {design.stage}"
+    name, stage = study.design.name, study.plan.stage
+    return name if stage == "search" else f"{name} {stage}"
 
 
 def print_counts(study: Study) -> int:
@@ -111,4 +111,4 @@ def beside(study: Study, what: str) -> str:
 
     what: the content, such as `design`.
     """
-    return f"{what}.json" if study.design.stage == "search" else f"{study.design.stage}_{what}.json"
+    return f"{what}.json" if study.plan.stage == "search" else f"{study.plan.stage}_{what}.json"

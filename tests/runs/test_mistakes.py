@@ -15,7 +15,8 @@ from runs.configuration.stage import notes
 from runs.configuration.study import design_from
 from runs.configuration.trial import trial_from
 from runs.console import early, known, manual
-from runs.study.design import Dimension
+from runs.study.plan import Search
+from runs.study.space import Dimension
 from runs.workers.actions import opened
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
@@ -572,15 +573,16 @@ def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_def
 
 
 def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811
-    design = design_from(composed("sweep", overrides=["study=smoke"]))
-    shorter = design_from(composed("sweep", overrides=["study=smoke", "points=2"]))
-    assert notes(shorter, design, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
-    assert notes(shorter, design, {}) == []  # a preset that was extended since
+    three = Search(design_from(composed("sweep", overrides=["study=smoke"])))
+    two = Search(design_from(composed("sweep", overrides=["study=smoke", "points=2"])))
+    assert notes(two, three, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
+    assert notes(two, three, {}) == []  # a preset that was extended since
+    assert notes(three, two, {"points": "points=3"}) == []
 
 
 def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
-    design = design_from(composed("sweep", overrides=["study=smoke", "space=greff"]))
-    assert notes(design, design, {}) == [
+    search = Search(design_from(composed("sweep", overrides=["study=smoke", "space=greff"])))
+    assert notes(search, search, {}) == [
         "space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"
     ]
 
@@ -632,12 +634,13 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
     ],
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
+    from runs.study.plan import Search
     from runs.study.study import Study, open_storage
     from runs.tracking import main
 
     from .conftest import make_design
 
-    Study.create(open_storage("", tmp_path / "study"), make_design(), {})
+    Study.create(open_storage("", tmp_path / "study"), Search(make_design()), {})
     before = sorted(tmp_path.rglob("*"))
     assert main(["study=study", f"results={tmp_path}", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
