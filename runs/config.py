@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, make_dataclass
 from functools import partial
 from pathlib import Path
+from types import UnionType
 from typing import Any, NoReturn, get_origin
 
 import hydra
@@ -38,6 +39,7 @@ from .console.known import nearest, unknown
 from .console.manual import manual
 from .files import writable as writable
 from .names import checked_name
+from .networks.readout import untrained
 from .study.stages import Confirm, Horizon
 from .trial.trial import Model, Training, Trial, allow, construct, present_target, target_of
 
@@ -176,6 +178,8 @@ def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
         if get_origin(kind) is tuple:
             kind = list[kind.__args__[0]]  # type: ignore[name-defined]
             fields.append((name, kind, field(default_factory=partial(list, default))))
+        elif isinstance(kind, UnionType):  # OmegaConf has no type for "a number or a mapping"; the class checks it
+            fields.append((name, Any, field(default=default)))
         else:
             fields.append((name, kind, field(default=default)))
     return make_dataclass(f"{cls.__name__}Config", fields)
@@ -293,10 +297,11 @@ def check(trial: Trial) -> None:
     allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
     for thing, node in (("variant", trial.variant), ("task", trial.task)):
         checked_name(node["label"], f"{thing}.label")
-    cell = construct(trial.variant, Cell)
-    cell.validate(trial.model.hidden_size, trial.model.layers)
+    construct(trial.variant, Cell).validate(trial.model.hidden_size, trial.model.layers)
     try_out(construct(trial.task, Task))
     construct(trial.initialisation, Scheme)
+    if trial.model.regularised:
+        untrained(trial)
 
 
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> None:

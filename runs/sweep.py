@@ -66,6 +66,7 @@ from .config import (
 from .console.known import unknown
 from .console.progress import in_log
 from .files import write_whole
+from .networks.readout import untrained
 from .record.facts import facts
 from .record.tracking import Mirror, stored_uri
 from .study.design import Design, Dimension
@@ -343,7 +344,7 @@ def design_from(config: DictConfig) -> Design:
     for node in tasks.values():
         try_out(construct(node, Task))
     allow([values["initialisation"]["_target_"]])
-    return Design(
+    design = Design(
         name=values["name"],
         baseline=values["baseline"],
         variants=variants,
@@ -358,6 +359,12 @@ def design_from(config: DictConfig) -> Design:
         sampler=values["sampler"],
         pruner=values["pruner"],
     )
+    largest = {name: dimension.value(1.0 - 1e-12) for name, dimension in design.space.items()}
+    for variant in variants:
+        trial = design.trial(next(iter(tasks)), variant, 0, largest)
+        if trial.model.regularised:  # which not every variant can be
+            untrained(trial)
+    return design
 
 
 def variant_node(entry: Any) -> dict[str, Any]:
@@ -458,6 +465,7 @@ def dimension(name: str, node: Any) -> Dimension:
     dimension = Dimension(**node)
     part, _, knob = dimension.key.partition(".")
     kind = str({f.name: f.type for f in fields({"model": Model, "training": Training}[part])}[knob])
+    kind = kind.partition(" | ")[0]  # model.zoneout takes a number, or numbers by field
     require(kind in ("int", "float"), f"space.{name}.key must be that of a number", dimension.key)
     require(
         kind == "float" or dimension.integer,
