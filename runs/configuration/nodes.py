@@ -135,7 +135,8 @@ def dimension(name: str, node: Any) -> Dimension:
 def _refuse_other_numbers(name: str, found: Dimension) -> None:
     """Raise ValueError unless a range is of the kind of numbers that its key of the trial takes."""
     part, _, knob = found.key.partition(".")
-    kinds = {f.name: str(f.type) for f in fields({"model": Model, "training": Training}[part])}
+    # model.zoneout takes a number, or numbers by field
+    kinds = {f.name: str(f.type).partition(" | ")[0] for f in fields({"model": Model, "training": Training}[part])}
     require(kinds[knob] in ("int", "float"), f"space.{name}.key must be that of a number", found.key)
     whole = kinds[knob] == "float" or found.integer
     require(whole, f"space.{name}.integer must be true for {found.key}", found.integer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, make_dataclass
 from functools import partial
-from types import GenericAlias
+from types import GenericAlias, UnionType
 from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
@@ -171,6 +171,8 @@ def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
         if get_origin(knob.annotation) is tuple:
             kind = GenericAlias(list, get_args(knob.annotation)[:1])
             fields.append((name, kind, field(default_factory=partial(list, knob.default))))
+        elif isinstance(knob.annotation, UnionType):  # OmegaConf cannot type "a number or a mapping"; the class checks
+            fields.append((name, Any, field(default=knob.default)))
         else:
             fields.append((name, knob.annotation, field(default=knob.default)))
     return make_dataclass(f"{cls.__name__}Config", fields)

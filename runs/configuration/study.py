@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from tasks import Task
 from tasks.contract import try_out
 
+from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
 from ..study.plan import Search
@@ -40,6 +41,7 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
     for stage in KINDS:
         knobs_of_stage(config, stage)
     search = Search(design_from(config))
+    _refuse_regularisation(search)
     asked = by_key(overrides)
     refuse_idle(config, asked)
     refuse_idle_in_study(config, search.design, asked)
@@ -75,6 +77,16 @@ def design_from(config: DictConfig) -> Design:
         sampler=values["sampler"],
         pruner=values["pruner"],
     )
+
+
+def _refuse_regularisation(search: Search) -> None:
+    """Raise ValueError if the model is regularised, at least at the upper end of the space, and a variant cannot be."""
+    design = search.design
+    largest = {name: dimension.value(1.0 - 1e-12) for name, dimension in design.space.items()}
+    for task, variant in design.pairs[: len(design.variants)]:  # those of the first task
+        trial = search.trial(task, variant, 0, largest)
+        if trial.model.regularised:
+            untrained(trial)
 
 
 def _by_label(nodes: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -11,6 +11,7 @@ from tasks.contract import try_out
 from variants import Cell, Scheme
 
 from ..names import checked_name
+from ..networks.readout import untrained
 from ..trial.trial import Model, Training, Trial, allow, construct
 from .checks import by_key, refuse_idle, refuse_unread
 from .knobs import GROUPS, for_its_class
@@ -52,7 +53,8 @@ def check(trial: Trial) -> None:
     allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
     for thing, node in (("variant", trial.variant), ("task", trial.task)):
         checked_name(node["label"], f"{thing}.label")
-    cell = construct(trial.variant, Cell)
-    cell.validate(trial.model.hidden_size, trial.model.layers)
+    construct(trial.variant, Cell).validate(trial.model.hidden_size, trial.model.layers)
     try_out(construct(trial.task, Task))
     construct(trial.initialisation, Scheme)
+    if trial.model.regularised:  # not every variant can be
+        untrained(trial)

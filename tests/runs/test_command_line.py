@@ -1,7 +1,9 @@
 """Bad input at the shell: one line that names the thing, the rule and the value, and exit code 2."""
 
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -14,12 +16,13 @@ from runs.configuration.command_line import command_line
 from runs.configuration.knobs import for_its_class
 from runs.configuration.nodes import variant_node
 from runs.configuration.schema import node_of, plain, register
-from runs.configuration.study import design_from
+from runs.configuration.study import checked, design_from
 from runs.configuration.trial import trial_from
 from runs.console.early import CONF
-from runs.trial.trial import construct
+from runs.networks.readout import untrained
+from runs.trial.trial import Model, construct
 from tasks import Task
-from variants import Cell, Scheme, knobs_of
+from variants import Cell, Recurrent, Scheme, knobs_of
 
 ROOT = CONF.parent
 TINY = [
@@ -55,6 +58,11 @@ def call(monkeypatch, capsys, main, name, *arguments):
         ("task.lag=abc", "task.lag=abc: Value 'abc' .* Integer"),
         ("model.hidden_size=0", "model.hidden_size must be at least 1, got 0"),
         ("model.hidden_size=ten", "model.hidden_size=ten: Value 'ten' .* Integer"),
+        ("model.dropout=0.5", "model.layers must be at least 2 with model.dropout, got 1"),
+        ("model.recurrent_dropout=1", r"model.recurrent_dropout must be in \[0, 1\), got 1.0"),
+        ("model.zoneout=some", r"model.zoneout must be in \[0, 1\), got 'some'"),
+        ("model.zoneout={c: -1}", r"model.zoneout.c must be in \[0, 1\), got -1"),
+        ("model.zoneout={q: 0.5}", r"vanilla: zoneout must be on a field that remembers \(y, c\), got 'q'"),
         ("training.learning_rate=0", "training.learning_rate must be positive and finite, got 0.0"),
         ("training.optimiser=adamw", "training.optimiser must be one of adam, nesterov, got 'adamw'"),
         ("variant.peepholes=[q]", r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'q'"),
@@ -223,6 +231,52 @@ def test_every_initialisation_composes(composed, scheme):
 @pytest.mark.parametrize("training", options("training"))
 def test_every_training_preset_composes(composed, training):
     trial_from(composed("trial", overrides=[f"training={training}"]))
+
+
+# a value of each option of the network that is not its default, and where the built layer shows it
+OPTIONS = {
+    "hidden_size": ("5", lambda layer: layer.hidden_size == 5),
+    "layers": ("3", lambda layer: layer.layers == 3),
+    "bidirectional": ("true", lambda layer: layer.directions == 2),
+    "engine": ("eager", lambda layer: layer.asked_engine == "eager"),
+    "dropout": ("0.25", lambda layer: layer.dropout == 0.25),
+    "recurrent_dropout": ("0.25", lambda layer: layer.recurrent_dropout == 0.25),
+    "zoneout": ("{c: 0.25}", lambda layer: layer.zoneout == {"c": 0.25}),
+    "layer_norm": ("true", lambda layer: layer.layer_norm is True),
+}
+
+
+def test_every_option_of_a_layer_is_a_field_of_the_model():
+    of_the_trial = {"self", "cell", "input_size", "initialisation", "stream", "generator"}
+    assert set(inspect.signature(Recurrent.__init__).parameters) - of_the_trial == {f.name for f in fields(Model)}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Model)])
+def test_every_option_of_a_layer_can_be_set_from_the_command_line(composed, name):
+    value, shows = OPTIONS[name]
+    needed = ["model.layers=2"] if name == "dropout" else []
+    usual, _ = untrained(trial_from(composed("trial", overrides=needed)))
+    network, _ = untrained(trial_from(composed("trial", overrides=[*needed, f"model.{name}={value}"])))
+    assert (shows(usual.recurrent), shows(network.recurrent)) == (False, True)
+
+
+def test_every_option_of_a_layer_is_in_the_help(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--help")
+    assert [f.name for f in fields(Model) if f"model.{f.name} " not in out] == []
+
+
+@pytest.mark.parametrize("option", ["dropout=0.5", "recurrent_dropout=0.5", "zoneout=0.5", "layer_norm=true"])
+def test_a_control_of_the_library_refuses_what_it_does_not_have(monkeypatch, capsys, tmp_path, option):
+    arguments = ["variant=native_gru", "model.layers=2", f"model.{option}", f"results={tmp_path}"]
+    code, _, err = call(monkeypatch, capsys, runs_main.main, "trial", *arguments)
+    name, _, value = option.partition("=")
+    assert (code, err) == (2, f"error: native_gru: a control takes no {name}, got {value.capitalize()}\n")
+
+
+def test_a_study_refuses_a_variant_that_cannot_be_regularised(composed):
+    arguments = ["study=smoke", "variants=[vanilla,native_gru]", "space=regularised"]
+    with pytest.raises(ValueError, match="native_gru: a control takes no dropout, got "):
+        checked(composed("sweep", overrides=arguments), arguments)
 
 
 @pytest.mark.parametrize("space", options("space"))
