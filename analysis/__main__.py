@@ -140,7 +140,8 @@ def archive_of(value: str, results: Path) -> Path | None:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from runs.arguments import key_values, storage_url
+    from runs.arguments import key_values
+    from runs.study.storage.url import storage_url
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -176,8 +177,8 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
 
     uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
     """
-    from runs.arguments import without_password
     from runs.record import tracking
+    from runs.secrets_in_urls import without_password
     from runs.study.design import Design
 
     from .load import read_archive

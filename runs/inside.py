@@ -27,10 +27,11 @@ from tasks import Batch, Task
 from variants import Recurrent, at, streams
 from variants.engine.observe import watching
 
-from .arguments import command, key_values, storage_url
+from .arguments import command, key_values
 from .files import replacing, subfolder, writable
 from .networks.readout import Network, untrained
 from .record.facts import facts
+from .study.storage.url import storage_url
 from .study.study import Study, close_storage, find
 from .trial.training import prepare_process, trained
 from .trial.trial import Outcome, Trial

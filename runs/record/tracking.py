@@ -25,8 +25,9 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from ..arguments import command, without_password
+from ..arguments import command
 from ..console.known import meant
+from ..secrets_in_urls import without_password
 from ..study.design import Design, flat
 from ..trial.trial import Outcome, Trial
 from .rows import COLUMNS

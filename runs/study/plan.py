@@ -233,5 +233,12 @@ def require_key(key: str) -> None:
 def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
     """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
     directions = 2 if model.bidirectional else 1
-    cells = count_parameters(cell, task.input_size, hidden_size, layers=model.layers, bidirectional=model.bidirectional)
+    cells = count_parameters(
+        cell,
+        task.input_size,
+        hidden_size,
+        layers=model.layers,
+        bidirectional=model.bidirectional,
+        layer_norm=model.layer_norm,
+    )
     return cells + (hidden_size * directions + 1) * task.output_size

@@ -35,11 +35,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
-from ..arguments import without_password
 from ..console.known import instead
 from ..record.facts import alike, changes, code, environment, facts
 from ..record.rows import Row, row_of
 from ..rules import require
+from ..secrets_in_urls import without_password
 from ..trial.training import Pruned, evaluation_grid
 from ..trial.trial import Outcome, Trial, construct
 from .design import Design, differences

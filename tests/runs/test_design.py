@@ -62,8 +62,8 @@ def test_width_matching_gives_all_variants_the_width_of_the_point():
 
 
 def test_the_predicted_number_of_parameters_is_that_of_the_network(design):
-    for bidirectional in (False, True):
-        model = Model(hidden_size=5, layers=2, bidirectional=bidirectional)
+    for options in ({}, {"bidirectional": True}, {"layer_norm": True}):
+        model = Model(hidden_size=5, layers=2, **options)
         for node in design.variants.values():
             cell, task = construct(node, Cell), construct(design.tasks["adding"], Task)
             network = Network(cell, task, model, construct(design.initialisation, Scheme), streams(0))

@@ -200,16 +200,18 @@ def test_a_class_that_is_refused_is_to_be_named_beside_those_that_are_allowed(mo
 def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_path):
     from omegaconf import DictConfig
 
-    from runs import sweep
+    from runs.configuration import nodes
     from runs.names import CLASSES
+    from runs.trial.trial import construct
+    from variants import Cell
 
     (tmp_path / "cell_in_a_preset.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(CLASSES, "")
     monkeypatch.setattr(
-        sweep, "chosen", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice})
+        nodes, "_composed", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice})
     )
-    assert type(sweep.construct(sweep.variant_node("mine"), sweep.GROUPS["variant"])).__name__ == "C"
+    assert type(construct(nodes.variant_node("mine"), Cell)).__name__ == "C"
 
 
 def test_what_is_imported_already_needs_no_permission():

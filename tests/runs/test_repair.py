@@ -9,8 +9,9 @@ from runs.study.plan import Search
 from runs.study.storage.journal import DamagedJournal, line_of
 from runs.study.storage.repair import repaired
 from runs.study.study import Study, open_storage, records
-from runs.sweep import repair, retry, sole_parent
 from runs.trial.trial import NotAllowed, Outcome
+from runs.workers.actions import repair, retry
+from runs.workers.pool import sole_parent
 
 KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
 

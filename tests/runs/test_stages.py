@@ -361,8 +361,9 @@ def smoke() -> Design:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from runs.config import CONF, register
-    from runs.sweep import design_from
+    from runs.configuration.schema import register
+    from runs.configuration.study import design_from
+    from runs.console.early import CONF
 
     register()
     GlobalHydra.instance().clear()

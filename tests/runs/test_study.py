@@ -22,9 +22,9 @@ from runs.study.study import (
     started,
     thinned,
 )
-from runs.sweep import next_step
 from runs.trial.training import run
 from runs.trial.trial import Outcome
+from runs.workers.status import next_step
 from runs.workers.worker import work
 from tests.runs.conftest import make_design
 

@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from runs.record.tracking import Tracker, without_password
+from runs.record.tracking import Tracker
+from runs.secrets_in_urls import without_password
 from runs.study.plan import Search
 from runs.study.study import Study, open_storage, records
-from runs.sweep import main, print_counts
+from runs.sweep import main
 from runs.trial.trial import Model, Outcome, Training, Trial
+from runs.workers.status import print_counts
 from tests.runs.conftest import make_design
 from tests.runs.test_command_line import call
 

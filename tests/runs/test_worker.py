@@ -12,8 +12,10 @@ from optuna.trial import TrialState
 
 from runs.study.plan import Search
 from runs.study.study import ATTEMPTS, Held, Study, open_storage
-from runs.sweep import Interruption, Limit, outlook
-from runs.workers.worker import STOP, work
+from runs.workers.ending import Interruption, Limit
+from runs.workers.status import outlook
+from runs.workers.stop import STOP
+from runs.workers.worker import work
 from tests.runs.conftest import make_design
 from tests.runs.endless import Endless
 
@@ -33,8 +35,8 @@ def endless(how):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("runs.workers.worker.GRACE_SECONDS", 0.5)
-    monkeypatch.setattr("runs.workers.worker.overtime", lambda seconds: 0.5)
+    monkeypatch.setattr("runs.workers.stop.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("runs.workers.watch.overtime", lambda seconds: 0.5)
     return tmp_path / "study"
 
 
@@ -99,7 +101,7 @@ def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, mo
 
 
 def test_a_trial_that_never_gives_python_back_is_ended_by_the_parent_and_told_failed(folder, monkeypatch):
-    monkeypatch.setattr("runs.sweep.overtime", lambda seconds: 0.2)
+    monkeypatch.setattr("runs.workers.ending.overtime", lambda seconds: 0.2)
     study, process = begin(folder, "held", seconds=60.0)
     interruption = Interruption([process])
     limit = Limit(study, 0.5)
