@@ -8,8 +8,9 @@ from pathlib import Path
 from .arguments import key_values
 from .record.tracking import Mirror, Unusable, default_uri, uri_of
 from .secrets_in_urls import without_password
+from .study.finding import find
 from .study.storage.url import storage_url
-from .study.study import Study, find
+from .study.study import Study
 
 
 def main(arguments: list[str]) -> int:

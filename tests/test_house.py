@@ -17,6 +17,9 @@ HEAVY = {
     "omegaconf": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
     "optuna": {
         "runs/study/study.py",
+        "runs/study/samplers.py",
+        "runs/study/storage/contract.py",
+        "runs/study/storage/opening.py",
         "runs/study/storage/journal.py",
         "runs/study/storage/database.py",
         "runs/sweep.py",

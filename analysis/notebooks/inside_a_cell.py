@@ -120,8 +120,8 @@ selective.assign(difference=selective["deciding"] - selective["others"]).set_ind
 # tested.
 
 # %%
+from runs.trial.classes import construct
 from runs.trial.training import evaluate
-from runs.trial.trial import construct
 from runs.trial.weights import load_model
 from tasks import Task
 from variants import streams

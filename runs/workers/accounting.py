@@ -36,7 +36,7 @@ def session_cost(
     seconds: how long the session took.
     """
     finished: dict[int, list[FrozenTrial]] = {}
-    for _, _, trial in study.told():
+    for trial in (finished.stored for finished in study.finished_trials()):
         worker = trial.user_attrs.get("worker", {})
         if worker.get("host") == socket.gethostname() and worker["pid"] in processes:
             finished.setdefault(worker["pid"], []).append(trial)

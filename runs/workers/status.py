@@ -19,7 +19,7 @@ STUCK_TIMES = 3
 NAMED = 3  # trials of other processes that a line names
 SHOWN = 4  # trials that may hang and that are listed
 REASONS = 3  # of failures
-COLUMNS = ("told", "solved", "finished", "diverged", "failed", "running", "waiting")
+COLUMNS = ("done", "solved", "finished", "diverged", "failed", "running", "waiting")
 
 
 def heading(study: Study) -> str:

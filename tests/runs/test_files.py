@@ -235,7 +235,8 @@ def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
 
 def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
     from runs.study.plan import Search
-    from runs.study.study import Study, open_storage
+    from runs.study.storage.opening import open_storage
+    from runs.study.study import Study
 
     folder = tmp_path / "study"
     Study.create(open_storage("", folder), Search(make_design()), {})

@@ -635,7 +635,8 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
     from runs.study.plan import Search
-    from runs.study.study import Study, open_storage
+    from runs.study.storage.opening import open_storage
+    from runs.study.study import Study
     from runs.tracking import main
 
     from .conftest import make_design
