@@ -1,6 +1,7 @@
 """Finds a mistyped name on the command line of `runs` or `runs.sweep` before torch is imported.
 
-Importing torch takes two seconds. This file speaks only if it is sure. Everything else is left to Hydra, which composes the configuration later.
+Importing torch takes two seconds. This file speaks only if it is sure. Everything else is left to Hydra, which composes
+the configuration later.
 """
 
 from __future__ import annotations
