@@ -179,6 +179,7 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     """
     from runs.record import tracking
     from runs.secrets_in_urls import without_password
+    from runs.study.design import Design
 
     from .load import read_archive
     from .tables.summary import cells
@@ -199,7 +200,7 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
         for (_, row), (_, number) in zip(rows.iterrows(), numbers.iterrows(), strict=True)
     ]
     try:
-        place = tracking.publish(results, design, overall, each, files, uri)
+        place = tracking.publish(results, Design.from_dict(design), design, overall, each, files, uri)
     except Exception as error:  # the report is written; the dashboard may be away
         print(
             f"mlflow: not updated: {without_password(f'{type(error).__name__}: {error}'.splitlines()[0], uri)}",

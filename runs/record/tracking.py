@@ -28,7 +28,9 @@ from urllib.request import urlopen
 from ..arguments import command
 from ..console.known import meant
 from ..secrets_in_urls import without_password
+from ..study.design import Design, flat
 from ..trial.trial import Outcome, Trial
+from .rows import COLUMNS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,17 +44,7 @@ LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, bef
 ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
 REST_SECONDS = (10.0, 60.0)  # after a failure, and at most after several of them
 DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
-_SUMMARY_METRICS = (
-    "steps",
-    "solved_step",
-    "best_step",
-    "validation_loss",
-    "test_loss",
-    "score",
-    "parameters",
-    "flops_per_step",
-    "seconds",
-)
+METRICS = [c.name for c in COLUMNS if c.mlflow.startswith("metrics.")]
 
 
 def default_uri(results: Path) -> str:
@@ -287,8 +279,9 @@ class Tracker:
             all_tags["error"] = outcome.error[:5000]
         if outcome.why_eager:
             all_tags["why_eager"] = outcome.why_eager[:5000]
-        flat = dict(_flat(trial.as_dict())) | dict(params)
-        summary = {n: v for n in _SUMMARY_METRICS if (v := getattr(outcome, n)) is not None}
+        all_params = {key.replace("_target_", "target"): value for key, value in flat(trial.as_dict()).items()}
+        all_params = {k: json.dumps(v) if isinstance(v, list) else v for k, v in all_params.items()} | dict(params)
+        summary = {n: v for n in METRICS if (v := getattr(outcome, n)) is not None}
         summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}
         train = [(s, v) for s, v in zip(outcome.curve_steps, outcome.train_losses, strict=True) if v is not None]
         curves = {
@@ -299,7 +292,7 @@ class Tracker:
             str(tags.get("point", ""))
         ]
         name = " ".join([labels["task"], labels["variant"], *where]).strip()
-        return self._write(experiment, name, all_tags, flat, summary, curves, failed=outcome.status == "failed")
+        return self._write(experiment, name, all_tags, all_params, summary, curves, failed=outcome.status == "failed")
 
     def summary(
         self,
@@ -525,25 +518,28 @@ class _Held:
 
 def publish(
     results: Path,
-    design: Mapping[str, Any],
+    design: Design,
+    about: Mapping[str, Any],
     overall: Mapping[str, float],
-    cells: Iterable[tuple[str, str, Mapping[str, float]]],
+    pairs: Iterable[tuple[str, str, Mapping[str, float]]],
     artifacts: Sequence[Path],
     uri: str,
 ) -> str:
-    """Write the summary runs of a study: one for it with its figures, tables and report, one for each (task, variant).
+    """Write the summary runs of a study: one of the whole study, and one for each pair of a task and a variant.
 
-    design: of the study, with the facts stored beside it. overall: metrics of the study. cells: (task, variant,
-    metrics).
-    uri: of MLflow, see `uri_of`. Returns the place written to, without a password.
+    results: the results folder.
+    design: of the study. about: the facts that are stored with it.
+    overall: metrics of the study. pairs: (task, variant, metrics).
+    artifacts: figures, tables and report, which the run of the study receives.
+    uri: of MLflow, see `uri_of`.
+    Returns the place written to, without a password.
     """
-    name = str(design["name"])
-    tracker = Tracker(results, uri)
-    params = {k: design[k] for k in ("baseline", "points", "match", "seed")}
-    tags = {"study": name, "study_id": design.get("study_id", ""), "commit": design.get("commit", ""), "kind": "study"}
+    name, tracker = design.name, Tracker(results, uri)
+    params = {"baseline": design.baseline, "points": design.points, "match": design.match, "seed": design.seed}
+    tags = {"study": name, "study_id": about.get("study_id", ""), "commit": about.get("commit", ""), "kind": "study"}
     tags |= {"mlflow.source.name": command("analysis", study=name)}
     tracker.summary(name, tags, params, overall, artifacts)
-    for task, variant, metrics in cells:
+    for task, variant, metrics in pairs:
         own = {**tags, "kind": "cell", "task": task, "variant": variant}
         # the dashboard cuts off ends
         tracker.summary(f"{name}/{task}/{variant}", own, params, metrics, shown=f"{variant} {task} {name}")
@@ -568,18 +564,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, in a container
         return str(os.getuid())
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append(
-                (
-                    f"{prefix}{key}".replace("_target_", "target"),
-                    json.dumps(value) if isinstance(value, list | tuple) else value,
-                )
-            )
-    return pairs

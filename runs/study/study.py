@@ -37,6 +37,7 @@ from tasks import Task
 
 from ..console.known import instead
 from ..record.facts import alike, changes, code, environment, facts
+from ..record.rows import Row, row_of
 from ..rules import require
 from ..secrets_in_urls import without_password
 from ..trial.training import Pruned, evaluation_grid
@@ -148,6 +149,29 @@ class Claim:
     variant: str
     point: int
     trial: Trial
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A trial that has an outcome, in the storage.
+
+    task, variant: labels of its pair. index: its number in the plan.
+    """
+
+    task: str
+    variant: str
+    index: int
+    stored: FrozenTrial
+
+    @property
+    def outcome(self) -> Outcome:
+        """What happened in it."""
+        return Outcome.from_dict(self.stored.user_attrs["outcome"])
+
+    @property
+    def session(self) -> int:
+        """The number of the session in which it ran, 0 for trials from before there were sessions."""
+        return int(self.stored.user_attrs.get("session", 0))
 
 
 class Held(NamedTuple):
@@ -346,7 +370,7 @@ class Study:
 
     def facts_of(self, stored: FrozenTrial) -> dict[str, Any]:
         """The facts of the session in which a stored trial ran."""
-        k = session_of(stored)
+        k = int(stored.user_attrs.get("session", 0))
         if k >= len(self._known):
             self._known = self.sessions()
         return self._known[k] if k < len(self._known) else {}
@@ -736,47 +760,15 @@ class Study:
             cure = "action=repair sets such records aside, and their points run again with the next run"
             raise ValueError(f"{self.plan.title}: {wrong}; {cure}")
 
-    def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
-        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome.
+    def record(self, task: str, variant: str, stored: FrozenTrial) -> Row:
+        """One row of the tidy table; see `runs.record.rows`.
 
         Raises ValueError where the stored trial is not the one of the design.
         """
-        planned = self.plan.planned(task, variant, stored.user_attrs["point"], stored.params)
-        trial = planned.trial
-        trial_id = trial.id
-        self._refuse(self._wrong(task, variant, stored, trial_id))
-        problem = self._problem(trial)
-        outcome = Outcome.from_dict(stored.user_attrs["outcome"])
-        row: dict[str, Any] = {
-            "study": self.design.name,
-            "stage": self.plan.stage,
-            "block": planned.block,
-            "replicate": planned.replicate,
-            "variant": variant,
-            "task": task,
-            "point": planned.point,
-            "trial_id": trial_id,
-            "session": session_of(stored),
-            "seed": trial.seed,
-            "hidden_size": trial.model.hidden_size,
-            "budget": trial.training.budget,
-            "batch_size": trial.training.batch_size,
-            "lag": problem.lag,
-            "floor": problem.floor,
-            "solved_loss": problem.solved_loss,
-        }
-        row |= outcome.as_dict() | {"test_metrics": json.dumps(outcome.test_metrics)}
-        adaptive = self.design.adaptive
-        unit = (
-            {n: d.coordinate(stored.params[n]) for n, d in self.design.space.items()}
-            if adaptive
-            else self.design.unit(task, planned.point)
-        )
-        return (
-            row
-            | {name: stored.params[name] for name in self.design.space}
-            | {f"u_{name}": u for name, u in unit.items()}
-        )
+        finished = Finished(task, variant, stored.user_attrs["point"], stored)
+        planned = self.plan.planned(task, variant, finished.index, stored.params)
+        self._refuse(self._wrong(task, variant, stored, planned.trial.id))
+        return row_of(self.plan, finished, planned, self._problem(planned.trial))
 
     def _problem(self, trial: Trial) -> Task:
         key = json.dumps(trial.task, sort_keys=True)
@@ -879,11 +871,6 @@ def signature(parent: int = 0) -> dict[str, Any]:
 def tries(trial: FrozenTrial) -> int:
     """How often a stored trial was tried or lost its worker together with its parent."""
     return int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
-
-
-def session_of(stored: FrozenTrial) -> int:
-    """The number of the session in which a stored trial ran; trials of before there were sessions ran in the first."""
-    return int(stored.user_attrs.get("session", 0))
 
 
 def started(process: psutil.Process) -> str:

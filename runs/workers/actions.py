@@ -8,6 +8,7 @@ from pathlib import Path
 from ..arguments import command
 from ..console.text import counted
 from ..files import writable
+from ..record.archive import ARCHIVE, load
 from ..study.storage.repair import repaired
 from ..study.study import Study, find, open_storage
 from .accounting import read_cost
@@ -128,15 +129,12 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     Pandas reads the file, and so does `python -m analysis from=...`.
     """
     opened(url, folder, name, stage)
-    import analysis.load  # the archive is the analysis's format
-
     try:
         writable(folder)
     except ValueError as error:
         elsewhere = command("analysis", study=name, results=folder.parent, out="FOLDER")
         raise ValueError(f"{error}; {elsewhere} writes elsewhere") from None
-    table, _ = analysis.load.load(name, folder.parent, url, stages=True)
-    print(f"{folder / analysis.load.ARCHIVE}: {len(table)} trials")
+    print(f"{folder / ARCHIVE}: {len(load(name, folder.parent, url).table)} trials")
     return 0
 
 

@@ -8,7 +8,7 @@ from analysis import __main__ as analysis
 from analysis.notebooks import __main__ as notebooks
 from runs import inside, tracking
 from runs.arguments import command
-from runs.names import checked_design, checked_name
+from runs.names import checked_name
 from runs.study.design import Design
 from variants.cells.gru import GRU
 
@@ -83,7 +83,7 @@ def test_a_label_inside_a_node_is_held_to_the_rule(design):
 )
 def test_plain_values_of_a_design_are_held_to_the_rule(design):
     with pytest.raises(ValueError, match="must be"):
-        checked_design(design)
+        Design.from_dict(design)
 
 
 @pytest.mark.parametrize("main", [analysis.main, notebooks.main, inside.main, tracking.main])

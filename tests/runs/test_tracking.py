@@ -114,7 +114,7 @@ def test_runs_of_points_that_a_smaller_new_study_does_not_have_are_gone(tmp_path
 def test_the_summary_of_a_study_that_was_started_anew_is_gone(tmp_path):
     study = ran(tmp_path)
     Mirror(study, tmp_path).catch_up(patient=True)
-    publish(tmp_path, {**study.design.as_dict(), **study.facts}, {"solved": 1.0}, [("adding", "gru", {})], [], "")
+    publish(tmp_path, study.design, study.facts, {"solved": 1.0}, [("adding", "gru", {})], [], "")
     anew(tmp_path)
     Mirror(ran(tmp_path, study_id="second"), tmp_path).catch_up(patient=True)
     assert list(Tracker(tmp_path)._runs("summaries")) == []
