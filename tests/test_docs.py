@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from runs.config import check
-from runs.sweep import variant_node
+from runs.configuration.nodes import variant_node
+from runs.configuration.trial import check
 from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task

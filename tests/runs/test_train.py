@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from runs.networks.readout import Network
+from runs.networks.readout import Network, untrained
 from runs.trial.training import (
     Flat,
     Interrupted,
@@ -44,6 +44,46 @@ def no_seconds(outcome):
 
 def test_the_same_trial_gives_the_same_bits():
     assert no_seconds(run(trial())) == no_seconds(run(trial()))
+
+
+REGULARISED = [{"dropout": 0.5, "layers": 2}, {"recurrent_dropout": 0.5}, {"zoneout": 0.5}]
+
+
+def regularised(seed, **options):
+    return replace(trial(), model=Model(hidden_size=4, **options), seed=seed)
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_are_those_of_the_trial_whatever_ran_before_it(options):
+    alone = no_seconds(run(regularised(1, **options)))
+    torch.rand(3)
+    run(regularised(2, **options))
+    assert no_seconds(run(regularised(1, **options))) == alone
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_change_the_training_and_not_the_start(options):
+    plain = run(regularised(1, layers=options.get("layers", 1)))
+    masked = run(regularised(1, **options))
+    assert masked.curve_losses[1:] != plain.curve_losses[1:]
+    if "zoneout" not in options:  # whose expectation acts in an evaluation too
+        assert masked.curve_losses[0] == plain.curve_losses[0]
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_depend_on_the_seed_of_the_trial(options):
+    masks = []
+    for seed in (1, 2):
+        network, _ = untrained(regularised(seed, **options))
+        masks.append(torch.rand(5, generator=network.recurrent.generator))
+    assert not torch.equal(*masks)
+
+
+def test_a_trial_of_a_version_without_regularisers_is_read_with_all_of_them_off():
+    values = trial().as_dict()
+    for name in ("dropout", "recurrent_dropout", "zoneout", "layer_norm"):
+        del values["model"][name]
+    assert Trial.from_dict(values) == trial()
 
 
 def test_a_trial_leaves_the_global_random_state_alone():
