@@ -12,8 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import operations
 from .graph import Graph
+from .names import Name, derivative
 
-Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+Function = Callable[[Mapping[Name, Tensor]], Mapping[Name, Tensor]]
 
 
 class CannotFuse(ValueError):
@@ -25,16 +26,16 @@ class Traced:
 
     outputs: node by output name.
     pulled: node by input name, the sum over outputs of cotangent * derivative; an input without influence is missing.
-    The cotangent of an output is the input node `d.<output>`.
+    The cotangent of an output is the input node that `derivative` names.
     """
 
-    def __init__(self, outputs: Mapping[str, int], pulled: Mapping[str, int]) -> None:
+    def __init__(self, outputs: Mapping[Name, int], pulled: Mapping[Name, int]) -> None:
         self.outputs = dict(outputs)
         self.pulled = dict(pulled)
 
 
 def trace(
-    graph: Graph, function: Function, inputs: Sequence[str], outputs: Sequence[str], differentiable: Sequence[str]
+    graph: Graph, function: Function, inputs: Sequence[Name], outputs: Sequence[Name], differentiable: Sequence[Name]
 ) -> Traced:
     """Trace a function of named tensors of one shape into a graph.
 
@@ -53,9 +54,9 @@ def trace(
 def _trace(
     graph: Graph,
     function: Function,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    differentiable: Sequence[str],
+    inputs: Sequence[Name],
+    outputs: Sequence[Name],
+    differentiable: Sequence[Name],
     shape: tuple[int, int],
 ) -> Traced:
     generator = torch.Generator().manual_seed(shape[0])
@@ -73,23 +74,23 @@ def _trace(
 def _record(
     graph: Graph,
     function: Function,
-    leaves: Mapping[str, Tensor],
-    cotangents: Mapping[str, Tensor],
-    differentiable: Sequence[str],
+    leaves: Mapping[Name, Tensor],
+    cotangents: Mapping[Name, Tensor],
+    differentiable: Sequence[Name],
 ) -> Traced:
     outputs = list(cotangents)
     with _Recorder(graph, cotangents[outputs[0]].shape) as recorder:
         for name, tensor in leaves.items():
             recorder.name(name, tensor)
         for name, tensor in cotangents.items():
-            recorder.name(f"d.{name}", tensor)
+            recorder.name(derivative(name), tensor)
         with _Refusing(leaves.values()):
             results = function(leaves)
         nodes = {}
         for name in outputs:
             if not isinstance(results[name], Tensor):
-                raise CannotFuse(f"{name} is a {type(results[name]).__name__}, not a tensor")
-            nodes[name] = recorder.number(results[name], name)
+                raise CannotFuse(f"{_described(name)} is a {type(results[name]).__name__}, not a tensor")
+            nodes[name] = recorder.number(results[name], _described(name))
         depending = [name for name in outputs if results[name].requires_grad]
         pulled = {}
         if depending and differentiable:
@@ -103,6 +104,11 @@ def _record(
                 if gradient is not None:
                     pulled[name] = recorder.number(gradient, f"the derivative by {name}")
     return Traced(nodes, {name: n for name, n in pulled.items() if graph.value(n) != 0.0})
+
+
+def _described(name: Name) -> str:
+    """How a message calls a result of the cell: a field of the new state by its name."""
+    return name.of if name.kind == "new" else str(name)
 
 
 class _Seed(torch.autograd.Function):
@@ -166,7 +172,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # skipping it would import the whole of it, for a second and a half
 
-    def name(self, name: str, tensor: Tensor) -> None:
+    def name(self, name: Name, tensor: Tensor) -> None:
         self._note(tensor, self.graph.input(name))
         self._given.add(tensor.data_ptr())
 
