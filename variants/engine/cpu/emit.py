@@ -313,7 +313,7 @@ def forward(derivation: Derivation, training: bool) -> Kernel:
 
 
 def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> None:
-    graph, gates = emit.graph, derivation.gates
+    graph = emit.graph
     mixes = derivation.mixes
     row = emit.once("mix", None, partial(_sum, emit, [emit.padded_units(m.size) for m in mixes]))
     leaves = emit.common_leaves()

@@ -12,6 +12,7 @@ Kind = Literal[
     "below",  # field of the layer below, a sequence
     "keep",  # zoneout of a field
     "drop",  # dropout of a source
+    "other",  # a tensor that the cell does not declare
     # results of expressions
     "new",  # field of the new state
     "u",  # operand of a source: what its R is multiplied with
