@@ -48,12 +48,24 @@ def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
             if k > 1 and here is layers[1]:
                 break
             _programs.pop(id(here), None)
-            program(here, Variation(constants=_constants(here), below=tuple(here.above) if k > 0 else ()))
+            derivation(here, lowest=k == 0)
     except CannotFuse as error:
         return str(error)
     except Exception as error:
         return f"its formula failed on single tensors: {type(error).__name__}: {error}"
     return ""
+
+
+def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
+    """The expressions of a cell without regularisers, and the order of its time step.
+
+    cell: the cell as it stands in a layer.
+    lowest: whether that layer is the lowest one; others also read what the layer below hands up.
+
+    Raises CannotFuse.
+    """
+    below = () if lowest else tuple(cell.above)
+    return program(cell, Variation(constants=_constants(cell), below=below)).derivation
 
 
 def run(

@@ -33,8 +33,9 @@ class GateNode(NamedTuple):
 
     name: the pre-activation that is squashed, `a+b` for a sum of two; with its function, `relu(k)`, where one
         pre-activation is squashed by several.
-    function: what squashes it, `as it is` for nothing; with `, rescaled` where it is used only times or plus a constant.
-    node: its value, as a node of the graph.
+    function: what squashes it, `as it is` for nothing; with `, rescaled` where only a multiple of it, or its sum with a
+        constant, is used.
+    node: its value.
     """
 
     name: str
