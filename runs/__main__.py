@@ -23,7 +23,8 @@ from .console.progress import in_log
 from .files import write_whole
 from .record.facts import facts
 from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
-from .trial.training import Interrupted, prepare_process, run
+from .trial.faults import Interrupted
+from .trial.training import prepare_process, run
 from .trial.trial import Outcome, Trial, construct
 from .workers.worker import stop_on_signal
 

@@ -38,7 +38,8 @@ from tasks import Task
 from ..arguments import without_password
 from ..console.known import instead
 from ..record.facts import alike, changes, code, environment, facts
-from ..trial.training import Pruned, evaluation_grid
+from ..trial.evaluation import evaluation_grid
+from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial, construct, require
 from .design import Design, Dimension
 from .stages import Plan, Stage

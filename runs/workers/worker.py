@@ -18,7 +18,8 @@ from pathlib import Path
 from types import FrameType, TracebackType
 
 from ..study.study import BEAT_SECONDS, Claim, Study, open_storage, patiently
-from ..trial.training import Interrupted, MachineFault, OutOfTime, prepare_process, run
+from ..trial.faults import Interrupted, MachineFault, OutOfTime
+from ..trial.training import prepare_process, run
 
 STOP = "stop"  # a file of this name in a study's folder asks its workers to finish what they run and leave
 AT_ONCE = "now"  # what stands in it where they are to leave at once

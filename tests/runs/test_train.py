@@ -6,18 +6,11 @@ import torch
 from torch import nn
 
 from runs.networks.readout import Network, untrained
-from runs.trial.training import (
-    Flat,
-    Interrupted,
-    MachineFault,
-    Optimiser,
-    OutOfTime,
-    Validation,
-    batches,
-    evaluate,
-    evaluation_grid,
-    run,
-)
+from runs.trial.data import batches
+from runs.trial.evaluation import Validation, evaluate, evaluation_grid
+from runs.trial.faults import Interrupted, MachineFault, OutOfTime
+from runs.trial.optimiser import Flat, Optimiser
+from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 from tasks.synthetic.adding import Adding
@@ -274,7 +267,7 @@ def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_crit
     task = Adding(lag=6)
     batch = task.batch(20, torch.Generator().manual_seed(0))
     network = Right(batch, wrong)
-    loss, solved = Validation(task, batch, 5).look(network)
+    loss, solved = Validation(task, batch, 5).evaluate(network)
     assert (pytest.approx(loss, abs=1e-6), solved, network.asked) == (*expected, asked)
 
 
