@@ -27,7 +27,8 @@ def evaluation_grid(training: Training) -> list[int]:
     >>> evaluation_grid(Training(budget=100, evaluations=5))
     [0, 1, 3, 10, 32, 100]
     """
-    points = np.geomspace(1, training.budget, training.evaluations)
+    first = 1 if training.evaluations > 1 else training.budget
+    points = np.geomspace(first, training.budget, training.evaluations)
     return [0, *np.unique(np.rint(points).astype(int)).tolist()]
 
 

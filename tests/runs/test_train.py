@@ -160,11 +160,18 @@ def test_the_validation_loss_is_that_of_all_sequences():
     assert few.validation_loss not in few.curve_losses
 
 
-def test_the_evaluation_grid_starts_at_zero_and_ends_at_the_budget():
-    grid = evaluation_grid(Training(budget=100, evaluations=10))
-    assert grid[0] == 0
-    assert grid[-1] == 100
-    assert grid == sorted(set(grid))
+@pytest.mark.parametrize(
+    ("budget", "evaluations", "steps"),
+    [
+        (100, 5, [0, 1, 3, 10, 32, 100]),
+        (100, 2, [0, 1, 100]),
+        (100, 1, [0, 100]),
+        (4, 9, [0, 1, 2, 3, 4]),
+        (1, 3, [0, 1]),
+    ],
+)
+def test_the_evaluation_grid_is_log_spaced_from_the_first_step_to_the_budget(budget, evaluations, steps):
+    assert evaluation_grid(Training(budget=budget, evaluations=evaluations)) == steps
 
 
 def updates(training, gradients):
