@@ -40,7 +40,8 @@ from ..record.facts import alike, changes, code, environment, facts
 from ..record.rows import Row, row_of
 from ..rules import require
 from ..secrets_in_urls import without_password
-from ..trial.training import Pruned, evaluation_grid
+from ..trial.evaluation import evaluation_grid
+from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial, construct
 from .design import Design, differences
 from .plan import Plan, Search

@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 
 from ..study.study import BEAT_SECONDS, Claim, Study, open_storage, patiently
-from ..trial.training import Interrupted, MachineFault, prepare_process, run
+from ..trial.faults import Interrupted, MachineFault
+from ..trial.training import prepare_process, run
 from .stop import asked_to_stop, stop_on_signal
 from .watch import Watch
 
