@@ -11,14 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("variants", "tasks", "runs", "analysis")
 PATHS = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
-# Each folder may import those after it. `runs.console` needs the standard library only, so the packages of `variants` and
-# `tasks` may use it as well, to answer a mistyped name before torch is imported.
+# Which folders each folder may import. `runs.console` needs the standard library only, so the packages of `variants`
+# and `tasks` may use it as well, to answer a mistyped name before torch is imported.
 BELOW = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
 CONSOLE = "runs.console"
 START = {f"{folder}{file}" for folder in ("variants", "tasks") for file in ("", ".__main__")}
 
-# The floors of each folder, from the ground up. A file may import its own room and the floors below. Rooms of one floor,
-# divided by commas, know nothing of each other; names without a comma between them are one room.
+# The floors of each folder, from the ground up. A file may import its own room and the floors below. Rooms of one
+# floor, divided by commas, know nothing of each other; names without a comma between them are one room.
 FLOORS = {
     "variants": [
         "cell",
