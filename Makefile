@@ -3,6 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
+# Ray's launcher needs older packages than constraints.txt names, so that its tests have an environment of their own.
+RAY := .venv-ray
+RAY_TESTS := test_cluster and ray
+INSTALL := -m pip install --quiet --disable-pip-version-check
 STUDY ?= quick
 WORKERS ?= 2
 EXAMPLES ?= 2000
@@ -11,7 +15,7 @@ OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick inside notebooks test test-all fuzz lint dashboard optuna-dashboard bench clean
+.PHONY: help quick inside notebooks test test-all fuzz lint docs dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +24,16 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is needed: install Python 3.11 or later"; exit 1; }
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"Python >= 3.11 is needed, {v[0]}.{v[1]} is here: make PYTHON=python3.12 ...")'
 	test -x $(PY) || $(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+
+$(VENV)/.installed-extras: $(VENV)/.installed
+	$(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev,postgres,joblib,slurm,onnx,dashboard,notebooks,peers]'
+	@touch $@
+
+$(RAY)/.installed: pyproject.toml
+	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
+	@$(RAY)/bin/python $(INSTALL) --editable '.[dev,ray]' && touch $@ || echo "$(RAY) cannot be installed here: Ray's tests are skipped"
 
 quick: $(VENV)/.installed ## environment, a small real study (STUDY=quick, WORKERS=2), its figures and report
 	$(PY) -m runs.sweep study=$(STUDY) workers=$(WORKERS)
@@ -33,14 +45,19 @@ inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of
 
 notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to its folder in results/
 	@$(PY) -c 'import jupytext, nbclient, nbconvert, ipykernel' 2>/dev/null || \
-	  $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,notebooks]'
+	  $(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev,notebooks]'
 	$(PY) -m analysis.notebooks study=$(STUDY)
 
 test: $(VENV)/.installed ## the fast tests
 	$(PY) -m pytest -q -n 2 -m "not slow"
 
-test-all: $(VENV)/.installed ## all tests, the slow ones too
-	$(PY) -m pytest -q -n 2
+test-all: $(VENV)/.installed-extras $(RAY)/.installed ## all tests with the extras they need; ends with what was skipped, and why
+	@failed=0; rest=""; \
+	if test -f $(RAY)/.installed; then \
+	  $(RAY)/bin/python -m pytest -q -k "$(RAY_TESTS)" || failed=1; rest="not ($(RAY_TESTS))"; \
+	fi; \
+	$(PY) -m pytest -q -n 2 -k "$$rest" || failed=1; \
+	exit $$failed
 
 fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=2000 of each)
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -n 2 --hypothesis-show-statistics tests/variants/test_properties.py
@@ -50,17 +67,20 @@ lint: $(VENV)/.installed ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
+docs: $(VENV)/.installed ## write the generated pages again: docs/variants.md, docs/tasks.md, docs/reference.md
+	$(PY) -m docs
+
 dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
 	  --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db --default-artifact-root $(CURDIR)/results/mlartifacts
 
 optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) on http://127.0.0.1:8080 (OPTUNA_PORT=8080)
-	@test -x $(VENV)/bin/optuna-dashboard || $(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dashboard]'
+	@test -x $(VENV)/bin/optuna-dashboard || $(PY) $(INSTALL) --constraint constraints.txt --editable '.[dashboard]'
 	$(VENV)/bin/optuna-dashboard --host 127.0.0.1 --port $(OPTUNA_PORT) results/$(STUDY)/journal.log
 
 bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
-clean: ## remove the environment and caches; results, and kernels in ~/.cache/lstm-variants, stay
-	rm -rf $(VENV) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+clean: ## remove the environments and caches; results, and kernels in ~/.cache/lstm-variants, stay
+	rm -rf $(VENV) $(RAY) *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,4 +1,4 @@
-"""`python -m variants` lists what there is; `python -m variants gru` shows one variant."""
+"""`python -m variants` lists what there is, `python -m variants gru` shows one variant, with --kernel its kernel."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from . import Cell
-from .catalogue import card, markdown, overview
+from .catalogue import card, kernel, markdown, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered or a size that cannot
-    be.
+    """Print the catalogue, a card, a kernel or the table of the README.
+
+    Returns 0, or 2 for a name that is not registered or a size that cannot be.
     """
     parser = Parser(prog="python -m variants", description="The catalogue of variants.")
     parser.add_argument(
@@ -27,21 +28,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
     )
+    parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
     parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(arguments)
     try:
         for size in ("inputs", "hidden"):
             if getattr(options, size) < 1:
                 raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
+        if options.kernel and options.name is None:
+            raise ValueError("--kernel needs the name of a variant, as in: python -m variants gru --kernel")
         if options.markdown:
             print(markdown())
         elif options.name is None:
             print(table(overview(options.inputs, options.hidden), width()))
         else:
-            lines = card(
-                found("variant", options.name, Cell, Cell.registry), options.inputs, options.hidden
-            ).splitlines()
-            print("\n".join(wrapped(line, width(), "    ") for line in lines))
+            cls = found("variant", options.name, Cell, Cell.registry)
+            text = kernel(cls) if options.kernel else card(cls, options.inputs, options.hidden)
+            print("\n".join(wrapped(line, width(), "    ") for line in text.splitlines()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -29,7 +29,8 @@ from ..record.facts import code
 from ..record.rows import Row, row_of
 from ..rules import require
 from ..trial.classes import construct
-from ..trial.training import Pruned, evaluation_grid
+from ..trial.evaluation import evaluation_grid
+from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial
 from .design import Design, differences
 from .plan import Plan, Search

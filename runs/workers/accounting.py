@@ -45,7 +45,7 @@ def session_cost(
     for pid, trials in finished.items():
         ends = [(t.datetime_complete - begun).total_seconds() for t in trials if t.datetime_complete is not None]
         # between the seconds of its trials and those of the session, even if the wall clock is set meanwhile
-        present += min(max(spent[pid], *ends), max(seconds, spent[pid]))
+        present += min(max([spent[pid], *ends]), max(seconds, spent[pid]))
     return {
         "trials": sum(map(len, finished.values())),
         "seconds": seconds,

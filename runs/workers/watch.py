@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from ..study.study import Lease, Study
-from ..trial.training import OutOfTime
+from ..trial.faults import OutOfTime
 from . import stop
 
 LOOK_SECONDS = 0.5  # between two looks at the trial

@@ -97,7 +97,7 @@ def test_a_server_that_only_a_file_names_is_not_asked(tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["overview", "inside_a_cell"])
 def test_notebook_of_a_real_study_has_its_networks_and_finds_the_same_numbers_in_mlflow(name, small_study):
     for module in ("jupytext", "nbclient", "nbconvert", "ipykernel"):
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the extra `notebooks` is not installed")
     load("smoke", small_study)
     command("runs.inside", "study=smoke", f"results={small_study}")
     notebook, page = execute(name, "smoke", small_study)
@@ -122,7 +122,7 @@ def test_notebook_runs_as_plain_python(name, analysed, monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # of jupyter and its kernel
 def test_notebook_is_executed_to_ipynb_and_html_that_needs_no_network(analysed):
     for module in ("jupytext", "nbclient", "nbconvert", "ipykernel"):
-        pytest.importorskip(module)
+        pytest.importorskip(module, reason="the extra `notebooks` is not installed")
     notebook, page = execute("overview", "demo", analysed)
     assert "image/png" in notebook.read_text()
     html = page.read_text()

@@ -29,7 +29,7 @@ def binaries():
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     there = Path(shutil.which("initdb") or (found[-1] if found else ""))
     if not there.name:
-        pytest.skip("PostgreSQL's server programs are not installed")
+        pytest.skip("PostgreSQL is not installed (Debian: apt install postgresql)")
     pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
     return there.parent
 
@@ -129,9 +129,9 @@ class Slurm:
     def __init__(self, folder):
         for program in ("slurmctld", "slurmd", "munged", "sbatch", "mungekey"):
             if shutil.which(program, path=SYSTEM_PATH) is None:
-                pytest.skip(f"Slurm: {program} is not installed")
+                pytest.skip(f"Slurm is not installed ({program} is missing; Debian packages: see docs/cluster/slurm.md)")
         if os.getuid() != 0:
-            pytest.skip("Slurm: its daemons on one machine need root")
+            pytest.skip("the daemons of Slurm need root on one machine")
         self.folder, self.daemons = folder, []
         for name in ("state", "spool"):
             (folder / name).mkdir()

@@ -139,7 +139,7 @@ def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
 
 @pytest.mark.slow
 def test_peers_compute_what_they_are_held_against():
-    pytest.importorskip("jax")
+    pytest.importorskip("jax", reason="the extra `peers` is not installed")
     for name in peers.JAX:
         gradient = peers.functions(name, 3, 2, 4, 5)["jax"]()
         assert all(math.isfinite(float(v.sum())) for v in gradient.values())

@@ -185,8 +185,9 @@ def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatc
 
     from runs.bench.__main__ import write
     from runs.inside import save_diagnosis
+    from runs.study.plan import Search
 
-    study = SimpleNamespace(design=make_design(), facts={})
+    study = SimpleNamespace(plan=Search(make_design()), facts={})
     writers = {
         "design.json": lambda path: write_design(study, path.parent),
         "a.npz": lambda path: save_diagnosis(path, {"a": np.zeros(3)}),

@@ -6,18 +6,11 @@ import torch
 from torch import nn
 
 from runs.networks.readout import Network, untrained
-from runs.trial.training import (
-    Flat,
-    Interrupted,
-    MachineFault,
-    Optimiser,
-    OutOfTime,
-    Validation,
-    batches,
-    evaluate,
-    evaluation_grid,
-    run,
-)
+from runs.trial.data import batches
+from runs.trial.evaluation import Validation, evaluate, evaluation_grid
+from runs.trial.faults import Interrupted, MachineFault, OutOfTime
+from runs.trial.optimiser import Flat, Optimiser
+from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 from tasks.synthetic.adding import Adding
@@ -167,11 +160,18 @@ def test_the_validation_loss_is_that_of_all_sequences():
     assert few.validation_loss not in few.curve_losses
 
 
-def test_the_evaluation_grid_starts_at_zero_and_ends_at_the_budget():
-    grid = evaluation_grid(Training(budget=100, evaluations=10))
-    assert grid[0] == 0
-    assert grid[-1] == 100
-    assert grid == sorted(set(grid))
+@pytest.mark.parametrize(
+    ("budget", "evaluations", "steps"),
+    [
+        (100, 5, [0, 1, 3, 10, 32, 100]),
+        (100, 2, [0, 1, 100]),
+        (100, 1, [0, 100]),
+        (4, 9, [0, 1, 2, 3, 4]),
+        (1, 3, [0, 1]),
+    ],
+)
+def test_the_evaluation_grid_is_log_spaced_from_the_first_step_to_the_budget(budget, evaluations, steps):
+    assert evaluation_grid(Training(budget=budget, evaluations=evaluations)) == steps
 
 
 def updates(training, gradients):
@@ -274,7 +274,7 @@ def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_crit
     task = Adding(lag=6)
     batch = task.batch(20, torch.Generator().manual_seed(0))
     network = Right(batch, wrong)
-    loss, solved = Validation(task, batch, 5).look(network)
+    loss, solved = Validation(task, batch, 5).evaluate(network)
     assert (pytest.approx(loss, abs=1e-6), solved, network.asked) == (*expected, asked)
 
 

@@ -150,8 +150,8 @@ def test_a_control_refuses_an_engine(engine):
 @pytest.mark.parametrize("name", ["vanilla", "peephole", "coupled", "gru", "gru_reset_after"])
 def test_the_operator_of_onnx_agrees(name):
     """A third writing of the same cells: the LSTM and GRU operators of ONNX, run by onnxruntime in float32."""
-    helper = pytest.importorskip("onnx", reason="install the extra `onnx`").helper
-    runtime = pytest.importorskip("onnxruntime", reason="install the extra `onnx`")
+    helper = pytest.importorskip("onnx", reason="the extra `onnx` is not installed").helper
+    runtime = pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
     module = build(Cell.registry[name](), INPUTS, H, engine="eager")
     fill(module)
     w = {n: v.detach().numpy() for n, v in module.parts[0].items()}

@@ -1,0 +1,110 @@
+"""`python -m docs` writes the pages that follow from the code: `variants.md`, `tasks.md` and `reference.md`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import tasks.catalogue as task_catalogue
+import variants.catalogue as variant_catalogue
+
+from .reference import escaped, fenced, reference
+
+HERE = Path(__file__).resolve().parent
+NOTE = "<!-- Written by `make docs` from the code. Change the docstrings there, not this page. -->"
+INPUTS, HIDDEN = 2, 32  # the sizes at which the page of variants counts parameters
+
+VARIANTS = f"""
+A variant is a kind of recurrent cell. Each one is a class in `variants/cells/` and is chosen on the command line by
+its name: `variant=gru`. Its knobs are options: `variant.forget_bias=0`. `python -m variants` prints this catalogue in
+the terminal, `python -m variants gru` one card; `python -m variants my_package.MyCell` shows a cell of your own.
+
+Letters: I inputs, H hidden units, `W` input weights, `R` recurrent weights, `b` biases, `p` one weight per unit. The
+cards count parameters at I = {INPUTS}, H = {HIDDEN}. The `native` variants are PyTorch's own kernels. They are controls
+in tests and in [speed.md](speed.md).
+"""
+
+TASKS = """
+A task says what must be remembered, for how long (its lag), and when it counts as solved. Each one is a class in
+`tasks/synthetic/` and is chosen on the command line by its name: `task=copying`. Its knobs are options:
+`task.lag=100`. `python -m tasks` prints this catalogue in the terminal, `python -m tasks copying` one card;
+`python -m tasks my_package.MyTask` shows a task of your own.
+
+The floor is the loss of the best model without memory, here at the default knobs. The docstring of the task derives
+it. Every task also has an oracle, which computes the answers from the inputs alone. Tests check both.
+"""
+
+REFERENCE = """
+The names that you may import, package by package. The folders are imported from the root of the project.
+[glossary.md](glossary.md) explains the words; [variants.md](variants.md) and [tasks.md](tasks.md) list what there is.
+"""
+
+
+def pages() -> dict[str, str]:
+    """The text of every generated page, by its file name."""
+    return {
+        "variants.md": page("Variants", VARIANTS, *variants()),
+        "tasks.md": page("Tasks", TASKS, *tasks()),
+        "reference.md": page("Reference", REFERENCE, *reference()),
+    }
+
+
+def variants() -> Iterable[str]:
+    """All variants in a table, then a card for each."""
+    found = variant_catalogue.entries()
+    yield table(
+        ["variant", "what it is", "parameters of a layer", "source"],
+        *(
+            [link(name), variant_catalogue.summary(cls), variant_catalogue.formula(cls).partition(",")[0], cls.source]
+            for name, cls in found.items()
+        ),
+    )
+    for name, cls in found.items():
+        yield from card(name, variant_catalogue.card(cls, INPUTS, HIDDEN))
+
+
+def tasks() -> Iterable[str]:
+    """All tasks in a table, then a card for each."""
+    found = task_catalogue.entries()
+    yield table(
+        ["task", "what must be remembered", "floor", "source"],
+        *([link(name), task_catalogue.summary(cls), f"{cls().floor:.4g}", cls.source] for name, cls in found.items()),
+    )
+    for name, cls in found.items():
+        yield from card(name, task_catalogue.card(cls))
+
+
+def page(title: str, *parts: str) -> str:
+    """A page of Markdown from its title and parts."""
+    return "\n\n".join([f"# {title}", NOTE, *(part.strip() for part in parts)]) + "\n"
+
+
+def table(*rows: list[str]) -> str:
+    """A table of Markdown, its head first."""
+    head, *body = rows
+    lines = [head, ["---"] * len(head), *([text.replace("|", r"\|") for text in line] for line in body)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def link(name: str) -> str:
+    """A link to the card of a name on the same page."""
+    return f"[`{name}`](#{name})"
+
+
+def card(name: str, text: str) -> Iterable[str]:
+    """A card of the catalogue under its heading: the sentence that opens it, then the rest as it is printed."""
+    sentence, _, rest = text.removeprefix(f"{name}: ").partition("\n")
+    return f"## {name}", escaped(sentence), fenced("text", rest.strip("\n"))
+
+
+def main() -> int:
+    """Write the generated pages into this folder."""
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        print(f"docs/{name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
