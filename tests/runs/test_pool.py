@@ -38,23 +38,23 @@ class Process:
 
 
 class Study:
-    """A study of 5 trials that pretends. finished_trials: as `told` gives them."""
+    """A study of 5 trials that pretends. finished: the records of its trials that have finished."""
 
     def __init__(self, finished=0, waiting=0, held=(), errors=(), comparison=True, stage="search"):
-        self.finished_trials = [("adding", "gru", trial) for trial in finished] if finished else []
+        self.ended = [SimpleNamespace(task="adding", variant="gru", stored=trial) for trial in finished or []]
         self.waiting, self.running, self.errors = waiting, list(held), list(errors)
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
         self.size, self.recovered, self.enqueued, self.failed = 5, [], 0, []
 
-    def told(self):
-        return iter(self.finished_trials)
+    def finished_trials(self):
+        return iter(self.ended)
 
     def finished(self):
-        return len(self.finished_trials) == self.size
+        return len(self.ended) == self.size
 
     def counts(self):
-        return {("adding", "gru"): {"told": len(self.finished_trials), "waiting": self.waiting, "running": 0}}
+        return {("adding", "gru"): {"done": len(self.ended), "waiting": self.waiting, "running": 0}}
 
     def held(self):
         return self.running
@@ -386,8 +386,8 @@ def test_nothing_is_said_of_the_time_left_before_a_trial_has_ended_or_after_the_
 
 def test_the_table_of_counts_is_exact(capsys):
     study = Study([trial()] * 4, waiting=1)
-    rows = {("adding", "gru"): {"told": 4, "solved": 1, "finished": 2, "failed": 1, "waiting": 1, "running": 0}}
-    study.counts = lambda: rows | {("copying", "gru"): {"told": 2, "diverged": 2, "waiting": 3, "running": 5}}
+    rows = {("adding", "gru"): {"done": 4, "solved": 1, "finished": 2, "failed": 1, "waiting": 1, "running": 0}}
+    study.counts = lambda: rows | {("copying", "gru"): {"done": 2, "diverged": 2, "waiting": 3, "running": 5}}
     study.errors = ["ValueError: no"]
     assert status.print_counts(study) == 1
     said = capsys.readouterr()

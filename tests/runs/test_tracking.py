@@ -261,7 +261,7 @@ def test_a_copied_study_is_tracked_in_the_copy(tmp_path):
     before = (old / "mlflow.db").read_bytes()
     copy = Study.open(open_storage("", new / "study"), "study")
     (new / "figure.png").touch()
-    place = publish(new, {**copy.design.as_dict(), **copy.facts}, {}, [], [new / "figure.png"], uri_of(copy.facts, new))
+    place = publish(new, copy.design, copy.facts, {}, [], [new / "figure.png"], uri_of(copy.facts, new))
     assert place == default_uri(new)
     assert (old / "mlflow.db").read_bytes() == before
     assert list((new / "mlartifacts").rglob("figure.png"))
