@@ -178,6 +178,7 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
     """
     from runs.record import tracking
+    from runs.record.places import uri_of
     from runs.secrets_in_urls import without_password
     from runs.study.design import Design
 
@@ -186,7 +187,7 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
 
     table, design = read_archive(next(path for path in files if path.suffix == ".parquet"))
     try:
-        uri = tracking.uri_of(design, results, uri)
+        uri = uri_of(design, results, uri)
     except ValueError as error:
         print(f"mlflow: not updated: {error}", file=sys.stderr)
         return

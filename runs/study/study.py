@@ -85,6 +85,11 @@ class Finished:
     stored: FrozenTrial
 
     @property
+    def place(self) -> tuple[str, str, int]:
+        """Its task, its variant and its index."""
+        return self.task, self.variant, self.index
+
+    @property
     def outcome(self) -> Outcome:
         """What happened in it."""
         return Outcome.from_dict(self.stored.user_attrs["outcome"])
