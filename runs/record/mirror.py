@@ -20,7 +20,8 @@ from .tracking import Run, Tracker, Unusable
 
 if TYPE_CHECKING:
     from ..study.plan import Planned
-    from ..study.study import Finished, Study
+    from ..study.study import Study
+    from ..study.trials import Finished
 
 REST_SECONDS = (10.0, 60.0)
 """How long a mirror rests after a failure, and at most after several of them."""
