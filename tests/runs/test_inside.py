@@ -96,6 +96,32 @@ def test_a_file_that_is_none_of_ours_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_a_loaded_network_is_ready_to_evaluate(tmp_path):
+    trial = trial_of("rnn", model=Model(hidden_size=4, layers=2, dropout=0.5))
+    network, outcome = trained(trial)
+    save_model(tmp_path / "a.safetensors", network.train(), trial, outcome, {})
+    assert not load_model(tmp_path / "a.safetensors")[0].training
+
+
+def test_weights_of_another_format_are_refused(tmp_path, monkeypatch):
+    network, outcome = trained(trial_of("rnn"))
+    monkeypatch.setattr("runs.trial.weights.FORMAT", "lstm-variants model 0")
+    save_model(tmp_path / "a.safetensors", network, trial_of("rnn"), outcome, {})
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="its format is 'lstm-variants model 0', not 'lstm-variants model 1'"):
+        load_model(tmp_path / "a.safetensors")
+
+
+def test_a_file_of_weights_says_what_it_belongs_to(tmp_path):
+    trial = trial_of("rnn")
+    network, outcome = trained(trial)
+    save_model(tmp_path / "a.safetensors", network, trial, outcome, {"commit": "c0ffee"})
+    found = read_about(tmp_path / "a.safetensors")
+    assert Trial.from_dict(found["trial"]) == trial
+    assert Outcome.from_dict(found["outcome"]) == outcome
+    assert found["about"] == {"commit": "c0ffee"}
+
+
 def test_weights_of_another_width_are_refused_by_name(tmp_path):
     network, outcome = trained(trial_of("rnn"))
     wider = trial_of("rnn", model=Model(hidden_size=9))
