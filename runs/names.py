@@ -29,6 +29,15 @@ def checked_name(value: Any, thing: str) -> str:
     return value
 
 
+def file_name(label: str) -> str:
+    """Return a label as the name of a file or a folder: whatever could mean something in a path becomes "_".
+
+    >>> file_name("adding 400/b")
+    'adding_400_b'
+    """
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)
+
+
 def checked_design(design: Any) -> None:
     """Raise ValueError where a design from a file or a storage holds a name that is none: of itself, its tasks,
     variants or space.

@@ -181,12 +181,12 @@ def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatc
     from types import SimpleNamespace
 
     from runs.bench.__main__ import write
-    from runs.inside import save_diagnosis
+    from runs.trial.diagnosis_file import Diagnosis, write_diagnosis
 
     study = SimpleNamespace(design=make_design(), facts={})
     writers = {
         "design.json": lambda path: sweep.describe(study, path.parent),
-        "a.npz": lambda path: save_diagnosis(path, {"a": np.zeros(3)}),
+        "a.npz": lambda path: write_diagnosis(path, Diagnosis({}, {"a": np.zeros(3)})),
         "bench.json": lambda path: write([], {}, path.parent),
     }
     fails_halfway(monkeypatch)
