@@ -180,7 +180,7 @@ def fails_halfway(monkeypatch):
 def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from runs.bench.__main__ import write
+    from runs.bench.report import write
     from runs.trial.diagnosis_file import Diagnosis, write_diagnosis
 
     study = SimpleNamespace(design=make_design(), facts={})
