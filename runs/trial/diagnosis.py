@@ -23,7 +23,7 @@ SEQUENCES = 32  # over which gradient norms are averaged: enough for a smooth cu
 
 
 class Gradients(NamedTuple):
-    """How large the gradient of the last answer's loss is, by lag k = 1 .. L: the steps between a state and that answer.
+    """How large the gradient of the last answer's loss is, by lag: the steps between a state and that answer, 1 to L.
 
     norms: mean over sequences of the Euclidean norm over all fields, units and layers of the state, [L].
     by_layer: the same with one layer's fields and units only, [layers, L].

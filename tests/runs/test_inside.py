@@ -1,5 +1,6 @@
 """Weights, gradient norms and states of trained cells, and the command that saves them."""
 
+import doctest
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import runs
 from runs.inside import main
 from runs.study.inspection import best_trials, differences, inspect_best, inspect_study, model_file, up_to_date
 from runs.study.study import Study, open_storage
@@ -94,6 +96,21 @@ def test_a_loaded_network_is_ready_to_evaluate(tmp_path):
     network, outcome = trained(trial)
     save_model(tmp_path / "a.safetensors", network.train(), trial, outcome, {})
     assert not load_model(tmp_path / "a.safetensors")[0].training
+
+
+def test_the_example_of_loading_a_network_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trial = trial_of("gru", task={"_target_": "tasks.Adding", "label": "adding", "lag": 5})
+    network, outcome = trained(trial)
+    save_model(model_file(tmp_path / "results" / "quick" / "models", "adding", "gru"), network, trial, outcome, {})
+    (example,) = doctest.DocTestFinder().find(load_model, globs={"torch": torch})
+    assert doctest.DocTestRunner().run(example).failed == 0
+    assert runs.load_model is load_model
+
+
+def test_what_loads_networks_does_not_import_torch_before_it_is_asked_for():
+    code = "import sys, runs; sys.exit('torch' in sys.modules or not callable(runs.load_model))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_weights_of_another_format_are_refused(tmp_path, monkeypatch):
