@@ -217,7 +217,7 @@ def test_a_diagnosis_is_not_unpickled_and_a_damaged_one_is_named(damage, tmp_pat
     if damage == "pickle":
         np.savez(path, about=np.array([Pickled()], dtype=object))
     elif damage == "keys":
-        np.savez(path, about=np.array(json.dumps({"format": diagnostics.FORMAT})))
+        np.savez(path, about=np.array(json.dumps({"format": "lstm-variants diagnosis 2"})))
     else:
         path.write_text("" if damage == "empty" else "no zip")
     with pytest.raises(ValueError, match=f"{path} is not a diagnosis"):
