@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,16 +14,19 @@ import pandas as pd
 from runs.study.design import Dimension
 
 from .load import names, of_stage, read_archive
-from .tables.summary import baseline_of, cells, order, usable
+from .tables.summary import in_order, summarise, usable
+
+BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
     """Trials and design of a study; what is derived from them is computed once.
 
-    every: the tidy table with the trials of all stages.
+    every: the tidy table with the trials of all stages, see `runs.record.rows`.
     design: the design of the search.
-    about: facts of the runs: commit, versions, command, sessions, the designs of the stages.
+    about: the plain values stored with the trials: those of the design, and facts of the runs such as commit,
+        versions, command, sessions and the designs of the stages.
     """
 
     every: pd.DataFrame
@@ -35,8 +39,13 @@ class Study:
         return cls(every, _design(values), values)
 
     @classmethod
-    def read(cls, path: Any) -> Study:
-        """A study from its archive alone. Raises ValueError for a file that is no archive of a study."""
+    def read(cls, path: Path) -> Study:
+        """A study from its archive alone.
+
+        path: of `trials.parquet`.
+
+        Raises ValueError for a file that is no archive of a study.
+        """
         return cls.of(*read_archive(path, stages=True))
 
     @property
@@ -55,28 +64,40 @@ class Study:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """The trials of the search that say something of a variant: all but the failed ones."""
+        """The trials of the search that say something about a variant: all but the failed ones."""
         return usable(self.table)
 
     @cached_property
     def tasks(self) -> list[str]:
         """The tasks in the order of the design, then any others of the table."""
-        return order(self.table, self.about, "task")
+        return in_order(list(self.design.tasks), self.every["task"])
 
     @cached_property
     def variants(self) -> list[str]:
         """The variants: the baseline first, then in the order of the design, then any others of the table."""
-        return order(self.table, self.about, "variant")
+        every = in_order(list(self.design.variants), self.every["variant"])
+        return sorted(every, key=lambda name: name != self.baseline)
 
     @cached_property
     def baseline(self) -> str | None:
         """The variant that the others are compared with, None where there is none."""
-        return baseline_of(self.table, self.about)
+        listed = {*self.design.variants, *self.every["variant"]}
+        return next((name for name in (self.design.baseline, *BASELINES) if name in listed), None)
+
+    @property
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The pairs of a task and a variant, in order."""
+        return ((task, variant) for task in self.tasks for variant in self.variants)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row per pair of task and variant; see `tables.summary` for the columns."""
-        return cells(self.table, self.about)
+        """One row per pair of a task and a variant; `tables.summary.summarise` says which columns."""
+        return summarise(self.table, self.tasks, self.variants)
+
+    @property
+    def hyperparameters(self) -> list[str]:
+        """The hyperparameters of the search space that the table holds."""
+        return [name for name in self.design.space if name in self.every]
 
     @property
     def comparable(self) -> bool:
@@ -95,14 +116,22 @@ class Study:
 
 def _design(values: Mapping[str, Any]) -> Any:
     # A stand-in until `runs.study.design.Design` can be imported without torch and reads every archive.
-    from .tables.comparisons import comparable
-
     known = {"key", "low", "high", "log", "integer", "complement"}
     space = {
         name: Dimension(**{"key": "training.learning_rate", **{k: v for k, v in node.items() if k in known}})
         for name, node in (values.get("space") or {}).items()
     }
+    sampler, pruner = values.get("sampler", "random"), values.get("pruner", "none")
+    from dataclasses import fields
+
+    from runs.study.design import Design
+
+    try:
+        trial = Design.from_dict({f.name: values[f.name] for f in fields(Design)} | {"match": "width"}).trial
+    except (KeyError, TypeError, ValueError, AttributeError):
+        trial = None
     return SimpleNamespace(
+        trial=trial,
         name=values.get("name", "unnamed"),
         space=space,
         points=int(values.get("points") or 0),
@@ -110,5 +139,7 @@ def _design(values: Mapping[str, Any]) -> Any:
         variants=names(values.get("variants")),
         baseline=values.get("baseline"),
         training=SimpleNamespace(**(values.get("training") or {})),
-        comparison=comparable(values),
+        sampler=sampler,
+        pruner=pruner,
+        comparison=sampler in ("random", "sobol") and pruner == "none",
     )

@@ -8,7 +8,7 @@ from analysis.__main__ import main
 from analysis.figures import gallery
 from analysis.figures.plots_beside import beside as draw
 from analysis.load import tidy, write_archive
-from analysis.statistics import stats
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables import two_studies as beside
 from analysis.tables.two_studies import CHANGE, LEAD, changes, differing, put_beside
 
@@ -51,7 +51,7 @@ def test_what_has_changed_is_found_and_what_has_not_is_not(found):
 
 
 def test_lead_over_the_baseline_is_a_difference_of_differences(found):
-    for endpoint in stats.ENDPOINTS:
+    for endpoint in ENDPOINTS:
         own = {v: row(found, v, endpoint=endpoint)["difference"] for v in THREE}
         assert row(found, "gru", LEAD, endpoint)["difference"] == pytest.approx(own["gru"] - own["vanilla"])
     assert row(found, "gru", LEAD)["significant"]
@@ -217,7 +217,7 @@ def test_two_archives_alone_give_a_report_with_figure_and_section(archives, tmp_
     assert html.count('<figure id="beside">') == 1
     assert "The designs and versions of the two do not differ." in html
     assert (folder / "figures" / "beside.pdf").stat().st_size > 0
-    assert len(pd.read_csv(folder / "beside.csv")) == len(stats.ENDPOINTS) * 3
+    assert len(pd.read_csv(folder / "beside.csv")) == len(ENDPOINTS) * 3
     assert (folder / "figures" / "heat_map.png").stat().st_size > 0
     assert not list(tmp_path.glob("**/journal.log"))
     assert not list(tmp_path.glob("**/mlflow.db"))

@@ -5,32 +5,37 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from analysis.statistics import stats
+from analysis.statistics.best import best_decile, best_weights, expected_best, greff_welch, ranking, search_budgets
+from analysis.statistics.endpoints import ENDPOINTS, decile_weights, expected_best_weights, mean_weights, primary_endpoint, restricted_steps
+from analysis.statistics.horizon import memory_horizon
+from analysis.statistics.intervals import bootstrap_interval, wilson
+from analysis.statistics.resampling import compare, compare_advantages, compare_groups, compare_pairs, holm
+from analysis.statistics.scores import improvement_interval, interquartile_mean, performance_profile, probability_of_improvement, swap_p_of_improvement
 
 
 def test_wilson_interval_equals_the_published_formula():
     p, n, z = 7 / 23, 23, 1.959963984540054
     centre, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     expected = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
-    assert stats.wilson(7, 23) == pytest.approx(expected)
+    assert wilson(7, 23) == pytest.approx(expected)
 
 
 def test_wilson_interval_without_trials_excludes_nothing():
-    assert stats.wilson(0, 0) == (0.0, 1.0)
+    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_ranking_puts_trials_without_a_loss_last():
-    assert stats.ranking([0.3, np.nan, 0.1, np.inf, 0.2]).tolist() == [2, 4, 0, 1, 3]
+    assert ranking([0.3, np.nan, 0.1, np.inf, 0.2]).tolist() == [2, 4, 0, 1, 3]
 
 
 @pytest.mark.parametrize(("trials", "size"), [(1, 1), (9, 1), (10, 1), (11, 2), (30, 3), (200, 20)])
 def test_best_decile_is_a_tenth_rounded_up(trials, size):
-    assert len(stats.best_decile(np.arange(trials))) == size
+    assert len(best_decile(np.arange(trials))) == size
 
 
 def test_best_decile_is_chosen_by_validation():
     validation = np.arange(30)[::-1]
-    assert stats.best_decile(validation).tolist() == [29, 28, 27]
+    assert best_decile(validation).tolist() == [29, 28, 27]
 
 
 def test_expected_best_equals_the_mean_over_all_subsets():
@@ -38,37 +43,37 @@ def test_expected_best_equals_the_mean_over_all_subsets():
     score, validation = rng.random(7), rng.random(7)
     for n in (1, 2, 3, 5, 7):
         brute = np.mean([score[min(subset, key=lambda k: validation[k])] for subset in combinations(range(7), n)])
-        assert stats.expected_best(score, validation, [n])[0] == pytest.approx(brute), f"n = {n}"
+        assert expected_best(score, validation, [n])[0] == pytest.approx(brute), f"n = {n}"
 
 
 def test_expected_best_of_one_is_the_mean_and_of_all_is_the_chosen_one():
     score, validation = np.array([0.2, 0.9, 0.4]), np.array([3.0, 2.0, 1.0])
-    assert stats.expected_best(score, validation, [1, 3]).tolist() == pytest.approx([0.5, 0.4])
+    assert expected_best(score, validation, [1, 3]).tolist() == pytest.approx([0.5, 0.4])
 
 
 def test_expected_best_counts_a_diverged_trial_as_chosen_last():
-    assert stats.expected_best([1.0, 0.0], [0.5, np.nan], [2])[0] == pytest.approx(1.0)
+    assert expected_best([1.0, 0.0], [0.5, np.nan], [2])[0] == pytest.approx(1.0)
 
 
 def test_weights_of_the_best_sum_to_one_for_large_studies():
-    assert stats.best_weights(5000, 500).sum() == pytest.approx(1.0)
+    assert best_weights(5000, 500).sum() == pytest.approx(1.0)
 
 
 def test_weights_refuse_more_draws_than_trials():
     with pytest.raises(ValueError, match=r"between 1 and the number of trials \(4\), got 5"):
-        stats.best_weights(4, 5)
+        best_weights(4, 5)
 
 
 @pytest.mark.parametrize(("trials", "last"), [(3, 3), (10, 5), (50, 5), (200, 20)])
 def test_expected_best_is_drawn_to_a_tenth_or_at_least_a_few(trials, last):
-    assert stats.search_budgets(trials)[-1] == last
+    assert search_budgets(trials)[-1] == last
 
 
 def test_unsolved_trials_count_with_their_whole_budget():
-    assert stats.restricted_steps([100.0, np.nan, 900.0], [500, 500, 800]).tolist() == [100, 500, 800]
+    assert restricted_steps([100.0, np.nan, 900.0], [500, 500, 800]).tolist() == [100, 500, 800]
 
 
-@pytest.mark.parametrize("weights", [stats.mean_weights, stats.decile_weights, stats.expected_best_weights])
+@pytest.mark.parametrize("weights", [mean_weights, decile_weights, expected_best_weights])
 def test_weights_of_resamples_equal_the_statistic_of_the_repeated_trials(weights):
     rng = np.random.default_rng(5)
     validation, counts = rng.random(43), rng.multinomial(43, np.full(43, 1 / 43), size=4).astype(float)
@@ -83,11 +88,11 @@ def test_decile_and_expected_best_weights_equal_their_plain_definitions():
     rng = np.random.default_rng(6)
     score, validation = rng.random(37), rng.random(37)
     one = np.ones((1, 37))
-    assert stats.decile_weights(one, validation)[0] @ score == pytest.approx(
-        score[stats.best_decile(validation)].mean()
+    assert decile_weights(one, validation)[0] @ score == pytest.approx(
+        score[best_decile(validation)].mean()
     )
-    assert stats.expected_best_weights(one, validation)[0] @ score == pytest.approx(
-        stats.expected_best(score, validation, [20])[0]
+    assert expected_best_weights(one, validation)[0] @ score == pytest.approx(
+        expected_best(score, validation, [20])[0]
     )
 
 
@@ -96,25 +101,25 @@ def test_decile_and_expected_best_weights_equal_their_plain_definitions():
     [(4, "best_decile"), (5, "solve_rate"), (95, "solve_rate"), (96, "restricted_steps"), (0, "best_decile")],
 )
 def test_primary_endpoint_follows_the_pooled_solve_rate(solved, name):
-    assert stats.primary_endpoint(solved, 100) == name
+    assert primary_endpoint(solved, 100) == name
 
 
 def test_holm_equals_the_worked_example():
-    assert stats.holm([0.01, 0.04, 0.03, np.nan, 0.005]) == pytest.approx([0.03, 0.06, 0.06, np.nan, 0.02], nan_ok=True)
+    assert holm([0.01, 0.04, 0.03, np.nan, 0.005]) == pytest.approx([0.03, 0.06, 0.06, np.nan, 0.02], nan_ok=True)
 
 
 def test_label_swap_p_value_equals_the_full_enumeration():
     ours, theirs = np.array([1, 1, 1, 1, 0, 1.0]), np.array([0, 0, 1, 0, 0, 0.0])
     signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1)
     exact = np.mean(np.abs(signs.T @ (ours - theirs)) >= np.abs((ours - theirs).sum()) - 1e-12)
-    found = stats.compare(stats.mean_weights, [theirs, ours], np.zeros((2, 6)), span=1.0, swaps=20_000, resamples=10)
+    found = compare(mean_weights, [theirs, ours], np.zeros((2, 6)), span=1.0, swaps=20_000, resamples=10)
     assert found.p[0] == pytest.approx(exact, abs=0.01)
 
 
 def test_interval_of_a_mean_difference_is_the_normal_one():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(2, 400))
-    found = stats.compare(stats.mean_weights, values, np.zeros((2, 400)), span=0.01, resamples=4000, swaps=9)
+    found = compare(mean_weights, values, np.zeros((2, 400)), span=0.01, resamples=4000, swaps=9)
     half = 1.96 * np.std(values[1] - values[0]) / np.sqrt(400)
     assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
 
@@ -122,7 +127,7 @@ def test_interval_of_a_mean_difference_is_the_normal_one():
 def test_intervals_widen_with_the_number_of_variants():
     rng = np.random.default_rng(1)
     values = rng.normal(size=(9, 100))
-    one, eight = (stats.compare(stats.mean_weights, values[:k], np.zeros((k, 100)), span=0.01, swaps=9) for k in (2, 9))
+    one, eight = (compare(mean_weights, values[:k], np.zeros((k, 100)), span=0.01, swaps=9) for k in (2, 9))
     assert eight.high[0] - eight.low[0] > 1.2 * (one.high[0] - one.low[0])
 
 
@@ -132,19 +137,19 @@ def test_same_points_narrow_the_interval():
     values = luck + 0.5 * rng.normal(size=(2, 200))
     shuffled = [values[0], rng.permutation(values[1])]
     paired, unpaired = (
-        stats.compare(stats.mean_weights, v, np.zeros((2, 200)), span=0.01, swaps=9) for v in (values, shuffled)
+        compare(mean_weights, v, np.zeros((2, 200)), span=0.01, swaps=9) for v in (values, shuffled)
     )
     assert paired.high[0] - paired.low[0] < 0.6 * (unpaired.high[0] - unpaired.low[0])
 
 
 def test_two_columns_of_zeros_are_not_called_equal_beyond_doubt():
-    found = stats.compare(stats.mean_weights, np.zeros((2, 50)), np.zeros((2, 50)), span=1.0, swaps=9)
+    found = compare(mean_weights, np.zeros((2, 50)), np.zeros((2, 50)), span=1.0, swaps=9)
     assert found.low[0] < -0.01 < 0.01 < found.high[0]
 
 
 def test_points_that_a_variant_lacks_are_left_out_of_its_comparison():
     values = np.array([[0.0, 0, 1, 1, 0], [1, np.nan, 1, np.nan, 1], [np.nan] * 5])
-    found = stats.compare(stats.mean_weights, values, np.zeros((3, 5)), span=1.0, swaps=99)
+    found = compare(mean_weights, values, np.zeros((3, 5)), span=1.0, swaps=99)
     assert found.points.tolist() == [3, 0]
     assert found.difference[0] == pytest.approx(1 - 1 / 3)
     assert np.isnan(found.difference[1])
@@ -153,7 +158,7 @@ def test_points_that_a_variant_lacks_are_left_out_of_its_comparison():
 def test_comparison_is_the_same_every_time():
     values = np.random.default_rng(4).random((3, 30))
     first, second = (
-        stats.compare(stats.decile_weights, values, values, span=1.0, swaps=99, resamples=99) for _ in range(2)
+        compare(decile_weights, values, values, span=1.0, swaps=99, resamples=99) for _ in range(2)
     )
     assert first.low.tolist() == second.low.tolist()
     assert first.p.tolist() == second.p.tolist()
@@ -163,31 +168,31 @@ def test_greffs_test_equals_welchs_and_needs_two_losses():
     from scipy.stats import ttest_ind
 
     a, b = [0.1, 0.2, 0.15], [0.3, 0.35, 0.31, 0.5]
-    assert stats.greff_welch(a, [*b, np.nan]) == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue)
-    assert np.isnan(stats.greff_welch(a, [0.3]))
-    assert stats.greff_welch([1.0, 1.0], [1.0, 1.0]) == 1.0
+    assert greff_welch(a, [*b, np.nan]) == pytest.approx(ttest_ind(a, b, equal_var=False).pvalue)
+    assert np.isnan(greff_welch(a, [0.3]))
+    assert greff_welch([1.0, 1.0], [1.0, 1.0]) == 1.0
 
 
 def test_interquartile_mean_is_the_mean_of_the_middle_half():
-    assert stats.interquartile_mean([0, 100, 4, 5, 6, 7, -50, 900]) == pytest.approx((4 + 5 + 6 + 7) / 4)
+    assert interquartile_mean([0, 100, 4, 5, 6, 7, -50, 900]) == pytest.approx((4 + 5 + 6 + 7) / 4)
 
 
 def test_performance_profile_counts_scores_that_reach_the_threshold():
-    assert stats.performance_profile([0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.51, 1.0]).tolist() == [1.0, 0.75, 0.25, 0.25]
+    assert performance_profile([0.0, 0.5, 0.5, 1.0], [0.0, 0.5, 0.51, 1.0]).tolist() == [1.0, 0.75, 0.25, 0.25]
 
 
 def test_probability_of_improvement_counts_ties_half():
-    assert stats.probability_of_improvement([1.0, 2.0], [1.0, 0.0, 3.0]) == pytest.approx((0.5 + 1 + 0 + 1 + 1 + 0) / 6)
+    assert probability_of_improvement([1.0, 2.0], [1.0, 0.0, 3.0]) == pytest.approx((0.5 + 1 + 0 + 1 + 1 + 0) / 6)
 
 
 def test_bootstrap_interval_of_a_mean_is_the_normal_one():
     values = np.random.default_rng(0).normal(size=300)
-    low, high = stats.bootstrap_interval(np.mean, values)
+    low, high = bootstrap_interval(np.mean, values)
     assert (high - low) / 2 == pytest.approx(1.96 * values.std() / np.sqrt(300), rel=0.1)
 
 
 def test_memory_horizon_is_the_lag_solved_in_half_of_the_runs():
-    log2, error = stats.memory_horizon([16, 32, 64, 128], [10, 10, 5, 0], [10] * 4)
+    log2, error = memory_horizon([16, 32, 64, 128], [10, 10, 5, 0], [10] * 4)
     assert log2 == pytest.approx(6.0)
     assert error == pytest.approx(np.sqrt(0.25 / 9))
 
@@ -195,12 +200,12 @@ def test_memory_horizon_is_the_lag_solved_in_half_of_the_runs():
 def test_memory_horizon_recovers_a_logistic_threshold():
     lags = 2.0 ** np.arange(1, 13)
     shares = 1 / (1 + np.exp(2.5 * (np.log2(lags) - 6.3)))
-    assert stats.memory_horizon(lags, 1000 * shares, [1000] * 12)[0] == pytest.approx(6.3, abs=0.02)
+    assert memory_horizon(lags, 1000 * shares, [1000] * 12)[0] == pytest.approx(6.3, abs=0.02)
 
 
 def test_memory_horizon_refuses_lags_that_do_not_double():
     with pytest.raises(ValueError, match=r"must double from one to the next, got \[10.0, 30.0\]"):
-        stats.memory_horizon([10, 30], [1, 0], [1, 1])
+        memory_horizon([10, 30], [1, 0], [1, 1])
 
 
 def null_study(rng, variants, points, rate):
@@ -227,9 +232,9 @@ def test_equal_variants_are_told_apart_in_at_most_seven_percent_of_studies(point
     studies, by_interval, by_p = 500, 0, 0
     for k in range(studies):
         loss, columns = null_study(np.random.default_rng([k, points]), 5, points, rate)
-        endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
+        endpoint = ENDPOINTS[primary_endpoint(int(columns["solved"].sum()), loss.size)]
         span = 2000.0 if endpoint.unit == "steps" else 1.0
-        found = stats.compare(
+        found = compare(
             endpoint.weights, columns[endpoint.column], loss, span=span, resamples=400, swaps=399, seed=k
         )
         by_interval += bool(((found.low > 0) | (found.high < 0)).any())
@@ -244,7 +249,7 @@ def test_greffs_test_calls_equal_variants_different_in_a_fifth_of_the_cases():
     rng, rejected, studies = np.random.default_rng(0), 0, 1000
     for _ in range(studies):
         deciles = [np.sort(null_study(rng, 1, 200, 0.3)[0][0])[:20] for _ in range(2)]
-        rejected += stats.greff_welch(*deciles) < 0.05
+        rejected += greff_welch(*deciles) < 0.05
     assert 0.12 <= rejected / studies <= 0.28, f"{rejected} of {studies}"
 
 
@@ -253,7 +258,7 @@ def sides(rng, variants, points, rate):
     its span.
     """
     loss, columns = null_study(rng, variants, points, rate)
-    endpoint = stats.ENDPOINTS[stats.primary_endpoint(int(columns["solved"].sum()), loss.size)]
+    endpoint = ENDPOINTS[primary_endpoint(int(columns["solved"].sum()), loss.size)]
     return columns[endpoint.column], loss, endpoint, 2000.0 if endpoint.unit == "steps" else 1.0
 
 
@@ -268,12 +273,12 @@ def test_equal_studies_are_told_apart_in_at_most_seven_percent_of_the_cases(rate
         options = {"span": span, "resamples": 400, "seed": k}
         with_baseline = [((x[1:], y[1:]), (x[[0] * 4], y[[0] * 4])) for x, y in (ours, same, other)]
         for name, theirs, lead, compare in (
-            ("paired", same, with_baseline[1], stats.compare_pairs),
-            ("unpaired", other, with_baseline[2], stats.compare_groups),
+            ("paired", same, with_baseline[1], compare_pairs),
+            ("unpaired", other, with_baseline[2], compare_groups),
         ):
             result = compare(endpoint.weights, ours, theirs, swaps=399, **options)
             found[name] += bool((((result.low > 0) | (result.high < 0)) & (result.p_holm <= 0.05)).any())
-            result = stats.compare_advantages(
+            result = compare_advantages(
                 endpoint.weights, with_baseline[0], lead, paired=name == "paired", **options
             )
             found[f"{name} lead"] += bool(((result.low > 0) | (result.high < 0)).any())
@@ -285,8 +290,8 @@ def test_groups_differ_by_their_means_and_permuting_them_is_exact():
     ours, theirs = np.array([[1, 1, 1, 0, 1.0]]), np.array([[0, 0, 1, 0, 0, 0.0]])
     both = np.concatenate([ours[0], theirs[0]])
     exact = [abs(both[list(c)].mean() - np.delete(both, c).mean()) for c in combinations(range(11), 5)]
-    found = stats.compare_groups(
-        stats.mean_weights, (ours, ours), (theirs, theirs), span=1.0, swaps=20_000, resamples=50
+    found = compare_groups(
+        mean_weights, (ours, ours), (theirs, theirs), span=1.0, swaps=20_000, resamples=50
     )
     assert found.difference[0] == pytest.approx(0.8 - 1 / 6)
     assert found.p[0] == pytest.approx(np.mean(np.array(exact) >= found.difference[0] - 1e-12), abs=0.01)
@@ -296,7 +301,7 @@ def test_groups_differ_by_their_means_and_permuting_them_is_exact():
 def test_interval_of_groups_is_the_normal_one():
     rng = np.random.default_rng(3)
     ours, theirs = rng.normal(size=(1, 300)), 2 * rng.normal(size=(1, 500))
-    found = stats.compare_groups(stats.mean_weights, (ours, ours), (theirs, theirs), span=0.01, resamples=4000, swaps=9)
+    found = compare_groups(mean_weights, (ours, ours), (theirs, theirs), span=0.01, resamples=4000, swaps=9)
     half = 1.96 * np.sqrt(ours.var() / 300 + theirs.var() / 500)
     assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
 
@@ -306,16 +311,16 @@ def test_a_lead_is_known_better_where_luck_is_shared():
     luck = rng.normal(size=(1, 200))
     samples = [luck + 0.3 * rng.normal(size=(1, 200)) for _ in range(4)]
     pair = [((a, a), (b, b)) for a, b in (samples[:2], samples[2:])]
-    found = stats.compare_advantages(stats.mean_weights, *pair, paired=True, span=0.01, resamples=4000)
+    found = compare_advantages(mean_weights, *pair, paired=True, span=0.01, resamples=4000)
     half = 1.96 * np.std(samples[0] - samples[1] - samples[2] + samples[3]) / np.sqrt(200)
     assert (found.high[0] - found.low[0]) / 2 == pytest.approx(half, rel=0.06)
     assert np.isnan(found.p[0])
 
 
 def test_improvement_interval_turns_with_the_sides_and_is_no_point_at_its_ends():
-    low, high = stats.improvement_interval([1, 2, 3, 5], [0, 2, 4, 6])
-    assert stats.improvement_interval([0, 2, 4, 6], [1, 2, 3, 5]) == pytest.approx((1 - high, 1 - low))
-    above, below = stats.improvement_interval([2] * 10, [1] * 10), stats.improvement_interval([1] * 10, [2] * 10)
+    low, high = improvement_interval([1, 2, 3, 5], [0, 2, 4, 6])
+    assert improvement_interval([0, 2, 4, 6], [1, 2, 3, 5]) == pytest.approx((1 - high, 1 - low))
+    above, below = improvement_interval([2] * 10, [1] * 10), improvement_interval([1] * 10, [2] * 10)
     assert above[1] == 1.0
     assert 0.7 < above[0] < 0.9
     assert below == pytest.approx((0.0, 1 - above[0]))
@@ -323,8 +328,8 @@ def test_improvement_interval_turns_with_the_sides_and_is_no_point_at_its_ends()
 
 def test_improvement_interval_is_where_the_variance_of_hanley_and_mcneil_says():
     ours, theirs = [1, 2, 3, 5, 9], [0, 2, 4, 6]
-    found = stats.probability_of_improvement(ours, theirs)
-    for p in stats.improvement_interval(ours, theirs):
+    found = probability_of_improvement(ours, theirs)
+    for p in improvement_interval(ours, theirs):
         q1, q2 = p / (2 - p), 2 * p * p / (1 + p)
         m = (len(ours) + len(theirs)) / 2  # Newcombe's method 5 takes the mean of the two sizes
         variance = (p * (1 - p) + (m - 1) * (q1 - p * p + q2 - p * p)) / (len(ours) * len(theirs))
@@ -336,17 +341,17 @@ def test_improvement_interval_covers_the_truth(shift):
     from scipy.stats import norm
 
     rng, truth, runs = np.random.default_rng(0), norm.cdf(shift / np.sqrt(2)), 400
-    intervals = (stats.improvement_interval(rng.normal(shift, 1, 10), rng.normal(0, 1, 10)) for _ in range(runs))
+    intervals = (improvement_interval(rng.normal(shift, 1, 10), rng.normal(0, 1, 10)) for _ in range(runs))
     assert sum(low <= truth <= high for low, high in intervals) >= 0.93 * runs
 
 
 def test_swap_p_of_improvement_counts_all_ways_of_swapping():
-    assert stats.swap_p_of_improvement([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 2**5)
-    assert stats.swap_p_of_improvement([1, 1, 1], [1, 1, 1]) == 1.0
+    assert swap_p_of_improvement([2, 3, 4, 5, 6], [1, 1, 1, 1, 1]) == pytest.approx(2 / 2**5)
+    assert swap_p_of_improvement([1, 1, 1], [1, 1, 1]) == 1.0
 
 
 def test_swap_p_of_improvement_rejects_a_true_null_rarely():
     rng, runs = np.random.default_rng(1), 300
     luck = rng.normal(size=(runs, 10))  # of the block, shared by both
-    p = [stats.swap_p_of_improvement(u + rng.normal(size=10), u + rng.normal(size=10)) for u in luck]
+    p = [swap_p_of_improvement(u + rng.normal(size=10), u + rng.normal(size=10)) for u in luck]
     assert np.mean(np.array(p) <= 0.05) <= 0.05 + 2 * np.sqrt(0.05 * 0.95 / runs)
