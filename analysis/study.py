@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 
-from runs.study.design import Dimension
+from runs.study.design import Design
 
-from .load import names, of_stage, read_archive
+from .load import of_stage, read_archive
 from .tables.summary import in_order, summarise, usable
 
 BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
@@ -30,13 +29,13 @@ class Study:
     """
 
     every: pd.DataFrame
-    design: Any
+    design: Design
     about: Mapping[str, Any]
 
     @classmethod
     def of(cls, every: pd.DataFrame, values: Mapping[str, Any]) -> Study:
         """A study from its tidy table and the plain values that are stored with it."""
-        return cls(every, _design(values), values)
+        return cls(every, Design.from_dict(values), values)
 
     @classmethod
     def read(cls, path: Path) -> Study:
@@ -51,7 +50,7 @@ class Study:
     @property
     def name(self) -> str:
         """The name of the study."""
-        return str(self.design.name)
+        return self.design.name
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -102,44 +101,13 @@ class Study:
     @property
     def comparable(self) -> bool:
         """Whether all variants got the same trials: points fixed beforehand, none cut short."""
-        return bool(self.design.comparison)
+        return self.design.comparison
 
     def of_task(self, task: str) -> Study:
         """This study with one task only."""
-        own = self.every[self.every["task"] == task]
-        return Study.of(own, {**self.about, "tasks": [task]})
+        design = replace(self.design, tasks={task: self.design.tasks.get(task, {"label": task})})
+        return replace(self, every=self.every[self.every["task"] == task], design=design)
 
     def with_trials(self, table: pd.DataFrame) -> Study:
         """This study with other trials as those of the search, such as the replicates of a stage."""
         return replace(self, every=table.assign(stage="search"))
-
-
-def _design(values: Mapping[str, Any]) -> Any:
-    # A stand-in until `runs.study.design.Design` can be imported without torch and reads every archive.
-    known = {"key", "low", "high", "log", "integer", "complement"}
-    space = {
-        name: Dimension(**{"key": "training.learning_rate", **{k: v for k, v in node.items() if k in known}})
-        for name, node in (values.get("space") or {}).items()
-    }
-    sampler, pruner = values.get("sampler", "random"), values.get("pruner", "none")
-    from dataclasses import fields
-
-    from runs.study.design import Design
-
-    try:
-        trial = Design.from_dict({f.name: values[f.name] for f in fields(Design)} | {"match": "width"}).trial
-    except (KeyError, TypeError, ValueError, AttributeError):
-        trial = None
-    return SimpleNamespace(
-        trial=trial,
-        name=values.get("name", "unnamed"),
-        space=space,
-        points=int(values.get("points") or 0),
-        tasks=names(values.get("tasks")),
-        variants=names(values.get("variants")),
-        baseline=values.get("baseline"),
-        training=SimpleNamespace(**(values.get("training") or {})),
-        sampler=sampler,
-        pruner=pruner,
-        comparison=sampler in ("random", "sobol") and pruner == "none",
-    )

@@ -261,7 +261,7 @@ def best_trials(study: Study) -> dict[tuple[str, str], Best]:
         if outcome.validation_loss is None or outcome.status in ("failed", "pruned"):
             continue
         if known is None or outcome.validation_loss < (known.outcome.validation_loss or 0.0):
-            trial = study.design.trial(task, variant, point, stored.params)
+            trial = study.plan.planned(task, variant, point, stored.params).trial
             best[task, variant] = Best(task, variant, point, trial, outcome)
     return best
 
@@ -305,7 +305,7 @@ def inspect_study(study: Study, folder: Path, workers: int = 1) -> Iterator[tupl
     folder: of the study's models. workers: processes that share the work.
     """
     best = best_trials(study)
-    for task, variant in study.design.cells:
+    for task, variant in study.plan.pairs:
         if (task, variant) not in best:
             yield True, f"{variant} on {task}: no trial with a validation loss yet"
     wanted = [b for b in best.values() if not up_to_date(place(folder, b.task, b.variant), b.trial)]

@@ -68,12 +68,15 @@ from .console.progress import in_log
 from .files import write_whole
 from .record.facts import facts
 from .record.tracking import Mirror, stored_uri
-from .study.design import Design, Dimension
-from .study.stages import KINDS, Confirm, Horizon, Plan, Stage
+from .rules import require, require_one_of
+from .study.design import Design
+from .study.plan import Plan, Search, require_key
+from .study.space import Dimension
+from .study.stages import KINDS, Confirm, Horizon, Stage
 from .study.storage.repair import repaired
 from .study.study import Held, NoStudy, Study, find, open_storage, patiently
 from .trial.training import prepare_process
-from .trial.trial import Model, Training, allow, construct, require, require_one_of
+from .trial.trial import Model, Training, allow, construct
 from .workers.worker import AT_ONCE, GRACE_SECONDS, STOP, at_once, out_of_time, overtime, work
 
 POLL_SECONDS = 0.5
@@ -86,7 +89,8 @@ PARENT_ONLY = "only one `python -m runs.sweep` may run a study at a time on a ma
 
 def main(config: DictConfig) -> int:
     """Run, or report on, the configured study."""
-    design = checked(config, HydraConfig.get().overrides.task)
+    search = checked(config, HydraConfig.get().overrides.task)
+    design = search.design
     results = Path(config.results)
     url = str(config.storage.url)
     if config.action != "run":
@@ -97,14 +101,14 @@ def main(config: DictConfig) -> int:
     # of a study that is created now; what is started anew under the same name is another
     about["study_id"] = secrets.token_hex(8)
     if config.worker is not None:
-        return one_of_many(config, design, about, url, folder)
+        return one_of_many(config, search, about, url, folder)
     (folder / STOP).unlink(missing_ok=True)
     with sole_parent(folder):
         started = time.perf_counter()
-        plan = staged(config, design, url, folder)
+        plan = staged(config, search, url, folder)
         study = Study.create(open_storage(url, folder), plan, about)
         planning = time.perf_counter() - started
-        for note in notes(plan, study.design, by_key(HydraConfig.get().overrides.task)):
+        for note in notes(plan, study.plan, by_key(HydraConfig.get().overrides.task)):
             print(note)
         describe(study, folder, planning)
         for line in (study.news(), in_other_hands(study)):
@@ -125,8 +129,8 @@ def main(config: DictConfig) -> int:
         return code or (1 if failed else 0)
 
 
-def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
-    """The design of a configuration.
+def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
+    """The search of a configuration.
 
     overrides: the arguments that it was composed from. Raises ValueError for whatever is wrong in the configuration,
     for a key that nobody reads, and for an argument without effect.
@@ -139,9 +143,9 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Design:
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for kind in KINDS.values():
         knobs_of_stage(config, kind)
-    design = design_from(config)
-    refuse_idle_in_study(config, design, by_key(overrides))
-    return design
+    search = Search(design_from(config))
+    refuse_idle_in_study(config, search.design, by_key(overrides))
+    return search
 
 
 def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
@@ -176,20 +180,21 @@ def knobs_of_stage(config: DictConfig, kind: type[Confirm] | type[Horizon]) -> C
     return kind(**plain(config[kind.kind]))
 
 
-def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
-    """The design itself, or the configured stage of it: as it was planned, else planned from what the search has told.
+def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
+    """The search itself, or the configured stage of it: as it was planned, else planned from what the search has told.
 
     Raises ValueError where the search is not there, not complete, or another one.
     """
     if config.stage == "search":
-        return design
+        return search
+    design = search.design
     first = f"first the same command without stage={config.stage}"
     try:
         study = find(folder.parent, design.name, url)
     except NoStudy as error:
         raise ValueError(f"stage={config.stage}: {error}; {first}") from None
-    study.refuse_another(design)
-    assert isinstance(study.design, Design)
+    study.refuse_another(search)
+    assert isinstance(study.plan, Search)
     counts = study.counts()
     missing = {cell: max(design.points, study.design.points) - counts[cell]["told"] for cell in counts}
     if any(missing.values()):
@@ -203,7 +208,7 @@ def staged(config: DictConfig, design: Design, url: str, folder: Path) -> Plan:
     losses: dict[tuple[str, str], dict[int, float | None]] = {cell: {} for cell in counts}
     for task, variant, stored in study.told():
         losses[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
-    return Stage.plan(study.design, knobs_of_stage(config, KINDS[config.stage]), losses)
+    return Stage.after(study.plan, knobs_of_stage(config, KINDS[config.stage]), losses)
 
 
 def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
@@ -214,20 +219,20 @@ def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
     """
     lines = []
     if (
-        isinstance(wanted, Design)
-        and isinstance(stored, Design)
-        and wanted.points < stored.points
+        isinstance(wanted, Search)
+        and isinstance(stored, Search)
+        and wanted.length < stored.length
         and "points" in asked
     ):
-        lines.append(f"{asked['points']}: the study has {stored.points} points and keeps them")
+        lines.append(f"{asked['points']}: the study has {stored.length} points and keeps them")
     if isinstance(wanted, Stage) and isinstance(stored, Stage) and wanted.length < stored.length:
         key = f"{stored.stage}.{stored.knobs.grows}"
         if key in asked:
             lines.append(
                 f"{asked[key]}: the stage was planned with {key}={getattr(stored.knobs, stored.knobs.grows)} and keeps its runs"
             )
-    optimiser = (wanted if isinstance(wanted, Design) else wanted.search).training.optimiser
-    for name, searched in wanted.space.items():
+    optimiser = wanted.design.training.optimiser
+    for name, searched in wanted.design.space.items():
         if searched.key == "training.momentum" and optimiser != "nesterov":
             lines.append(
                 f"space.{name}: training.momentum is read with training.optimiser=nesterov only, got {optimiser}"
@@ -237,12 +242,12 @@ def notes(wanted: Plan, stored: Plan, asked: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def one_of_many(config: DictConfig, design: Design, about: dict[str, Any], url: str, folder: Path) -> int:
+def one_of_many(config: DictConfig, search: Search, about: dict[str, Any], url: str, folder: Path) -> int:
     """Be worker number `config.worker` of a launcher: the first plans and mirrors into MLflow at its end, all work
     until all is told.
     """
     prepare_process()
-    plan = patiently(lambda: staged(config, design, url, folder))
+    plan = patiently(lambda: staged(config, search, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
         about["command"] = shlex.join(
@@ -274,10 +279,10 @@ class Submission(Callback):
         """Build the design, so that no job waits in a queue to find that it cannot; take back a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-            design = checked(own, config.hydra.overrides.task)
-            folder = writable(Path(config.results) / design.name)
+            search = checked(own, config.hydra.overrides.task)
+            folder = writable(Path(config.results) / search.design.name)
             if launched(config):
-                staged(own, design, str(config.storage.url), folder)
+                staged(own, search, str(config.storage.url), folder)
         except MISTAKES as error:
             print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
             raise SystemExit(2) from None
@@ -310,7 +315,7 @@ def launched(config: DictConfig) -> bool:
 def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
     """Write the design, or the stage, beside the results, and say how long planning took where it did."""
     write_whole(
-        folder / beside(study, "design"), json.dumps({**study.design.as_dict(), **study.facts}, indent=1) + "\n"
+        folder / beside(study, "design"), json.dumps({**study.plan.as_dict(), **study.facts}, indent=1) + "\n"
     )
     if seconds > 5:
         print(f"planned {study.size} trials in {seconds:.0f} s")
@@ -318,7 +323,7 @@ def describe(study: Study, folder: Path, seconds: float = 0.0) -> None:
 
 def beside(study: Study, what: str) -> str:
     """The name of a JSON file in the study's folder; those of a stage begin with its name."""
-    return f"{what}.json" if study.design.stage == "search" else f"{study.design.stage}_{what}.json"
+    return f"{what}.json" if study.plan.stage == "search" else f"{study.plan.stage}_{what}.json"
 
 
 def design_from(config: DictConfig) -> Design:
@@ -456,6 +461,7 @@ def dimension(name: str, node: Any) -> Dimension:
     missing = [key for key, f in knobs.items() if f.default is MISSING and key not in node]
     require(not missing, f"space.{name} must have {', '.join(missing)}", node)
     dimension = Dimension(**node)
+    require_key(dimension.key)
     part, _, knob = dimension.key.partition(".")
     kind = str({f.name: f.type for f in fields({"model": Model, "training": Training}[part])}[knob])
     require(kind in ("int", "float"), f"space.{name}.key must be that of a number", dimension.key)
@@ -572,7 +578,7 @@ def run(
 
     def start(k: int) -> BaseProcess:
         process = context.Process(
-            target=work, args=(url, folder, study.design.key, os.getpid(), False, seconds), name=f"worker {k}"
+            target=work, args=(url, folder, study.plan.key, os.getpid(), False, seconds), name=f"worker {k}"
         )
         process.start()
         started.add(process.pid)
@@ -781,7 +787,7 @@ def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     search = find(folder.parent, name, url)
     if stage == "search":
         return search
-    planned = [study for study in Study.stages(search.storage, name) if study.design.stage == stage]
+    planned = [study for study in Study.stages(search.storage, name) if study.plan.stage == stage]
     if not planned:
         raise ValueError(f"stage {stage} of study {name!r} has not been started in {folder.parent}")
     return planned[-1]
@@ -846,11 +852,11 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
     if again:
         write_whole(folder / STOP, AT_ONCE)
         print(
-            f"{study.design.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s"
+            f"{study.plan.title}: workers leave at once and put their trials back; what hangs is ended after {GRACE_SECONDS:.0f} s"
         )
     else:
         (writable(folder) / STOP).touch()
-        print(f"{study.design.title}: workers leave after the trial at hand; action=run goes on")
+        print(f"{study.plan.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:8]:
         print(f"at hand: {h}")
     if running and not again:
@@ -865,7 +871,7 @@ def retry(url: str, folder: Path, name: str, stage: str) -> int:
         writable(folder)
     count = study.retry()
     print(
-        f"{study.design.title}: {counted(count, 'failed trial')} put back"
+        f"{study.plan.title}: {counted(count, 'failed trial')} put back"
         + ("; the same command with action=run runs them" if count else "")
     )
     return 0
@@ -892,7 +898,7 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
     for study in (search, *Study.stages(storage, name)):
         count = study.set_aside()
         if count:
-            print(f"{study.design.title}: {counted(count, 'record')} of another trial than the one planned set aside")
+            print(f"{study.plan.title}: {counted(count, 'record')} of another trial than the one planned set aside")
     print(f"next: the command that started study {name!r}; it runs what is missing")
     return 0
 
@@ -938,8 +944,8 @@ def duration(seconds: float) -> str:
 
 def heading(study: Study) -> str:
     """The name of a study, and of its stage where it is one."""
-    design = study.design
-    return design.name if design.stage == "search" else f"{design.name} {design.stage}"
+    name, stage = study.design.name, study.plan.stage
+    return name if stage == "search" else f"{name} {stage}"
 
 
 def counted(number: int, what: str) -> str:
@@ -968,7 +974,7 @@ def print_counts(study: Study) -> int:
     columns = ["told", "solved", "finished", "diverged", "failed", "running", "waiting"]
     if not study.design.comparison:
         columns.insert(4, "pruned")
-    width = max(len(heading(study)), *(len(f"{t} {v}") for t, v in study.design.cells))
+    width = max(len(heading(study)), *(len(f"{t} {v}") for t, v in study.plan.pairs))
     print(f"{heading(study):<{width}}  " + "  ".join(f"{c:>8}" for c in columns))
     totals = dict.fromkeys(columns, 0)
     for (task, variant), row in study.counts().items():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from runs.study.design import Dimension
+from runs.study.space import Dimension
 
 from ..statistics import anova
 from ..study import Study

@@ -390,7 +390,7 @@ class Mirror:
         Empty for studies of earlier versions.
         """
         study = self.study
-        search = study if study.design.stage == "search" else type(study).open(study.storage, study.design.name)
+        search = study if study.plan.stage == "search" else type(study).open(study.storage, study.design.name)
         return str(search.facts.get("study_id", ""))
 
     def catch_up(self, patient: bool = False, seconds: float = math.inf) -> int:
@@ -412,7 +412,7 @@ class Mirror:
                 if self._rest > REST_SECONDS[0] and not patient:
                     tracker.refuse_silence()
                 if self._generation is None or self._generation != held.generation:
-                    self.done = tracker.mirrored(self.study.design.name, self.study.design.key, self.study_id)
+                    self.done = tracker.mirrored(self.study.design.name, self.study.plan.key, self.study_id)
                     if tracker.replaced:
                         whose = f"another study that was named {self.study.design.name!r}"
                         print(f"mlflow: {tracker.replaced} runs of {whose} were deleted", file=sys.stderr)
@@ -471,27 +471,27 @@ class Mirror:
 
     def _trial_id(self, task: str, variant: str, k: int, stored: Any) -> str:
         known = stored.user_attrs.get("trial_id")  # absent where its workers died
-        return str(known or self.study.design.trial(task, variant, k, stored.params).id)
+        return str(known or self.study.plan.planned(task, variant, k, stored.params).trial.id)
 
     def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> Run:
-        design, facts = self.study.design, self.study.facts
-        trial = design.trial(task, variant, k, stored.params)
+        plan, facts, name = self.study.plan, self.study.facts, self.study.design.name
+        planned = plan.planned(task, variant, k, stored.params)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         tags = {
-            "study": design.name,
-            "point": design.point_of(task, variant, k),
+            "study": name,
+            "point": planned.point,
             "commit": self.study.facts_of(stored).get("commit", ""),
         }
         tags |= {
-            "stage": design.stage,
+            "stage": plan.stage,
             "study_id": self.study_id,
             "mlflow.source.name": str(facts.get("command", ""))[:1000],
         }
-        if design.stage != "search":
-            tags |= design.place(task, k) | {"key": design.key, "number": k}
+        if plan.stage != "search":
+            tags |= {"block": planned.block, "replicate": planned.replicate, "key": plan.key, "number": k}
         trial_id, record = self._trial_id(task, variant, k, stored), str(stored._trial_id)
         tags |= {"trial_id": trial_id, "record": record}
-        return Run(tracker.trial(design.name, trial, outcome, tags, stored.params), trial_id, record)
+        return Run(tracker.trial(name, planned.trial, outcome, tags, stored.params), trial_id, record)
 
     @contextmanager
     def _lock(self, patient: bool) -> Iterator[_Held | None]:

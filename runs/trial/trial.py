@@ -8,14 +8,15 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from ..console.known import meant, unknown
+from ..console.known import unknown
 from ..names import CLASSES
+from ..rules import require, require_one_of
 
 T = TypeVar("T")
 
@@ -23,18 +24,6 @@ STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")
 OURS = ("variants", "tasks")  # packages whose classes are always found
-
-
-def require(condition: bool, rule: str, value: Any) -> None:
-    """Raise ValueError with the rule and the value unless the condition holds."""
-    if not condition:
-        raise ValueError(f"{rule}, got {value!r}")
-
-
-def require_one_of(name: str, value: str, names: Collection[str], which: str = "") -> None:
-    """Raise ValueError, with the nearest name, unless the value is one of the names. which: words before their list."""
-    if value not in names:
-        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
 
 
 class NotAllowed(ValueError):
@@ -58,7 +47,8 @@ def present_target(target: str) -> str:
 
 def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration node with the present name of its class."""
-    return {**node, "_target_": present_target(node["_target_"])} if "_target_" in node else dict(node)
+    target = node.get("_target_")
+    return {**node, "_target_": present_target(target)} if isinstance(target, str) else dict(node)
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:

@@ -231,10 +231,11 @@ def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
 
 
 def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
+    from runs.study.plan import Search
     from runs.study.study import Study, open_storage
 
     folder = tmp_path / "study"
-    Study.create(open_storage("", folder), make_design(), {})
+    Study.create(open_storage("", folder), Search(make_design()), {})
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} | {tmp_path: tmp_path.stat().st_mtime_ns}
     assert sweep.status("", folder, "study", "search") == 0
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} | {tmp_path: tmp_path.stat().st_mtime_ns} == before

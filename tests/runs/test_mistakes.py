@@ -10,7 +10,7 @@ from runs import __main__ as runs_main
 from runs import arguments as shell
 from runs import config, sweep
 from runs.console import early, known, manual
-from runs.study.design import Dimension
+from runs.study.space import Dimension
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
 from variants import Cell, Scheme
@@ -628,12 +628,13 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
     ],
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
+    from runs.study.plan import Search
     from runs.study.study import Study, open_storage
     from runs.tracking import main
 
     from .conftest import make_design
 
-    Study.create(open_storage("", tmp_path / "study"), make_design(), {})
+    Study.create(open_storage("", tmp_path / "study"), Search(make_design()), {})
     before = sorted(tmp_path.rglob("*"))
     assert main(["study=study", f"results={tmp_path}", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
