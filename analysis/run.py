@@ -162,7 +162,7 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
         both,
         tables.settings,
         absent(study.about, extra, options.results),
-        sections(study, tables.stages, results) if study.comparable else [],
+        [part._asdict() for part in sections(study, tables.stages, results)] if study.comparable else [],
         tables.stages.get("best_configurations"),
     )
     render_claims(options.place)

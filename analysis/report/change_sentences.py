@@ -68,12 +68,12 @@ def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> l
     for word, side in (("Higher", claimed["difference"] > 0), ("Lower", ~(claimed["difference"] > 0))):
         named = [
             f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p_holm'], unit)}"
-            for _, r in claimed[side].iterrows()
+            for r in claimed[side].to_dict("records")
         ]
         if named:
             found.append(f"{word} in this study{of}: {'; '.join(named)}.")
     rest = rows[~rows["significant"] & np.isfinite(rows["low"])]
-    limits = sorted((max(abs(r["low"]), abs(r["high"])), r["variant"]) for _, r in rest.iterrows())
+    limits = sorted((max(abs(r["low"]), abs(r["high"])), r["variant"]) for r in rest.to_dict("records"))
     if limits:
         shown = ", ".join(f"{variant} ({words.amount(limit, unit)})" for limit, variant in limits)
         if len(limits) > words.MOST_NAMED:

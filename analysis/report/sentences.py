@@ -47,7 +47,7 @@ def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str) -> str:
     found = inferred[inferred["significant"]]
     for good, word in ((True, "better"), (False, "worse")):
         on: dict[str, list[str]] = {}
-        for _, row in found.iterrows():
+        for row in found.to_dict("records"):
             if is_better(row) == good:
                 on.setdefault(row["variant"], []).append(row["task"])
         if on:
@@ -86,7 +86,7 @@ def _task(task: str, own: pd.DataFrame, summary: pd.DataFrame, half_width: float
     for good, word in ((True, "Better"), (False, "Worse")):
         named = [
             f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p_holm'], endpoint.unit)}"
-            for _, r in own.iterrows()
+            for r in own.to_dict("records")
             if r["significant"] and is_better(r) == good
         ]
         if named:
@@ -100,7 +100,7 @@ def _task(task: str, own: pd.DataFrame, summary: pd.DataFrame, half_width: float
 
 def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
     """The sentence on differences that are not claimed; none where there are none."""
-    limits = sorted((max(abs(row["low"]), abs(row["high"])), row["variant"]) for _, row in rest.iterrows())
+    limits = sorted((max(abs(row["low"]), abs(row["high"])), row["variant"]) for row in rest.to_dict("records"))
     if not limits:
         return []
     named = words.listed([f"{variant} ({words.amount(limit, unit)})" for limit, variant in limits])
@@ -115,7 +115,7 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
 def _method(inferred: pd.DataFrame, baseline: str) -> str:
     """What the intervals mean, and what Greff's test would have said."""
     marked = inferred[inferred["greff_welch_p"] < 0.05]
-    pairs = [f"{row['variant']} on {row['task']}" for _, row in marked.iterrows()] or ["nothing"]
+    pairs = [f"{row['variant']} on {row['task']}" for row in marked.to_dict("records")] or ["nothing"]
     shown = words.listed(pairs)
     if len(pairs) > words.MOST_NAMED:
         shown = f"{len(pairs)} of {len(inferred)} variants and tasks"
@@ -131,9 +131,11 @@ def _described(task: str, summary: pd.DataFrame) -> str:
     own = summary[(summary["task"] == task) & (summary["trials"] > 0)]
     if not own["solved"].any():
         best = own.sort_values(["decile_score"], ascending=False, kind="stable").head(words.MOST_NAMED)
-        named = [f"{row['variant']} ({words.number(row['decile_score'])})" for _, row in best.iterrows()]
+        named = [f"{row['variant']} ({words.number(row['decile_score'])})" for row in best.to_dict("records")]
         return f"{task}: solved by no trial; the best deciles score {words.listed(named)}."
     own = own.sort_values("solve_rate", ascending=False, kind="stable")
-    named = [f"{row['variant']} {row['solved']} of {row['trials']}" for _, row in own.head(words.MOST_NAMED).iterrows()]
+    named = [
+        f"{row['variant']} {row['solved']} of {row['trials']}" for row in own.head(words.MOST_NAMED).to_dict("records")
+    ]
     more = f", and fewer by {len(own) - words.MOST_NAMED} others" if len(own) > words.MOST_NAMED else ""
     return f"{task}: solved by {words.listed(named)} trials{more}."

@@ -135,4 +135,5 @@ def restricted_steps(solved_step: ArrayLike, budget: ArrayLike) -> Floats:
     """
     steps = np.asarray(solved_step, dtype=float)
     limit = np.asarray(budget, dtype=float)
-    return np.minimum(np.where(np.isnan(steps), limit, steps), limit)
+    restricted: Floats = np.minimum(np.where(np.isnan(steps), limit, steps), limit)
+    return restricted

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,7 @@ def _of(primary: pd.DataFrame, names: tuple[str, ...], baseline: str, baselines:
     return primary[primary["variant"].isin(known) & (baseline in baselines)]
 
 
-def _reach(row: pd.Series, to_better: bool) -> float:
+def _reach(row: Mapping[Any, Any], to_better: bool) -> float:
     """The largest difference to a side that the interval leaves possible, as a share of the endpoint's span."""
     upwards = to_better != ENDPOINTS[row["endpoint"]].lower_is_better
     return max(0.0, float(row["high"] if upwards else -row["low"])) / float(row["span"])
@@ -126,10 +127,10 @@ def _directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     """
     if rows.empty:
         return NOTHING
-    found = [is_better(row) == claimed_better for _, row in rows.iterrows() if row["significant"]]
+    found = [is_better(row) == claimed_better for row in rows.to_dict("records") if row["significant"]]
     if any(found):
         return Finding(AGREES if sum(found) == len(rows) else MIXED, _evidence(rows))
-    small = all(_reach(row, claimed_better) < MARGIN for _, row in rows.iterrows())
+    small = all(_reach(row, claimed_better) < MARGIN for row in rows.to_dict("records"))
     return Finding(DISAGREES if found or small else UNDECIDED, _evidence(rows))
 
 
@@ -139,10 +140,10 @@ def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
     """
     if rows.empty:
         return NOTHING
-    against = rows[[bool(row["significant"]) and is_better(row) in sides for _, row in rows.iterrows()]]
+    against = rows[[bool(row["significant"]) and is_better(row) in sides for row in rows.to_dict("records")]]
     if len(against):
         return Finding(DISAGREES, _evidence(against))
-    largest = max(_reach(row, side) for _, row in rows.iterrows() for side in sides)
+    largest = max(_reach(row, side) for row in rows.to_dict("records") for side in sides)
     return Finding(AGREES if largest < MARGIN else UNDECIDED, _evidence(rows))
 
 
@@ -223,18 +224,18 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
 
 def _evidence(rows: pd.DataFrame) -> str:
     """What is known of each pair of a task and a variant: the significant ones first, then those that are most open."""
-    parts = [_known(row) for _, row in sorted(rows.iterrows(), key=lambda pair: -_openness(pair[1]))]
+    parts = [_known(row) for row in sorted(rows.to_dict("records"), key=lambda row: -_openness(row))]
     if len(parts) > words.MOST_NAMED:
         parts = [*parts[: words.MOST_NAMED - 1], f"{len(parts) - words.MOST_NAMED + 1} more, less open"]
     return "; ".join(parts)
 
 
-def _openness(row: pd.Series) -> float:
+def _openness(row: Mapping[Any, Any]) -> float:
     """How large a difference remains possible, as a share of the span; infinite for a significant difference."""
     return np.inf if row["significant"] else max(_reach(row, to_better) for to_better in (False, True))
 
 
-def _known(row: pd.Series) -> str:
+def _known(row: Mapping[Any, Any]) -> str:
     """What is known of one pair of a task and a variant."""
     unit = ENDPOINTS[row["endpoint"]].unit
     if row["significant"]:

@@ -86,9 +86,7 @@ def values_of(table: pd.DataFrame, column: str) -> pd.Series[float]:
     return table[column]
 
 
-def matrix(
-    own: pd.DataFrame, values: pd.Series[float], variants: Sequence[str], points: Sequence[int] | None = None
-) -> Floats:
+def matrix(own: pd.DataFrame, values: pd.Series[float], variants: list[str], points: list[int] | None = None) -> Floats:
     """Return values [V, P] of one task by variant and point; NaN where a variant has no trial at a point.
 
     own: trials of one task.
@@ -96,7 +94,8 @@ def matrix(
     variants, points: in the order of rows and columns; by default all points.
     """
     wide = own.assign(value=values).pivot(index="variant", columns="point", values="value")
-    return wide.reindex(index=variants, columns=wide.columns if points is None else points).to_numpy(dtype=float)
+    wide = wide.reindex(index=variants)
+    return (wide if points is None else wide.reindex(columns=points)).to_numpy(dtype=float)
 
 
 def inferences(found: Comparison, reach: float, *, decides: bool, with_p: bool = True) -> Iterator[dict[str, Any]]:
@@ -131,21 +130,22 @@ def is_significant(low: float, high: float, p: float) -> bool:
     return p <= SIGNIFICANT and low * high > 0
 
 
-def is_better(row: Mapping[str, Any]) -> bool:
+def is_better(row: Mapping[Any, Any]) -> bool:
     """Return whether the difference of a row is to the advantage of the variant."""
     return bool((row["difference"] > 0) != ENDPOINTS[row["endpoint"]].lower_is_better)
 
 
-def resolution(found: pd.DataFrame) -> pd.DataFrame:
+def resolution(compared: pd.DataFrame) -> pd.DataFrame:
     """Return half the width of the intervals: the smallest difference that the study can distinguish from none.
 
-    found: of `comparisons`.
+    compared: of `comparisons`.
 
     Columns: task, endpoint, primary, half_width (median over variants), points.
     """
-    inferred = found[np.isfinite(found["low"])].assign(half_width=lambda t: (t["high"] - t["low"]) / 2)
+    inferred = compared[np.isfinite(compared["low"])].assign(half_width=lambda t: (t["high"] - t["low"]) / 2)
     groups = inferred.groupby(["task", "endpoint", "primary"], sort=False)
-    return groups.agg(half_width=("half_width", "median"), points=("points", "min")).reset_index()
+    found: pd.DataFrame = groups.agg(half_width=("half_width", "median"), points=("points", "min")).reset_index()
+    return found
 
 
 def _greff_welch(own: pd.DataFrame, present: Sequence[str]) -> dict[str, float]:

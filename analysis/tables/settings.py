@@ -17,6 +17,10 @@ from ..study import Study
 
 if TYPE_CHECKING:
     from runs.trial.trial import Trial
+    from tasks import Task
+    from variants import Cell, Scheme
+
+    Part = Cell | Task | Scheme
 
 BEST = 3  # trials shown of each variant on each task
 NARROW = 5  # trials, at least, whose spread says how free the choice of a hyperparameter is
@@ -85,7 +89,7 @@ def command(trial: Trial) -> str:
     return " ".join(["python -m runs", *(shlex.quote(word) for word in words)])
 
 
-def _part(group: str, node: Mapping[str, Any], kind: type) -> Iterator[str]:
+def _part(group: str, node: Mapping[str, Any], kind: type[Part]) -> Iterator[str]:
     """The words that set one part of a trial: its class, and the knobs that differ from the defaults of the class."""
     from runs.trial.trial import construct
 
@@ -103,7 +107,7 @@ def _part(group: str, node: Mapping[str, Any], kind: type) -> Iterator[str]:
     yield from (f"{group}.{k}={_word(v)}" for k, v in knobs.items() if not (k in usual and _same(usual[k], v)))
 
 
-def _defaults(node: Mapping[str, Any], kind: type) -> dict[str, Any]:
+def _defaults(node: Mapping[str, Any], kind: type[Part]) -> dict[str, Any]:
     """The defaults of those knobs of a class that a node names."""
     from runs.trial.trial import construct
     from variants import knobs_of
@@ -125,7 +129,7 @@ def _word(value: Any) -> str:
 def _command(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> str:
     """The command that trains a trial again, with the width that it had; empty where the design does not say enough."""
     design = study.design
-    if not set(study.about) >= NEEDED:
+    if design.unknown or not set(study.about) >= NEEDED:
         return ""
     values = {n: int(row[n]) if design.space[n].integer else float(row[n]) for n in study.hyperparameters}
     try:

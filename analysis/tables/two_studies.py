@@ -138,12 +138,14 @@ class _Common(NamedTuple):
 
     def arrays(self, endpoint: Endpoint) -> tuple[Arrays, Arrays]:
         """Values and validation losses of both studies, [V, P] and [V, Q]; steps count up to the smaller budget."""
-        found = []
-        for own, points in zip((self.ours, self.theirs), self.points, strict=True):
-            values = values_of(own.assign(budget=np.minimum(own["budget"], self.budget)), endpoint.column)
-            columns = (matrix(own, x, self.variants, points) for x in (values, own["validation_loss"]))
-            found.append(tuple(columns))
-        return found[0], found[1]
+        both = zip((self.ours, self.theirs), self.points, strict=True)
+        ours, theirs = (self._arrays(endpoint, own, points) for own, points in both)
+        return ours, theirs
+
+    def _arrays(self, endpoint: Endpoint, own: pd.DataFrame, points: list[int]) -> Arrays:
+        values = values_of(own.assign(budget=own["budget"].clip(upper=self.budget)), endpoint.column)
+        losses = own["validation_loss"]
+        return matrix(own, values, self.variants, points), matrix(own, losses, self.variants, points)
 
 
 def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
@@ -173,7 +175,8 @@ def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1
     tasks, variants = _in_common(study, other)
     rows: list[dict[str, Any]] = []
     for task in tasks:
-        common = _common(*(one.trials[one.trials["task"] == task] for one in (study, other)), variants)
+        ours, theirs = (one.trials[one.trials["task"] == task] for one in (study, other))
+        common = _common(ours, theirs, variants)
         primary = common.primary
         facts = {v: _facts(common, v, seed) for v in common.variants}
         for endpoint in ENDPOINTS.values():
@@ -184,8 +187,8 @@ def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1
                 reach = options["span"] * (1 if what == CHANGE else 2)
                 inferred = inferences(found, reach, decides=decides["primary"], with_p=what == CHANGE)
                 for k, (variant, row) in enumerate(zip(names, inferred, strict=True)):
-                    ours, theirs = _statistics(endpoint, sides, k, paired=common.paired)
-                    shown = {"variant": variant, "what": what, "study": ours, "other": theirs}
+                    values = _statistics(endpoint, sides, k, paired=common.paired)
+                    shown = {"variant": variant, "what": what, "study": values[0], "other": values[1]}
                     rows.append({**place, **decides, **shown, **row, **facts[variant]})
     if not rows:
         raise ValueError("compare: the studies have no variant in common on any task")
@@ -295,12 +298,13 @@ def _facts(common: _Common, variant: str, seed: int) -> dict[str, Any]:
 
 def _log_time(trials: pd.DataFrame) -> pd.Series[float]:
     """The logarithm of the seconds per training step."""
-    return np.log(trials["seconds"].clip(lower=1e-9) / trials["steps"].clip(lower=1))
+    ratios = trials["seconds"].clip(lower=1e-9) / trials["steps"].clip(lower=1)
+    return pd.Series(np.log(ratios.to_numpy(dtype=float)), index=trials.index)
 
 
 def _ratio(logarithms: Sequence[pd.Series[float]], seed: int) -> tuple[float, float, float]:
     """The factor between times and its interval, from logarithms of ratios or from those of both sides."""
-    samples = [x.to_numpy() for x in logarithms]
+    samples: list[Floats] = [np.asarray(x, dtype=np.float64) for x in logarithms]
     if min(len(x) for x in samples) == 0:
         return np.nan, np.nan, np.nan
 
