@@ -282,8 +282,8 @@ def studied(design, tmp_path):
 def test_the_best_trial_is_the_one_with_the_lowest_validation_loss(studied):
     study, _ = studied
     losses = {}
-    for task, variant, stored in study.finished_trials():
-        losses.setdefault((task, variant), []).append(stored.user_attrs["outcome"]["validation_loss"])
+    for finished in study.finished_trials():
+        losses.setdefault((finished.task, finished.variant), []).append(finished.outcome.validation_loss)
     best = best_trials(study)
     assert {key: b.outcome.validation_loss for key, b in best.items()} == {
         key: min(values) for key, values in losses.items()
