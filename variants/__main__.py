@@ -10,13 +10,11 @@ from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from . import Cell
-from .catalogue import card, markdown, overview
+from .catalogue import card, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue, a card or the table of the README; 2 for a name that is not registered or a size that cannot
-    be.
-    """
+    """Print the catalogue or a card; 2 for a name that is not registered or a size that cannot be."""
     parser = Parser(prog="python -m variants", description="The catalogue of variants.")
     parser.add_argument(
         "name", nargs="?", help="show this variant in full; also the dotted path of a class of your own"
@@ -27,15 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
     )
-    parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(arguments)
     try:
         for size in ("inputs", "hidden"):
             if getattr(options, size) < 1:
                 raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
-        if options.markdown:
-            print(markdown())
-        elif options.name is None:
+        if options.name is None:
             print(table(overview(options.inputs, options.hidden), width()))
         else:
             lines = card(

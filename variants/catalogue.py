@@ -1,6 +1,4 @@
-"""What there is, read from the declarations and docstrings: a list of all variants, a card for one, the table of the
-README.
-"""
+"""What there is, read from the declarations and docstrings: a list of all variants, and a card for each one."""
 
 from __future__ import annotations
 
@@ -9,8 +7,6 @@ import re
 
 from .cell import Cell, knobs_of
 from .layers.recurrent import count_parameters
-
-BEGIN, END = "<!-- variants:begin -->", "<!-- variants:end -->"
 
 
 def entries() -> dict[str, type[Cell]]:
@@ -92,14 +88,6 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
     lines += [relation(cls)] if relation(cls) else []
     lines.append(f"Source: {cls.source}")
     return "\n".join(lines)
-
-
-def markdown() -> str:
-    """The table of all variants for the README, between its markers."""
-    lines = [BEGIN, "| variant | what it is | parameters of a layer | source |", "|---|---|---|---|"]
-    for name, cls in entries().items():
-        lines.append(f"| `{name}` | {summary(cls)} | {formula(cls).partition(',')[0]} | {cls.source} |")
-    return "\n".join([*lines, END])
 
 
 def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
