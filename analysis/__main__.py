@@ -140,7 +140,8 @@ def archive_of(value: str, results: Path) -> Path | None:
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    from runs.arguments import key_values, storage_url
+    from runs.arguments import key_values
+    from runs.study.storage.url import storage_url
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -176,8 +177,9 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
 
     uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
     """
-    from runs.arguments import without_password
     from runs.record import tracking
+    from runs.secrets_in_urls import without_password
+    from runs.study.design import Design
 
     from .load import read_archive
     from .tables.summary import cells
@@ -198,7 +200,7 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
         for (_, row), (_, number) in zip(rows.iterrows(), numbers.iterrows(), strict=True)
     ]
     try:
-        place = tracking.publish(results, design, overall, each, files, uri)
+        place = tracking.publish(results, Design.from_dict(design), design, overall, each, files, uri)
     except Exception as error:  # the report is written; the dashboard may be away
         print(
             f"mlflow: not updated: {without_password(f'{type(error).__name__}: {error}'.splitlines()[0], uri)}",

@@ -17,15 +17,17 @@ from tqdm import tqdm
 
 from tasks import Task
 
-from .arguments import without_password
-from .config import command_line, trial_from, writable
+from .configuration.command_line import command_line
+from .configuration.trial import trial_from
 from .console.progress import in_log
-from .files import write_whole
+from .files import writable, write_whole
 from .record.facts import facts
 from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
-from .trial.training import Interrupted, prepare_process, run
+from .secrets_in_urls import without_password
+from .trial.faults import Interrupted
+from .trial.training import prepare_process, run
 from .trial.trial import Outcome, Trial, construct
-from .workers.worker import stop_on_signal
+from .workers.stop import stop_on_signal
 
 
 def main(config: DictConfig) -> int:

@@ -27,10 +27,11 @@ from tasks import Batch, Task
 from variants import Recurrent, at, streams
 from variants.engine.observe import watching
 
-from .arguments import command, key_values, storage_url
+from .arguments import command, key_values
 from .files import replacing, subfolder, writable
 from .networks.readout import Network, untrained
 from .record.facts import facts
+from .study.storage.url import storage_url
 from .study.study import Study, close_storage, find
 from .trial.training import prepare_process, trained
 from .trial.trial import Outcome, Trial
@@ -261,7 +262,7 @@ def best_trials(study: Study) -> dict[tuple[str, str], Best]:
         if outcome.validation_loss is None or outcome.status in ("failed", "pruned"):
             continue
         if known is None or outcome.validation_loss < (known.outcome.validation_loss or 0.0):
-            trial = study.design.trial(task, variant, point, stored.params)
+            trial = study.plan.planned(task, variant, point, stored.params).trial
             best[task, variant] = Best(task, variant, point, trial, outcome)
     return best
 
@@ -305,7 +306,7 @@ def inspect_study(study: Study, folder: Path, workers: int = 1) -> Iterator[tupl
     folder: of the study's models. workers: processes that share the work.
     """
     best = best_trials(study)
-    for task, variant in study.design.cells:
+    for task, variant in study.plan.pairs:
         if (task, variant) not in best:
             yield True, f"{variant} on {task}: no trial with a validation loss yet"
     wanted = [b for b in best.values() if not up_to_date(place(folder, b.task, b.variant), b.trial)]

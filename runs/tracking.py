@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .arguments import key_values, storage_url, without_password
+from .arguments import key_values
 from .record.tracking import Mirror, Unusable, default_uri, uri_of
+from .secrets_in_urls import without_password
+from .study.storage.url import storage_url
 from .study.study import Study, find
 
 

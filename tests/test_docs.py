@@ -17,10 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 
 from docs import reference
 from docs.__main__ import pages
-from runs.config import CONF, GROUPS, check, register
-from runs.console.early import mistake
+from runs.configuration.knobs import GROUPS
+from runs.configuration.nodes import variant_node
+from runs.configuration.schema import register
+from runs.configuration.trial import check
+from runs.console.early import CONF, mistake
 from runs.networks.readout import untrained
-from runs.sweep import variant_node
 from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from runs.trial.weights import save_model

@@ -11,7 +11,6 @@ OURS = {"variants", "tasks", "runs", "analysis"}
 ALLOWED = {"variants": set(), "tasks": set(), "runs": {"variants", "tasks"}, "analysis": {"runs", "variants", "tasks"}}
 # the start of a command
 COMMANDS = {f"{folder}/{file}.py" for folder in ("variants", "tasks") for file in ("__init__", "__main__")}
-EXCEPTIONS = {"runs/sweep.py": {"analysis"}}  # action=export writes the archive, which is the analysis's format
 CONSOLE = "runs.console"
 HEAVY = {
     "hydra": {"runs/config.py", "runs/__main__.py", "runs/sweep.py"},
@@ -52,7 +51,7 @@ def relative(path: Path) -> str:
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_a_file_imports_only_the_folders_it_may(path):
     folder = path.relative_to(ROOT).parts[0]
-    wrong = (imported(path) & OURS) - ALLOWED[folder] - EXCEPTIONS.get(relative(path), set())
+    wrong = (imported(path) & OURS) - ALLOWED[folder]
     if relative(path) in COMMANDS and all(module.startswith(f"{CONSOLE}.") for module in from_runs(path)):
         wrong -= {"runs"}
     assert not wrong, (

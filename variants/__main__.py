@@ -1,4 +1,4 @@
-"""`python -m variants` lists what there is; `python -m variants gru` shows one variant."""
+"""`python -m variants` lists what there is, `python -m variants gru` shows one variant, with --kernel its kernel."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from . import Cell
-from .catalogue import card, overview
+from .catalogue import card, kernel, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue or a card; 2 for a name that is not registered or a size that cannot be."""
+    """Print the catalogue, a card or a kernel.
+
+    Returns 0, or 2 for a name that is not registered or a size that cannot be.
+    """
     parser = Parser(prog="python -m variants", description="The catalogue of variants.")
     parser.add_argument(
         "name", nargs="?", help="show this variant in full; also the dotted path of a class of your own"
@@ -25,18 +28,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
     )
+    parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
     options = parser.parse_args(arguments)
     try:
         for size in ("inputs", "hidden"):
             if getattr(options, size) < 1:
                 raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
+        if options.kernel and options.name is None:
+            raise ValueError("--kernel needs the name of a variant, as in: python -m variants gru --kernel")
         if options.name is None:
             print(table(overview(options.inputs, options.hidden), width()))
         else:
-            lines = card(
-                found("variant", options.name, Cell, Cell.registry), options.inputs, options.hidden
-            ).splitlines()
-            print("\n".join(wrapped(line, width(), "    ") for line in lines))
+            cls = found("variant", options.name, Cell, Cell.registry)
+            text = kernel(cls) if options.kernel else card(cls, options.inputs, options.hidden)
+            print("\n".join(wrapped(line, width(), "    ") for line in text.splitlines()))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -6,6 +6,9 @@ import inspect
 import re
 
 from .cell import Cell, knobs_of
+from .engine import fused
+from .engine.ir.show import LEGEND, show
+from .layers.native import Native
 from .layers.recurrent import count_parameters
 
 
@@ -65,11 +68,7 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
 
     Raises ValueError for a class of your own that has a knob without a default.
     """
-    name = vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
-    try:
-        cell = cls()
-    except TypeError as error:
-        raise ValueError(f"{name}: every knob must have a default: {error}") from None
+    name, cell = title(cls), _built(cls)
     lines = [f"{name}: {summary(cls)}", "", *(f"    {line}" for line in equations(cls)), ""]
     lines += [shapes(cls)] if shapes(cls) else []
     lines += [f"State: {', '.join(f'{field} [B, {hidden_size}]' for field in cls.State._fields)}", ""]
@@ -88,6 +87,47 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
     lines += [relation(cls)] if relation(cls) else []
     lines.append(f"Source: {cls.source}")
     return "\n".join(lines)
+
+
+def kernel(cls: type[Cell]) -> str:
+    """The fused kernel of a variant in readable form: its time step, what it saves, and its backward pass.
+
+    cls: the variant, with its default knobs.
+
+    Returns the text, of each kind of layer where they differ; the reason for a variant that has no kernel.
+    Raises ValueError for a class of your own that has a knob without a default.
+    """
+    name, cell = title(cls), _built(cls)
+    if isinstance(cell, Native):
+        return f"{name}: runs torch.nn.{type(cell).module.__name__}, a kernel of the library that is not derived here."
+    reason = fused.why_not(cell)
+    if reason:
+        return f"{name}: has no fused kernel, the eager engine runs its step: {reason}."
+    lowest, above = cell.for_layer(0), cell.for_layer(1)
+    layers = [("the lowest layer", lowest), ("a layer above it", above)]
+    if lowest is above and not above.above:
+        layers = [("every layer", lowest)]
+    paragraphs = [LEGEND]
+    for k, (which, here) in enumerate(layers):
+        derivation = fused.derivation(here, lowest=k == 0)
+        first, *_ = derivation.fields
+        step = derivation.backward([f for f in derivation.fields if f == first or f in here.above], [])
+        bias = [gate.name for gate in here.plan if gate.bias]
+        paragraphs.append(f"{name}, {which}\n\n{show(derivation, step, bias)}")
+    return "\n\n\n".join(paragraphs)
+
+
+def title(cls: type[Cell]) -> str:
+    """The registered name of a class, else the name of the class: a name is not handed down to a class of your own."""
+    return str(vars(cls).get("name") or cls.__name__)
+
+
+def _built(cls: type[Cell]) -> Cell:
+    """The variant with its default knobs. Raises ValueError where a knob has no default."""
+    try:
+        return cls()
+    except TypeError as error:
+        raise ValueError(f"{title(cls)}: every knob must have a default: {error}") from None
 
 
 def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:

@@ -120,19 +120,16 @@ selective.assign(difference=selective["deciding"] - selective["others"]).set_ind
 # tested.
 
 # %%
-from runs.trial.training import evaluate
+from runs.trial.data import held_out
+from runs.trial.evaluation import evaluate
 from runs.trial.trial import construct
 from runs.trial.weights import load_model
 from tasks import Task
-from variants import streams
 
 for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:
     network, trial = load_model(path)
     problem = construct(trial.task, Task)
-    batch = problem.batch(
-        trial.training.evaluation_sequences or problem.evaluation_size, streams(trial.data_seed)("test")
-    )
-    loss = evaluate(network, problem, batch)["loss"]
+    loss = evaluate(network, problem, held_out(problem, trial, "test"))["loss"]
     recorded = table.loc[table["trial_id"] == trial.id, "test_loss"]
     print(
         f"{trial.variant['label']} on {trial.task['label']}: test loss {loss:.6g}, on record {', '.join(f'{x:.6g}' for x in recorded)}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,7 +144,7 @@ def _planned(design: Design) -> Planned | None:
     from runs.study.design import Design as Planned
 
     try:
-        return Planned.from_dict({f.name: design[f.name] for f in fields(Planned)} | {"match": "width"})
+        return Planned.from_dict(design)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 

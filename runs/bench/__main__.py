@@ -35,7 +35,7 @@ from ..console.known import found
 from ..console.parser import Parser
 from ..files import replacing, writable, write_whole
 from ..record.facts import facts
-from ..trial.training import Flat
+from ..trial.optimiser import Flat
 
 INPUTS = 2
 STEPS, BATCHES, UNITS = (100, 1000), (1, 32, 128), (32, 64, 128, 200)

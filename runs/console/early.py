@@ -158,7 +158,7 @@ def unknown_key(command: str, key: str, rest: str, argument: str) -> str:
 @cache
 def keys(command: str) -> frozenset[str]:
     """What may stand first in a key: the fields of the command's configuration and its groups."""
-    tree = ast.parse((ROOT / "runs/config.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "runs/configuration/schema.py").read_text(encoding="utf-8"))
     (schema,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == f"{command.capitalize()}Config")
     fields = {n.target.id for n in schema.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
     return frozenset({*fields, *groups(command), "hydra"})

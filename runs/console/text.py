@@ -42,3 +42,23 @@ def table(rows: list[tuple[list[str], str]], columns: int) -> str:
             )
         )
     return "\n".join(lines)
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words.
+
+    >>> counted(1, "trial"), counted(2, "trial")
+    ('1 trial', '2 trials')
+    """
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in hours, minutes or seconds.
+
+    >>> duration(90), duration(91), duration(5400), duration(5401)
+    ('90 s', '2 min', '90 min', '1.5 h')
+    """
+    if seconds > 5400:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 60:.0f} min" if seconds > 90 else f"{seconds:.0f} s"

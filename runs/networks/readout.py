@@ -27,6 +27,10 @@ class Network(nn.Module):
             layers=model.layers,
             bidirectional=model.bidirectional,
             engine=model.engine,
+            dropout=model.dropout,
+            recurrent_dropout=model.recurrent_dropout,
+            zoneout=model.zoneout,
+            layer_norm=model.layer_norm,
             initialisation=scheme,
             stream=stream,
         )

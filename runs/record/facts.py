@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ..arguments import without_password
+from ..secrets_in_urls import without_password
 
 PACKAGES = (
     "torch",

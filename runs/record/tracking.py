@@ -25,9 +25,12 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from ..arguments import command, without_password
+from ..arguments import command
 from ..console.known import meant
+from ..secrets_in_urls import without_password
+from ..study.design import Design, flat
 from ..trial.trial import Outcome, Trial
+from .rows import COLUMNS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,17 +44,7 @@ LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, bef
 ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
 REST_SECONDS = (10.0, 60.0)  # after a failure, and at most after several of them
 DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
-_SUMMARY_METRICS = (
-    "steps",
-    "solved_step",
-    "best_step",
-    "validation_loss",
-    "test_loss",
-    "score",
-    "parameters",
-    "flops_per_step",
-    "seconds",
-)
+METRICS = [c.name for c in COLUMNS if c.mlflow.startswith("metrics.")]
 
 
 def default_uri(results: Path) -> str:
@@ -286,8 +279,9 @@ class Tracker:
             all_tags["error"] = outcome.error[:5000]
         if outcome.why_eager:
             all_tags["why_eager"] = outcome.why_eager[:5000]
-        flat = dict(_flat(trial.as_dict())) | dict(params)
-        summary = {n: v for n in _SUMMARY_METRICS if (v := getattr(outcome, n)) is not None}
+        all_params = {key.replace("_target_", "target"): value for key, value in flat(trial.as_dict()).items()}
+        all_params = {k: json.dumps(v) if isinstance(v, list) else v for k, v in all_params.items()} | dict(params)
+        summary = {n: v for n in METRICS if (v := getattr(outcome, n)) is not None}
         summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}
         train = [(s, v) for s, v in zip(outcome.curve_steps, outcome.train_losses, strict=True) if v is not None]
         curves = {
@@ -298,7 +292,7 @@ class Tracker:
             str(tags.get("point", ""))
         ]
         name = " ".join([labels["task"], labels["variant"], *where]).strip()
-        return self._write(experiment, name, all_tags, flat, summary, curves, failed=outcome.status == "failed")
+        return self._write(experiment, name, all_tags, all_params, summary, curves, failed=outcome.status == "failed")
 
     def summary(
         self,
@@ -390,7 +384,7 @@ class Mirror:
         Empty for studies of earlier versions.
         """
         study = self.study
-        search = study if study.design.stage == "search" else type(study).open(study.storage, study.design.name)
+        search = study if study.plan.stage == "search" else type(study).open(study.storage, study.design.name)
         return str(search.facts.get("study_id", ""))
 
     def catch_up(self, patient: bool = False, seconds: float = math.inf) -> int:
@@ -412,7 +406,7 @@ class Mirror:
                 if self._rest > REST_SECONDS[0] and not patient:
                     tracker.refuse_silence()
                 if self._generation is None or self._generation != held.generation:
-                    self.done = tracker.mirrored(self.study.design.name, self.study.design.key, self.study_id)
+                    self.done = tracker.mirrored(self.study.design.name, self.study.plan.key, self.study_id)
                     if tracker.replaced:
                         whose = f"another study that was named {self.study.design.name!r}"
                         print(f"mlflow: {tracker.replaced} runs of {whose} were deleted", file=sys.stderr)
@@ -471,27 +465,27 @@ class Mirror:
 
     def _trial_id(self, task: str, variant: str, k: int, stored: Any) -> str:
         known = stored.user_attrs.get("trial_id")  # absent where its workers died
-        return str(known or self.study.design.trial(task, variant, k, stored.params).id)
+        return str(known or self.study.plan.planned(task, variant, k, stored.params).trial.id)
 
     def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> Run:
-        design, facts = self.study.design, self.study.facts
-        trial = design.trial(task, variant, k, stored.params)
+        plan, facts, name = self.study.plan, self.study.facts, self.study.design.name
+        planned = plan.planned(task, variant, k, stored.params)
         outcome = Outcome.from_dict(stored.user_attrs["outcome"])
         tags = {
-            "study": design.name,
-            "point": design.point_of(task, variant, k),
+            "study": name,
+            "point": planned.point,
             "commit": self.study.facts_of(stored).get("commit", ""),
         }
         tags |= {
-            "stage": design.stage,
+            "stage": plan.stage,
             "study_id": self.study_id,
             "mlflow.source.name": str(facts.get("command", ""))[:1000],
         }
-        if design.stage != "search":
-            tags |= design.place(task, k) | {"key": design.key, "number": k}
+        if plan.stage != "search":
+            tags |= {"block": planned.block, "replicate": planned.replicate, "key": plan.key, "number": k}
         trial_id, record = self._trial_id(task, variant, k, stored), str(stored._trial_id)
         tags |= {"trial_id": trial_id, "record": record}
-        return Run(tracker.trial(design.name, trial, outcome, tags, stored.params), trial_id, record)
+        return Run(tracker.trial(name, planned.trial, outcome, tags, stored.params), trial_id, record)
 
     @contextmanager
     def _lock(self, patient: bool) -> Iterator[_Held | None]:
@@ -524,25 +518,28 @@ class _Held:
 
 def publish(
     results: Path,
-    design: Mapping[str, Any],
+    design: Design,
+    about: Mapping[str, Any],
     overall: Mapping[str, float],
-    cells: Iterable[tuple[str, str, Mapping[str, float]]],
+    pairs: Iterable[tuple[str, str, Mapping[str, float]]],
     artifacts: Sequence[Path],
     uri: str,
 ) -> str:
-    """Write the summary runs of a study: one for it with its figures, tables and report, one for each (task, variant).
+    """Write the summary runs of a study: one of the whole study, and one for each pair of a task and a variant.
 
-    design: of the study, with the facts stored beside it. overall: metrics of the study. cells: (task, variant,
-    metrics).
-    uri: of MLflow, see `uri_of`. Returns the place written to, without a password.
+    results: the results folder.
+    design: of the study. about: the facts that are stored with it.
+    overall: metrics of the study. pairs: (task, variant, metrics).
+    artifacts: figures, tables and report, which the run of the study receives.
+    uri: of MLflow, see `uri_of`.
+    Returns the place written to, without a password.
     """
-    name = str(design["name"])
-    tracker = Tracker(results, uri)
-    params = {k: design[k] for k in ("baseline", "points", "match", "seed")}
-    tags = {"study": name, "study_id": design.get("study_id", ""), "commit": design.get("commit", ""), "kind": "study"}
+    name, tracker = design.name, Tracker(results, uri)
+    params = {"baseline": design.baseline, "points": design.points, "match": design.match, "seed": design.seed}
+    tags = {"study": name, "study_id": about.get("study_id", ""), "commit": about.get("commit", ""), "kind": "study"}
     tags |= {"mlflow.source.name": command("analysis", study=name)}
     tracker.summary(name, tags, params, overall, artifacts)
-    for task, variant, metrics in cells:
+    for task, variant, metrics in pairs:
         own = {**tags, "kind": "cell", "task": task, "variant": variant}
         # the dashboard cuts off ends
         tracker.summary(f"{name}/{task}/{variant}", own, params, metrics, shown=f"{variant} {task} {name}")
@@ -567,18 +564,3 @@ def _user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a user id without a name, in a container
         return str(os.getuid())
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            pairs += _flat(value, f"{prefix}{key}.")
-        else:
-            pairs.append(
-                (
-                    f"{prefix}{key}".replace("_target_", "target"),
-                    json.dumps(value) if isinstance(value, list | tuple) else value,
-                )
-            )
-    return pairs

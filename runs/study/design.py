@@ -1,171 +1,139 @@
-"""The design of a study: which trials it consists of, fixed before the first of them runs."""
+"""The design of a study as plain data: what it compares, at which points, and with which seeds."""
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks import Task
-from variants import Cell, count_parameters
-
 from ..names import checked_name
-from ..trial.trial import Model, Training, Trial, construct, present_node, require, require_one_of
+from ..rules import require
+from ..trial.trial import Model, Training, Trial, present_node
+from .space import Dimension
 
-MATCHES = ("parameters", "width")
-# samplers: points fixed before the study, or proposed as it goes
 DESIGNED, ADAPTIVE = ("random", "sobol"), ("tpe", "cmaes")
-PRUNERS = ("none", "asha", "median")
+"""Samplers whose points are fixed before the study, and those that propose points while it runs."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Dimension:
-    """The range of one hyperparameter.
-
-    key: what it sets in a trial, `training.<name>` or `model.<name>`.
-    low, high: ends of the range. log: uniform in the logarithm. integer: whole numbers, both ends included.
-    complement: the value is 1 minus what is drawn (Greff's momentum).
-    """
-
-    key: str
-    low: float
-    high: float
-    log: bool = False
-    integer: bool = False
-    complement: bool = False
-
-    def __post_init__(self) -> None:
-        known = [f"training.{f.name}" for f in fields(Training)] + [f"model.{f.name}" for f in fields(Model)]
-        require(self.key in known, f"space: key must be one of {', '.join(known)}", self.key)
-        require(self.low < self.high, f"space: low must be below high for {self.key}", (self.low, self.high))
-        require(not self.log or self.low > 0, f"space: a log range must have low > 0 for {self.key}", self.low)
-
-    def value(self, u: float) -> float | int:
-        """The value at a coordinate u in [0, 1)."""
-        low, high = (self.low - 0.5, self.high + 0.5) if self.integer else (self.low, self.high)
-        v = math.exp(math.log(low) + u * (math.log(high) - math.log(low))) if self.log else low + u * (high - low)
-        if self.integer:
-            return int(min(self.high, max(self.low, round(v))))
-        v = min(high, max(low, v))
-        return 1.0 - v if self.complement else v
-
-    def coordinate(self, value: float | int) -> float:
-        """The coordinate in [0, 1] of a value: the inverse of `value`, the middle of its share for a whole number."""
-        low, high = (self.low - 0.5, self.high + 0.5) if self.integer else (self.low, self.high)
-        v = 1.0 - value if self.complement else value
-        u = math.log(v / low) / math.log(high / low) if self.log else (v - low) / (high - low)
-        return min(1.0, max(0.0, u))
-
-    @property
-    def limits(self) -> tuple[float, float]:
-        """Smallest and largest value."""
-        return (1.0 - self.high, 1.0 - self.low) if self.complement else (self.low, self.high)
+Node = Mapping[str, Any]
+"""A class and its knobs: `_target_`, `label`, and the knobs by name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """A study as plain values. Everything but `points` is fixed for its lifetime; `points` may grow.
+    """A study as plain values, which can be read without torch. All but `points` is fixed when the study is created.
 
-    variants, tasks: label to configuration node, in order. Other fields as in `runs.config.SweepConfig`.
-    sampler: random (independent uniform points) or sobol (scrambled Sobol sequence), both shared by all variants; or
-    tpe or cmaes, by which Optuna searches for each (task, variant) on its own. pruner: none, asha or median. A study
-    with an adaptive sampler or a pruner is a search for good settings, not a comparison.
+    Only names are checked here, since an archive may be of an earlier version or incomplete;
+    `runs.study.plan.Search` checks that the design can be run.
+
+    name: of the study.
+    baseline: the variant that the others are compared with, empty for none.
+    variants, tasks: label to configuration node, in the order of work.
+    points: how many places in the space each pair of a task and a variant is trained at; may grow.
+    match: parameters (each variant gets the width at which it has as many as the baseline) or width.
+    space: name of a hyperparameter to its range.
+    initialisation: configuration node.
+    model, training: what the hyperparameters of a point do not set.
+    seed: from which points, initialisation and data are derived.
+    sampler: random (independent uniform points) or sobol (scrambled Sobol sequence), both shared by all variants; tpe
+        or cmaes, by which Optuna searches for each pair separately.
+    pruner: none, asha or median.
+    unknown: entries of `model` and `training` that only another version of this code knows, by `model.<name>`.
     """
 
     name: str
-    baseline: str
-    variants: Mapping[str, Mapping[str, Any]]
-    tasks: Mapping[str, Mapping[str, Any]]
+    baseline: str = ""
+    variants: Mapping[str, Node]
+    tasks: Mapping[str, Node]
     points: int
-    match: str
-    space: Mapping[str, Dimension]
-    initialisation: Mapping[str, Any]
-    model: Model
-    training: Training
+    match: str = "parameters"
+    space: Mapping[str, Dimension] = field(default_factory=dict)
+    initialisation: Node = field(default_factory=dict)
+    model: Model = field(default_factory=Model)
+    training: Training = field(default_factory=Training)
     seed: int = 0
     sampler: str = "random"
     pruner: str = "none"
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         checked_name(self.name, "name of a study")
-        for part in ("variants", "tasks"):
-            object.__setattr__(self, part, {label: present_node(node) for label, node in getattr(self, part).items()})
-        object.__setattr__(self, "initialisation", present_node(self.initialisation))
-        for thing, nodes in (("variant", self.variants), ("task", self.tasks)):
+        for part, thing in (("variants", "variant"), ("tasks", "task")):
+            nodes = {label: present_node(node) for label, node in getattr(self, part).items()}
+            object.__setattr__(self, part, nodes)
             for label, node in nodes.items():
                 checked_name(label, f"name of a {thing}")
                 checked_name(node.get("label", label), f"label of {thing} {label}")
+        object.__setattr__(self, "initialisation", present_node(self.initialisation))
         for name in self.space:
             checked_name(name, "name of a hyperparameter")
-        require(len(self.variants) > 0, "variants of a study must not be empty", list(self.variants))
-        require(len(self.tasks) > 0, "tasks of a study must not be empty", list(self.tasks))
-        require(self.points >= 1, "points must be at least 1", self.points)
-        require_one_of("match", self.match, MATCHES)
-        require_one_of("baseline", self.baseline, self.variants, "the variants ")
-        require_one_of("sampler", self.sampler, DESIGNED + ADAPTIVE)
-        require_one_of("pruner", self.pruner, PRUNERS)
-        require(len(self.space) > 0, "space must have at least one hyperparameter", list(self.space))
-        for task in self.tasks:
-            for u in (0.0, 1.0 - 1e-12):
-                values = {n: d.value(u) for n, d in self.space.items()}
-                for variant in self.variants:
-                    self.trial(task, variant, 0, values)
+        if self.baseline:
+            checked_name(self.baseline, "name of the baseline")
 
     @property
-    def cells(self) -> list[tuple[str, str]]:
-        """(task, variant) pairs in the order of work."""
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of a task and a variant, in the order of work."""
         return [(t, v) for t in self.tasks for v in self.variants]
 
-    # What `runs.study.stages.Stage` answers otherwise: the trials of a search are its points.
-
-    stage = "search"
+    @property
+    def adaptive(self) -> bool:
+        """Whether points are proposed during the study, for each variant separately."""
+        return self.sampler in ADAPTIVE
 
     @property
-    def key(self) -> str:
-        """The name in the storage."""
-        return self.name
+    def comparison(self) -> bool:
+        """Whether variants may be compared by this study: shared points, and every trial is run to its end."""
+        return not self.adaptive and self.pruner == "none"
 
-    @property
-    def title(self) -> str:
-        """What messages call it."""
-        return f"study {self.name!r}"
-
-    @property
-    def length(self) -> int:
-        """Number of trials of each (task, variant)."""
-        return self.points
-
-    def point_of(self, task: str, variant: str, k: int) -> int:
-        """The point whose hyperparameters trial k of a (task, variant) has."""
-        return k
-
-    def place(self, task: str, k: int) -> dict[str, str | int]:
-        """The columns of the tidy table that say what trial k is."""
-        return {"stage": self.stage, "block": -1, "replicate": 0}
-
-    def grown(self, wanted: Design) -> Design:
-        """This design, which is stored, with as many points as wanted where those are more."""
-        return wanted if wanted.points > self.points else self
+    # Points and trials
+    # -------------------------------------------------------------------------------------------------------------
 
     def unit(self, task: str, point: int) -> dict[str, float]:
-        """Coordinates of a designed point in the unit cube, the same for all variants, whatever the number of points."""
+        """Coordinates of a designed point in the unit cube, by hyperparameter.
+
+        They are the same for all variants, and do not depend on the number of points.
+        """
         if self.sampler == "sobol":
             u = self._sobol(task)[point]
         else:
-            u = np.random.default_rng(number(self.seed, "points", task, point)).random(len(self.space))
+            u = np.random.default_rng(seed_for(self.seed, "points", task, point)).random(len(self.space))
         return dict(zip(self.space, u.tolist(), strict=True))
+
+    def values(self, task: str, point: int) -> dict[str, float | int]:
+        """Hyperparameters of a designed point, by their names in the space."""
+        return {name: self.space[name].value(u) for name, u in self.unit(task, point).items()}
+
+    def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
+        """The trial of a variant at a point of a task, with the width that the point or `model` says.
+
+        `runs.study.plan.Search.trial` gives the width that matches the baseline, for which it needs the classes.
+
+        values: the hyperparameters; by default those of the designed point.
+        """
+        values = self.values(task, point) if values is None else values
+        parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
+        for name, value in values.items():
+            part, _, key = self.space[name].key.partition(".")
+            parts[part][key] = value
+        return Trial(
+            variant=self.variants[variant],
+            task=self.tasks[task],
+            initialisation=self.initialisation,
+            model=replace(self.model, **parts["model"]),
+            training=replace(self.training, **parts["training"]),
+            seed=seed_for(self.seed, "trial", task, point) >> 1,
+            data_seed=seed_for(self.seed, "data", task) >> 1,
+        )
 
     def _sobol(self, task: str) -> NDArray[np.float64]:
         if task not in self._sequences:
             from scipy.stats.qmc import Sobol
 
-            rng = np.random.default_rng(number(self.seed, "points", task))
+            rng = np.random.default_rng(seed_for(self.seed, "points", task))
             power = max(1, (self.points - 1).bit_length())
             self._sequences[task] = Sobol(len(self.space), scramble=True, rng=rng).random_base2(power)
         return self._sequences[task]
@@ -174,120 +142,105 @@ class Design:
     def _sequences(self) -> dict[str, NDArray[np.float64]]:
         return {}
 
-    @property
-    def adaptive(self) -> bool:
-        """Whether points are proposed during the study, for each variant on its own."""
-        return self.sampler in ADAPTIVE
-
-    @property
-    def comparison(self) -> bool:
-        """Whether variants may be compared by this study: shared points, every trial run to its end."""
-        return not self.adaptive and self.pruner == "none"
-
-    def values(self, task: str, point: int) -> dict[str, float | int]:
-        """Hyperparameters of a designed point, by their names in the space."""
-        return {name: self.space[name].value(u) for name, u in self.unit(task, point).items()}
-
-    def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
-        """The trial of a variant at a point of a task; `values` are the hyperparameters, those of the designed point by
-        default.
-        """
-        values = self.values(task, point) if values is None else values
-        parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
-        for name, value in values.items():
-            part, _, key = self.space[name].key.partition(".")
-            parts[part][key] = value
-        model = replace(self.model, **parts["model"])
-        if self.match == "parameters":
-            model = replace(model, hidden_size=self.matching_size(task, variant, model))
-        return Trial(
-            variant=self.variants[variant],
-            task=self.tasks[task],
-            initialisation=self.initialisation,
-            model=model,
-            training=replace(self.training, **parts["training"]),
-            seed=number(self.seed, "trial", task, point) >> 1,
-            data_seed=number(self.seed, "data", task) >> 1,
-        )
-
-    def matching_size(self, task: str, variant: str, model: Model) -> int:
-        """The width at which a variant has as many parameters as the baseline has at `model.hidden_size`, as nearly as
-        a width can.
-        """
-        if variant == self.baseline:
-            return model.hidden_size
-        key = (task, variant, model)
-        if key not in self._sizes:
-            self._sizes[key] = self._solve_size(task, variant, model)
-        return self._sizes[key]
-
-    @cached_property
-    def _sizes(self) -> dict[tuple[str, str, Model], int]:
-        return {}
-
-    def _solve_size(self, task: str, variant: str, model: Model) -> int:
-        problem = construct(self.tasks[task], Task)
-        baseline, cell = (construct(self.variants[v], Cell) for v in (self.baseline, variant))
-        target = network_parameters(baseline, problem, model, model.hidden_size)
-        size = 1
-        while network_parameters(cell, problem, model, size) < target:
-            size += 1
-        # A width may be impossible for a cell (clockwork's groups): take the nearest that it accepts, the
-        # smaller one first.
-        candidates = sorted(
-            range(max(1, size - 64), size + 65), key=lambda n: abs(network_parameters(cell, problem, model, n) - target)
-        )
-        for n in candidates:
-            try:
-                cell.validate(n, model.layers)
-            except ValueError:
-                continue
-            return n
-        cell.validate(size, model.layers)
-        raise AssertionError("a width was refused by validate, then accepted")
+    # Plain values
+    # -------------------------------------------------------------------------------------------------------------
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, the inverse of `from_dict`."""
-        return asdict(self)
+        values = asdict(replace(self, unknown={}))
+        del values["unknown"]
+        for key, value in self.unknown.items():
+            part, _, name = key.partition(".")
+            values[part][name] = value
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Design:
-        """A design from plain values."""
-        space = {name: Dimension(**node) for name, node in values["space"].items()}
+        """A design from plain values: those of `as_dict`, of an earlier version, or incomplete ones.
+
+        values: only `name` is required. Variants and tasks may be a list of labels, or of nodes with a label. What is
+            missing has its default; other keys, such as the facts that an archive stores beside the design, are left
+            out.
+        Raises ValueError for a name that is none, and ValueError or TypeError for values of another kind.
+        """
+        if not isinstance(values, Mapping):
+            raise ValueError(f"the design of a study must be a mapping, got {type(values).__name__}")
+        parts = {part: dict(values.get(part) or {}) for part in ("model", "training")}
+        known = {"model": {f.name for f in fields(Model)}, "training": {f.name for f in fields(Training)}}
+        ours = {part: {k: v for k, v in own.items() if k in known[part]} for part, own in parts.items()}
+        plain = {k: values[k] for k in ("match", "seed", "sampler", "pruner") if values.get(k) is not None}
         return cls(
-            **{
-                **values,
-                "space": space,
-                "model": Model(**values["model"]),
-                "training": Training(**values["training"]),
-            }
+            name=values.get("name", ""),
+            variants=_nodes(values.get("variants"), "variant"),
+            tasks=_nodes(values.get("tasks"), "task"),
+            points=int(values.get("points") or 0),
+            baseline=values.get("baseline") or "",
+            space={name: _dimension(name, node) for name, node in (values.get("space") or {}).items()},
+            initialisation=values.get("initialisation") or {},
+            model=Model(**ours["model"]),
+            training=Training(**ours["training"]),
+            unknown={f"{p}.{k}": v for p, own in parts.items() for k, v in own.items() if k not in known[p]},
+            **plain,
         )
 
     def differences(self, other: Design) -> list[str]:
-        """What another design has otherwise, `points` aside: 'training.budget: 300 there, 400 here' with self as there."""
-        mine, theirs = (dict(_flat(d.as_dict())) for d in (self, other))
-        keys = [k for k in {**mine, **theirs} if k != "points"]
-        return [
-            f"{k}: {mine.get(k, 'absent')!r} there, {theirs.get(k, 'absent')!r} here"
-            for k in keys
-            if mine.get(k, "absent") != theirs.get(k, "absent")
-        ]
+        """What differs in another design, except for the number of points.
+
+        Returns one text for each value: 'training.budget: 300 there, 400 here', where `self` is there and `other` here.
+        """
+        mine, theirs = (flat({k: v for k, v in d.as_dict().items() if k != "points"}) for d in (self, other))
+        return differences(mine, theirs)
 
 
-def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
-    """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
-    directions = 2 if model.bidirectional else 1
-    cells = count_parameters(cell, task.input_size, hidden_size, layers=model.layers, bidirectional=model.bidirectional)
-    return cells + (hidden_size * directions + 1) * task.output_size
+def seed_for(*parts: int | str) -> int:
+    """A 64-bit seed for a purpose.
 
+    parts: the seed of the study and what it is for.
 
-def number(*parts: int | str) -> int:
-    """A 64-bit number derived from a seed and purposes."""
+    >>> seed_for(0, "data", "adding")
+    16153145010530335555
+    """
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little")
 
 
-def _flat(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """The values of nested mappings by their keys, joined by dots.
+
+    >>> flat({"training": {"budget": 300}, "seed": 0})
+    {'training.budget': 300, 'seed': 0}
+    """
     if isinstance(node, Mapping) and node:
-        return [pair for k, v in node.items() for pair in _flat(v, f"{prefix}.{k}" if prefix else str(k))]
-    return [(prefix, list(node) if isinstance(node, tuple) else node)]
+        below = [flat(value, f"{prefix}.{key}" if prefix else str(key)) for key, value in node.items()]
+        return {key: value for values in below for key, value in values.items()}
+    return {prefix: list(node) if isinstance(node, tuple) else node}
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """What differs between two flat mappings, one text for each key.
+
+    >>> differences({"seed": 0, "points": 5}, {"seed": 7, "points": 5})
+    ['seed: 0 there, 7 here']
+    """
+    return [
+        f"{k}: {there.get(k, 'absent')!r} there, {here.get(k, 'absent')!r} here"
+        for k in {**there, **here}
+        if there.get(k, "absent") != here.get(k, "absent")
+    ]
+
+
+def _nodes(values: Mapping[str, Any] | Iterable[Any] | None, thing: str) -> dict[str, Node]:
+    """Variants or tasks by label, from a mapping, a list of labels, or a list of nodes."""
+    if isinstance(values, Mapping):
+        return {label: node if isinstance(node, Mapping) else {"label": label} for label, node in values.items()}
+    nodes: dict[str, Node] = {}
+    for entry in values or ():
+        node = entry if isinstance(entry, Mapping) else {"label": entry}
+        nodes[checked_name(node.get("label", node.get("name")), f"name of a {thing}")] = node
+    return nodes
+
+
+def _dimension(name: str, node: Mapping[str, Any]) -> Dimension:
+    checked_name(name, "name of a hyperparameter")
+    require("low" in node and "high" in node, f"space.{name} must have low and high", dict(node))
+    return Dimension(**{"key": "", **{f.name: node[f.name] for f in fields(Dimension) if f.name in node}})

@@ -1,6 +1,4 @@
-"""The stages after a search: its winners confirmed with fresh seeds, and the lag up to which its best configurations
-remember.
-"""
+"""The stages after a search: its winners are confirmed with fresh seeds, and trained at longer lags."""
 
 from __future__ import annotations
 
@@ -11,18 +9,24 @@ from typing import Any, ClassVar, NamedTuple
 
 from tasks import Task
 
-from ..trial.trial import Trial, construct, require
-from .design import Design, Dimension, number
+from ..rules import require
+from ..trial.trial import construct
+from .design import Design, Node, seed_for
+from .plan import Plan, Planned, Search
 
-Losses = Mapping[int, float | None]  # point to the validation loss of its trial, None where it has none
+Losses = Mapping[int, float | None]
+"""The validation loss of the trial at each point, None where it has none."""
 
 
 class Run(NamedTuple):
     """One trial of a stage, the same for all variants.
 
-    choice: which of the chosen points it takes. block: whose winner that is, else -1. replicate: its number among its
-    like.
-    lag: of the task. purpose: what its seeds are derived from.
+    choice: which of the points that the stage has chosen gives its hyperparameters; counted around where there are
+        fewer.
+    block: the block of points whose winner it runs again, -1 for none.
+    replicate: its number among the runs of the same block, or at the same lag.
+    lag: of the task.
+    purpose: what its seeds are derived from.
     """
 
     choice: int
@@ -34,15 +38,17 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Confirm:
-    """Stage 2. The winner of each block of points, by validation loss, is run again with a fresh seed, on fresh
-    validation and test sets.
+    """The second stage: the winners of the search are run again with fresh seeds, on fresh validation and test sets.
 
-    Each block is a search of its own, so that its run is an unbiased replicate of "search, then train". In addition the
-    best configuration of the whole search is run `repeats` times: a description of that configuration, no test of its
-    variant. 200 points make ten blocks of 20 and 20 runs, a tenth of the search; 10 points make two blocks of five.
+    The points are divided into blocks, and of each block the point with the lowest validation loss is run once. A block
+    is as good as a separate search, so that its run is an unbiased replicate of "search, then train". In addition the
+    best configuration of the whole search is run `repeats` times, which describes that configuration and tests nothing.
+    200 points make ten blocks of 20 and 20 runs, a tenth of the search; 10 points make two blocks of five.
 
-    blocks: how many at most. block_size: fewest points in a block; N points make blocks of the larger of it and N /
-    blocks, and what the division leaves over is left out. repeats: runs of the best configuration; may be raised later.
+    blocks: largest number of blocks.
+    block_size: fewest points in a block. N points make blocks of N / blocks points where that is more; points that the
+        division leaves over are in no block.
+    repeats: runs of the best configuration; may be raised later.
     """
 
     kind: ClassVar[str] = "confirm"
@@ -75,21 +81,21 @@ class Confirm:
 
 @dataclass(frozen=True, kw_only=True)
 class Horizon:
-    """Stage 3. The best configurations at the study's lag, by validation loss, are trained anew at lags that double.
+    """The third stage: the best configurations of the search are trained with fresh seeds at lags that double.
 
     The lag at which half of the runs solve the task (Spearman-Kärber) is the variant's memory horizon, within the
-    study's budget of updates. With ten runs at each lag its standard error is at most .17 doublings for one lag at
-    which some runs solve the task and some do not, .24 for two.
+    study's budget of updates. With ten runs at each lag its standard error is at most .17 doublings where some runs
+    solve the task and some do not at one lag, and .24 where that is so at two lags.
 
-    Most variants solve the study's own lag with their best configurations, so that the default looks further up than
-    down: half, once, twice and four times the lag. A run takes time in proportion to its lag: if nothing were solved
-    early, those would cost as much as 75 trials of the search for each (task, variant), 38 % of a search of 200 points,
-    and each doubling more would double that. A horizon beyond the longest lag is reported as a bound, and `above` may
-    be raised later: what has been run stays.
+    Most variants solve the study's own lag with their best configurations, so that by default there are more lags above
+    it than below: half, once, twice and four times the lag. The time of a run is proportional to its lag: if nothing
+    were solved early, these runs would cost as much as 75 trials of the search for each pair of a task and a variant,
+    38 % of a search of 200 points, and each further doubling would double that. A horizon beyond the longest lag is
+    reported as a bound, and `above` may be raised later, which keeps the runs that are done.
 
-    below, above: doublings below and above the study's lag; the shortest lag is rounded and the others are its
-    doublings.
-    best: configurations. runs_per_lag: shared out among them.
+    below, above: doublings below and above the study's lag. The shortest lag is rounded, the others are its doublings.
+    best: number of configurations, ranked by validation loss at the study's lag.
+    runs_per_lag: number of runs at each lag; they take turns with the configurations.
     """
 
     kind: ClassVar[str] = "horizon"
@@ -129,29 +135,28 @@ KINDS: dict[str, type[Confirm] | type[Horizon]] = {k.kind: k for k in (Confirm, 
 
 
 def ranked(losses: Losses) -> list[int]:
-    """Points from the lowest to the highest loss; without a loss last, equal ones in the order of the search."""
+    """Points from the lowest to the highest loss, those without a loss last, equal ones in the order of the search.
+
+    >>> ranked({0: 0.5, 1: None, 2: 0.1})
+    [2, 0, 1]
+    """
     return sorted(losses, key=lambda p: (losses[p] is None, losses[p] or 0.0, p))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stage:
-    """A stage as plain values: what `Design` is to a search. Everything but the knob that grows is fixed when it is
-    first planned.
+    """The plan of a stage after a search. It is fixed when it is first stored, except for the knob that may grow.
 
-    search: the design of the study. points: how many the search had when the stage was planned; a search that was
-    extended since gets a stage of its own. knobs: of the stage. chosen: task to variant to the points that it runs
-    again, as `knobs.choose` chose them.
+    search: the plan of the search.
+    points: how many the search had when the stage was planned; after the search is extended it gets a new stage.
+    knobs: of the stage.
+    chosen: task to variant to the points that are run again, as `knobs.choose` chose them.
     """
 
-    search: Design
+    search: Search
     points: int
     knobs: Confirm | Horizon
     chosen: Mapping[str, Mapping[str, Sequence[int]]]
-
-    adaptive: ClassVar[bool] = False
-    comparison: ClassVar[bool] = True
-    pruner: ClassVar[str] = "none"
-    sampler: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         for task, runs in self._runs.items():
@@ -159,25 +164,30 @@ class Stage:
                 try:
                     construct(self._node(task, lag), Task)
                 except ValueError as error:
-                    raise ValueError(
-                        f"stage={self.stage} (horizon.below={getattr(self.knobs, 'below', 0)}): {error}"
-                    ) from None
+                    below = getattr(self.knobs, "below", 0)
+                    raise ValueError(f"stage={self.stage} (horizon.below={below}): {error}") from None
 
     @classmethod
-    def plan(cls, search: Design, knobs: Confirm | Horizon, losses: Mapping[tuple[str, str], Losses]) -> Stage:
-        """The stage of a search that is complete.
+    def after(cls, search: Search, knobs: Confirm | Horizon, losses: Mapping[tuple[str, str], Losses]) -> Stage:
+        """The stage that follows a complete search.
 
-        losses: of each (task, variant). Raises ValueError where the search compares nothing, or a lag is none of the
-        task's.
+        losses: of each pair of a task and a variant.
+        Raises ValueError where the search is no comparison of variants, or where the task has no such lag.
         """
+        design = search.design
         require(
-            search.comparison,
+            design.comparison,
             f"stage={knobs.kind} needs a search in which all variants share their points and run them to the end "
             "(sampler random or sobol, pruner none)",
-            f"sampler={search.sampler}, pruner={search.pruner}",
+            f"sampler={design.sampler}, pruner={design.pruner}",
         )
-        chosen = {t: {v: knobs.choose(losses[t, v]) for v in search.variants} for t in search.tasks}
-        return cls(search=search, points=search.points, knobs=knobs, chosen=chosen)
+        chosen = {t: {v: knobs.choose(losses[t, v]) for v in design.variants} for t in design.tasks}
+        return cls(search=search, points=design.points, knobs=knobs, chosen=chosen)
+
+    @property
+    def design(self) -> Design:
+        """The design of the search."""
+        return self.search.design
 
     @property
     def stage(self) -> str:
@@ -185,103 +195,70 @@ class Stage:
         return self.knobs.kind
 
     @property
-    def name(self) -> str:
-        """The name of the study."""
-        return self.search.name
-
-    @property
     def key(self) -> str:
         """The name in the storage."""
-        return stage_key(self.name, self.stage, self.points)
+        return f"{self.design.name}/{self.stage}-{self.points}"
 
     @property
     def title(self) -> str:
-        """What messages call it."""
-        return f"stage {self.stage} of study {self.name!r}"
+        """The name in messages."""
+        return f"stage {self.stage} of study {self.design.name!r}"
 
     @property
-    def space(self) -> Mapping[str, Dimension]:
-        """The space of the search."""
-        return self.search.space
-
-    @property
-    def cells(self) -> list[tuple[str, str]]:
-        """(task, variant) pairs in the order of work."""
-        return self.search.cells
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of a task and a variant, in the order of work."""
+        return self.design.pairs
 
     @property
     def length(self) -> int:
-        """Number of trials of each (task, variant)."""
+        """Number of trials of each pair."""
         return len(next(iter(self._runs.values())))
 
     @cached_property
     def _runs(self) -> dict[str, list[Run]]:
-        lags = {task: construct(node, Task).lag for task, node in self.search.tasks.items()}
+        lags = {task: construct(node, Task).lag for task, node in self.design.tasks.items()}
         return {task: self.knobs.runs(self.points, lag) for task, lag in lags.items()}
 
-    def point_of(self, task: str, variant: str, k: int) -> int:
-        """The point whose hyperparameters trial k of a (task, variant) has."""
+    def point_of(self, task: str, variant: str, index: int) -> int:
+        """The point of the search whose hyperparameters a trial of a pair has."""
         chosen = self.chosen[task][variant]
-        return chosen[self._runs[task][k].choice % len(chosen)]
+        return chosen[self._runs[task][index].choice % len(chosen)]
 
-    def place(self, task: str, k: int) -> dict[str, str | int]:
-        """The columns of the tidy table that say what trial k is."""
-        run = self._runs[task][k]
-        return {"stage": self.stage, "block": run.block, "replicate": run.replicate}
+    def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
+        """A trial of a pair: one of the search with other seeds, the same for all variants, and perhaps another lag.
 
-    def unit(self, task: str, point: int) -> dict[str, float]:
-        """Coordinates of a point of the search in the unit cube."""
-        return self.search.unit(task, point)
-
-    def values(self, task: str, point: int) -> dict[str, float | int]:
-        """Hyperparameters of a point of the search."""
-        return self.search.values(task, point)
-
-    def trial(self, task: str, variant: str, k: int, values: Mapping[str, float | int] | None = None) -> Trial:
-        """Trial k of a (task, variant): a trial of the search with other seeds, the same for all variants, and perhaps
-        another lag.
+        values: the hyperparameters; by default those of its point.
         """
-        run = self._runs[task][k]
-        searched = self.search.trial(task, variant, self.point_of(task, variant, k), values)
-        seed, data_seed = (
-            number(self.search.seed, self.stage, what, task, *run.purpose) >> 1 for what in ("trial", "data")
+        run, point = self._runs[task][index], self.point_of(task, variant, index)
+        purpose = (task, *run.purpose)
+        trial = replace(
+            self.search.trial(task, variant, point, values),
+            task=self._node(task, run.lag),
+            seed=seed_for(self.design.seed, self.stage, "trial", *purpose) >> 1,
+            data_seed=seed_for(self.design.seed, self.stage, "data", *purpose) >> 1,
         )
-        return replace(searched, task=self._node(task, run.lag), seed=seed, data_seed=data_seed)
+        return Planned(index, point, run.block, run.replicate, trial)
 
-    def _node(self, task: str, lag: int) -> Mapping[str, Any]:
-        node = self.search.tasks[task]
+    def _node(self, task: str, lag: int) -> Node:
+        node = self.design.tasks[task]
         return {**node, "lag": lag} if self.knobs.kind == Horizon.kind else node
 
-    def grown(self, wanted: Stage) -> Stage:
-        """This stage, which is stored, with the knobs wanted where those make it longer."""
-        return replace(self, knobs=wanted.knobs) if wanted.length > self.length else self
+    def grown(self, wanted: Plan) -> Plan:
+        """This stage, with the knobs that are wanted where these make it longer; what was chosen stays."""
+        if isinstance(wanted, Stage) and wanted.length > self.length:
+            return replace(self, knobs=wanted.knobs)
+        return self
+
+    def fixed(self) -> dict[str, Any]:
+        """The knobs of the stage but the one that may grow."""
+        return {f"{self.stage}.{k}": v for k, v in asdict(self.knobs).items() if k != self.knobs.grows}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values without the search, the inverse of `from_dict`."""
         return {"stage": self.stage, "points": self.points, "knobs": asdict(self.knobs), "chosen": self.chosen}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], search: Design) -> Stage:
+    def from_dict(cls, values: Mapping[str, Any], search: Search) -> Stage:
         """A stage from plain values."""
         knobs = KINDS[values["stage"]](**values["knobs"])
         return cls(search=search, points=values["points"], knobs=knobs, chosen=values["chosen"])
-
-    def differences(self, other: Stage) -> list[str]:
-        """What another stage has otherwise, in the manner of `Design.differences`.
-
-        What was chosen stays as it is stored.
-        """
-        mine, theirs = asdict(self.knobs), asdict(other.knobs)
-        return [
-            f"{self.stage}.{k}: {mine[k]!r} there, {theirs[k]!r} here"
-            for k in mine
-            if k != self.knobs.grows and mine[k] != theirs[k]
-        ]
-
-
-Plan = Design | Stage
-
-
-def stage_key(name: str, stage: str, points: int) -> str:
-    """The name in the storage of a stage that is planned from so many points of a study."""
-    return f"{name}/{stage}-{points}"

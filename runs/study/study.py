@@ -35,13 +35,18 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
-from ..arguments import without_password
 from ..console.known import instead
 from ..record.facts import alike, changes, code, environment, facts
-from ..trial.training import Pruned, evaluation_grid
-from ..trial.trial import Outcome, Trial, construct, require
-from .design import Design, Dimension
-from .stages import Plan, Stage
+from ..record.rows import Row, row_of
+from ..rules import require
+from ..secrets_in_urls import without_password
+from ..trial.evaluation import evaluation_grid
+from ..trial.faults import Pruned
+from ..trial.trial import Outcome, Trial, construct
+from .design import Design, differences
+from .plan import Plan, Search
+from .space import Dimension
+from .stages import Stage
 from .storage.database import Database
 from .storage.journal import Journal
 
@@ -147,6 +152,29 @@ class Claim:
     trial: Trial
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A trial that has an outcome, in the storage.
+
+    task, variant: labels of its pair. index: its number in the plan.
+    """
+
+    task: str
+    variant: str
+    index: int
+    stored: FrozenTrial
+
+    @property
+    def outcome(self) -> Outcome:
+        """What happened in it."""
+        return Outcome.from_dict(self.stored.user_attrs["outcome"])
+
+    @property
+    def session(self) -> int:
+        """The number of the session in which it ran, 0 for trials from before there were sessions."""
+        return int(self.stored.user_attrs.get("session", 0))
+
+
 class Held(NamedTuple):
     """A trial that somebody runs, for so many seconds.
 
@@ -176,63 +204,68 @@ class Study:
     parent: process id of the process that started this worker, 0 for none.
     """
 
-    def __init__(self, storage: Storage, design: Plan, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
-        self.storage, self.design, self.facts, self._ids = storage, design, facts, ids
+    def __init__(self, storage: Storage, plan: Plan, facts: dict[str, Any], ids: dict[tuple[str, str], int]) -> None:
+        self.storage, self.plan, self.facts, self._ids = storage, plan, facts, ids
         self.session, self.parent = 0, 0
         self._queue: list[tuple[int, int, int, int, int, tuple[str, str]]] = []  # of waiting trials, the next one last
         self._stale = 0.0
+
+    @property
+    def design(self) -> Design:
+        """The design of the search."""
+        return self.plan.design
 
     # Opening
     # --------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, storage: Storage, design: Plan, facts: dict[str, Any]) -> Study:
-        """Open the study of this design, creating or extending it; processes that do so at the same time wait for each
+    def create(cls, storage: Storage, plan: Plan, facts: dict[str, Any]) -> Study:
+        """Open the study of this plan, creating or extending it; processes that do so at the same time wait for each
         other.
 
         facts: versions, commit, command and the like, stored as a session of the study unless it is finished.
         Raises ValueError where the storage holds a study of this name with another design, saying what differs.
         """
-        with storage.alone(design.key):
-            return cls._create(storage, design, facts)
+        with storage.alone(plan.key):
+            return cls._create(storage, plan, facts)
 
     @classmethod
-    def _create(cls, storage: Storage, design: Plan, facts: dict[str, Any]) -> Study:
+    def _create(cls, storage: Storage, plan: Plan, facts: dict[str, Any]) -> Study:
         known = None
         try:
-            known = cls.open(storage, design.key)
+            known = cls.open(storage, plan.key)
         except KeyError:
             names = {s.study_name for s in storage.get_all_studies()}
-            if design.key not in names:
-                storage.create_new_study([StudyDirection.MINIMIZE], design.key)
-            meta = storage.get_study_id_from_name(design.key)
+            if plan.key not in names:
+                storage.create_new_study([StudyDirection.MINIMIZE], plan.key)
+            meta = storage.get_study_id_from_name(plan.key)
             storage.set_study_user_attr(meta, "facts", facts)
         else:
             anew = (
-                f"Start anew under another name: name={design.name}_2"
-                if design.stage == "search"
+                f"Start anew under another name: name={plan.design.name}_2"
+                if plan.stage == "search"
                 else "It stays as it was planned first"
             )
-            known.refuse_another(design, f"Nothing was changed. {anew}")
-            design = known.design.grown(design)  # type: ignore[arg-type]  # of the same kind, as their keys are equal
-            meta = storage.get_study_id_from_name(design.key)
-        storage.set_study_user_attr(meta, "design", design.as_dict())
+            known.refuse_another(plan, f"Nothing was changed. {anew}")
+            plan = known.plan.grown(plan)
+            meta = storage.get_study_id_from_name(plan.key)
+        storage.set_study_user_attr(meta, "design", plan.as_dict())
         existing = {s.study_name for s in storage.get_all_studies()}
         ids = {}
-        for task, variant in design.cells:
-            name = f"{design.key}/{task}/{variant}"
+        for task, variant in plan.pairs:
+            name = f"{plan.key}/{task}/{variant}"
             new = name not in existing
             ids[task, variant] = (
                 storage.create_new_study([StudyDirection.MINIMIZE], name)
                 if new
                 else storage.get_study_id_from_name(name)
             )
-        study = cls(storage, design, facts if known is None else known.facts, ids)
+        study = cls(storage, plan, facts if known is None else known.facts, ids)
         if known is not None and not study.finished():
             study._begin(facts)
         study.recover()
         study._enqueue()
-        storage.set_study_user_attr(meta, "planned", design.length)
+        storage.set_study_user_attr(meta, "planned", plan.length)
         return study
 
     @classmethod
@@ -242,41 +275,39 @@ class Study:
         if "design" not in attributes:
             raise KeyError(key)
         values = attributes["design"]
-        design: Plan
+        plan: Plan
         if "chosen" in values:
-            search = cls.open(storage, key.partition("/")[0]).design
-            assert isinstance(search, Design)
-            design = Stage.from_dict(values, search)
+            search = cls.open(storage, key.partition("/")[0]).plan
+            assert isinstance(search, Search)
+            plan = Stage.from_dict(values, search)
         else:
-            design = Design.from_dict(values)
-            require(design.name == key, f"the study stored as {key!r} must have this name", design.name)
+            plan = Search(Design.from_dict(values))
+            require(plan.key == key, f"the study stored as {key!r} must have this name", plan.key)
         existing = {s.study_name: s._study_id for s in storage.get_all_studies()}
-        ids = {(t, v): existing[f"{key}/{t}/{v}"] for t, v in design.cells if f"{key}/{t}/{v}" in existing}
-        return cls(storage, design, attributes.get("facts", {}), ids)
+        ids = {(t, v): existing[f"{key}/{t}/{v}"] for t, v in plan.pairs if f"{key}/{t}/{v}" in existing}
+        return cls(storage, plan, attributes.get("facts", {}), ids)
 
     @classmethod
-    def await_plan(cls, storage: Storage, design: Plan, seconds: float = 600.0) -> Study:
+    def await_plan(cls, storage: Storage, plan: Plan, seconds: float = 600.0) -> Study:
         """The study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(design.key))
+                attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(plan.key))
             except KeyError:
                 attributes = {}
-            if attributes.get("planned", 0) >= design.length:
-                study = cls.open(storage, design.key)
-                study.refuse_another(design)
+            if attributes.get("planned", 0) >= plan.length:
+                study = cls.open(storage, plan.key)
+                study.refuse_another(plan)
                 return study
             time.sleep(0.5)
-        raise TimeoutError(f"{design.title} was not planned within {seconds:.0f} s; is worker 0 running?")
+        raise TimeoutError(f"{plan.title} was not planned within {seconds:.0f} s; is worker 0 running?")
 
-    def refuse_another(self, design: Plan, advice: str = "") -> None:
-        """Raise ValueError, saying what differs, where this study has another design than the one given."""
-        differences = self.design.differences(design)  # type: ignore[arg-type]  # of the same kind, as their keys are equal
-        if differences:
-            raise ValueError(
-                f"{design.title} exists with a different design ({'; '.join(differences)}). {advice}".strip()
-            )
+    def refuse_another(self, plan: Plan, advice: str = "") -> None:
+        """Raise ValueError, saying what differs, where this study was planned differently."""
+        found = differences(self.plan.fixed(), plan.fixed())
+        if found:
+            raise ValueError(f"{plan.title} exists with a different design ({'; '.join(found)}). {advice}".strip())
 
     @classmethod
     def stages(cls, storage: Storage, name: str) -> list[Study]:
@@ -286,15 +317,16 @@ class Study:
             for s in storage.get_all_studies()
             if s.study_name.startswith(f"{name}/") and "design" in s.user_attrs
         ]
-        stages = [(study.design, study) for study in (cls.open(storage, key) for key in keys)]
-        return [study for design, study in sorted(stages, key=lambda pair: pair[0].points)]
+        stages = [(study.plan, study) for study in (cls.open(storage, key) for key in keys)]
+        planned = [(plan.points, study) for plan, study in stages if isinstance(plan, Stage)]
+        return [study for _, study in sorted(planned, key=lambda pair: pair[0])]
 
     # Sessions
     # -------------------------------------------------------------------------------------------------------------
 
     @cached_property
     def _meta(self) -> int:
-        return self.storage.get_study_id_from_name(self.design.key)
+        return self.storage.get_study_id_from_name(self.plan.key)
 
     def sessions(self) -> list[dict[str, Any]]:
         """The facts of every session in which trials of this study could run, in the order of their numbers."""
@@ -311,7 +343,7 @@ class Study:
         where there is none.
         """
         if not self._joined():
-            with self.storage.alone(self.design.key):
+            with self.storage.alone(self.plan.key):
                 if not self._joined():
                     self._begin(facts())
 
@@ -339,7 +371,7 @@ class Study:
 
     def facts_of(self, stored: FrozenTrial) -> dict[str, Any]:
         """The facts of the session in which a stored trial ran."""
-        k = session_of(stored)
+        k = int(stored.user_attrs.get("session", 0))
         if k >= len(self._known):
             self._known = self.sessions()
         return self._known[k] if k < len(self._known) else {}
@@ -355,7 +387,7 @@ class Study:
         """Make every point of the design wait that is neither waiting, running nor told; returns how many."""
         if not self._absent():
             return 0
-        with self.storage.alone(self.design.key):
+        with self.storage.alone(self.plan.key):
             return self._enqueue()
 
     def _enqueue(self) -> int:
@@ -367,14 +399,10 @@ class Study:
     def _absent(self) -> list[tuple[tuple[str, str], int]]:
         retired = self._retired()
         present = {
-            cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t, retired)}
-            for cell in self.design.cells
+            cell: {t.user_attrs["point"] for t in self.trials(cell) if _counts(t, retired)} for cell in self.plan.pairs
         }
         return [
-            (cell, point)
-            for point in range(self.design.length)
-            for cell in self.design.cells
-            if point not in present[cell]
+            (cell, point) for point in range(self.plan.length) for cell in self.plan.pairs if point not in present[cell]
         ]
 
     def _retired(self) -> frozenset[int]:
@@ -393,7 +421,7 @@ class Study:
         return self._retire(lambda task, variant, t: self.stranger(task, variant, t) != "")
 
     def _retire(self, wanted: Callable[[str, str, FrozenTrial], bool]) -> int:
-        with self.storage.alone(self.design.key):
+        with self.storage.alone(self.plan.key):
             found = {t._trial_id for task, variant, t in self.told() if wanted(task, variant, t)}
             if found:
                 # One record: killed after it, the points are absent, and the next to plan makes them wait.
@@ -409,7 +437,7 @@ class Study:
         adaptive = self.design.adaptive
         return create_trial(
             state=TrialState.WAITING,
-            params={} if adaptive else self.design.values(cell[0], self.design.point_of(*cell, point)),
+            params={} if adaptive else self.design.values(cell[0], self.plan.point_of(*cell, point)),
             distributions={} if adaptive else self.distributions,
             user_attrs={"point": point, "attempt": attempt, **{key: value for key, value in more.items() if value}},
         )
@@ -431,7 +459,7 @@ class Study:
         will show it.
         """
         found = 0
-        for cell in self.design.cells:
+        for cell in self.plan.pairs:
             for trial in self.trials(cell, (TrialState.RUNNING,)):
                 worker: dict[str, Any] = trial.user_attrs.get("worker", {})
                 here = worker.get("host") == socket.gethostname()
@@ -516,7 +544,7 @@ class Study:
                 self._drop(number)
                 continue
             values = self._propose(cell, number) if self.design.adaptive else None
-            return Claim(number, *cell, point, self.design.trial(*cell, point, values))
+            return Claim(number, *cell, point, self.plan.planned(*cell, point, values).trial)
         return None
 
     def _waiting(self) -> bool:
@@ -534,7 +562,7 @@ class Study:
                     trial._trial_id,
                     cell,
                 )
-                for k, cell in enumerate(self.design.cells)
+                for k, cell in enumerate(self.plan.pairs)
                 for trial in self.trials(cell, (TrialState.WAITING,))
             ]
             # What killed a worker before comes last, so that it takes down as little as possible.
@@ -550,7 +578,7 @@ class Study:
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=False, constant_liar=True)
         else:
             sampler = optuna.samplers.CmaEsSampler(seed=seed)
-        name = f"{self.design.key}/{cell[0]}/{cell[1]}"
+        name = f"{self.plan.key}/{cell[0]}/{cell[1]}"
         study = optuna.load_study(study_name=name, storage=self.storage, sampler=sampler)
         trial = optuna.trial.Trial(study, number)
         return {
@@ -585,7 +613,7 @@ class Study:
     def held(self) -> list[Held]:
         """The trials that run, those that have run longest first."""
         found = []
-        for cell in self.design.cells:
+        for cell in self.plan.pairs:
             for t in self.trials(cell, (TrialState.RUNNING,)):
                 worker = t.user_attrs.get("worker", {})
                 here = worker.get("host") == socket.gethostname()
@@ -616,7 +644,7 @@ class Study:
             )
         else:
             pruner = optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=claim.trial.training.budget // 10)
-        name = f"{self.design.key}/{claim.task}/{claim.variant}"
+        name = f"{self.plan.key}/{claim.task}/{claim.variant}"
         study = optuna.load_study(study_name=name, storage=self.storage, pruner=pruner)
         grid = evaluation_grid(claim.trial.training)
         reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
@@ -665,11 +693,11 @@ class Study:
     def told(self) -> Iterator[tuple[str, str, FrozenTrial]]:
         """Every point that has an outcome, once: (task, variant, stored trial), ordered by task, variant and point."""
         retired = self._retired()
-        for cell in self.design.cells:
+        for cell in self.plan.pairs:
             by_point: dict[int, FrozenTrial] = {}
             for trial in self.trials(cell, ENDED):
                 point = trial.user_attrs["point"]
-                if "outcome" in trial.user_attrs and trial._trial_id not in retired and point < self.design.length:
+                if "outcome" in trial.user_attrs and trial._trial_id not in retired and point < self.plan.length:
                     by_point.setdefault(point, trial)
             for point in sorted(by_point):
                 yield (*cell, by_point[point])
@@ -677,7 +705,7 @@ class Study:
     @property
     def size(self) -> int:
         """Number of trials of the design."""
-        return len(self.design.cells) * self.design.length
+        return len(self.plan.pairs) * self.plan.length
 
     def finished(self) -> bool:
         """Whether every point of the design is told."""
@@ -685,7 +713,7 @@ class Study:
 
     def counts(self) -> dict[tuple[str, str], dict[str, int]]:
         """Per (task, variant): number of points told, running and waiting, and of those told how many by status."""
-        counts = {cell: {"told": 0, "running": 0, "waiting": 0} for cell in self.design.cells}
+        counts = {cell: {"told": 0, "running": 0, "waiting": 0} for cell in self.plan.pairs}
         for task, variant, trial in self.told():
             row = counts[task, variant]
             row["told"] += 1
@@ -693,7 +721,7 @@ class Study:
             row[status] = row.get(status, 0) + 1
         for cell, row in counts.items():
             row["running"] = len(self.trials(cell, (TrialState.RUNNING,)))
-            row["waiting"] = self.design.length - row["told"] - row["running"]
+            row["waiting"] = self.plan.length - row["told"] - row["running"]
         return counts
 
     def failures(self) -> list[str]:
@@ -704,7 +732,10 @@ class Study:
     def stranger(self, task: str, variant: str, stored: FrozenTrial) -> str:
         """What is wrong with a stored trial that is not the one of the design; empty where it is."""
         return self._wrong(
-            task, variant, stored, self.design.trial(task, variant, stored.user_attrs["point"], stored.params).id
+            task,
+            variant,
+            stored,
+            self.plan.planned(task, variant, stored.user_attrs["point"], stored.params).trial.id,
         )
 
     def _wrong(self, task: str, variant: str, stored: FrozenTrial, planned: str) -> str:
@@ -714,9 +745,7 @@ class Study:
         only the hyperparameters are compared.
         """
         k, recorded = stored.user_attrs["point"], stored.user_attrs.get("trial_id")
-        if not self.design.adaptive and stored.params != self.design.values(
-            task, self.design.point_of(task, variant, k)
-        ):
+        if not self.design.adaptive and stored.params != self.design.values(task, self.plan.point_of(task, variant, k)):
             return f"trial {task} {variant} {k} has other hyperparameters than the design gives it"
         if recorded not in (planned, None) and self.facts_of(stored).get("code") == code():
             return f"trial {task} {variant} {k} is recorded as {recorded}, the design has {planned} there"
@@ -730,48 +759,17 @@ class Study:
     def _refuse(self, wrong: str) -> None:
         if wrong:
             cure = "action=repair sets such records aside, and their points run again with the next run"
-            raise ValueError(f"{self.design.title}: {wrong}; {cure}")
+            raise ValueError(f"{self.plan.title}: {wrong}; {cure}")
 
-    def record(self, task: str, variant: str, stored: FrozenTrial) -> dict[str, Any]:
-        """One row of the tidy table: the place in the design, the trial, its hyperparameters and its outcome.
+    def record(self, task: str, variant: str, stored: FrozenTrial) -> Row:
+        """One row of the tidy table; see `runs.record.rows`.
 
         Raises ValueError where the stored trial is not the one of the design.
         """
-        k = stored.user_attrs["point"]
-        point = self.design.point_of(task, variant, k)
-        trial = self.design.trial(task, variant, k, stored.params)
-        trial_id = trial.id
-        self._refuse(self._wrong(task, variant, stored, trial_id))
-        problem = self._problem(trial)
-        outcome = Outcome.from_dict(stored.user_attrs["outcome"])
-        row: dict[str, Any] = {
-            "study": self.design.name,
-            **self.design.place(task, k),
-            "variant": variant,
-            "task": task,
-            "point": point,
-            "trial_id": trial_id,
-            "session": session_of(stored),
-            "seed": trial.seed,
-            "hidden_size": trial.model.hidden_size,
-            "budget": trial.training.budget,
-            "batch_size": trial.training.batch_size,
-            "lag": problem.lag,
-            "floor": problem.floor,
-            "solved_loss": problem.solved_loss,
-        }
-        row |= outcome.as_dict() | {"test_metrics": json.dumps(outcome.test_metrics)}
-        adaptive = self.design.adaptive
-        unit = (
-            {n: d.coordinate(stored.params[n]) for n, d in self.design.space.items()}
-            if adaptive
-            else self.design.unit(task, point)
-        )
-        return (
-            row
-            | {name: stored.params[name] for name in self.design.space}
-            | {f"u_{name}": u for name, u in unit.items()}
-        )
+        finished = Finished(task, variant, stored.user_attrs["point"], stored)
+        planned = self.plan.planned(task, variant, finished.index, stored.params)
+        self._refuse(self._wrong(task, variant, stored, planned.trial.id))
+        return row_of(self.plan, finished, planned, self._problem(planned.trial))
 
     def _problem(self, trial: Trial) -> Task:
         key = json.dumps(trial.task, sort_keys=True)
@@ -830,12 +828,12 @@ def records(
     study = find(results, name, storage)
     opened = study.storage
     try:
-        rows, design = study.records(), {**study.design.as_dict(), **study.facts, "sessions": study.sessions()}
+        rows, design = study.records(), {**study.plan.as_dict(), **study.facts, "sessions": study.sessions()}
         if stages:
-            last = {s.design.stage: s for s in Study.stages(opened, name)}
+            last = {s.plan.stage: s for s in Study.stages(opened, name)}
             rows += [row for stage in last.values() for row in stage.records()]
             design["stages"] = {
-                kind: {**s.facts, **s.design.as_dict(), "trials": s.size, "sessions": s.sessions()}
+                kind: {**s.facts, **s.plan.as_dict(), "trials": s.size, "sessions": s.sessions()}
                 for kind, s in last.items()
             }
         return rows, design
@@ -848,7 +846,7 @@ def distribution(dimension: Dimension) -> BaseDistribution:
     low, high = dimension.limits
     if dimension.integer:
         return IntDistribution(int(low), int(high), log=dimension.log)
-    return FloatDistribution(low, high, log=dimension.log and not dimension.complement)
+    return FloatDistribution(low, high, log=dimension.log_axis)
 
 
 def thinned(steps: Sequence[int], losses: Sequence[float]) -> list[tuple[int, float]]:
@@ -874,11 +872,6 @@ def signature(parent: int = 0) -> dict[str, Any]:
 def tries(trial: FrozenTrial) -> int:
     """How often a stored trial was tried or lost its worker together with its parent."""
     return int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
-
-
-def session_of(stored: FrozenTrial) -> int:
-    """The number of the session in which a stored trial ran; trials of before there were sessions ran in the first."""
-    return int(stored.user_attrs.get("session", 0))
 
 
 def started(process: psutil.Process) -> str:

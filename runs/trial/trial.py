@@ -8,14 +8,15 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from inspect import signature
 from pkgutil import resolve_name
 from typing import Any, TypeVar
 
-from ..console.known import meant, unknown
+from ..console.known import unknown
 from ..names import CLASSES
+from ..rules import require, require_one_of
 
 T = TypeVar("T")
 
@@ -23,18 +24,6 @@ STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")
 OURS = ("variants", "tasks")  # packages whose classes are always found
-
-
-def require(condition: bool, rule: str, value: Any) -> None:
-    """Raise ValueError with the rule and the value unless the condition holds."""
-    if not condition:
-        raise ValueError(f"{rule}, got {value!r}")
-
-
-def require_one_of(name: str, value: str, names: Collection[str], which: str = "") -> None:
-    """Raise ValueError, with the nearest name, unless the value is one of the names. which: words before their list."""
-    if value not in names:
-        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
 
 
 class NotAllowed(ValueError):
@@ -58,7 +47,8 @@ def present_target(target: str) -> str:
 
 def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration node with the present name of its class."""
-    return {**node, "_target_": present_target(node["_target_"])} if "_target_" in node else dict(node)
+    target = node.get("_target_")
+    return {**node, "_target_": present_target(target)} if isinstance(target, str) else dict(node)
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
@@ -156,17 +146,45 @@ class Model:
     layers: number of recurrent layers.
     bidirectional: whether each layer also reads backwards.
     engine: auto, eager or fused.
+    dropout: rate at which values between two layers are set to 0, with a new mask at every step; needs two layers.
+    recurrent_dropout: rate at which what the recurrent matrices see is set to 0, with one mask for a whole sequence.
+    zoneout: probability that a unit keeps its value from the step before; one number for every field of the state that
+    remembers, or numbers by field as in {c: 0.5, y: 0.05}.
+    layer_norm: whether every pre-activation is normalised over the units of its layer, by the eager engine.
+
+    Archives of versions that had none of the last four are read with these defaults, which switch them off.
     """
 
     hidden_size: int = 32
     layers: int = 1
     bidirectional: bool = False
     engine: str = "auto"
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    zoneout: float | Mapping[str, float] = field(default=0.0, hash=False)  # a mapping has no hash
+    layer_norm: bool = False
 
     def __post_init__(self) -> None:
         require(self.hidden_size >= 1, "model.hidden_size must be at least 1", self.hidden_size)
         require(self.layers >= 1, "model.layers must be at least 1", self.layers)
         require_one_of("model.engine", self.engine, ENGINES)
+        rates = {"dropout": self.dropout, "recurrent_dropout": self.recurrent_dropout}
+        if isinstance(self.zoneout, Mapping):
+            rates |= {f"zoneout.{name}": rate for name, rate in self.zoneout.items()}
+        else:
+            rates["zoneout"] = self.zoneout
+        for name, rate in rates.items():
+            number = isinstance(rate, int | float) and not isinstance(rate, bool)
+            require(number and 0 <= rate < 1, f"model.{name} must be in [0, 1)", rate)
+        if self.dropout > 0:
+            require(self.layers >= 2, "model.layers must be at least 2 with model.dropout", self.layers)
+        if self.layer_norm:
+            require(self.engine != "fused", "model.engine must be auto or eager with model.layer_norm", self.engine)
+
+    @property
+    def regularised(self) -> bool:
+        """Whether an option is on that a control of the library does not have."""
+        return bool(self.dropout or self.recurrent_dropout or self.zoneout or self.layer_norm)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -154,8 +154,9 @@ def presets():
     """What each preset study compares: baseline, variants, hyperparameters, points."""
     from hydra import compose, initialize_config_dir
 
-    from runs.config import CONF, register
-    from runs.sweep import design_from
+    from runs.configuration.schema import register
+    from runs.configuration.study import design_from
+    from runs.console.early import CONF
 
     register()
     names = sorted({name for claim in claims.CLAIMS for name in claim.studies})

@@ -53,8 +53,10 @@ def test_the_command_runs_exactly_the_trial_that_it_recommends():
     from hydra import compose, initialize_config_dir
 
     from analysis.tables.settings import command
-    from runs.config import CONF, register, trial_from
-    from runs.sweep import design_from
+    from runs.configuration.schema import register
+    from runs.configuration.study import design_from
+    from runs.configuration.trial import trial_from
+    from runs.console.early import CONF
 
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):

@@ -1,7 +1,8 @@
 import pytest
 
 from runs.names import CLASSES
-from runs.study.design import Design, Dimension
+from runs.study.design import Design
+from runs.study.space import Dimension
 from runs.trial.trial import Model, Training
 
 

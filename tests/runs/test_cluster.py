@@ -17,6 +17,7 @@ import psutil
 import pytest
 
 from runs.record.tracking import Tracker
+from runs.study.plan import Search
 from runs.study.study import Study, close_storage, open_storage, records
 from runs.trial.trial import Outcome
 from tests.runs.conftest import make_design
@@ -142,7 +143,7 @@ def plan(url, barrier, answers):
     storage = open_storage(url, Path())
     barrier.wait()
     try:
-        Study.create(storage, make_design(points=20), {})
+        Study.create(storage, Search(make_design(points=20)), {})
         answers.put("planned")
     except Exception as error:
         answers.put(repr(error))
@@ -159,13 +160,13 @@ def test_planners_that_meet_on_a_database_plan_every_trial_once(server):
     assert [answers.get(timeout=PATIENCE) for _ in processes] == ["planned"] * 4
     storage = open_storage(url, Path())
     study = Study.open(storage, "study")
-    assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+    assert [len(study.trials(cell)) for cell in study.plan.pairs] == [20] * 4
     close_storage(storage)
 
 
 def test_failed_trials_in_a_database_are_put_back(server):
     storage = open_storage(server.create("retried"), Path())
-    study = Study.create(storage, make_design(), {})
+    study = Study.create(storage, Search(make_design()), {})
     for _ in range(3):
         study.lost(study.claim(), "MemoryError: none")
     study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))

@@ -1,7 +1,9 @@
 """Bad input at the shell: one line that names the thing, the rule and the value, and exit code 2."""
 
+import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,18 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from runs import __main__ as runs_main
-from runs import config, sweep
-from runs.config import CONF, node_of, own_knobs, register, trial_from
-from runs.trial.trial import construct
+from runs import sweep
+from runs.configuration.command_line import command_line
+from runs.configuration.knobs import for_its_class
+from runs.configuration.nodes import variant_node
+from runs.configuration.schema import node_of, plain, register
+from runs.configuration.study import checked, design_from
+from runs.configuration.trial import trial_from
+from runs.console.early import CONF
+from runs.networks.readout import untrained
+from runs.trial.trial import Model, construct
 from tasks import Task
-from variants import Cell, Scheme, knobs_of
+from variants import Cell, Recurrent, Scheme, knobs_of
 
 ROOT = CONF.parent
 TINY = [
@@ -31,7 +40,7 @@ def call(monkeypatch, capsys, main, name, *arguments):
     monkeypatch.delenv("HYDRA_FULL_ERROR", raising=False)
     GlobalHydra.instance().clear()
     with pytest.raises(SystemExit) as stop:
-        config.command_line(main, name)
+        command_line(main, name)
     captured = capsys.readouterr()
     return stop.value.code, captured.out, captured.err
 
@@ -49,6 +58,11 @@ def call(monkeypatch, capsys, main, name, *arguments):
         ("task.lag=abc", "task.lag=abc: Value 'abc' .* Integer"),
         ("model.hidden_size=0", "model.hidden_size must be at least 1, got 0"),
         ("model.hidden_size=ten", "model.hidden_size=ten: Value 'ten' .* Integer"),
+        ("model.dropout=0.5", "model.layers must be at least 2 with model.dropout, got 1"),
+        ("model.recurrent_dropout=1", r"model.recurrent_dropout must be in \[0, 1\), got 1.0"),
+        ("model.zoneout=some", r"model.zoneout must be in \[0, 1\), got 'some'"),
+        ("model.zoneout={c: -1}", r"model.zoneout.c must be in \[0, 1\), got -1"),
+        ("model.zoneout={q: 0.5}", r"vanilla: zoneout must be on a field that remembers \(y, c\), got 'q'"),
         ("training.learning_rate=0", "training.learning_rate must be positive and finite, got 0.0"),
         ("training.optimiser=adamw", "training.optimiser must be one of adam, nesterov, got 'adamw'"),
         ("variant.peepholes=[q]", r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'q'"),
@@ -134,10 +148,10 @@ def test_a_task_that_breaks_its_contract_is_refused_before_anything_is_started(
 ):
     from tasks.synthetic.adding import Adding
 
-    plain = Adding.batch
+    original = Adding.batch
 
     def double(self, size, generator):
-        batch = plain(self, size, generator)
+        batch = original(self, size, generator)
         return batch._replace(inputs=batch.inputs.double())
 
     monkeypatch.setattr(Adding, "batch", double)
@@ -201,7 +215,7 @@ def options(group):
 def test_every_variant_and_preset_composes_into_a_cell(composed, variant):
     cfg = composed("trial", overrides=[f"variant={variant}"])
     assert cfg.variant.label == variant
-    assert isinstance(construct(config.plain(cfg.variant), Cell), Cell)
+    assert isinstance(construct(plain(cfg.variant), Cell), Cell)
 
 
 @pytest.mark.parametrize("task", sorted({*Task.registry, *options("task")}))
@@ -219,14 +233,60 @@ def test_every_training_preset_composes(composed, training):
     trial_from(composed("trial", overrides=[f"training={training}"]))
 
 
+# a value of each option of the network that is not its default, and where the built layer shows it
+OPTIONS = {
+    "hidden_size": ("5", lambda layer: layer.hidden_size == 5),
+    "layers": ("3", lambda layer: layer.layers == 3),
+    "bidirectional": ("true", lambda layer: layer.directions == 2),
+    "engine": ("eager", lambda layer: layer.asked_engine == "eager"),
+    "dropout": ("0.25", lambda layer: layer.dropout == 0.25),
+    "recurrent_dropout": ("0.25", lambda layer: layer.recurrent_dropout == 0.25),
+    "zoneout": ("{c: 0.25}", lambda layer: layer.zoneout == {"c": 0.25}),
+    "layer_norm": ("true", lambda layer: layer.layer_norm is True),
+}
+
+
+def test_every_option_of_a_layer_is_a_field_of_the_model():
+    of_the_trial = {"self", "cell", "input_size", "initialisation", "stream", "generator"}
+    assert set(inspect.signature(Recurrent.__init__).parameters) - of_the_trial == {f.name for f in fields(Model)}
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Model)])
+def test_every_option_of_a_layer_can_be_set_from_the_command_line(composed, name):
+    value, shows = OPTIONS[name]
+    needed = ["model.layers=2"] if name == "dropout" else []
+    usual, _ = untrained(trial_from(composed("trial", overrides=needed)))
+    network, _ = untrained(trial_from(composed("trial", overrides=[*needed, f"model.{name}={value}"])))
+    assert (shows(usual.recurrent), shows(network.recurrent)) == (False, True)
+
+
+def test_every_option_of_a_layer_is_in_the_help(monkeypatch, capsys):
+    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--help")
+    assert [f.name for f in fields(Model) if f"model.{f.name} " not in out] == []
+
+
+@pytest.mark.parametrize("option", ["dropout=0.5", "recurrent_dropout=0.5", "zoneout=0.5", "layer_norm=true"])
+def test_a_control_of_the_library_refuses_what_it_does_not_have(monkeypatch, capsys, tmp_path, option):
+    arguments = ["variant=native_gru", "model.layers=2", f"model.{option}", f"results={tmp_path}"]
+    code, _, err = call(monkeypatch, capsys, runs_main.main, "trial", *arguments)
+    name, _, value = option.partition("=")
+    assert (code, err) == (2, f"error: native_gru: a control takes no {name}, got {value.capitalize()}\n")
+
+
+def test_a_study_refuses_a_variant_that_cannot_be_regularised(composed):
+    arguments = ["study=smoke", "variants=[vanilla,native_gru]", "space=regularised"]
+    with pytest.raises(ValueError, match="native_gru: a control takes no dropout, got "):
+        checked(composed("sweep", overrides=arguments), arguments)
+
+
 @pytest.mark.parametrize("space", options("space"))
 def test_every_space_makes_a_design(composed, space):
-    sweep.design_from(composed("sweep", overrides=["study=smoke", f"space={space}"]))
+    design_from(composed("sweep", overrides=["study=smoke", f"space={space}"]))
 
 
 @pytest.mark.parametrize("study", options("study"))
 def test_every_study_makes_a_design(composed, study):
-    assert sweep.design_from(composed("sweep", overrides=[f"study={study}"])).name == study
+    assert design_from(composed("sweep", overrides=[f"study={study}"])).name == study
 
 
 def test_a_knob_of_a_class_is_an_option_with_its_default():
@@ -240,11 +300,11 @@ def test_a_knob_of_a_class_is_an_option_with_its_default():
 
 def test_a_replaced_target_sheds_the_knobs_of_the_option_it_came_from():
     node = {"_target_": "my.Cell", "label": "vanilla", "peepholes": [], "forget_bias": 1.0, "leak": 2}
-    assert own_knobs("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
+    assert for_its_class("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
 
 
 def test_a_study_takes_a_variant_by_its_import_path(composed):
-    assert sweep.variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
+    assert variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
 
 
 def test_no_yaml_stands_in_a_folder_without_a_group():

@@ -1,15 +1,25 @@
+import hashlib
 import json
+import math
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runs.networks.readout import Network
-from runs.study.design import Design, Dimension, network_parameters
-from runs.trial.trial import Model, construct
+from runs.study.design import Design
+from runs.study.plan import Search, network_parameters, require_key
+from runs.study.space import Dimension
+from runs.trial.trial import Model, Training, construct
 from tasks import Task
 from variants import Cell, Scheme, streams
 
 from .conftest import make_design
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def test_all_variants_share_points_and_seeds(design):
@@ -36,23 +46,24 @@ def test_more_points_keep_the_first_ones(design):
 
 
 def test_matched_variants_have_the_nearest_number_of_parameters(design):
+    search = Search(design)
     task = construct(design.tasks["adding"], Task)
     gru, vanilla = (construct(design.variants[v], Cell) for v in ("gru", "vanilla"))
     for point in range(20):
-        wanted = network_parameters(vanilla, task, Model(), design.trial("adding", "vanilla", point).model.hidden_size)
-        size = design.trial("adding", "gru", point).model.hidden_size
+        wanted = network_parameters(vanilla, task, Model(), search.trial("adding", "vanilla", point).model.hidden_size)
+        size = search.trial("adding", "gru", point).model.hidden_size
         distance = [abs(network_parameters(gru, task, Model(), size + d) - wanted) for d in (-1, 0, 1)]
         assert distance[1] == min(distance)
 
 
 def test_width_matching_gives_all_variants_the_width_of_the_point():
-    design = make_design(match="width")
+    design = Search(make_design(match="width"))
     assert design.trial("adding", "vanilla", 1).model == design.trial("adding", "gru", 1).model
 
 
 def test_the_predicted_number_of_parameters_is_that_of_the_network(design):
-    for bidirectional in (False, True):
-        model = Model(hidden_size=5, layers=2, bidirectional=bidirectional)
+    for options in ({}, {"bidirectional": True}, {"layer_norm": True}):
+        model = Model(hidden_size=5, layers=2, **options)
         for node in design.variants.values():
             cell, task = construct(node, Cell), construct(design.tasks["adding"], Task)
             network = Network(cell, task, model, construct(design.initialisation, Scheme), streams(0))
@@ -104,13 +115,12 @@ def test_every_whole_number_of_a_range_gets_the_same_share():
 )
 def test_a_design_that_cannot_be_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
-        make_design(**changes)
+        Search(make_design(**changes))
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"key": "training.speed"}, "space: key must be one of .* got 'training.speed'"),
         ({"low": 2.0}, "low must be below high for training.learning_rate"),
         ({"low": 0.0}, "a log range must have low > 0 for training.learning_rate, got 0.0"),
     ],
@@ -123,4 +133,133 @@ def test_a_range_that_cannot_be_is_refused(changes, message):
 def test_a_space_that_leads_out_of_range_is_refused_before_anything_runs():
     space = {"momentum": Dimension(key="training.momentum", low=0.5, high=1.5)}
     with pytest.raises(ValueError, match=r"training\.momentum must be in \[0, 1\)"):
-        make_design(space=space)
+        Search(make_design(space=space))
+
+
+@pytest.mark.parametrize("key", ["training.speed", "", "learning_rate"])
+def test_a_hyperparameter_that_sets_nothing_in_a_trial_is_refused(key):
+    with pytest.raises(ValueError, match=f"space: key must be one of .* got '{key}'"):
+        require_key(key)
+    with pytest.raises(ValueError, match=f"space: key must be one of .* got '{key}'"):
+        Search(make_design(space={"x": Dimension(key=key, low=0.0, high=1.0)}))
+
+
+# Without torch, and tolerant of other versions
+# -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", ["runs.study.space", "runs.study.design", "runs.trial.trial"])
+def test_a_design_is_read_without_torch(module):
+    heavy = "{'torch', 'llvmlite', 'optuna', 'pandas', 'scipy'}"
+    code = f"import sys, {module}; sys.exit(' '.join({heavy} & set(sys.modules)) or 0)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("values", [["a", "b"], {"a": {"_target_": "x"}, "b": {}}, [{"label": "a"}, {"name": "b"}]])
+def test_labels_are_read_from_lists_and_mappings(values):
+    design = Design.from_dict({"name": "x", "variants": values, "tasks": values})
+    assert (list(design.variants), list(design.tasks)) == (["a", "b"], ["a", "b"])
+
+
+def test_what_an_archive_does_not_say_has_its_default():
+    design = Design.from_dict({"name": "x", "variants": ["a"]})
+    assert (design.baseline, design.match, design.seed, design.points) == ("", "parameters", 0, 0)
+    assert (design.space, design.tasks, design.initialisation) == ({}, {}, {})
+    assert (design.model, design.training, design.comparison) == (Model(), Training(), True)
+
+
+def test_facts_beside_a_design_are_left_out(design):
+    values = {**design.as_dict(), "commit": "abc", "sessions": [{}], "stages": {}, "tracking_uri": "default"}
+    assert Design.from_dict(values) == design
+
+
+def test_a_range_without_a_key_is_read():
+    space = {"rate": {"low": 1e-4, "high": 1e-1, "log": True, "integer": False, "of_another_version": 1}}
+    design = Design.from_dict({"name": "x", "space": space})
+    assert design.space == {"rate": Dimension(key="", low=1e-4, high=1e-1, log=True)}
+
+
+def test_a_range_without_ends_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"space\.rate must have low and high, got \{'low': 1\}"):
+        Design.from_dict({"name": "x", "space": {"rate": {"low": 1}}})
+
+
+def test_what_only_another_version_knows_is_kept_and_makes_another_design(design):
+    values = design.as_dict()
+    values["training"]["speed"], values["model"]["depth"] = 3, 2
+    other = Design.from_dict(values)
+    assert other.training == design.training
+    assert other.as_dict() == values
+    assert other.differences(design) == [
+        "model.depth: 2 there, 'absent' here",
+        "training.speed: 3 there, 'absent' here",
+    ]
+
+
+def test_a_design_that_is_no_mapping_is_refused():
+    with pytest.raises(ValueError, match="the design of a study must be a mapping, got list"):
+        Design.from_dict(["not", "a", "design"])
+
+
+def test_a_target_that_is_no_text_is_left_as_it_is():
+    assert Design.from_dict({"name": "x", "variants": {"a": {"_target_": 3}}}).variants == {"a": {"_target_": 3}}
+
+
+# Ranges, to the digit
+# -------------------------------------------------------------------------------------------------------------
+
+SIZE = Dimension(key="model.hidden_size", low=8, high=128, log=True, integer=True)
+
+
+@pytest.mark.parametrize(("u", "value"), [(0.02, 8), (0.1, 10), (0.5, 31), (0.9, 97), (0.9999999, 128)])
+def test_a_whole_number_is_the_nearest_to_where_its_coordinate_lies(u, value):
+    # 7.5 * (128.5 / 7.5) ** u is 7.94, 9.96, 31.04, 96.7 and 128.49996, each rounded
+    assert SIZE.value(u) == value
+
+
+@pytest.mark.parametrize(
+    ("dimension", "value", "u"),
+    [
+        (SIZE, 8, math.log(8 / 7.5) / math.log(128.5 / 7.5)),
+        (SIZE, 128, math.log(128 / 7.5) / math.log(128.5 / 7.5)),
+        (Dimension(key="model.layers", low=1, high=4, integer=True), 1, 0.125),
+        (Dimension(key="model.layers", low=1, high=4, integer=True), 4, 0.875),
+        (Dimension(key="training.momentum", low=0.01, high=1.0, log=True, complement=True), 0.9, 0.5),
+        (Dimension(key="training.input_noise", low=0.0, high=2.0), 0.5, 0.25),
+        (Dimension(key="training.input_noise", low=0.0, high=2.0), 3.0, 1.0),
+    ],
+)
+def test_the_coordinate_of_a_value(dimension, value, u):
+    assert dimension.coordinate(value) == pytest.approx(u, abs=1e-12)
+
+
+@pytest.mark.parametrize("value", range(8, 129))
+def test_the_coordinate_of_a_whole_number_leads_back_to_it(value):
+    assert SIZE.value(SIZE.coordinate(value)) == value
+
+
+def test_limits_and_axis_of_a_complement_are_those_of_the_value():
+    momentum = Dimension(key="training.momentum", low=0.01, high=1.0, log=True, complement=True)
+    assert (momentum.limits, momentum.log_axis) == ((0.0, 0.99), False)
+    assert (SIZE.limits, SIZE.log_axis) == ((8, 128), True)
+
+
+# Seeds, to the digit
+# -------------------------------------------------------------------------------------------------------------
+
+
+def test_seeds_are_those_of_the_first_version(design):
+    trial = design.trial("adding", "gru", 2)
+    assert trial.seed == int.from_bytes(hashlib.sha256(b"0/trial/adding/2").digest()[:8], "little") >> 1
+    assert trial.data_seed == int.from_bytes(hashlib.sha256(b"0/data/adding").digest()[:8], "little") >> 1
+
+
+def test_points_are_drawn_from_the_seed_the_task_and_their_number(design):
+    seed = int.from_bytes(hashlib.sha256(b"0/points/adding/2").digest()[:8], "little")
+    assert list(design.unit("adding", 2).values()) == np.random.default_rng(seed).random(2).tolist()
+
+
+def test_the_points_of_a_sobol_sequence_do_not_depend_on_their_number(design):
+    few, many = (replace(design, sampler="sobol", points=points) for points in (5, 60))
+    assert [few.unit("adding", k) for k in range(5)] == [many.unit("adding", k) for k in range(5)]

@@ -9,6 +9,9 @@ import pytest
 
 from runs import files, sweep
 from runs.files import replacing, subfolder, writable, write_whole
+from runs.workers.accounting import read_cost
+from runs.workers.actions import status
+from runs.workers.planning import write_design
 
 from .conftest import make_design
 
@@ -41,7 +44,7 @@ WRITERS = {
 IN_PLACE = {  # how many places may write in place, and why
     "runs/study/storage/journal.py": 9,  # appends under a lock, and cuts off half a line
     "runs/record/tracking.py": 1,  # the number in a lock file; any other text means that another process has written
-    "runs/sweep.py": 1,  # a lock file without content
+    "runs/workers/pool.py": 1,  # a lock file without content
 }
 
 
@@ -185,7 +188,7 @@ def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatc
 
     study = SimpleNamespace(design=make_design(), facts={})
     writers = {
-        "design.json": lambda path: sweep.describe(study, path.parent),
+        "design.json": lambda path: write_design(study, path.parent),
         "a.npz": lambda path: save_diagnosis(path, {"a": np.zeros(3)}),
         "bench.json": lambda path: write([], {}, path.parent),
     }
@@ -203,7 +206,7 @@ def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatc
 def test_a_session_file_that_cannot_be_read_is_ignored_with_its_name_and_the_cure(content, tmp_path, capsys):
     path = tmp_path / "session.json"
     path.write_text(content)
-    assert sweep.noted(path) == {}
+    assert read_cost(path) == {}
     said = capsys.readouterr().err
     assert said.startswith(f"{path} is ignored")
     assert "delete it, no trial is in it" in said
@@ -211,8 +214,8 @@ def test_a_session_file_that_cannot_be_read_is_ignored_with_its_name_and_the_cur
 
 def test_a_session_file_is_read_where_it_is_whole_and_absence_is_no_fault(tmp_path, capsys):
     (tmp_path / "session.json").write_text(json.dumps({"trials": 3, "workers": 2}))
-    assert sweep.noted(tmp_path / "session.json") == {"trials": 3, "workers": 2}
-    assert sweep.noted(tmp_path / "absent.json") == {}
+    assert read_cost(tmp_path / "session.json") == {"trials": 3, "workers": 2}
+    assert read_cost(tmp_path / "absent.json") == {}
     assert capsys.readouterr().err == ""
 
 
@@ -231,12 +234,13 @@ def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
 
 
 def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
+    from runs.study.plan import Search
     from runs.study.study import Study, open_storage
 
     folder = tmp_path / "study"
-    Study.create(open_storage("", folder), make_design(), {})
+    Study.create(open_storage("", folder), Search(make_design()), {})
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} | {tmp_path: tmp_path.stat().st_mtime_ns}
-    assert sweep.status("", folder, "study", "search") == 0
+    assert status("", folder, "study", "search") == 0
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*")} | {tmp_path: tmp_path.stat().st_mtime_ns} == before
 
 

@@ -19,6 +19,7 @@ from runs.inside import (
     specification,
     up_to_date,
 )
+from runs.study.plan import Search
 from runs.study.study import Study, open_storage
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
@@ -199,7 +200,7 @@ def test_both_directions_are_refused_with_the_reason():
 def studied(design, tmp_path):
     design = replace(design, model=Model(engine="eager"))
     folder = tmp_path / design.name
-    study = Study.create(open_storage("", folder), design, {})
+    study = Study.create(open_storage("", folder), Search(design), {})
     while (claim := study.claim()) is not None:
         study.tell(claim, run(claim.trial))
     return study, folder

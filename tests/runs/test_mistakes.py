@@ -7,15 +7,22 @@ from importlib import import_module
 import pytest
 
 from runs import __main__ as runs_main
-from runs import arguments as shell
-from runs import config, sweep
+from runs import sweep
+from runs.arguments import key_values
+from runs.configuration.nodes import dimension, variant_node
+from runs.configuration.schema import SCHEMAS, plain, registered
+from runs.configuration.stage import notes
+from runs.configuration.study import design_from
+from runs.configuration.trial import trial_from
 from runs.console import early, known, manual
-from runs.study.design import Dimension
+from runs.study.plan import Search
+from runs.study.space import Dimension
+from runs.workers.actions import opened
 from tasks import Task
 from tests.runs.test_command_line import call, composed  # noqa: F401
 from variants import Cell, Scheme
 
-REGISTERED = {group: base.registry for group, base in config.GROUPS.items()}
+REGISTERED = registered()
 
 
 @pytest.fixture
@@ -251,7 +258,7 @@ def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherw
     assert known.written.__wrapped__("variant") is None
 
 
-@pytest.mark.parametrize(("command", "schema"), [("trial", config.TrialConfig), ("sweep", config.SweepConfig)])
+@pytest.mark.parametrize(("command", "schema"), [(name, schema) for name, (schema, _) in SCHEMAS.items()])
 def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):  # noqa: F811
     choices = composed(command, return_hydra_config=True).hydra.runtime.choices
     assert set(early.groups(command)) == {str(group) for group in choices if not str(group).startswith("hydra/")}
@@ -282,9 +289,7 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         f"sys.orig_argv = ['python', '-m', {command[0]!r}, *sys.argv[1:]]\n"
         f"runpy.run_module({command[0]!r}, run_name='__main__', alter_sys=True)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command], cwd=config.CONF.parent, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=early.CONF.parent, capture_output=True, text=True)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
     assert "; did you mean " in done.stderr
 
@@ -540,7 +545,7 @@ def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(compos
         "+tasks.short={task: own_package.Digits, lag: 5}",
         "~tasks.adding",
     ]
-    design = sweep.design_from(composed("sweep", overrides=given))
+    design = design_from(composed("sweep", overrides=given))
     assert list(design.tasks) == ["delayed_recall", "digits", "short"]
     assert design.tasks["digits"] == {"_target_": "own_package.Digits", "label": "digits", "lag": 7, "noise": 0.5}
     assert design.tasks["short"]["lag"] == 5
@@ -548,35 +553,36 @@ def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(compos
 
 def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):  # noqa: F811
     given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, forget_bias: 0.0}}]"]
-    design = sweep.design_from(composed("sweep", overrides=given))
+    design = design_from(composed("sweep", overrides=given))
     assert design.variants["zero"] == {**design.variants["vanilla"], "label": "zero", "forget_bias": 0.0}
 
 
 def test_a_class_of_ones_own_without_a_name_does_not_take_that_of_its_relative(package):
-    assert sweep.variant_node("own_package.Leaky")["label"] == "Leaky"
+    assert variant_node("own_package.Leaky")["label"] == "Leaky"
 
 
 def test_knobs_of_a_variant_of_ones_own_may_be_set_in_a_study(package):
-    node = sweep.variant_node({"leaky": {"variant": "own_package.Leaky", "leak": 0.25}})
+    node = variant_node({"leaky": {"variant": "own_package.Leaky", "leak": 0.25}})
     assert node == {"_target_": "own_package.Leaky", "label": "leaky", "leak": 0.25, "forget_bias": 0.0}
 
 
 def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_default_of_the_old_one(composed, package):  # noqa: F811
     given = ["variant._target_=own_package.Leaky", "variant.forget_bias=1.0"]
-    trial = config.trial_from(composed("trial", overrides=given), {"variant": "vanilla"}, given)
+    trial = trial_from(composed("trial", overrides=given), {"variant": "vanilla"}, given)
     assert trial.variant["forget_bias"] == 1.0
 
 
 def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811
-    design = sweep.design_from(composed("sweep", overrides=["study=smoke"]))
-    shorter = sweep.design_from(composed("sweep", overrides=["study=smoke", "points=2"]))
-    assert sweep.notes(shorter, design, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
-    assert sweep.notes(shorter, design, {}) == []  # a preset that was extended since
+    three = Search(design_from(composed("sweep", overrides=["study=smoke"])))
+    two = Search(design_from(composed("sweep", overrides=["study=smoke", "points=2"])))
+    assert notes(two, three, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
+    assert notes(two, three, {}) == []  # a preset that was extended since
+    assert notes(three, two, {"points": "points=3"}) == []
 
 
 def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
-    design = sweep.design_from(composed("sweep", overrides=["study=smoke", "space=greff"]))
-    assert sweep.notes(design, design, {}) == [
+    search = Search(design_from(composed("sweep", overrides=["study=smoke", "space=greff"])))
+    assert notes(search, search, {}) == [
         "space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"
     ]
 
@@ -585,7 +591,7 @@ def test_a_study_that_is_not_there_is_answered_with_the_nearest_that_is(tmp_path
     (tmp_path / "quick").mkdir()
     (tmp_path / "quick/journal.log").touch()
     with pytest.raises(ValueError, match=f"study 'quik' has not been started in {tmp_path}; did you mean 'quick'?"):
-        sweep.opened("", tmp_path / "quik", "quik")
+        opened("", tmp_path / "quik", "quik")
 
 
 @pytest.mark.parametrize(
@@ -628,12 +634,13 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
     ],
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
+    from runs.study.plan import Search
     from runs.study.study import Study, open_storage
     from runs.tracking import main
 
     from .conftest import make_design
 
-    Study.create(open_storage("", tmp_path / "study"), make_design(), {})
+    Study.create(open_storage("", tmp_path / "study"), Search(make_design()), {})
     before = sorted(tmp_path.rglob("*"))
     assert main(["study=study", f"results={tmp_path}", *arguments]) == 2
     assert capsys.readouterr().err.startswith(f"error: {said}")
@@ -657,32 +664,22 @@ def test_an_argument_of_the_analysis_that_would_be_ignored_is_refused(arguments,
 
 def test_an_argument_of_a_small_command_is_answered_with_the_nearest():
     with pytest.raises(ValueError, match=r"unknown argument 'stduy=quick'; did you mean study=\.\.\.\? The arguments"):
-        shell.key_values(["stduy=quick"], {"study": "", "results": ""}, "")
+        key_values(["stduy=quick"], {"study": "", "results": ""}, "")
 
 
 def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
     for space in early.choices("space"):
-        nodes = config.plain(composed("sweep", overrides=["study=smoke", f"space={space}"]).space)
-        assert all(isinstance(sweep.dimension(name, node), Dimension) for name, node in nodes.items())
+        nodes = plain(composed("sweep", overrides=["study=smoke", f"space={space}"]).space)
+        assert all(isinstance(dimension(name, node), Dimension) for name, node in nodes.items())
 
 
 # Help
 # ------------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("command", "schema", "parts"),
-    [
-        ("trial", config.TrialConfig, (config.Model, config.Training, config.Tracking)),
-        (
-            "sweep",
-            config.SweepConfig,
-            (config.Model, config.Training, config.Tracking, config.Storage, config.Confirm, config.Horizon),
-        ),
-    ],
-)
-def test_every_key_is_explained_by_the_docstring_of_its_class(command, schema, parts):
-    for cls in (schema, *parts):
+@pytest.mark.parametrize(("schema", "parts"), SCHEMAS.values(), ids=SCHEMAS)
+def test_every_key_is_explained_by_the_docstring_of_its_class(schema, parts):
+    for cls in (schema, *parts.values()):
         names = [f.name for f in cls.__dataclass_fields__.values() if f._field_type.name == "_FIELD"]
         assert set(manual.explained(cls, names)) == set(names), cls
 

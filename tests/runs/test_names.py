@@ -8,7 +8,7 @@ from analysis import __main__ as analysis
 from analysis.notebooks import __main__ as notebooks
 from runs import inside, tracking
 from runs.arguments import command
-from runs.names import checked_design, checked_name
+from runs.names import checked_name
 from runs.study.design import Design
 from variants.cells.gru import GRU
 
@@ -83,7 +83,7 @@ def test_a_label_inside_a_node_is_held_to_the_rule(design):
 )
 def test_plain_values_of_a_design_are_held_to_the_rule(design):
     with pytest.raises(ValueError, match="must be"):
-        checked_design(design)
+        Design.from_dict(design)
 
 
 @pytest.mark.parametrize("main", [analysis.main, notebooks.main, inside.main, tracking.main])
@@ -200,16 +200,18 @@ def test_a_class_that_is_refused_is_to_be_named_beside_those_that_are_allowed(mo
 def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_path):
     from omegaconf import DictConfig
 
-    from runs import sweep
+    from runs.configuration import nodes
     from runs.names import CLASSES
+    from runs.trial.trial import construct
+    from variants import Cell
 
     (tmp_path / "cell_in_a_preset.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv(CLASSES, "")
     monkeypatch.setattr(
-        sweep, "chosen", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice})
+        nodes, "_composed", lambda group, choice: DictConfig({"_target_": "cell_in_a_preset.C", "label": choice})
     )
-    assert type(sweep.construct(sweep.variant_node("mine"), sweep.GROUPS["variant"])).__name__ == "C"
+    assert type(construct(nodes.variant_node("mine"), Cell)).__name__ == "C"
 
 
 def test_what_is_imported_already_needs_no_permission():

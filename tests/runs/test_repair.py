@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from runs.study.plan import Search
 from runs.study.storage.journal import DamagedJournal, line_of
 from runs.study.storage.repair import repaired
 from runs.study.study import Study, open_storage, records
-from runs.sweep import repair, retry, sole_parent
 from runs.trial.trial import NotAllowed, Outcome
+from runs.workers.actions import repair, retry
+from runs.workers.pool import sole_parent
 
 KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
 
@@ -18,7 +20,7 @@ KEYS = ("task", "variant", "point", "test_loss", "learning_rate")
 def folder(tmp_path, design):
     """The folder of a finished study whose losses tell its trials apart."""
     folder = tmp_path / "study"
-    study = Study.create(open_storage("", folder), design, {"commit": "abc"})
+    study = Study.create(open_storage("", folder), Search(design), {"commit": "abc"})
     for k in range(study.size):
         claim = study.claim()
         loss = 0.1 + k / 100
@@ -123,9 +125,9 @@ def test_a_record_that_cannot_be_read_costs_no_other_trial_and_its_own_runs_agai
     with pytest.raises(DamagedJournal):
         rows(folder)
     assert any("lost: " in line for line in mend(folder))
-    study = Study.create(open_storage("", folder), design, {})
+    study = Study.create(open_storage("", folder), Search(design), {})
     study.set_aside()
-    study = Study.create(open_storage("", folder), design, {})
+    study = Study.create(open_storage("", folder), Search(design), {})
     after = rows(folder)
     assert after <= before
     left = sum(c["waiting"] + c["running"] for c in study.counts().values())
@@ -142,7 +144,7 @@ def test_a_block_of_zeros_over_created_trials_leaves_the_later_ones_where_they_w
     mend(folder)
     assert rows(folder) < before
     assert len(before) - len(rows(folder)) == count
-    study = Study.create(open_storage("", folder), design, {})
+    study = Study.create(open_storage("", folder), Search(design), {})
     assert sum(c["waiting"] for c in study.counts().values()) == count
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.arguments import refuse_passwords, secrets_of, without_password
+from runs.secrets_in_urls import refuse_passwords, secrets_of, without_password
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SHOWN = {
@@ -97,8 +97,8 @@ def test_a_short_password_does_not_garble_the_message():
 
 
 def test_a_url_without_an_at_sign_does_not_load_sqlalchemy():
-    read = "runs.arguments.refuse_passwords(['a=http://h:5000/x', 'b=sqlite:////tmp/x.db'])"
-    code = f"import sys, runs.arguments; {read}; sys.exit('sqlalchemy' in sys.modules)"
+    read = "runs.secrets_in_urls.refuse_passwords(['a=http://h:5000/x', 'b=sqlite:////tmp/x.db'])"
+    code = f"import sys, runs.secrets_in_urls; {read}; sys.exit('sqlalchemy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 

@@ -15,6 +15,7 @@ import pytest
 
 from runs.record.tracking import Mirror
 from runs.study.design import Design
+from runs.study.plan import Search
 from runs.study.stages import Confirm, Horizon, Stage
 from runs.study.study import Study, open_storage, records
 from runs.sweep import main
@@ -28,25 +29,26 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 def told(storage, design, loss=lambda claim: (claim.point * 7 + len(claim.variant)) % 5 + 1.0):
     """The search of a design, complete, with made-up losses."""
-    study = Study.create(storage, design, {"commit": "abc"})
+    plan = Search(design) if isinstance(design, Design) else design
+    study = Study.create(storage, plan, {"commit": "abc"})
     while (claim := study.claim()) is not None:
         study.tell(claim, Outcome(status="finished", validation_loss=loss(claim), test_loss=1.0))
     return study
 
 
 def losses(study):
-    found = {cell: {} for cell in study.design.cells}
+    found = {cell: {} for cell in study.plan.pairs}
     for task, variant, stored in study.told():
         found[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
     return found
 
 
 def confirm(study, **knobs):
-    return Stage.plan(study.design, Confirm(**{"block_size": 2, "repeats": 2} | knobs), losses(study))
+    return Stage.after(study.plan, Confirm(**{"block_size": 2, "repeats": 2} | knobs), losses(study))
 
 
 def horizon(study, **knobs):
-    return Stage.plan(study.design, Horizon(**{"best": 2, "runs_per_lag": 3} | knobs), losses(study))
+    return Stage.after(study.plan, Horizon(**{"best": 2, "runs_per_lag": 3} | knobs), losses(study))
 
 
 @pytest.fixture
@@ -88,26 +90,27 @@ def test_the_winner_of_a_block_has_its_lowest_loss_and_a_trial_without_loss_come
 
 def test_a_confirmed_trial_is_that_of_the_search_but_for_its_seeds(search):
     stage = confirm(search)
-    for task, variant in stage.cells:
+    for task, variant in stage.pairs:
         for k in range(stage.length):
-            ours = stage.trial(task, variant, k)
-            theirs = search.design.trial(task, variant, stage.point_of(task, variant, k))
+            ours = stage.planned(task, variant, k).trial
+            theirs = search.plan.trial(task, variant, stage.point_of(task, variant, k))
             assert replace(ours, seed=0, data_seed=0) == replace(theirs, seed=0, data_seed=0)
 
 
 def test_seeds_of_the_stages_are_fresh_and_shared_by_all_variants(search):
-    design = search.design
+    design, plan = search.design, search.plan
     searched = {
         s
-        for t, v in design.cells
+        for t, v in design.pairs
         for p in range(design.points)
-        for s in (design.trial(t, v, p).seed, design.trial(t, v, p).data_seed)
+        for s in (plan.trial(t, v, p).seed, plan.trial(t, v, p).data_seed)
     }
     fresh = []
     for stage in (confirm(search), horizon(search)):
         for task in design.tasks:
             for k in range(stage.length):
-                pairs = {(stage.trial(task, v, k).seed, stage.trial(task, v, k).data_seed) for v in design.variants}
+                trials = [stage.planned(task, v, k).trial for v in design.variants]
+                pairs = {(trial.seed, trial.data_seed) for trial in trials}
                 assert len(pairs) == 1
                 fresh += pairs.pop()
     assert len(set(fresh)) == len(fresh)
@@ -116,13 +119,13 @@ def test_seeds_of_the_stages_are_fresh_and_shared_by_all_variants(search):
 
 def test_a_horizon_runs_the_best_configurations_at_lags_that_double(search):
     stage = horizon(search)
-    assert [stage.trial("adding", "gru", k).task["lag"] for k in range(stage.length)] == [2] * 3 + [4] * 3 + [8] * 3 + [
-        16
-    ] * 3
-    assert [stage.trial("recall", "gru", k).task["lag"] for k in (0, 3, 6, 9)] == [2, 4, 8, 16]
+    lags = [stage.planned("adding", "gru", k).trial.task["lag"] for k in range(stage.length)]
+    assert lags == [2] * 3 + [4] * 3 + [8] * 3 + [16] * 3
+    assert [stage.planned("recall", "gru", k).trial.task["lag"] for k in (0, 3, 6, 9)] == [2, 4, 8, 16]
     best = sorted(range(5), key=lambda p: losses(search)["adding", "gru"][p])[:2]
     assert [stage.point_of("adding", "gru", k) for k in range(6)] == [best[0], best[1], best[0]] * 2
-    at_its_lag, searched = stage.trial("adding", "gru", 3), search.design.trial("adding", "gru", best[0])
+    at_its_lag = stage.planned("adding", "gru", 3).trial
+    searched = search.plan.trial("adding", "gru", best[0])
     assert replace(at_its_lag, seed=0, data_seed=0) == replace(searched, seed=0, data_seed=0)
 
 
@@ -137,15 +140,15 @@ def test_a_stage_stays_as_it_was_planned_first(search, storage):
     first = Study.create(storage, stage, {})
     other = replace(stage, chosen={t: {v: [0] * 3 for v in search.design.variants} for t in search.design.tasks})
     assert (
-        Study.create(storage, other, {}).design.as_dict()
-        == first.design.as_dict()
-        == Study.open(storage, stage.key).design.as_dict()
+        Study.create(storage, other, {}).plan.as_dict()
+        == first.plan.as_dict()
+        == Study.open(storage, stage.key).plan.as_dict()
     )
 
 
 def test_a_stage_survives_json(search):
     stage = horizon(search)
-    again = Stage.from_dict(json.loads(json.dumps(stage.as_dict())), search.design)
+    again = Stage.from_dict(json.loads(json.dumps(stage.as_dict())), search.plan)
     assert again == stage
 
 
@@ -163,14 +166,14 @@ def test_more_repeats_or_longer_lags_extend_a_stage_and_fewer_change_nothing(sea
     stage = plan(search)
     claim_all(Study.create(storage, stage, {}))
     longer = Study.create(storage, plan(search, **more), {})
-    assert [c.point for c in claim_all(longer)] == [stage.length + k for k in range(added) for _ in stage.cells]
-    assert Study.create(storage, stage, {}).design.length == stage.length + added
+    assert [c.point for c in claim_all(longer)] == [stage.length + k for k in range(added) for _ in stage.pairs]
+    assert Study.create(storage, stage, {}).plan.length == stage.length + added
 
 
 def test_every_trial_of_a_stage_is_claimed_once_in_interleaved_order(search, storage):
     study = Study.create(storage, horizon(search), {})
     assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
-        (k, *cell) for k in range(12) for cell in study.design.cells
+        (k, *cell) for k in range(12) for cell in study.plan.pairs
     ]
 
 
@@ -224,7 +227,7 @@ def test_a_search_of_adaptive_points_or_with_a_pruner_has_no_stages():
         with pytest.raises(
             ValueError, match=r"stage=confirm needs a search in which all variants share their points .*, got 'sampler="
         ):
-            Stage.plan(make_design(**changes), Confirm(), {})
+            Stage.after(Search(make_design(**changes)), Confirm(), {})
 
 
 def test_a_lag_that_a_task_does_not_have_is_refused_with_the_knob(search):
@@ -343,7 +346,7 @@ def test_status_export_and_a_second_call_know_the_stages(finished):
 
 
 def test_a_stage_of_an_incomplete_search_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
-    study = Study.create(open_storage("", tmp_path / "smoke"), smoke(), {})
+    study = Study.create(open_storage("", tmp_path / "smoke"), Search(smoke()), {})
     study.tell(study.claim(), Outcome(status="finished", validation_loss=1.0))
     code, out, err = in_process(monkeypatch, capsys, main, "sweep", *SMALL, f"results={tmp_path}", "stage=confirm")
     assert (code, out) == (2, "")
@@ -358,8 +361,9 @@ def smoke() -> Design:
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    from runs.config import CONF, register
-    from runs.sweep import design_from
+    from runs.configuration.schema import register
+    from runs.configuration.study import design_from
+    from runs.console.early import CONF
 
     register()
     GlobalHydra.instance().clear()

@@ -9,6 +9,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from runs.study.plan import Search
 from runs.study.study import (
     ATTEMPTS,
     DIED,
@@ -21,9 +22,9 @@ from runs.study.study import (
     started,
     thinned,
 )
-from runs.sweep import next_step
 from runs.trial.training import run
 from runs.trial.trial import Outcome
+from runs.workers.status import next_step
 from runs.workers.worker import work
 from tests.runs.conftest import make_design
 
@@ -44,7 +45,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def study(folder, design):
-    return Study.create(open_storage("", folder), design, {"commit": "abc"})
+    return Study.create(open_storage("", folder), Search(design), {"commit": "abc"})
 
 
 def claim_all(study):
@@ -56,12 +57,12 @@ def claim_all(study):
 
 def test_every_point_of_the_design_is_claimed_once(study, design):
     claims = claim_all(study)
-    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
+    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.pairs) * design.points
 
 
 def test_points_are_claimed_in_interleaved_order(study, design):
     assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
-        (p, *cell) for p in range(3) for cell in design.cells
+        (p, *cell) for p in range(3) for cell in design.pairs
     ]
 
 
@@ -96,24 +97,24 @@ def test_optuna_knows_parameters_value_and_curve(study, design):
 def test_going_on_runs_what_is_left_and_no_more(study, folder, design):
     for _ in range(5):
         study.tell(study.claim(), DONE)
-    again = Study.create(open_storage("", folder), design, {})
-    assert len(claim_all(again)) == len(design.cells) * design.points - 5
+    again = Study.create(open_storage("", folder), Search(design), {})
+    assert len(claim_all(again)) == len(design.pairs) * design.points - 5
 
 
 def test_a_larger_number_of_points_extends_the_study(study, folder, design):
     claim_all(study)
-    more = Study.create(open_storage("", folder), replace(design, points=5), {})
+    more = Study.create(open_storage("", folder), Search(replace(design, points=5)), {})
     assert {c.point for c in claim_all(more)} == {3, 4}
 
 
 def test_a_smaller_number_of_points_changes_nothing(study, folder, design):
-    fewer = Study.create(open_storage("", folder), replace(design, points=1), {})
+    fewer = Study.create(open_storage("", folder), Search(replace(design, points=1)), {})
     assert fewer.design.points == 3
 
 
 def test_another_design_under_the_same_name_is_refused_and_said(study, folder, design):
     with pytest.raises(ValueError, match=r"different design \(seed: 0 there, 7 here\).*name=study_2"):
-        Study.create(open_storage("", folder), replace(design, seed=7), {})
+        Study.create(open_storage("", folder), Search(replace(design, seed=7)), {})
 
 
 def test_what_was_put_back_is_claimed_again(study):
@@ -138,8 +139,8 @@ def die(folder):
 
 def test_the_point_of_a_dead_worker_waits_again(study, folder, design):
     die(folder)
-    assert Study.create(open_storage("", folder), design, {}).claim().point == 0
-    assert len(claim_all(study)) == len(design.cells) * design.points - 1
+    assert Study.create(open_storage("", folder), Search(design), {}).claim().point == 0
+    assert len(claim_all(study)) == len(design.pairs) * design.points - 1
 
 
 def kill_worker_of(study, claim):
@@ -157,7 +158,7 @@ def alone(design):
 
 
 def test_a_point_that_kills_its_workers_is_recorded_as_failed(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     assert [kill_worker_of(study, study.claim()) for _ in range(ATTEMPTS)] == [1] * ATTEMPTS
     assert study.claim() is None
     (row,) = study.records()
@@ -173,7 +174,7 @@ def test_a_fault_of_the_machine_is_an_attempt_and_no_outcome(study):
 
 
 def test_after_the_last_attempt_a_trial_is_told_failed_with_the_reason_of_each(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     study.lost(study.claim(), "OSError: no file left")
     kill_worker_of(study, study.claim())
     study.lost(study.claim(), "MemoryError: no memory")
@@ -182,14 +183,14 @@ def test_after_the_last_attempt_a_trial_is_told_failed_with_the_reason_of_each(f
 
 
 def test_the_same_reason_three_times_is_said_once(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     for _ in range(ATTEMPTS):
         study.lost(study.claim(), "MemoryError: no memory")
     assert study.failures() == ["MemoryError: no memory (3 attempts)"]
 
 
 def test_failed_trials_that_are_put_back_wait_with_fresh_attempts(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     for _ in range(2):
         for _ in range(ATTEMPTS):
             assert not study.finished()
@@ -202,7 +203,7 @@ def test_failed_trials_that_are_put_back_wait_with_fresh_attempts(folder, design
 
 
 def test_the_record_of_a_failed_trial_that_was_put_back_stays_in_the_storage(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
     study.retry()
     stored = study.trials(("adding", "vanilla"), (TrialState.FAIL,))
@@ -218,12 +219,12 @@ def test_only_failed_trials_are_put_back(study):
 
 
 def test_a_killed_retry_is_completed_by_the_next_to_plan(folder, design, monkeypatch):
-    study = Study.create(open_storage("", folder), alone(design), {})
+    study = Study.create(open_storage("", folder), Search(alone(design)), {})
     study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
     with monkeypatch.context() as patch:
         patch.setattr(Study, "_enqueue", lambda self: 0)
         study.retry()
-    assert Study.create(open_storage("", folder), alone(design), {}).claim().point == 0
+    assert Study.create(open_storage("", folder), Search(alone(design)), {}).claim().point == 0
 
 
 def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study, monkeypatch):
@@ -239,7 +240,7 @@ def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study, mo
 
 
 def test_a_worker_that_died_with_its_parent_costs_its_trial_no_attempt_but_its_place(folder, design):
-    study = Study.create(open_storage("", folder), replace(alone(design), points=2), {})
+    study = Study.create(open_storage("", folder), Search(replace(alone(design), points=2)), {})
     dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
     for _ in range(ATTEMPTS + 1):
         claim = study.claim()
@@ -270,7 +271,7 @@ def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, desig
     for _ in range(2):
         study._lost((first.task, first.variant), stored, DIED)
     claims = claim_all(study)
-    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.cells) * design.points
+    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.pairs) * design.points
 
 
 def test_an_outcome_told_after_the_trial_was_taken_away_is_dropped(study):
@@ -296,7 +297,7 @@ def test_a_worker_of_another_machine_is_dead_after_silence_by_our_own_clock(stud
 
 
 def test_a_study_of_points_proposed_as_it_goes_records_what_was_proposed(folder, design):
-    study = Study.create(open_storage("", folder), replace(design, sampler="tpe"), {})
+    study = Study.create(open_storage("", folder), Search(replace(design, sampler="tpe")), {})
     claim = study.claim()
     study.tell(claim, run(claim.trial))
     (row,) = study.records()
@@ -306,7 +307,7 @@ def test_a_study_of_points_proposed_as_it_goes_records_what_was_proposed(folder,
 
 def test_a_hopeless_trial_is_pruned_and_marked(folder, design):
     long = replace(design, pruner="median", training=replace(design.training, budget=20, evaluations=10))
-    study = Study.create(open_storage("", folder), replace(long, points=8), {})
+    study = Study.create(open_storage("", folder), Search(replace(long, points=8)), {})
     statuses = []
     for _ in range(8 * 4):
         claim = study.claim()
@@ -347,31 +348,33 @@ FACTS = {
 
 
 def test_a_study_that_goes_on_records_its_facts_as_a_session(folder, design):
-    Study.create(open_storage("", folder), design, FACTS)
-    Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    Study.create(open_storage("", folder), Search(design), FACTS)
+    Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
     assert [s["commit"] for s in Study.open(open_storage("", folder), "study").sessions()] == ["abc", "def"]
 
 
 def test_a_finished_study_gets_no_more_sessions(folder, design):
-    study = Study.create(open_storage("", folder), alone(design), FACTS)
+    study = Study.create(open_storage("", folder), Search(alone(design)), FACTS)
     study.tell(study.claim(), DONE)
-    assert len(Study.create(open_storage("", folder), alone(design), {**FACTS, "commit": "def"}).sessions()) == 1
+    assert (
+        len(Study.create(open_storage("", folder), Search(alone(design)), {**FACTS, "commit": "def"}).sessions()) == 1
+    )
 
 
 def test_each_row_says_in_which_session_it_ran(folder, design):
-    study = Study.create(open_storage("", folder), design, FACTS)
+    study = Study.create(open_storage("", folder), Search(design), FACTS)
     study.tell(study.claim(), DONE)
-    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    later = Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
     later.tell(later.claim(), DONE)
     rows, about = records(folder.parent, "study")
     assert sorted(about["sessions"][row["session"]]["commit"] for row in rows) == ["abc", "def"]
 
 
 def test_what_is_different_in_a_session_is_said_in_one_line(folder, design):
-    first = Study.create(open_storage("", folder), design, FACTS)
+    first = Study.create(open_storage("", folder), Search(design), FACTS)
     versions = {"torch": "2.13", "numpy": "2.1"}
     later = Study.create(
-        open_storage("", folder), design, {**FACTS, "commit": "def", "code": "f00d", "versions": versions}
+        open_storage("", folder), Search(design), {**FACTS, "commit": "def", "code": "f00d", "versions": versions}
     )
     assert first.news() == ""
     assert later.news().startswith(
@@ -380,15 +383,15 @@ def test_what_is_different_in_a_session_is_said_in_one_line(folder, design):
 
 
 def test_a_session_with_the_same_facts_is_no_news(folder, design):
-    Study.create(open_storage("", folder), design, FACTS)
-    assert Study.create(open_storage("", folder), design, {**FACTS, "command": "another"}).news() == ""
+    Study.create(open_storage("", folder), Search(design), FACTS)
+    assert Study.create(open_storage("", folder), Search(design), {**FACTS, "command": "another"}).news() == ""
 
 
 def test_code_that_was_changed_without_a_commit_is_news(folder, design):
-    Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+"})
+    Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "abc+"})
     assert (
         "code c0de -> f00d"
-        in Study.create(open_storage("", folder), design, {**FACTS, "commit": "abc+", "code": "f00d"}).news()
+        in Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "abc+", "code": "f00d"}).news()
     )
 
 
@@ -402,8 +405,8 @@ def test_a_worker_joins_the_session_of_its_own_environment_or_begins_one(study):
 
 
 def test_a_trial_carries_the_facts_of_its_own_session(folder, design):
-    Study.create(open_storage("", folder), design, FACTS)
-    later = Study.create(open_storage("", folder), design, {**FACTS, "commit": "def"})
+    Study.create(open_storage("", folder), Search(design), FACTS)
+    later = Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
     later.tell(later.claim(), DONE)
     (told,) = later.told()
     assert Study.open(open_storage("", folder), "study").facts_of(told[2])["commit"] == "def"
@@ -452,14 +455,14 @@ def plan(folder, points, barrier):
 
     signal.alarm(120)
     barrier.wait()
-    Study.create(open_storage("", folder), make_design(points=points), {})
+    Study.create(open_storage("", folder), Search(make_design(points=points)), {})
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.parametrize("there", [False, True])
 def test_planners_at_the_same_time_plan_every_trial_once(folder, design, there):
     if there:
-        Study.create(open_storage("", folder), design, {})
+        Study.create(open_storage("", folder), Search(design), {})
     folder.mkdir(exist_ok=True)
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(4)
@@ -470,7 +473,7 @@ def test_planners_at_the_same_time_plan_every_trial_once(folder, design, there):
         planner.join()
     assert [p.exitcode for p in planners] == [0] * 4
     study = Study.open(open_storage("", folder), "study")
-    assert [len(study.trials(cell)) for cell in study.design.cells] == [20] * 4
+    assert [len(study.trials(cell)) for cell in study.plan.pairs] == [20] * 4
 
 
 def test_what_runs_is_held_by_a_process_for_some_time(study):
@@ -562,5 +565,5 @@ def test_a_long_curve_is_thinned_to_twenty_with_its_end():
 
 @pytest.mark.parametrize(("changes", "more"), [({}, ""), ({"pruner": "median"}, " search=yes")])
 def test_a_finished_study_is_followed_by_an_analysis_that_takes_it(changes, more, tmp_path):
-    study = Study.create(open_storage("", tmp_path), make_design(**changes), {})
+    study = Study.create(open_storage("", tmp_path), Search(make_design(**changes)), {})
     assert next_step(study, "results") == f"next: python -m analysis study=study{more}"

@@ -12,7 +12,8 @@ import pytest
 from runs import tracking as command
 from runs.record import tracking
 from runs.record.tracking import DEFAULT, Locked, Mirror, Tracker, default_uri, publish, stored_uri, uri_of
-from runs.study.design import Dimension
+from runs.study.plan import Search
+from runs.study.space import Dimension
 from runs.study.study import Study, open_storage
 from runs.trial.trial import Outcome
 
@@ -38,7 +39,7 @@ def ran(results, loss=0.5, study_id="first", error="", **changes):
     facts = {"study_id": study_id} if study_id else {}
     study = Study.create(
         open_storage("", results / "study"),
-        design,
+        Search(design),
         facts | {"tracking_uri": DEFAULT, "command": "python -m runs.sweep"},
     )
     while claim := study.claim():
@@ -81,7 +82,7 @@ def test_the_same_trials_of_a_study_whose_journal_was_lost_are_written_again(tmp
 
 
 def test_the_run_of_a_failed_trial_is_replaced_when_the_trial_was_put_back_and_done(tmp_path):
-    study = Study.create(open_storage("", tmp_path / "study"), make_design(points=1), {"study_id": "first"})
+    study = Study.create(open_storage("", tmp_path / "study"), Search(make_design(points=1)), {"study_id": "first"})
     for _ in range(study.size):
         study.tell(study.claim(), Outcome(status="failed", error="MemoryError: none"))
     mirror = Mirror(study, tmp_path)
@@ -113,7 +114,7 @@ def test_runs_of_points_that_a_smaller_new_study_does_not_have_are_gone(tmp_path
 def test_the_summary_of_a_study_that_was_started_anew_is_gone(tmp_path):
     study = ran(tmp_path)
     Mirror(study, tmp_path).catch_up(patient=True)
-    publish(tmp_path, {**study.design.as_dict(), **study.facts}, {"solved": 1.0}, [("adding", "gru", {})], [], "")
+    publish(tmp_path, study.design, study.facts, {"solved": 1.0}, [("adding", "gru", {})], [], "")
     anew(tmp_path)
     Mirror(ran(tmp_path, study_id="second"), tmp_path).catch_up(patient=True)
     assert list(Tracker(tmp_path)._runs("summaries")) == []

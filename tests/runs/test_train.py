@@ -5,19 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from runs.networks.readout import Network
-from runs.trial.training import (
-    Flat,
-    Interrupted,
-    MachineFault,
-    Optimiser,
-    OutOfTime,
-    Validation,
-    batches,
-    evaluate,
-    evaluation_grid,
-    run,
-)
+from runs.networks.readout import Network, untrained
+from runs.trial.data import batches
+from runs.trial.evaluation import Validation, evaluate, evaluation_grid
+from runs.trial.faults import Interrupted, MachineFault, OutOfTime
+from runs.trial.optimiser import Flat, Optimiser
+from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 from tasks.synthetic.adding import Adding
@@ -44,6 +37,46 @@ def no_seconds(outcome):
 
 def test_the_same_trial_gives_the_same_bits():
     assert no_seconds(run(trial())) == no_seconds(run(trial()))
+
+
+REGULARISED = [{"dropout": 0.5, "layers": 2}, {"recurrent_dropout": 0.5}, {"zoneout": 0.5}]
+
+
+def regularised(seed, **options):
+    return replace(trial(), model=Model(hidden_size=4, **options), seed=seed)
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_are_those_of_the_trial_whatever_ran_before_it(options):
+    alone = no_seconds(run(regularised(1, **options)))
+    torch.rand(3)
+    run(regularised(2, **options))
+    assert no_seconds(run(regularised(1, **options))) == alone
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_change_the_training_and_not_the_start(options):
+    plain = run(regularised(1, layers=options.get("layers", 1)))
+    masked = run(regularised(1, **options))
+    assert masked.curve_losses[1:] != plain.curve_losses[1:]
+    if "zoneout" not in options:  # whose expectation acts in an evaluation too
+        assert masked.curve_losses[0] == plain.curve_losses[0]
+
+
+@pytest.mark.parametrize("options", REGULARISED, ids=lambda o: next(iter(o)))
+def test_masks_depend_on_the_seed_of_the_trial(options):
+    masks = []
+    for seed in (1, 2):
+        network, _ = untrained(regularised(seed, **options))
+        masks.append(torch.rand(5, generator=network.recurrent.generator))
+    assert not torch.equal(*masks)
+
+
+def test_a_trial_of_a_version_without_regularisers_is_read_with_all_of_them_off():
+    values = trial().as_dict()
+    for name in ("dropout", "recurrent_dropout", "zoneout", "layer_norm"):
+        del values["model"][name]
+    assert Trial.from_dict(values) == trial()
 
 
 def test_a_trial_leaves_the_global_random_state_alone():
@@ -127,11 +160,18 @@ def test_the_validation_loss_is_that_of_all_sequences():
     assert few.validation_loss not in few.curve_losses
 
 
-def test_the_evaluation_grid_starts_at_zero_and_ends_at_the_budget():
-    grid = evaluation_grid(Training(budget=100, evaluations=10))
-    assert grid[0] == 0
-    assert grid[-1] == 100
-    assert grid == sorted(set(grid))
+@pytest.mark.parametrize(
+    ("budget", "evaluations", "steps"),
+    [
+        (100, 5, [0, 1, 3, 10, 32, 100]),
+        (100, 2, [0, 1, 100]),
+        (100, 1, [0, 100]),
+        (4, 9, [0, 1, 2, 3, 4]),
+        (1, 3, [0, 1]),
+    ],
+)
+def test_the_evaluation_grid_is_log_spaced_from_the_first_step_to_the_budget(budget, evaluations, steps):
+    assert evaluation_grid(Training(budget=budget, evaluations=evaluations)) == steps
 
 
 def updates(training, gradients):
@@ -234,7 +274,7 @@ def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_crit
     task = Adding(lag=6)
     batch = task.batch(20, torch.Generator().manual_seed(0))
     network = Right(batch, wrong)
-    loss, solved = Validation(task, batch, 5).look(network)
+    loss, solved = Validation(task, batch, 5).evaluate(network)
     assert (pytest.approx(loss, abs=1e-6), solved, network.asked) == (*expected, asked)
 
 

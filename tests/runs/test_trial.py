@@ -64,6 +64,9 @@ def test_an_outcome_survives_json():
         (Model, "hidden_size", 0),
         (Model, "layers", 0),
         (Model, "engine", "cuda"),
+        (Model, "dropout", 1.0),
+        (Model, "recurrent_dropout", -0.1),
+        (Model, "zoneout", True),
     ],
 )
 def test_a_value_out_of_range_is_refused_with_its_name_and_itself(part, name, value):

@@ -10,9 +10,12 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from runs.study.plan import Search
 from runs.study.study import ATTEMPTS, Held, Study, open_storage
-from runs.sweep import Interruption, Limit, outlook
-from runs.workers.worker import STOP, work
+from runs.workers.ending import Interruption, Limit
+from runs.workers.status import outlook
+from runs.workers.stop import STOP
+from runs.workers.worker import work
 from tests.runs.conftest import make_design
 from tests.runs.endless import Endless
 
@@ -32,14 +35,14 @@ def endless(how):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("runs.workers.worker.GRACE_SECONDS", 0.5)
-    monkeypatch.setattr("runs.workers.worker.overtime", lambda seconds: 0.5)
+    monkeypatch.setattr("runs.workers.stop.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("runs.workers.watch.overtime", lambda seconds: 0.5)
     return tmp_path / "study"
 
 
 def begin(folder, how, **more):
     """A worker of such a study, at its trial; forked, as the imports take seconds."""
-    study = Study.create(open_storage("", folder), endless(how), {})
+    study = Study.create(open_storage("", folder), Search(endless(how)), {})
     process = multiprocessing.get_context("fork").Process(target=work, args=("", folder, "study"), kwargs=more)
     process.start()
     until(lambda: study.held() and study.held()[0].worker)
@@ -90,7 +93,7 @@ def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, mo
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     numbers = []
     for name, seconds in (("with", 1000.0), ("without", 0.0)):
-        study = Study.create(open_storage("", tmp_path / name), replace(design, points=1), {})
+        study = Study.create(open_storage("", tmp_path / name), Search(replace(design, points=1)), {})
         assert work("", tmp_path / name, "study", seconds=seconds) == study.size
         numbers.append([{k: v for k, v in row.items() if k != "seconds"} for row in study.records()])
     assert numbers[0] == numbers[1]
@@ -98,7 +101,7 @@ def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, mo
 
 
 def test_a_trial_that_never_gives_python_back_is_ended_by_the_parent_and_told_failed(folder, monkeypatch):
-    monkeypatch.setattr("runs.sweep.overtime", lambda seconds: 0.2)
+    monkeypatch.setattr("runs.workers.ending.overtime", lambda seconds: 0.2)
     study, process = begin(folder, "held", seconds=60.0)
     interruption = Interruption([process])
     limit = Limit(study, 0.5)
@@ -118,7 +121,7 @@ def parent_of(folder, ready):
 
 @pytest.mark.parametrize("how", ["lock", "held"])
 def test_no_worker_outlives_its_parent(folder, how):
-    study = Study.create(open_storage("", folder), endless(how), {})
+    study = Study.create(open_storage("", folder), Search(endless(how)), {})
     context = multiprocessing.get_context("fork")
     ready = context.Queue()
     parent = context.Process(target=parent_of, args=(folder, ready))
@@ -135,7 +138,7 @@ def test_no_worker_outlives_its_parent(folder, how):
 def test_a_fault_of_the_machine_is_tried_again_and_then_told(folder, monkeypatch):
     monkeypatch.setattr("runs.workers.worker.FAULT_SECONDS", 0.0)
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
-    study = Study.create(open_storage("", folder), endless("memory"), {})
+    study = Study.create(open_storage("", folder), Search(endless("memory")), {})
     assert work("", folder, "study") == 0
     (error,) = study.failures()
     assert error.endswith(f"MemoryError: none left ({ATTEMPTS} attempts)")
@@ -146,7 +149,7 @@ def test_a_trial_that_asks_for_an_impossible_amount_fails_after_its_attempts(fol
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     design = make_design(points=1, variants={"vanilla": make_design().variants["vanilla"]})
     tasks = {"adding": {**design.tasks["adding"], "lag": 10**12}}
-    study = Study.create(open_storage("", folder), replace(design, tasks=tasks), {})
+    study = Study.create(open_storage("", folder), Search(replace(design, tasks=tasks)), {})
     assert work("", folder, "study") == 0
     (error,) = study.failures()
     assert error.endswith("(3 attempts)")

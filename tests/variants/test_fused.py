@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from runs.trial.training import Flat
+from runs.trial.optimiser import Flat
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
 from variants import Cell, Gate, Recurrent, Vanilla, feed
 from variants.engine import Inputs, choose, eager, fused

@@ -14,7 +14,7 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
-from runs.trial.training import Flat
+from runs.trial.optimiser import Flat
 from tests.variants.cases import DEFAULTS, fill, fitting, generator
 from variants import Cell, Recurrent, Vanilla
 

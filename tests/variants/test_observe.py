@@ -9,7 +9,7 @@ from torch import Tensor, sigmoid, tanh
 from variants import Cell, Recurrent
 from variants.engine.observe import AS_IT_IS, watching
 
-from .cases import DEFAULTS, inputs_of, module_of, same
+from .cases import DEFAULTS, generator, inputs_of, module_of, same
 
 GATES = {  # of the highest of two layers, with the squashing function of each
     "vanilla": {"z": "tanh", "i": "sigmoid", "f": "sigmoid", "o": "sigmoid"},
@@ -117,3 +117,30 @@ def test_a_module_that_was_last_run_by_the_eager_engine_is_watched():
     assert {n: v.shape for n, v in watch.gates(0).values.items()} == dict.fromkeys("zifo", (7, 3, 5))
     module(inputs_of().float())
     assert module.engine == "fused"
+
+
+class HiddenState(NamedTuple):
+    h: Tensor
+
+
+class Sharing(Cell):
+    """Calls a function that is not elementwise, so that only the eager engine runs it; then squashes in a view."""
+
+    State = HiddenState
+    gates = ("f", "n", "k")
+
+    def step(self, a, s, p):
+        f = sigmoid(a.f)
+        k = tanh(a.k.unsqueeze(0)).squeeze(0)
+        return HiddenState(h=f * s.h + (1 - f) * torch.softmax(a.n, dim=-1) * k)
+
+
+def test_a_cell_that_cannot_be_fused_shows_its_gates():
+    module = Recurrent(Sharing(), 2, 3)
+    assert module.why_eager
+    inputs = torch.randn(4, 1, 2, generator=generator())
+    watch, _ = watched(module, inputs)
+    assert watch.gates(0).functions == {"f": "sigmoid", "n": AS_IT_IS, "k": "tanh"}
+    first = module.parts[0]
+    expected = sigmoid(inputs[0] @ first["W_f"].T + first["b_f"])  # the first state is 0
+    torch.testing.assert_close(watch.gates(0).values["f"][0], expected)

@@ -24,6 +24,7 @@ from . import eager
 from .cpu import emit, machine, product
 from .inputs import Inputs
 from .ir.derive import Backward, Derivation, Variation
+from .ir.names import Name
 from .ir.tracing import CannotFuse
 
 CHUNK = 2**18
@@ -47,12 +48,24 @@ def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
             if k > 1 and here is layers[1]:
                 break
             _programs.pop(id(here), None)
-            program(here, Variation(constants=_constants(here), below=tuple(here.above) if k > 0 else ()))
+            derivation(here, lowest=k == 0)
     except CannotFuse as error:
         return str(error)
     except Exception as error:
         return f"its formula failed on single tensors: {type(error).__name__}: {error}"
     return ""
+
+
+def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
+    """The expressions of a cell without regularisers, and the order of its time step.
+
+    cell: the cell as it stands in a layer.
+    lowest: whether that layer is the lowest one; others also read what the layer below hands up.
+
+    Raises CannotFuse.
+    """
+    below = () if lowest else tuple(cell.above)
+    return program(cell, Variation(constants=_constants(cell), below=below)).derivation
 
 
 def run(
@@ -100,13 +113,13 @@ def run(
     )
     tensors = named.flat()
     check_shapes(cell, size, named, {"constant": constants, "active": {"": active} if active is not None else {}})
-    fixed = {f"p.{name}": v for name, v in constants.items()}
-    fixed |= {f"drop.{name}": v.expand(size[1:]) for name, v in drop.items()}
-    fixed |= {f"keep.{name}": _strided(v, size) for name, v in keep.items()}
+    fixed = {Name("p", name): v for name, v in constants.items()}
+    fixed |= {Name("drop", name): v.expand(size[1:]) for name, v in drop.items()}
+    fixed |= {Name("keep", name): _strided(v, size) for name, v in keep.items()}
     check(cell, (*tensors, *fixed.values()))
-    fixed = {name: v if name.startswith("keep.") else plain(v) for name, v in fixed.items()}
+    fixed = {name: v if name.kind == "keep" else plain(v) for name, v in fixed.items()}
     if active is not None:
-        fixed["active"] = active.to(torch.uint8).contiguous()
+        fixed[Name("active")] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
     wanted = names if read is None else tuple(name for name in names if name in read)
     call = Call(program(cell, variation), size, fixed, wanted, names if final else (), cell, second)
@@ -208,7 +221,7 @@ class Plan:
     arrays start at zero.
     """
 
-    def __init__(self, kernel: _Compiled, numbers: Mapping[str, int], room: Mapping[str, int], zero: int = 0) -> None:
+    def __init__(self, kernel: _Compiled, numbers: Mapping[Name, int], room: Mapping[Name, int], zero: int = 0) -> None:
         whole = [-(-n // ALIGNED) * ALIGNED for n in room.values()]
         starts = list(itertools.accumulate(whole, initial=0))
         self.kernel, self.size, self.zero = kernel, starts[-1], starts[zero]
@@ -217,13 +230,10 @@ class Plan:
         self._template = [known.get(name, 0) for name in kernel.slots]
         self._own = [(k, 4 * self.starts[name]) for k, name in enumerate(kernel.slots) if name in room]
         given = [(k, name) for k, name in enumerate(kernel.slots) if name not in known and name not in room]
-        strides = {name: name.split(".") for _, name in given if name.startswith("keep.") and name.count(".") == 2}
-        self._strides = [
-            (k, ".".join(strides[name][:2]), ("t", "b").index(strides[name][2])) for k, name in given if name in strides
-        ]
-        self._given = [(k, name) for k, name in given if name not in strides]
+        self._strides = [(k, name._replace(axis=""), "tb".index(name.axis)) for k, name in given if name.axis]
+        self._given = [(k, name) for k, name in given if not name.axis]
 
-    def table(self, memory: Tensor, arrays: Mapping[str, Tensor]) -> Any:
+    def table(self, memory: Tensor, arrays: Mapping[Name, Tensor]) -> Any:
         """The arguments, for its own arrays in `memory` and others by name."""
         values, base = self._template.copy(), memory.data_ptr()
         for k, offset in self._own:
@@ -234,7 +244,7 @@ class Plan:
             values[k] = arrays[name].stride(axis)
         return self.kernel.table(values)
 
-    def part(self, memory: Tensor, name: str) -> Tensor:
+    def part(self, memory: Tensor, name: Name) -> Tensor:
         return memory.narrow(0, self.starts[name], self.room[name])
 
 
@@ -262,7 +272,7 @@ class Call(NamedTuple):
 
     program: Program
     size: tuple[int, int, int]
-    fixed: dict[str, Tensor]
+    fixed: dict[Name, Tensor]
     sequences: tuple[str, ...]
     ends: tuple[str, ...]
     cell: Cell
@@ -280,12 +290,12 @@ class Call(NamedTuple):
         groups = (derivation.fields, derivation.operands, self.program.vectors, derivation.variation.below)
         return Tensors(*flat[:3], *({name: next(rest) for name in names} for names in groups))
 
-    def shared(self, tensors: Tensors) -> dict[str, Tensor]:
+    def shared(self, tensors: Tensors) -> dict[Name, Tensor]:
         """Arrays that both kernels read."""
         arrays = dict(self.fixed)
-        for kind, group in (("R", tensors.recurrent), ("p", tensors.vectors), ("below", tensors.below)):
-            for name, v in group.items():
-                arrays[f"{kind}.{name}"] = v
+        arrays |= {Name("R", source): v for source, v in tensors.recurrent.items()}
+        arrays |= {Name("p", vector): v for vector, v in tensors.vectors.items()}
+        arrays |= {Name("below", field): v for field, v in tensors.below.items()}
         return arrays
 
     def forward_plan(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> Plan:
@@ -299,14 +309,16 @@ class Call(NamedTuple):
         if key not in plans:
             steps, batch, units = self.size
             derivation = self.program.derivation
-            room = {f"states.{n}": (steps + 1) * batch * units for n in derivation.fields if n not in apart}
-            room |= {f"operand.{n}": (steps if training else 1) * batch * units for n in self.computed}
-            room["saved"] = steps * batch * len(derivation.saved) * units if training else 0
-            room["mix"] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
+            room = {Name("states", n): (steps + 1) * batch * units for n in derivation.fields if n not in apart}
+            room |= {Name("operand", n): (steps if training else 1) * batch * units for n in self.computed}
+            room[Name("saved")] = steps * batch * len(derivation.saved) * units if training else 0
+            room[Name("mix")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
             for k, mix in enumerate(derivation.mixes):
-                room[f"weights.{k}"] = (mix.input * width + len(mix.sources) * units) * product.padded(mix.size * units)
-                room[f"bias.{k}"] = product.padded(mix.size * units)
-            numbers = {"T": steps, "B": batch, "H": units, "I": width, "X": row_of_x}
+                room[Name("weights", str(k))] = (mix.input * width + len(mix.sources) * units) * product.padded(
+                    mix.size * units
+                )
+                room[Name("bias", str(k))] = product.padded(mix.size * units)
+            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("X"): row_of_x}
             plans[key] = Plan(self.program.forward(training), numbers, room)
         return plans[key]
 
@@ -318,15 +330,16 @@ class Call(NamedTuple):
             steps, batch, units = self.size
             derivation = self.program.derivation
             padded = product.padded(units)
-            room = {f"carry.{n}": batch * padded for n in step.fields}
-            room |= {f"{kind}.{n}": units for n in step.vectors for kind in ("part", "dp")}
-            room["zeros"] = padded
+            room = {Name("carry", n): batch * padded for n in step.fields}
+            room |= {name: units for n in step.vectors for name in (Name("part", n), Name("dp", n))}
+            room[Name("zeros")] = padded
             zero = len(room)
             row = batch * len(derivation.gates) * units
-            room["dpre"] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row if row else 0
-            room |= {f"du.{n}": batch * padded for n in self.computed}
-            room |= {f"packed.{n}": len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
-            plans[key] = Plan(kernel, {"T": steps, "B": batch, "H": units, "start": 0, "stop": 0}, room, zero)
+            room[Name("dpre")] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row if row else 0
+            room |= {Name("du", n): batch * padded for n in self.computed}
+            room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
+            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("start"): 0, Name("stop"): 0}
+            plans[key] = Plan(kernel, numbers, room, zero)
         return plans[key]
 
     def bind(
@@ -338,11 +351,9 @@ class Call(NamedTuple):
         apart: memory for all states of some fields, [(T + 1) * B * H].
         """
         arrays = self.shared(tensors)
-        arrays |= {"x": tensors.x, "W": tensors.weight, "b": tensors.bias}
-        for n, v in tensors.state.items():
-            arrays[f"state.{n}"] = v
-        for n, v in apart.items():
-            arrays[f"states.{n}"] = v
+        arrays |= {Name("x"): tensors.x, Name("W"): tensors.weight, Name("b"): tensors.bias}
+        arrays |= {Name("state", n): v for n, v in tensors.state.items()}
+        arrays |= {Name("states", n): v for n, v in apart.items()}
         plan = self.forward_plan(width, tensors.x.shape[-1], training, tuple(apart))
         memory = tensors.x.new_empty(plan.size)
         return plan, memory, plan.table(memory, arrays)
@@ -371,7 +382,7 @@ class Call(NamedTuple):
         tensors = self.name([x, *(plain(t) for t in flat[1:])])
         plan, memory, table = self.bind(tensors, width, training, apart)
         plan.kernel.run(table)
-        states = {n: apart[n] if n in apart else plan.part(memory, f"states.{n}") for n in self.ends}
+        states = {n: apart[n] if n in apart else plan.part(memory, Name("states", n)) for n in self.ends}
         ends = [v[steps * batch * units :].view(batch, units).clone() for v in states.values()]
         return (*map(self.sequence, apart.values()), *ends), [x, memory, *apart.values()]
 
@@ -405,7 +416,7 @@ class Call(NamedTuple):
     def eagerly(self, flat: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The results of the same run by the eager engine, with derivatives of any order."""
         given, variation, fixed = self.name(flat), self.program.derivation.variation, self.fixed
-        constants = {n: fixed[f"p.{n}"] for n in variation.constants}
+        constants = {n: fixed[Name("p", n)] for n in variation.constants}
         sequences, last = eager.run(
             self.cell,
             Inputs(given.x, given.weight, given.bias),
@@ -413,9 +424,9 @@ class Call(NamedTuple):
             given.recurrent,
             given.vectors | constants,
             given.below,
-            fixed["active"].bool() if variation.active else None,
-            {n: fixed[f"keep.{n}"] for n in variation.keep} or None,
-            {n: fixed[f"drop.{n}"] for n in variation.drop} or None,
+            fixed[Name("active")].bool() if variation.active else None,
+            {n: fixed[Name("keep", n)] for n in variation.keep} or None,
+            {n: fixed[Name("drop", n)] for n in variation.drop} or None,
             read=self.sequences,
             final=bool(self.ends),
         )
@@ -462,40 +473,35 @@ class Back:
         self._zero = memory.narrow(0, 0, plan.zero)
         self.below = {n: torch.empty_like(tensors.below[n]) for n in self.step.below}
         arrays = call.shared(tensors)
-        for n, d in arriving.items():
-            arrays[f"dstates.{n}"] = d
-        for n, d in self.below.items():
-            arrays[f"dbelow.{n}"] = d
+        arrays |= {Name("dstates", n): d for n, d in arriving.items()}
+        arrays |= {Name("dbelow", n): d for n, d in self.below.items()}
         forward = call.forward_plan(width_of_x, x.shape[-1], True, tuple(apart))
-        for n in (
-            *(f"states.{n}" for n in derivation.fields if n not in apart),
-            *(f"operand.{n}" for n in call.computed),
-            "saved",
-        ):
-            arrays[n] = forward.part(kept, n)
-        arrays |= {f"states.{n}": v for n, v in apart.items()}
+        own = [Name("states", n) for n in derivation.fields if n not in apart]
+        for name in (*own, *(Name("operand", n) for n in call.computed), Name("saved")):
+            arrays[name] = forward.part(kept, name)
+        arrays |= {Name("states", n): v for n, v in apart.items()}
         self._table = plan.table(memory, arrays)
-        self._bounds = self._kernel.slots.index("start"), self._kernel.slots.index("stop")
-        self._arrivals = {n: self._kernel.slots.index(f"dstates.{n}") for n in arriving}
+        self._bounds = self._kernel.slots.index(Name("start")), self._kernel.slots.index(Name("stop"))
+        self._arrivals = {n: self._kernel.slots.index(Name("dstates", n)) for n in arriving}
 
         # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other
         # order BLAS is ten times slower for few inputs.
         width = len(derivation.gates) * units
-        dpre = plan.part(memory, "dpre").view(-1, width)
+        dpre = plan.part(memory, Name("dpre")).view(-1, width)
         inputs = x.view(steps * batch, -1).t()
         self._with_ones = len(inputs) > width_of_x
         self._product = x.new_empty(len(inputs), width)
         self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
         every = len(derivation.input_gates) == len(derivation.gates)
         self._dweight = self._columns.t() if every else None
-        self.vectors = {n: plan.part(memory, f"dp.{n}") for n in self.step.vectors}
+        self.vectors = {n: plan.part(memory, Name("dp", n)) for n in self.step.vectors}
         self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
         self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
         self._weight = tensors.weight
         operands = {}
         for n in recurrent:
             state = derivation.state_operands.get(n)
-            operands[n] = arrays[f"operand.{n}" if state is None else f"states.{state}"].view(-1, units)
+            operands[n] = arrays[Name("operand", n) if state is None else Name("states", state)].view(-1, units)
         self._chunks = []
         chunk = len(dpre) // batch
         for stop in range(steps, 0, -chunk):
@@ -517,7 +523,9 @@ class Back:
     def carry(self, name: str) -> Tensor:
         """The derivative by a field of the state before the first step, [B, H]."""
         return (
-            self._plan.part(self._memory, f"carry.{name}").view(self._call.size[1], -1).narrow(1, 0, self._call.size[2])
+            self._plan.part(self._memory, Name("carry", name))
+            .view(self._call.size[1], -1)
+            .narrow(1, 0, self._call.size[2])
         )
 
     @property
@@ -567,8 +575,7 @@ class _Fused(torch.autograd.Function):
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
         _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
         fixed = [
-            t if t.stride(-1) == 1 and n.startswith("keep.") else plain(t)
-            for n, t in zip(ctx.names, fixed, strict=True)
+            t if t.stride(-1) == 1 and n.kind == "keep" else plain(t) for n, t in zip(ctx.names, fixed, strict=True)
         ]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]

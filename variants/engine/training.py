@@ -17,6 +17,7 @@ from torch import Tensor
 from ..cell import Cell
 from .fused import NARROW, Back, Call, Tensors, check, plain, program
 from .ir.derive import Variation
+from .ir.names import Name
 
 FEW = 2**16
 """So many numbers are set to zero faster all together than some of them by an index."""
@@ -147,9 +148,9 @@ class Session:
         self.units = units = len(parameters.bias.values) // len(cell.plan)
         self._title, self._lowest = cell.title, lowest
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
-        fixed = {f"p.{name}": v.contiguous() for name, v in parameters.constants.items()}
+        fixed = {Name("p", name): v.contiguous() for name, v in parameters.constants.items()}
         if padded:
-            fixed["active"] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
+            fixed[Name("active")] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
         self._fixed = fixed
         self._state: Any = cell.State
         names = cell.State._fields
@@ -196,7 +197,7 @@ class Session:
         for target, v in zip(self._tensors.below.values(), below, strict=True):
             target.copy_(v)
         if active is not None:
-            self._fixed["active"].copy_(active)
+            self._fixed[Name("active")].copy_(active)
         for blocks in self._given.blocks:
             blocks.gather()
         self._plan.kernel.run(self._table)
@@ -206,7 +207,7 @@ class Session:
         return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
 
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        return tuple(self._call.sequence(self._memory, self._plan.starts[f"states.{n}"]) for n in names)
+        return tuple(self._call.sequence(self._memory, self._plan.starts[Name("states", n)]) for n in names)
 
     def expect(self, turn: int) -> None:
         """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""

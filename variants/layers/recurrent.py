@@ -171,9 +171,13 @@ class Recurrent(nn.Module):
     @property
     def parameter_count(self) -> int:
         """Number of trainable values, without those that a recurrent mask hides."""
-        gains = sum(v.numel() for name, v in self.named_parameters() if ".g_" in name)
-        return gains + count_parameters(
-            self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
+        return count_parameters(
+            self.cell,
+            self.input_size,
+            self.hidden_size,
+            layers=self.layers,
+            bidirectional=self.directions == 2,
+            layer_norm=self.layer_norm,
         )
 
     def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
@@ -603,7 +607,13 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
 
 
 def count_parameters(
-    cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False
+    cell: Cell,
+    input_size: int,
+    hidden_size: int,
+    *,
+    layers: int = 1,
+    bidirectional: bool = False,
+    layer_norm: bool = False,
 ) -> int:
     """Number of trainable values of a whole `Recurrent`, from the declaration alone.
 
@@ -620,6 +630,7 @@ def count_parameters(
         sizes = here.block_sizes(width, hidden_size)
         total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
         counted |= shared
+        total += directions * hidden_size * len(here.plan) if layer_norm else 0
     return total
 
 

@@ -256,7 +256,7 @@ def judged(path: Path, name: str) -> tuple[int, int]:
     try:
         study = Study.open(storage, name)
         told = [
-            (t.user_attrs.get("trial_id"), study.design.trial(a, b, t.user_attrs["point"], t.params))
+            (t.user_attrs.get("trial_id"), study.plan.planned(a, b, t.user_attrs["point"], t.params).trial)
             for a, b, t in study.told()
         ]
         known = [recorded == trial.id for recorded, trial in told]

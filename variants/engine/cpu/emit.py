@@ -30,6 +30,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from ..ir.derive import Backward, BackwardProduct, Derivation, Known, Mix
+from ..ir.names import Name
 from . import product
 from .elementwise import Elementwise
 from .product import LONG, POINTER, loop
@@ -43,7 +44,7 @@ class Kernel(NamedTuple):
     """Code of a kernel, and the names of what it expects in its table of arguments."""
 
     code: str
-    slots: tuple[str, ...]
+    slots: tuple[Name, ...]
 
 
 class Place(NamedTuple):
@@ -94,9 +95,9 @@ class _Emitter:
         # Arguments are read in the block `entry` when the code that follows first asks for them.
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.build = ir.IRBuilder(self.function.append_basic_block("start"))
-        self._slots: dict[str, ir.Value] = {}
+        self._slots: dict[Name, ir.Value] = {}
         self._known: dict[tuple[str, object], ir.Value] = {}
-        self.batch, self.units = self.slot("B"), self.slot("H")
+        self.batch, self.units = self.slot(Name("B")), self.slot(Name("H"))
         self.time: ir.Value = LONG(0)
 
     def finish(self) -> Kernel:
@@ -107,7 +108,7 @@ class _Emitter:
     # Arguments and addresses
     # -----------------------------------------------------------------------------------------------
 
-    def slot(self, name: str) -> ir.Value:
+    def slot(self, name: Name) -> ir.Value:
         """An argument by name."""
         if name not in self._slots:
             self._slots[name] = self.entry.load(
@@ -115,7 +116,7 @@ class _Emitter:
             )
         return self._slots[name]
 
-    def pointer(self, name: str) -> ir.Value:
+    def pointer(self, name: Name) -> ir.Value:
         """The address of an array by name."""
         return self.once("pointer", name, lambda: self.entry.inttoptr(self.slot(name), POINTER))
 
@@ -133,7 +134,7 @@ class _Emitter:
 
         return self.once("padded", count, make)
 
-    def place(self, name: str, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
+    def place(self, name: Name, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
         """The place of an array [B, slots * H], or [T, B, slots * H] at a time."""
         address = self.pointer(name)
         if time is not None:
@@ -143,35 +144,36 @@ class _Emitter:
             address = self.build.gep(address, [self.times_units(slot)], inbounds=True)
         return Place(address, self.times_units(slots))
 
-    def now(self, name: str, slots: int = 1, slot: int = 0) -> Place:
+    def now(self, name: Name, slots: int = 1, slot: int = 0) -> Place:
         """The place of an array [T, B, slots * H] in this time step."""
         return self.place(name, slots, slot, self.time)
 
-    def padded(self, name: str) -> Place:
+    def padded(self, name: Name) -> Place:
         """The place of an array [B, H']."""
         return Place(self.pointer(name), self.padded_units(1))
 
     def state(self, field: str, after: int) -> Place:
         """The place of the state before (0) or after (1) this time step."""
-        return self.place(f"states.{field}", time=self.build.add(self.time, LONG(after)))
+        return self.place(Name("states", field), time=self.build.add(self.time, LONG(after)))
 
     def common_leaves(self) -> dict[int, tuple[Place, ...]]:
         """Inputs that both kernels read in the same way."""
         leaves: dict[int, tuple[Place, ...]] = {}
-        for name in sorted(str(arguments[0]) for operation, arguments in self.graph.nodes if operation == "input"):
-            kind, _, rest = name.partition(".")
+        for name in sorted(self.graph.inputs()):
             node = self.graph.input(name)
-            if kind == "s":
-                leaves[node] = (self.state(rest, 0),)
-            elif kind == "p":
-                leaves[node] = (Place(self.pointer(name), LONG(0)),)
-            elif kind == "below":
-                leaves[node] = (self.now(name),)
-            elif kind == "drop":
-                leaves[node] = (self.place(name),)
-            elif kind == "keep":
-                offset = self.build.mul(self.time, self.slot(f"{name}.t"))
-                leaves[node] = (Place(self.build.gep(self.pointer(name), [offset]), self.slot(f"{name}.b")),)
+            match name.kind:
+                case "s":
+                    leaves[node] = (self.state(name.of, 0),)
+                case "p":
+                    leaves[node] = (Place(self.pointer(name), LONG(0)),)
+                case "below":
+                    leaves[node] = (self.now(name),)
+                case "drop":
+                    leaves[node] = (self.place(name),)
+                case "keep":
+                    offset = self.build.mul(self.time, self.slot(name._replace(axis="t")))
+                    address = self.build.gep(self.pointer(name), [offset])
+                    leaves[node] = (Place(address, self.slot(name._replace(axis="b"))),)
         return leaves
 
     def once(self, kind: str, key: object, make: Callable[[], ir.Value]) -> ir.Value:
@@ -200,7 +202,7 @@ class _Emitter:
             if not self.variation.active:
                 self.row(b, leaves, writes)
                 return
-            address = self.entry.inttoptr(self.slot("active"), ir.PointerType(BYTE))
+            address = self.entry.inttoptr(self.slot(Name("active")), ir.PointerType(BYTE))
             flag = self.build.load(self.build.gep(address, [self.build.add(self.build.mul(self.time, self.batch), b)]))
             with self.build.if_else(self.build.icmp_unsigned("!=", flag, BYTE(0))) as (then, otherwise):
                 with then:
@@ -228,7 +230,7 @@ class _Emitter:
                         parts = [self.load(address, h, math) for address in reads[node]]
                         values[node] = parts[0] if len(parts) == 1 else math.apply("add", parts)
                     elif operation == "constant":
-                        assert not isinstance(arguments[0], str)
+                        assert isinstance(arguments[0], float | bool)
                         values[node] = math.constant(arguments[0])
                     else:
                         values[node] = math.apply(operation, [value(n) for n in self.graph.operands(node)])
@@ -250,9 +252,7 @@ class _Emitter:
             if node not in reached:
                 reached.add(node)
                 if node not in leaves:
-                    assert self.graph.nodes[node][0] != "input", (
-                        f"{self.graph.nodes[node][1][0]} is used where it is not known"
-                    )
+                    assert self.graph.name(node) is None, f"{self.graph.name(node)} is used where it is not known"
                     stack.extend(self.graph.operands(node))
         return sorted(node for node in reached if node in leaves)
 
@@ -267,9 +267,9 @@ class _Emitter:
     # Products
     # --------------------------------------------------------------------------------------------------------------
 
-    def product(self, columns: int, operands: Sequence[Operand], packed: str, init: Place, target: Place) -> None:
+    def product(self, columns: int, operands: Sequence[Operand], packed: Name, init: Place, target: Place) -> None:
         """target = init + operands * packed, for columns * H columns."""
-        function = self.entry.inttoptr(self.slot("product"), product.PRODUCT.as_pointer())
+        function = self.entry.inttoptr(self.slot(Name("product")), product.PRODUCT.as_pointer())
         table = self.once(
             "table", len(operands), lambda: self.entry.alloca(LONG, max(1, len(operands)) * product.OPERAND)
         )
@@ -293,9 +293,9 @@ class _Emitter:
             ],
         )
 
-    def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: str) -> None:
+    def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: Name) -> None:
         """Put a matrix into a packed matrix from row `start` on."""
-        function = self.entry.inttoptr(self.slot("pack"), product.PACK.as_pointer())
+        function = self.entry.inttoptr(self.slot(Name("pack")), product.PACK.as_pointer())
         self.build.call(function, [columns, inner, start, *matrix, self.pointer(packed)])
 
 
@@ -304,16 +304,16 @@ def forward(derivation: Derivation, training: bool) -> Kernel:
     emit = _Emitter(derivation)
     _pack_weights(emit, derivation)
     for name in emit.fields:
-        node = emit.graph.input(f"s.{name}")
+        node = emit.graph.input(Name("s", name))
         with loop(emit.build, LONG(0), emit.batch) as b:
-            emit.row(b, {node: (emit.place(f"state.{name}"),)}, [Write(emit.state(name, 0), node)])
-    with loop(emit.build, LONG(0), emit.slot("T")) as emit.time:
+            emit.row(b, {node: (emit.place(Name("state", name)),)}, [Write(emit.state(name, 0), node)])
+    with loop(emit.build, LONG(0), emit.slot(Name("T"))) as emit.time:
         _forward_step(emit, derivation, training)
     return emit.finish()
 
 
 def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> None:
-    graph, gates = emit.graph, derivation.gates
+    graph = emit.graph
     mixes = derivation.mixes
     row = emit.once("mix", None, partial(_sum, emit, [emit.padded_units(m.size) for m in mixes]))
     leaves = emit.common_leaves()
@@ -325,38 +325,40 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
         if isinstance(item, Mix):
             k = mixes.index(item)
             start = emit.once("mix", k, partial(_sum, emit, [emit.padded_units(m.size) for m in mixes[:k]]))
-            target = Place(emit.build.gep(emit.pointer("mix"), [start]), row)
+            target = Place(emit.build.gep(emit.pointer(Name("mix")), [start]), row)
             operands = []
             if item.input:
-                row_of_x = emit.slot("X")
+                row_of_x = emit.slot(Name("X"))
                 step = emit.build.mul(emit.build.mul(emit.time, emit.batch), row_of_x)
-                operands.append(Operand(Place(emit.build.gep(emit.pointer("x"), [step]), row_of_x), emit.slot("I")))
+                address = emit.build.gep(emit.pointer(Name("x")), [step])
+                operands.append(Operand(Place(address, row_of_x), emit.slot(Name("I"))))
             for source in item.sources:
                 name = derivation.state_operands.get(source)
                 place = (
                     emit.state(name, 0)
                     if name is not None
-                    else emit.place(f"operand.{source}", time=emit.time if training else None)
+                    else emit.place(Name("operand", source), time=emit.time if training else None)
                 )
                 operands.append(Operand(place, emit.units))
-            emit.product(item.size, operands, f"weights.{k}", Place(emit.pointer(f"bias.{k}"), LONG(0)), target)
-            for n in range(item.first, item.first + item.size):
-                mixed = Place(emit.build.gep(target.address, [emit.times_units(n - item.first)]), row)
-                leaves[graph.input(f"a.{gates[n]}")] = (mixed,)
+            bias = Place(emit.pointer(Name("bias", str(k))), LONG(0))
+            emit.product(item.size, operands, Name("weights", str(k)), bias, target)
+            for n, gate in enumerate(derivation.gates_of(item)):
+                mixed = Place(emit.build.gep(target.address, [emit.times_units(n)]), row)
+                leaves[graph.input(Name("a", gate))] = (mixed,)
             continue
         writes, inactive = [], []
         for source in item.operands:
-            place = emit.place(f"operand.{source}", time=emit.time if training else None)
+            place = emit.place(Name("operand", source), time=emit.time if training else None)
             writes.append(Write(place, derivation.operands[source]))
             inactive.append(Write(place, graph.constant(0.0)))
         if not item.operands:
             for name in emit.fields:
                 place = emit.state(name, 1)
-                writes.append(Write(place, derivation.step.outputs[name]))
-                inactive.append(Write(place, graph.input(f"s.{name}")))
+                writes.append(Write(place, derivation.new(name)))
+                inactive.append(Write(place, graph.input(Name("s", name))))
         reached = derivation.reach(w.node for w in writes)
         places = {
-            n: emit.now("saved", len(saved), saved.index(n)) for n in unsaved if n in reached or not item.operands
+            n: emit.now(Name("saved"), len(saved), saved.index(n)) for n in unsaved if n in reached or not item.operands
         }
         emit.elementwise(leaves, [*writes, *(Write(place, n) for n, place in places.items())], inactive)
         unsaved = [n for n in unsaved if n not in places]
@@ -372,23 +374,23 @@ def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
         columns = emit.times_units(mix.size)
         matrices = []
         if mix.input:
-            width = emit.slot("I")
+            width = emit.slot(Name("I"))
             before = derivation.input_gates.index(derivation.gates[mix.first])
-            address = emit.build.gep(emit.pointer("W"), [emit.build.mul(emit.times_units(before), width)])
+            address = emit.build.gep(emit.pointer(Name("W")), [emit.build.mul(emit.times_units(before), width)])
             matrices.append(Matrix(width, address, LONG(1), width))
         for source in mix.sources:
             before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
             address = emit.build.gep(
-                emit.pointer(f"R.{source}"), [emit.build.mul(emit.times_units(before), emit.units)]
+                emit.pointer(Name("R", source)), [emit.build.mul(emit.times_units(before), emit.units)]
             )
             matrices.append(Matrix(emit.units, address, LONG(1), emit.units))
         inner = _sum(emit, [m.rows for m in matrices])
         start: ir.Value = LONG(0)
         for matrix in matrices:
-            emit.pack(columns, inner, start, matrix, f"weights.{k}")
+            emit.pack(columns, inner, start, matrix, Name("weights", str(k)))
             start = emit.build.add(start, matrix.rows)
-        address = emit.build.gep(emit.pointer("b"), [emit.times_units(mix.first)])
-        emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), f"bias.{k}")
+        address = emit.build.gep(emit.pointer(Name("b")), [emit.times_units(mix.first)])
+        emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), Name("bias", str(k)))
 
 
 def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
@@ -404,7 +406,7 @@ def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -
     sequences: fields of the state at whose sequences derivatives arrive.
     """
     emit = _Emitter(derivation)
-    start, stop = emit.slot("start"), emit.slot("stop")
+    start, stop = emit.slot(Name("start")), emit.slot(Name("stop"))
     _pack_recurrent(emit, derivation, step)
     with loop(emit.build, LONG(0), emit.entry.sub(stop, start)) as index:
         emit.time = emit.build.sub(emit.build.sub(stop, LONG(1)), index)
@@ -414,12 +416,12 @@ def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -
 
 def _pack_recurrent(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
     """Pack R once, for the steps that come first: the last ones."""
-    with emit.build.if_then(emit.build.icmp_signed("==", emit.slot("stop"), emit.slot("T"))):
+    with emit.build.if_then(emit.build.icmp_signed("==", emit.slot(Name("stop")), emit.slot(Name("T")))):
         for item in step.items:
             if isinstance(item, BackwardProduct):
                 rows = emit.times_units(len(derivation.heard_by[item.source]))
-                matrix = Matrix(rows, emit.pointer(f"R.{item.source}"), emit.units, LONG(1))
-                emit.pack(emit.units, rows, LONG(0), matrix, f"packed.{item.source}")
+                matrix = Matrix(rows, emit.pointer(Name("R", item.source)), emit.units, LONG(1))
+                emit.pack(emit.units, rows, LONG(0), matrix, Name("packed", item.source))
 
 
 def _backward_step(
@@ -429,40 +431,41 @@ def _backward_step(
     width = len(gates)
     leaves = emit.common_leaves()
     for name in emit.fields:
-        if derivation.is_kept(derivation.step.outputs[name]):
-            leaves[derivation.step.outputs[name]] = (emit.state(name, 1),)
+        if derivation.is_kept(derivation.new(name)):
+            leaves[derivation.new(name)] = (emit.state(name, 1),)
     for source, node in derivation.operands.items():
         if source not in derivation.state_operands:
             if derivation.is_kept(node):
-                leaves[node] = (emit.now(f"operand.{source}"),)
-            leaves[graph.input(f"d.u.{source}")] = (emit.padded(f"du.{source}"),)
+                leaves[node] = (emit.now(Name("operand", source)),)
+            leaves[graph.input(Name("d.u", source))] = (emit.padded(Name("du", source)),)
     for k, node in enumerate(derivation.saved):
-        leaves[node] = (emit.now("saved", len(derivation.saved), k),)
+        leaves[node] = (emit.now(Name("saved"), len(derivation.saved), k),)
     for name in step.fields:
-        arriving = (emit.now(f"dstates.{name}"),) if name in sequences else ()
-        leaves[graph.input(f"d.{name}")] = (emit.padded(f"carry.{name}"), *arriving)
+        arriving = (emit.now(Name("dstates", name)),) if name in sequences else ()
+        leaves[graph.input(Name("d.new", name))] = (emit.padded(Name("carry", name)), *arriving)
 
     for item in step.items:
         if isinstance(item, BackwardProduct):
             heard = derivation.heard_by[item.source]
-            target = emit.padded(f"du.{item.source}" if item.field is None else f"carry.{item.field}")
-            init = target if item.add else Place(emit.pointer("zeros"), LONG(0))
-            place = emit.place("dpre", width, gates.index(heard[0]), index)
-            emit.product(1, [Operand(place, emit.times_units(len(heard)))], f"packed.{item.source}", init, target)
+            target = emit.padded(Name("du", item.source) if item.field is None else Name("carry", item.field))
+            init = target if item.add else Place(emit.pointer(Name("zeros")), LONG(0))
+            place = emit.place(Name("dpre"), width, gates.index(heard[0]), index)
+            operand = Operand(place, emit.times_units(len(heard)))
+            emit.product(1, [operand], Name("packed", item.source), init, target)
             continue
         writes, inactive = [], []
         for store in item.stores:
-            kind, _, name = store.target.partition(".")
+            kind, of, _ = store.target
             if kind == "p":
-                writes.append(Write(Place(emit.pointer(f"part.{name}"), LONG(0)), store.node, True))
+                writes.append(Write(Place(emit.pointer(Name("part", of)), LONG(0)), store.node, True))
                 continue
             if kind == "a":
-                place = emit.place("dpre", width, gates.index(name), index)
+                place = emit.place(Name("dpre"), width, gates.index(of), index)
             else:
-                place = emit.padded(f"carry.{name}") if kind == "s" else emit.now(f"dbelow.{name}")
+                place = emit.padded(Name("carry", of)) if kind == "s" else emit.now(Name("dbelow", of))
             writes.append(Write(place, store.node, store.add))
             if kind == "s" and not item.forward.operands:
-                inactive.append(Write(place, graph.input(f"d.{name}")))
+                inactive.append(Write(place, graph.input(Name("d.new", of))))
             elif not store.add:
                 inactive.append(Write(place, graph.constant(0.0)))
         emit.elementwise(leaves, writes, inactive)
@@ -477,7 +480,7 @@ def _sum_parts(emit: _Emitter, names: Sequence[str]) -> None:
     def body(h: ir.Value, width: int) -> None:
         math = Elementwise(emit.build, width)
         for name in names:
-            part, whole = emit.pointer(f"part.{name}"), emit.pointer(f"dp.{name}")
+            part, whole = emit.pointer(Name("part", name)), emit.pointer(Name("dp", name))
             emit.store(math.apply("add", [emit.load(whole, h, math), emit.load(part, h, math)]), whole, h, math)
             emit.store(math.constant(0.0), part, h, math)
 

@@ -15,6 +15,7 @@ from functools import cache
 
 from llvmlite import ir
 
+from ..ir.names import Name
 from . import machine
 
 FLOAT = ir.FloatType()
@@ -55,9 +56,12 @@ def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) ->
 
 
 @cache
-def addresses() -> dict[str, int]:
+def addresses() -> dict[Name, int]:
     """The compiled functions that kernels call: their addresses in this process."""
-    return {name: _compile(name, define) for name, define in (("product", _define_product), ("pack", _define_pack))}
+    return {
+        Name("product"): _compile("product", _define_product),
+        Name("pack"): _compile("pack", _define_pack),
+    }
 
 
 def _compile(name: str, define: Callable[[ir.Module, str], None]) -> int:

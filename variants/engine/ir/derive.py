@@ -9,15 +9,9 @@ from torch import Tensor
 
 from ...cell import Cell, Source, Values
 from .graph import COMPARISONS, LOGIC, Graph
+from .names import Kind, Name, derivative, of_kind
 from .operations import SLOPES
 from .tracing import Function, Traced, trace
-
-# Names of inputs and outputs of expressions: the kind, a dot, the name of a gate, field, vector or source.
-#   a.f     pre-activation              d.c     derivative of the loss by a new state
-#   s.c     previous state              d.u.x   derivative of the loss by what R of source x is multiplied with
-#   p.p_i   vector or constant          keep.c  zoneout            drop.y  dropout of a source
-#   below.c sequence of the layer below
-
 
 ROOTS = frozenset(("tail", "swing"))
 """What sigmoid and tanh, and their derivatives, are computed from: the forward kernel keeps it in the place of them."""
@@ -74,10 +68,11 @@ class Mix(NamedTuple):
 class Store(NamedTuple):
     """A result of an elementwise pass.
 
-    target: `a.f`, `s.c`, `p.p_i` or `below.c`, of which this is (a part of) the derivative.
+    target: the pre-activation, previous state, vector or sequence from below of which this is (a part of) the
+        derivative.
     """
 
-    target: str
+    target: Name
     node: int
     add: bool
 
@@ -128,10 +123,12 @@ class Derivation:
         self.input_gates = tuple(gate.name for gate in cell.plan if gate.input)
         self.hears = {gate.name: frozenset(gate.hears) for gate in cell.plan}
         self.heard_by = {source.name: source.gates for source in cell.sources}
-        common = (
-            [f"s.{f}" for f in self.fields] + [f"p.{v}" for v in cell.vectors] + [f"below.{f}" for f in variation.below]
-        )
-        constants = [f"p.{name}" for name in variation.constants]
+        common = [
+            *(Name("s", field) for field in self.fields),
+            *(Name("p", vector) for vector in cell.vectors),
+            *(Name("below", field) for field in variation.below),
+        ]
+        constants = [Name("p", constant) for constant in variation.constants]
 
         self.operands: dict[str, int] = {}
         self.state_operands: dict[str, str] = {}
@@ -139,37 +136,35 @@ class Derivation:
         known: set[str] = set()
         for source in cell.sources:
             inputs = [*self._complete(known), *common]
-            extra = [f"drop.{source.name}"] if source.name in variation.drop else []
-            output = f"u.{source.name}"
+            extra = [Name("drop", source.name)] if source.name in variation.drop else []
+            output = Name("u", source.name)
             traced = trace(self.graph, _operand(cell, source), [*inputs, *constants, *extra], [output], inputs)
             node = self.operands[source.name] = traced.outputs[output]
-            operation, (name, *_) = self.graph.nodes[node]
-            as_it_is = {str(name): self.graph.input(f"d.{output}")}
-            if operation == "input" and str(name).startswith("s.") and traced.pulled in ({}, as_it_is):
-                self.state_operands[source.name] = str(name).removeprefix("s.")
+            name = self.graph.name(node)
+            if name is not None and name.kind == "s":
+                as_it_is = {name: self.graph.input(derivative(output))}
+                if traced.pulled in ({}, as_it_is):
+                    self.state_operands[source.name] = name.of
             self.operand_traces[source.name] = traced
             known.add(source.name)
         inputs = [*self._complete(known), *common]
-        extra = [f"keep.{f}" for f in variation.keep]
-        self.step = trace(self.graph, _new_state(cell, variation), [*inputs, *constants, *extra], self.fields, inputs)
+        extra = [Name("keep", field) for field in variation.keep]
+        outputs = [Name("new", field) for field in self.fields]
+        self.step = trace(self.graph, _new_state(cell, variation), [*inputs, *constants, *extra], outputs, inputs)
         self._choose_slopes()
         self.schedule = self._schedule()
         self.mixes = [item for item in self.schedule if isinstance(item, Mix)]
         self.saved = self._choose_saved()
 
-    def _complete(self, known: set[str]) -> list[str]:
+    def _complete(self, known: set[str]) -> list[Name]:
         """Pre-activations that hear nothing but the given sources."""
-        return [f"a.{gate}" for gate in self.gates if self.hears[gate] <= known]
+        return [Name("a", gate) for gate in self.gates if self.hears[gate] <= known]
 
     def _schedule(self) -> tuple[Pass | Known | Mix, ...]:
         items: list[Pass | Known | Mix] = []
         waiting, known, mixed = list(self.operands), set[str](), set[str]()
         while waiting or len(mixed) < len(self.gates):
-            now = [
-                n
-                for n in waiting
-                if {i for i in self.graph.inputs_of([self.operands[n]]) if i.startswith("a.")} <= mixed
-            ]
+            now = [n for n in waiting if mixed.issuperset(of_kind("a", self.graph.inputs_of([self.operands[n]])))]
             if computed := tuple(n for n in now if n not in self.state_operands):
                 items.append(Pass(computed))
             if now:
@@ -178,14 +173,18 @@ class Derivation:
             waiting = [n for n in waiting if n not in known]
             mixes = self._mixes(known, mixed)
             items += mixes
-            mixed.update(f"a.{self.gates[m.first + k]}" for m in mixes for k in range(m.size))
+            mixed.update(gate for m in mixes for gate in self.gates_of(m))
         return (*items, Pass(()))
+
+    def gates_of(self, mix: Mix) -> tuple[str, ...]:
+        """The gates whose pre-activations a product gives."""
+        return self.gates[mix.first : mix.first + mix.size]
 
     def _mixes(self, known: set[str], mixed: set[str]) -> list[Mix]:
         """The pre-activations that can be computed now, neighbours that need the same in one."""
         mixes: list[Mix] = []
         for k, gate in enumerate(self.gates):
-            if f"a.{gate}" in mixed or not self.hears[gate] <= known:
+            if gate in mixed or not self.hears[gate] <= known:
                 continue
             mix = Mix(k, 1, gate in self.input_gates, tuple(n for n in self.operands if n in self.hears[gate]))
             last = mixes[-1] if mixes else None
@@ -195,14 +194,18 @@ class Derivation:
                 mixes.append(mix)
         return mixes
 
+    def new(self, field: str) -> int:
+        """The node of a field of the new state."""
+        return self.step.outputs[Name("new", field)]
+
     def is_kept(self, node: int) -> bool:
         """Whether a node that a kernel writes, as an operand or as a new state, is later read from there.
 
         Constants, previous states, vectors and the like are read where they always are. In a sequence that is not
         active, an operand and a new state hold something else.
         """
-        operation, arguments = self.graph.nodes[node]
-        return operation != "constant" and (operation != "input" or str(arguments[0]).startswith("a."))
+        name = self.graph.name(node)
+        return self.graph.nodes[node][0] != "constant" and (name is None or name.kind == "a")
 
     def _choose_slopes(self) -> None:
         """Take the derivative of tanh and sigmoid from their value where the backward kernel reads that anyhow.
@@ -245,12 +248,12 @@ class Derivation:
         missing, seen, stack = set[int](), set[int](), [node]
         while stack:
             n = stack.pop()
-            operation, arguments = self.graph.nodes[n]
+            operation, name = self.graph.nodes[n][0], self.graph.name(n)
             if n in seen or n in available or operation == "constant":
                 continue
             seen.add(n)
-            if operation == "input":
-                if str(arguments[0]).startswith("a."):
+            if name is not None:
+                if name.kind == "a":
                     missing.add(n)
             elif beyond is None or operation in beyond:
                 stack.extend(self.graph.operands(n))
@@ -267,7 +270,8 @@ class Derivation:
         nodes = sorted(self.reach(derivatives))
         by_cotangent: set[int] = set()
         for n in nodes:
-            if str(graph.nodes[n][1][0]).startswith("d.") or not by_cotangent.isdisjoint(graph.operands(n)):
+            name = graph.name(n)
+            if (name is not None and name.kind in ("d.new", "d.u")) or not by_cotangent.isdisjoint(graph.operands(n)):
                 by_cotangent.add(n)
         needed = {o for n in nodes if n in by_cotangent for o in graph.operands(n)} | set(derivatives)
         available = self._available()
@@ -288,7 +292,7 @@ class Derivation:
 
         for n in sorted(needed - by_cotangent):
             save(n)
-        gates = [graph.input(name) for name in sorted(graph.inputs_of(saved)) if name.startswith("a.")]
+        gates = [graph.input(name) for name in sorted(graph.inputs_of(saved)) if name.kind == "a"]
         return tuple(saved if len(saved) <= len(gates) else gates)
 
     def backward(self, sequences: Sequence[str], finals: Sequence[str]) -> Backward:
@@ -298,29 +302,29 @@ class Derivation:
         live = {*sequences, *finals}
         while True:
             contributions = self._contributions(live)
-            carried = {t.removeprefix("s.") for _, pulled in contributions for t in pulled if t.startswith("s.")}
+            carried = {t.of for _, pulled in contributions for t in pulled if t.kind == "s"}
             if carried <= live:
                 break
             live |= carried
         fields = tuple(f for f in self.fields if f in live)
         contributed = {target for _, pulled in contributions for target in pulled}
-        written: set[str] = set()
+        written: set[Name] = set()
         items: list[BackwardPass | BackwardProduct] = []
         for item, pulled in contributions:
             if isinstance(item, Known):
                 for source in item.sources:
-                    name = self.state_operands.get(source)
-                    target = f"u.{source}" if name is None else f"s.{name}"
+                    target = self._operand_name(source)
                     if target in pulled and self.operand_traces[source].pulled:
-                        items.append(BackwardProduct(source, name, target in written))
+                        items.append(BackwardProduct(source, self.state_operands.get(source), target in written))
                         written.add(target)
                 continue
-            stores = [Store(t, n, t in written or t.startswith("p.")) for t, n in pulled.items()]
+            stores = [Store(t, n, t in written or t.kind == "p") for t, n in pulled.items()]
             if not item.operands:
                 # What nothing adds to is 0. Rows that are not active hand on the derivative of their
                 # state here and now.
-                targets = [f"a.{g}" for g in self.gates] + [f"s.{f}" for f in fields]
-                late = () if not self.variation.active else tuple(f"s.{f}" for f in fields)
+                states = [Name("s", field) for field in fields]
+                targets = [*(Name("a", gate) for gate in self.gates), *states]
+                late = states if self.variation.active else []
                 zero = self.graph.constant(0.0)
                 stores += [
                     Store(t, zero, False) for t in targets if t not in pulled and (t not in contributed or t in late)
@@ -328,33 +332,36 @@ class Derivation:
             written.update(s.target for s in stores)
             items.append(BackwardPass(item, tuple(stores)))
 
-        def named(kind: str) -> tuple[str, ...]:
-            return tuple(sorted(t.removeprefix(kind) for t in contributed if t.startswith(kind)))
+        def named(kind: Kind) -> tuple[str, ...]:
+            return tuple(sorted(of_kind(kind, contributed)))
 
-        return Backward(fields, tuple(items), named("p."), named("below."))
+        return Backward(fields, tuple(items), named("p"), named("below"))
 
-    def _contributions(self, live: set[str]) -> list[tuple[Pass | Known, dict[str, int]]]:
+    def _operand_name(self, source: str) -> Name:
+        """What R of a source is multiplied with: a field of the previous state, or a result of a pass."""
+        field = self.state_operands.get(source)
+        return Name("u", source) if field is None else Name("s", field)
+
+    def _contributions(self, live: set[str]) -> list[tuple[Pass | Known, dict[Name, int]]]:
         """What passes and products from last to first add to which derivative, for derivatives by these fields of the
         new state.
         """
         graph, zero, nothing = self.graph, self.graph.constant(0.0), self.graph.nothing()
-        dead = {graph.input(f"d.{f}"): nothing for f in self.fields if f not in live}
-        reached: set[str] = set()
-        result: list[tuple[Pass | Known, dict[str, int]]] = []
+        dead = {graph.input(Name("d.new", f)): nothing for f in self.fields if f not in live}
+        reached: set[Name] = set()
+        result: list[tuple[Pass | Known, dict[Name, int]]] = []
         for item in reversed(self.schedule):
             if isinstance(item, Mix):
                 continue
-            pulled: dict[str, int] = {}
+            pulled: dict[Name, int] = {}
             if isinstance(item, Known):
                 for source in item.sources:
-                    if self.operand_traces[source].pulled and any(
-                        f"a.{gate}" in reached for gate in self.heard_by[source]
-                    ):
-                        name = self.state_operands.get(source)
-                        pulled[f"u.{source}" if name is None else f"s.{name}"] = zero
+                    heard = any(Name("a", gate) in reached for gate in self.heard_by[source])
+                    if heard and self.operand_traces[source].pulled:
+                        pulled[self._operand_name(source)] = zero
             else:
                 for traced in (
-                    [self.operand_traces[n] for n in item.operands if f"u.{n}" in reached]
+                    [self.operand_traces[n] for n in item.operands if Name("u", n) in reached]
                     if item.operands
                     else [self.step]
                 ):
@@ -377,33 +384,33 @@ class Derivation:
         return reached
 
 
-def _values(cell: Cell, x: Mapping[str, Tensor]) -> tuple[Values, Any, Values]:
+def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, Any, Values]:
     """The arguments (a, s, p) of a cell's functions."""
 
-    def named(kind: str) -> dict[str, Tensor]:
-        return {name.removeprefix(kind): v for name, v in x.items() if name.startswith(kind)}
+    def named(kind: Kind) -> dict[str, Tensor]:
+        return {name.of: v for name, v in x.items() if name.kind == kind}
 
-    below = {f"below_{name}": v for name, v in named("below.").items()}
-    return Values(**named("a."), **below), cell.State(**named("s.")), Values(**named("p."))
+    below = {f"below_{field}": v for field, v in named("below").items()}
+    return Values(**named("a"), **below), cell.State(**named("s")), Values(**named("p"))
 
 
 def _operand(cell: Cell, source: Source) -> Function:
-    def operand(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def operand(x: Mapping[Name, Tensor]) -> dict[Name, Tensor]:
         a, s, p = _values(cell, x)
         vector = getattr(s, source.name) if source.feed is None else source.feed(a, s, p)
-        drop = x.get(f"drop.{source.name}")
-        return {f"u.{source.name}": vector if drop is None else vector * drop}
+        drop = x.get(Name("drop", source.name))
+        return {Name("u", source.name): vector if drop is None else vector * drop}
 
     return operand
 
 
 def _new_state(cell: Cell, variation: Variation) -> Function:
-    def new_state(x: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def new_state(x: Mapping[Name, Tensor]) -> dict[Name, Tensor]:
         a, s, p = _values(cell, x)
         new: dict[str, Tensor] = cell.step(a, s, p)._asdict()
-        for name in variation.keep:
-            keep = x[f"keep.{name}"]
-            new[name] = keep * getattr(s, name) + (1.0 - keep) * new[name]
-        return new
+        for field in variation.keep:
+            keep = x[Name("keep", field)]
+            new[field] = keep * getattr(s, field) + (1.0 - keep) * new[field]
+        return {Name("new", field): value for field, value in new.items()}
 
     return new_state

@@ -11,7 +11,9 @@ import math
 import operator
 from collections.abc import Iterable, Mapping
 
-Argument = int | float | bool | str
+from .names import Name
+
+Argument = int | float | bool | Name
 Node = tuple[str, tuple[Argument, ...]]
 """Operation and arguments: nodes by their number, or the value of a `constant`, or the name of an `input`."""
 
@@ -27,7 +29,7 @@ class Graph:
         self.nodes: list[Node] = []
         self._numbers: dict[tuple[object, ...], int] = {}
 
-    def input(self, name: str) -> int:
+    def input(self, name: Name) -> int:
         """A named value from outside."""
         return self._node("input", (name,))
 
@@ -44,12 +46,17 @@ class Graph:
     def value(self, number: int) -> float | bool | None:
         """The value of a constant, None for any other node."""
         operation, arguments = self.nodes[number]
-        return arguments[0] if operation == "constant" and not isinstance(arguments[0], str) else None
+        return arguments[0] if operation == "constant" and not isinstance(arguments[0], Name) else None
+
+    def name(self, number: int) -> Name | None:
+        """The name of an input, None for any other node."""
+        operation, arguments = self.nodes[number]
+        return arguments[0] if operation == "input" and isinstance(arguments[0], Name) else None
 
     def operands(self, number: int) -> tuple[int, ...]:
         """The nodes that a node is computed from."""
         operation, arguments = self.nodes[number]
-        return () if operation in ("constant", "input") else tuple(int(a) for a in arguments)
+        return () if operation in ("constant", "input") else tuple(a for a in arguments if isinstance(a, int))
 
     def is_truth(self, number: int) -> bool:
         """Whether a node is true or false instead of a number."""
@@ -72,17 +79,21 @@ class Graph:
             arguments = tuple(sorted(arguments))
         return self._node(operation, arguments)
 
-    def inputs_of(self, numbers: Iterable[int]) -> set[str]:
+    def inputs(self) -> list[Name]:
+        """The names of all inputs, in the order in which they were asked for."""
+        return [name for name in map(self.name, range(len(self.nodes))) if name is not None]
+
+    def inputs_of(self, numbers: Iterable[int]) -> set[Name]:
         """Names of the inputs that nodes depend on."""
-        names, stack, seen = set(), list(numbers), set()
+        names, stack, seen = set[Name](), list(numbers), set[int]()
         while stack:
             number = stack.pop()
             if number in seen:
                 continue
             seen.add(number)
-            operation, arguments = self.nodes[number]
-            if operation == "input":
-                names.add(str(arguments[0]))
+            name = self.name(number)
+            if name is not None:
+                names.add(name)
             stack.extend(self.operands(number))
         return names
 

@@ -11,9 +11,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import operations
+from .gates import SQUASHING, Called
 from .graph import Graph
+from .names import Name, derivative
 
-Function = Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]]
+Function = Callable[[Mapping[Name, Tensor]], Mapping[Name, Tensor]]
 
 
 class CannotFuse(ValueError):
@@ -25,16 +27,18 @@ class Traced:
 
     outputs: node by output name.
     pulled: node by input name, the sum over outputs of cotangent * derivative; an input without influence is missing.
-    The cotangent of an output is the input node `d.<output>`.
+    called: the squashing functions that the function calls, by the node of the result.
+    The cotangent of an output is the input node that `derivative` names.
     """
 
-    def __init__(self, outputs: Mapping[str, int], pulled: Mapping[str, int]) -> None:
+    def __init__(self, outputs: Mapping[Name, int], pulled: Mapping[Name, int], called: Mapping[int, Called]) -> None:
         self.outputs = dict(outputs)
         self.pulled = dict(pulled)
+        self.called = dict(called)
 
 
 def trace(
-    graph: Graph, function: Function, inputs: Sequence[str], outputs: Sequence[str], differentiable: Sequence[str]
+    graph: Graph, function: Function, inputs: Sequence[Name], outputs: Sequence[Name], differentiable: Sequence[Name]
 ) -> Traced:
     """Trace a function of named tensors of one shape into a graph.
 
@@ -53,9 +57,9 @@ def trace(
 def _trace(
     graph: Graph,
     function: Function,
-    inputs: Sequence[str],
-    outputs: Sequence[str],
-    differentiable: Sequence[str],
+    inputs: Sequence[Name],
+    outputs: Sequence[Name],
+    differentiable: Sequence[Name],
     shape: tuple[int, int],
 ) -> Traced:
     generator = torch.Generator().manual_seed(shape[0])
@@ -73,23 +77,24 @@ def _trace(
 def _record(
     graph: Graph,
     function: Function,
-    leaves: Mapping[str, Tensor],
-    cotangents: Mapping[str, Tensor],
-    differentiable: Sequence[str],
+    leaves: Mapping[Name, Tensor],
+    cotangents: Mapping[Name, Tensor],
+    differentiable: Sequence[Name],
 ) -> Traced:
     outputs = list(cotangents)
-    with _Recorder(graph, cotangents[outputs[0]].shape) as recorder:
+    with Recorder(graph, cotangents[outputs[0]].shape) as recorder:
         for name, tensor in leaves.items():
             recorder.name(name, tensor)
         for name, tensor in cotangents.items():
-            recorder.name(f"d.{name}", tensor)
+            recorder.name(derivative(name), tensor)
         with _Refusing(leaves.values()):
             results = function(leaves)
         nodes = {}
         for name in outputs:
             if not isinstance(results[name], Tensor):
-                raise CannotFuse(f"{name} is a {type(results[name]).__name__}, not a tensor")
-            nodes[name] = recorder.number(results[name], name)
+                raise CannotFuse(f"{_described(name)} is a {type(results[name]).__name__}, not a tensor")
+            nodes[name] = recorder.number(results[name], _described(name))
+        called = dict(recorder.called)
         depending = [name for name in outputs if results[name].requires_grad]
         pulled = {}
         if depending and differentiable:
@@ -102,7 +107,12 @@ def _record(
             for name, gradient in zip(differentiable, gradients, strict=True):
                 if gradient is not None:
                     pulled[name] = recorder.number(gradient, f"the derivative by {name}")
-    return Traced(nodes, {name: n for name, n in pulled.items() if graph.value(n) != 0.0})
+    return Traced(nodes, {name: n for name, n in pulled.items() if graph.value(n) != 0.0}, called)
+
+
+def _described(name: Name) -> str:
+    """How a message calls a result of the cell: a field of the new state by its name."""
+    return name.of if name.kind == "new" else str(name)
 
 
 class _Seed(torch.autograd.Function):
@@ -152,12 +162,16 @@ class _Refusing(TorchFunctionMode):
         return function(*args, **(kwargs or {}))
 
 
-class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Notes what every operation below autograd does to tensors of the given shape; tensors are known by their memory."""
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes what every operation below autograd does to tensors of the given shape; tensors are known by their memory.
+
+    called: the squashing functions that were called, by the node of the result.
+    """
 
     def __init__(self, graph: Graph, shape: torch.Size) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.graph, self.shape = graph, shape
+        self.called: dict[int, Called] = {}
         self._numbers: dict[int, int] = {}
         self._given: set[int] = set()
         self._alive: list[Tensor] = []  # so that no memory is used twice
@@ -166,7 +180,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _should_skip_dynamo(cls) -> bool:
         return False  # skipping it would import the whole of it, for a second and a half
 
-    def name(self, name: str, tensor: Tensor) -> None:
+    def name(self, name: Name, tensor: Tensor) -> None:
         self._note(tensor, self.graph.input(name))
         self._given.add(tensor.data_ptr())
 
@@ -198,16 +212,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if name in operations.EMPTY:
             self._alive.append(result)
             return result
-        if name in operations.SOURCES or (name == "fill" and not isinstance(args[1], Tensor)):
-            numbers: tuple[int, ...] = (self._constant(result),)
-        elif name in operations.VIEWS:
-            numbers = (self.number(args[0], f"an argument of {called!r}"),)
-        else:
-            options = {k: v for k, v in kwargs.items() if k not in _IGNORED}
-            numbers = self._apply(name, called, args, options, results)
-        for tensor, number in zip(results, numbers, strict=True):
+        for tensor, number in zip(results, self._results(called, args, kwargs, results), strict=True):
             self._note(tensor, number)
         return result
+
+    def _results(self, called: str, args: Any, kwargs: Mapping[str, Any], results: Sequence[Tensor]) -> tuple[int, ...]:
+        """The nodes of an operation's results. Raises CannotFuse for one that is not in the table."""
+        name = called.removesuffix("_")
+        if name in operations.SOURCES or (name == "fill" and not isinstance(args[1], Tensor)):
+            return (self._constant(results[0]),)
+        if name in operations.VIEWS:
+            return (self.number(args[0], f"an argument of {called!r}"),)
+        options = {k: v for k, v in kwargs.items() if k not in _IGNORED}
+        numbers = self._apply(name, called, args, options, results)
+        if name in SQUASHING:
+            operands = tuple(self.number(a, f"an argument of {called!r}") for a in args if isinstance(a, Tensor))
+            if self.graph.value(numbers[0]) is None and numbers[0] not in operands:
+                self.called.setdefault(numbers[0], Called(name, operands))
+        return numbers
 
     def _apply(
         self, name: str, called: str, args: Any, options: Mapping[str, Any], results: Sequence[Tensor]
@@ -254,6 +276,45 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not bool(same.all()):
             raise CannotFuse("a tensor made inside the step holds several values; declare it in `constants`")
         return self.graph.constant(first.item() if tensor.dtype == torch.bool else float(first))
+
+
+class Follower(Recorder):  # type: ignore[no-untyped-call]
+    """Notes what a step does while it really runs, on tensors of any shape and type.
+
+    Nothing is refused: an operation that the table does not have becomes a node of its own, and a tensor that comes
+    from elsewhere an input of its own.
+
+    tensors: by node the first tensor that had its value.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__(graph, torch.Size())
+        self.tensors: dict[int, Tensor] = {}
+
+    def number(self, tensor: Tensor, what: str = "") -> int:
+        if tensor.data_ptr() not in self._numbers:
+            self._note(tensor, self.graph.input(Name("other", str(len(self._alive)))))
+        return self._numbers[tensor.data_ptr()]
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        result = function(*args, **kwargs)
+        called = function._overloadpacket.__name__
+        if function.is_view and isinstance(result, Tensor) and result.data_ptr() in self._numbers:
+            return result  # another form of a tensor that is known
+        results = [t for t in (result if isinstance(result, tuple | list) else (result,)) if isinstance(t, Tensor)]
+        try:
+            numbers = self._results(called, args, kwargs, results)
+        except (CannotFuse, KeyError, IndexError):
+            given = [self.number(t) for t in args if isinstance(t, Tensor)]
+            numbers = tuple(self.graph.apply(f"{called} {len(self._alive)}.{k}", *given) for k in range(len(results)))
+        for tensor, number in zip(results, numbers, strict=True):
+            self._note(tensor, number)
+        return result
+
+    def _note(self, tensor: Tensor, number: int) -> None:
+        super()._note(tensor, number)
+        self.tensors.setdefault(number, tensor)
 
 
 _IGNORED = frozenset(("dtype", "layout", "device", "pin_memory", "memory_format", "non_blocking"))

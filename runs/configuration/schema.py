@@ -1,0 +1,185 @@
+"""The keys of a trial and of a study as typed classes, which Hydra reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, make_dataclass
+from functools import partial
+from types import GenericAlias, UnionType
+from typing import Any, get_args, get_origin
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, OmegaConf
+
+from variants import knobs_of
+
+from ..console.manual import manual
+from ..study.stages import Confirm, Horizon
+from ..trial.trial import Model, Training, target_of
+from .knobs import GROUPS
+
+ACTIONS = ("run", "status", "stop", "retry", "repair", "export")
+
+
+@dataclass
+class Tracking:
+    """Where MLflow runs go.
+
+    enabled: whether to write them at all.
+    uri: a database or a server; empty for an SQLite file `mlflow.db` in the results folder.
+    """
+
+    enabled: bool = True
+    uri: str = ""
+
+
+@dataclass
+class Storage:
+    """Where a study is recorded.
+
+    url: of an Optuna storage; empty for a journal file in the study's folder.
+    """
+
+    url: str = ""
+
+
+@dataclass
+class TrialConfig:
+    """One trial: a variant trained once on a task.
+
+    variant: the cell, what remembers.
+    task: what must be remembered.
+    initialisation: how parameters start.
+    model: the network around the cell.
+    training: how it is trained.
+    seed: of initialisation, training data and input noise.
+    data_seed: of the validation and test sets.
+    results: folder that receives everything.
+    tracking: where MLflow runs go: sqlite, server, none.
+    """
+
+    variant: Any = MISSING
+    task: Any = MISSING
+    initialisation: Any = MISSING
+    model: Any = MISSING
+    training: Any = MISSING
+    seed: int = 0
+    data_seed: int = 0
+    results: str = "results"
+    tracking: Tracking = field(default_factory=Tracking)
+
+
+@dataclass
+class SweepConfig:
+    """One study: variants, tasks and the points of a space of hyperparameters at which all variants are trained.
+
+    name: of the study; its folder in the results and its MLflow experiment.
+    variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
+        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
+    baseline: the variant that the others are compared with.
+    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task:
+        `{adding_long: {task: adding, lag: 400}}`. A task of your own: `{digits: {task: my_package.Digits}}`. From the
+        shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
+    points: number of hyperparameter points per task, shared by all variants.
+    match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
+    space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
+    seed: from which points, initialisation and data are derived.
+    workers: processes on this machine.
+    trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later
+        run may have another limit.
+    worker: number of this worker if a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
+    sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched by itself).
+    pruner: none, asha or median; of a search.
+    action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at
+        once), retry (run failed trials again), repair (keep what is intact of a damaged journal) or export (the table
+        as parquet).
+    stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at
+        lags that double).
+    confirm, horizon: knobs of the stages, see `runs.study.stages`.
+    initialisation: how parameters start.
+    model: layers, directions, engine; the width is searched or matched.
+    training: optimiser, budget, evaluation, stopping.
+    storage: where the study is recorded: journal, postgres.
+    results: folder of all studies.
+    tracking: where MLflow runs go: sqlite, server, none.
+    """
+
+    name: str = MISSING
+    variants: Any = field(default_factory=list)
+    baseline: str = "vanilla"
+    tasks: Any = field(default_factory=dict)
+    points: int = 50
+    match: str = "parameters"
+    space: Any = field(default_factory=dict)
+    initialisation: Any = MISSING
+    model: Any = MISSING
+    training: Any = MISSING
+    seed: int = 0
+    sampler: str = "random"
+    pruner: str = "none"
+    workers: int = 1
+    trial_seconds: float = 0.0
+    worker: int | None = None
+    action: str = "run"
+    stage: str = "search"
+    confirm: Any = field(default_factory=lambda: node_of(Confirm)())
+    horizon: Any = field(default_factory=lambda: node_of(Horizon)())
+    storage: Storage = field(default_factory=Storage)
+    results: str = "results"
+    tracking: Tracking = field(default_factory=Tracking)
+
+
+PARTS: dict[str, type[Any]] = {"model": Model, "training": Training, "tracking": Tracking}
+STAGES: dict[str, type[Any]] = {"confirm": Confirm, "horizon": Horizon}
+SCHEMAS: dict[str, tuple[type[Any], dict[str, type[Any]]]] = {
+    "trial": (TrialConfig, PARTS),
+    "sweep": (SweepConfig, {**PARTS, **STAGES, "storage": Storage}),
+}
+
+
+def registered() -> dict[str, dict[str, type[Any]]]:
+    """Return the classes that are choices of a group, by group and by name."""
+    return {group: base.registry for group, base in GROUPS.items()}
+
+
+def register() -> None:
+    """Store every registered class, the typed configurations and the texts of `--help` with Hydra."""
+    store = ConfigStore.instance()
+    for group, classes in registered().items():
+        for name, cls in classes.items():
+            store.store(group=group, name=name, node=node_of(cls, name), provider="code")
+    for cls in (Model, Training):
+        store.store(group=cls.__name__.lower(), name=cls.__name__.lower(), node=node_of(cls), provider="code")
+    for name, (schema, parts) in SCHEMAS.items():
+        text = manual(name, schema, parts, registered())
+        node = {"app_name": "runs", "header": "", "footer": "", "template": text}
+        store.store(group="hydra/help", name=name, node=node, provider="code")
+        store.store(name=f"{name}_schema", node=schema, provider="code")
+
+
+def node_of(cls: type[Any], label: str | None = None) -> type[Any]:
+    """Return the typed configuration of a class, as a dataclass whose fields are the knobs of the class.
+
+    OmegaConf knows lists but no tuples, so a knob that is a tuple becomes a list.
+
+    cls: a class whose constructor has keyword arguments with defaults.
+    label: the name of a choice; with it the configuration also says which class it is of (`_target_`, `label`).
+    """
+    fields: list[tuple[str, Any, Any]] = []
+    if label is not None:
+        fields = [("_target_", str, field(default=target_of(cls))), ("label", str, field(default=label))]
+    for name, knob in knobs_of(cls).items():
+        if get_origin(knob.annotation) is tuple:
+            kind = GenericAlias(list, get_args(knob.annotation)[:1])
+            fields.append((name, kind, field(default_factory=partial(list, knob.default))))
+        elif isinstance(knob.annotation, UnionType):  # OmegaConf cannot type "a number or a mapping"; the class checks
+            fields.append((name, Any, field(default=knob.default)))
+        else:
+            fields.append((name, knob.annotation, field(default=knob.default)))
+    return make_dataclass(f"{cls.__name__}Config", fields)
+
+
+def plain(config: Any) -> Any:
+    """Return a configuration as plain dictionaries, lists and values, with its interpolations resolved."""
+    if not OmegaConf.is_config(config):
+        return config
+    return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)

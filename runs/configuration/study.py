@@ -1,0 +1,130 @@
+"""The design of a study that a composed configuration describes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig
+
+from tasks import Task
+from tasks.contract import try_out
+
+from ..networks.readout import untrained
+from ..rules import require, require_one_of
+from ..study.design import Design
+from ..study.plan import Search
+from ..study.stages import KINDS
+from ..trial.trial import Model, Training, allow, construct
+from .checks import by_key, refuse_idle, refuse_unread
+from .nodes import dimension, labelled, variant_node
+from .schema import ACTIONS, SweepConfig, plain
+from .stage import knobs_of_stage
+
+
+def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
+    """Return the search of a configuration after all checks that need no storage.
+
+    config: composed from `conf/sweep.yaml`.
+    overrides: the arguments that it was composed from.
+
+    Raises ValueError for whatever is wrong in the configuration, for a key that nobody reads, and for an argument
+    without effect.
+    """
+    refuse_unread(config, SweepConfig)
+    require_one_of("action", config.action, ACTIONS)
+    require_one_of("stage", config.stage, ("search", *KINDS))
+    require(config.workers >= 1, "workers must be at least 1", config.workers)
+    require(config.trial_seconds >= 0, "trial_seconds must be 0 (no limit) or more", config.trial_seconds)
+    require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
+    for stage in KINDS:
+        knobs_of_stage(config, stage)
+    search = Search(design_from(config))
+    _refuse_regularisation(search)
+    asked = by_key(overrides)
+    refuse_idle(config, asked)
+    refuse_idle_in_study(config, search.design, asked)
+    return search
+
+
+def design_from(config: DictConfig) -> Design:
+    """Return the design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
+    values = plain(config)
+    for key, kind, rule in (
+        ("variants", list, "a list, as in [vanilla, gru]"),
+        ("tasks", dict, "names with knobs, as in {adding: {lag: 50}}"),
+        ("space", dict, "hyperparameters with ranges"),
+    ):
+        require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
+    variants = _by_label([variant_node(entry) for entry in values["variants"]])
+    tasks = {str(label): labelled("task", str(label), knobs) for label, knobs in values["tasks"].items()}
+    for node in tasks.values():
+        try_out(construct(node, Task))
+    allow([values["initialisation"]["_target_"]])
+    return Design(
+        name=values["name"],
+        baseline=values["baseline"],
+        variants=variants,
+        tasks=tasks,
+        points=values["points"],
+        match=values["match"],
+        space={name: dimension(name, node) for name, node in values["space"].items()},
+        initialisation=values["initialisation"],
+        model=Model(**values["model"]),
+        training=Training(**values["training"]),
+        seed=values["seed"],
+        sampler=values["sampler"],
+        pruner=values["pruner"],
+    )
+
+
+def _refuse_regularisation(search: Search) -> None:
+    """Raise ValueError if the model is regularised, at least at the upper end of the space, and a variant cannot be."""
+    design = search.design
+    largest = {name: dimension.value(1.0 - 1e-12) for name, dimension in design.space.items()}
+    for task, variant in design.pairs[: len(design.variants)]:  # those of the first task
+        trial = search.trial(task, variant, 0, largest)
+        if trial.model.regularised:
+            untrained(trial)
+
+
+def _by_label(nodes: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """Return nodes of variants by their labels. Raises ValueError if two have the same."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for node in nodes:
+        label = str(node["label"])
+        if label in found:
+            other = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
+            advice = f"with other knobs and a name of its own it is {other}"
+            raise ValueError(f"variants must be different, got {label!r} twice; {advice}")
+        found[label] = node
+    return found
+
+
+def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
+    """Raise ValueError for an argument of a study that has no effect.
+
+    Such an argument is read at another stage only, sets what the study searches, or changes nothing.
+
+    asked: the arguments by the keys that they set, see `by_key`.
+    """
+    searched = {dimension.key: name for name, dimension in design.space.items()}
+    for key, argument in asked.items():
+        part, _, name = key.partition(".")
+        if part == "tasks" and name and _is_empty_mapping(name, argument):
+            merged = f"it is merged into the knobs of {name}"
+            raise ValueError(f"{argument}: an empty mapping changes nothing, since {merged}")
+        if part in KINDS and part != config.stage:
+            raise ValueError(f"{argument}: is read with stage={part} only, got stage={config.stage}")
+        if key in searched:
+            place = f"space.{searched[key]}"
+            raise ValueError(f"{argument}: the study searches it in {place}; ~{place} takes it out of the search")
+    if "worker" in asked and "workers" in asked:
+        rule = "is not read where a launcher starts the workers"
+        raise ValueError(f"{asked['workers']}: {rule}, got {asked['worker']}")
+
+
+def _is_empty_mapping(name: str, argument: str) -> bool:
+    """Return True if an argument such as `tasks={adding: {}}` gives a task that exists no knobs."""
+    return not argument.startswith("+") and bool(re.search(rf"\b{re.escape(name)}: *{{ *}}", argument))

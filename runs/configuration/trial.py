@@ -1,0 +1,60 @@
+"""The trial that a composed configuration describes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from omegaconf import DictConfig
+
+from tasks import Task
+from tasks.contract import try_out
+from variants import Cell, Scheme
+
+from ..names import checked_name
+from ..networks.readout import untrained
+from ..trial.trial import Model, Training, Trial, allow, construct
+from .checks import by_key, refuse_idle, refuse_unread
+from .knobs import GROUPS, for_its_class
+from .schema import TrialConfig, plain
+
+
+def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None, overrides: Sequence[str] = ()) -> Trial:
+    """Return the trial that a composed configuration describes.
+
+    config: composed from `conf/trial.yaml`.
+    choices: the choice that was taken of each group.
+    overrides: the arguments that the configuration was composed from.
+
+    Raises ValueError for a value out of range, for a key that nobody reads, and for an argument without effect.
+    """
+    refuse_unread(config, TrialConfig)
+    values = plain(config)
+    asked = by_key(overrides)
+    chosen = choices or {}
+    nodes = {group: for_its_class(group, values[group], chosen.get(group), asked) for group in GROUPS}
+    trial = Trial(
+        **nodes,
+        model=Model(**values["model"]),
+        training=Training(**values["training"]),
+        seed=values["seed"],
+        data_seed=values["data_seed"],
+    )
+    check(trial)
+    refuse_idle(config, asked)
+    return trial
+
+
+def check(trial: Trial) -> None:
+    """Build the parts of a trial once, so that a mistake is found before anything is started.
+
+    Raises ValueError if a part cannot be built, if a label cannot be a name, and if the task breaks the contract of
+    tasks. The classes that the trial names may be imported from now on.
+    """
+    allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
+    for thing, node in (("variant", trial.variant), ("task", trial.task)):
+        checked_name(node["label"], f"{thing}.label")
+    construct(trial.variant, Cell).validate(trial.model.hidden_size, trial.model.layers)
+    try_out(construct(trial.task, Task))
+    construct(trial.initialisation, Scheme)
+    if trial.model.regularised:  # not every variant can be
+        untrained(trial)

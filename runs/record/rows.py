@@ -1,0 +1,163 @@
+"""The tidy table of a study: its columns, and how trials become its rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from tasks import Task
+
+    from ..study.plan import Plan, Planned
+    from ..study.study import Finished
+
+Row = dict[str, Any]
+Kind = Literal["text", "integer", "float", "integers", "floats"]
+STAGES = ("search", "confirm", "horizon")
+"""The stages of a study, in their order."""
+
+
+class Column(NamedTuple):
+    """A column that every table of trials has.
+
+    name: of the column.
+    kind: text, integer, float, or a list of integers or floats (an array in the table). A gap in a text is empty, in an
+        integer 0, in a float or a list of floats NaN.
+    meaning: what it says of a trial.
+    mlflow: where a run in MLflow has it, as in `metrics.test_loss`; empty where it does not.
+    earlier: the value for archives of earlier versions that lack the column; None where it must be there.
+    """
+
+    name: str
+    kind: Kind
+    meaning: str
+    mlflow: str = ""
+    earlier: str | int | None = None
+
+
+COLUMNS = (
+    Column("study", "text", "name of the study", "tags.study"),
+    Column("stage", "text", "search, confirm or horizon", earlier="search"),
+    Column("variant", "text", "label of the variant", "tags.variant"),
+    Column("task", "text", "label of the task", "tags.task"),
+    Column("trial_id", "text", "hash of what was run", "tags.trial_id"),
+    Column("status", "text", "solved, finished, diverged, pruned or failed", "tags.status"),
+    Column("engine", "text", "which engine ran", "tags.engine"),
+    Column("why_eager", "text", "why the eager engine ran where a faster one was asked for", earlier=""),
+    Column("error", "text", "of a failed trial"),
+    Column("test_metrics", "text", "metrics on the test set, as JSON"),
+    Column("session", "integer", "number of the session in which it ran: a place in the archive's list", earlier=0),
+    Column("point", "integer", "the place in the search space whose hyperparameters it has", "tags.point"),
+    Column("block", "integer", "stage confirm: the block whose winner it runs again, else -1", earlier=-1),
+    Column("replicate", "integer", "number among the runs that differ in their seeds only", earlier=0),
+    Column("seed", "integer", "of initialisation, training data and noise", "params.seed"),
+    Column("hidden_size", "integer", "units per layer and direction", "params.model.hidden_size"),
+    Column("parameters", "integer", "trainable values", "metrics.parameters"),
+    Column("flops_per_step", "integer", "of a forward pass, per sequence and time step", "metrics.flops_per_step"),
+    Column("steps", "integer", "updates made", "metrics.steps"),
+    Column("sequences", "integer", "training sequences seen"),
+    Column("best_step", "integer", "update with the lowest validation loss", "metrics.best_step"),
+    Column("budget", "integer", "largest number of updates", "params.training.budget"),
+    Column("lag", "integer", "of the task, in time steps"),
+    Column("batch_size", "integer", "sequences per update", "params.training.batch_size"),
+    Column("solved_step", "float", "update at which the task was solved, NaN where it was not", "metrics.solved_step"),
+    Column("validation_loss", "float", "lowest loss on the validation set", "metrics.validation_loss"),
+    Column("test_loss", "float", "loss on the test set with the parameters of `best_step`", "metrics.test_loss"),
+    Column("score", "float", "of the test loss, from 0 (floor) to 1 (solved)", "metrics.score"),
+    Column("seconds", "float", "wall time", "metrics.seconds"),
+    Column("floor", "float", "loss of the best model without memory"),
+    Column("solved_loss", "float", "loss at which the task counts as solved"),
+    Column("curve_steps", "integers", "updates at which the validation loss was taken"),
+    Column("curve_losses", "floats", "the validation loss at these"),
+    Column("train_losses", "floats", "mean training loss since the evaluation before, NaN at update 0"),
+)
+"""The columns of every table, in their order; hyperparameters and their coordinates `u_<name>` come after them."""
+
+ORDER = ("stage", "task", "lag", "block", "replicate", "point", "variant")
+"""The columns by which rows are sorted."""
+
+
+def names_of(*kinds: Kind) -> list[str]:
+    """The names of the columns of some kinds.
+
+    >>> names_of("integers", "floats")
+    ['curve_steps', 'curve_losses', 'train_losses']
+    """
+    return [column.name for column in COLUMNS if column.kind in kinds]
+
+
+def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> Row:
+    """The row of a finished trial: its place in the plan, the trial, its outcome and its hyperparameters.
+
+    finished: the trial in the storage. planned: the same trial in the plan. problem: the task that it learnt.
+    """
+    design, trial, stored, outcome = plan.design, planned.trial, finished.stored, finished.outcome
+    if design.adaptive:
+        unit = {name: dimension.coordinate(stored.params[name]) for name, dimension in design.space.items()}
+    else:
+        unit = design.unit(finished.task, planned.point)
+    return {
+        "study": design.name,
+        "stage": plan.stage,
+        "block": planned.block,
+        "replicate": planned.replicate,
+        "variant": finished.variant,
+        "task": finished.task,
+        "point": planned.point,
+        "trial_id": trial.id,
+        "session": finished.session,
+        "seed": trial.seed,
+        "hidden_size": trial.model.hidden_size,
+        "budget": trial.training.budget,
+        "batch_size": trial.training.batch_size,
+        "lag": problem.lag,
+        "floor": problem.floor,
+        "solved_loss": problem.solved_loss,
+        **outcome.as_dict(),
+        "test_metrics": json.dumps(outcome.test_metrics),
+        **{name: stored.params[name] for name in design.space},
+        **{f"u_{name}": u for name, u in unit.items()},
+    }
+
+
+def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The table of trials from plain rows: one row per trial, `COLUMNS` first, sorted by `ORDER`.
+
+    rows: values by column; None stands for a gap, in a list as well.
+    Raises ValueError where a column is missing that every table must have.
+    """
+    import numpy as np
+    import pandas as pd
+
+    table = pd.DataFrame.from_records([dict(row) for row in rows])
+    for column in COLUMNS:
+        if column.earlier is not None:
+            there = column.name in table
+            table[column.name] = table[column.name].fillna(column.earlier) if there else column.earlier
+    names = [column.name for column in COLUMNS]
+    lost = [name for name in names if name not in table]
+    if lost:
+        raise ValueError(f"a table of trials needs the columns {', '.join(lost)}")
+    for name, kind, *_ in COLUMNS:
+        if kind == "text":
+            table[name] = table[name].fillna("").astype("str")
+        elif kind == "integer":
+            table[name] = pd.to_numeric(table[name]).fillna(0).astype("int64")
+        elif kind == "float":
+            table[name] = pd.to_numeric(table[name]).astype("float64")
+        else:
+            dtype = np.int64 if kind == "integers" else np.float64
+            arrays = [np.array([np.nan if x is None else x for x in v], dtype=dtype) for v in table[name]]
+            table[name] = pd.Series(arrays, table.index, dtype="object")
+    others = [name for name in table if name not in names]
+    stages = [*STAGES, *sorted(set(table["stage"]) - set(STAGES))]
+    table["stage"] = pd.Categorical(table["stage"], stages)
+    return table[[*names, *others]].sort_values([*ORDER], kind="stable", ignore_index=True).astype({"stage": "str"})
+
+
+def of_stage(table: pd.DataFrame, stage: str) -> pd.DataFrame:
+    """The trials of a stage: search, confirm or horizon."""
+    return table[table["stage"] == stage].reset_index(drop=True)

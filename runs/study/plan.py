@@ -1,0 +1,244 @@
+"""What a study runs: a plan lists the trials of each pair of a task and a variant; a search is the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from tasks import Task
+from variants import Cell, count_parameters
+
+from ..rules import require, require_one_of
+from ..trial.trial import Model, Training, Trial, construct
+from .design import ADAPTIVE, DESIGNED, Design, flat
+
+MATCHES = ("parameters", "width")
+PRUNERS = ("none", "asha", "median")
+KEYS = [f"{part.__name__.lower()}.{f.name}" for part in (Training, Model) for f in fields(part)]
+"""What a hyperparameter can set in a trial."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One trial of a plan.
+
+    index: its number among the trials of its pair.
+    point: the place in the search space whose hyperparameters it has.
+    block: the group of points whose winner it runs again, -1 for none.
+    replicate: its number among the trials of the same configuration that differ in their seeds.
+    trial: what to run.
+    """
+
+    index: int
+    point: int
+    block: int
+    replicate: int
+    trial: Trial
+
+
+class Plan(Protocol):
+    """The trials of a study, or of a stage after its search; each pair of a task and a variant has as many."""
+
+    @property
+    def design(self) -> Design:
+        """The design of the search."""
+
+    @property
+    def stage(self) -> str:
+        """search, confirm or horizon."""
+
+    @property
+    def key(self) -> str:
+        """The name in the storage."""
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of a task and a variant, in the order of work."""
+
+    @property
+    def length(self) -> int:
+        """Number of trials of each pair."""
+
+    def point_of(self, task: str, variant: str, index: int) -> int:
+        """The point whose hyperparameters a trial of a pair has."""
+
+    def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
+        """A trial of a pair.
+
+        values: the hyperparameters, where they are not those of a designed point.
+        """
+
+    def grown(self, wanted: Plan) -> Plan:
+        """This plan, which is stored, made as long as another one of the same key where that is longer."""
+
+    def fixed(self) -> dict[str, Any]:
+        """The values that must not change once the plan is stored, by flat keys."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as they are stored."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """The first stage of a study: every variant is trained at every point. The index of a trial is its point.
+
+    Raises ValueError for a design that cannot be run, and NotAllowed for a class that may not be imported.
+
+    >>> from runs.study.space import Dimension
+    >>> glorot = {"_target_": "variants.GlorotOrthogonal", "label": "glorot_orthogonal"}
+    >>> space = {"learning_rate": Dimension(key="training.learning_rate", low=1e-3, high=1e-1, log=True)}
+    >>> variants = {"gru": {"_target_": "variants.GRU", "label": "gru"}}
+    >>> tasks = {"adding": {"_target_": "tasks.Adding", "label": "adding", "lag": 20}}
+    >>> search = Search(
+    ...     Design(
+    ...         name="mine",
+    ...         baseline="gru",
+    ...         variants=variants,
+    ...         tasks=tasks,
+    ...         points=3,
+    ...         space=space,
+    ...         initialisation=glorot,
+    ...     )
+    ... )
+    >>> search.planned("adding", "gru", 2).trial.task["lag"]
+    20
+    """
+
+    design: Design
+
+    def __post_init__(self) -> None:
+        design = self.design
+        for key in (dimension.key for dimension in design.space.values()):
+            require_key(key)
+        require(len(design.variants) > 0, "variants of a study must not be empty", list(design.variants))
+        require(len(design.tasks) > 0, "tasks of a study must not be empty", list(design.tasks))
+        require(design.points >= 1, "points must be at least 1", design.points)
+        require_one_of("match", design.match, MATCHES)
+        require_one_of("baseline", design.baseline, design.variants, "the variants ")
+        require_one_of("sampler", design.sampler, DESIGNED + ADAPTIVE)
+        require_one_of("pruner", design.pruner, PRUNERS)
+        require(len(design.space) > 0, "space must have at least one hyperparameter", list(design.space))
+        for u in (0.0, 1.0 - 1e-12):  # the ends of every range
+            values = {name: dimension.value(u) for name, dimension in design.space.items()}
+            for task, variant in self.pairs:
+                self.trial(task, variant, 0, values)
+
+    @property
+    def stage(self) -> str:
+        """The name of the first stage."""
+        return "search"
+
+    @property
+    def key(self) -> str:
+        """The name in the storage."""
+        return self.design.name
+
+    @property
+    def title(self) -> str:
+        """The name in messages."""
+        return f"study {self.design.name!r}"
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Pairs of a task and a variant, in the order of work."""
+        return self.design.pairs
+
+    @property
+    def length(self) -> int:
+        """Number of trials of each pair."""
+        return self.design.points
+
+    def point_of(self, task: str, variant: str, index: int) -> int:
+        """The index itself."""
+        return index
+
+    def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
+        """The trial of a variant at a point of a task.
+
+        index: the point. values: the hyperparameters; by default those of the designed point.
+        """
+        return Planned(index, index, -1, 0, self.trial(task, variant, index, values))
+
+    def grown(self, wanted: Plan) -> Plan:
+        """This search, or the one that is wanted where that has more points."""
+        return wanted if wanted.length > self.length else self
+
+    def fixed(self) -> dict[str, Any]:
+        """All values of the design but the number of points."""
+        return flat({key: value for key, value in self.as_dict().items() if key != "points"})
+
+    def as_dict(self) -> dict[str, Any]:
+        """The design as plain values."""
+        return self.design.as_dict()
+
+    def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
+        """The trial of a variant at a point of a task, its width matched to the baseline's where the design says so."""
+        trial = self.design.trial(task, variant, point, values)
+        if self.design.match == "parameters":
+            width = self.matching_size(task, variant, trial.model)
+            trial = replace(trial, model=replace(trial.model, hidden_size=width))
+        return trial
+
+    def matching_size(self, task: str, variant: str, model: Model) -> int:
+        """The width at which a variant has as nearly as possible the baseline's number of parameters.
+
+        model: with the width of the baseline.
+        """
+        if variant == self.design.baseline:
+            return model.hidden_size
+        key = (task, variant, model)
+        if key not in self._sizes:
+            self._sizes[key] = self._solve_size(task, variant, model)
+        return self._sizes[key]
+
+    @cached_property
+    def _sizes(self) -> dict[tuple[str, str, Model], int]:
+        return {}
+
+    def _solve_size(self, task: str, variant: str, model: Model) -> int:
+        problem = construct(self.design.tasks[task], Task)
+        baseline, cell = (construct(self.design.variants[v], Cell) for v in (self.design.baseline, variant))
+        wanted = network_parameters(baseline, problem, model, model.hidden_size)
+        size = 1
+        while network_parameters(cell, problem, model, size) < wanted:
+            size += 1
+        # A cell may refuse a width (clockwork: one that its groups do not divide). The nearest that it accepts is
+        # taken, the smaller one first; 64 to both sides are tried.
+        nearest = sorted(
+            range(max(1, size - 64), size + 65), key=lambda n: abs(network_parameters(cell, problem, model, n) - wanted)
+        )
+        refused = None
+        for n in nearest:
+            try:
+                cell.validate(n, model.layers)
+            except ValueError as error:
+                refused = refused or error
+                continue
+            return n
+        assert refused is not None
+        raise refused
+
+
+def require_key(key: str) -> None:
+    """Raise ValueError unless a hyperparameter can set this in a trial, as in `training.learning_rate`."""
+    require(key in KEYS, f"space: key must be one of {', '.join(KEYS)}", key)
+
+
+def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
+    """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
+    directions = 2 if model.bidirectional else 1
+    cells = count_parameters(
+        cell,
+        task.input_size,
+        hidden_size,
+        layers=model.layers,
+        bidirectional=model.bidirectional,
+        layer_norm=model.layer_norm,
+    )
+    return cells + (hidden_size * directions + 1) * task.output_size

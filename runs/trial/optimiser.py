@@ -1,0 +1,94 @@
+"""The optimiser of a trial, on all parameters of a network as one vector."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim.sgd import sgd
+
+from variants import Recurrent
+
+from .trial import Training
+
+
+class Flat:
+    """The parameters of a network as one vector and their gradients as another: clipping and optimiser are one
+    operation each.
+
+    The network's own parameters and gradients become views of the two. A parameter that layers share is there once.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        parameters = list(network.parameters())
+        self.values = torch.cat([p.detach().flatten() for p in parameters])
+        self.gradient = torch.zeros_like(self.values)
+        sizes = [p.numel() for p in parameters]
+        for p, values, gradient in zip(
+            parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True
+        ):
+            p.data, p.grad = values.view_as(p), gradient.view_as(p)
+        self._recurrent = [m for m in network.modules() if isinstance(m, Recurrent)]
+        for module in self._recurrent:
+            module.join()
+
+    def release(self) -> None:
+        """End the short way of a training step; the network's parameters stay views."""
+        for module in self._recurrent:
+            module.release()
+
+    def clip(self, largest: float) -> None:
+        """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""
+        norm = float(torch.linalg.vector_norm(self.gradient))
+        if not norm <= largest:
+            self.gradient.mul_(largest / norm)
+
+
+class Optimiser:
+    """Updates a vector of parameters by their gradient.
+
+    values: the parameters [P], which every step changes in place.
+    gradient: [P], read at every step.
+    training: names the optimiser, its learning rate and its momentum.
+
+    It calls the functional forms of torch's optimisers, because the classes around them import torch.compile at their
+    first step, which takes seconds.
+    """
+
+    def __init__(self, values: torch.Tensor, gradient: torch.Tensor, training: Training) -> None:
+        self._training, self._vectors = training, ([values], [gradient])
+        self._mean, self._square, self._count = torch.zeros_like(values), torch.zeros_like(values), torch.zeros(())
+        self._momentum: list[torch.Tensor | None] = [None]
+
+    def step(self) -> None:
+        """Take one step: of Adam with its published constants, or of SGD with Nesterov momentum.
+
+        Source: Kingma & Ba 2015, "Adam"; for the other Greff et al. 2017, section III, who scale the learning rate by
+        1 - momentum.
+        """
+        given = self._training
+        if given.optimiser == "adam":
+            # Adam(fused=True) calls this as well; what it does around the call takes longer than the update of a
+            # small network.
+            torch._fused_adam_(
+                *self._vectors,
+                *([self._mean], [self._square], [], [self._count.add_(1)]),
+                lr=given.learning_rate,
+                beta1=0.9,
+                beta2=0.999,
+                weight_decay=0.0,
+                eps=1e-8,
+                amsgrad=False,
+                maximize=False,
+            )
+        else:
+            sgd(
+                *self._vectors,
+                self._momentum,
+                fused=True,
+                weight_decay=0.0,
+                momentum=given.momentum,
+                lr=given.learning_rate * (1.0 - given.momentum),
+                dampening=0.0,
+                nesterov=given.momentum > 0,
+                maximize=False,
+            )
