@@ -24,9 +24,10 @@ from .files import writable, write_whole
 from .record.facts import facts
 from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
 from .secrets_in_urls import without_password
+from .trial.classes import construct
 from .trial.faults import Interrupted
 from .trial.training import prepare_process, run
-from .trial.trial import Outcome, Trial, construct
+from .trial.trial import Outcome, Trial
 from .workers.stop import stop_on_signal
 
 

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all: a kill or a full disk leaves the old file, never half of a new one."""
+"""Writes files whole or not at all: a kill or a full disk leaves the old file, never half of a new one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ from contextlib import contextmanager, suppress
 from glob import escape
 from pathlib import Path
 
-STALE_SECONDS = 3600.0  # after which a temporary file is nobody's
+STALE_SECONDS = 3600.0  # after this time the writer of a temporary file has certainly ended
 
 
 def writable(folder: Path, key: str = "results") -> Path:
-    """The folder, created where absent. Raises ValueError where it cannot be written.
+    """Return a folder that can be written; it is created if it does not exist.
 
-    key: the argument that named it.
+    folder: the path.
+    key: the argument that named it, for the message.
+
+    Raises ValueError if it cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,9 +32,12 @@ def writable(folder: Path, key: str = "results") -> Path:
 
 
 def subfolder(folder: Path, *names: str) -> Path:
-    """A folder inside a folder, created where absent.
+    """Return a folder inside a folder; it is created if it does not exist.
 
-    Raises ValueError where a link leads out of it: the folder may be somebody else's.
+    folder: the outer folder, perhaps somebody else's.
+    names: of the folders inside, from the outside in.
+
+    Raises ValueError if a link leads out of the outer folder.
     """
     found = folder.joinpath(*names)
     if not found.resolve().is_relative_to(folder.resolve()):
@@ -42,15 +48,15 @@ def subfolder(folder: Path, *names: str) -> Path:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give the path of a temporary file in the same folder; when the block ends, that file takes the place of `path`.
+    """Yield the path of a temporary file in the same folder; when the block ends, that file replaces `path`.
 
-    The temporary name has the same ending as `path`, for writers that choose a format by it. Where the block raises,
-    `path` stays as it was and the temporary file is removed; that of a writer that was killed goes with the next write
-    an hour later.
+    The temporary name has the same ending as `path`, for writers that choose a format by it. If the block raises,
+    `path` stays as it was and the temporary file is removed. The temporary file of a writer that was killed is removed
+    by a later write of the same file, at the earliest an hour later.
     """
     part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(4)}.part{path.suffix}")
     for old in path.parent.glob(f".{escape(path.stem[:100])}-????????.part{escape(path.suffix)}"):
-        with suppress(OSError):  # what a writer that was killed has left
+        with suppress(OSError):  # of a writer that was killed; another process may be faster
             if time.time() - old.stat().st_mtime > STALE_SECONDS:
                 old.unlink()
     try:

@@ -31,8 +31,10 @@ from .arguments import command, key_values
 from .files import replacing, subfolder, writable
 from .networks.readout import Network, untrained
 from .record.facts import facts
+from .study.finding import find
+from .study.storage.opening import close_storage
 from .study.storage.url import storage_url
-from .study.study import Study, close_storage, find
+from .study.study import Study
 from .trial.training import prepare_process, trained
 from .trial.trial import Outcome, Trial
 from .trial.weights import read_about, save_model
@@ -256,14 +258,14 @@ def up_to_date(path: Path, trial: Trial) -> bool:
 def best_trials(study: Study) -> dict[tuple[str, str], Best]:
     """The trial with the lowest validation loss of each (task, variant) that has one; of equals the first point."""
     best: dict[tuple[str, str], Best] = {}
-    for task, variant, stored in study.told():
-        outcome, point = Outcome.from_dict(stored.user_attrs["outcome"]), stored.user_attrs["point"]
+    for finished in study.finished_trials():
+        outcome, task, variant = finished.outcome, finished.task, finished.variant
         known = best.get((task, variant))
         if outcome.validation_loss is None or outcome.status in ("failed", "pruned"):
             continue
         if known is None or outcome.validation_loss < (known.outcome.validation_loss or 0.0):
-            trial = study.plan.planned(task, variant, point, stored.params).trial
-            best[task, variant] = Best(task, variant, point, trial, outcome)
+            planned = study.plan.planned(task, variant, finished.index, finished.stored.params)
+            best[task, variant] = Best(task, variant, planned.point, planned.trial, outcome)
     return best
 
 

@@ -27,7 +27,8 @@ from .configuration.study import checked
 from .files import writable
 from .record.tracking import Mirror
 from .study.plan import Search
-from .study.study import Study, open_storage
+from .study.storage.opening import open_storage
+from .study.study import Study
 from .workers.actions import ACTIONS
 from .workers.launcher import one_of_many
 from .workers.planning import announce, facts_of_session

@@ -8,21 +8,24 @@ from pathlib import Path
 from .arguments import key_values
 from .record.tracking import Mirror, Unusable, default_uri, uri_of
 from .secrets_in_urls import without_password
+from .study.finding import find
 from .study.storage.url import storage_url
-from .study.study import Study, find
+from .study.study import Study
+
+KEYS = {
+    "study": "name of the study",
+    "results": "folder of all studies (results)",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL, if it is not the journal in the study's folder",
+    "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI; by default "
+    "where the study was tracked",
+}
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
-    keys = {
-        "study": "name of the study",
-        "results": "folder of all studies (results)",
-        "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-        "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI (where the study was tracked)",
-    }
     uri = ""
     try:
-        values = key_values(arguments, keys, __doc__ or "")
+        values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
         if "study" not in values:
@@ -40,14 +43,20 @@ def main(arguments: list[str]) -> int:
     except ValueError as error:
         print(f"error: {without_password(str(error), uri)}", file=sys.stderr)
         return 2
-    except Exception as error:  # whatever a client raises for a server that is away
-        why = f"{without_password(uri)} is out of reach: {type(error).__name__}"
-        if isinstance(error, OSError) and error.filename and error.strerror:
-            why = f"cannot write {error.filename}: {error.strerror}"
-        print(f"error: mlflow: {error if isinstance(error, Unusable) else why}", file=sys.stderr)
+    except Exception as error:  # clients raise errors of many kinds for a server that cannot be reached
+        print(f"error: mlflow: {_reason(error, without_password(uri))}", file=sys.stderr)
         return 1
     print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
     return 0
+
+
+def _reason(error: Exception, place: str) -> str:
+    """Return why MLflow could not be written."""
+    if isinstance(error, Unusable):
+        return str(error)
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"cannot write {error.filename}: {error.strerror}"
+    return f"{place} is out of reach: {type(error).__name__}"
 
 
 if __name__ == "__main__":

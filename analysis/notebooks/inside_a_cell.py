@@ -120,9 +120,9 @@ selective.assign(difference=selective["deciding"] - selective["others"]).set_ind
 # tested.
 
 # %%
+from runs.trial.classes import construct
 from runs.trial.data import held_out
 from runs.trial.evaluation import evaluate
-from runs.trial.trial import construct
 from runs.trial.weights import load_model
 from tasks import Task
 

@@ -82,7 +82,8 @@ def command(trial: Trial) -> str:
     A class that is not imported stays so, and stands with all its knobs as the trial has them. Raises ValueError where
     a word could mean something else to Hydra, which the trial of an archive may.
     """
-    from runs.trial.trial import Model, Training, construct
+    from runs.trial.classes import construct
+    from runs.trial.trial import Model, Training
     from tasks import Task
     from variants import Cell, Scheme
 

@@ -8,7 +8,7 @@ from typing import Any
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
-from ..trial.trial import present_target, target_of
+from ..trial.classes import present_target, target_of
 
 GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
 

@@ -15,7 +15,8 @@ from ..console.known import unknown
 from ..rules import require
 from ..study.plan import require_key
 from ..study.space import Dimension
-from ..trial.trial import Model, Training, allow, construct
+from ..trial.classes import allow, construct
+from ..trial.trial import Model, Training
 from .knobs import GROUPS, default_knobs, for_its_class
 from .mistakes import one_line
 from .schema import node_of, plain

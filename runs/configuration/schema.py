@@ -14,7 +14,8 @@ from variants import knobs_of
 
 from ..console.manual import manual
 from ..study.stages import Confirm, Horizon
-from ..trial.trial import Model, Training, target_of
+from ..trial.classes import target_of
+from ..trial.trial import Model, Training
 from .knobs import GROUPS
 
 ACTIONS = ("run", "status", "stop", "retry", "repair", "export")

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from ..study.finding import NoStudy, find
 from ..study.plan import Plan, Search
 from ..study.stages import KINDS, Confirm, Horizon, Stage
-from ..study.study import NoStudy, Study, find
+from ..study.study import Study
 from .schema import plain
 
 NAMED = 4  # pairs with missing trials that a message lists
@@ -53,14 +54,14 @@ def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
             f"({_listed(missing)}); {first}"
         )
     losses: dict[tuple[str, str], dict[int, float | None]] = {pair: {} for pair in stored.pairs}
-    for task, variant, trial in study.told():
-        losses[task, variant][trial.user_attrs["point"]] = trial.user_attrs["outcome"]["validation_loss"]
+    for trial in study.finished_trials():
+        losses[trial.task, trial.variant][trial.index] = trial.outcome.validation_loss
     return Stage.after(stored, knobs_of_stage(config, config.stage), losses)
 
 
 def _missing(study: Study, points: int) -> dict[tuple[str, str], int]:
     """Return how many trials of a search are not finished, for each pair that has such trials."""
-    missing = {pair: points - row["told"] for pair, row in study.counts().items()}
+    missing = {pair: points - row["done"] for pair, row in study.counts().items()}
     return {pair: count for pair, count in missing.items() if count}
 
 

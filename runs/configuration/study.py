@@ -16,7 +16,8 @@ from ..rules import require, require_one_of
 from ..study.design import Design
 from ..study.plan import Search
 from ..study.stages import KINDS
-from ..trial.trial import Model, Training, allow, construct
+from ..trial.classes import allow, construct
+from ..trial.trial import Model, Training
 from .checks import by_key, refuse_idle, refuse_unread
 from .nodes import dimension, labelled, variant_node
 from .schema import ACTIONS, SweepConfig, plain

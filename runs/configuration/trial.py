@@ -12,7 +12,8 @@ from variants import Cell, Scheme
 
 from ..names import checked_name
 from ..networks.readout import untrained
-from ..trial.trial import Model, Training, Trial, allow, construct
+from ..trial.classes import allow, construct
+from ..trial.trial import Model, Training, Trial
 from .checks import by_key, refuse_idle, refuse_unread
 from .knobs import GROUPS, for_its_class
 from .schema import TrialConfig, plain

@@ -1,3 +1,4 @@
-"""What all commands have in common at the shell; nothing here imports torch, so that a mistyped name is answered at
-once.
+"""What all commands share at the shell.
+
+It needs the standard library only, so that a mistyped name is answered before torch is imported.
 """

@@ -1,5 +1,7 @@
-"""A mistyped name on the command line of `runs` or `runs.sweep`, found before torch is imported, which takes two
-seconds.
+"""Finds a mistyped name on the command line of `runs` or `runs.sweep` before torch is imported.
+
+Importing torch takes two seconds. This file speaks only if it is sure. Everything else is left to Hydra, which composes
+the configuration later.
 """
 
 from __future__ import annotations
@@ -11,107 +13,154 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
-from .known import ROOT, ROOTS, after, nearest, unknown, written
+from .known import ROOT, ROOTS, names_in_source, nearest, unknown, values_after
 
 CONF = ROOT / "conf"
+SCHEMA = ROOT / "runs/configuration/schema.py"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
-FLAGS: tuple[str, ...] = (
-    "help",
-    "cfg",
-    "resolve",
-    "package",
-    "multirun",
-    "run",
-    "info",
-    "config-dir",
-    "config-name",
-    "config-path",
+FLAGS = (
+    *("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "info", "shell-completion"),
+    *("config-dir", "config-name", "config-path", "experimental-rerun"),
 )
-FLAGS += ("hydra-help", "version", "shell-completion", "experimental-rerun")
 LAUNCHERS = ("hydra/launcher=", "hydra.launcher.", "hydra/sweeper=", "hydra.sweeper.")
-INSTEAD = {
+ELSEWHERE = (
+    "--config",
+    "-cd",
+    "-cp",
+    "-cn",
+    "--shell",
+    "-sc",
+)  # options that name other folders, or ask for completion
+INSTEAD = {  # keys of a trial, and what a study has instead of them
     "variant": "the variants of a study are variants=[vanilla,gru]",
     "task": "the tasks of a study are its tasks: tasks.adding.lag=60, +tasks.copying={}, ~tasks.adding",
     "data_seed": "seed is that of the whole study",
 }
 
+Registered = Mapping[str, Collection[str]]  # the choices of each group that are classes
+
+
+class Argument(NamedTuple):
+    """An argument such as `+tasks.adding.lag=60`, taken apart.
+
+    text: the whole argument.
+    sign: what stands before the key: nothing, `+`, `++`, `~`, `-` or `--`.
+    key: the first part of the key, `tasks`.
+    rest: the other parts, `.adding.lag`.
+    value: what stands after the equals sign; None if there is none.
+    """
+
+    text: str
+    sign: str
+    key: str
+    rest: str
+    value: str | None
+
 
 def refuse_mistyped(command: str) -> None:
-    """End with exit code 2 and one line where this process's command line names what is not there.
+    """End the process with exit code 2 and one line if its command line names what does not exist.
 
-    command: trial or sweep, the configuration that it composes. Called at the top of a command, before it imports
-    torch.
+    It is called at the top of a command, before torch is imported.
+
+    command: trial or sweep, the configuration that the command composes.
     """
-    found = mistake(command, sys.argv[1:])
-    if found:
-        print(f"error: {found}", file=sys.stderr)
+    line = mistake(command, sys.argv[1:])
+    if line:
+        print(f"error: {line}", file=sys.stderr)
         raise SystemExit(2)
 
 
 def refuse_mistyped_after(option: str, kind: str) -> None:
-    """End with exit code 2 and one line where a name behind an option, such as `--variants`, is none of a class."""
-    names = written(kind)
-    for name in after(option, sys.argv[1:]):
+    """End the process with exit code 2 and one line if a name after an option is not the name of a class.
+
+    option: such as `--variants`.
+    kind: variant, initialisation or task.
+    """
+    names = names_in_source(kind)
+    for name in values_after(option, sys.argv[1:]):
         if names is not None and name.isidentifier() and name not in names:
             print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
             raise SystemExit(2)
 
 
-def mistake(command: str, arguments: Sequence[str], registered: Mapping[str, Collection[str]] | None = None) -> str:
-    """One line on the first argument that names a choice or a key that is not there.
+def mistake(command: str, arguments: Sequence[str], registered: Registered | None = None) -> str:
+    """Return one line on the first argument that names a choice or a key that does not exist.
 
-    It is empty where there is none, and where that is not sure: presets or classes may come from elsewhere. What is not
-    a plain `key=name` is left to Hydra.
+    It is empty if there is no such argument, and if that is not sure, as presets or classes may come from elsewhere.
 
-    registered: the choices of each group that are classes; by default they are read from the source.
+    command: trial or sweep.
+    arguments: the words after the command.
+    registered: the choices of each group that are classes; by default they are read from the source files.
     """
-    if elsewhere(arguments) or (registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)):
+    others_may_register = registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)
+    if others_may_register or _presets_elsewhere(arguments):
         return ""
-    several = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
-    for argument in arguments:
-        if argument.startswith(LAUNCHERS) and not several:
-            return f"{argument}: is read with -m only, which hands runs to a launcher"
-        found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(=.*)?", argument, re.DOTALL)
-        if not found:
-            continue
-        sign, key, rest, value = found.groups()
-        there = key in keys(command)
-        if sign in ("-", "--"):
-            if there and (sign == "--" or value):
-                return f"{argument}: keys have no dashes; write {argument.lstrip('-')}" + ("" if value else "=...")
-            if sign == "--" and not any(flag.startswith(key + rest) for flag in FLAGS):
-                return unknown("option", key + rest, FLAGS, "the options are", "--")
-            continue
-        if value is None and sign != "~":
-            continue
-        if not there and sign in ("+", "++") and (CONF / key).is_dir() and not any(key in groups(c) for c in COMMANDS):
-            continue  # a folder of presets that somebody added
-        if not there:
-            return unknown_key(command, key, rest, argument)
-        if sign == "~" and not rest and key not in groups(command):
-            return f"{argument}: {key} cannot be taken out, only set"
-        if value is None or sign == "~":
-            continue
-        if rest == "._target_" and re.fullmatch(r"=\w+", value) and value[1:] in choices(key, registered):
-            return f"{argument}: must be the dotted path of a class; a {key} of the project is {key}{value}"
-        given = value.removeprefix("=")
-        line = "" if rest else value_mistake(command, sign, key, given, registered)
-        if not line and not several and re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", given):
-            line = f"{argument}: several values are run one after the other with -m only; without it give one"
-        if not line and re.fullmatch(r"\{\s*\}", given) and not (sign and rest):
-            line = f"{argument}: an empty mapping changes nothing, since it is merged into what is there"
-            line += f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
-        if line:
-            return line
+    multirun = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
+    lines = (_mistake_in(command, text, multirun, registered) for text in arguments)
+    return next((line for line in lines if line), "")
+
+
+def _mistake_in(command: str, text: str, multirun: bool, registered: Registered | None) -> str:
+    """Return the line on one argument; it is empty if nothing is wrong."""
+    if text.startswith(LAUNCHERS) and not multirun:
+        return f"{text}: is read with -m only, which hands runs to a launcher"
+    found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(?:=(.*))?", text, re.DOTALL)
+    if not found:
+        return ""
+    argument = Argument(text, *found.groups())
+    if argument.sign.startswith("-"):
+        return _option_mistake(command, argument)
+    if argument.value is None and argument.sign != "~":
+        return ""
+    if argument.key not in keys(command):
+        return "" if _is_added_folder(argument) else _unknown_key(command, argument)
+    if argument.sign == "~":
+        whole = not argument.rest and argument.key not in groups(command)
+        return f"{text}: {argument.key} cannot be taken out, only set" if whole else ""
+    return _value_mistake(command, argument, multirun, registered)
+
+
+def _option_mistake(command: str, argument: Argument) -> str:
+    """Return the line on an argument with dashes: a key that needs none, or an option that does not exist."""
+    text, sign, key, rest, value = argument
+    if key in keys(command) and (sign == "--" or value is not None):
+        written = text.lstrip("-") + ("" if value is not None else "=...")
+        return f"{text}: keys have no dashes; write {written}"
+    if sign == "--" and not any(flag.startswith(key + rest) for flag in FLAGS):
+        return unknown("option", key + rest, FLAGS, "the options are", "--")
     return ""
 
 
-def value_mistake(
-    command: str, sign: str, key: str, value: str, registered: Mapping[str, Collection[str]] | None = None
-) -> str:
-    """One line on the value of a group, of `variants` or of `tasks` that cannot be right, else an empty one."""
-    group, names = key, [value]
+def _is_added_folder(argument: Argument) -> bool:
+    """Return True for a group that somebody has added to `conf`, as in `+mine=preset`."""
+    added = (CONF / argument.key).is_dir() and not any(argument.key in groups(command) for command in COMMANDS)
+    return added and argument.sign in ("+", "++")
+
+
+def _value_mistake(command: str, argument: Argument, multirun: bool, registered: Registered | None) -> str:
+    """Return the line on an argument whose key exists and whose value cannot be right."""
+    text, sign, key, rest, value = argument
+    assert value is not None
+    if rest == "._target_" and re.fullmatch(r"\w+", value) and value in choices(key, registered):
+        return f"{text}: must be the dotted path of a class; a {key} of the project is {key}={value}"
+    line = "" if rest else _choice_mistake(command, argument, registered)
+    if line:
+        return line
+    if not multirun and re.fullmatch(r"[\w.+-]+(,[\w.+-]+)+", value):
+        return f"{text}: several values are run one after the other with -m only; without it give one"
+    if re.fullmatch(r"\{\s*\}", value) and not (sign and rest):
+        instead = f"; ~{key}.<name> takes one out" if key in ("tasks", "space") and not rest else ""
+        return f"{text}: an empty mapping changes nothing, since it is merged into what is there{instead}"
+    return ""
+
+
+def _choice_mistake(command: str, argument: Argument, registered: Registered | None) -> str:
+    """Return the line on the value of a group, of `variants` or of `tasks`."""
+    _, sign, key, _, value = argument
+    assert value is not None
+    group, names = key, list[str]()
     if key in groups(command):
         if sign == "+" and re.fullmatch(r"\w*", value):
             return f"+{key}={value}: there is a {key} already; write {key}={value}"
@@ -123,42 +172,36 @@ def value_mistake(
             return f"variants must be a list, as in variants=[vanilla,gru], got {value!r}"
         listed = re.fullmatch(r"\[([\w\s,.]*)\]", value)
         group, names = "variant", [name.strip() for name in listed[1].split(",") if name.strip()] if listed else []
-    elif key == "tasks":
-        if re.fullmatch(r"[\w,.]*|\[.*\]", value):
-            return f"tasks must be names with knobs, as in tasks.adding.lag=60, +tasks.copying={{}} or ~tasks.adding, got {value!r}"
-        names = []
-    else:
-        names = []
+    elif key == "tasks" and re.fullmatch(r"[\w,.]*|\[.*\]", value):
+        examples = "tasks.adding.lag=60, +tasks.copying={} or ~tasks.adding"
+        return f"tasks must be names with knobs, as in {examples}, got {value!r}"
     there = choices(group, registered) if names else []
-    for name in names:
-        if there and re.fullmatch(r"\w*", name) and name not in there:
-            return unknown(group, name, there)
-    return ""
+    wrong = [name for name in names if there and re.fullmatch(r"\w*", name) and name not in there]
+    return unknown(group, wrong[0], there) if wrong else ""
 
 
-def elsewhere(arguments: Sequence[str]) -> bool:
-    """Whether presets may also come from other folders than `conf`, or the arguments are those of the shell's
-    completion.
-    """
-    flags = ("--config", "-cd", "-cp", "-cn", "--shell", "-sc")
-    return any(a.startswith(flags) or "hydra.searchpath" in a for a in arguments) or _plugin()
-
-
-def unknown_key(command: str, key: str, rest: str, argument: str) -> str:
-    """The line for a key whose first part a command does not have; it may be one of the other command's."""
+def _unknown_key(command: str, argument: Argument) -> str:
+    """Return the line for a key whose first part a command does not have; it may be a key of the other command."""
+    key, rest = argument.key, argument.rest
     for other, called in COMMANDS.items():
         if other != command and key in keys(other):
-            return f"{argument}: `{COMMANDS[command]}` has no {key}; {INSTEAD.get(key, f'it is a key of `{called}`')}"
+            advice = INSTEAD.get(key, f"it is a key of `{called}`")
+            return f"{argument.text}: `{COMMANDS[command]}` has no {key}; {advice}"
     there = sorted(keys(command) - {"hydra"})
     near = nearest(key, there)
     meant = f"did you mean {near + rest!r}? The keys are" if near else "the keys are"
     return f"unknown key {key + rest!r}; {meant}: {', '.join(there)}"
 
 
+def _presets_elsewhere(arguments: Sequence[str]) -> bool:
+    """Return True if presets may come from other folders than `conf`, or if the shell asks for a completion."""
+    return any(a.startswith(ELSEWHERE) or "hydra.searchpath" in a for a in arguments) or _plugin()
+
+
 @cache
 def keys(command: str) -> frozenset[str]:
-    """What may stand first in a key: the fields of the command's configuration and its groups."""
-    tree = ast.parse((ROOT / "runs/configuration/schema.py").read_text(encoding="utf-8"))
+    """Return what may stand first in a key: the fields of the command's configuration, and its groups."""
+    tree = ast.parse(SCHEMA.read_text(encoding="utf-8"))
     (schema,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == f"{command.capitalize()}Config")
     fields = {n.target.id for n in schema.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
     return frozenset({*fields, *groups(command), "hydra"})
@@ -166,26 +209,31 @@ def keys(command: str) -> frozenset[str]:
 
 @cache
 def groups(command: str) -> tuple[str, ...]:
-    """The groups of a command, of which one choice each makes its configuration."""
+    """Return the groups of a command; its configuration is made of one choice of each."""
     return tuple(re.findall(r"^  - (\w+): ", (CONF / f"{command}.yaml").read_text(encoding="utf-8"), re.MULTILINE))
 
 
-def choices(group: str, registered: Mapping[str, Collection[str]] | None = None) -> list[str]:
-    """The choices of a group: presets and names of classes. Empty where not all are known."""
+def choices(group: str, registered: Registered | None = None) -> list[str]:
+    """Return the choices of a group, presets and names of classes; the list is empty if not all are known.
+
+    registered: the choices of each group that are classes; by default they are read from the source files.
+    """
     there = {path.stem for path in (CONF / group).glob("*.yaml")}
     if registered is not None:
         there |= set(registered.get(group, ()))
     elif group in ROOTS:
-        names = written(group)
+        names = names_in_source(group)
         if names is None:
             return []
         there |= names
-    return sorted(there | ({group} if group in ("model", "training") else set()))
+    if group in ("model", "training"):  # a class by itself, under its own name
+        there.add(group)
+    return sorted(there)
 
 
 @cache
 def _plugin() -> bool:
-    """Whether a plugin is installed that may add folders of presets."""
+    """Return True if a plugin of Hydra is installed that may add folders of presets."""
     spec = find_spec("hydra_plugins")
     places = spec.submodule_search_locations if spec is not None else None
     files = (path for place in places or () for path in Path(place).rglob("*.py"))

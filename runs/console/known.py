@@ -1,4 +1,4 @@
-"""Names that there are, read from source files without running them, and the answer to a name that is not among them."""
+"""Which names exist, read from source files without running them, and what to answer to a name that does not."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import TypeVar
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
-
-
 ROOTS = {"variant": ("variants", "Cell"), "initialisation": ("variants", "Scheme"), "task": ("tasks", "Task")}
 
 
 @cache
-def written(kind: str) -> frozenset[str] | None:
-    """The names that classes of the project register under, as in `class GRU(Cell, name="gru")`.
+def names_in_source(kind: str) -> frozenset[str] | None:
+    """Return the names under which classes of the project are registered, as in `class GRU(Cell, name="gru")`.
 
-    kind: variant, initialisation or task. The files are read, not imported: importing them imports torch, which takes
-    two seconds. Returns None where a class is declared in a way that this does not understand, so that nothing can be
-    said for sure.
+    The files are read, not imported: importing them imports torch, which takes two seconds.
+
+    kind: variant, initialisation or task.
+
+    Returns None if a class is declared in a way that is not understood here, so that nothing is sure.
     """
     folder, root = ROOTS[kind]
     bases: dict[str, list[str]] = {}
@@ -50,14 +50,14 @@ def written(kind: str) -> frozenset[str] | None:
 
 
 def nearest(name: str, names: Collection[str]) -> str:
-    """The name that was probably meant, empty where none is near."""
+    """Return the name that was probably meant, or an empty string if none is similar."""
     lower = {n.lower(): n for n in names}
     near = difflib.get_close_matches(name.lower().replace("-", "_"), lower, n=1, cutoff=0.6)
     return lower[near[0]] if near else ""
 
 
 def meant(name: str, names: Collection[str]) -> str:
-    """The end of a line on a name that is not there: which one may be meant, empty where none is near.
+    """Return the end of a line on a name that does not exist: which one may be meant. It is empty if none is similar.
 
     >>> "there is no study 'quik'" + meant("quik", ["quick", "smoke"])
     "there is no study 'quik'; did you mean 'quick'?"
@@ -67,10 +67,13 @@ def meant(name: str, names: Collection[str]) -> str:
 
 
 def unknown(kind: str, name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
-    """One line that says that there is no such name, which one may be meant, and which there are.
+    """Return one line that says that a name does not exist, which one may be meant, and which names there are.
 
-    kind: what it is the name of. names: those that there are. there: the words before their list. above: what stands
-    before the name and before each of the names, such as `task.`.
+    kind: what it is the name of.
+    name: that does not exist.
+    names: that exist.
+    there: the words before their list.
+    above: what stands before the name and before each of the names, such as `task.`.
 
     >>> unknown("task", "addin", ["adding", "copying"])
     "unknown task 'addin'; did you mean 'adding'? There is: adding, copying"
@@ -83,8 +86,9 @@ def unknown(kind: str, name: str, names: Collection[str], there: str = "there is
 
 
 def instead(name: str, names: Collection[str], there: str = "there is", above: str = "") -> str:
-    """What to say behind a name that is not there: which one may be meant, and which there are. The arguments are those
-    of `unknown`.
+    """Return the end of a line on a name that does not exist: which one may be meant, and which names there are.
+
+    The arguments are those of `unknown`.
 
     >>> instead("quik", ["quick", "smoke"])
     "did you mean 'quick'? There is: quick, smoke"
@@ -94,9 +98,14 @@ def instead(name: str, names: Collection[str], there: str = "there is", above: s
 
 
 def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) -> type[T]:
-    """The class of a name, or behind the dotted path of a class of your own, such as `my_package.Digits`.
+    """Return the class that a user has named, by a registered name or by a dotted path such as `my_package.Digits`.
 
-    kind: what messages call it. base: what the class must derive from. Raises ValueError where there is no such class.
+    kind: what messages call it.
+    name: the name or path.
+    base: the class that it must derive from.
+    registry: name to class.
+
+    Raises ValueError if there is no such class.
     """
     if name in registry:
         return registry[name]
@@ -112,24 +121,25 @@ def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) 
 
 
 def refuse_mistyped(kind: str) -> None:
-    """End with exit code 2 where `python -m variants NAME` (or tasks) is starting, and no class of the folder has that
-    name.
+    """End the process with exit code 2 if it starts `python -m variants NAME` and no class of the folder has that name.
 
-    Called at the top of the package, before it imports torch; for every other import of the package it does nothing. A
-    dotted path of your own class is not looked at.
+    The same holds for `tasks`. It is called at the top of the package, before torch is imported, and does nothing when
+    the package is imported in any other way. The dotted path of a class of your own is not looked at.
+
+    kind: variant or task.
     """
-    # Python says so while it looks for the module to run
+    # "-m" is what sys.argv holds while Python looks for the module to run
     if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != ROOTS[kind][0]:
         return
-    names = written(kind)
+    names = names_in_source(kind)
     for name in sys.argv[1:]:
         if names is not None and name.isidentifier() and name not in names:
             print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
             raise SystemExit(2)
 
 
-def after(option: str, arguments: Sequence[str]) -> list[str]:
-    """The values that follow an option, up to the next one."""
+def values_after(option: str, arguments: Sequence[str]) -> list[str]:
+    """Return the values that follow an option, up to the next option."""
     found: list[str] = []
     taking = False
     for argument in arguments:

@@ -20,12 +20,13 @@ EXAMPLES = {
     "sweep": [
         "python -m runs.sweep study=quick workers=2",
         "python -m runs.sweep study=quick action=status",
-        "python -m runs.sweep name=mine 'variants=[vanilla,gru,my_package.MyCell]' tasks.adding.lag=60 +tasks.copying={} points=30",
+        "python -m runs.sweep name=mine 'variants=[vanilla,gru,my_package.MyCell]' +tasks.copying={} points=30",
     ],
 }
 OPTIONS = """\
   --cfg job            print the configuration and end
-  -m, --multirun       run every combination of values that are given with commas, or hand them to a launcher (hydra/launcher=...)
+  -m, --multirun       run every combination of values that are given with commas, or hand them to a launcher
+                       (hydra/launcher=...)
   --config-dir FOLDER  also take presets from this folder: FOLDER/study/mine.yaml is study=mine
   --help               this text; with arguments, the values above are those that they make"""
 
@@ -33,19 +34,17 @@ OPTIONS = """\
 def manual(
     command: str, schema: type[Any], parts: Mapping[str, type[Any]], registered: Mapping[str, Collection[str]]
 ) -> str:
-    """The template that Hydra fills in with the configuration.
+    """Return the text of `--help`, with `$CONFIG` where Hydra puts the values of the configuration.
 
-    command: trial or sweep. schema: the class of its configuration. parts: those of its keys that have keys themselves,
-    and their classes.
+    command: trial or sweep.
+    schema: the class of its configuration.
+    parts: the keys that have keys themselves, and the classes of these.
     registered: the choices of each group that are classes.
     """
     columns = width()
     described = explained(schema, [f.name for f in fields(schema)])
-    keys = [
-        ([name], text)
-        for name, text in described.items()
-        if name not in parts and name not in {*groups(command)} - {"space"}
-    ]
+    without = {*parts, *groups(command)} - {"space"}  # those have keys or choices of their own
+    keys = [([name], text) for name, text in described.items() if name not in without]
     for part, cls in parts.items():
         names = [f.name for f in fields(cls)]
         texts = explained(cls, names)
@@ -54,11 +53,12 @@ def manual(
     sections = [
         (schema.__doc__ or "").partition("\n")[0],
         "\n".join(f"  {line}" for line in EXAMPLES[command]),
-        "Groups, of which one choice each is taken (group=choice); `python -m variants` and `python -m tasks` describe those:",
+        "Groups, of each of which one choice is taken (group=choice); `python -m variants` and `python -m tasks` "
+        "describe those:",
         table(lists, columns),
         f"Keys of `{COMMANDS[command]}` (key=value):",
         table(keys, columns),
-        "The knobs of a variant, a task and an initialisation are keys as well. All values, as they stand with the arguments given:",
+        "The knobs of a variant, a task and an initialisation are keys as well. All values, with the arguments given:",
         "$CONFIG",
         "Options:",
         OPTIONS,
@@ -67,7 +67,10 @@ def manual(
 
 
 def explained(cls: type[Any], names: Sequence[str]) -> dict[str, str]:
-    """What the docstring of a class says of its fields: `name: text`, `name, name: text`, one or several to a line.
+    """Return what the docstring of a class says of its fields, as `name: text` or `name, name: text`.
+
+    cls: the class.
+    names: of its fields.
 
     >>> class Point:
     ...     '''A point. x, y: where it lies. name: what it is called;
@@ -82,6 +85,6 @@ def explained(cls: type[Any], names: Sequence[str]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for k, match in enumerate(found):
         end = found[k + 1].start() if k + 1 < len(found) else len(text)
-        told = " ".join(text[match.end() : end].partition("\n\n")[0].split())
-        texts |= dict.fromkeys(match[1].split(", "), told)
+        described = " ".join(text[match.end() : end].partition("\n\n")[0].split())
+        texts |= dict.fromkeys(match[1].split(", "), described)
     return {name: texts[name] for name in names if name in texts}

@@ -9,9 +9,11 @@ from functools import partial
 
 
 class Ticker:
-    """Print lines, but only so often.
+    """Prints lines, but not more often than once in some time.
 
-    seconds: fewest between two lines. clock: seconds that pass; another one in tests. tell: prints a line.
+    seconds: shortest time between two lines.
+    clock: returns the time in seconds; tests give another one.
+    tell: prints a line.
 
     >>> tick = Ticker(30, clock=iter([0, 10, 40]).__next__)
     >>> tick("1 of 9 trials")
@@ -35,5 +37,10 @@ class Ticker:
 
 
 def in_log(seconds: float = 30.0) -> Callable[[str], None]:
-    """A ticker where standard error is no terminal and a bar would not be seen; else something that prints nothing."""
+    """Return a function that prints lines if standard error is not a terminal, so that no bar is shown.
+
+    On a terminal the function does nothing.
+
+    seconds: shortest time between two lines.
+    """
     return (lambda line: None) if sys.stderr.isatty() else Ticker(seconds)

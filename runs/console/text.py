@@ -7,15 +7,18 @@ import textwrap
 
 
 def width() -> int:
-    """Columns of the terminal, at least 60; 100 where there is none."""
+    """Return the number of columns of the terminal, at least 60; it is 100 if there is no terminal."""
     return max(60, shutil.get_terminal_size((100, 24)).columns)
 
 
 def wrapped(line: str, columns: int, indent: str = "") -> str:
-    """A line broken between words where it is too long.
+    """Return a line broken between words if it is too long.
 
-    columns: the longest that a line may be. indent: what stands before every line but the first. Lines of a drawing or
-    a formula, which begin with a blank, stay as they are.
+    A line of a drawing or a formula, which begins with a blank, stays as it is.
+
+    line: the text.
+    columns: length of the longest line.
+    indent: what stands before every line but the first.
 
     >>> print(wrapped("Store a cue and name it when the query comes.", 24, "  "))
     Store a cue and name it
@@ -27,9 +30,10 @@ def wrapped(line: str, columns: int, indent: str = "") -> str:
 
 
 def table(rows: list[tuple[list[str], str]], columns: int) -> str:
-    """Short cells in columns, then a text that is broken under its own beginning.
+    """Return rows of short cells in columns, each followed by a text whose lines begin under each other.
 
-    rows: the cells of each row and its text; a cell that is a number stands to the right.
+    rows: the cells of each row and its text. Numbers are aligned to the right.
+    columns: length of the longest line.
     """
     widths = [max(len(cells[k]) for cells, _ in rows) for k in range(len(rows[0][0]))]
     lines = []

@@ -9,7 +9,8 @@ from tasks import Batch, Task
 from tasks.contract import check_task
 from variants import Cell, Scheme, Stream, build, streams
 
-from ..trial.trial import Model, Trial, construct
+from ..trial.classes import construct
+from ..trial.trial import Model, Trial
 
 
 class Network(nn.Module):

@@ -112,7 +112,7 @@ def load(study: str, results: Path, storage: str = "", out: Path | None = None) 
     Raises ValueError where there is no such study, where it has no finished trial, or where the archive cannot be
     written.
     """
-    from ..study.study import records
+    from ..study.finding import records
 
     checked_name(study, "study")
     rows, values = records(results, study, storage, stages=True)

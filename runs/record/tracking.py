@@ -35,7 +35,8 @@ from .rows import COLUMNS
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from ..study.study import Study
+    from ..study.plan import Planned
+    from ..study.study import Finished, Study
 
 SUMMARIES = "summaries"
 SINGLE_TRIALS = "trials"
@@ -411,10 +412,10 @@ class Mirror:
                         whose = f"another study that was named {self.study.design.name!r}"
                         print(f"mlflow: {tracker.replaced} runs of {whose} were deleted", file=sys.stderr)
                         tracker.replaced = 0
-                for task, variant, stored in self.study.told():
-                    point = stored.user_attrs["point"]
-                    known = self.done.get((task, variant, point))
-                    if known is not None and self._is_of(known, task, variant, stored):
+                for finished in self.study.finished_trials():
+                    place = (finished.task, finished.variant, finished.index)
+                    known = self.done.get(place)
+                    if known is not None and self._is_of(known, finished):
                         continue
                     if time.monotonic() - begun > seconds:
                         break
@@ -425,8 +426,8 @@ class Mirror:
                     # of another trial in this place: the study was started anew with other values
                     if known is not None:
                         tracker.client.delete_run(known.id)
-                        del self.done[task, variant, point]
-                    self.done[task, variant, point] = self._write(tracker, task, variant, point, stored)
+                        del self.done[place]
+                    self.done[place] = self._write(tracker, finished)
                     self.seconds += time.monotonic() - writing
                     written += 1
                 self._generation = held.generation
@@ -444,11 +445,8 @@ class Mirror:
 
     def behind(self) -> int:
         """How many told trials are not known to have a run."""
-        return sum(
-            1
-            for task, variant, stored in self.study.told()
-            if (task, variant, stored.user_attrs["point"]) not in self.done
-        )
+        places = ((finished.task, finished.variant, finished.index) for finished in self.study.finished_trials())
+        return sum(1 for place in places if place not in self.done)
 
     def finish(self) -> None:
         """Write what is left, and say how to do so later where it could not be done."""
@@ -458,34 +456,39 @@ class Mirror:
             again = command("runs.tracking", study=self.study.design.name, results=self.results)
             print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
 
-    def _is_of(self, run: Run, task: str, variant: str, stored: Any) -> bool:
+    def _is_of(self, run: Run, finished: Finished) -> bool:
         """Whether a run is of this record of a trial."""
-        same = run.trial == self._trial_id(task, variant, stored.user_attrs["point"], stored)
-        return same and run.record in ("", str(stored._trial_id))
+        same_trial = run.trial == self._trial_id(finished, self._planned(finished).trial)
+        return same_trial and run.record in ("", str(finished.stored._trial_id))
 
-    def _trial_id(self, task: str, variant: str, k: int, stored: Any) -> str:
-        known = stored.user_attrs.get("trial_id")  # absent where its workers died
-        return str(known or self.study.plan.planned(task, variant, k, stored.params).trial.id)
+    def _planned(self, finished: Finished) -> Planned:
+        return self.study.plan.planned(finished.task, finished.variant, finished.index, finished.stored.params)
 
-    def _write(self, tracker: Tracker, task: str, variant: str, k: int, stored: Any) -> Run:
-        plan, facts, name = self.study.plan, self.study.facts, self.study.design.name
-        planned = plan.planned(task, variant, k, stored.params)
-        outcome = Outcome.from_dict(stored.user_attrs["outcome"])
+    def _trial_id(self, finished: Finished, trial: Trial) -> str:
+        return str(finished.stored.user_attrs.get("trial_id") or trial.id)  # absent where its workers died
+
+    def _write(self, tracker: Tracker, finished: Finished) -> Run:
+        plan, name, planned = self.study.plan, self.study.design.name, self._planned(finished)
+        trial_id, record = self._trial_id(finished, planned.trial), str(finished.stored._trial_id)
         tags = {
             "study": name,
             "point": planned.point,
-            "commit": self.study.facts_of(stored).get("commit", ""),
-        }
-        tags |= {
+            "commit": self.study.sessions.of(finished.session).get("commit", ""),
             "stage": plan.stage,
             "study_id": self.study_id,
-            "mlflow.source.name": str(facts.get("command", ""))[:1000],
+            "mlflow.source.name": str(self.study.facts.get("command", ""))[:1000],
+            "trial_id": trial_id,
+            "record": record,
         }
         if plan.stage != "search":
-            tags |= {"block": planned.block, "replicate": planned.replicate, "key": plan.key, "number": k}
-        trial_id, record = self._trial_id(task, variant, k, stored), str(stored._trial_id)
-        tags |= {"trial_id": trial_id, "record": record}
-        return Run(tracker.trial(name, planned.trial, outcome, tags, stored.params), trial_id, record)
+            tags |= {
+                "block": planned.block,
+                "replicate": planned.replicate,
+                "key": plan.key,
+                "number": finished.index,
+            }
+        run = tracker.trial(name, planned.trial, finished.outcome, tags, finished.stored.params)
+        return Run(run, trial_id, record)
 
     @contextmanager
     def _lock(self, patient: bool) -> Iterator[_Held | None]:

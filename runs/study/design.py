@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from ..names import checked_name
 from ..rules import require
-from ..trial.trial import Model, Training, Trial, present_node
+from ..trial.classes import present_node
+from ..trial.trial import Model, Training, Trial
 from .space import Dimension
 
 DESIGNED, ADAPTIVE = ("random", "sobol"), ("tpe", "cmaes")

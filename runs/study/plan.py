@@ -11,7 +11,8 @@ from tasks import Task
 from variants import Cell, count_parameters
 
 from ..rules import require, require_one_of
-from ..trial.trial import Model, Training, Trial, construct
+from ..trial.classes import construct
+from ..trial.trial import Model, Training, Trial
 from .design import ADAPTIVE, DESIGNED, Design, flat
 
 MATCHES = ("parameters", "width")

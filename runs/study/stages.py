@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from tasks import Task
 
 from ..rules import require
-from ..trial.trial import construct
+from ..trial.classes import construct
 from .design import Design, Node, seed_for
 from .plan import Plan, Planned, Search
 

@@ -5,137 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
-import shlex
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from inspect import signature
-from pkgutil import resolve_name
-from typing import Any, TypeVar
+from typing import Any
 
-from ..console.known import unknown
-from ..names import CLASSES
 from ..rules import require, require_one_of
-
-T = TypeVar("T")
+from .classes import present_node
 
 STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
-ENGINES = ("auto", "eager", "fused")
-OURS = ("variants", "tasks")  # packages whose classes are always found
-
-
-class NotAllowed(ValueError):
-    """A file or a storage names a class that may not be imported."""
-
-
-def target_of(cls: type[Any]) -> str:
-    """How configurations name a class: one of ours by its package and its own name, whatever its file is; another one
-    by its dotted path.
-    """
-    return present_target(f"{cls.__module__}.{cls.__qualname__}")
-
-
-def present_target(target: str) -> str:
-    """The present name of a class; studies and archives of earlier versions name the file that it was in:
-    `variants.lstm.Vanilla`.
-    """
-    parts = target.split(".")
-    return f"{parts[0]}.{parts[-1]}" if parts[0] in OURS and len(parts) > 1 else target
-
-
-def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration node with the present name of its class."""
-    target = node.get("_target_")
-    return {**node, "_target_": present_target(target)} if isinstance(target, str) else dict(node)
-
-
-def construct(node: Mapping[str, Any], kind: type[T]) -> T:
-    """The cell, task or scheme that a configuration node describes: `_target_` called with the node's knobs.
-
-    Only what is imported already is found, and what `allow` was told of: a node may come from somebody else's file, and
-    importing a module runs it. Raises NotAllowed or ValueError where the target cannot be found or imported, is not a
-    `kind`, or does not take a knob.
-    """
-    target = node["_target_"]
-    cls = _registered(target, kind) or _imported(target)
-    if cls is None and not _allowed(target):
-        allowed = ",".join([*allowed_names(), str(target)])
-        raise NotAllowed(
-            f"{kind.__name__.lower()}: {target!r} is no class of this suite, and what a file or a storage names is not imported; "
-            f"where you trust it, set {CLASSES}={shlex.quote(allowed)} in the environment or import its module first"
-        )
-    try:
-        cls = resolve_name(target) if cls is None else cls
-    except Exception as error:  # whatever a module raises that is imported
-        raise ValueError(f"{kind.__name__.lower()}: cannot import {target!r}: {error}") from None
-    if not (isinstance(cls, type) and issubclass(cls, kind)):
-        raise ValueError(f"{kind.__name__.lower()}: {target!r} must be a subclass of {kind.__module__}.{kind.__name__}")
-    knobs = {
-        k: tuple(v) if isinstance(v, list | tuple) else v for k, v in node.items() if k not in ("_target_", "label")
-    }
-    taken = {} if cls.__init__ is object.__init__ else dict(signature(cls.__init__).parameters)
-    for knob in knobs:
-        if knob not in taken and not any(q.kind is q.VAR_KEYWORD for q in taken.values()):
-            there = [name for name in taken if name != "self"]
-            raise ValueError(f"{node.get('label', target)}: {unknown('knob', str(knob), there, 'its knobs are')}")
-    try:
-        return cls(**knobs)
-    except TypeError as error:
-        raise ValueError(f"{node.get('label', target)}: {error}") from None
-
-
-def allow(targets: Iterable[str]) -> None:
-    """Let `construct` import these classes, in this process and those that it starts: the user named them, by command
-    or configuration.
-
-    A class whose module is imported here is allowed as well: in a process that is started from here it is not.
-    """
-    known = allowed_names()
-    new = [
-        t
-        for t in targets
-        if isinstance(t, str) and t and "," not in t and t.partition(".")[0] not in OURS and t not in known
-    ]
-    if new:
-        os.environ[CLASSES] = ",".join([*known, *dict.fromkeys(new)])
-
-
-def allowed_names() -> list[str]:
-    """The dotted paths of classes and packages that may be imported."""
-    return [name for name in os.environ.get(CLASSES, "").split(",") if name]
-
-
-def _allowed(target: Any) -> bool:
-    return isinstance(target, str) and any(
-        target == name or target.startswith((f"{name}.", f"{name}:")) for name in allowed_names()
-    )
-
-
-def _registered(target: Any, kind: type[Any]) -> Any:
-    """The registered class of ours that a target names, None where there is none."""
-    if not isinstance(target, str) or target.partition(".")[0] not in OURS:
-        return None
-    return next((cls for cls in kind.registry.values() if target_of(cls) == present_target(target)), None)
-
-
-def _imported(target: Any) -> Any:
-    """What a dotted path names among the modules that are imported; None where there is no such thing.
-
-    Runs no code of a module.
-    """
-    parts = target.split(".") if isinstance(target, str) else []
-    for cut in range(len(parts) - 1, 0, -1):
-        found: Any = sys.modules.get(".".join(parts[:cut]))
-        if found is None:
-            continue
-        for part in parts[cut:]:
-            found = vars(found).get(part) if hasattr(found, "__dict__") else None
-            if found is None:
-                return None
-        return found
-    return None
+ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
 
 
 @dataclass(frozen=True, kw_only=True)

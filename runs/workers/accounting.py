@@ -36,7 +36,7 @@ def session_cost(
     seconds: how long the session took.
     """
     finished: dict[int, list[FrozenTrial]] = {}
-    for _, _, trial in study.told():
+    for trial in (finished.stored for finished in study.finished_trials()):
         worker = trial.user_attrs.get("worker", {})
         if worker.get("host") == socket.gethostname() and worker["pid"] in processes:
             finished.setdefault(worker["pid"], []).append(trial)
@@ -45,7 +45,7 @@ def session_cost(
     for pid, trials in finished.items():
         ends = [(t.datetime_complete - begun).total_seconds() for t in trials if t.datetime_complete is not None]
         # between the seconds of its trials and those of the session, even if the wall clock is set meanwhile
-        present += min(max(spent[pid], *ends), max(seconds, spent[pid]))
+        present += min(max([spent[pid], *ends]), max(seconds, spent[pid]))
     return {
         "trials": sum(map(len, finished.values())),
         "seconds": seconds,

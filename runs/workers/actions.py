@@ -9,8 +9,10 @@ from ..arguments import command
 from ..console.text import counted
 from ..files import writable
 from ..record.archive import ARCHIVE, load
+from ..study.finding import find
+from ..study.storage.opening import open_storage
 from ..study.storage.repair import repaired
-from ..study.study import Study, find, open_storage
+from ..study.study import Study
 from .accounting import read_cost
 from .pool import sole_parent
 from .status import beside, outlook, print_counts
@@ -47,10 +49,10 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     """
     study = opened(url, folder, name, stage)
     print_counts(study)
-    times = [trial.user_attrs["outcome"]["seconds"] for _, _, trial in study.told()]
+    times = [trial.outcome.seconds for trial in study.finished_trials()]
     for line in outlook(study.size - len(times), times, study.held()):
         print(line)
-    news = study.news(len(study.sessions()) - 1)
+    news = study.sessions.news(len(study.sessions.all()) - 1)
     if news:
         print(news)
     cost = read_cost(folder / beside(study, "session"))

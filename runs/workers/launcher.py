@@ -21,7 +21,8 @@ from ..configuration.study import checked
 from ..files import writable
 from ..record.tracking import Mirror
 from ..study.plan import Search
-from ..study.study import Study, open_storage, patiently
+from ..study.storage.opening import open_storage, patiently
+from ..study.study import Study
 from ..trial.training import prepare_process
 from .actions import opened
 from .planning import announce, facts_of_session

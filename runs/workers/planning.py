@@ -36,7 +36,7 @@ def facts_of_session(results: Path, tracking: str | None) -> dict[str, Any]:
 def announce(study: Study, folder: Path) -> None:
     """Write the design of a study into its folder, and say on stderr what has changed since an earlier session."""
     write_design(study, folder)
-    news = study.news()
+    news = study.sessions.news()
     if news:
         print(news, file=sys.stderr, flush=True)
 

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from ..console.progress import in_log
 from ..console.text import duration
 from ..record.tracking import Mirror
-from ..study.study import Study, patiently
+from ..study.storage.opening import patiently
+from ..study.study import Study
 from .accounting import Memory, add_cost, session_cost
 from .ending import JOIN_SECONDS, Interruption, Limit
 from .status import beside, heading, in_other_hands
@@ -149,7 +150,7 @@ class Pool:
         return patiently(question, lambda: bool(self.interruption))
 
     def _finished(self) -> int:
-        return sum(1 for _ in self.study.told())
+        return sum(1 for _ in self.study.finished_trials())
 
     def _working(self) -> bool:
         return any(process.is_alive() for process in self.processes)

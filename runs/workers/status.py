@@ -19,7 +19,16 @@ STUCK_TIMES = 3
 NAMED = 3  # trials of other processes that a line names
 SHOWN = 4  # trials that may hang and that are listed
 REASONS = 3  # of failures
-COLUMNS = ("told", "solved", "finished", "diverged", "failed", "running", "waiting")
+COLUMNS = {  # what is counted, as `Study.counts` calls it, and as the table does
+    "done": "finished",
+    "solved": "solved",
+    "finished": "unsolved",
+    "diverged": "diverged",
+    "pruned": "pruned",
+    "failed": "failed",
+    "running": "running",
+    "waiting": "waiting",
+}
 
 
 def heading(study: Study) -> str:
@@ -33,13 +42,11 @@ def print_counts(study: Study) -> int:
 
     It has one row for each task and variant, and one for all. Failures are named on stderr.
     """
-    columns = list(COLUMNS)
-    if not study.design.comparison:
-        columns.insert(columns.index("failed"), "pruned")
+    columns = [column for column in COLUMNS if column != "pruned" or not study.design.comparison]
     rows = {f"{task} {variant}": row for (task, variant), row in study.counts().items()}
     rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in columns}
     width = max(len(name) for name in (heading(study), *rows))
-    print(f"{heading(study):<{width}}  " + "  ".join(f"{column:>8}" for column in columns))
+    print(f"{heading(study):<{width}}  " + "  ".join(f"{COLUMNS[column]:>8}" for column in columns))
     for name, row in rows.items():
         print(f"{name:<{width}}  " + "  ".join(f"{row.get(column, 0):>8}" for column in columns))
     sys.stdout.flush()

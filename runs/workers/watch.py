@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from ..study.study import Claim, Study
+from ..study.study import Lease, Study
 from ..trial.faults import OutOfTime
 from . import stop
 
@@ -29,7 +29,7 @@ class AtHand(NamedTuple):
     """The trial that a worker is running. since: by the monotonic clock."""
 
     study: Study
-    claim: Claim
+    claim: Lease
     since: float
 
 
@@ -73,7 +73,7 @@ class Watch:
         self._handler.close()
 
     @contextlib.contextmanager
-    def over(self, study: Study, claim: Claim) -> Iterator[None]:
+    def over(self, study: Study, claim: Lease) -> Iterator[None]:
         """Watch over a trial as long as the block lasts."""
         self._at_hand = AtHand(study, claim, time.monotonic())
         if self.seconds:

@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from ..study.study import BEAT_SECONDS, Claim, Study, open_storage, patiently
+from ..study.processes import BEAT_SECONDS
+from ..study.storage.opening import open_storage, patiently
+from ..study.study import Lease, Study
 from ..trial.faults import Interrupted, MachineFault
 from ..trial.training import prepare_process, run
 from .stop import asked_to_stop, stop_on_signal
@@ -48,7 +50,7 @@ def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = F
 
         study = patiently(lambda: Study.open(open_storage(storage, folder), key), stopping)
         study.parent = parent
-        patiently(study.join, stopping)
+        patiently(study.sessions.join, stopping)
         finished = 0
         while not stopping() and not asked_to_stop(folder):
             claim = patiently(study.claim, stopping)
@@ -72,7 +74,7 @@ def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = F
                 patiently(partial(study.lost, claim, str(fault)), signalled)
                 wait(FAULT_SECONDS, stopping)
                 continue
-            finished += patiently(partial(study.tell, claim, outcome), signalled)
+            finished += patiently(partial(study.finish, claim, outcome), signalled)
         return finished
 
 
@@ -97,7 +99,7 @@ def wait(seconds: float, stopping: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def heartbeat(study: Study, claim: Claim) -> Iterator[None]:
+def heartbeat(study: Study, claim: Lease) -> Iterator[None]:
     """Show other machines that this worker is alive, as long as the block lasts."""
     over = threading.Event()
 

@@ -169,7 +169,7 @@ def test_the_width_of_a_command_is_that_of_the_trial():
 
 
 def test_the_analysis_of_a_study_folder_imports_nothing_that_its_journal_names(evil, tmp_path, capsys):
-    from runs.study.study import open_storage
+    from runs.study.storage.opening import open_storage
 
     _, design = full_design()
     design["variants"]["gru"] = {"_target_": f"{EVIL}.C", "label": "gru"}
@@ -180,7 +180,7 @@ def test_the_analysis_of_a_study_folder_imports_nothing_that_its_journal_names(e
 
 
 def test_a_journal_that_holds_a_study_of_another_name_is_refused(tmp_path, capsys):
-    from runs.study.study import open_storage
+    from runs.study.storage.opening import open_storage
 
     storage = open_storage("", tmp_path / "mine")
     storage.set_study_user_attr(storage.create_new_study([1], "mine"), "design", full_design()[1])

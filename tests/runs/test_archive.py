@@ -11,7 +11,8 @@ import pytest
 from runs.record.archive import Archive, load, read_archive, write_archive, write_values
 from runs.record.rows import tidy
 from runs.study.plan import Search
-from runs.study.study import Study, open_storage
+from runs.study.storage.opening import open_storage
+from runs.study.study import Study
 from runs.trial.trial import Outcome
 from tests.analysis.synthetic import staged, study
 
@@ -94,7 +95,7 @@ def test_an_archive_whose_design_is_of_another_kind_is_refused_by_its_name(chang
 def test_a_study_in_a_storage_is_archived_when_it_is_loaded(tmp_path):
     study = Study.create(open_storage("", tmp_path / "study"), Search(make_design(points=1)), {"commit": "abc"})
     while (claim := study.claim()) is not None:
-        study.tell(claim, Outcome(status="finished", validation_loss=0.5, test_loss=0.4))
+        study.finish(claim, Outcome(status="finished", validation_loss=0.5, test_loss=0.4))
     loaded, read = load("study", tmp_path), read_archive(tmp_path / "study" / "trials.parquet")
     pd.testing.assert_frame_equal(loaded.table, read.table)
     assert loaded.design == read.design == make_design(points=1)

@@ -17,8 +17,10 @@ import psutil
 import pytest
 
 from runs.record.tracking import Tracker
+from runs.study.finding import records
 from runs.study.plan import Search
-from runs.study.study import Study, close_storage, open_storage, records
+from runs.study.storage.opening import close_storage, open_storage
+from runs.study.study import Study
 from runs.trial.trial import Outcome
 from tests.runs.conftest import make_design
 from tests.runs.servers import PASSWORD, MLflowServer, free_port, postgres, slurm
@@ -169,7 +171,7 @@ def test_failed_trials_in_a_database_are_put_back(server):
     study = Study.create(storage, Search(make_design()), {})
     for _ in range(3):
         study.lost(study.claim(), "MemoryError: none")
-    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    study.finish(study.claim(), Outcome(status="failed", error="ValueError: no"))
     assert study.retry() == 1
     assert (study.failures(), sum(c["waiting"] for c in study.counts().values())) == ([], study.size)
     close_storage(storage)

@@ -20,7 +20,8 @@ from runs.configuration.study import checked, design_from
 from runs.configuration.trial import trial_from
 from runs.console.early import CONF
 from runs.networks.readout import untrained
-from runs.trial.trial import Model, construct
+from runs.trial.classes import construct
+from runs.trial.trial import Model
 from tasks import Task
 from variants import Cell, Recurrent, Scheme, knobs_of
 

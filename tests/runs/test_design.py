@@ -13,7 +13,8 @@ from runs.networks.readout import Network
 from runs.study.design import Design
 from runs.study.plan import Search, network_parameters, require_key
 from runs.study.space import Dimension
-from runs.trial.trial import Model, Training, construct
+from runs.trial.classes import construct
+from runs.trial.trial import Model, Training
 from tasks import Task
 from variants import Cell, Scheme, streams
 

@@ -185,8 +185,9 @@ def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatc
 
     from runs.bench.__main__ import write
     from runs.inside import save_diagnosis
+    from runs.study.plan import Search
 
-    study = SimpleNamespace(design=make_design(), facts={})
+    study = SimpleNamespace(plan=Search(make_design()), facts={})
     writers = {
         "design.json": lambda path: write_design(study, path.parent),
         "a.npz": lambda path: save_diagnosis(path, {"a": np.zeros(3)}),
@@ -235,7 +236,8 @@ def test_a_link_that_leads_out_of_a_folder_is_refused(tmp_path):
 
 def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
     from runs.study.plan import Search
-    from runs.study.study import Study, open_storage
+    from runs.study.storage.opening import open_storage
+    from runs.study.study import Study
 
     folder = tmp_path / "study"
     Study.create(open_storage("", folder), Search(make_design()), {})

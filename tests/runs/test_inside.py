@@ -20,7 +20,8 @@ from runs.inside import (
     up_to_date,
 )
 from runs.study.plan import Search
-from runs.study.study import Study, open_storage
+from runs.study.storage.opening import open_storage
+from runs.study.study import Study
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, read_about, save_model
@@ -202,14 +203,14 @@ def studied(design, tmp_path):
     folder = tmp_path / design.name
     study = Study.create(open_storage("", folder), Search(design), {})
     while (claim := study.claim()) is not None:
-        study.tell(claim, run(claim.trial))
+        study.finish(claim, run(claim.trial))
     return study, folder
 
 
 def test_the_best_trial_is_the_one_with_the_lowest_validation_loss(studied):
     study, _ = studied
     losses = {}
-    for task, variant, stored in study.told():
+    for task, variant, stored in study.finished_trials():
         losses.setdefault((task, variant), []).append(stored.user_attrs["outcome"]["validation_loss"])
     best = best_trials(study)
     assert {key: b.outcome.validation_loss for key, b in best.items()} == {

@@ -17,7 +17,7 @@ from optuna.trial import TrialState, create_trial
 
 from runs.files import write_whole
 from runs.study.storage.journal import DamagedJournal, Journal, LockHeld, SafeJournal
-from runs.study.study import patiently
+from runs.study.storage.opening import patiently
 
 
 @pytest.fixture

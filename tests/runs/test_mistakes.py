@@ -245,7 +245,7 @@ def test_a_class_that_is_registered_is_a_choice_wherever_it_stands():
 @pytest.mark.parametrize(("kind", "base"), [("variant", Cell), ("task", Task), ("initialisation", Scheme)])
 def test_the_names_in_the_source_are_those_that_register(kind, base):
     folder = known.ROOTS[kind][0]
-    assert known.written(kind) == {
+    assert known.names_in_source(kind) == {
         name for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")
     }
 
@@ -255,7 +255,7 @@ def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherw
     (tmp_path / "variants").mkdir()
     (tmp_path / "variants/a.py").write_text(code)
     monkeypatch.setattr(known, "ROOT", tmp_path)
-    assert known.written.__wrapped__("variant") is None
+    assert known.names_in_source.__wrapped__("variant") is None
 
 
 @pytest.mark.parametrize(("command", "schema"), [(name, schema) for name, (schema, _) in SCHEMAS.items()])
@@ -635,7 +635,8 @@ def test_a_notebook_that_is_not_there_is_answered_with_the_nearest(tmp_path, cap
 )
 def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(arguments, said, tmp_path, capsys):
     from runs.study.plan import Search
-    from runs.study.study import Study, open_storage
+    from runs.study.storage.opening import open_storage
+    from runs.study.study import Study
     from runs.tracking import main
 
     from .conftest import make_design

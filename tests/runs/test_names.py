@@ -122,7 +122,7 @@ def test_a_command_to_paste_carries_the_classes_that_the_user_named(monkeypatch)
 
 
 def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     (tmp_path / "evil_of_a_stranger.py").write_text("raise SystemExit('imported')\n")
@@ -138,7 +138,7 @@ def test_a_class_that_a_file_names_is_not_imported(tmp_path, monkeypatch):
 def test_a_module_that_makes_its_attributes_is_not_asked(monkeypatch):
     from types import ModuleType
 
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     module, asked = ModuleType("lazy_module"), []
@@ -150,7 +150,7 @@ def test_a_module_that_makes_its_attributes_is_not_asked(monkeypatch):
 
 
 def test_what_a_message_gives_to_paste_is_quoted():
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     with pytest.raises(ValueError, match=r"LSTM_VARIANTS_CLASSES='a.b; rm -rf x' in the environment"):
@@ -161,7 +161,7 @@ def test_a_class_that_the_user_allows_is_imported_here_and_in_started_processes(
     import os
 
     from runs.names import CLASSES
-    from runs.trial.trial import allow, construct
+    from runs.trial.classes import allow, construct
     from variants import Cell
 
     (tmp_path / "cell_of_a_friend.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
@@ -177,7 +177,7 @@ def test_a_class_of_a_module_that_is_imported_already_is_allowed_in_started_proc
     from types import ModuleType
 
     from runs.names import CLASSES
-    from runs.trial.trial import allow
+    from runs.trial.classes import allow
 
     monkeypatch.setenv(CLASSES, "package_of_a_friend.Cell")
     module = ModuleType("package_of_a_friend")
@@ -189,7 +189,7 @@ def test_a_class_of_a_module_that_is_imported_already_is_allowed_in_started_proc
 
 def test_a_class_that_is_refused_is_to_be_named_beside_those_that_are_allowed(monkeypatch):
     from runs.names import CLASSES
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     monkeypatch.setenv(CLASSES, "first.Cell")
@@ -202,7 +202,7 @@ def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_p
 
     from runs.configuration import nodes
     from runs.names import CLASSES
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     (tmp_path / "cell_in_a_preset.py").write_text("from variants.cells.gru import GRU\n\n\nclass C(GRU):\n    pass\n")
@@ -215,7 +215,7 @@ def test_a_preset_of_the_users_own_may_name_a_class_of_theirs(monkeypatch, tmp_p
 
 
 def test_what_is_imported_already_needs_no_permission():
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     assert type(construct({"_target_": f"{__name__}.Mine"}, Cell)) is Mine
@@ -223,7 +223,7 @@ def test_what_is_imported_already_needs_no_permission():
 
 @pytest.mark.parametrize("target", ["os.system", "subprocess.Popen", "runs.trial.trial.Trial", 3, None])
 def test_only_a_class_of_the_kind_is_called(target):
-    from runs.trial.trial import construct
+    from runs.trial.classes import construct
     from variants import Cell
 
     with pytest.raises(ValueError, match=r"must be a subclass|no class of this suite"):

@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from runs.study.finding import records
 from runs.study.plan import Search
 from runs.study.storage.journal import DamagedJournal, line_of
+from runs.study.storage.opening import open_storage
 from runs.study.storage.repair import repaired
-from runs.study.study import Study, open_storage, records
-from runs.trial.trial import NotAllowed, Outcome
+from runs.study.study import Study
+from runs.trial.classes import NotAllowed
+from runs.trial.trial import Outcome
 from runs.workers.actions import repair, retry
 from runs.workers.pool import sole_parent
 
@@ -24,7 +27,7 @@ def folder(tmp_path, design):
     for k in range(study.size):
         claim = study.claim()
         loss = 0.1 + k / 100
-        study.tell(
+        study.finish(
             claim,
             Outcome(status="finished", validation_loss=loss, test_loss=loss, curve_steps=(0,), curve_losses=(1.0,)),
         )

@@ -103,7 +103,7 @@ def test_a_url_without_an_at_sign_does_not_load_sqlalchemy():
 
 
 def test_the_message_of_a_database_that_cannot_be_opened_holds_no_secret(tmp_path):
-    from runs.study.study import open_storage
+    from runs.study.storage.opening import open_storage
 
     for url in (
         "postgresql+psycopg://me:S3CRET@127.0.0.1:1/db",
@@ -117,16 +117,16 @@ def test_the_message_of_a_database_that_cannot_be_opened_holds_no_secret(tmp_pat
 
 
 def test_what_a_driver_says_of_a_password_is_hidden(tmp_path, monkeypatch):
-    from runs.study import study
+    from runs.study.storage import opening
 
     def refused(url):
         raise RuntimeError("login failed with 'S3CRET' at me@host")
 
-    monkeypatch.setattr(study, "Database", refused)
+    monkeypatch.setattr(opening, "Database", refused)
     with pytest.raises(
         ValueError, match=r"cannot open postgresql://me:\*\*\*@host/db: login failed with '\*\*\*' at me@host"
     ):
-        study.open_storage("postgresql://me:S3CRET@host/db", tmp_path)
+        opening.open_storage("postgresql://me:S3CRET@host/db", tmp_path)
 
 
 def test_the_command_on_record_is_quoted_and_holds_no_secret(monkeypatch):

@@ -1,5 +1,6 @@
 """Stages after the search: what they consist of, that they are planned once, and that they are run as a search is."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -15,9 +16,11 @@ import pytest
 
 from runs.record.tracking import Mirror
 from runs.study.design import Design
+from runs.study.finding import records
 from runs.study.plan import Search
 from runs.study.stages import Confirm, Horizon, Stage
-from runs.study.study import Study, open_storage, records
+from runs.study.storage.opening import open_storage
+from runs.study.study import Study
 from runs.sweep import main
 from runs.trial.trial import Outcome
 
@@ -27,19 +30,19 @@ from .test_command_line import call as in_process
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def told(storage, design, loss=lambda claim: (claim.point * 7 + len(claim.variant)) % 5 + 1.0):
+def completed(storage, design, loss=lambda claim: (claim.index * 7 + len(claim.variant)) % 5 + 1.0):
     """The search of a design, complete, with made-up losses."""
     plan = Search(design) if isinstance(design, Design) else design
     study = Study.create(storage, plan, {"commit": "abc"})
     while (claim := study.claim()) is not None:
-        study.tell(claim, Outcome(status="finished", validation_loss=loss(claim), test_loss=1.0))
+        study.finish(claim, Outcome(status="finished", validation_loss=loss(claim), test_loss=1.0))
     return study
 
 
 def losses(study):
-    found = {cell: {} for cell in study.plan.pairs}
-    for task, variant, stored in study.told():
-        found[task, variant][stored.user_attrs["point"]] = stored.user_attrs["outcome"]["validation_loss"]
+    found = {pair: {} for pair in study.plan.pairs}
+    for finished in study.finished_trials():
+        found[finished.task, finished.variant][finished.index] = finished.outcome.validation_loss
     return found
 
 
@@ -58,7 +61,7 @@ def storage(tmp_path):
 
 @pytest.fixture
 def search(storage):
-    return told(storage, make_design(points=5))
+    return completed(storage, make_design(points=5))
 
 
 def claim_all(study):
@@ -117,6 +120,30 @@ def test_seeds_of_the_stages_are_fresh_and_shared_by_all_variants(search):
     assert not set(fresh) & searched
 
 
+@pytest.mark.parametrize(
+    ("kind", "index", "purpose", "place"),
+    [
+        ("confirm", 0, "block/0", (0, 0)),
+        ("confirm", 1, "block/1", (1, 0)),
+        ("confirm", 3, "repeat/1", (-1, 1)),
+        ("horizon", 0, "2/0", (-1, 0)),
+        ("horizon", 5, "4/2", (-1, 2)),
+    ],
+)
+def test_block_replicate_and_seeds_of_a_trial_of_a_stage(search, kind, index, purpose, place):
+    planned = {"confirm": confirm, "horizon": horizon}[kind](search).planned("adding", "gru", index)
+    assert (planned.index, planned.block, planned.replicate) == (index, *place)
+    for seed, what in ((planned.trial.seed, "trial"), (planned.trial.data_seed, "data")):
+        digest = hashlib.sha256(f"0/{kind}/{what}/adding/{purpose}".encode()).digest()
+        assert seed == int.from_bytes(digest[:8], "little") >> 1
+
+
+def test_a_trial_of_a_search_is_its_point(search):
+    planned = search.plan.planned("adding", "gru", 3)
+    assert (planned.index, planned.point, planned.block, planned.replicate) == (3, 3, -1, 0)
+    assert planned.trial == search.plan.trial("adding", "gru", 3)
+
+
 def test_a_horizon_runs_the_best_configurations_at_lags_that_double(search):
     stage = horizon(search)
     lags = [stage.planned("adding", "gru", k).trial.task["lag"] for k in range(stage.length)]
@@ -130,7 +157,7 @@ def test_a_horizon_runs_the_best_configurations_at_lags_that_double(search):
 
 
 def test_a_stage_is_planned_the_same_from_the_same_search(search, tmp_path):
-    again = told(open_storage("", tmp_path / "again"), search.design)
+    again = completed(open_storage("", tmp_path / "again"), search.design)
     for plan in (confirm, horizon):
         assert plan(search).as_dict() == plan(again).as_dict()
 
@@ -166,13 +193,13 @@ def test_more_repeats_or_longer_lags_extend_a_stage_and_fewer_change_nothing(sea
     stage = plan(search)
     claim_all(Study.create(storage, stage, {}))
     longer = Study.create(storage, plan(search, **more), {})
-    assert [c.point for c in claim_all(longer)] == [stage.length + k for k in range(added) for _ in stage.pairs]
+    assert [c.index for c in claim_all(longer)] == [stage.length + k for k in range(added) for _ in stage.pairs]
     assert Study.create(storage, stage, {}).plan.length == stage.length + added
 
 
 def test_every_trial_of_a_stage_is_claimed_once_in_interleaved_order(search, storage):
     study = Study.create(storage, horizon(search), {})
-    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
+    assert [(c.index, c.task, c.variant) for c in claim_all(study)] == [
         (k, *cell) for k in range(12) for cell in study.plan.pairs
     ]
 
@@ -196,7 +223,7 @@ def test_what_was_put_back_in_a_stage_is_claimed_again(search, storage):
 
 def test_rows_of_a_stage_say_what_they_are(search, storage, tmp_path):
     for stage in (confirm(search), horizon(search)):
-        told(storage, stage)
+        completed(storage, stage)
     rows, design = records(tmp_path, "study", stages=True)
     mine = [r for r in rows if (r["task"], r["variant"]) == ("adding", "gru")]
     assert [(r["stage"], r["block"], r["replicate"]) for r in mine[:9]] == [("search", -1, 0)] * 5 + [
@@ -208,15 +235,15 @@ def test_rows_of_a_stage_say_what_they_are(search, storage, tmp_path):
 
 
 def test_without_asking_a_study_is_its_search(search, storage, tmp_path):
-    told(storage, confirm(search))
+    completed(storage, confirm(search))
     rows, design = records(tmp_path, "study")
     assert (len(rows), "stages" in design) == (search.size, False)
 
 
 def test_an_extended_search_gets_a_stage_of_its_own(search, storage, tmp_path):
-    told(storage, confirm(search))
-    more = told(storage, replace(search.design, points=6))
-    told(storage, confirm(more))
+    completed(storage, confirm(search))
+    more = completed(storage, replace(search.design, points=6))
+    completed(storage, confirm(more))
     rows, design = records(tmp_path, "study", stages=True)
     assert design["stages"]["confirm"]["points"] == 6
     assert len([r for r in rows if r["stage"] == "confirm"]) == 4 * (3 + 2)
@@ -237,7 +264,7 @@ def test_a_lag_that_a_task_does_not_have_is_refused_with_the_knob(search):
 
 def test_mlflow_has_one_run_per_trial_of_each_stage(search, storage, tmp_path, empty):
     shutil.copy(empty, tmp_path / "mlflow.db")
-    study = told(storage, confirm(search))
+    study = completed(storage, confirm(search))
     mirrors = [Mirror(s, tmp_path) for s in (search, study)]
     assert [m.catch_up(patient=True) for m in mirrors] == [search.size, study.size]
     assert [Mirror(s, tmp_path).catch_up(patient=True) for s in (search, study)] == [0, 0]
@@ -347,7 +374,7 @@ def test_status_export_and_a_second_call_know_the_stages(finished):
 
 def test_a_stage_of_an_incomplete_search_is_one_line_and_exit_code_2(tmp_path, monkeypatch, capsys):
     study = Study.create(open_storage("", tmp_path / "smoke"), Search(smoke()), {})
-    study.tell(study.claim(), Outcome(status="finished", validation_loss=1.0))
+    study.finish(study.claim(), Outcome(status="finished", validation_loss=1.0))
     code, out, err = in_process(monkeypatch, capsys, main, "sweep", *SMALL, f"results={tmp_path}", "stage=confirm")
     assert (code, out) == (2, "")
     assert err == (

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import os
 import socket
@@ -5,23 +6,20 @@ import subprocess
 import time
 from dataclasses import replace
 
+import optuna
 import psutil
 import pytest
 from optuna.trial import TrialState
 
+from runs.study.finding import records
 from runs.study.plan import Search
-from runs.study.study import (
-    ATTEMPTS,
-    DIED,
-    Study,
-    alive,
-    open_storage,
-    patiently,
-    records,
-    signature,
-    started,
-    thinned,
-)
+from runs.study.processes import alive, signature, started
+from runs.study.samplers import distribution, pruner_of, sampler_of, thinned
+from runs.study.space import Dimension
+from runs.study.storage.contract import Ending
+from runs.study.storage.journal import line_of
+from runs.study.storage.opening import open_storage, patiently
+from runs.study.study import ATTEMPTS, DIED, Study, Waiting
 from runs.trial.training import run
 from runs.trial.trial import Outcome
 from runs.workers.status import next_step
@@ -57,18 +55,18 @@ def claim_all(study):
 
 def test_every_point_of_the_design_is_claimed_once(study, design):
     claims = claim_all(study)
-    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.pairs) * design.points
+    assert len({(c.task, c.variant, c.index) for c in claims}) == len(claims) == len(design.pairs) * design.points
 
 
 def test_points_are_claimed_in_interleaved_order(study, design):
-    assert [(c.point, c.task, c.variant) for c in claim_all(study)] == [
+    assert [(c.index, c.task, c.variant) for c in claim_all(study)] == [
         (p, *cell) for p in range(3) for cell in design.pairs
     ]
 
 
-def test_a_told_trial_is_read_back_as_one_row(study):
+def test_a_finished_trial_is_read_back_as_one_row(study):
     claim = study.claim()
-    study.tell(claim, DONE)
+    study.finish(claim, DONE)
     (row,) = study.records()
     assert (row["task"], row["variant"], row["point"], row["status"], row["test_loss"]) == (
         "adding",
@@ -80,14 +78,14 @@ def test_a_told_trial_is_read_back_as_one_row(study):
 
 
 def test_a_row_carries_hyperparameters_and_coordinates(study, design):
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     (row,) = study.records()
     assert {k: row[k] for k in design.space} == design.values("adding", 0)
     assert {k: row[f"u_{k}"] for k in design.space} == design.unit("adding", 0)
 
 
 def test_optuna_knows_parameters_value_and_curve(study, design):
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     (stored,) = study.trials(("adding", "vanilla"), (TrialState.COMPLETE,))
     assert stored.params == design.values("adding", 0)
     assert stored.value == 0.5
@@ -96,7 +94,7 @@ def test_optuna_knows_parameters_value_and_curve(study, design):
 
 def test_going_on_runs_what_is_left_and_no_more(study, folder, design):
     for _ in range(5):
-        study.tell(study.claim(), DONE)
+        study.finish(study.claim(), DONE)
     again = Study.create(open_storage("", folder), Search(design), {})
     assert len(claim_all(again)) == len(design.pairs) * design.points - 5
 
@@ -104,7 +102,7 @@ def test_going_on_runs_what_is_left_and_no_more(study, folder, design):
 def test_a_larger_number_of_points_extends_the_study(study, folder, design):
     claim_all(study)
     more = Study.create(open_storage("", folder), Search(replace(design, points=5)), {})
-    assert {c.point for c in claim_all(more)} == {3, 4}
+    assert {c.index for c in claim_all(more)} == {3, 4}
 
 
 def test_a_smaller_number_of_points_changes_nothing(study, folder, design):
@@ -121,7 +119,7 @@ def test_what_was_put_back_is_claimed_again(study):
     first = study.claim()
     study.put_back(first)
     second = study.claim()
-    assert (second.task, second.variant, second.point) == (first.task, first.variant, first.point)
+    assert (second.task, second.variant, second.index) == (first.task, first.variant, first.index)
     assert second.number != first.number
 
 
@@ -139,7 +137,7 @@ def die(folder):
 
 def test_the_point_of_a_dead_worker_waits_again(study, folder, design):
     die(folder)
-    assert Study.create(open_storage("", folder), Search(design), {}).claim().point == 0
+    assert Study.create(open_storage("", folder), Search(design), {}).claim().index == 0
     assert len(claim_all(study)) == len(design.pairs) * design.points - 1
 
 
@@ -173,7 +171,7 @@ def test_a_fault_of_the_machine_is_an_attempt_and_no_outcome(study):
     assert sum(c["waiting"] for c in study.counts().values()) == study.size
 
 
-def test_after_the_last_attempt_a_trial_is_told_failed_with_the_reason_of_each(folder, design):
+def test_after_the_last_attempt_a_trial_has_failed_with_the_reason_of_each(folder, design):
     study = Study.create(open_storage("", folder), Search(alone(design)), {})
     study.lost(study.claim(), "OSError: no file left")
     kill_worker_of(study, study.claim())
@@ -197,34 +195,34 @@ def test_failed_trials_that_are_put_back_wait_with_fresh_attempts(folder, design
             study.lost(study.claim(), "MemoryError: no memory")
         assert study.finished()
         assert study.retry() == 1
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     assert [row["status"] for row in study.records()] == ["finished"]
     assert study.claim() is None
 
 
 def test_the_record_of_a_failed_trial_that_was_put_back_stays_in_the_storage(folder, design):
     study = Study.create(open_storage("", folder), Search(alone(design)), {})
-    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    study.finish(study.claim(), Outcome(status="failed", error="ValueError: no"))
     study.retry()
     stored = study.trials(("adding", "vanilla"), (TrialState.FAIL,))
     assert [t.user_attrs["outcome"]["error"] for t in stored] == ["ValueError: no"]
 
 
 def test_only_failed_trials_are_put_back(study):
-    study.tell(study.claim(), DONE)
-    study.tell(study.claim(), Outcome(status="diverged"))
-    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    study.finish(study.claim(), DONE)
+    study.finish(study.claim(), Outcome(status="diverged"))
+    study.finish(study.claim(), Outcome(status="failed", error="ValueError: no"))
     assert study.retry() == 1
     assert sorted(row["status"] for row in study.records()) == ["diverged", "finished"]
 
 
 def test_a_killed_retry_is_completed_by_the_next_to_plan(folder, design, monkeypatch):
     study = Study.create(open_storage("", folder), Search(alone(design)), {})
-    study.tell(study.claim(), Outcome(status="failed", error="ValueError: no"))
+    study.finish(study.claim(), Outcome(status="failed", error="ValueError: no"))
     with monkeypatch.context() as patch:
         patch.setattr(Study, "_enqueue", lambda self: 0)
         study.retry()
-    assert Study.create(open_storage("", folder), Search(alone(design)), {}).claim().point == 0
+    assert Study.create(open_storage("", folder), Search(alone(design)), {}).claim().index == 0
 
 
 def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study, monkeypatch):
@@ -236,7 +234,7 @@ def test_a_worker_that_was_ended_on_purpose_costs_its_trial_no_attempt(study, mo
     study.storage.set_trial_user_attr(first.number, "worker", dead)
     assert study.recover(ended={dead["pid"]}) == 1
     again = study.claim()
-    assert (again.task, again.variant, again.point) == (first.task, first.variant, first.point)
+    assert (again.task, again.variant, again.index) == (first.task, first.variant, first.index)
 
 
 def test_a_worker_that_died_with_its_parent_costs_its_trial_no_attempt_but_its_place(folder, design):
@@ -244,22 +242,22 @@ def test_a_worker_that_died_with_its_parent_costs_its_trial_no_attempt_but_its_p
     dead = {"host": socket.gethostname(), "pid": 2**22 + 1, "started": 0.0}
     for _ in range(ATTEMPTS + 1):
         claim = study.claim()
-        while claim.point != 0:
-            study.tell(claim, DONE)
+        while claim.index != 0:
+            study.finish(claim, DONE)
             claim = study.claim()
         study.storage.set_trial_user_attr(
             claim.number, "worker", {**dead, "parent": {"pid": 2**22 + 2, "started": 0.0}}
         )
         study.recover()
     assert [row["point"] for row in study.records()] == [1]
-    assert study.claim().point == 0
+    assert study.claim().index == 0
 
 
 def test_a_point_that_killed_a_worker_comes_last(study, design):
     first = study.claim()
     kill_worker_of(study, first)
     last = claim_all(study)[-1]
-    assert (last.task, last.variant, last.point) == (first.task, first.variant, first.point)
+    assert (last.task, last.variant, last.index) == (first.task, first.variant, first.index)
 
 
 def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, design):
@@ -271,13 +269,13 @@ def test_two_processes_that_recover_the_same_trial_do_not_double_it(study, desig
     for _ in range(2):
         study._lost((first.task, first.variant), stored, DIED)
     claims = claim_all(study)
-    assert len({(c.task, c.variant, c.point) for c in claims}) == len(claims) == len(design.pairs) * design.points
+    assert len({(c.task, c.variant, c.index) for c in claims}) == len(claims) == len(design.pairs) * design.points
 
 
-def test_an_outcome_told_after_the_trial_was_taken_away_is_dropped(study):
+def test_an_outcome_that_comes_after_the_trial_was_taken_away_is_dropped(study):
     claim = study.claim()
     kill_worker_of(study, claim)
-    assert not study.tell(claim, DONE)
+    assert not study.finish(claim, DONE)
     assert study.records() == []
 
 
@@ -299,7 +297,7 @@ def test_a_worker_of_another_machine_is_dead_after_silence_by_our_own_clock(stud
 def test_a_study_of_points_proposed_as_it_goes_records_what_was_proposed(folder, design):
     study = Study.create(open_storage("", folder), Search(replace(design, sampler="tpe")), {})
     claim = study.claim()
-    study.tell(claim, run(claim.trial))
+    study.finish(claim, run(claim.trial))
     (row,) = study.records()
     assert row["learning_rate"] == claim.trial.training.learning_rate
     assert design.space["learning_rate"].value(row["u_learning_rate"]) == pytest.approx(row["learning_rate"])
@@ -315,17 +313,17 @@ def test_a_hopeless_trial_is_pruned_and_marked(folder, design):
             continue
         worse = (
             replace(claim.trial, training=replace(claim.trial.training, learning_rate=1e-9))
-            if claim.point >= 6
+            if claim.index >= 6
             else claim.trial
         )
         outcome = run(worse, study.reporter(claim))
-        study.tell(claim, outcome)
+        study.finish(claim, outcome)
         statuses.append(outcome.status + outcome.error)
     assert "pruned" in statuses[6:]
 
 
 def test_a_storage_that_is_away_for_a_moment_is_asked_again(monkeypatch, capsys):
-    monkeypatch.setattr("runs.study.study.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("runs.study.storage.opening.time.sleep", lambda seconds: None)
     answers = iter([OSError(28, "No space left on device"), 5])
 
     def action():
@@ -350,22 +348,23 @@ FACTS = {
 def test_a_study_that_goes_on_records_its_facts_as_a_session(folder, design):
     Study.create(open_storage("", folder), Search(design), FACTS)
     Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
-    assert [s["commit"] for s in Study.open(open_storage("", folder), "study").sessions()] == ["abc", "def"]
+    assert [s["commit"] for s in Study.open(open_storage("", folder), "study").sessions.all()] == ["abc", "def"]
 
 
 def test_a_finished_study_gets_no_more_sessions(folder, design):
     study = Study.create(open_storage("", folder), Search(alone(design)), FACTS)
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     assert (
-        len(Study.create(open_storage("", folder), Search(alone(design)), {**FACTS, "commit": "def"}).sessions()) == 1
+        len(Study.create(open_storage("", folder), Search(alone(design)), {**FACTS, "commit": "def"}).sessions.all())
+        == 1
     )
 
 
 def test_each_row_says_in_which_session_it_ran(folder, design):
     study = Study.create(open_storage("", folder), Search(design), FACTS)
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     later = Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
-    later.tell(later.claim(), DONE)
+    later.finish(later.claim(), DONE)
     rows, about = records(folder.parent, "study")
     assert sorted(about["sessions"][row["session"]]["commit"] for row in rows) == ["abc", "def"]
 
@@ -376,53 +375,77 @@ def test_what_is_different_in_a_session_is_said_in_one_line(folder, design):
     later = Study.create(
         open_storage("", folder), Search(design), {**FACTS, "commit": "def", "code": "f00d", "versions": versions}
     )
-    assert first.news() == ""
-    assert later.news().startswith(
+    assert first.sessions.news() == ""
+    assert later.sessions.news().startswith(
         "session 1 differs from session 0 of this study: commit abc -> def, torch 2.0 -> 2.13; "
     )
 
 
 def test_a_session_with_the_same_facts_is_no_news(folder, design):
     Study.create(open_storage("", folder), Search(design), FACTS)
-    assert Study.create(open_storage("", folder), Search(design), {**FACTS, "command": "another"}).news() == ""
+    assert Study.create(open_storage("", folder), Search(design), {**FACTS, "command": "another"}).sessions.news() == ""
 
 
 def test_code_that_was_changed_without_a_commit_is_news(folder, design):
     Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "abc+"})
     assert (
         "code c0de -> f00d"
-        in Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "abc+", "code": "f00d"}).news()
+        in Study.create(
+            open_storage("", folder), Search(design), {**FACTS, "commit": "abc+", "code": "f00d"}
+        ).sessions.news()
     )
 
 
 def test_a_worker_joins_the_session_of_its_own_environment_or_begins_one(study):
-    study.join()
-    assert study.session == 1
+    study.sessions.join()
+    assert study.sessions.number == 1
     other = Study.open(study.storage, "study")
-    other.join()
-    assert (other.session, len(other.sessions())) == (1, 2)
-    assert set(study.sessions()[1]) >= {"commit", "code", "processor", "versions", "python"}
+    other.sessions.join()
+    assert (other.sessions.number, len(other.sessions.all())) == (1, 2)
+    assert set(study.sessions.all()[1]) >= {"commit", "code", "processor", "versions", "python"}
 
 
 def test_a_trial_carries_the_facts_of_its_own_session(folder, design):
     Study.create(open_storage("", folder), Search(design), FACTS)
     later = Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "def"})
-    later.tell(later.claim(), DONE)
-    (told,) = later.told()
-    assert Study.open(open_storage("", folder), "study").facts_of(told[2])["commit"] == "def"
+    later.finish(later.claim(), DONE)
+    (finished,) = later.finished_trials()
+    assert Study.open(open_storage("", folder), "study").sessions.of(finished.session)["commit"] == "def"
 
 
-def told_as(study, **attributes):
-    """Tell a trial with other attributes than its own."""
+def test_a_session_that_is_not_there_has_no_facts(folder, design):
+    sessions = Study.create(open_storage("", folder), Search(design), FACTS).sessions
+    assert (sessions.of(0), sessions.of(1)) == (FACTS, {})
+
+
+def test_the_session_that_a_worker_joins_is_the_latest_of_its_environment(study, monkeypatch):
+    places = ("one", "two", "one")
+    for processor in places:
+        monkeypatch.setattr("runs.study.sessions.environment", lambda name=processor: {**FACTS, "processor": name})
+        study.sessions.begin({**FACTS, "processor": processor})
+    study.sessions.join()
+    assert (study.sessions.number, len(study.sessions.all())) == (3, 4)
+
+
+def test_news_compares_a_session_with_the_latest_one_that_differs(folder, design):
+    sessions = Study.create(open_storage("", folder), Search(design), {**FACTS, "commit": "a"}).sessions
+    for commit in "bcc":
+        sessions.begin({**FACTS, "commit": commit})
+    assert sessions.news().startswith("session 3 differs from session 1 of this study: commit b -> c; ")
+    assert sessions.news(1).startswith("session 1 differs from session 0 of this study: commit a -> b; ")
+
+
+def finished_as(study, **attributes):
+    """Finish a trial with other attributes than its own."""
     claim = study.claim()
-    own = {"trial_id": claim.trial.id, "outcome": DONE.as_dict(), "session": study.session}
-    study.storage.finish(claim.number, [], {**own, **attributes}, TrialState.COMPLETE, [0.5])
+    own = {"trial_id": claim.trial.id, "outcome": DONE.as_dict(), "session": study.sessions.number}
+    study.storage.finish(claim.number, Ending(TrialState.COMPLETE, {**own, **attributes}, [0.5]))
     return claim
 
 
 def test_a_record_of_another_trial_than_the_one_planned_is_refused(study):
-    study.join()
-    claim = told_as(study, trial_id="0123456789abcdef")
+    study.sessions.join()
+    claim = finished_as(study, trial_id="0123456789abcdef")
     with pytest.raises(
         ValueError,
         match=f"study 'study': trial adding vanilla 0 is recorded as 0123456789abcdef, .* {claim.trial.id} there",
@@ -431,20 +454,20 @@ def test_a_record_of_another_trial_than_the_one_planned_is_refused(study):
 
 
 def test_a_record_with_other_hyperparameters_than_planned_is_refused(study, monkeypatch):
-    study.tell(study.claim(), DONE)
+    study.finish(study.claim(), DONE)
     monkeypatch.setattr(type(study.design), "values", lambda self, task, point: {"learning_rate": 1.0, "size": 5})
     with pytest.raises(ValueError, match="trial adding vanilla 0 has other hyperparameters"):
         study.refuse_strangers()
 
 
 def test_a_trial_of_other_code_may_have_another_id(study):
-    told_as(study, trial_id="0123456789abcdef")
+    finished_as(study, trial_id="0123456789abcdef")
     assert len(study.records()) == 1
 
 
 def test_a_record_of_another_trial_is_set_aside_and_its_point_runs_again(study):
-    study.join()
-    told_as(study, trial_id="0123456789abcdef")
+    study.sessions.join()
+    finished_as(study, trial_id="0123456789abcdef")
     assert study.set_aside() == 1
     assert study.records() == []
     assert sum(c["waiting"] for c in study.counts().values()) == study.size
@@ -479,7 +502,7 @@ def test_planners_at_the_same_time_plan_every_trial_once(folder, design, there):
 def test_what_runs_is_held_by_a_process_for_some_time(study):
     claim = study.claim()
     (held,) = study.held()
-    assert (held.task, held.variant, held.point, held.number) == ("adding", "vanilla", 0, claim.number)
+    assert (held.task, held.variant, held.index, held.number) == ("adding", "vanilla", 0, claim.number)
     assert (held.worker["pid"], held.here, held.alive) == (os.getpid(), True, True)
     assert 0 <= held.seconds < 60
     assert str(held) == f"adding vanilla 0 for {held.seconds:.0f} s in process {os.getpid()}"
@@ -520,7 +543,7 @@ def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, desi
     with pytest.raises(SystemExit):
         work("", folder, design.name)
     assert sum(c["waiting"] for c in study.counts().values()) == study.size
-    assert study.claim().point == 0
+    assert study.claim().index == 0
 
 
 def test_workers_that_read_what_waits_at_the_same_time_claim_nothing_twice(study, folder, design):
@@ -530,12 +553,12 @@ def test_workers_that_read_what_waits_at_the_same_time_claim_nothing_twice(study
     for k in range(study.size):
         claims.append((study, other)[k % 2].claim())
         study._stale = other._stale = float("inf")  # neither reads again
-    assert len({(c.task, c.variant, c.point) for c in claims}) == study.size
+    assert len({(c.task, c.variant, c.index) for c in claims}) == study.size
     assert study.claim() is other.claim() is None
 
 
 def test_a_failed_outcome_has_a_row_too(study):
-    study.tell(study.claim(), Outcome(status="failed", error="RuntimeError: no"))
+    study.finish(study.claim(), Outcome(status="failed", error="RuntimeError: no"))
     (row,) = study.records()
     assert (row["status"], row["error"]) == ("failed", "RuntimeError: no")
 
@@ -557,6 +580,12 @@ def test_the_order_of_work_does_not_change_a_result(study, design):
     assert {k: replace(v, seconds=0) for k, v in one.items()} == {k: replace(v, seconds=0) for k, v in other.items()}
 
 
+def test_a_curve_of_twenty_is_kept_whole_and_of_one_more_leaves_out_its_middle():
+    assert thinned(range(20), [1.0] * 20) == [(k, 1.0) for k in range(20)]
+    # k * 20 / 19 rounds to k up to 9, then to k + 1
+    assert [step for step, _ in thinned(range(21), [1.0] * 21)] == [*range(10), *range(11, 21)]
+
+
 def test_a_long_curve_is_thinned_to_twenty_with_its_end():
     points = thinned(tuple(range(57)), tuple(map(float, range(57))))
     assert len(points) == 20
@@ -567,3 +596,81 @@ def test_a_long_curve_is_thinned_to_twenty_with_its_end():
 def test_a_finished_study_is_followed_by_an_analysis_that_takes_it(changes, more, tmp_path):
     study = Study.create(open_storage("", tmp_path), Search(make_design(**changes)), {})
     assert next_step(study, "results") == f"next: python -m analysis study=study{more}"
+
+
+# Storages of earlier versions
+# -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def earlier(folder, design):
+    """A study as earlier versions stored it: a trial's index was named `point`; three trials have finished."""
+    study = Study.create(open_storage("", folder), Search(design), {"commit": "abc"})
+    for _ in range(3):
+        study.finish(study.claim(), DONE)
+    journal = folder / "journal.log"
+    assert b'"index":' in journal.read_bytes()
+    lines = [json.loads(line) for line in journal.read_bytes().replace(b'"index":', b'"point":').splitlines()]
+    journal.write_bytes(b"".join(line_of({k: v for k, v in line.items() if k != "crc"}) for line in lines))
+    return folder
+
+
+def test_a_storage_in_which_the_index_is_named_point_is_read(earlier):
+    study = Study.open(open_storage("", earlier), "study")
+    assert [(f.index, f.task, f.variant) for f in study.finished_trials()] == [
+        (0, "adding", "vanilla"),
+        (0, "adding", "gru"),
+        (0, "recall", "vanilla"),
+    ]
+    assert [row["point"] for row in study.records()] == [0, 0, 0]
+
+
+def test_a_storage_in_which_the_index_is_named_point_goes_on(earlier, design):
+    study = Study.create(open_storage("", earlier), Search(replace(design, points=4)), {})
+    claims = claim_all(study)
+    assert [(c.index, *c.pair) for c in claims] == [(k, *pair) for k in range(4) for pair in design.pairs][3:]
+    study.put_back(claims[0])
+    assert study.claim().index == 0
+
+
+def test_a_trial_of_an_earlier_version_that_runs_twice_is_dropped_once(earlier, design):
+    study = Study.open(open_storage("", earlier), "study")
+    pair = ("recall", "gru")
+    study.storage.add([(study._ids[pair], study._template(pair, 0, attempt=1))])
+    claims = claim_all(study)
+    assert len({(c.index, *c.pair) for c in claims}) == len(claims) == study.size - 3
+
+
+# Order of work, and samplers
+# -------------------------------------------------------------------------------------------------------------
+
+
+def test_waiting_trials_are_ordered_by_tries_index_pair_and_when_they_were_stored():
+    order = [(1, 0, 0, 5, 9), (1, 0, 1, 0, 8), (1, 1, 0, 0, 7), (1, 1, 0, 1, 6), (2, 0, 0, 0, 5)]
+    waiting = [Waiting(*place, ("task", "variant")) for place in order]
+    assert sorted(waiting[::-1]) == waiting
+
+
+@pytest.mark.parametrize(
+    ("dimension", "low", "high", "log"),
+    [
+        (Dimension(key="training.learning_rate", low=1e-3, high=1e-1, log=True), 1e-3, 1e-1, True),
+        (Dimension(key="training.momentum", low=0.25, high=0.5, log=True, complement=True), 0.5, 0.75, False),
+        (Dimension(key="model.hidden_size", low=4.0, high=9.0, log=True, integer=True), 4, 9, True),
+    ],
+)
+def test_optuna_gets_the_range_of_the_value(dimension, low, high, log):
+    known = distribution(dimension)
+    assert (known.low, known.high, known.log) == (low, high, log)
+    assert isinstance(known.low, int) == dimension.integer
+
+
+def test_a_pruner_waits_for_a_share_of_the_budget():
+    halving, median = pruner_of("asha", 270), pruner_of("median", 270)
+    assert (halving._min_resource, halving._reduction_factor, pruner_of("asha", 5)._min_resource) == (10, 3, 1)
+    assert (median._n_startup_trials, median._n_warmup_steps) == (5, 27)
+
+
+def test_a_sampler_is_the_one_that_is_named():
+    assert isinstance(sampler_of("tpe", 1), optuna.samplers.TPESampler)
+    assert isinstance(sampler_of("cmaes", 1), optuna.samplers.CmaEsSampler)

@@ -14,8 +14,10 @@ import pytest
 
 from runs.record.tracking import Tracker
 from runs.secrets_in_urls import without_password
+from runs.study.finding import records
 from runs.study.plan import Search
-from runs.study.study import Study, open_storage, records
+from runs.study.storage.opening import open_storage
+from runs.study.study import Study
 from runs.sweep import main
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.workers.status import print_counts
@@ -128,7 +130,7 @@ def test_an_interrupted_study_goes_on_and_ends_the_same(finished, tmp_path, here
 def test_failures_are_counted_with_their_reasons_and_the_way_out(tmp_path, capsys):
     study = Study.create(open_storage("", tmp_path), Search(make_design()), {})
     for error in ("MemoryError: none\nhere", "MemoryError: none\nthere", "ValueError: no"):
-        study.tell(study.claim(), Outcome(status="failed", error=error))
+        study.finish(study.claim(), Outcome(status="failed", error=error))
     assert print_counts(study) == 3
     assert capsys.readouterr().err.splitlines() == [
         "3 trials failed: action=retry puts them back",

@@ -14,7 +14,8 @@ from runs.record import tracking
 from runs.record.tracking import DEFAULT, Locked, Mirror, Tracker, default_uri, publish, stored_uri, uri_of
 from runs.study.plan import Search
 from runs.study.space import Dimension
-from runs.study.study import Study, open_storage
+from runs.study.storage.opening import open_storage
+from runs.study.study import Study
 from runs.trial.trial import Outcome
 
 from .conftest import make_design
@@ -44,7 +45,7 @@ def ran(results, loss=0.5, study_id="first", error="", **changes):
     )
     while claim := study.claim():
         status = "failed" if error else "finished"
-        study.tell(
+        study.finish(
             claim,
             Outcome(status=status, validation_loss=None if error else loss, test_loss=loss, error=error, **OUTCOME),
         )
@@ -84,11 +85,11 @@ def test_the_same_trials_of_a_study_whose_journal_was_lost_are_written_again(tmp
 def test_the_run_of_a_failed_trial_is_replaced_when_the_trial_was_put_back_and_done(tmp_path):
     study = Study.create(open_storage("", tmp_path / "study"), Search(make_design(points=1)), {"study_id": "first"})
     for _ in range(study.size):
-        study.tell(study.claim(), Outcome(status="failed", error="MemoryError: none"))
+        study.finish(study.claim(), Outcome(status="failed", error="MemoryError: none"))
     mirror = Mirror(study, tmp_path)
     assert mirror.catch_up(patient=True) == study.size
     study.retry()
-    study.tell(study.claim(), Outcome(status="finished", test_loss=0.5))
+    study.finish(study.claim(), Outcome(status="finished", test_loss=0.5))
     assert mirror.catch_up(patient=True) == 1
     assert Mirror(study, tmp_path).catch_up(patient=True) == 0
     runs = list(mirror.tracker._runs("study"))
@@ -260,7 +261,7 @@ def test_a_copied_study_is_tracked_in_the_copy(tmp_path):
     before = (old / "mlflow.db").read_bytes()
     copy = Study.open(open_storage("", new / "study"), "study")
     (new / "figure.png").touch()
-    place = publish(new, {**copy.design.as_dict(), **copy.facts}, {}, [], [new / "figure.png"], uri_of(copy.facts, new))
+    place = publish(new, copy.design, copy.facts, {}, [], [new / "figure.png"], uri_of(copy.facts, new))
     assert place == default_uri(new)
     assert (old / "mlflow.db").read_bytes() == before
     assert list((new / "mlartifacts").rglob("figure.png"))

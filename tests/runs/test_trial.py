@@ -3,7 +3,9 @@ import json
 
 import pytest
 
-from runs.trial.trial import Model, Outcome, Training, Trial, construct
+import variants.engine
+from runs.trial.classes import construct
+from runs.trial.trial import ENGINES, Model, Outcome, Training, Trial
 from tasks import Task
 from variants import Cell
 
@@ -72,6 +74,10 @@ def test_an_outcome_survives_json():
 def test_a_value_out_of_range_is_refused_with_its_name_and_itself(part, name, value):
     with pytest.raises(ValueError, match=rf"{part.__name__.lower()}\.{name} must .*, got {value!r}"):
         part(**{name: value})
+
+
+def test_the_engines_are_those_that_there_are():
+    assert ENGINES == variants.engine.ENGINES
 
 
 def test_construct_builds_what_a_node_describes():

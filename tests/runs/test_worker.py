@@ -11,7 +11,8 @@ import pytest
 from optuna.trial import TrialState
 
 from runs.study.plan import Search
-from runs.study.study import ATTEMPTS, Held, Study, open_storage
+from runs.study.storage.opening import open_storage
+from runs.study.study import ATTEMPTS, Held, Study
 from runs.workers.ending import Interruption, Limit
 from runs.workers.status import outlook
 from runs.workers.stop import STOP
@@ -70,7 +71,7 @@ def test_a_worker_that_hangs_leaves_after_its_grace_and_puts_its_trial_back(fold
     process.join(PATIENCE)
     assert process.exitcode == 1
     assert counts(study) == {"waiting": 1}
-    assert study.claim().point == 0
+    assert study.claim().index == 0
 
 
 def test_a_worker_that_hangs_leaves_when_it_is_asked_to_at_once(folder):

@@ -12,23 +12,24 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from .contract import INDEX, Ending, Storage
 from .journal import NOTICE_SECONDS, LockHeld
 
 
-class Database(RDBStorage):
-    """Optuna's storage in a database, its tables created where absent, and what a study does often as one transaction."""
+class Database(RDBStorage, Storage):
+    """Optuna's storage in a database, whose tables are created where absent."""
 
     def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
-        """Create waiting trials, given as (study id, template), in one transaction and without a query for each."""
+        """Create waiting trials in one transaction and without a query for each."""
         from optuna.storages._rdb import models
         from sqlalchemy import func, insert, select
 
@@ -61,47 +62,40 @@ class Database(RDBStorage):
                 _insert(session, models.TrialParamModel, params)
                 _insert(session, models.TrialUserAttributeModel, attributes)
 
-    def finish(
-        self,
-        number: int,
-        curve: Iterable[tuple[int, float]],
-        attributes: Mapping[str, Any],
-        state: TrialState,
-        values: list[float] | None,
-    ) -> None:
-        """Write the end of a running trial in one transaction.
-
-        Raises UpdateFinishedTrialError where it has ended already.
-        """
+    def finish(self, number: int, ending: Ending) -> None:
+        """Write the end of a running trial in one transaction."""
         from optuna.storages._rdb import models
 
         with self.scoped_session() as session, session.begin():
             trial: Any = models.TrialModel.find_or_raise_by_id(number, session, for_update=True)
             self.check_trial_is_updatable(number, trial.state)
             steps = []
-            for step, loss in curve:
+            for step, loss in ending.curve:
                 value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(loss)
                 steps.append(
                     {"trial_id": number, "step": step, "intermediate_value": value, "intermediate_value_type": kind}
                 )
             ends = []
-            for k, end in enumerate(values or []):
+            for k, end in enumerate(ending.values or []):
                 value, sort = models.TrialValueModel.value_to_stored_repr(end)
                 ends.append({"trial_id": number, "objective": k, "value": value, "value_type": sort})
             texts = [
-                {"trial_id": number, "key": key, "value_json": json.dumps(value)} for key, value in attributes.items()
+                {"trial_id": number, "key": key, "value_json": json.dumps(value)}
+                for key, value in ending.attributes.items()
             ]
             _insert(session, models.TrialIntermediateValueModel, steps)
             _insert(session, models.TrialValueModel, ends)
             _insert(session, models.TrialUserAttributeModel, texts)
-            trial.state, trial.datetime_complete = state, datetime.now()
+            trial.state, trial.datetime_complete = ending.state, datetime.now()
 
     @contextmanager
     def alone(self, key: str, seconds: float = 600.0) -> Iterator[None]:
-        """Let one process at a time into the block, on whatever machine; in PostgreSQL, whose server forgets a lock
-        with its connection.
+        """Let one process at a time into the block, on whatever machine.
 
-        key: of the study. Raises LockHeld where another process does not leave it in time.
+        In PostgreSQL only, whose server releases a lock when its connection is lost.
+
+        key: of the study.
+        Raises LockHeld where another process does not leave the block in time.
         """
         from sqlalchemy import text
 
@@ -125,15 +119,15 @@ class Database(RDBStorage):
                 with suppress(Exception):  # a connection that is lost has no lock
                     connection.scalar(text("select pg_advisory_unlock(:n)"), {"n": number})
 
-    def others(self, study: int, point: int, number: int) -> list[FrozenTrial]:
-        """The trials of a study whose attribute `point` this is, but for one."""
+    def others(self, study: int, index: int, number: int) -> list[FrozenTrial]:
+        """The trials of a study with the same index, except for one."""
         from optuna.storages._rdb import models
         from sqlalchemy import select
 
         trial, attribute = models.TrialModel, models.TrialUserAttributeModel
         found = select(trial.trial_id).join(attribute, attribute.trial_id == trial.trial_id)
         found = found.where(
-            trial.study_id == study, attribute.key == "point", attribute.value_json == json.dumps(point)
+            trial.study_id == study, attribute.key.in_(INDEX), attribute.value_json == json.dumps(index)
         )
         with self.scoped_session() as session:
             numbers = session.scalars(found.where(trial.trial_id != number)).all()

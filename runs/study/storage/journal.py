@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import zlib
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -27,12 +27,13 @@ import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
 from ...arguments import command
+from .contract import Ending, Storage, index_of
 
 
-class Journal(JournalStorage):
+class Journal(JournalStorage, Storage):
     """Optuna's storage on a journal, with several records in one write: every write waits for the disk, 7 ms on a busy
     one.
     """
@@ -73,38 +74,31 @@ class Journal(JournalStorage):
             raise refused
 
     def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
-        """Create trials, given as (study id, template), in one write."""
+        """Create trials in one write."""
         with self.together():
             for study, template in trials:
                 self.create_new_trial(study, template)
 
-    def finish(
-        self,
-        number: int,
-        curve: Iterable[tuple[int, float]],
-        attributes: Mapping[str, Any],
-        state: TrialState,
-        values: list[float] | None,
-    ) -> None:
-        """Write the end of a running trial in one write. Raises UpdateFinishedTrialError where it has ended already."""
+    def finish(self, number: int, ending: Ending) -> None:
+        """Write the end of a running trial in one write."""
         with self.together():
-            for step, value in curve:
+            for step, value in ending.curve:
                 self.set_trial_intermediate_value(number, step, value)
-            for key, attribute in attributes.items():
+            for key, attribute in ending.attributes.items():
                 self.set_trial_user_attr(number, key, attribute)
-            self.set_trial_state_values(number, state, values)
+            self.set_trial_state_values(number, ending.state, ending.values)
 
-    def others(self, study: int, point: int, number: int) -> list[FrozenTrial]:
-        """The trials of a study whose attribute `point` this is, but for one."""
+    def others(self, study: int, index: int, number: int) -> list[FrozenTrial]:
+        """The trials of a study with the same index, except for one."""
         stored = self.get_all_trials(study, deepcopy=False)
-        return [t for t in stored if t.user_attrs["point"] == point and t._trial_id != number]
+        return [trial for trial in stored if index_of(trial) == index and trial._trial_id != number]
 
     @contextmanager
     def alone(self, key: str, seconds: float = 600.0) -> Iterator[None]:
-        """Let one process at a time into the block, on whatever machine. Raises LockHeld where another does not leave
-        it in time.
+        """Let one process at a time into the block, on whatever machine.
 
-        key: of the study; in a journal all studies share the lock.
+        key: of the study; all studies of a journal share one lock.
+        Raises LockHeld where another process does not leave the block in time.
         """
         with open(Path(self.path).with_name("plan.lock"), "a") as handle:
             lock(handle, fcntl.LOCK_EX, seconds)
@@ -172,8 +166,8 @@ class SafeJournal(JournalFileBackend):
             folder = Path(self._file_path).resolve().parent
             cure = command("runs.sweep", results=folder.parent, name=folder.name, action="repair")
             raise DamagedJournal(
-                f"{self._file_path}, line {number}: {error}; nothing was changed. This keeps a copy of the file and every record that is "
-                f"intact: {cure}"
+                f"{self._file_path}, line {number}: {error}; nothing was changed. This keeps a copy of the file and "
+                f"every record that is intact: {cure}"
             ) from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -232,7 +226,7 @@ def checked(line: bytes) -> dict[str, Any]:
 
 
 # Locks
-# ------------------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------------------------
 
 NOTICE_SECONDS, HELD_SECONDS = 5.0, 60.0  # without the lock: until the holder is named, until the wait is given up
 

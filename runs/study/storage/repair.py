@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_whole
-from ...trial.trial import NotAllowed
-from ..study import Study, close_storage
+from ...trial.classes import NotAllowed
+from ..study import Study
 from .journal import KEY, TAIL, Journal, checked, line_of, locked, whole
+from .opening import close_storage
 
 LONGEST = 20_000  # bytes of a record in which a flipped bit is looked for: every bit is tried
 CREATE_STUDY, CREATE_TRIAL, FAIL = 0, 4, 3  # as Optuna writes them
@@ -74,8 +75,8 @@ def repaired(path: Path, name: str) -> Iterator[str]:
             if cut:
                 write_whole(kept, content)
                 whole(handle)
-            end = f"; {cut} bytes behind the last line end are gone, of a write that was cut off; the file as it was: {kept}"
-            yield f"{path}: every whole record is intact" + (end if cut else "")
+            gone = f"; {cut} bytes behind the last line end are gone, of a write that was cut off"
+            yield f"{path}: every whole record is intact" + (f"{gone}; the file as it was: {kept}" if cut else "")
             return
         for part in damaged:
             if any(not READABLE.match(text) for text in part.lost):
@@ -255,15 +256,15 @@ def judged(path: Path, name: str) -> tuple[int, int]:
     storage = Journal(str(path))
     try:
         study = Study.open(storage, name)
-        told = [
-            (t.user_attrs.get("trial_id"), study.plan.planned(a, b, t.user_attrs["point"], t.params).trial)
-            for a, b, t in study.told()
+        known = [
+            study.plan.planned(f.task, f.variant, f.index, f.stored.params).trial.id
+            == f.stored.user_attrs.get("trial_id")
+            for f in study.finished_trials()
         ]
-        known = [recorded == trial.id for recorded, trial in told]
-    except NotAllowed:  # nothing can be told of such trials
+    except NotAllowed:  # nothing can be said of such trials
         raise
     except (KeyError, AssertionError, ValueError):
         return 0, 0
     finally:
         close_storage(storage)
-    return sum(known), len(known) - sum(known)
+    return sum(known), known.count(False)

@@ -1,0 +1,68 @@
+"""Studies that were planned before: find one by its name, and read its trials."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..console.known import instead
+from ..record.rows import Row
+from .storage.opening import close_storage, open_storage
+from .study import Study
+
+
+class NoStudy(ValueError):
+    """There is no study of this name."""
+
+
+def there(results: Path) -> list[str]:
+    """The names of the studies that have a journal in a results folder."""
+    return sorted(path.parent.name for path in Path(results).glob("*/journal.log"))
+
+
+def find(results: Path, name: str, url: str = "") -> Study:
+    """A study that was planned before; nothing is created.
+
+    results: folder of all studies. url: of the storage, empty for the journal in the study's folder.
+    Raises NoStudy, with the nearest name and those that there are.
+    """
+    if not url and not (Path(results) / name / "journal.log").exists():
+        raise NoStudy(f"study {name!r} has not been started in {results}; {instead(name, there(results))}")
+    storage = open_storage(url, Path(results) / name)
+    try:
+        return Study.open(storage, name)
+    except KeyError:
+        studies = [s.study_name for s in storage.get_all_studies() if "design" in s.user_attrs]
+        names = sorted(name for name in studies if "/" not in name)
+        close_storage(storage)
+        raise NoStudy(f"study {name!r} is not in its storage; {instead(name, names)}") from None
+    except BaseException:
+        close_storage(storage)
+        raise
+
+
+def records(results: Path, name: str, storage: str = "", stages: bool = False) -> tuple[list[Row], dict[str, Any]]:
+    """The rows of a study, and its design as plain values with the facts and the sessions beside it.
+
+    results: folder of all studies. storage: URL, empty for the journal in the study's folder.
+    stages: whether to append the rows of the stages after the search, of each the one that was planned last; the
+        plain values then have the plans of these as `stages`.
+    Raises NoStudy where there is no such study.
+    """
+    study = find(results, name, storage)
+    try:
+        rows, values = study.records(), {**_described(study), "sessions": study.sessions.all()}
+        if stages:
+            last = {stage.plan.stage: stage for stage in Study.stages(study.storage, name)}
+            rows += [row for stage in last.values() for row in stage.records()]
+            values["stages"] = {
+                kind: {**stage.facts, **stage.plan.as_dict(), "trials": stage.size, "sessions": stage.sessions.all()}
+                for kind, stage in last.items()
+            }
+        return rows, values
+    finally:
+        close_storage(study.storage)
+
+
+def _described(study: Study) -> dict[str, Any]:
+    return {**study.plan.as_dict(), **study.facts}
