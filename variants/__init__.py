@@ -15,6 +15,7 @@ from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
 from .engine import at
 from .initialisation import Scheme, Stream, streams
+from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
 from .layers.recurrent import Recurrent, count_parameters
 
@@ -40,6 +41,7 @@ def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recu
 __all__ = [
     "Block",
     "Cell",
+    "FlatMemory",
     "Gate",
     "Native",
     "NativeRecurrent",

@@ -16,7 +16,7 @@ from torch.optim.sgd import sgd
 
 from tasks import Batch, Task
 from tasks.contract import check_answers, draw
-from variants import Recurrent, streams
+from variants import FlatMemory, Recurrent, streams
 
 from ..networks.readout import Network, untrained
 from .trial import Outcome, Training, Trial
@@ -174,22 +174,17 @@ class Flat:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        parameters = list(network.parameters())
-        self.values = torch.cat([p.detach().flatten() for p in parameters])
-        self.gradient = torch.zeros_like(self.values)
-        sizes = [p.numel() for p in parameters]
-        for p, values, gradient in zip(
-            parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True
-        ):
-            p.data, p.grad = values.view_as(p), gradient.view_as(p)
+        memory = FlatMemory(network.parameters())
+        self.values, self.gradient = memory.values, memory.gradient
         self._recurrent = [m for m in network.modules() if isinstance(m, Recurrent)]
         for module in self._recurrent:
-            module.join()
+            module.flatten_parameters(memory)
+            module.start_training()
 
     def release(self) -> None:
         """End the short way of a training step; the network's parameters stay views."""
         for module in self._recurrent:
-            module.release()
+            module.end_training()
 
     def clip(self, largest: float) -> None:
         """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from runs.trial.training import Flat
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
 from variants import Cell, Gate, Recurrent, Vanilla, feed
 from variants.engine import Inputs, choose, eager, fused
@@ -558,20 +557,21 @@ SHORT_WAYS = [
 
 @pytest.mark.parametrize(("options", "reads", "padded"), SHORT_WAYS)
 @pytest.mark.parametrize("cell", DEFAULTS, ids=repr)
-def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
+def test_a_module_in_training_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
     """In every of several updates of one size, and of another size between them."""
     options = {} if any(cell.for_layer(layer).shared for layer in range(2)) else options  # layers would differ in width
-    plain, joined = (
+    plain, reusing = (
         Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused", **options)
         for _ in range(2)
     )
-    flat, source = Flat(joined), generator()
+    flat, source = reusing.flatten_parameters(), generator()
+    reusing.start_training()
     for steps in (7, 7, 9, 7):
         x, lengths = torch.randn(steps, 2, 3, generator=source), torch.tensor([4, 7]) if padded else None
         asked = None if reads is None else torch.tensor(reads)
         found = []
         flat.gradient.zero_()
-        for module in (plain, joined):
+        for module in (plain, reusing):
             module.zero_grad(set_to_none=module is plain)
             outputs, _ = module(x, lengths=lengths, final=module is plain, reads=asked)
             found.append(outputs.detach().clone())
@@ -584,19 +584,21 @@ def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: C
         assert gradients.any()
 
 
-def test_the_short_way_refuses_a_derivative_of_a_run_that_is_not_the_last():
+def test_a_module_in_training_refuses_a_derivative_of_a_run_that_is_not_the_last():
     module = Recurrent(Vanilla(), 3, 5, engine="fused")
-    Flat(module)
+    module.start_training()
+    module.flatten_parameters()
     earlier, _ = module(torch.ones(4, 2, 3), final=False)
     module(torch.zeros(4, 2, 3), final=False)
-    with pytest.raises(ValueError, match="vanilla: a joined module must go backward right after it went forward"):
+    with pytest.raises(ValueError, match=r"vanilla: between start_training\(\) and end_training\(\) a module must"):
         earlier.sum().backward()
 
 
-def test_a_module_that_is_released_is_as_before():
+def test_a_module_after_training_is_as_before():
     module = Recurrent(Vanilla(), 3, 5, engine="fused")
-    flat = Flat(module)
-    flat.release()
+    flat = module.flatten_parameters()
+    module.start_training()
+    module.end_training()
     first, _ = module(torch.ones(4, 2, 3), final=False)
     second, _ = module(torch.zeros(4, 2, 3), final=False)
     (first.sum() - second.sum()).backward()

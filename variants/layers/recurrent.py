@@ -27,10 +27,11 @@ from ..declaration import (
 from ..engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
 from ..initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
 from . import boundary
+from .memory import FlatMemory
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
-"""How many sizes of a call a trainer's module keeps memory for."""
+"""For how many sizes [T, B] of a call a module in training keeps buffers."""
 _TAKEN = frozenset(dir(nn.ParameterDict()))
 
 
@@ -116,6 +117,7 @@ class Recurrent(nn.Module):
         self._wirings: list[_Wiring] = []
         self._sessions: dict[tuple[Any, ...], Session] | None = None
         self._places: _Places | None = None
+        self._memory: FlatMemory | None = None
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
@@ -250,7 +252,7 @@ class Recurrent(nn.Module):
             active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
-        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
+        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._can_reuse()
         if state is None and not short:
             states = self.zero_state(x.shape[1], x)
         generator = self.generator
@@ -295,7 +297,7 @@ class Recurrent(nn.Module):
         if self._run is eager.run:
             return eager.run
         tensors: Iterable[Tensor] = (x, like)
-        if self._places is None:  # the parameters of a joined module have been looked at already
+        if self._places is None:  # those of a module in training have been looked at already
             parts = (self._part(k)._parameters.values() for k in range(len(self.cells)))
             tensors = (x, *(v for part in parts for v in part if v is not None))
         if states[0] is not None:
@@ -312,20 +314,38 @@ class Recurrent(nn.Module):
         """Note which engine serves a call: the eager one for this reason, or the fused one where there is none."""
         self.why_eager, self.engine = why, "eager" if why else "fused"
 
-    def join(self) -> None:
-        """Reuse memory between training steps, until `release`. For a trainer that updates values and gradients in
-        place.
+    def flatten_parameters(self, memory: FlatMemory | None = None) -> FlatMemory:
+        """Lay all parameters into one vector and all gradients into another; they become views of the two.
 
-        The outputs of a call are overwritten by the next call, and its gradients are added to those of the parameters
-        without hooks being called. This holds for calls with gradients, without a given state and with `final=False`.
-        Any other call runs as usual; so does every call while masks are drawn, where a parameter is frozen, has a hook,
-        or has no gradient when the memory is laid out, and on the eager engine. Gradients that are replaced later are
-        still added to, more slowly. It is fastest where all parameters lie in one vector and all gradients in another.
+        Training is fastest like this: the kernels use neighbours where they are, and copy nothing.
+
+        memory: vectors that hold these parameters already, together with those of other modules; by default new ones.
+
+        Returns the two vectors, in the order of `parameters()`.
+
+        >>> from variants import GRU
+        >>> module = Recurrent(GRU(), input_size=2, hidden_size=3)
+        >>> memory = module.flatten_parameters()
+        >>> memory.values.shape, memory.gradient.shape
+        (torch.Size([54]), torch.Size([54]))
+        """
+        self._memory = FlatMemory(self.parameters()) if memory is None else memory
+        self._places = None
+        return self._memory
+
+    def start_training(self) -> None:
+        """Reuse buffers between training steps, until `end_training`.
+
+        The outputs of a call are overwritten by the next call. Gradients are added to those that the parameters have,
+        and no hooks are called. This holds for calls with gradients, without a given state and with `final=False`. Any
+        other call runs as usual. So does every call on the eager engine, while masks are drawn, and where a parameter
+        is frozen, has a hook or has no gradient yet. A trainer should change values and gradients in place: gradients
+        that are replaced are still added to, more slowly. See `flatten_parameters` for the fastest way.
         """
         self._sessions, self._places = {}, None
 
-    def release(self) -> None:
-        """End what `join` began."""
+    def end_training(self) -> None:
+        """Stop reusing buffers: every call has outputs of its own again. The parameters stay where they are."""
         self._sessions, self._places = None, None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Recurrent:
@@ -344,11 +364,11 @@ class Recurrent(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy of a module that a trainer has joined is not joined."""
-        return {**self.__dict__, "_sessions": None, "_places": None}
+        """A copy of a module has parameters and buffers of its own, and is not in training."""
+        return {**self.__dict__, "_sessions": None, "_places": None, "_memory": None}
 
-    def _joined(self) -> bool:
-        """Whether a call can reuse the memory of an earlier one: the module is joined, and parameters and gradients are
+    def _can_reuse(self) -> bool:
+        """Whether a call can reuse the buffers of an earlier one: the module is in training, and its parameters are
         where they were.
         """
         if (
@@ -398,7 +418,9 @@ class Recurrent(nn.Module):
             part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
 
             def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
-                return Blocks([None if n is None else getattr(part, n) for n in names], shape, x, mask)
+                given = [None if n is None else getattr(part, n) for n in names]
+                together = None if self._memory is None else self._memory.together(given)
+                return Blocks(given, shape, x, together, mask)
 
             parameters = Parameters(
                 blocks(wiring.inputs, (units, x.shape[-1])),
