@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Unpack
 
 if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name is told before torch is imported
     from runs.console.known import refuse_mistyped
@@ -17,15 +17,23 @@ from .engine import at
 from .initialisation import Scheme, Stream, streams
 from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
+from .layers.options import GivenOptions, Options
 from .layers.recurrent import Recurrent, count_parameters
 
 
-def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent | NativeRecurrent:
-    """The sequence module of a cell: `Recurrent`, or the library's own for a native control.
+def build(
+    cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]
+) -> Recurrent | NativeRecurrent:
+    """Build the sequence module of a cell: a `Recurrent`, or for a control a `NativeRecurrent`.
 
-    cell: the declared cell, such as `Vanilla()`. input_size, hidden_size: I and H. options: those of `Recurrent`, such
-    as `layers=2`. Two modules that are built without `stream` start with equal weights; give the second one
-    `stream=streams(1)`. Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+    cell: the declared cell, such as `Vanilla()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments, such as `layers=2`. Two modules that are built without `stream`
+        start with equal weights; give the second one `stream=streams(1)`.
+
+    Returns a module of torch that maps inputs [T, B, I] to outputs [T, B, H] and a last state.
+    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
 
     >>> import torch
     >>> module = build(Vanilla(), input_size=3, hidden_size=5)
@@ -45,6 +53,7 @@ __all__ = [
     "Gate",
     "Native",
     "NativeRecurrent",
+    "Options",
     "Recurrent",
     "Scheme",
     "Source",

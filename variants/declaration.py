@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .cell import Cell, Gate, Values
 from .layers.boundary import mode
+from .layers.options import Options
 
 T = TypeVar("T")
 SEQUENCES = 2
@@ -34,9 +35,10 @@ def check_whole_numbers(cell: Cell, **sizes: int) -> None:
             raise ValueError(f"{cell.title}: {name} must be at least 1, got {size}")
 
 
-def check_options(cell: Cell, *, generator: Any, stream: Any, **switches: Any) -> None:
-    """Raise ValueError where an option of a layer is of the wrong kind. switches: those that are True or False."""
-    for name, value in switches.items():
+def check_options(cell: Cell, options: Options) -> None:
+    """Raise ValueError where an option of a module is of the wrong kind; rates are checked by `check_rate`."""
+    generator, stream = options.generator, options.stream
+    for name, value in (("bidirectional", options.bidirectional), ("layer_norm", options.layer_norm)):
         if not isinstance(value, bool):
             raise ValueError(f"{cell.title}: {name} must be True or False, got {value!r}")
     if generator is not None and not isinstance(generator, torch.Generator):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
 from variants import Cell, Gate, Recurrent, Vanilla, feed
-from variants.engine import Inputs, choose, eager, fused
+from variants.engine import Inputs, Request, choose, eager, fused
 from variants.engine.cpu import machine
 from variants.engine.ir.derive import Variation
 
@@ -277,7 +277,7 @@ def arguments(cell: Cell, steps: int, batch: int, units: int, inputs: int, below
         "state": cell.State(*(draw(batch, units) for _ in cell.State._fields)),
         "recurrent": {s.name: draw(len(s.gates) * units, units) for s in cell.sources},
         "values": {n: draw(units) for n in cell.vectors} | dict(cell.constants(units)),
-        "below": {n: draw(steps, batch, units) for n in below} or None,
+        "below": {n: draw(steps, batch, units) for n in below},
     }
 
 
@@ -287,10 +287,10 @@ def test_derivatives_flow_from_every_sequence_and_through_the_layer_below(below)
     results = []
     for run in (eager.run, fused.run):
         given = arguments(cell, 6, 4, 9, 3, below)
-        sequences, final = run(cell, **given)
+        sequences, final = run(Request(cell, **given))
         source = generator(7)
         loss = sum((torch.randn(v.shape, generator=source) * v).sum() for v in (*sequences, final.c))
-        leaves = [*given["inputs"], *given["state"], *given["recurrent"].values(), *(given["below"] or {}).values()]
+        leaves = [*given["inputs"], *given["state"], *given["recurrent"].values(), *given["below"].values()]
         leaves += [given["values"][n] for n in cell.vectors]
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
         results.append(
@@ -306,7 +306,7 @@ def test_each_derivative_alone_is_right():
         found = []
         for run in (eager.run, fused.run):
             given = arguments(cell, 5, 2, 7, 3)
-            sequences, final = run(cell, **given)
+            sequences, final = run(Request(cell, **given))
             by = [*given["inputs"], *given["state"], *given["recurrent"].values()]
             gradients = torch.autograd.grad((*sequences, *final)[field].square().sum(), by, allow_unused=True)
             found.append({str(k): torch.zeros(()) if g is None else g for k, g in enumerate(gradients)})
@@ -429,7 +429,7 @@ def test_tanh_and_sigmoid_are_right_to_single_precision():
     x = torch.cat([torch.linspace(-100, 100, 40_001), torch.logspace(-30, 1, 5_001), -torch.logspace(-30, 1, 5_001)])
     inputs = Inputs(x.view(1, -1, 1), torch.ones(1, 1))
     zeros = torch.zeros(len(x), 1)
-    found, _ = fused.run(Curves(), inputs, Pair(zeros, zeros), {}, {})
+    found, _ = fused.run(Request(Curves(), inputs, Pair(zeros, zeros)))
     tanh, sigmoid = (v.flatten().double() for v in found)
     exact = x.double()
     assert float((tanh / torch.tanh(exact) - 1).abs()[exact != 0].max()) < 5e-7

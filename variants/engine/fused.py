@@ -22,7 +22,7 @@ from torch.nn import functional
 from ..cell import Cell
 from . import eager
 from .cpu import emit, machine, product
-from .inputs import Inputs
+from .inputs import Inputs, Request
 from .ir.derive import Backward, Derivation, Variation
 from .ir.names import Name
 from .ir.tracing import CannotFuse
@@ -68,35 +68,19 @@ def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
     return program(cell, Variation(constants=_constants(cell), below=below)).derivation
 
 
-def run(
-    cell: Cell,
-    inputs: Inputs,
-    state: Any,
-    recurrent: Mapping[str, Tensor],
-    values: Mapping[str, Tensor],
-    below: Mapping[str, Tensor] | None = None,
-    active: Tensor | None = None,
-    keep: Mapping[str, Tensor] | None = None,
-    drop: Mapping[str, Tensor] | None = None,
-    normalise: Mapping[str, Any] | None = None,
-    read: Sequence[str] | None = None,
-    final: bool = True,
-    second: Callable[[], None] | None = None,
-) -> tuple[Any, Any]:
-    """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
-
-    second: called when a derivative of the derivatives is asked for, which the eager engine then serves; without, that
-    raises ValueError.
+def run(request: Request) -> tuple[Any, Any]:
+    """Run one layer in one direction over a sequence, as `Request` and `Engine` say.
 
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell
     that cannot be traced, tensors that do not fit each other. There are no derivatives by active, keep and drop.
     """
-    if normalise is not None:
+    cell, inputs, state, active = request.cell, request.inputs, request.state, request.active
+    if request.normalise is not None:
         raise ValueError(f"{cell.title}: layer normalisation needs engine='eager', not 'fused'")
     if inputs.x.shape[1] == 0:  # no sequences, so nothing to compute; autograd gives zero gradients
-        return eager.run(cell, inputs, state, recurrent, values, below, active, keep, drop, read=read, final=final)
-    below, keep = below or {}, keep or {}
-    drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
+        return eager.run(request)
+    values, below, keep = request.values, request.below, request.keep
+    drop = {s.name: request.drop[s.name] for s in cell.sources} if request.drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
@@ -107,7 +91,7 @@ def run(
         weight,
         x.new_zeros(len(cell.plan) * units) if bias is None else bias,
         state._asdict(),
-        {s.name: recurrent[s.name] for s in cell.sources},
+        {s.name: request.recurrent[s.name] for s in cell.sources},
         {name: values[name] for name in cell.vectors},
         dict(below),
     )
@@ -121,14 +105,15 @@ def run(
     if active is not None:
         fixed[Name("active")] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
-    wanted = names if read is None else tuple(name for name in names if name in read)
-    call = Call(program(cell, variation), size, fixed, wanted, names if final else (), cell, second)
+    wanted = names if request.read is None else tuple(name for name in names if name in request.read)
+    ends = names if request.final else ()
+    call = Call(program(cell, variation), size, fixed, wanted, ends, cell, request.second)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = call.forward(tensors, training=False)[0]
     sequences = dict(zip(call.sequences, results, strict=False))
-    return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if final else None
+    return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if ends else None
 
 
 class Program:
@@ -417,7 +402,7 @@ class Call(NamedTuple):
         """The results of the same run by the eager engine, with derivatives of any order."""
         given, variation, fixed = self.name(flat), self.program.derivation.variation, self.fixed
         constants = {n: fixed[Name("p", n)] for n in variation.constants}
-        sequences, last = eager.run(
+        request = Request(
             self.cell,
             Inputs(given.x, given.weight, given.bias),
             self.cell.State(**given.state),
@@ -425,11 +410,12 @@ class Call(NamedTuple):
             given.vectors | constants,
             given.below,
             fixed[Name("active")].bool() if variation.active else None,
-            {n: fixed[Name("keep", n)] for n in variation.keep} or None,
-            {n: fixed[Name("drop", n)] for n in variation.drop} or None,
+            {n: fixed[Name("keep", n)] for n in variation.keep},
+            {n: fixed[Name("drop", n)] for n in variation.drop},
             read=self.sequences,
             final=bool(self.ends),
         )
+        sequences, last = eager.run(request)
         return (*(getattr(sequences, n) for n in self.sequences), *(last or ()))
 
     def with_input(self, rows: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,10 +24,11 @@ from ..declaration import (
     declared_layers,
     try_step,
 )
-from ..engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
-from ..initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
+from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, at, choose, eager, unserved
+from ..initialisation import GlorotOrthogonal, initialise, scheme_of, streams, within
 from . import boundary
 from .memory import FlatMemory
+from .options import GivenOptions, Options
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
@@ -45,67 +46,53 @@ def attribute(name: str) -> str:
 class Recurrent(nn.Module):
     """A stack of recurrent layers of one cell.
 
-    cell: the declared cell.
-    input_size, hidden_size: I and H.
-    layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
-    engine: "auto" (fused where possible), "eager" or "fused". `self.engine` says which one ran last (before the first
-    call, which one
-        will run), `self.why_eager` why it was the eager one where "auto" was asked for.
-    initialisation, stream: how parameters start (a scheme or its name), and from which random streams, by default
-    `streams(0)`: two modules
-        without a stream of their own start with equal weights and draw equal masks.
-    dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
-    zoneout: rate at which a unit keeps its state, one for all or by field of the state.
-    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a
-    learned gain g
-        (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1), by the eager engine.
-    generator: where the masks of these regularisers come from, by default the stream "masks"; `self.generator` can be
-    replaced.
+    cell: the declared cell, such as `Vanilla()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments, such as `layers=2`.
 
-    Parameters live in `self.parts`, one dictionary per layer and direction with the names of `cell.blocks` (W_f, R_f,
-    b_f, p_f, ...), all in the layout [H, I], [H, H], [H]; gains of layer normalisation are g_f, ....
+    Attributes:
+        engine: which engine ran last, "fused" or "eager"; before the first call, which one will run.
+        why_eager: why it was the eager one where "auto" was asked for; else empty.
+        parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
+            `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
+        generator: where the masks of the regularisers come from; it can be replaced.
+
+    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+
+    >>> from variants import GRU
+    >>> module = Recurrent(GRU(), input_size=3, hidden_size=5, layers=2)
+    >>> outputs, state = module(torch.zeros(7, 2, 3))
+    >>> outputs.shape, len(state), state[1].h.shape
+    (torch.Size([7, 2, 5]), 2, torch.Size([2, 5]))
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        input_size: int,
-        hidden_size: int,
-        *,
-        layers: int = 1,
-        bidirectional: bool = False,
-        engine: str = "auto",
-        initialisation: Scheme | str | None = None,
-        stream: Stream | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float | Mapping[str, float] = 0.0,
-        layer_norm: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> None:
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
         super().__init__()
+        given = Options(**options)
+        layers, engine = given.layers, given.engine
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional, layer_norm=layer_norm)
+        check_options(cell, given)
         cell = copy.copy(cell)  # what is done to the given one later is for later layers
         declared = declared_layers(cell, layers)
         constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
         check_shared(cell, declared)
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.layers, self.directions = layers, 2 if bidirectional else 1
-        scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
-        self.dropout = check_rate(cell, "dropout", dropout)
-        if dropout > 0.0 and layers < 2:
+        self.layers, self.directions = layers, 2 if given.bidirectional else 1
+        scheme, stream = scheme_of(cell, given.initialisation, GlorotOrthogonal), given.stream or streams(0)
+        self.dropout = check_rate(cell, "dropout", given.dropout)
+        if self.dropout > 0.0 and layers < 2:
             raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
-        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", recurrent_dropout)
-        self.zoneout = zoneout_rates(cell, zoneout)
-        self.layer_norm = layer_norm
-        self.generator = generator if generator is not None else stream("masks")
+        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", given.recurrent_dropout)
+        self.zoneout = zoneout_rates(cell, given.zoneout)
+        self.layer_norm = given.layer_norm
+        self.generator = given.generator if given.generator is not None else stream("masks")
         self._replay = Replay()
-        if layer_norm and engine == "fused":
+        if self.layer_norm and engine == "fused":
             raise ValueError(f"{cell.title}: layer normalisation needs engine eager or auto, got 'fused'")
         self.asked_engine = engine
-        self.engine, self._never_fused, self._run = choose("eager" if layer_norm else engine, cell, declared)
-        if layer_norm and engine == "auto":
+        self.engine, self._never_fused, self._run = choose("eager" if self.layer_norm else engine, cell, declared)
+        if self.layer_norm and engine == "auto":
             self._never_fused = "layer normalisation"
         self.why_eager = self._never_fused
 
@@ -131,7 +118,7 @@ class Recurrent(nn.Module):
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
                 initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
-                if layer_norm:
+                if self.layer_norm:
                     part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
                 self._share(here, part, direction)
                 buffers = {}
@@ -288,7 +275,7 @@ class Recurrent(nn.Module):
         first = next(iter(self._part(0)._parameters.values()), None)
         return next(self.parameters()) if first is None else first
 
-    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Callable[..., tuple[Any, Any]]:
+    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Engine:
         """The engine that serves this call. Notes which one it is, and why it is not the fused one.
 
         mode: what torch is doing besides computing. states: those given, else None for each layer and direction.
@@ -478,14 +465,10 @@ class Recurrent(nn.Module):
             )
         values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
-        options = self._masks(cell, x, call.generator)
+        normalise = None
         if self.layer_norm:
-            options["normalise"] = {
-                g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan
-            }
-        if call.run is not eager.run:
-            options["second"] = self._second if self.asked_engine == "auto" else None
-        return call.run(
+            normalise = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
+        request = Request(
             cell,
             inputs,
             call.states[k],
@@ -493,31 +476,33 @@ class Recurrent(nn.Module):
             values,
             below,
             call.active,
-            **options,
+            self._zoneout_masks(x, call.generator),
+            self._dropout_masks(cell, x, call.generator),
+            normalise,
             read=wiring.read,
             final=final,
+            second=self._second if self.asked_engine == "auto" else None,
         )
+        return call.run(request)
 
     def _second(self) -> None:
         """Note that the eager engine serves a second derivative."""
         self._ran_eager("a second derivative")
 
-    def _masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Any]:
-        """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
-        masks: dict[str, Any] = {}
-        steps, batch = x.shape[:2]
-        if self.zoneout:
-            shape = (steps, batch, self.hidden_size)
-            masks["keep"] = {
-                field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
-                for field, rate in self.zoneout.items()
-            }
-        if self.recurrent_dropout > 0.0 and self.training:
-            masks["drop"] = {
-                s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, generator)
-                for s in cell.sources
-            }
-        return masks
+    def _zoneout_masks(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """By field of the state, how much of the old value is kept: a mask in training, the expectation else."""
+        shape = (*x.shape[:2], self.hidden_size)
+        return {
+            field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
+            for field, rate in self.zoneout.items()
+        }
+
+    def _dropout_masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """By source, what it is multiplied with in training, [B, H]; one mask for the whole sequence."""
+        if self.recurrent_dropout == 0.0 or not self.training:
+            return {}
+        shape = (x.shape[1], self.hidden_size)
+        return {s.name: dropout_mask(self.recurrent_dropout, shape, x, generator) for s in cell.sources}
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
@@ -536,7 +521,7 @@ class _Call(NamedTuple):
     states: tuple[Any, ...]
     active: Tensor | None
     reads: Tensor | None
-    run: Callable[..., tuple[Any, Any]]
+    run: Engine
     short: bool
     generator: torch.Generator
 
