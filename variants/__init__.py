@@ -1,9 +1,13 @@
-"""Recurrent cells, declared once and run by several engines. Those of `variants/cells/` are registered."""
+"""Recurrent cells, declared once and run by several engines.
+
+The cells of `variants/cells/` are registered by name (`Cell.registry["gru"]`) and can be imported from here by the name
+of their class (`from variants import GRU`).
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Unpack
+from typing import Any, Unpack
 
 if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name is told before torch is imported
     from runs.console.known import refuse_mistyped
@@ -13,7 +17,7 @@ if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name 
 from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
-from .engine import at
+from .engine import select_steps
 from .initialisation import Scheme, Stream, streams
 from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
@@ -46,6 +50,20 @@ def build(
     return Recurrent(cell, input_size, hidden_size, **options)
 
 
+def __getattr__(name: str) -> type[Any]:
+    """Find a registered cell or initialisation of this package by the name of its class.
+
+    So `from variants import Peephole` works, and configurations name classes as `variants.Peephole`. The type is open,
+    as each class has knobs of its own.
+
+    Raises AttributeError for other names.
+    """
+    for cls in (*Cell.registry.values(), *Scheme.registry.values()):
+        if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
+            return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Block",
     "Cell",
@@ -60,10 +78,10 @@ __all__ = [
     "Stream",
     "Values",
     "Vanilla",
-    "at",
     "build",
     "count_parameters",
     "feed",
     "knobs_of",
+    "select_steps",
     "streams",
 ]

@@ -180,7 +180,7 @@ class Cell:
         return self.name or type(self).__name__
 
     @cached_property
-    def plan(self) -> tuple[Gate, ...]:
+    def preactivations(self) -> tuple[Gate, ...]:
         """The gates in full: a plain name hears the first field of the state."""
         first = self.State._fields[0]
         return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
@@ -197,7 +197,7 @@ class Cell:
         Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear
         the same are not neighbours.
         """
-        plan = self.plan
+        plan = self.preactivations
         sources = []
         known = (*self.State._fields, *self.feeds)
         for gate in plan:
@@ -224,7 +224,7 @@ class Cell:
         """Names of the pre-activations that are complete after k sources, for k = 0, 1, ..., len(sources)."""
         order = [s.name for s in self.sources]
         ready: list[list[str]] = [[] for _ in range(len(order) + 1)]
-        for gate in self.plan:
+        for gate in self.preactivations:
             ready[max((order.index(n) + 1 for n in gate.hears), default=0)].append(gate.name)
         return tuple(map(tuple, ready))
 
@@ -234,7 +234,7 @@ class Cell:
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
-        plan = self.plan
+        plan = self.preactivations
         blocks = [Block(f"W_{g.name}", "W", g.name) for g in plan if g.input]
         for s in self.sources:
             for gate in plan:

@@ -82,7 +82,7 @@ def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
 
     layers: the cell as it stands in each, checked.
     """
-    gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.plan))
+    gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.preactivations))
     for name in cell.shared:
         if name not in gates:
             raise ValueError(f"{cell.title}: shared must be names of gates ({', '.join(gates)}), got {name!r}")
@@ -108,7 +108,7 @@ def check_declaration(cell: Cell) -> None:
         raise ValueError(f"{title}: projects_input must be True or False, got {cell.projects_input!r}")
     _check_gates(cell)
     for what in ("keeps", "writes"):
-        pair, gates = getattr(cell, what), [g.name for g in cell.plan]
+        pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
         if pair is not None and not (
             isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)
         ):
@@ -136,15 +136,15 @@ def check_declaration(cell: Cell) -> None:
 
 def _check_gates(cell: Cell) -> None:
     title, fields = cell.title, cell.State._fields
-    if not cell.plan:
+    if not cell.preactivations:
         raise ValueError(f"{title}: gates must name at least one pre-activation, got none")
-    _check_names(cell, "gates", [g.name for g in cell.plan])
+    _check_names(cell, "gates", [g.name for g in cell.preactivations])
     for name in cell.feeds:
         if name in fields:
             raise ValueError(
                 f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}"
             )
-    for gate in cell.plan:
+    for gate in cell.preactivations:
         if not isinstance(gate.hears, tuple | list):
             raise ValueError(
                 f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}"

@@ -68,7 +68,7 @@ def control_of(cell: Cell) -> str:
     """The native module that a cell is held against: a GRU for gated cells without a memory cell, an RNN for those
     without gates.
     """
-    if len(cell.plan) == 1:
+    if len(cell.preactivations) == 1:
         return "native_rnn"
     return YARDSTICK if any(name == "c" or name.startswith("c_") for name in cell.State._fields) else "native_gru"
 
@@ -111,7 +111,7 @@ def products(cell: Cell, layers: int, size: Size) -> Step:
         width = units
     for layer in range(layers):
         here = cell.for_layer(layer)
-        heard = sum(gate.input for gate in here.plan) * units
+        heard = sum(gate.input for gate in here.preactivations) * units
         x, grad = torch.randn(rows, width), torch.randn(rows, heard)
         outside += [(x, torch.randn(width, heard)), (x.T, grad)]
         if layer > 0 or cell.projects_input:

@@ -748,3 +748,14 @@ def test_copying_of_few_symbols_asks_for_them():
     batch = draw(task := Task.registry["copying"](lag=5, length=3, symbols=4))
     assert torch.equal(batch.targets[-3:], batch.inputs[:3].argmax(-1))
     assert batch.inputs.shape[-1] == task.input_size == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_registered_class_can_be_imported_from_the_package(name):
+    cls = Task.registry[name]
+    assert getattr(tasks, cls.__name__) is cls
+
+
+def test_the_package_has_no_other_names():
+    with pytest.raises(AttributeError, match="module 'tasks' has no attribute 'Addin'"):
+        getattr(tasks, "Addin")  # noqa: B009

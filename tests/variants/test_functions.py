@@ -350,7 +350,7 @@ def test_arithmetic_with_a_constant_gives_torchs_bits(operation):
     x = torch.tensor(SPECIAL).view(1, -1)
     inputs = Inputs(torch.zeros(1, 1, 1), torch.zeros(x.shape[1], 1), torch.zeros(x.shape[1]))
     (_, ours), (_, theirs) = (
-        engine.run(WithConstants(), inputs, state(*[x] * len(CONSTANTS)), {}, {}) for engine in (fused, eager)
+        engine.run(Request(WithConstants(), inputs, state(*[x] * len(CONSTANTS)))) for engine in (fused, eager)
     )
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one.isnan(), other.isnan())

@@ -271,9 +271,11 @@ def arguments(cell: Cell, steps: int, batch: int, units: int, inputs: int, below
     def draw(*shape: int) -> Tensor:
         return (torch.randn(shape, generator=source) * 0.5).requires_grad_()
 
-    heard = sum(gate.input for gate in cell.plan)
+    heard = sum(gate.input for gate in cell.preactivations)
     return {
-        "inputs": Inputs(draw(steps, batch, inputs), draw(heard * units, inputs), draw(len(cell.plan) * units)),
+        "inputs": Inputs(
+            draw(steps, batch, inputs), draw(heard * units, inputs), draw(len(cell.preactivations) * units)
+        ),
         "state": cell.State(*(draw(batch, units) for _ in cell.State._fields)),
         "recurrent": {s.name: draw(len(s.gates) * units, units) for s in cell.sources},
         "values": {n: draw(units) for n in cell.vectors} | dict(cell.constants(units)),

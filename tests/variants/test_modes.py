@@ -324,7 +324,7 @@ def test_a_copy_of_a_module_in_training_is_a_module_of_its_own(copied):
 
 def test_a_module_in_training_without_biases_trains():
     class Unbiased(Vanilla):
-        gates = tuple(g._replace(bias=False) for g in Vanilla().plan)
+        gates = tuple(g._replace(bias=False) for g in Vanilla().preactivations)
 
         def after_initialisation(self, blocks):
             """There is no bias to adjust."""

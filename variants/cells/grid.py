@@ -58,7 +58,7 @@ class Grid(Cell, name="grid"):
     def __init__(self, *, tied: bool = False, forget_bias: float = 1.0) -> None:
         self.tied = tied
         self.forget_bias = forget_bias
-        self.shared = tuple(gate.name for gate in self.plan if gate.name.endswith("d")) if tied else ()
+        self.shared = tuple(gate.name for gate in self.preactivations if gate.name.endswith("d")) if tied else ()
 
     def for_layer(self, layer: int) -> Grid:
         return LowestGrid(tied=self.tied, forget_bias=self.forget_bias) if layer == 0 else self

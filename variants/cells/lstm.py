@@ -48,7 +48,7 @@ class Vanilla(Cell, name="vanilla"):
     def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
         self.peepholes = tuple(peepholes)
         self.forget_bias = forget_bias
-        allowed = [gate.name for gate in self.plan if gate.name in ("i", "f", "o")]
+        allowed = [gate.name for gate in self.preactivations if gate.name in ("i", "f", "o")]
         for gate in self.peepholes:
             if gate not in allowed:
                 raise ValueError(

@@ -10,8 +10,8 @@ from torch.nn import Parameter
 
 from ..cell import Cell
 from . import eager, fused
-from .inputs import Engine, Inputs, Request
-from .training import Blocks, Parameters, Session, at
+from .inputs import Engine, Inputs, Request, select_steps
+from .training import Blocks, Parameters, Session
 
 ENGINES = ("auto", "eager", "fused")
 
@@ -23,9 +23,9 @@ __all__ = [
     "Parameters",
     "Request",
     "Session",
-    "at",
     "choose",
     "eager",
+    "select_steps",
     "unserved",
 ]
 

@@ -18,10 +18,10 @@ from .inputs import Request
 def run(request: Request) -> tuple[Any, Any]:
     """Run one layer in one direction over a sequence, as `Request` and `Engine` say."""
     cell, state, normalise, active = request.cell, request.state, request.normalise, request.active
-    names = [gate.name for gate in cell.plan]
+    names = [gate.name for gate in cell.preactivations]
     sources = cell.sources
     shape = state[0].shape  # [B, H]
-    preactivations = request.inputs.preactivations(cell.plan, shape[-1])  # [T, B, G * H]
+    preactivations = request.inputs.preactivations(cell.preactivations, shape[-1])  # [T, B, G * H]
     transposed = [request.recurrent[s.name].T for s in sources]
     p = Values(**request.values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.

@@ -89,7 +89,7 @@ def run(request: Request) -> tuple[Any, Any]:
     named = Tensors(
         x,
         weight,
-        x.new_zeros(len(cell.plan) * units) if bias is None else bias,
+        x.new_zeros(len(cell.preactivations) * units) if bias is None else bias,
         state._asdict(),
         {s.name: request.recurrent[s.name] for s in cell.sources},
         {name: values[name] for name in cell.vectors},
@@ -122,7 +122,7 @@ class Program:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
         self.vectors = tuple(cell.vectors)
-        self.plans: dict[tuple[object, ...], Plan] = {}
+        self.layouts: dict[tuple[object, ...], MemoryLayout] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
 
@@ -198,7 +198,7 @@ class _Compiled:
         return self._table(*values)
 
 
-class Plan:
+class MemoryLayout:
     """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its
     arguments are made up.
 
@@ -283,15 +283,15 @@ class Call(NamedTuple):
         arrays |= {Name("below", field): v for field, v in tensors.below.items()}
         return arrays
 
-    def forward_plan(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> Plan:
-        """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
+    def forward_layout(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
+        """The layout of the forward kernel for W of `width` columns and x of `row_of_x`.
 
         With training its own arrays are what the backward kernel reads: all states with the first one in front,
         operands of sources, and what the derivation chose to save. apart: fields whose states are kept in memory of
         their own.
         """
-        plans, key = self.program.plans, (*self.size, width, row_of_x, training, apart)
-        if key not in plans:
+        layouts, key = self.program.layouts, (*self.size, width, row_of_x, training, apart)
+        if key not in layouts:
             steps, batch, units = self.size
             derivation = self.program.derivation
             room = {Name("states", n): (steps + 1) * batch * units for n in derivation.fields if n not in apart}
@@ -304,14 +304,14 @@ class Call(NamedTuple):
                 )
                 room[Name("bias", str(k))] = product.padded(mix.size * units)
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("X"): row_of_x}
-            plans[key] = Plan(self.program.forward(training), numbers, room)
-        return plans[key]
+            layouts[key] = MemoryLayout(self.program.forward(training), numbers, room)
+        return layouts[key]
 
-    def backward_plan(
+    def backward_layout(
         self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]
-    ) -> Plan:
-        plans, key = self.program.plans, (*self.size, sequences, finals)
-        if key not in plans:
+    ) -> MemoryLayout:
+        layouts, key = self.program.layouts, (*self.size, sequences, finals)
+        if key not in layouts:
             steps, batch, units = self.size
             derivation = self.program.derivation
             padded = product.padded(units)
@@ -324,13 +324,13 @@ class Call(NamedTuple):
             room |= {Name("du", n): batch * padded for n in self.computed}
             room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("start"): 0, Name("stop"): 0}
-            plans[key] = Plan(kernel, numbers, room, zero)
-        return plans[key]
+            layouts[key] = MemoryLayout(kernel, numbers, room, zero)
+        return layouts[key]
 
     def bind(
         self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]
-    ) -> tuple[Plan, Tensor, Any]:
-        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of
+    ) -> tuple[MemoryLayout, Tensor, Any]:
+        """For a forward run over W of `width` columns: its layout, its own arrays in one allocation, and the arguments of
         the kernel.
 
         apart: memory for all states of some fields, [(T + 1) * B * H].
@@ -339,9 +339,9 @@ class Call(NamedTuple):
         arrays |= {Name("x"): tensors.x, Name("W"): tensors.weight, Name("b"): tensors.bias}
         arrays |= {Name("state", n): v for n, v in tensors.state.items()}
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        plan = self.forward_plan(width, tensors.x.shape[-1], training, tuple(apart))
-        memory = tensors.x.new_empty(plan.size)
-        return plan, memory, plan.table(memory, arrays)
+        layout = self.forward_layout(width, tensors.x.shape[-1], training, tuple(apart))
+        memory = tensors.x.new_empty(layout.size)
+        return layout, memory, layout.table(memory, arrays)
 
     def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
         """The sequence [T, B, H] of a field, all of whose states lie in this memory from `start` on: all but the first.
@@ -365,9 +365,9 @@ class Call(NamedTuple):
         apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
         # alive until the kernel has run, as it knows addresses only
         tensors = self.name([x, *(plain(t) for t in flat[1:])])
-        plan, memory, table = self.bind(tensors, width, training, apart)
-        plan.kernel.run(table)
-        states = {n: apart[n] if n in apart else plan.part(memory, Name("states", n)) for n in self.ends}
+        layout, memory, table = self.bind(tensors, width, training, apart)
+        layout.kernel.run(table)
+        states = {n: apart[n] if n in apart else layout.part(memory, Name("states", n)) for n in self.ends}
         ends = [v[steps * batch * units :].view(batch, units).clone() for v in states.values()]
         return (*map(self.sequence, apart.values()), *ends), [x, memory, *apart.values()]
 
@@ -454,33 +454,33 @@ class Back:
         derivation = call.program.derivation
         x, width_of_x = tensors.x, tensors.weight.shape[-1]
         self.step, self._kernel = call.program.backward(tuple(arriving), ends)
-        self._plan = plan = call.backward_plan(self.step, self._kernel, tuple(arriving), ends)
-        self._memory = memory = x.new_empty(plan.size)
-        self._zero = memory.narrow(0, 0, plan.zero)
+        self._layout = layout = call.backward_layout(self.step, self._kernel, tuple(arriving), ends)
+        self._memory = memory = x.new_empty(layout.size)
+        self._zero = memory.narrow(0, 0, layout.zero)
         self.below = {n: torch.empty_like(tensors.below[n]) for n in self.step.below}
         arrays = call.shared(tensors)
         arrays |= {Name("dstates", n): d for n, d in arriving.items()}
         arrays |= {Name("dbelow", n): d for n, d in self.below.items()}
-        forward = call.forward_plan(width_of_x, x.shape[-1], True, tuple(apart))
+        forward = call.forward_layout(width_of_x, x.shape[-1], True, tuple(apart))
         own = [Name("states", n) for n in derivation.fields if n not in apart]
         for name in (*own, *(Name("operand", n) for n in call.computed), Name("saved")):
             arrays[name] = forward.part(kept, name)
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        self._table = plan.table(memory, arrays)
+        self._table = layout.table(memory, arrays)
         self._bounds = self._kernel.slots.index(Name("start")), self._kernel.slots.index(Name("stop"))
         self._arrivals = {n: self._kernel.slots.index(Name("dstates", n)) for n in arriving}
 
         # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other
         # order BLAS is ten times slower for few inputs.
         width = len(derivation.gates) * units
-        dpre = plan.part(memory, Name("dpre")).view(-1, width)
+        dpre = layout.part(memory, Name("dpre")).view(-1, width)
         inputs = x.view(steps * batch, -1).t()
         self._with_ones = len(inputs) > width_of_x
         self._product = x.new_empty(len(inputs), width)
         self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
         every = len(derivation.input_gates) == len(derivation.gates)
         self._dweight = self._columns.t() if every else None
-        self.vectors = {n: plan.part(memory, Name("dp", n)) for n in self.step.vectors}
+        self.vectors = {n: layout.part(memory, Name("dp", n)) for n in self.step.vectors}
         self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
         self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
         self._weight = tensors.weight
@@ -509,7 +509,7 @@ class Back:
     def carry(self, name: str) -> Tensor:
         """The derivative by a field of the state before the first step, [B, H]."""
         return (
-            self._plan.part(self._memory, Name("carry", name))
+            self._layout.part(self._memory, Name("carry", name))
             .view(self._call.size[1], -1)
             .narrow(1, 0, self._call.size[2])
         )
@@ -625,11 +625,11 @@ def check_shapes(
     size: T, B, H. others: constants and which steps are active.
     """
     steps, batch, units = size
-    plan = cell.plan
+    gates = cell.preactivations
     each = {
         "inputs": ({"x": tensors.x}, (steps, batch, tensors.x.shape[-1])),
-        "W": ({"": tensors.weight}, (sum(g.input for g in plan) * units, tensors.x.shape[-1])),
-        "b": ({"": tensors.bias}, (len(plan) * units,)),
+        "W": ({"": tensors.weight}, (sum(g.input for g in gates) * units, tensors.x.shape[-1])),
+        "b": ({"": tensors.bias}, (len(gates) * units,)),
         "state": (tensors.state, (batch, units)),
         "vector": (tensors.vectors, (units,)),
         "constant": (others["constant"], (units,)),

@@ -16,27 +16,29 @@ NOTHING: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Inputs(NamedTuple):
-    """The terms `W x + b` of all pre-activations, not yet multiplied: a kernel does that step by step, in the
-    processor's cache.
+    """The terms `W x + b` of all pre-activations, not yet multiplied.
 
-    x: [T, B, I]. weight: W of the gates that have one, in the cell's order, [n * H, I]. bias: of all gates, [G * H],
-    zeros for a gate without; or None.
+    A kernel multiplies step by step, while the numbers are in the processor's cache.
+
+    x: [T, B, I].
+    weight: W of the gates that have one, in the cell's order, [n * H, I].
+    bias: of all gates, [G * H], zeros for a gate without; or None.
     """
 
     x: Tensor
     weight: Tensor
     bias: Tensor | None = None
 
-    def preactivations(self, plan: Sequence[Gate], units: int) -> Tensor:
+    def preactivations(self, gates: Sequence[Gate], units: int) -> Tensor:
         """The product for all steps at once, [T, B, G * H]; a gate without input is left with its bias."""
-        heard = [gate.name for gate in plan if gate.input]
-        if len(heard) == len(plan):
+        heard = [gate.name for gate in gates if gate.input]
+        if len(heard) == len(gates):
             return functional.linear(self.x, self.weight, self.bias)
         products = {}
         if heard:
             products = dict(zip(heard, functional.linear(self.x, self.weight).chunk(len(heard), dim=-1), strict=True))
         nothing = self.x.new_zeros(*self.x.shape[:2], units)
-        terms = torch.cat([products.get(gate.name, nothing) for gate in plan], dim=-1)
+        terms = torch.cat([products.get(gate.name, nothing) for gate in gates], dim=-1)
         return terms if self.bias is None else terms + self.bias
 
 
@@ -80,3 +82,20 @@ Engine = Callable[[Request], tuple[Any, Any]]
 Returns the State of sequences, fields [T, B, H] and None where not read, and the State after the last step, fields
 [B, H], or None.
 """
+
+
+def select_steps(sequence: Tensor, reads: Tensor | None) -> Tensor:
+    """Take some steps of each sequence.
+
+    sequence: [T, B, H].
+    reads: [K, B] whole numbers, the steps to take; None for all.
+
+    Returns [K, B, H], or the sequence itself where `reads` is None.
+
+    >>> import torch
+    >>> select_steps(torch.arange(6.0).view(3, 2, 1), torch.tensor([[2, 0]])).flatten()
+    tensor([4., 1.])
+    """
+    if reads is None:
+        return sequence
+    return sequence.gather(0, reads.unsqueeze(-1).expand(*reads.shape, sequence.shape[-1]))

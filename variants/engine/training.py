@@ -151,7 +151,7 @@ class Session:
     ) -> None:
         steps, batch, width = x.shape
         self.parameters = parameters
-        self.units = units = len(parameters.bias.values) // len(cell.plan)
+        self.units = units = len(parameters.bias.values) // len(cell.preactivations)
         self._title, self._lowest = cell.title, lowest
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
         fixed = {Name("p", name): v.contiguous() for name, v in parameters.constants.items()}
@@ -177,7 +177,7 @@ class Session:
             {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
         )
         check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
-        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
+        self._layout, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
         (self._first,) = self._outputs(names[:1])
         # derivatives by the first sequence where only some steps are read: else zero
         self._unread = own.new_zeros(self._call.size)
@@ -206,14 +206,14 @@ class Session:
             self._active.copy_(active)
         for blocks in self.parameters.blocks:
             blocks.gather()
-        self._plan.kernel.run(self._table)
+        self._layout.kernel.run(self._table)
         sequences = self._call.sequences
         if index is None:
             return self._turn, self._outputs(sequences)
         return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
 
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        return tuple(self._call.sequence(self._memory, self._plan.starts[Name("states", n)]) for n in names)
+        return tuple(self._call.sequence(self._memory, self._layout.starts[Name("states", n)]) for n in names)
 
     def expect(self, turn: int) -> None:
         """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
@@ -285,13 +285,6 @@ class Session:
             apart={},
             add=True,
         )
-
-
-def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
-    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; the sequence itself where `reads` is None."""
-    return (
-        sequence if reads is None else sequence.gather(0, reads.unsqueeze(-1).expand(*reads.shape, sequence.shape[-1]))
-    )
 
 
 class _Update(torch.autograd.Function):

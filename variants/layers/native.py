@@ -13,7 +13,7 @@ from ..cell import Cell, Gate
 from ..cells.gru import HiddenState
 from ..cells.lstm import LSTMState
 from ..declaration import check_options, check_sizes
-from ..engine import at
+from ..engine import select_steps
 from ..initialisation import UniformFan, initialise, scheme_of, streams, within
 from . import boundary
 from .options import GivenOptions, Options
@@ -31,7 +31,7 @@ class Native(Cell):
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """As for any cell, and a second bias for every gate."""
-        second = {f"b_{gate.name}_2": hidden_size for gate in self.plan}
+        second = {f"b_{gate.name}_2": hidden_size for gate in self.preactivations}
         return super().block_sizes(input_size, hidden_size) | second
 
 
@@ -114,7 +114,7 @@ class NativeRecurrent(nn.Module):
         with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
             self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
         scheme, stream = scheme_of(cell, given.initialisation, UniformFan), given.stream or streams(0)
-        names = [gate.name for gate in cell.plan]
+        names = [gate.name for gate in cell.preactivations]
         for layer in range(layers):
             for direction in range(self.directions):
                 suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -164,7 +164,7 @@ class NativeRecurrent(nn.Module):
         outputs, last = self.module(packed, first)
         if packed is not x:
             outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
-        outputs = at(outputs, reads)
+        outputs = select_steps(outputs, reads)
         if not final:
             return outputs, ()
         fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)

@@ -24,7 +24,7 @@ from ..declaration import (
     declared_layers,
     try_step,
 )
-from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, at, choose, eager, unserved
+from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, choose, eager, select_steps, unserved
 from ..initialisation import GlorotOrthogonal, initialise, scheme_of, streams, within
 from . import boundary
 from .memory import FlatMemory
@@ -119,7 +119,9 @@ class Recurrent(nn.Module):
                     blocks["P"] = self.project["P"]
                 initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
                 if self.layer_norm:
-                    part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
+                    part.update(
+                        {f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.preactivations}
+                    )
                 self._share(here, part, direction)
                 buffers = {}
                 for name, value in constants[layer].items():
@@ -221,7 +223,7 @@ class Recurrent(nn.Module):
             x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        return at(x, call.reads), tuple(ends) if final else ()
+        return select_steps(x, call.reads), tuple(ends) if final else ()
 
     def _checked(self, inputs: Tensor, state: Any, lengths: Any, reads: Any, *, final: bool) -> _Call:
         """The arguments of a call after all checks, and how it is served."""
@@ -467,7 +469,9 @@ class Recurrent(nn.Module):
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         normalise = None
         if self.layer_norm:
-            normalise = {g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan}
+            normalise = {
+                g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.preactivations
+            }
         request = Request(
             cell,
             inputs,
@@ -597,8 +601,8 @@ def _as_kernels_read(tensor: Tensor) -> bool:
 
 def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
     return _Wiring(
-        inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
-        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
+        inputs=tuple(f"W_{g.name}" for g in cell.preactivations if g.input),
+        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.preactivations),
         recurrent={
             s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
         },

@@ -119,9 +119,9 @@ class Derivation:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
-        self.gates = tuple(gate.name for gate in cell.plan)
-        self.input_gates = tuple(gate.name for gate in cell.plan if gate.input)
-        self.hears = {gate.name: frozenset(gate.hears) for gate in cell.plan}
+        self.gates = tuple(gate.name for gate in cell.preactivations)
+        self.input_gates = tuple(gate.name for gate in cell.preactivations if gate.input)
+        self.hears = {gate.name: frozenset(gate.hears) for gate in cell.preactivations}
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [
             *(Name("s", field) for field in self.fields),
