@@ -94,7 +94,7 @@ class Cell:
         projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
         shared: names of gates whose W, R and b are common to all layers that have them.
         remembers: fields of the state that zoneout may hold back; None for all. A counter is not memory.
-        source: where the definition comes from.
+        source: where the definition comes from; it becomes the last line of the docstring.
         control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
 
     Keyword arguments of `__init__` are the cell's knobs; they become its typed configuration.
@@ -118,6 +118,8 @@ class Cell:
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__doc__ and "source" in vars(cls) and "Source:" not in cls.__doc__:
+            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n\nSource: {cls.source}."
         if name is None:
             return
         if name in Cell.registry:

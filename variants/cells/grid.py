@@ -40,7 +40,6 @@ class Grid(Cell, name="grid"):
 
     Parameters: 8H(2H+1), in the lowest layer 7H(2H+1), and once HI for the projection; with tied depth, each layer
     above the second has 4H(2H+1) and the second has H(2H+1) more.
-    Source: Kalchbrenner, Danihelka & Graves 2015, "Grid Long Short-Term Memory", section 3.
     """
 
     State = GridState

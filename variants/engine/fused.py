@@ -28,7 +28,7 @@ from .ir.names import Name
 from .ir.tracing import CannotFuse
 
 CHUNK = 2**18
-"""Derivatives by pre-activations that are kept at a time while going back, in numbers: few enough to stay in the processor's cache."""
+"""How many derivatives by pre-activations are kept at a time while going back: few enough for the processor's cache."""
 CHUNK_ROWS = 256
 """The least number of rows of the products over many steps."""
 ALIGNED = 16
@@ -199,11 +199,12 @@ class _Compiled:
 
 
 class MemoryLayout:
-    """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its
-    arguments are made up.
+    """Where the arrays of a kernel lie at one size, and how its table of arguments is made up; found once.
 
-    room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first
-    arrays start at zero.
+    kernel: the compiled kernel.
+    numbers: arguments that are known, such as T and H.
+    room: how many numbers each of the kernel's own arrays has; all of them lie in one allocation of `size` numbers.
+    zero: how many arrays, from the first on, must start as zeros.
     """
 
     def __init__(self, kernel: _Compiled, numbers: Mapping[Name, int], room: Mapping[Name, int], zero: int = 0) -> None:
@@ -249,10 +250,15 @@ class Tensors(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and
-    ends it gives.
+    """One run of a layer in one direction.
 
-    cell, second: what a second derivative is taken of, and what is called when one is asked for (None: it is refused).
+    program: the kernels.
+    size: T, B, H.
+    fixed: arrays that no derivative is taken by: constants, masks, active steps.
+    sequences: fields of the state whose sequences it gives.
+    ends: fields of the state whose values after the last step it gives.
+    cell: what the eager engine runs for a second derivative.
+    second: called when a second derivative is asked for; None where it is refused.
     """
 
     program: Program
@@ -503,7 +509,11 @@ class Back:
             self._chunks.append(((start, stop), inputs.narrow(1, first, count), done, dx, sums))
 
     def arrive(self, name: str, derivative: Tensor) -> None:
-        """Let another contiguous derivative arrive by a sequence than at first; the caller keeps it until after `run`."""
+        """Use another derivative for the next `run`.
+
+        name: field of the state at whose sequence it arrives.
+        derivative: contiguous, [T, B, H]. Only its address is kept, so the caller keeps it until `run` has returned.
+        """
         self._table[self._arrivals[name]] = derivative.data_ptr()
 
     def carry(self, name: str) -> Tensor:
@@ -529,7 +539,8 @@ class Back:
         # otherwise; asking sets it up.
         torch.get_num_threads()
         later = 0
-        for (table[start], table[stop]), inputs, done, dx, sums in self._chunks:
+        for (first, behind), inputs, done, dx, sums in self._chunks:
+            table[start], table[stop] = first, behind  # the kernel's arguments: which steps it takes
             self._kernel.run(table)
             self._product.addmm_(inputs, done, beta=later)
             if not self._with_ones:

@@ -1,8 +1,8 @@
 """The fused engine for a trainer: what a call looks up, allocates and adds up is found once, for all updates of one
 size.
 
-Around a small kernel these take about as long as it does, in pieces of Python that its data has driven out of the
-cache.
+For a small layer all this takes about as long as the kernel itself: it is Python code, which the data of the kernel has
+driven out of the processor's cache.
 """
 
 from __future__ import annotations

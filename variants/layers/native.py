@@ -41,7 +41,6 @@ class NativeLSTM(Native, name="native_lstm"):
         z = tanh(W_z x + R_z y' + b_z)    i, f, o = s(W x + R y' + b)    c = f*c' + i*z    y = o*tanh(c)
 
     The model of `vanilla` but for a second, redundant bias; forget_bias is 0. Parameters: 4H(I+H+2).
-    Source: torch.nn.LSTM.
     """
 
     module = nn.LSTM
@@ -58,7 +57,6 @@ class NativeGRU(Native, name="native_gru"):
         r, u = s(W x + R h' + b)    n = tanh(W_n x + b_n + r*(R_n h' + c_n))    h = u*h' + (1-u)*n
 
     The reset gate is applied after the product: not the model of `gru`. Parameters: 3H(I+H+2).
-    Source: torch.nn.GRU.
     """
 
     module = nn.GRU
@@ -73,7 +71,7 @@ class NativeRNN(Native, name="native_rnn"):
 
         h = tanh(W x + R h' + b + b_2)
 
-    Parameters: H(I+H+2). Source: torch.nn.RNN.
+    Parameters: H(I+H+2).
     """
 
     module = nn.RNN

@@ -51,7 +51,10 @@ class Pass(NamedTuple):
 
 
 class Known(NamedTuple):
-    """From here on the operands of these sources are known; going back, their derivatives are complete only here."""
+    """The point in a step from which on the operands of these sources can be multiplied with R.
+
+    In the backward pass it is the point at which the derivatives by these operands are complete.
+    """
 
     sources: tuple[str, ...]
 
