@@ -66,7 +66,8 @@ class Task:
         if name in Task.registry:
             other = Task.registry[name]
             raise TypeError(
-                f"task name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                f"task name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}"
             )
         cls.name = name
         Task.registry[name] = cls

@@ -125,7 +125,8 @@ class Cell:
         if name in Cell.registry:
             other = Cell.registry[name]
             raise TypeError(
-                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}"
             )
         cls.name = name
         Cell.registry[name] = cls
@@ -207,7 +208,8 @@ class Cell:
                 if name not in known:
                     there = ", ".join(known)
                     raise ValueError(
-                        f"{self.title}: gate {gate.name!r} hears {name!r}, which is no state field and no @feed; there is: {there}"
+                        f"{self.title}: gate {gate.name!r} hears {name!r}, which is no state field and "
+                        f"no @feed; there is: {there}"
                     )
         for name in (*self.State._fields, *self.feeds):
             heard_by = [k for k, gate in enumerate(plan) if name in gate.hears]

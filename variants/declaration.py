@@ -113,14 +113,16 @@ def check_declaration(cell: Cell) -> None:
             isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)
         ):
             raise ValueError(
-                f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in ('{gates[0]}', 1), got {pair!r}"
+                f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in "
+                f"('{gates[0]}', 1), got {pair!r}"
             )
     _check_names(cell, "vectors", cell.vectors)
     taken = {b.name for b in cell.blocks if b.kind != "p"}
     for vector in cell.vectors:
         if vector in taken:
             raise ValueError(
-                f"{title}: vector {vector!r} has the name of another parameter; the parameters are {', '.join(sorted(taken))}"
+                f"{title}: vector {vector!r} has the name of another parameter; the parameters are "
+                f"{', '.join(sorted(taken))}"
             )
     for what in ("above", "remembers"):
         for name in getattr(cell, what) or ():
@@ -129,7 +131,8 @@ def check_declaration(cell: Cell) -> None:
     for name, value in _attributes(cell).items():
         if _owns_tensor(value):
             raise ValueError(
-                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or holds one; declare what is learned in "
+                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or "
+                "holds one; declare what is learned in "
                 f"`vectors` and what is not in `constants`, got {type(value).__name__}"
             )
 
@@ -164,7 +167,8 @@ def _check_gates(cell: Cell) -> None:
     twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
     if twice is not None:
         raise ValueError(
-            f"{title}: two parameters would be named {twice!r}; rename a gate or one of {', '.join(s.name for s in heard)}"
+            f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
+            f"{', '.join(s.name for s in heard)}"
         )
 
 
@@ -221,7 +225,8 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
                 else repr(value)
             )
             raise ValueError(
-                f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that is not learned, got {got}"
+                f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that "
+                f"is not learned, got {got}"
             )
         checked[name] = value.to(like)
     return checked
@@ -264,7 +269,8 @@ def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], belo
     for name, value in vars(cell).items():
         if name not in vars(Cell) and before.get(name, before) is not value:
             raise ValueError(
-                f"{cell.title}: a step must not change the cell, got a new {name!r}; what changes from step to step is a state"
+                f"{cell.title}: a step must not change the cell, got a new {name!r}; what changes from "
+                "step to step is a state"
             )
 
 
@@ -329,7 +335,8 @@ def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> 
         raise ValueError(f"{rule} of the type of its arguments, got {_type(value)} for {_type(torch.empty(0))}")
     if value.requires_grad:
         raise ValueError(
-            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell does not declare; "
+            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell "
+            "does not declare; "
             "name what is learned in `vectors`"
         )
 

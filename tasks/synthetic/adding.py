@@ -26,7 +26,10 @@ class Adding(Regression, name="adding"):
     The task is that of Hochreiter & Schmidhuber 1997, section 5.4, in a later form.
     """
 
-    source = "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', section 4.1"
+    source = (
+        "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', "
+        "section 4.1"
+    )
     input_size = 2
     output_size = 1
     floor = 1 / 6

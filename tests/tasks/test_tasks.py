@@ -22,7 +22,8 @@ NAMES = sorted(name for name, cls in Task.registry.items() if cls.__module__.sta
 LAGS = (40, 75)
 MANY = 10_000
 TOLERANCE = 0.05
-"""Relative, of losses measured on MANY sequences: the standard error is at most 1.3 %, and a last input that says something (`adding`: it
+"""Relative, of losses measured on MANY sequences: the standard error is at most 1.3 %, and a last input that
+says something (`adding`: it
 may be marked) may lower the loss by 1 / lag = 2.5 %."""
 
 LEAST = {
@@ -84,7 +85,7 @@ def perfect(task: Task, batch: Batch) -> Tensor:
 
 
 def best_constant(task: Task, batch: Batch) -> Tensor:
-    """The best answers that do not depend on the sequence, one for each of the K questions, fitted to the batch itself."""
+    """The best answers that do not depend on the sequence, one for each question, fitted to the batch itself."""
     if isinstance(task, Classification):
         shares = torch.nn.functional.one_hot(batch.targets, task.output_size).float().mean(1, keepdim=True)
         answers = shares.clamp(min=1e-9).log()

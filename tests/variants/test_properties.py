@@ -86,7 +86,7 @@ def agree(
     reusing: bool,
     training: bool,
 ) -> None:
-    """The fused engine is about as near to the eager one in double precision as the eager one is in single precision."""
+    """The fused engine is about as near to double precision as the eager one is in single precision."""
     steps, batch, inputs, units = sizes
     truth, eager, fused = (
         Recurrent(cell, inputs, units, engine=e, **options).train(training) for e in ("eager", "eager", "auto")

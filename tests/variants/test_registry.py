@@ -1,4 +1,4 @@
-"""Every variant is complete: documented, written a second time, pinned; names are unique; the folder stands on its own."""
+"""Every variant is documented, written a second time and pinned; names are unique; the folder stands on its own."""
 
 import ast
 import inspect

@@ -15,7 +15,8 @@ class RNN(Cell, name="rnn"):
 
         h = tanh(W_h x + R_h h' + b_h)
 
-    `x` [B, I] is the input, `h` [B, H] the output. Elman used the logistic function; tanh has become usual. Parameters: H(I+H+1).
+    `x` [B, I] is the input, `h` [B, H] the output. Elman used the logistic function; tanh has become usual.
+    Parameters: H(I+H+1).
     """
 
     State = HiddenState

@@ -162,7 +162,7 @@ def program(cell: Cell, variation: Variation) -> Program:
 
 
 def _formula(program: Program) -> str:
-    """Everything that the kernels of a program follow from, as text: in a text 0.0 and -0.0, 1 and True are different."""
+    """Everything that the kernels of a program follow from, as text, in which 0.0 and -0.0, 1 and True differ."""
     derivation = program.derivation
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
     structure = (
@@ -336,10 +336,14 @@ class Call(NamedTuple):
     def bind(
         self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]
     ) -> tuple[MemoryLayout, Tensor, Any]:
-        """For a forward run over W of `width` columns: its layout, its own arrays in one allocation, and the arguments of
-        the kernel.
+        """Prepare a forward run.
 
+        tensors: as the kernel reads them.
+        width: columns of W.
+        training: whether the backward kernel will need what this run computes.
         apart: memory for all states of some fields, [(T + 1) * B * H].
+
+        Returns the layout, its arrays in one allocation, and the table of arguments.
         """
         arrays = self.shared(tensors)
         arrays |= {Name("x"): tensors.x, Name("W"): tensors.weight, Name("b"): tensors.bias}
@@ -586,7 +590,8 @@ def _check_unpacked(cell: Cell, expected: Sequence[tuple[torch.dtype, torch.Size
     for (dtype, shape), t in zip(expected, saved, strict=True):
         if t.shape != shape or t.dtype is not dtype or not t.is_cpu or t.layout is not torch.strided:
             raise ValueError(
-                f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} {list(shape)} on the cpu, "
+                f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} "
+                f"{list(shape)} on the cpu, "
                 f"got {t.dtype} {list(t.shape)} on {t.device}"
             )
 
@@ -623,7 +628,8 @@ def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise ValueError(
-                f"{cell.title}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} on {tensor.device}; "
+                f"{cell.title}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} "
+                f"on {tensor.device}; "
                 "build the module with engine='eager' for anything else"
             )
 

@@ -25,8 +25,8 @@ class Options:
     dropout: rate of dropout between layers, with a fresh mask at every step, in [0, 1).
     recurrent_dropout: rate of dropout on what the recurrent matrices see, with one mask per sequence, in [0, 1).
     zoneout: rate at which a unit keeps its state, in [0, 1); one for all fields that remember, or by field.
-    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a learned
-        gain g. It needs the eager engine. (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1)
+    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a
+        learned gain g. It needs the eager engine. (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1)
     generator: where the masks of the regularisers come from; by default the stream "masks".
     """
 

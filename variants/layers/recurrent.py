@@ -146,7 +146,8 @@ class Recurrent(nn.Module):
                 continue
             if shared.shape != part[block.name].shape:
                 raise ValueError(
-                    f"{cell.title}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
+                    f"{cell.title}: layers that share weights need inputs of the same width, got "
+                    f"{tuple(part[block.name].shape)} above "
                     f"{tuple(shared.shape)} for {block.name}"
                 )
             part[block.name] = shared
@@ -168,10 +169,12 @@ class Recurrent(nn.Module):
         )
 
     def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
-        """The state before the first step, one State per layer and direction, fields [B, H], each with memory of its
-        own.
+        """Make the state before the first step.
 
-        like: a tensor of the type and on the device that it shall have, by default a parameter.
+        batch_size: number of sequences B.
+        like: a tensor of the wanted type and device, by default a parameter.
+
+        Returns one State of zeros per layer and direction, fields [B, H], each with memory of its own.
         """
         model = next(self.parameters()) if like is None else like
         return tuple(
@@ -187,21 +190,21 @@ class Recurrent(nn.Module):
         final: bool = True,
         reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Run over a sequence.
+        """Run over a batch of sequences.
 
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
-        state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward,
-        layer 1 ...), each field
-            [B, H] or, for all sequences alike, [1, H] or [H]. It may also have the form of `torch.nn.LSTM`: one tensor
-            [layers * directions, B, H] for each field. By default zeros.
-        lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are
-        0.
-        final: whether the last state is wanted; without, it is empty.
+        state: the state before the first step, as an earlier call returned it; by default zeros. One State per layer
+            and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all sequences alike,
+            [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+        lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
+            its outputs there are 0.
+        final: whether the last state is wanted.
         reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default
-        all.
+            all.
 
-        Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each
-        sequence's last step. Raises ValueError, naming cell, rule and value, for anything else.
+        Returns the outputs of the highest layer, [T, B, H * directions] or [K, B, H * directions], and the state after
+        each sequence's last step, empty without `final`.
+        Raises ValueError, naming cell, rule and value, for anything else.
         """
         call = self._checked(inputs, state, lengths, reads, final=final)
         x, active, last = call.x, call.active, len(self.cells) - 1
@@ -214,7 +217,7 @@ class Recurrent(nn.Module):
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 # in one direction only, they are read at once
-                if call.short and call.reads is not None and k == last == layer:
+                if call.reuse and call.reads is not None and k == last == layer:
                     return self._layer(k, call, x, below[direction], final=False, reads=call.reads)[0][0], ()
                 sequences, end = self._layer(k, call, x, below[direction], final=final)
                 ends.append(end)
@@ -241,8 +244,8 @@ class Recurrent(nn.Module):
             active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
-        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._can_reuse()
-        if state is None and not short:
+        reuse = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._can_reuse()
+        if state is None and not reuse:
             states = self.zero_state(x.shape[1], x)
         generator = self.generator
         if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
@@ -251,20 +254,24 @@ class Recurrent(nn.Module):
             x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         if self.project is not None:
             x = functional.linear(x, self.project["P"])
-        return _Call(x, states, active, reads, run, short, generator)
+        return _Call(x, states, active, reads, run, reuse, generator)
 
     def _layer(
         self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool, reads: Tensor | None = None
     ) -> tuple[Any, Any]:
-        """One layer in one direction: the State of its sequences, in the order of the input, and the State after the
-        last step.
+        """Run one layer in one direction.
 
-        reads: the steps of the first sequence that are wanted, by default all; of a short call only.
+        k: which layer and direction.
+        x: [T, B, I], below: by field what the layer below hands up, both in the order of time.
+        final: whether the state after the last step is wanted.
+        reads: the steps of the first sequence that are wanted; only where buffers are reused.
+
+        Returns the State of sequences in the order of time, None for those that nobody reads, and the last State.
         """
         active, backwards = call.active, k % self.directions == 1
         if backwards:
             x, below = _reverse(x, active), {n: _reverse(v, active) for n, v in below.items()}
-        if call.short:
+        if call.reuse:
             sequences, end = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
         else:
             sequences, end = self._called(k, call, x, below, final=final)
@@ -374,7 +381,7 @@ class Recurrent(nn.Module):
         return self._places is not None
 
     def _found_places(self) -> _Places | None:
-        """Where the parameters and gradients of all layers are; None where one of them is not to be updated in place."""
+        """The parameters of all layers and where they are; None where one of them cannot be updated in place."""
         parameters: list[nn.Parameter] = []
         owners = []
         for k, cell in enumerate(self.cells):
@@ -436,7 +443,8 @@ class Recurrent(nn.Module):
         shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
             raise ValueError(
-                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
+                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be "
+                f"{like.dtype} {list(shape)} on {like.device}, "
                 f"got {value.dtype} {list(value.shape)} on {value.device}"
             )
         return value
@@ -515,10 +523,13 @@ class Recurrent(nn.Module):
 class _Call(NamedTuple):
     """A call after all checks.
 
-    x: inputs [T, B, I], after the projection where there is one. states: one per layer and direction, None in a short
-    call.
-    active: [T, B], which steps are within a sequence's length, or None. reads: [K, B], or None for all steps.
-    run: the engine's. short: whether the memory of an earlier training step is used again. generator: of the masks.
+    x: inputs [T, B, I], after the projection where there is one.
+    states: one per layer and direction; None for each where buffers are reused.
+    active: [T, B], which steps are within a sequence's length, or None.
+    reads: [K, B], or None for all steps.
+    run: the engine.
+    reuse: whether the buffers of an earlier training step are used again.
+    generator: of the masks.
     """
 
     x: Tensor
@@ -526,16 +537,17 @@ class _Call(NamedTuple):
     active: Tensor | None
     reads: Tensor | None
     run: Engine
-    short: bool
+    reuse: bool
     generator: torch.Generator
 
 
 class _Places:
-    """Parameters that are updated in place, with their gradients, as they were when a trainer's memory was laid out for
-    them.
+    """The parameters that a trainer updates in place, and where they were when the buffers were made.
 
-    owners: the dictionary of parameters of each layer and direction. Looked at before each training step, and so
-    without a loop in Python.
+    They are compared before each training step, and so without a loop in Python.
+
+    parameters: those of all layers.
+    owners: the dictionary of parameters of each layer and direction.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
@@ -562,13 +574,14 @@ _LEARNED, _HOOKS, _LATER_HOOKS = map(attrgetter, ("requires_grad", "_backward_ho
 
 
 class _Wiring(NamedTuple):
-    """Names of the parameters of one layer and direction by the part they play, found once.
+    """Which parameters of one layer and direction play which part, by name; found once.
 
-    inputs: W of the gates that have one. biases: b of every gate, None where it has none.
-    recurrent: R of the gates that hear a source, by source. vectors: parameter of the layer by vector. constants:
-    buffer by constant.
-    read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer
-    above.
+    inputs: W of the gates that have one.
+    biases: b of every gate, None where it has none.
+    recurrent: by source, R of the gates that hear it.
+    vectors: parameter of the layer by vector.
+    constants: buffer by constant.
+    read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
     """
 
@@ -616,9 +629,20 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
 def count_parameters(
     cell: Cell, input_size: int, hidden_size: int, *, layers: int = 1, bidirectional: bool = False
 ) -> int:
-    """Number of trainable values of a whole `Recurrent`, from the declaration alone.
+    """Count the trainable values of a `Recurrent` from the declaration of its cell, without building it.
 
+    cell: the declared cell.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    layers: how many layers.
+    bidirectional: whether there are two directions.
+
+    Returns the count; what a recurrent mask hides is left out, and so are gains of layer normalisation.
     Raises ValueError for a size below 1.
+
+    >>> from variants import GRU
+    >>> count_parameters(GRU(), input_size=2, hidden_size=3)
+    54
     """
     check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
     directions = 2 if bidirectional else 1

@@ -39,9 +39,9 @@ UNROLLED = {1: 4, 2: 3, 3: 2, 4: 1, 5: 1, 6: 1}
 """Rows of a tile: how many k it takes at once, each with sums of its own.
 
 A tile of n rows that takes u numbers k at once has u * n * 2 vectors of sums. Besides them it needs two registers for a
-row of the panel and one for a number of A in all lanes. AVX2 has 16 registers of 8 numbers, so 2 u n + 3 <= 16: six rows
-are the most, with 12 + 3. Fewer rows take several k at once because a sum waits about four cycles for its last addition
-while two start in each cycle: at least eight sums hide the waiting.
+row of the panel and one for a number of A in all lanes. AVX2 has 16 registers of 8 numbers, so 2 u n + 3 <= 16: six
+rows are the most, with 12 + 3. Fewer rows take several k at once because a sum waits about four cycles for its last
+addition while two start in each cycle: at least eight sums hide the waiting.
 """
 PRODUCT = ir.FunctionType(
     ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG]
