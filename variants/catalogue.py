@@ -112,7 +112,7 @@ def kernel(cls: type[Cell]) -> str:
         derivation = fused.derivation(here, lowest=k == 0)
         first, *_ = derivation.fields
         step = derivation.backward([f for f in derivation.fields if f == first or f in here.above], [])
-        bias = [gate.name for gate in here.plan if gate.bias]
+        bias = [gate.name for gate in here.preactivations if gate.bias]
         paragraphs.append(f"{name}, {which}\n\n{show(derivation, step, bias)}")
     return "\n\n\n".join(paragraphs)
 

@@ -77,7 +77,12 @@ def memory_horizon(table: pd.DataFrame, design: Design) -> Drawn:
                 "textcoords": "offset points",
                 "va": "center",
             }
-            axes.annotate(words.horizon(row["log2_horizon"], row["error"], at_least=row["at_least"], at_most=row["at_most"]), (1, y), fontsize=6.8, **where)
+            axes.annotate(
+                words.horizon(row["log2_horizon"], row["error"], at_least=row["at_least"], at_most=row["at_most"]),
+                (1, y),
+                fontsize=6.8,
+                **where,
+            )
         axes.set_xticks(lags, [plain_number(x) for x in lags])
         axes.minorticks_off()
         axes.set_xlabel("lag in steps")

@@ -69,7 +69,6 @@ def command(trial: Trial) -> str:
 
     Raises ValueError where a word could mean something else to Hydra, which the trial of an archive may.
     """
-    from runs.trial.classes import construct
     from runs.trial.trial import Model, Training
     from tasks import Task
     from variants import Cell, Scheme

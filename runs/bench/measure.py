@@ -64,7 +64,7 @@ def control_of(cell: Cell) -> str:
     >>> [control_of(Cell.registry[name]()) for name in ("irnn", "gru", "vanilla")]
     ['native_rnn', 'native_gru', 'native_lstm']
     """
-    if len(cell.plan) == 1:
+    if len(cell.preactivations) == 1:
         return "native_rnn"
     remembered = cell.State._fields if cell.remembers is None else cell.remembers
     return "native_gru" if len(remembered) == 1 else YARDSTICK
@@ -112,7 +112,7 @@ def products(cell: Cell, layers: int, size: Size) -> Step:
         width = units
     for layer in range(layers):
         here = cell.for_layer(layer)
-        heard = sum(gate.input for gate in here.plan) * units
+        heard = sum(gate.input for gate in here.preactivations) * units
         x, grad = torch.randn(rows, width), torch.randn(rows, heard)
         outside += [(x, torch.randn(width, heard)), (x.T, grad)]
         if layer > 0 or cell.projects_input:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks import Batch, Task
-from variants import Recurrent, at, streams
+from variants import Recurrent, select_steps, streams
 from variants.engine.observe import watching
 
 from ..networks.readout import Network, untrained
@@ -92,7 +92,7 @@ def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ..
         state = tuple(type(s)(*(v.view_as(v) for v in s)) for s in state)
         outputs.append(y[0])
         carried.append(state)
-    return network.answers(at(torch.stack(outputs), batch.reads)), carried
+    return network.answers(select_steps(torch.stack(outputs), batch.reads)), carried
 
 
 def gradients(network: Network, task: Task, batch: Batch) -> Gradients:

@@ -106,7 +106,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
 
 def test_a_cell_of_ones_own_is_shown_by_its_dotted_path(tmp_path, monkeypatch, capsys):
     (tmp_path / "shown_cell.py").write_text(
-        'from variants.cells.gru import GRU\n\n\nclass Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
+        "from variants.cells.gru import GRU\n\n\n"
+        'class Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["shown_cell.Slow"]) == 0
