@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from types import SimpleNamespace
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from runs.study.design import Dimension
+from runs.study.design import Design
 
-from .load import names, of_stage, read_archive
-from .tables.summary import baseline_of, cells, order, usable
+from .load import of_stage, read_archive
+from .tables.summary import in_order, summarise, usable
+
+BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
     """Trials and design of a study; what is derived from them is computed once.
 
-    every: the tidy table with the trials of all stages.
+    every: the tidy table with the trials of all stages, see `runs.record.rows`.
     design: the design of the search.
-    about: facts of the runs: commit, versions, command, sessions, the designs of the stages.
+    about: the plain values stored with the trials: those of the design, and facts of the runs such as commit,
+        versions, command, sessions and the designs of the stages.
     """
 
     every: pd.DataFrame
-    design: Any
+    design: Design
     about: Mapping[str, Any]
 
     @classmethod
     def of(cls, every: pd.DataFrame, values: Mapping[str, Any]) -> Study:
         """A study from its tidy table and the plain values that are stored with it."""
-        return cls(every, _design(values), values)
+        return cls(every, Design.from_dict(values), values)
 
     @classmethod
-    def read(cls, path: Any) -> Study:
-        """A study from its archive alone. Raises ValueError for a file that is no archive of a study."""
+    def read(cls, path: Path) -> Study:
+        """A study from its archive alone.
+
+        path: of `trials.parquet`.
+
+        Raises ValueError for a file that is no archive of a study.
+        """
         return cls.of(*read_archive(path, stages=True))
 
     @property
     def name(self) -> str:
         """The name of the study."""
-        return str(self.design.name)
+        return self.design.name
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -55,60 +63,51 @@ class Study:
 
     @cached_property
     def trials(self) -> pd.DataFrame:
-        """The trials of the search that say something of a variant: all but the failed ones."""
+        """The trials of the search that say something about a variant: all but the failed ones."""
         return usable(self.table)
 
     @cached_property
     def tasks(self) -> list[str]:
         """The tasks in the order of the design, then any others of the table."""
-        return order(self.table, self.about, "task")
+        return in_order(list(self.design.tasks), self.every["task"])
 
     @cached_property
     def variants(self) -> list[str]:
         """The variants: the baseline first, then in the order of the design, then any others of the table."""
-        return order(self.table, self.about, "variant")
+        every = in_order(list(self.design.variants), self.every["variant"])
+        return sorted(every, key=lambda name: name != self.baseline)
 
     @cached_property
     def baseline(self) -> str | None:
         """The variant that the others are compared with, None where there is none."""
-        return baseline_of(self.table, self.about)
+        listed = {*self.design.variants, *self.every["variant"]}
+        return next((name for name in (self.design.baseline, *BASELINES) if name in listed), None)
+
+    @property
+    def pairs(self) -> Iterator[tuple[str, str]]:
+        """The pairs of a task and a variant, in order."""
+        return ((task, variant) for task in self.tasks for variant in self.variants)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """One row per pair of task and variant; see `tables.summary` for the columns."""
-        return cells(self.table, self.about)
+        """One row per pair of a task and a variant; `tables.summary.summarise` says which columns."""
+        return summarise(self.table, self.tasks, self.variants)
+
+    @property
+    def hyperparameters(self) -> list[str]:
+        """The hyperparameters of the search space that the table holds."""
+        return [name for name in self.design.space if name in self.every]
 
     @property
     def comparable(self) -> bool:
         """Whether all variants got the same trials: points fixed beforehand, none cut short."""
-        return bool(self.design.comparison)
+        return self.design.comparison
 
     def of_task(self, task: str) -> Study:
         """This study with one task only."""
-        own = self.every[self.every["task"] == task]
-        return Study.of(own, {**self.about, "tasks": [task]})
+        design = replace(self.design, tasks={task: self.design.tasks.get(task, {"label": task})})
+        return replace(self, every=self.every[self.every["task"] == task], design=design)
 
     def with_trials(self, table: pd.DataFrame) -> Study:
         """This study with other trials as those of the search, such as the replicates of a stage."""
         return replace(self, every=table.assign(stage="search"))
-
-
-def _design(values: Mapping[str, Any]) -> Any:
-    # A stand-in until `runs.study.design.Design` can be imported without torch and reads every archive.
-    from .tables.comparisons import comparable
-
-    known = {"key", "low", "high", "log", "integer", "complement"}
-    space = {
-        name: Dimension(**{"key": "training.learning_rate", **{k: v for k, v in node.items() if k in known}})
-        for name, node in (values.get("space") or {}).items()
-    }
-    return SimpleNamespace(
-        name=values.get("name", "unnamed"),
-        space=space,
-        points=int(values.get("points") or 0),
-        tasks=names(values.get("tasks")),
-        variants=names(values.get("variants")),
-        baseline=values.get("baseline"),
-        training=SimpleNamespace(**(values.get("training") or {})),
-        comparison=comparable(values),
-    )

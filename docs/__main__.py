@@ -8,17 +8,20 @@ from pathlib import Path
 
 import tasks.catalogue as task_catalogue
 import variants.catalogue as variant_catalogue
+from runs.console.text import wrapped
 
 from .reference import escaped, fenced, reference
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by `make docs` from the code. Change the docstrings there, not this page. -->"
 INPUTS, HIDDEN = 2, 32  # the sizes at which the page of variants counts parameters
+CARD_WIDTH = 100  # characters of a line in a card
 
 VARIANTS = f"""
 A variant is a kind of recurrent cell. Each one is a class in `variants/cells/` and is chosen on the command line by
 its name: `variant=gru`. Its knobs are options: `variant.forget_bias=0`. `python -m variants` prints this catalogue in
-the terminal, `python -m variants gru` one card; `python -m variants my_package.MyCell` shows a cell of your own.
+the terminal, `python -m variants gru` one card, and `python -m variants gru --kernel` what its compiled kernel
+computes. `python -m variants my_package.MyCell` shows a cell of your own.
 
 Letters: I inputs, H hidden units, `W` input weights, `R` recurrent weights, `b` biases, `p` one weight per unit. The
 cards count parameters at I = {INPUTS}, H = {HIDDEN}. The `native` variants are PyTorch's own kernels. They are controls
@@ -94,8 +97,9 @@ def link(name: str) -> str:
 
 def card(name: str, text: str) -> Iterable[str]:
     """A card of the catalogue under its heading: the sentence that opens it, then the rest as it is printed."""
-    sentence, _, rest = text.removeprefix(f"{name}: ").partition("\n")
-    return f"## {name}", escaped(sentence), fenced("text", rest.strip("\n"))
+    sentence, *rest = text.removeprefix(f"{name}: ").splitlines()
+    lines = "\n".join(wrapped(line, CARD_WIDTH, "    ") for line in rest)
+    return f"## {name}", escaped(sentence), fenced("text", lines.strip("\n"))
 
 
 def main() -> int:

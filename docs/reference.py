@@ -8,7 +8,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ForwardRef
@@ -19,7 +19,11 @@ PACKAGES = {
     "runs": "What training leaves behind: trained networks, and studies as archives.",
     "analysis": "Reading a study from Python.",
 }
-FURTHER = ("Regression", "Classification", "load_model", "read_archive", "analyse")  # public, but in no `__all__`
+FURTHER = {  # public names that are in no `__all__`, wherever in the package they stand
+    "tasks": ("Regression", "Classification"),
+    "runs": ("load_model", "read_archive"),
+    "analysis": ("Study", "analyse"),
+}
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -37,26 +41,24 @@ def public(package: str) -> dict[str, Any]:
     """The public names of a package by their dotted paths: those of its `__all__`, then its part of `FURTHER`."""
     module = importlib.import_module(package)
     found = {f"{package}.{name}": getattr(module, name) for name in getattr(module, "__all__", ())}
-    for name in FURTHER:
-        place = _module_that_defines(name)
+    for name in FURTHER.get(package, ()):
+        place = _module_that_defines(package, name)
         thing = getattr(importlib.import_module(place), name)
-        if place.partition(".")[0] == package and not any(thing is other for other in found.values()):
+        if not any(thing is other for other in found.values()):
             found[f"{place.removesuffix('.__main__')}.{name}"] = thing
     return found
 
 
-@cache
-def _module_that_defines(name: str) -> str:
-    """The dotted path of the module of ours in which a function or class stands, wherever it has been moved."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if re.search(rf"^(def|class) {name}\b", path.read_text(encoding="utf-8"), re.MULTILINE):
-                return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-    raise LookupError(f"docs/reference.py names {name!r}, which no module of {', '.join(PACKAGES)} defines")
+def _module_that_defines(package: str, name: str) -> str:
+    """The dotted path of the module of a package in which a function or class stands, wherever it has been moved."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        if re.search(rf"^(def|class) {name}\b", path.read_text(encoding="utf-8"), re.MULTILINE):
+            return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    raise LookupError(f"docs/reference.py names {name!r}, which no module of {package} defines")
 
 
 def described(path: str, thing: Any) -> Iterator[str]:
-    """The Markdown of one public name: signature, docstring, and the methods of a class."""
+    """The Markdown of one public name: signature, docstring, and the members of a class."""
     if not (inspect.isclass(thing) or inspect.isfunction(thing)):  # the alias of a type
         code, meaning = _assignment(path)
         yield fenced("python", code)
@@ -64,9 +66,10 @@ def described(path: str, thing: Any) -> Iterator[str]:
         return
     yield fenced("python", signature(thing))
     yield markdown(inspect.getdoc(thing) or "")
-    methods = [] if not inspect.isclass(thing) else list(_methods(thing))
-    if methods:
-        yield "\n".join(methods)
+    members = list(_members(thing)) if inspect.isclass(thing) else []
+    if members:
+        yield "Methods and properties:"
+        yield "\n".join(members)
 
 
 def fenced(language: str, text: str) -> str:
@@ -113,15 +116,18 @@ def _named(default: Any) -> Any:
     return _Written(default.__name__.replace("<lambda>", "...")) if inspect.isfunction(default) else default
 
 
-def _methods(cls: type) -> Iterator[str]:
-    """One line for each public method that a class itself defines: its arguments, and the first sentence on it."""
+def _members(cls: type) -> Iterator[str]:
+    """One line for each public method and property that a class itself documents: the first sentence on it."""
     for name, member in vars(cls).items():
         function = getattr(member, "__func__", member)
-        if name.startswith("_") or not inspect.isfunction(function) or not function.__doc__:
+        described = inspect.isfunction(function) or isinstance(member, property | cached_property)
+        if name.startswith("_") or not described or not function.__doc__:
             continue
         sentence = re.split(r"(?<=\.)\s", " ".join(function.__doc__.split()))[0]
-        arguments = ", ".join(a for a in inspect.signature(function).parameters if a not in ("self", "cls"))
-        yield f"- `{name}({arguments})`: {escaped(sentence)}"
+        arguments = ""
+        if inspect.isfunction(function):
+            arguments = f"({', '.join(a for a in inspect.signature(function).parameters if a not in ('self', 'cls'))})"
+        yield f"- `{name}{arguments}`: {escaped(sentence)}"
 
 
 def _assignment(path: str) -> tuple[str, str]:

@@ -9,7 +9,9 @@ if __name__ == "__main__":
 
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -33,23 +35,14 @@ from .workers.stop import stop_on_signal
 
 
 def main(config: DictConfig) -> int:
-    """Run the configured trial; write its outcome to `results/trials/` and to MLflow."""
+    """Run the configured trial and write its outcome to `results/trials/` and to MLflow; returns the exit code."""
     hydra = HydraConfig.get()
     trial = trial_from(config, hydra.runtime.choices, hydra.overrides.task)
     results = Path(config.results)
     folder = writable(results / "trials")
     prepare_process()
-    label = f"{trial.variant['label']} on {trial.task['label']}"
     try:
-        with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
-            tick = in_log()
-
-            def report(step: int, loss: float) -> None:
-                tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
-                bar.update(step - bar.n)
-                bar.set_postfix_str(f"validation loss {loss:.4g}")
-
-            outcome = run(trial, report, stop_on_signal())
+        outcome = run_with_progress(trial)
     except Interrupted:
         print("interrupted: nothing was recorded", file=sys.stderr)
         return 130
@@ -59,20 +52,48 @@ def main(config: DictConfig) -> int:
     write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
     print(f"outcome: {path}")
     if config.tracking.enabled:
-        uri = config.tracking.uri or default_uri(results)
-        tags = {"commit": about["commit"], "mlflow.source.name": about["command"]}
-        try:
-            tracker = Tracker(results, config.tracking.uri)
-            tracker.trial(SINGLE_TRIALS, trial, outcome, tags, {})
-            print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}: {tracker.link(SINGLE_TRIALS)}")
-        except Exception as error:  # the dashboard being away must not cost the outcome
-            why = without_password(f"{type(error).__name__}: {error}".splitlines()[0], uri)
-            print(f"mlflow: not written, {without_password(uri)}: {why}", file=sys.stderr)
+        track(trial, outcome, about, results, config.tracking.uri)
     return 1 if outcome.status == "failed" else 0
 
 
+def run_with_progress(trial: Trial) -> Outcome:
+    """Run a trial and show its steps and its validation loss: as a bar in a terminal, as lines in a log.
+
+    Raises Interrupted where a signal asked to stop.
+    """
+    label = f"{trial.variant['label']} on {trial.task['label']}"
+    with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+        tick = in_log()
+
+        def report(step: int, loss: float) -> None:
+            tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
+            bar.update(step - bar.n)
+            bar.set_postfix_str(f"validation loss {loss:.4g}")
+
+        return run(trial, report, stop_on_signal())
+
+
+def track(trial: Trial, outcome: Outcome, about: Mapping[str, Any], results: Path, asked: str) -> None:
+    """Write a trial to MLflow and print where; where that fails, print one line and go on.
+
+    trial, outcome: what was run and what happened.
+    about: versions and commit, see `facts`.
+    results: the folder of the default database.
+    asked: the address of MLflow; empty for that database.
+    """
+    uri = asked or default_uri(results)
+    tags = {"commit": about["commit"], "mlflow.source.name": about["command"]}
+    try:
+        tracker = Tracker(results, asked)
+        tracker.trial(SINGLE_TRIALS, trial, outcome, tags, {})
+        print(f"mlflow: experiment {SINGLE_TRIALS!r} in {without_password(uri)}: {tracker.link(SINGLE_TRIALS)}")
+    except Exception as error:  # the dashboard being away must not cost the outcome
+        why = without_password(f"{type(error).__name__}: {error}".splitlines()[0], uri)
+        print(f"mlflow: not written, {without_password(uri)}: {why}", file=sys.stderr)
+
+
 def summary(trial: Trial, outcome: Outcome) -> str:
-    """One line on how a trial went: solved at step ..., loss against floor."""
+    """Return one line on how a trial went: whether it was solved, its test loss and that of no memory, its size."""
     where = f"{trial.variant['label']} on {trial.task['label']}"
     if outcome.status == "failed":
         return f"{where}: failed: {outcome.error}"

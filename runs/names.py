@@ -24,3 +24,12 @@ def checked_name(value: Any, thing: str) -> str:
         shown = repr(value)
         raise ValueError(f"{thing} {RULE}, got {shown if len(shown) <= 120 else shown[:117] + '...'}")
     return value
+
+
+def file_name(label: str) -> str:
+    """Return a label as the name of a file or a folder: whatever could mean something in a path becomes "_".
+
+    >>> file_name("adding 400/b")
+    'adding_400_b'
+    """
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)

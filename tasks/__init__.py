@@ -1,8 +1,13 @@
-"""Synthetic long-dependency tasks, one definition each. Those of `tasks/synthetic/` are registered."""
+"""Synthetic long-dependency tasks, one definition each.
+
+The tasks of `tasks/synthetic/` are registered by name (`Task.registry["adding"]`) and can be imported from here by the
+name of their class (`from tasks import Adding`).
+"""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 if sys.argv[:1] == ["-m"]:  # `python -m tasks NAME` starts: a mistyped name is told before torch is imported
     from runs.console.known import refuse_mistyped
@@ -11,5 +16,20 @@ if sys.argv[:1] == ["-m"]:  # `python -m tasks NAME` starts: a mistyped name is 
 
 from . import synthetic as synthetic
 from .task import Batch, Task
+
+
+def __getattr__(name: str) -> type[Any]:
+    """Find a registered task of this package by the name of its class.
+
+    So `from tasks import Adding` works, and configurations name classes as `tasks.Adding`. The type is open, as each
+    class has knobs of its own.
+
+    Raises AttributeError for other names.
+    """
+    for cls in Task.registry.values():
+        if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
+            return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = ["Batch", "Task"]

@@ -18,7 +18,7 @@ T = TypeVar("T")
 FEW = 2
 """Sequences that `try_out` draws."""
 MOST_NUMBERS = 2**20
-"""Numbers that the inputs drawn by `try_out` may have, by the task's lag: a task of a longer one is first drawn in its trial."""
+"""How many numbers the inputs drawn by `try_out` may have; a task with a longer lag is first drawn in its trial."""
 
 _WHOLE = {
     "input_size": (1, "the width I of the inputs"),
@@ -55,7 +55,8 @@ def try_out(task: Task) -> None:
     for name, one, other in zip(Batch._fields, batch, again, strict=True):
         if one is not None and not (isinstance(other, Tensor) and torch.equal(one.nan_to_num(), other.nan_to_num())):
             raise ValueError(
-                f"{task.name}: batch must draw from the generator alone, but {name} differ between two draws of one seed"
+                f"{task.name}: batch must draw from the generator alone, but {name} differ between two "
+                "draws of one seed"
             )
     before, guesses = _copied(batch), _guesses(task, batch)
     _tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(1)))

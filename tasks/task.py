@@ -6,6 +6,7 @@ from the generator it is given and knows nothing of models.
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import ClassVar, NamedTuple
 
@@ -39,7 +40,7 @@ class Task:
         floor: loss of the best model without memory.
         solved_loss: loss at which the score reaches 1.
         evaluation_size: sequences in a validation or test set that make the criterion meaningful.
-        source: where the definition comes from.
+        source: where the definition comes from; it becomes the last line of the docstring.
 
     Keyword arguments of `__init__` are the task's knobs; they become its typed configuration.
     """
@@ -57,13 +58,16 @@ class Task:
 
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
+        if cls.__doc__ and "source" in vars(cls) and "Source:" not in cls.__doc__:
+            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n\nSource: {cls.source}."
         if name is None:
             cls.name = cls.__name__  # for messages
             return
         if name in Task.registry:
             other = Task.registry[name]
             raise TypeError(
-                f"task name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                f"task name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}"
             )
         cls.name = name
         Task.registry[name] = cls

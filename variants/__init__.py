@@ -1,9 +1,13 @@
-"""Recurrent cells, declared once and run by several engines. Those of `variants/cells/` are registered."""
+"""Recurrent cells, declared once and run by several engines.
+
+The cells of `variants/cells/` are registered by name (`Cell.registry["gru"]`) and can be imported from here by the name
+of their class (`from variants import GRU`).
+"""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from typing import Any, Unpack
 
 if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name is told before torch is imported
     from runs.console.known import refuse_mistyped
@@ -13,18 +17,27 @@ if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name 
 from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
-from .engine import at
+from .engine import select_steps
 from .initialisation import Scheme, Stream, streams
+from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
+from .layers.options import GivenOptions, Options
 from .layers.recurrent import Recurrent, count_parameters
 
 
-def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recurrent | NativeRecurrent:
-    """The sequence module of a cell: `Recurrent`, or the library's own for a native control.
+def build(
+    cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]
+) -> Recurrent | NativeRecurrent:
+    """Build the sequence module of a cell: a `Recurrent`, or for a control a `NativeRecurrent`.
 
-    cell: the declared cell, such as `Vanilla()`. input_size, hidden_size: I and H. options: those of `Recurrent`, such
-    as `layers=2`. Two modules that are built without `stream` start with equal weights; give the second one
-    `stream=streams(1)`. Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+    cell: the declared cell, such as `Vanilla()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments, such as `layers=2`. Two modules that are built without `stream`
+        start with equal weights; give the second one `stream=streams(1)`.
+
+    Returns a module of torch that maps inputs [T, B, I] to outputs [T, B, H] and a last state.
+    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
 
     >>> import torch
     >>> module = build(Vanilla(), input_size=3, hidden_size=5)
@@ -37,22 +50,38 @@ def build(cell: Cell, input_size: int, hidden_size: int, **options: Any) -> Recu
     return Recurrent(cell, input_size, hidden_size, **options)
 
 
+def __getattr__(name: str) -> type[Any]:
+    """Find a registered cell or initialisation of this package by the name of its class.
+
+    So `from variants import Peephole` works, and configurations name classes as `variants.Peephole`. The type is open,
+    as each class has knobs of its own.
+
+    Raises AttributeError for other names.
+    """
+    for cls in (*Cell.registry.values(), *Scheme.registry.values()):
+        if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
+            return cls
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Block",
     "Cell",
+    "FlatMemory",
     "Gate",
     "Native",
     "NativeRecurrent",
+    "Options",
     "Recurrent",
     "Scheme",
     "Source",
     "Stream",
     "Values",
     "Vanilla",
-    "at",
     "build",
     "count_parameters",
     "feed",
     "knobs_of",
+    "select_steps",
     "streams",
 ]

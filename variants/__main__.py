@@ -10,11 +10,11 @@ from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from . import Cell
-from .catalogue import card, kernel, markdown, overview
+from .catalogue import card, kernel, overview
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the catalogue, a card, a kernel or the table of the README.
+    """Print the catalogue, a card or a kernel.
 
     Returns 0, or 2 for a name that is not registered or a size that cannot be.
     """
@@ -29,7 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
     )
     parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
-    parser.add_argument("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(arguments)
     try:
         for size in ("inputs", "hidden"):
@@ -37,9 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ValueError(f"--{size} must be at least 1, got {getattr(options, size)}")
         if options.kernel and options.name is None:
             raise ValueError("--kernel needs the name of a variant, as in: python -m variants gru --kernel")
-        if options.markdown:
-            print(markdown())
-        elif options.name is None:
+        if options.name is None:
             print(table(overview(options.inputs, options.hidden), width()))
         else:
             cls = found("variant", options.name, Cell, Cell.registry)

@@ -1,6 +1,4 @@
-"""What there is, read from the declarations and docstrings: a list of all variants, a card for one, the table of the
-README.
-"""
+"""What there is, read from the declarations and docstrings: a list of all variants, and a card for each one."""
 
 from __future__ import annotations
 
@@ -12,8 +10,6 @@ from .engine import fused
 from .engine.ir.show import LEGEND, show
 from .layers.native import Native
 from .layers.recurrent import count_parameters
-
-BEGIN, END = "<!-- variants:begin -->", "<!-- variants:end -->"
 
 
 def entries() -> dict[str, type[Cell]]:
@@ -116,7 +112,7 @@ def kernel(cls: type[Cell]) -> str:
         derivation = fused.derivation(here, lowest=k == 0)
         first, *_ = derivation.fields
         step = derivation.backward([f for f in derivation.fields if f == first or f in here.above], [])
-        bias = [gate.name for gate in here.plan if gate.bias]
+        bias = [gate.name for gate in here.preactivations if gate.bias]
         paragraphs.append(f"{name}, {which}\n\n{show(derivation, step, bias)}")
     return "\n\n\n".join(paragraphs)
 
@@ -132,14 +128,6 @@ def _built(cls: type[Cell]) -> Cell:
         return cls()
     except TypeError as error:
         raise ValueError(f"{title(cls)}: every knob must have a default: {error}") from None
-
-
-def markdown() -> str:
-    """The table of all variants for the README, between its markers."""
-    lines = [BEGIN, "| variant | what it is | parameters of a layer | source |", "|---|---|---|---|"]
-    for name, cls in entries().items():
-        lines.append(f"| `{name}` | {summary(cls)} | {formula(cls).partition(',')[0]} | {cls.source} |")
-    return "\n".join([*lines, END])
 
 
 def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:

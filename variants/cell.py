@@ -94,7 +94,7 @@ class Cell:
         projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
         shared: names of gates whose W, R and b are common to all layers that have them.
         remembers: fields of the state that zoneout may hold back; None for all. A counter is not memory.
-        source: where the definition comes from.
+        source: where the definition comes from; it becomes the last line of the docstring.
         control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
 
     Keyword arguments of `__init__` are the cell's knobs; they become its typed configuration.
@@ -118,12 +118,15 @@ class Cell:
 
     def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        if cls.__doc__ and "source" in vars(cls) and "Source:" not in cls.__doc__:
+            cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n\nSource: {cls.source}."
         if name is None:
             return
         if name in Cell.registry:
             other = Cell.registry[name]
             raise TypeError(
-                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and {cls.__module__}.{cls.__qualname__}"
+                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
+                f"{cls.__module__}.{cls.__qualname__}"
             )
         cls.name = name
         Cell.registry[name] = cls
@@ -180,7 +183,7 @@ class Cell:
         return self.name or type(self).__name__
 
     @cached_property
-    def plan(self) -> tuple[Gate, ...]:
+    def preactivations(self) -> tuple[Gate, ...]:
         """The gates in full: a plain name hears the first field of the state."""
         first = self.State._fields[0]
         return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
@@ -197,7 +200,7 @@ class Cell:
         Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear
         the same are not neighbours.
         """
-        plan = self.plan
+        plan = self.preactivations
         sources = []
         known = (*self.State._fields, *self.feeds)
         for gate in plan:
@@ -205,7 +208,8 @@ class Cell:
                 if name not in known:
                     there = ", ".join(known)
                     raise ValueError(
-                        f"{self.title}: gate {gate.name!r} hears {name!r}, which is no state field and no @feed; there is: {there}"
+                        f"{self.title}: gate {gate.name!r} hears {name!r}, which is no state field and "
+                        f"no @feed; there is: {there}"
                     )
         for name in (*self.State._fields, *self.feeds):
             heard_by = [k for k, gate in enumerate(plan) if name in gate.hears]
@@ -224,7 +228,7 @@ class Cell:
         """Names of the pre-activations that are complete after k sources, for k = 0, 1, ..., len(sources)."""
         order = [s.name for s in self.sources]
         ready: list[list[str]] = [[] for _ in range(len(order) + 1)]
-        for gate in self.plan:
+        for gate in self.preactivations:
             ready[max((order.index(n) + 1 for n in gate.hears), default=0)].append(gate.name)
         return tuple(map(tuple, ready))
 
@@ -234,7 +238,7 @@ class Cell:
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
-        plan = self.plan
+        plan = self.preactivations
         blocks = [Block(f"W_{g.name}", "W", g.name) for g in plan if g.input]
         for s in self.sources:
             for gate in plan:

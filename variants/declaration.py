@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .cell import Cell, Gate, Values
 from .layers.boundary import mode
+from .layers.options import Options
 
 T = TypeVar("T")
 SEQUENCES = 2
@@ -34,9 +35,10 @@ def check_whole_numbers(cell: Cell, **sizes: int) -> None:
             raise ValueError(f"{cell.title}: {name} must be at least 1, got {size}")
 
 
-def check_options(cell: Cell, *, generator: Any, stream: Any, **switches: Any) -> None:
-    """Raise ValueError where an option of a layer is of the wrong kind. switches: those that are True or False."""
-    for name, value in switches.items():
+def check_options(cell: Cell, options: Options) -> None:
+    """Raise ValueError where an option of a module is of the wrong kind; rates are checked by `check_rate`."""
+    generator, stream = options.generator, options.stream
+    for name, value in (("bidirectional", options.bidirectional), ("layer_norm", options.layer_norm)):
         if not isinstance(value, bool):
             raise ValueError(f"{cell.title}: {name} must be True or False, got {value!r}")
     if generator is not None and not isinstance(generator, torch.Generator):
@@ -80,7 +82,7 @@ def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
 
     layers: the cell as it stands in each, checked.
     """
-    gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.plan))
+    gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.preactivations))
     for name in cell.shared:
         if name not in gates:
             raise ValueError(f"{cell.title}: shared must be names of gates ({', '.join(gates)}), got {name!r}")
@@ -106,19 +108,21 @@ def check_declaration(cell: Cell) -> None:
         raise ValueError(f"{title}: projects_input must be True or False, got {cell.projects_input!r}")
     _check_gates(cell)
     for what in ("keeps", "writes"):
-        pair, gates = getattr(cell, what), [g.name for g in cell.plan]
+        pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
         if pair is not None and not (
             isinstance(pair, tuple) and len(pair) == 2 and pair[0] in gates and pair[1] in (1, -1)
         ):
             raise ValueError(
-                f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in ('{gates[0]}', 1), got {pair!r}"
+                f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in "
+                f"('{gates[0]}', 1), got {pair!r}"
             )
     _check_names(cell, "vectors", cell.vectors)
     taken = {b.name for b in cell.blocks if b.kind != "p"}
     for vector in cell.vectors:
         if vector in taken:
             raise ValueError(
-                f"{title}: vector {vector!r} has the name of another parameter; the parameters are {', '.join(sorted(taken))}"
+                f"{title}: vector {vector!r} has the name of another parameter; the parameters are "
+                f"{', '.join(sorted(taken))}"
             )
     for what in ("above", "remembers"):
         for name in getattr(cell, what) or ():
@@ -127,22 +131,23 @@ def check_declaration(cell: Cell) -> None:
     for name, value in _attributes(cell).items():
         if _owns_tensor(value):
             raise ValueError(
-                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or holds one; declare what is learned in "
+                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or "
+                "holds one; declare what is learned in "
                 f"`vectors` and what is not in `constants`, got {type(value).__name__}"
             )
 
 
 def _check_gates(cell: Cell) -> None:
     title, fields = cell.title, cell.State._fields
-    if not cell.plan:
+    if not cell.preactivations:
         raise ValueError(f"{title}: gates must name at least one pre-activation, got none")
-    _check_names(cell, "gates", [g.name for g in cell.plan])
+    _check_names(cell, "gates", [g.name for g in cell.preactivations])
     for name in cell.feeds:
         if name in fields:
             raise ValueError(
                 f"{title}: the @feed {name!r} has the name of a field of the state; the fields are {', '.join(fields)}"
             )
-    for gate in cell.plan:
+    for gate in cell.preactivations:
         if not isinstance(gate.hears, tuple | list):
             raise ValueError(
                 f"{title}: gate {gate.name!r} must hear a tuple of names, as in ('{fields[0]}',), got {gate.hears!r}"
@@ -162,7 +167,8 @@ def _check_gates(cell: Cell) -> None:
     twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
     if twice is not None:
         raise ValueError(
-            f"{title}: two parameters would be named {twice!r}; rename a gate or one of {', '.join(s.name for s in heard)}"
+            f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
+            f"{', '.join(s.name for s in heard)}"
         )
 
 
@@ -219,7 +225,8 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
                 else repr(value)
             )
             raise ValueError(
-                f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that is not learned, got {got}"
+                f"{cell.title}: constant {name!r} must be a floating-point tensor [{hidden_size}] that "
+                f"is not learned, got {got}"
             )
         checked[name] = value.to(like)
     return checked
@@ -262,7 +269,8 @@ def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], belo
     for name, value in vars(cell).items():
         if name not in vars(Cell) and before.get(name, before) is not value:
             raise ValueError(
-                f"{cell.title}: a step must not change the cell, got a new {name!r}; what changes from step to step is a state"
+                f"{cell.title}: a step must not change the cell, got a new {name!r}; what changes from "
+                "step to step is a state"
             )
 
 
@@ -327,7 +335,8 @@ def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> 
         raise ValueError(f"{rule} of the type of its arguments, got {_type(value)} for {_type(torch.empty(0))}")
     if value.requires_grad:
         raise ValueError(
-            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell does not declare; "
+            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell "
+            "does not declare; "
             "name what is learned in `vectors`"
         )
 

@@ -18,9 +18,16 @@ Stream = Callable[[str], torch.Generator]
 
 
 def streams(*seed: int | str) -> Stream:
-    """Independent random streams derived from a seed: `streams(3)("validation")`.
+    """Derive independent random streams from a seed.
 
-    Disjoint for different seeds or purposes.
+    seed: one or more numbers and words. Different seeds give different streams.
+
+    Returns a function from a purpose, such as "validation", to a new generator; the same seed and purpose always give
+    the same numbers, and different purposes give independent ones.
+
+    >>> first, again = (streams(3)("validation") for _ in range(2))
+    >>> torch.equal(torch.rand(2, generator=first), torch.rand(2, generator=again))
+    True
     """
 
     def stream(purpose: str) -> torch.Generator:
@@ -36,7 +43,11 @@ def within(stream: Stream, place: str) -> Stream:
 
 
 class Scheme:
-    """An initialisation scheme; its keyword arguments are its typed configuration.
+    """How the parameters of a cell start.
+
+    A subclass with a name is registered: `class Zero(Scheme, name="zero")`. It writes `fill`, and `finish` where
+    several blocks depend on each other. Keyword arguments of `__init__` are its knobs; they become its typed
+    configuration.
 
     Every block draws from the stream of its own name, so that cells which share a block (W_z of an LSTM with and
     without a forget gate) start from the same values of it.
@@ -50,7 +61,8 @@ class Scheme:
         if name is not None:
             if name in Scheme.registry:
                 raise TypeError(
-                    f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} and {cls.__qualname__}"
+                    f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} "
+                    f"and {cls.__qualname__}"
                 )
             cls.name = name
             Scheme.registry[name] = cls
@@ -58,7 +70,9 @@ class Scheme:
     def __call__(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
         """Fill the blocks of one layer and direction in place.
 
+        cell: the cell as it stands in the layer.
         blocks: every block of `cell.blocks` by name, and possibly `P`, the projection of the input.
+        stream: gives the generator of a block by its name.
         """
         kinds = {b.name: b.kind for b in cell.blocks} | {"P": "P"}
         with torch.no_grad():
@@ -68,11 +82,16 @@ class Scheme:
             self.finish(cell, blocks, stream)
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
-        """Fill one block of kind "W" or "P" [H, I], "R" [H, H], "b" [H] or "p" [H]."""
+        """Fill one block in place.
+
+        kind: "W" or "P" for a matrix [H, I], "R" for [H, H], "b" or "p" for [H].
+        tensor: the block.
+        generator: where all random numbers of the block come from.
+        """
         raise NotImplementedError
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-        """Whatever concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
+        """Set what concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
 
 
 def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
@@ -95,7 +114,8 @@ def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream:
     for block, tensor in blocks.items():
         if not tensor.is_meta and not mode() and not bool(tensor.isfinite().all()):
             raise ValueError(
-                f"{cell.title}: the initialisation {name} must fill every block in place with finite values, got others in {block}"
+                f"{cell.title}: the initialisation {name} must fill every block in place with finite "
+                f"values, got others in {block}"
             )
 
 
@@ -166,8 +186,12 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_keep = log U[1, t_max - 1]
         b_write = -b_keep
 
-    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU; it replaces the forget bias. A cell without
-    such a gate starts as `glorot_orthogonal`. Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, so that the
+    forget bias of the cell has no effect. A cell without such a gate starts as with `glorot_orthogonal`.
+
+    t_max: the longest lag in steps that the cell shall remember at the start, above 2.
+
+    Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp
     time?", section 3.
     """
 

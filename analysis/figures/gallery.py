@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from runs.arguments import command
+from runs.names import file_name
 
 from ..tables.summary import order
 from . import plots, plots_anova, plots_beside, plots_cells, plots_stages, style
@@ -357,10 +358,6 @@ def parts(
 
 def _draw_and_save(spec: Spec, task: str | None, arguments: tuple[Any, ...], folder: Path) -> Shown:
     drawn = spec.draw(*arguments)
-    name = spec.name if task is None else f"{spec.name}_{_file_name(task)}"
+    name = spec.name if task is None else f"{spec.name}_{file_name(task)}"
     files = style.save(drawn.figure, folder, name, drawn.data)
     return Shown(name, spec.name, spec.title, task or "", spec.caption, files, float(drawn.figure.get_size_inches()[0]))
-
-
-def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..statistics import stats
+from ..statistics.best import best_decile, best_weights, ranking, search_budgets
+from ..statistics.endpoints import ENDPOINTS, Endpoint
+from ..statistics.intervals import wilson
+from ..statistics.scores import performance_profile
 from ..tables.summary import cells, order, usable
 from . import style
 from .pieces import (
@@ -87,7 +90,7 @@ def learning_curves(table: pd.DataFrame, design: Design) -> Drawn:
     grids = {task: _grid(group) for task, group in trials.groupby("task")}
     for (task, variant), group in trials.groupby(["task", "variant"]):
         steps = grids[task]
-        best = group.iloc[stats.best_decile(group["validation_loss"])]
+        best = group.iloc[best_decile(group["validation_loss"])]
         for subset, chosen in (("all trials", group), ("best decile", best)):
             low, middle, high = _quantiles(_settled(chosen, steps), (0.25, 0.5, 0.75))
             if len(chosen) < FEWEST_IN_A_BOX:
@@ -151,12 +154,12 @@ def expected_best(table: pd.DataFrame, design: Design, budget: str = "trials", r
     trials = usable(table)
     rows = []
     for (task, variant), group in trials.groupby(["task", "variant"]):
-        budgets = stats.search_budgets(len(group))
+        budgets = search_budgets(len(group))
         score, validation = group["score"].to_numpy(), group["validation_loss"].to_numpy()
         rng = np.random.default_rng(0)
         drawn = rng.integers(len(group), size=(resamples, len(group)))
-        ranked = score[stats.ranking(validation)]
-        weights = np.array([stats.best_weights(len(group), int(n)) for n in budgets])
+        ranked = score[ranking(validation)]
+        weights = np.array([best_weights(len(group), int(n)) for n in budgets])
         if len(group) >= FEWEST_IN_A_BAND:
             band = np.quantile(ranked[np.sort(drawn, axis=1)] @ weights.T, (0.025, 0.975), axis=0)
         else:
@@ -210,7 +213,7 @@ def boxes(table: pd.DataFrame, design: Design) -> Drawn:
             chosen = {}
             for variant in variants:
                 own = group[group["variant"] == variant]
-                chosen[variant] = own if subset == "all trials" else own.iloc[stats.best_decile(own["validation_loss"])]
+                chosen[variant] = own if subset == "all trials" else own.iloc[best_decile(own["validation_loss"])]
             shown = pd.concat(chosen.values())
             losses = losses_of(shown["test_loss"])
             inside = (
@@ -434,7 +437,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
     grid = figure.subplots(len(tasks), 1, squeeze=False, height_ratios=heights)
     for axes, task in zip(grid.flat, tasks, strict=True):
         own = data[data["task"] == task].set_index("variant").loc[rows[task]]
-        endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
+        endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
         scale, form, unit = units(endpoint)
         baseline = numbers[(numbers["task"] == task) & (numbers["variant"] == own["baseline"].iloc[0])].iloc[0]
         inferred = own["low"].notna().any()
@@ -504,7 +507,7 @@ def forest(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame) -> Dr
     return Drawn(figure, data)
 
 
-def units(endpoint: stats.Endpoint) -> tuple[float, str, str]:
+def units(endpoint: Endpoint) -> tuple[float, str, str]:
     """Factor, format and unit in which an endpoint is written."""
     if endpoint.name == "solve_rate":
         return 100.0, ".0f", " %"
@@ -540,7 +543,7 @@ def solve_curves(table: pd.DataFrame, design: Design) -> Drawn:
         for variant, group in own.groupby("variant"):
             solved = np.sort(group["solved_step"].dropna().to_numpy())
             upto = np.searchsorted(solved, steps, side="right")
-            band = np.array([stats.wilson(int(k), len(group)) if k else (np.nan, np.nan) for k in upto]).reshape(-1, 2)
+            band = np.array([wilson(int(k), len(group)) if k else (np.nan, np.nan) for k in upto]).reshape(-1, 2)
             if len(group) < FEWEST_IN_A_BAND:
                 band = np.full(band.shape, np.nan)
             columns = {"x": steps, "y": upto / len(group), "low": band[:, 0], "high": band[:, 1]}
@@ -558,8 +561,8 @@ def performance_profiles(table: pd.DataFrame, design: Design) -> Drawn:
     thresholds = np.linspace(0, 1, 51)
     rows = []
     for (task, variant), group in usable(table).groupby(["task", "variant"]):
-        shares = stats.performance_profile(group["score"], thresholds)
-        band = np.array([stats.wilson(round(share * len(group)), len(group)) for share in shares])
+        shares = performance_profile(group["score"], thresholds)
+        band = np.array([wilson(round(share * len(group)), len(group)) for share in shares])
         if len(group) < FEWEST_IN_A_BAND:
             band = np.full(band.shape, np.nan)
         columns = {"x": thresholds, "y": shares, "low": band[:, 0], "high": band[:, 1]}
@@ -610,7 +613,7 @@ def hyperparameters(table: pd.DataFrame, design: Design) -> Drawn:
     collected = []
     for row, task in enumerate(tasks):
         own = trials[trials["task"] == task]
-        best = pd.concat([g.iloc[stats.best_decile(g["validation_loss"])] for _, g in own.groupby("variant")])
+        best = pd.concat([g.iloc[best_decile(g["validation_loss"])] for _, g in own.groupby("variant")])
         for column, name in enumerate(names):
             axes = grid[row, column]
             log = _is_log(design, name, table[name])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..tables.importance import value_at
+from ..tables.importance import LEAST_R2
 from ..tables.summary import cells, order
 from . import style
 from .pieces import MOST_CURVES, Drawn, empty, label_ends, log_ticks, note_counts, readable, row_names, styled
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Design = Mapping[str, Any]
-LEAST_R2 = 0.2  # of a surrogate that is worth taking apart
 _KIND = {"forest": "forest", "process": "Gaussian p."}
 _RESPONSE = {"score": "score", "seconds": "seconds per trial"}
 
@@ -340,3 +339,10 @@ def _surface(axes: Axes, design: Design, surfaces: pd.DataFrame, marginals: pd.D
         set_limits(values.min(), values.max())
         if node.get("log") and not node.get("complement"):
             log_ticks(axis, few=True)
+
+
+def value_at(node: Mapping[str, Any], u: np.ndarray) -> np.ndarray:
+    """Values of a hyperparameter at coordinates of the unit cube, as its node of the design's space says."""
+    low, high = float(node["low"]), float(node["high"])
+    values = low * (high / low) ** u if node.get("log") else low + u * (high - low)
+    return 1 - values if node.get("complement") else values

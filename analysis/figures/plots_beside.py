@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..statistics import stats
+from ..statistics.endpoints import ENDPOINTS
 from ..tables.summary import order
-from ..tables.two_studies import CHANGE, LEAD
+from ..tables.two_studies import ADVANTAGE, CHANGE
 from . import style
 from .pieces import Drawn, empty, styled
 from .plots import forest_texts, units
@@ -42,9 +42,9 @@ def beside(table: pd.DataFrame, design: Design, changes: pd.DataFrame) -> Drawn:
     grid = figure.subplots(len(tasks), 2, squeeze=False, height_ratios=heights, width_ratios=(1, 1.15))
     for (left, right), task in zip(grid, tasks, strict=True):
         own = data[data["task"] == task]
-        endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
+        endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
         scale, form, unit = units(endpoint)
-        by = {what: own[own["what"] == what].set_index("variant") for what in (CHANGE, LEAD)}
+        by = {what: own[own["what"] == what].set_index("variant") for what in (CHANGE, ADVANTAGE)}
         for y, variant in enumerate(rows[task]):
             mark, row = look(variant), by[CHANGE].loc[variant]
             common = {"ls": "none", "marker": mark.marker, "mec": mark.colour, "mew": 1.1}
@@ -59,8 +59,8 @@ def beside(table: pd.DataFrame, design: Design, changes: pd.DataFrame) -> Drawn:
                 (stops[0], difference, y - _GAP, style.INK),
                 (stops[1], p if own["low"].notna().any() else "", y - _GAP, style.INK),
             ]
-            if variant in by[LEAD].index:
-                lead = by[LEAD].loc[variant]
+            if variant in by[ADVANTAGE].index:
+                lead = by[ADVANTAGE].loc[variant]
                 _interval(right, lead, y + _GAP, scale, GREY, "|")
                 texts.append((stops[0], forest_texts(lead, scale, form)[0], y + _GAP, GREY))
             for x, text, at, colour in texts:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..tables.stages import horizon_text, horizons
+from .. import words
+from ..tables.stages import horizons
 from ..tables.summary import baseline_of, cells, order, usable
 from . import style
 from .pieces import Drawn, counts_text, empty, marker_legend, plain_number, readable, row_names, styled
@@ -76,7 +77,12 @@ def memory_horizon(table: pd.DataFrame, design: Design) -> Drawn:
                 "textcoords": "offset points",
                 "va": "center",
             }
-            axes.annotate(horizon_text(row), (1, y), fontsize=6.8, **where)
+            axes.annotate(
+                words.horizon(row["log2_horizon"], row["error"], at_least=row["at_least"], at_most=row["at_most"]),
+                (1, y),
+                fontsize=6.8,
+                **where,
+            )
         axes.set_xticks(lags, [plain_number(x) for x in lags])
         axes.minorticks_off()
         axes.set_xlabel("lag in steps")

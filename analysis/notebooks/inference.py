@@ -18,7 +18,10 @@
 import numpy as np
 import pandas as pd
 
-from ..statistics import stats
+from ..statistics.best import expected_best, greff_welch
+from ..statistics.endpoints import mean_weights
+from ..statistics.intervals import wilson
+from ..statistics.resampling import compare
 
 
 def equal_variants(rng, variants=5, points=200, noise=0.7):
@@ -40,8 +43,8 @@ studies, rejected = 400, 0
 rng = np.random.default_rng(0)
 for _ in range(studies):
     a, b = (np.sort(equal_variants(rng, 1)[0])[:20] for _ in range(2))
-    rejected += stats.greff_welch(a, b) < 0.05
-low, high = stats.wilson(rejected, studies)
+    rejected += greff_welch(a, b) < 0.05
+low, high = wilson(rejected, studies)
 share = f"{100 * rejected / studies:.0f} % of studies ({100 * low:.0f}-{100 * high:.0f} %)"
 print(f"Welch's test on the best deciles rejects a true null in {share}")
 
@@ -56,11 +59,11 @@ studies, by_interval, by_p = 100, 0, 0
 for k in range(studies):
     loss = equal_variants(np.random.default_rng(k))
     solved = (loss < np.quantile(loss, 0.3)).astype(float)
-    found = stats.compare(stats.mean_weights, solved, loss, span=1.0, resamples=300, swaps=299, seed=k)
+    found = compare(mean_weights, solved, loss, span=1.0, resamples=300, swaps=299, seed=k)
     by_interval += bool(((found.low > 0) | (found.high < 0)).any())
     by_p += bool((found.p_holm <= 0.05).any())
 for name, errors in (("intervals", by_interval), ("p-values", by_p)):
-    low, high = stats.wilson(errors, studies)
+    low, high = wilson(errors, studies)
     print(f"{name}: an error in {errors} of {studies} studies ({100 * low:.0f}-{100 * high:.0f} %)")
 
 # %% [markdown]
@@ -77,7 +80,7 @@ for k in range(20):
     shuffled = np.array([solved[0], np.random.default_rng(k).permutation(solved[1])])
     widths = [
         (c.high - c.low)[0] / 2
-        for c in (stats.compare(stats.mean_weights, s, loss, span=1.0, swaps=9, seed=k) for s in (solved, shuffled))
+        for c in (compare(mean_weights, s, loss, span=1.0, swaps=9, seed=k) for s in (solved, shuffled))
     ]
     rows.append(widths)
 paired, unpaired = np.mean(rows, axis=0)
@@ -100,7 +103,7 @@ for points in (25, 50, 200):
     unbiased, biased, best = [], [], []
     for _ in range(2000):
         score = rng.random(points) ** 3
-        unbiased.append(stats.expected_best(score, -score, [20])[0])
+        unbiased.append(expected_best(score, -score, [20])[0])
         ranks = np.arange(1, points + 1)
         with_replacement = (ranks / points) ** 20 - ((ranks - 1) / points) ** 20
         biased.append(with_replacement @ np.sort(score))

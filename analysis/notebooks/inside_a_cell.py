@@ -120,10 +120,10 @@ selective.assign(difference=selective["deciding"] - selective["others"]).set_ind
 # tested.
 
 # %%
+from runs import load_model
 from runs.trial.classes import construct
 from runs.trial.data import held_out
 from runs.trial.evaluation import evaluate
-from runs.trial.weights import load_model
 from tasks import Task
 
 for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:

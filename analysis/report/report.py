@@ -18,12 +18,14 @@ from runs.files import write_whole
 
 from ..figures.gallery import BESIDE, Shown
 from ..figures.plots import forest_texts, units
-from ..statistics import stats
+from ..statistics.endpoints import ENDPOINTS
+from ..study import Study
 from ..tables.claims import CLAIMS, MARGIN, UNTESTED
-from ..tables.comparisons import FEWEST_FOR_INFERENCE, comparable
+from ..tables.comparisons import FEWEST_FOR_INFERENCE
 from ..tables.settings import BEST, NARROW, recommended
 from ..tables.summary import baseline_of, cells, order
-from ..tables.two_studies import LEAD, Beside
+from ..tables.two_studies import ADVANTAGE, TwoStudies
+from .change_sentences import change_sentences
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -56,7 +58,7 @@ def render(
     path: Path,
     verdicts: Sequence[str] = (),
     claims: pd.DataFrame | None = None,
-    beside: Beside | None = None,
+    beside: TwoStudies | None = None,
     settings: pd.DataFrame | None = None,
     absent: Mapping[str, Sequence[str]] | None = None,
     stages: Sequence[Mapping[str, Any]] = (),
@@ -78,7 +80,7 @@ def render(
         order(table, design, "task"),
         baseline_of(table, design),
     )
-    settings = recommended(table, design) if settings is None else settings
+    settings = recommended(Study.of(table, design)) if settings is None else settings
     facts = {"name": "unnamed", "created": "", "commit": "", "command": "", **design}
     planned = len(variants) * len(tasks) * int(design.get("points") or table["point"].max() + 1)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,7 +94,7 @@ def render(
             baseline=baseline,
             done=len(table),
             planned=planned,
-            comparable=comparable(design),
+            comparable=Study.of(table, design).comparable,
             notices=_notices(table, design, numbers, planned),
             verdicts=verdicts,
             claims=tested,
@@ -163,7 +165,7 @@ def _environment() -> Environment:
 def _notices(table: pd.DataFrame, design: Design, numbers: pd.DataFrame, planned: int) -> list[str]:
     """What a reader must know before the numbers."""
     notices = []
-    if not comparable(design):
+    if not Study.of(table, design).comparable:
         notices.append(
             "This is a search: each variant got trials of its own or had some cut short. Nothing here compares variants."
         )
@@ -274,18 +276,18 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
-def _beside(beside: Beside, figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _beside(beside: TwoStudies, figures: list[dict[str, Any]]) -> dict[str, Any]:
     """What the section on a second study shows."""
     rows = []
-    for row in beside.cells[beside.cells["primary"]].to_dict("records"):
-        endpoint = stats.ENDPOINTS[row["endpoint"]]
+    for row in beside.pairs[beside.pairs["primary"]].to_dict("records"):
+        endpoint = ENDPOINTS[row["endpoint"]]
         scale, form, unit = units(endpoint)
-        signed = format if row["what"] != LEAD else (lambda x, f: format(x, f"+{f}").replace("-", "−"))
+        signed = format if row["what"] != ADVANTAGE else (lambda x, f: format(x, f"+{f}").replace("-", "−"))
         shown = forest_texts(pd.Series(row), scale, form)
         rows.append(
             [
                 *(_cell(row[c], "") for c in ("task", "variant")),
-                _cell("its lead" if row["what"] == LEAD else "itself", ""),
+                _cell("its advantage" if row["what"] == ADVANTAGE else "itself", ""),
                 _cell(f"{endpoint.title}{', %' if unit == ' %' else ''}", ""),
                 *(_cell(row[c], form, signed(scale * row[c], form)) for c in ("study", "other")),
                 _cell(row["difference"], form, shown[0]),
@@ -311,7 +313,7 @@ def _beside(beside: Beside, figures: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "study": beside.study,
         "other": beside.other,
-        "sentences": beside.sentences,
+        "sentences": change_sentences(beside),
         "settings": beside.settings.to_dict("records"),
         "figures": figures,
         "titles": [{"title": t, "text": k < 4} for k, t in enumerate(titles)],

@@ -16,12 +16,18 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import qmc
 
-Floats = NDArray[np.float64]
+from .intervals import Floats
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import ExtraTreesRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.tree._tree import Tree
 
 GRID = 64  # midpoints per coordinate
 MOST_FOR_PROCESS = 600  # trials; a Gaussian process costs their cube
@@ -35,8 +41,11 @@ TREES = 100
 class Surrogate:
     """A sum of products on a grid.
 
-    kind: forest or process. weights: [L]. factors: phi_ld at the grid's midpoints [D, L, G]. constant: added to the
-    sum. variance: of the surrogate over the cube.
+    kind: forest or process.
+    weights: w_l [L].
+    factors: phi_ld at the grid's midpoints [D, L, G].
+    constant: added to the sum.
+    variance: of the surrogate over the cube.
     """
 
     kind: str
@@ -48,29 +57,36 @@ class Surrogate:
     @property
     def means(self) -> Floats:
         """Integral of every factor over its coordinate [D, L]."""
-        return self.factors.mean(axis=2)
+        means: Floats = self.factors.mean(axis=2)
+        return means
 
     def marginal(self, *coordinates: int) -> Floats:
         """The surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
         others = np.delete(self.means, coordinates, axis=0)
         rest = self.weights * np.prod(others, axis=0)
         if len(coordinates) == 1:
-            return self.constant + rest @ self.factors[coordinates[0]]
-        first, second = (self.factors[d] for d in coordinates)
-        return self.constant + (first * rest[:, None]).T @ second
+            marginal: Floats = self.constant + rest @ self.factors[coordinates[0]]
+        else:
+            first, second = (self.factors[d] for d in coordinates)
+            marginal = self.constant + (first * rest[:, None]).T @ second
+        return marginal
 
 
 @dataclass(frozen=True)
 class Anova:
     """What each hyperparameter explains.
 
-    names: of the hyperparameters. trials: N. kind: of the surrogate chosen. r2: by kind, of predictions in 5-fold
-    cross-validation.
-    grid: midpoints in the unit cube [G]. mean: of the surrogate. curves: marginal of each [D, G]; curve_errors: their
-    standard errors.
-    shares: of variance by each alone [D], and share_errors. pairs: of variance by the interaction of each pair, and
-    pair_errors.
-    surfaces: marginal of each pair [G, G]. rest: share of interactions of three and more.
+    names: of the hyperparameters.
+    trials: N.
+    kind: of the surrogate chosen.
+    r2: by kind, of predictions in 5-fold cross-validation.
+    grid: midpoints in the unit cube [G].
+    mean: of the surrogate.
+    curves, curve_errors: marginal of each hyperparameter [D, G], and its standard error.
+    shares, share_errors: share of the variance that each explains alone [D], and its standard error.
+    pairs, pair_errors: share of the variance that the interaction of two explains, and its standard error.
+    surfaces: marginal of each two [G, G].
+    rest: share of interactions of three and more.
     """
 
     names: tuple[str, ...]
@@ -98,12 +114,22 @@ def analyse(
     jackknife: bool = True,
     seed: int = 0,
 ) -> Anova:
-    """Fit a surrogate to values [N] at points [N, D] of the unit cube and take its variance apart.
+    """Fit a surrogate to the outcomes of trials and take its variance apart.
 
-    kind: forest, process, or auto for the one with the better R2. jackknife: whether to estimate errors (else NaN): by
-    leaving out a tenth of the trials at a time, so they are those of the trials' sampling, not of the surrogate's bias.
-    A forest on a few hundred trials
-    shows less of an interaction than there is: read its pairs as "at least".
+    A forest on a few hundred trials shows less of an interaction than there is: read its pairs as "at least".
+
+    points: of the trials in the unit cube [N, D].
+    values: outcomes [N].
+    names: of the hyperparameters.
+    kind: forest, process, or auto for the one with the better R2.
+    jackknife: whether to estimate standard errors (else NaN), by leaving out a tenth of the trials at a time. They are
+        those of the trials' sampling, not of the surrogate's bias.
+    seed: of folds, groups and forest.
+
+    Raises ValueError for points of another shape or outside of the cube, and for fewer than 40 trials.
+
+    Source: Hooker 2007; Hutter, Hoos & Leyton-Brown 2014, "An Efficient Approach for Assessing Hyperparameter
+    Importance".
     """
     u, y = np.asarray(points, dtype=float), np.asarray(values, dtype=float)
     if u.ndim != 2 or u.shape[1] != len(names) or len(u) != len(y):
@@ -178,7 +204,9 @@ def _jackknife(estimate: Floats, parts: Sequence[Floats]) -> Floats:
     if not parts:
         return np.full_like(estimate, np.nan)
     values = np.array(parts)
-    return np.sqrt((len(values) - 1) / len(values) * ((values - values.mean(axis=0)) ** 2).sum(axis=0))
+    variance = (len(values) - 1) / len(values) * ((values - values.mean(axis=0)) ** 2).sum(axis=0)
+    error: Floats = np.sqrt(variance)
+    return error
 
 
 def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
@@ -207,7 +235,7 @@ def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: object | None = 
 # ------------------------------------------------------------------------------------------------------------------
 
 
-def _forest(u: Floats, y: Floats, seed: int):
+def _forest(u: Floats, y: Floats, seed: int) -> ExtraTreesRegressor:
     # predicts better here than bagged trees, and shows more of the interactions
     from sklearn.ensemble import ExtraTreesRegressor
 
@@ -225,7 +253,7 @@ def _forest_surrogate(u: Floats, y: Floats, seed: int) -> Surrogate:
     return Surrogate("forest", np.concatenate(weights) / TREES, factors, 0.0, float(forest.predict(sample).var()))
 
 
-def _leaves(tree, dimensions: int) -> tuple[Floats, Floats]:
+def _leaves(tree: Tree, dimensions: int) -> tuple[Floats, Floats]:
     """Boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
     boxes, values = [], []
     stack = [(0, np.tile([0.0, 1.0], (dimensions, 1)))]
@@ -247,7 +275,7 @@ def _leaves(tree, dimensions: int) -> tuple[Floats, Floats]:
 # ----------------------------------------------------------------------------------------------------------
 
 
-def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None):
+def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None) -> GaussianProcessRegressor:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel

@@ -1,4 +1,4 @@
-"""Claims of the literature held against a study: it agrees, disagrees, is undecided at its N, or does not answer them."""
+"""Claims of the literature and what a study says of them: it agrees, disagrees, is undecided, or does not answer."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..figures.plots_anova import LEAST_R2
-from ..report.sentences import MOST_NAMED, amount, better
-from ..statistics import stats
-from .summary import baseline_of
-
-Design = Mapping[str, Any]
+from .. import words
+from ..statistics.endpoints import ENDPOINTS
+from ..study import Study
+from .comparisons import is_better
+from .importance import LEAST_R2
 
 AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 UNDECIDED, UNTESTED = "undecided at this N", "not answered here"
 MARGIN = 0.1  # a difference below it counts as none: 10 percentage points, .1 of the score, a tenth of the budget
 VARIANCE = 2 / 3  # of the score, that the learning rate is said to explain
 
-# A claim on a part of the LSTM is tested by its ablation on either baseline.
+# A claim about a part of the LSTM is tested by removing that part from either baseline: `vanilla`, or the LSTM with
+# peepholes of Greff et al. 2017, whose variants are presets in `conf/variant/greff_*.yaml`. This is the only table of
+# variants in the analysis; a test compares it with the presets.
 ALIASES = {
     "peephole": ("peephole", "greff_v"),
     "vanilla": ("vanilla", "greff_np"),
@@ -39,7 +40,11 @@ LSTMS = ("vanilla", "peephole", "greff_v", "greff_np", "native_lstm")
 
 @dataclass(frozen=True)
 class Finding:
-    """What a study says of a claim: one of the words above, and the numbers behind it."""
+    """What a study says of a claim.
+
+    verdict: one of the words above.
+    evidence: the numbers behind it, in words.
+    """
 
     verdict: str
     evidence: str
@@ -53,8 +58,9 @@ Test = Callable[[pd.DataFrame, pd.DataFrame, str], Finding]
 class Claim:
     """A published claim.
 
-    source: where it stands. text: the claim in our words. test: from the study's comparisons (primary endpoints),
-    shares and baseline.
+    source: where it stands.
+    text: the claim in our words.
+    test: gives the finding from a study's comparisons by the primary endpoints, its shares and its baseline.
     studies: presets of `conf/study` that answer it.
     """
 
@@ -109,9 +115,9 @@ def _of(primary: pd.DataFrame, names: tuple[str, ...], baseline: str, baselines:
     return primary[primary["variant"].isin(known) & (baseline in baselines)]
 
 
-def _reach(row: pd.Series, to_better: bool) -> float:
+def _reach(row: Mapping[Any, Any], to_better: bool) -> float:
     """The largest difference to a side that the interval leaves possible, as a share of the endpoint's span."""
-    upwards = to_better != stats.ENDPOINTS[row["endpoint"]].lower_is_better
+    upwards = to_better != ENDPOINTS[row["endpoint"]].lower_is_better
     return max(0.0, float(row["high"] if upwards else -row["low"])) / float(row["span"])
 
 
@@ -121,10 +127,10 @@ def _directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     """
     if rows.empty:
         return NOTHING
-    found = [better(row) == claimed_better for _, row in rows.iterrows() if row["significant"]]
+    found = [is_better(row) == claimed_better for row in rows.to_dict("records") if row["significant"]]
     if any(found):
         return Finding(AGREES if sum(found) == len(rows) else MIXED, _evidence(rows))
-    small = all(_reach(row, claimed_better) < MARGIN for _, row in rows.iterrows())
+    small = all(_reach(row, claimed_better) < MARGIN for row in rows.to_dict("records"))
     return Finding(DISAGREES if found or small else UNDECIDED, _evidence(rows))
 
 
@@ -134,10 +140,10 @@ def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
     """
     if rows.empty:
         return NOTHING
-    against = rows[[bool(row["significant"]) and better(row) in sides for _, row in rows.iterrows()]]
+    against = rows[[bool(row["significant"]) and is_better(row) in sides for row in rows.to_dict("records")]]
     if len(against):
         return Finding(DISAGREES, _evidence(against))
-    largest = max(_reach(row, side) for _, row in rows.iterrows() for side in sides)
+    largest = max(_reach(row, side) for row in rows.to_dict("records") for side in sides)
     return Finding(AGREES if largest < MARGIN else UNDECIDED, _evidence(rows))
 
 
@@ -148,12 +154,12 @@ def ranked(name: str, place: int) -> Test:
         alone = _trusted(shares, 1)
         if alone.empty or name not in set(alone["term"]):
             return NOTHING
-        places = alone.groupby(["task", "variant"])["share"].rank(ascending=False, method="first")[
-            alone["term"] == name
-        ]
+        ranks = alone.groupby(["task", "variant"])["share"].rank(ascending=False, method="first")
+        places = ranks[alone["term"] == name]
         count, total = int((places == place).sum()), len(places)
         ordinal = {1: "largest", 2: "second largest", 3: "third largest"}[place]
-        text = f"{ordinal} share for {count} of {total} variants and tasks; median share {alone.loc[places.index, 'share'].median():.2f}"
+        median = alone.loc[places.index, "share"].median()
+        text = f"{ordinal} share for {count} of {total} variants and tasks; median share {median:.2f}"
         return Finding(_mostly(total - count, total), text)
 
     return test
@@ -192,8 +198,10 @@ def _against_limit(shares: pd.DataFrame, name: str, limit: float, *, above: bool
         return NOTHING
     error = 2 * mine["error"].fillna(0)
     over, under = int((mine["share"] - error > limit).sum()), int((mine["share"] + error < limit).sum())
-    text = f"{name}: median share {mine['share'].median():.2f}; surely above {limit:.2f} for {over}, surely below for {under} "
-    text += f"of {len(mine)} variants and tasks"
+    text = (
+        f"{name}: median share {mine['share'].median():.2f}; surely above {limit:.2f} for {over}, "
+        f"surely below for {under} of {len(mine)} variants and tasks"
+    )
     wrong, right = (under, over) if above else (over, under)
     if 2 * max(wrong, right) <= len(mine):
         return Finding(UNDECIDED, text)
@@ -201,7 +209,10 @@ def _against_limit(shares: pd.DataFrame, name: str, limit: float, *, above: bool
 
 
 def _mostly(wrong: int, total: int) -> str:
-    return AGREES if not wrong else MIXED if 2 * wrong < total else DISAGREES
+    """The verdict where a claim is wrong for some of all variants and tasks."""
+    if not wrong:
+        return AGREES
+    return MIXED if 2 * wrong < total else DISAGREES
 
 
 def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
@@ -212,22 +223,27 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
 
 
 def _evidence(rows: pd.DataFrame) -> str:
-    """What is known of each pair, the significant ones first, then those that are most open."""
-    parts = []
-    openness = rows.apply(
-        lambda row: -np.inf if row["significant"] else -max(_reach(row, side) for side in (False, True)), axis=1
-    )
-    for _, row in rows.loc[openness.sort_values(kind="stable").index].iterrows():
-        endpoint = stats.ENDPOINTS[row["endpoint"]]
-        if row["significant"]:
-            text = f"{'better' if better(row) else 'worse'} by {amount(endpoint, abs(row['difference']))}"
-        else:
-            worst, best = (_reach(row, side) * row["span"] for side in (False, True))
-            text = f"not told apart, at most {amount(endpoint, worst)} worse and {amount(endpoint, best)} better"
-        parts.append(f"{row['variant']} on {row['task']}: {text}")
-    if len(parts) > MOST_NAMED:
-        parts = [*parts[: MOST_NAMED - 1], f"{len(parts) - MOST_NAMED + 1} more, less open"]
+    """What is known of each pair of a task and a variant: the significant ones first, then those that are most open."""
+    parts = [_known(row) for row in sorted(rows.to_dict("records"), key=lambda row: -_openness(row))]
+    if len(parts) > words.MOST_NAMED:
+        parts = [*parts[: words.MOST_NAMED - 1], f"{len(parts) - words.MOST_NAMED + 1} more, less open"]
     return "; ".join(parts)
+
+
+def _openness(row: Mapping[Any, Any]) -> float:
+    """How large a difference remains possible, as a share of the span; infinite for a significant difference."""
+    return np.inf if row["significant"] else max(_reach(row, to_better) for to_better in (False, True))
+
+
+def _known(row: Mapping[Any, Any]) -> str:
+    """What is known of one pair of a task and a variant."""
+    unit = ENDPOINTS[row["endpoint"]].unit
+    if row["significant"]:
+        text = f"{'better' if is_better(row) else 'worse'} by {words.amount(abs(row['difference']), unit)}"
+    else:
+        worse, better = (words.amount(_reach(row, side) * row["span"], unit) for side in (False, True))
+        text = f"not told apart, at most {worse} worse and {better} better"
+    return f"{row['variant']} on {row['task']}: {text}"
 
 
 GREFF = "Greff et al. 2017, “LSTM: A Search Space Odyssey”"
@@ -292,18 +308,21 @@ CLAIMS = [
 ]
 
 
-def held_against(table: pd.DataFrame, design: Design, comparisons: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
-    """One row per claim: source, claim, verdict, evidence, studies (presets that answer it).
+def held_against(study: Study, comparisons: pd.DataFrame, shares: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per claim: source, claim, verdict, evidence, studies (presets that answer it).
 
-    A claim of a difference is upheld where `compare.comparisons` calls it significant. A claim that there is none is
+    A claim of a difference is upheld where `tables.comparisons` calls it significant. A claim that there is none is
     upheld where the simultaneous interval excludes every difference of `MARGIN` or more, and denied by a significant
     one. All else is undecided.
+
+    study: the study.
+    comparisons: of `tables.comparisons.comparisons`.
+    shares: of `tables.importance.importance`.
     """
-    baseline = baseline_of(table, design) or ""
     primary = comparisons[comparisons["primary"] & comparisons["low"].notna()]
     rows = []
     for claim in CLAIMS:
-        finding = claim.test(primary, shares, baseline)
+        finding = claim.test(primary, shares, study.baseline or "")
         row = {"source": claim.source, "claim": claim.text, "verdict": finding.verdict, "evidence": finding.evidence}
         rows.append({**row, "studies": ", ".join(claim.studies)})
     return pd.DataFrame(rows)

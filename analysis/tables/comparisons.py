@@ -2,139 +2,156 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..statistics import stats
-from .summary import baseline_of, order, usable
+from ..statistics.best import best_decile, greff_welch
+from ..statistics.endpoints import ENDPOINTS, primary_endpoint, restricted_steps
+from ..statistics.intervals import Floats
+from ..statistics.resampling import Comparison, compare
+from ..study import Study
 
-Design = Mapping[str, Any]
 FEWEST_FOR_INFERENCE = 20  # points below which differences are shown without interval or p-value
-COLUMNS = (
-    *(
-        "task",
-        "variant",
-        "baseline",
-        "endpoint",
-        "primary",
-        "points",
-        "value",
-        "reference",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_holm",
-    ),
-    *("significant", "greff_welch_p", "span"),
-)
+SIGNIFICANT = 0.05
+COLUMNS = [
+    *("task", "variant", "baseline", "endpoint", "primary", "points", "value", "reference", "difference", "low"),
+    *("high", "p", "p_holm", "significant", "greff_welch_p", "span"),
+]
 
 
-def comparable(design: Design) -> bool:
-    """Whether all variants got the same trials: points drawn beforehand, none cut short."""
-    return design.get("sampler", "random") in ("random", "sobol") and design.get("pruner", "none") == "none"
+def comparisons(study: Study, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
+    """Return one row per task, endpoint and variant other than the baseline; none without a baseline.
 
+    study: the study.
+    resamples, swaps: numbers of bootstrap resamples and of label swaps.
+    seed: of both.
 
-def values_of(table: pd.DataFrame, column: str) -> pd.Series:
-    """What an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column of the table."""
-    if column == "solved":
-        return (table["status"] == "solved").astype(float)
-    if column == "steps_to_solve":
-        return pd.Series(stats.restricted_steps(table["solved_step"], table["budget"]), index=table.index)
-    return table[column]
-
-
-def primary_endpoints(table: pd.DataFrame, design: Design) -> dict[str, str]:
-    """The name of the endpoint that decides, by task: a rule on the solve rate pooled over all variants."""
-    trials = usable(table)
-    return {
-        task: stats.primary_endpoint(int((own["status"] == "solved").sum()), len(own))
-        for task in order(table, design, "task")
-        if len(own := trials[trials["task"] == task])
-    }
-
-
-def comparisons(
-    table: pd.DataFrame, design: Design, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0
-) -> pd.DataFrame:
-    """One row per task, endpoint and variant other than the baseline.
-
-    value, reference: the statistic of variant and baseline. difference: between them, over the points that both have.
-    low, high: simultaneous 95 % intervals over the variants of a task, NaN below 20 points. p, p_holm: label swaps, and
-    adjusted over the variants of a task. significant: of the primary endpoint, where p_holm is at most .05 and the
-    interval excludes zero. greff_welch_p: see `stats.greff_welch`; the same for all endpoints. span: the range of the
-    endpoint's values.
+    Columns:
+    value, reference: the statistic of the variant and of the baseline.
+    difference: between them, over the points that both have.
+    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 20 points.
+    p, p_holm: p-value by label swaps, and adjusted over the variants of a task.
+    primary: whether the endpoint decides on this task.
+    significant: of the primary endpoint, see `is_significant`.
+    greff_welch_p: see `statistics.best.greff_welch`; the same for all endpoints.
+    span: the range of the endpoint's values.
     """
-    trials, baseline = usable(table), baseline_of(table, design)
-    variants = [v for v in order(table, design, "variant") if v != baseline]
     rows: list[dict[str, Any]] = []
-    for task, primary in primary_endpoints(table, design).items():
-        own = trials[trials["task"] == task]
-        if baseline is None or not (own["variant"] == baseline).any():
+    primary = primary_endpoints(study)
+    for task, decides in primary.items():
+        own = study.trials[study.trials["task"] == task]
+        present = [v for v in study.variants if (own["variant"] == v).any()]
+        if study.baseline not in present:
             continue
-        names = [baseline, *(v for v in variants if (own["variant"] == v).any())]
-        validation = _matrix(own, own["validation_loss"], names)
-        losses = {v: _decile_losses(own[own["variant"] == v]) for v in names}
-        for endpoint in stats.ENDPOINTS.values():
-            values = _matrix(own, values_of(own, endpoint.column), names)
-            span = float(own["budget"].max()) if endpoint.column == "steps_to_solve" else 1.0
-            found = stats.compare(
-                endpoint.weights, values, validation, span=span, resamples=resamples, swaps=swaps, seed=seed
-            )
-            for k, variant in enumerate(names[1:]):
-                enough = found.points[k] >= FEWEST_FOR_INFERENCE
-                # no difference can be larger
-                low, high = (float(np.clip(end[k], -span, span)) for end in (found.low, found.high))
-                inferred = {"low": low, "high": high, "p": found.p[k], "p_holm": found.p_holm[k]}
+        losses = matrix(own, own["validation_loss"], present)
+        welch = _greff_welch(own, present)
+        for endpoint in ENDPOINTS.values():
+            values = matrix(own, values_of(own, endpoint.column), present)
+            span = endpoint.span(own["budget"].max())
+            found = compare(endpoint.weights, values, losses, span=span, resamples=resamples, swaps=swaps, seed=seed)
+            inferred = inferences(found, span, decides=endpoint.name == decides)
+            for k, (variant, row) in enumerate(zip(present[1:], inferred, strict=True), start=1):
                 rows.append(
                     {
                         "task": task,
                         "variant": variant,
-                        "baseline": baseline,
+                        "baseline": study.baseline,
                         "endpoint": endpoint.name,
-                        "primary": endpoint.name == primary,
-                        "points": int(found.points[k]),
-                        "value": _statistic(endpoint, values[k + 1], validation[k + 1]),
-                        "reference": _statistic(endpoint, values[0], validation[0]),
-                        "difference": found.difference[k],
-                        **(inferred if enough else dict.fromkeys(inferred, np.nan)),
-                        "significant": bool(
-                            enough
-                            and endpoint.name == primary
-                            and found.p_holm[k] <= 0.05
-                            and found.low[k] * found.high[k] > 0
-                        ),
-                        "greff_welch_p": stats.greff_welch(losses[variant], losses[baseline]),
+                        "primary": endpoint.name == decides,
+                        "value": endpoint.statistic(values[k], losses[k]),
+                        "reference": endpoint.statistic(values[0], losses[0]),
+                        "greff_welch_p": welch[variant],
                         "span": span,
+                        **row,
                     }
                 )
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"primary": bool, "significant": bool})
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"primary": bool, "significant": bool})
 
 
-def resolution(found: pd.DataFrame) -> pd.DataFrame:
-    """Half width of the simultaneous intervals, by task and endpoint: the smallest difference that the study can tell
-    from none.
+def primary_endpoints(study: Study) -> dict[str, str]:
+    """Return by task the name of the endpoint that decides: a rule on the solve rate pooled over all variants."""
+    solved = (study.trials["status"] == "solved").groupby(study.trials["task"]).agg(["sum", "count"])
+    return {t: primary_endpoint(*map(int, solved.loc[t])) for t in study.tasks if t in solved.index}
 
-    Columns task, endpoint, primary, half_width (median over variants), points.
+
+def values_of(table: pd.DataFrame, column: str) -> pd.Series[float]:
+    """Return what an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column."""
+    if column == "solved":
+        return (table["status"] == "solved").astype(float)
+    if column == "steps_to_solve":
+        return pd.Series(restricted_steps(table["solved_step"], table["budget"]), index=table.index)
+    return table[column]
+
+
+def matrix(own: pd.DataFrame, values: pd.Series[float], variants: list[str], points: list[int] | None = None) -> Floats:
+    """Return values [V, P] of one task by variant and point; NaN where a variant has no trial at a point.
+
+    own: trials of one task.
+    values: of the trials.
+    variants, points: in the order of rows and columns; by default all points.
     """
-    inferred = found[np.isfinite(found["low"])].assign(half_width=lambda t: (t["high"] - t["low"]) / 2)
-    groups = inferred.groupby(["task", "endpoint", "primary"], sort=False)
-    return groups.agg(half_width=("half_width", "median"), points=("points", "min")).reset_index()
-
-
-def _matrix(own: pd.DataFrame, values: pd.Series, names: list[str]) -> np.ndarray:
-    """Values [V, P] of one task by variant and point; NaN where a variant has no trial at a point."""
     wide = own.assign(value=values).pivot(index="variant", columns="point", values="value")
-    return wide.reindex(names).to_numpy(dtype=float)
+    wide = wide.reindex(index=variants)
+    return (wide if points is None else wide.reindex(columns=points)).to_numpy(dtype=float)
 
 
-def _statistic(endpoint: stats.Endpoint, values: np.ndarray, validation: np.ndarray) -> float:
-    here = np.isfinite(values)
-    return float((endpoint.weights(np.ones((1, int(here.sum()))), validation[here]) @ values[here])[0])
+def inferences(found: Comparison, reach: float, *, decides: bool, with_p: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield for each difference its number of points, size, interval, p-values, and whether it is significant.
+
+    There is no interval and no p-value below 20 points.
+
+    found: the differences.
+    reach: the largest possible difference, at which intervals end.
+    decides: whether this is the primary endpoint; no other can be significant.
+    with_p: False where there are no p-values, so that the interval alone decides.
+    """
+    for k, points in enumerate(found.points):
+        enough = bool(points >= FEWEST_FOR_INFERENCE)
+        low, high = (float(np.clip(end[k], -reach, reach)) for end in (found.low, found.high))
+        numbers = {"low": low, "high": high, "p": float(found.p[k]), "p_holm": float(found.p_holm[k])}
+        p = numbers["p_holm"] if with_p else 0.0
+        yield {
+            "points": int(points),
+            "difference": float(found.difference[k]),
+            **(numbers if enough else dict.fromkeys(numbers, np.nan)),
+            "significant": decides and enough and is_significant(low, high, p),
+        }
 
 
-def _decile_losses(own: pd.DataFrame) -> np.ndarray:
-    return own["test_loss"].to_numpy()[stats.best_decile(own["validation_loss"])]
+def is_significant(low: float, high: float, p: float) -> bool:
+    """Return whether a difference is claimed: its adjusted p-value is at most .05 and its interval excludes zero.
+
+    >>> is_significant(0.1, 0.3, 0.05), is_significant(-0.1, 0.3, 0.01), is_significant(0.1, 0.3, 0.06)
+    (True, False, False)
+    """
+    return p <= SIGNIFICANT and low * high > 0
+
+
+def is_better(row: Mapping[Any, Any]) -> bool:
+    """Return whether the difference of a row is to the advantage of the variant."""
+    return bool((row["difference"] > 0) != ENDPOINTS[row["endpoint"]].lower_is_better)
+
+
+def resolution(compared: pd.DataFrame) -> pd.DataFrame:
+    """Return half the width of the intervals: the smallest difference that the study can distinguish from none.
+
+    compared: of `comparisons`.
+
+    Columns: task, endpoint, primary, half_width (median over variants), points.
+    """
+    inferred = compared[np.isfinite(compared["low"])].assign(half_width=lambda t: (t["high"] - t["low"]) / 2)
+    groups = inferred.groupby(["task", "endpoint", "primary"], sort=False)
+    found: pd.DataFrame = groups.agg(half_width=("half_width", "median"), points=("points", "min")).reset_index()
+    return found
+
+
+def _greff_welch(own: pd.DataFrame, present: Sequence[str]) -> dict[str, float]:
+    """The p-value of Greff's test by variant, against the first of those present, which is the baseline."""
+    losses = {}
+    for variant in present:
+        trials = own[own["variant"] == variant]
+        losses[variant] = trials["test_loss"].to_numpy()[best_decile(trials["validation_loss"])]
+    return {variant: greff_welch(losses[variant], losses[present[0]]) for variant in present[1:]}

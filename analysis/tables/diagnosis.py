@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
-FORMAT = "lstm-variants diagnosis 2"
+from runs.trial.diagnosis_file import damaged, read_diagnosis
+
 OF_THE_NETWORK = ("hidden_size", "trial_id", "status", "test_loss", "reproduced")
 PHASES = ("at the start", "trained")
 GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", *OF_THE_NETWORK)
@@ -32,19 +31,16 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*/[!.]*.npz")):
+        found = read_diagnosis(path)
+        if found is None:
+            continue
+        about, arrays = found
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.get("about", "{}")))
-            if about.get("format") != FORMAT:
-                continue
             facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
             gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
             sequences += _sequences(arrays, about, facts)
-        except (OSError, ValueError, KeyError, AttributeError, IndexError, EOFError, BadZipFile) as error:
-            raise ValueError(
-                f"{path} is not a diagnosis of python -m runs.inside; delete it and run that again ({error})"
-            ) from None
+        except (ValueError, KeyError, AttributeError, IndexError) as error:
+            raise damaged(path, error) from None
     return {
         "gradients": pd.concat(gradients, ignore_index=True)[list(GRADIENT_COLUMNS)]
         if gradients

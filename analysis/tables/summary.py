@@ -1,86 +1,106 @@
-"""One row per variant and task: what a study found, in numbers."""
+"""One row per pair of a task and a variant: what a study found, in numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..load import names
-from ..statistics import stats
+from ..statistics.best import best_decile, expected_best
+from ..statistics.endpoints import SEARCH, restricted_steps
+from ..statistics.intervals import wilson
 
 
-def order(table: pd.DataFrame, design: Mapping[str, Any], axis: str) -> list[str]:
-    """The names along an axis, `variant` or `task`: the baseline first, then as the design lists them, then any others
-    by name.
+def in_order(listed: Sequence[str], found: Iterable[str]) -> list[str]:
+    """Return names as a design lists them, then any others that were found, by name.
+
+    >>> in_order(["vanilla", "gru"], ["rnn", "gru", "irnn"])
+    ['vanilla', 'gru', 'irnn', 'rnn']
     """
-    listed = names(design.get("variants" if axis == "variant" else "tasks"))
-    found = sorted(set(table[axis]) - set(listed))
-    every = [*listed, *found]
-    baseline = baseline_of(table, design) if axis == "variant" else None
-    return sorted(every, key=lambda name: name != baseline)
-
-
-def baseline_of(table: pd.DataFrame, design: Mapping[str, Any]) -> str | None:
-    """The variant that the others are held against: of the design, else `vanilla` or `greff_v` where the table has it."""
-    listed = {*names(design.get("variants")), *table["variant"]}
-    return next((name for name in (design.get("baseline"), "vanilla", "greff_v") if name in listed), None)
+    return [*listed, *sorted(set(found) - set(listed))]
 
 
 def usable(table: pd.DataFrame) -> pd.DataFrame:
-    """The trials that say something of a variant: all but the failed ones, in which the program broke.
+    """Return the trials that say something about a variant: all but the failed ones, in which the program broke.
 
     Diverged trials stay.
     """
     return table[table["status"] != "failed"]
 
 
-def cells(table: pd.DataFrame, design: Mapping[str, Any]) -> pd.DataFrame:
-    """One row per (task, variant) of the design, with N = 0 where no trial has run.
+def summarise(table: pd.DataFrame, tasks: Sequence[str], variants: Sequence[str]) -> pd.DataFrame:
+    """Return one row per pair of a task and a variant, with N = 0 where no trial has run.
 
-    Columns: trials (N, without failed ones), solved, diverged, failed; solve_rate with solve_low and solve_high
-    (Wilson, 95 %); restricted_steps (mean of min(steps to solve, budget)); decile_score, decile_loss and
-    decile_parameters (means over the best decile by validation, on test data; loss as geometric mean); expected_best_20
-    (score; of all trials where there are fewer than 20); score, parameters, seconds (means over all); best_loss (test
-    loss of the best trial by validation).
+    table: trials of a search.
+    tasks, variants: in the order of the rows.
+
+    Columns:
+    trials (N, without failed ones), solved, diverged, failed;
+    solve_rate with solve_low and solve_high (Wilson, 95 %);
+    restricted_steps (mean of min(steps to solve, budget));
+    decile_score, decile_loss and decile_parameters (means over the best decile by validation, on test data; the
+    geometric mean for the loss);
+    expected_best_20 (score; of all trials where there are fewer than 20);
+    score, parameters, seconds (means over all trials);
+    best_loss (test loss of the best trial by validation).
     """
-    rows = []
     groups = dict(tuple(table.groupby(["task", "variant"])))
-    for task in order(table, design, "task"):
-        for variant in order(table, design, "variant"):
-            every = groups.get((task, variant), table.iloc[:0])
-            trials = usable(every)
-            solved = int((trials["status"] == "solved").sum())
-            low, high = stats.wilson(solved, len(trials))
-            row: dict[str, Any] = {
-                "task": task,
-                "variant": variant,
-                "trials": len(trials),
-                "solved": solved,
-                "diverged": int((trials["status"] == "diverged").sum()),
-                "failed": len(every) - len(trials),
-                "solve_rate": solved / len(trials) if len(trials) else np.nan,
-                "solve_low": low if len(trials) else np.nan,
-                "solve_high": high if len(trials) else np.nan,
-            }
-            if len(trials):
-                validation, score = trials["validation_loss"].to_numpy(), trials["score"].to_numpy()
-                best = trials.iloc[stats.best_decile(validation)]
-                n = min(20, len(trials))
-                with np.errstate(divide="ignore"):
-                    logs = np.log(best["test_loss"].to_numpy())
-                row |= {
-                    "restricted_steps": float(stats.restricted_steps(trials["solved_step"], trials["budget"]).mean()),
-                    "decile_score": float(best["score"].mean()),
-                    "decile_loss": float(np.exp(logs.mean())),
-                    "decile_parameters": float(best["parameters"].mean()),
-                    "expected_best_20": float(stats.expected_best(score, validation, [n])[0]),
-                    "score": float(score.mean()),
-                    "parameters": float(trials["parameters"].mean()),
-                    "seconds": float(trials["seconds"].mean()),
-                    "best_loss": float(best["test_loss"].iloc[0]),
-                }
-            rows.append(row)
-    return pd.DataFrame(rows)
+    pairs = ((task, variant) for task in tasks for variant in variants)
+    return pd.DataFrame([_row(*pair, groups.get(pair, table.iloc[:0])) for pair in pairs])
+
+
+def _row(task: str, variant: str, every: pd.DataFrame) -> dict[str, Any]:
+    trials = usable(every)
+    solved = int((trials["status"] == "solved").sum())
+    low, high = wilson(solved, len(trials)) if len(trials) else (np.nan, np.nan)
+    row: dict[str, Any] = {
+        "task": task,
+        "variant": variant,
+        "trials": len(trials),
+        "solved": solved,
+        "diverged": int((trials["status"] == "diverged").sum()),
+        "failed": len(every) - len(trials),
+        "solve_rate": solved / len(trials) if len(trials) else np.nan,
+        "solve_low": low,
+        "solve_high": high,
+    }
+    return row | _means(trials) if len(trials) else row
+
+
+def _means(trials: pd.DataFrame) -> dict[str, float]:
+    validation, score = trials["validation_loss"].to_numpy(), trials["score"].to_numpy()
+    best = trials.iloc[best_decile(validation)]
+    with np.errstate(divide="ignore"):
+        logs = np.log(best["test_loss"].to_numpy())
+    return {
+        "restricted_steps": float(restricted_steps(trials["solved_step"], trials["budget"]).mean()),
+        "decile_score": float(best["score"].mean()),
+        "decile_loss": float(np.exp(logs.mean())),
+        "decile_parameters": float(best["parameters"].mean()),
+        "expected_best_20": float(expected_best(score, validation, [min(SEARCH, len(trials))])[0]),
+        "score": float(score.mean()),
+        "parameters": float(trials["parameters"].mean()),
+        "seconds": float(trials["seconds"].mean()),
+        "best_loss": float(best["test_loss"].iloc[0]),
+    }
+
+
+# For figures and report until they take a Study
+def _study(table: Any, design: Any) -> Any:
+    from ..study import Study
+
+    return Study.of(table, design)
+
+
+def order(table: Any, design: Any, axis: str) -> list[str]:  # noqa: D103
+    return list(getattr(_study(table, design), f"{axis}s"))
+
+
+def baseline_of(table: Any, design: Any) -> str | None:  # noqa: D103
+    return _study(table, design).baseline  # type: ignore[no-any-return]
+
+
+def cells(table: Any, design: Any) -> pd.DataFrame:  # noqa: D103
+    return _study(table, design).summary  # type: ignore[no-any-return]

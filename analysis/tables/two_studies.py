@@ -1,96 +1,76 @@
-"""Two studies beside each other: what differs between their designs, and what became of each variant on each task."""
+"""Two studies compared: what differs between their designs, and what became of each variant on each task."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..report.sentences import MOST_NAMED, amount, in_words
-from ..statistics import stats
-from .comparisons import FEWEST_FOR_INFERENCE, comparable, values_of
-from .summary import baseline_of, order, usable
+from ..statistics.endpoints import ENDPOINTS, Endpoint, primary_endpoint
+from ..statistics.intervals import Floats, bootstrap_interval
+from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
+from ..study import Study
+from .comparisons import inferences, matrix, values_of
 
-Design = Mapping[str, Any]
 LEAST_SHARED = 0.5  # of the points of the smaller study: from there on the studies are paired on a task
 NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks")
-CHANGE, LEAD = "variant", "lead over the baseline"
-COLUMNS = (
-    *(
-        "task",
-        "variant",
-        "what",
-        "endpoint",
-        "primary",
-        "paired",
-        "points",
-        "study",
-        "other",
-        "difference",
-        "low",
-        "high",
-        "p",
-        "p_holm",
-    ),
-    *("significant", "same_numbers", "same_outcome", "pairs", "time", "time_low", "time_high"),
-)
+CHANGE, ADVANTAGE = "variant", "advantage over the baseline"
+COLUMNS = [
+    *("task", "variant", "what", "endpoint", "primary", "paired", "points", "study", "other", "difference", "low"),
+    *("high", "p", "p_holm", "significant", "same_numbers", "same_outcome", "pairs", "time", "time_low", "time_high"),
+]
+Arrays = tuple[Floats, Floats]  # values and validation losses, each [V, P]
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A second study beside the first.
+class TwoStudies:
+    """A study and another one.
 
-    study, other: their names. settings: rows (setting, study, other) in which the designs differ. cells: one row per
-    task, variant, endpoint, and of `what`: the variant itself, or its lead over the baseline. sentences: what changed,
-    in words.
+    study, other: their names.
+    baseline: of the study.
+    settings: rows (setting, study, other) in which the designs differ.
+    pairs: of `changes`.
     """
 
     study: str
     other: str
+    baseline: str | None
     settings: pd.DataFrame
-    cells: pd.DataFrame
-    sentences: list[str]
+    pairs: pd.DataFrame
 
 
-def put_beside(
-    table: pd.DataFrame,
-    design: Design,
-    other: pd.DataFrame,
-    other_design: Design,
-    *,
-    resamples: int = 2000,
-    swaps: int = 1999,
-) -> Beside:
+def compare_studies(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1999) -> TwoStudies:
     """Compare two studies where they have a task and a variant of the same name.
 
-    Raises ValueError where one of them is a search, or nothing is common to both.
+    study, other: the studies; differences are study minus other.
+    resamples, swaps: numbers of bootstrap resamples and of label swaps.
+
+    Raises ValueError where one of them is a search, or where they have nothing in common.
     """
-    for one in (design, other_design):
-        if not comparable(one):
+    for one in (study, other):
+        if not one.comparable:
             raise ValueError(
-                f"compare: study {one['name']!r} is a search (sampler={one.get('sampler', 'random')}, pruner={one.get('pruner', 'none')}): "
+                f"compare: study {one.name!r} is a search (sampler={one.design.sampler}, pruner={one.design.pruner}): "
                 "its variants did not get the same trials"
             )
-    name, other_name = str(design["name"]), str(other_design["name"])
-    if name == other_name:
-        other_name = f"{other_name} (other)"
-    cells = changes(table, design, other, other_design, resamples=resamples, swaps=swaps)
-    settings = differing(table, design, other, other_design)
-    return Beside(name, other_name, settings, cells, sentences(cells, baseline_of(table, design)))
+    name = other.name if other.name != study.name else f"{other.name} (other)"
+    pairs = changes(study, other, resamples=resamples, swaps=swaps)
+    return TwoStudies(study.name, name, study.baseline, differing(study, other), pairs)
 
 
 # Designs
-# -------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 
-def differing(table: pd.DataFrame, design: Design, other: pd.DataFrame, other_design: Design) -> pd.DataFrame:
-    """Rows (setting, study, other) of everything that differs between two designs, and what the trials say of engine
-    and time.
+def differing(study: Study, other: Study) -> pd.DataFrame:
+    """Return rows (setting, study, other) of everything that differs between two designs.
+
+    What is stored with the trials counts too, such as versions, and the engine that the trials name.
     """
-    ours, theirs = dict(_settings(table, design)), dict(_settings(other, other_design))
+    ours, theirs = _settings(study), _settings(other)
     rows = [
         {"setting": key, "study": ours.get(key, "–"), "other": theirs.get(key, "–")}
         for key in dict.fromkeys([*ours, *theirs])
@@ -99,19 +79,20 @@ def differing(table: pd.DataFrame, design: Design, other: pd.DataFrame, other_de
     return pd.DataFrame(rows, columns=["setting", "study", "other"])
 
 
-def _settings(table: pd.DataFrame, design: Design) -> Iterator[tuple[str, str]]:
-    for axis in ("task", "variant"):
-        node = design.get(f"{axis}s") or {}
-        yield f"{axis}s", ", ".join(order(table, design, axis))
+def _settings(study: Study) -> dict[str, str]:
+    """The settings of a study as they are written."""
+    found: dict[str, str] = {}
+    for axis, order in (("task", study.tasks), ("variant", study.variants)):
+        found[f"{axis}s"] = ", ".join(order)
+        node = study.about.get(f"{axis}s") or {}
         if isinstance(node, Mapping):
-            yield from ((f"{axis} {k}", v) for k, v in _flat(node) if not k.endswith(".label"))
-    for key, node in design.items():
+            found |= {f"{axis} {key}": value for key, value in _flat(node) if not key.endswith(".label")}
+    for key, node in study.about.items():
         if key == "space":
-            yield from ((f"space {name}", _range(n)) for name, n in node.items())
+            found |= {f"space {name}": _range(study, name) for name in node}
         elif key not in NOT_SETTINGS:
-            yield from _flat({key: node})
-    engines = sorted(set(table["engine"]) - {""})
-    yield "engine that ran", ", ".join(engines)
+            found |= dict(_flat({key: node}))
+    return found | {"engine that ran": ", ".join(sorted(set(study.table["engine"]) - {""}))}
 
 
 def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -122,247 +103,213 @@ def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
             yield f"{prefix}{key}", f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _range(node: Mapping[str, Any]) -> str:
-    return f"{node['low']:g} to {node['high']:g}{', log' if node.get('log') else ''}{', as 1 - x' if node.get('complement') else ''}"
+def _range(study: Study, name: str) -> str:
+    range_ = study.design.space[name]
+    kinds = f"{', log' if range_.log else ''}{', as 1 - x' if range_.complement else ''}"
+    return f"{range_.low:g} to {range_.high:g}{kinds}"
 
 
 # Outcomes
-# ------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 
-def changes(
-    table: pd.DataFrame,
-    design: Design,
-    other: pd.DataFrame,
-    other_design: Design,
-    *,
-    resamples: int = 2000,
-    swaps: int = 1999,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """One row per common task, endpoint and variant, for the variant itself and for its lead over the study's baseline.
+class _Common(NamedTuple):
+    """The trials of a task that two studies compare.
 
-    paired: where at least half of the points of the smaller study are points of the other, the same place in the unit
-    cube; then the difference is over these points, else over all trials of both. points: that it rests on, of the
-    smaller side. study, other: the statistic of each, over those points. difference: study minus other. low, high:
-    simultaneous 95 % intervals over the variants of a task, NaN below 20 points. p, p_holm: by exchanging the studies
-    point by point where paired, by dealing the trials anew where not; none for a lead. significant: of the primary
-    endpoint, which the solve rate pooled over both studies chooses. Steps count up to the smaller budget.
+    ours, theirs: trials, at the points of both where they are paired, then with the points of ours.
+    variants: that both have.
+    points: in each study, in the order of columns.
+    paired: whether the studies have the same points.
+    budget: training steps that both studies allowed.
+    """
+
+    ours: pd.DataFrame
+    theirs: pd.DataFrame
+    variants: list[str]
+    points: tuple[list[int], list[int]]
+    paired: bool
+    budget: float
+
+    @property
+    def primary(self) -> str:
+        """The endpoint that decides, by the solve rate pooled over both studies."""
+        solved = sum(int((trials["status"] == "solved").sum()) for trials in (self.ours, self.theirs))
+        return primary_endpoint(solved, len(self.ours) + len(self.theirs))
+
+    def arrays(self, endpoint: Endpoint) -> tuple[Arrays, Arrays]:
+        """Values and validation losses of both studies, [V, P] and [V, Q]; steps count up to the smaller budget."""
+        both = zip((self.ours, self.theirs), self.points, strict=True)
+        ours, theirs = (self._arrays(endpoint, own, points) for own, points in both)
+        return ours, theirs
+
+    def _arrays(self, endpoint: Endpoint, own: pd.DataFrame, points: list[int]) -> Arrays:
+        values = values_of(own.assign(budget=own["budget"].clip(upper=self.budget)), endpoint.column)
+        losses = own["validation_loss"]
+        return matrix(own, values, self.variants, points), matrix(own, losses, self.variants, points)
+
+
+def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
+    """Return one row per common task, endpoint and variant, for the variant and for its advantage over the baseline.
+
+    study, other: the studies. The baseline is that of `study`.
+    resamples, swaps: numbers of bootstrap resamples and of label swaps.
+    seed: of both.
+
+    Columns:
+    what: the variant itself, or its advantage over the baseline, whose difference is a difference in differences.
+    paired: whether the two are paired, which they are where at least half of the points of the smaller study are points
+    of the other, the same place in the unit cube. Then the difference is over these points, else over all trials.
+    points: on which the difference rests, of the smaller side.
+    study, other: the statistic of each over those points. difference: study minus other.
+    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 20 points.
+    p, p_holm: by exchanging the studies point by point where they are paired, else by assigning the trials to the
+    studies at random; none for an advantage.
+    primary: whether the endpoint decides: a rule on the solve rate pooled over both studies.
+    significant: of the primary endpoint, see `comparisons.is_significant`; the interval alone decides for an advantage.
     same_numbers, same_outcome: of `pairs` trials at the same point, how many gave equal losses to the last bit, and how
-    many were solved in both or neither. time: seconds per training step, study over other (geometric mean), with its
-    interval by itself.
+    many were solved in both studies or in neither.
+    time: seconds per training step, study over other (geometric mean), with its interval, which is not simultaneous.
 
     Raises ValueError where the studies have no task or no variant in common.
     """
-    ours, theirs = usable(table), usable(other)
-    tasks = [t for t in order(table, design, "task") if t in set(ours["task"]) & set(theirs["task"])]
-    variants = [v for v in order(table, design, "variant") if v in set(ours["variant"]) & set(theirs["variant"])]
-    for axis, common in (("task", tasks), ("variant", variants)):
-        if not common:
-            mine, yours = (", ".join(order(t, d, axis)) for t, d in ((table, design), (other, other_design)))
-            raise ValueError(f"compare: the studies have no {axis} in common: {mine} here, {yours} there")
-    baseline = baseline_of(table, design)
+    tasks, variants = _in_common(study, other)
     rows: list[dict[str, Any]] = []
     for task in tasks:
-        a, b = ours[ours["task"] == task], theirs[theirs["task"] == task]
-        present = [v for v in variants if (a["variant"] == v).any() and (b["variant"] == v).any()]
-        shared = _shared_points(a, b)
-        smaller = min(a["point"].nunique(), b["point"].nunique())
-        paired = len(shared) >= LEAST_SHARED * smaller
-        if paired:
-            a, b = a[a["point"].isin(shared)], b[b["point"].isin(shared.values())]
-            b = b.assign(point=b["point"].map({theirs_at: at for at, theirs_at in shared.items()}))
-        budget = min(a["budget"].max(), b["budget"].max())
-        primary = stats.primary_endpoint(sum(int((x["status"] == "solved").sum()) for x in (a, b)), len(a) + len(b))
-        facts = {v: _facts(a[a["variant"] == v], b[b["variant"] == v], paired, seed) for v in present}
-        for endpoint in stats.ENDPOINTS.values():
-            span = float(budget) if endpoint.column == "steps_to_solve" else 1.0
-            sides = [_side(x, endpoint, present, budget, paired, a, b) for x in (a, b)]
-            options = {"span": span, "resamples": resamples, "seed": seed}
-            compare = stats.compare_pairs if paired else stats.compare_groups
-            found = {CHANGE: (present, sides, compare(endpoint.weights, *sides, swaps=swaps, **options))}
-            k = [i for i, v in enumerate(present) if v != baseline]
-            if baseline in present and k:
-                at = [present.index(baseline)] * len(k)
-                both = [((x[k], y[k]), (x[at], y[at])) for x, y in sides]
-                lead = stats.compare_advantages(endpoint.weights, both[0], both[1], paired=paired, **options)
-                found[LEAD] = ([present[i] for i in k], both, lead)
-            place = {"task": task, "endpoint": endpoint.name, "primary": endpoint.name == primary, "paired": paired}
-            for what, (names, samples, result) in found.items():
-                own = _rows(endpoint, what, samples, result, span, paired)
-                rows += [
-                    {
-                        **place,
-                        "variant": v,
-                        "what": what,
-                        **row,
-                        "significant": row["significant"] and place["primary"],
-                        **facts[v],
-                    }
-                    for v, row in zip(names, own, strict=True)
-                ]
+        ours, theirs = (one.trials[one.trials["task"] == task] for one in (study, other))
+        common = _common(ours, theirs, variants)
+        primary = common.primary
+        facts = {v: _facts(common, v, seed) for v in common.variants}
+        for endpoint in ENDPOINTS.values():
+            place = {"task": task, "endpoint": endpoint.name, "paired": common.paired}
+            decides = {"primary": endpoint.name == primary}
+            options = {"span": endpoint.span(common.budget), "resamples": resamples, "seed": seed}
+            for what, names, sides, found in _compared(common, endpoint, study.baseline, swaps, options):
+                reach = options["span"] * (1 if what == CHANGE else 2)
+                inferred = inferences(found, reach, decides=decides["primary"], with_p=what == CHANGE)
+                for k, (variant, row) in enumerate(zip(names, inferred, strict=True)):
+                    values = _statistics(endpoint, sides, k, paired=common.paired)
+                    shown = {"variant": variant, "what": what, "study": values[0], "other": values[1]}
+                    rows.append({**place, **decides, **shown, **row, **facts[variant]})
     if not rows:
         raise ValueError("compare: the studies have no variant in common on any task")
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _rows(
-    endpoint: stats.Endpoint, what: str, samples: Any, result: stats.Comparison, span: float, paired: bool
-) -> Iterator[dict[str, Any]]:
-    """What is found of each difference; `significant` as if its endpoint were the primary one."""
-    reach = span if what == CHANGE else 2 * span  # no difference can be larger
-    for i, points in enumerate(result.points):
-        enough = bool(points >= FEWEST_FOR_INFERENCE)
-        low, high = (float(np.clip(end[i], -reach, reach)) for end in (result.low, result.high))
-        inferred = {"low": low, "high": high, "p": result.p[i], "p_holm": result.p_holm[i]}
-        values = dict(zip(("study", "other"), _values(endpoint, samples, i, what, paired), strict=True))
-        yield {
-            "points": int(points),
-            **values,
-            "difference": result.difference[i],
-            **(inferred if enough else dict.fromkeys(inferred, np.nan)),
-            "significant": enough and low * high > 0 and (what == LEAD or bool(result.p_holm[i] <= 0.05)),
-        }
+def _in_common(study: Study, other: Study) -> tuple[list[str], list[str]]:
+    """The tasks and the variants that have usable trials in both studies."""
+    found = []
+    for axis, ours, theirs in (("task", study.tasks, other.tasks), ("variant", study.variants, other.variants)):
+        common = [name for name in ours if name in set(study.trials[axis]) & set(other.trials[axis])]
+        if not common:
+            mine, yours = ", ".join(ours), ", ".join(theirs)
+            raise ValueError(f"compare: the studies have no {axis} in common: {mine} here, {yours} there")
+        found.append(common)
+    return found[0], found[1]
 
 
-def _shared_points(a: pd.DataFrame, b: pd.DataFrame) -> dict[int, int]:
-    """Points of the one study that are points of the other, by their place in the unit cube."""
-    names = [c for c in a if str(c).startswith("u_")]
-    if not names or set(names) != {c for c in b if str(c).startswith("u_")}:
+def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -> _Common:
+    """What two studies have in common on a task."""
+    present = [v for v in variants if (ours["variant"] == v).any() and (theirs["variant"] == v).any()]
+    shared = _shared_points(ours, theirs)
+    paired = len(shared) >= LEAST_SHARED * min(ours["point"].nunique(), theirs["point"].nunique())
+    if paired:
+        ours = ours[ours["point"].isin(shared)]
+        theirs = theirs[theirs["point"].isin(shared.values())]
+        theirs = theirs.assign(point=theirs["point"].map({there: here for here, there in shared.items()}))
+        both = sorted(set(ours["point"]) | set(theirs["point"]))
+        points = (both, both)
+    else:
+        points = (sorted(set(ours["point"])), sorted(set(theirs["point"])))
+    return _Common(ours, theirs, present, points, paired, min(ours["budget"].max(), theirs["budget"].max()))
+
+
+def _shared_points(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[int, int]:
+    """Points of ours that are points of theirs, by their place in the unit cube."""
+    names = [c for c in ours if str(c).startswith("u_")]
+    if not names or set(names) != {c for c in theirs if str(c).startswith("u_")}:
         return {}
-    places = [{tuple(row[:-1]): int(row[-1]) for row in x[[*names, "point"]].itertuples(index=False)} for x in (a, b)]
+    places = [
+        {tuple(row[:-1]): int(row[-1]) for row in trials[[*names, "point"]].itertuples(index=False)}
+        for trials in (ours, theirs)
+    ]
     return {point: places[1][u] for u, point in places[0].items() if u in places[1]}
 
 
-def _side(
-    own: pd.DataFrame,
-    endpoint: stats.Endpoint,
-    variants: list[str],
-    budget: float,
-    paired: bool,
-    a: pd.DataFrame,
-    b: pd.DataFrame,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values and validation losses [V, P] of one study on a task, at the points of both where they are paired."""
-    points = sorted(set(a["point"]) | set(b["point"])) if paired else sorted(set(own["point"]))
-    limited = own.assign(budget=np.minimum(own["budget"], budget))
-    wide = [
-        own.assign(x=values)
-        .pivot(index="variant", columns="point", values="x")
-        .reindex(index=variants, columns=points)
-        .to_numpy(dtype=float)
-        for values in (values_of(limited, endpoint.column), own["validation_loss"])
-    ]
-    return wide[0], wide[1]
+Side = Sequence[Arrays]  # of one study: the variants, or the variants and their baselines
 
 
-def _values(endpoint: stats.Endpoint, samples: Any, i: int, what: str, paired: bool) -> list[float]:
-    """The statistic of each side, or its lead over the baseline, over the trials that the difference rests on."""
-    terms = [[side] if what == CHANGE else list(side) for side in samples]
-    here = [np.logical_and.reduce([np.isfinite(x[i]) for x, _ in side]) for side in terms]
+def _compared(
+    common: _Common, endpoint: Endpoint, baseline: str | None, swaps: int, options: Mapping[str, Any]
+) -> Iterator[tuple[str, list[str], tuple[Side, Side], Comparison]]:
+    """Both kinds of differences of a task and endpoint: what, the variants, the two sides, and the comparison."""
+    ours, theirs = common.arrays(endpoint)
+    compare = compare_pairs if common.paired else compare_groups
+    yield CHANGE, common.variants, ([ours], [theirs]), compare(endpoint.weights, ours, theirs, swaps=swaps, **options)
+    others = [k for k, v in enumerate(common.variants) if v != baseline]
+    if baseline not in common.variants or not others:
+        return
+    at = [common.variants.index(baseline)] * len(others)
+    first, second = (((x[others], y[others]), (x[at], y[at])) for x, y in (ours, theirs))
+    found = compare_advantages(endpoint.weights, first, second, paired=common.paired, **options)
+    yield ADVANTAGE, [common.variants[k] for k in others], (first, second), found
+
+
+def _statistics(endpoint: Endpoint, sides: tuple[Side, Side], k: int, *, paired: bool) -> tuple[float, float]:
+    """The statistic of variant k in each study, or its advantage, over the trials on which the difference rests."""
+    here = [np.logical_and.reduce([np.isfinite(values[k]) for values, _ in side]) for side in sides]
     if paired:
         here = [here[0] & here[1]] * 2
     found = []
-    for side, mask in zip(terms, here, strict=True):
-        count = int(mask.sum())
-        single = [
-            endpoint.weights(np.ones((1, count)), y[i, mask])[0] @ x[i, mask] if count else np.nan for x, y in side
-        ]
-        found.append(float(single[0] if what == CHANGE else single[0] - single[1]))
-    return found
+    for side, mask in zip(sides, here, strict=True):
+        if not mask.any():
+            found.append(np.nan)
+            continue
+        own, *baseline = (endpoint.statistic(values[k, mask], losses[k, mask]) for values, losses in side)
+        found.append(own - sum(baseline))
+    return found[0], found[1]
 
 
-def _facts(a: pd.DataFrame, b: pd.DataFrame, paired: bool, seed: int) -> dict[str, Any]:
-    """What the trials of one variant have in common: equal numbers, equal outcomes, and the ratio of their times per
-    step.
-    """
-    times = [np.log((x["seconds"].clip(lower=1e-9) / x["steps"].clip(lower=1)).to_numpy()) for x in (a, b)]
-    none = {"same_numbers": 0, "same_outcome": 0, "pairs": 0}
-    if paired:
-        wanted = ["point", "validation_loss", "test_loss", "solved_step", "status"]
-        both = a.assign(time=times[0])[[*wanted, "time"]].merge(
-            b.assign(time=times[1])[[*wanted, "time"]], on="point", suffixes=("", "_b")
-        )
-        equal = [((both[c] == both[f"{c}_b"]) | (both[c].isna() & both[f"{c}_b"].isna())) for c in wanted[1:4]]
-        solved = (both["status"] == "solved") == (both["status_b"] == "solved")
-        none = {
-            "same_numbers": int(np.logical_and.reduce(equal).sum()),
-            "same_outcome": int(solved.sum()),
-            "pairs": len(both),
-        }
-        times = [(both["time"] - both["time_b"]).to_numpy()]
-    if min(len(t) for t in times) == 0:
-        return {**none, "time": np.nan, "time_low": np.nan, "time_high": np.nan}
-    middle = times[0].mean() - (times[1].mean() if len(times) > 1 else 0.0)
-    low, high = stats.bootstrap_interval(
-        lambda *t: t[0].mean() - (t[1].mean() if len(t) > 1 else 0.0), *times, resamples=500, seed=seed
+@dataclass(frozen=True)
+class _Facts:
+    """What is the same in both studies of the trials of one variant, and the ratio of their times per step."""
+
+    same_numbers: int
+    same_outcome: int
+    pairs: int
+    time: float
+    time_low: float
+    time_high: float
+
+
+def _facts(common: _Common, variant: str, seed: int) -> dict[str, Any]:
+    ours, theirs = (
+        trials[trials["variant"] == variant].assign(time=_log_time) for trials in (common.ours, common.theirs)
     )
-    return {**none, "time": float(np.exp(middle)), "time_low": float(np.exp(low)), "time_high": float(np.exp(high))}
+    if common.paired:
+        both = ours.merge(theirs, on="point", suffixes=("", "_b"))
+        losses = ("validation_loss", "test_loss", "solved_step")
+        equal = [(both[c] == both[f"{c}_b"]) | (both[c].isna() & both[f"{c}_b"].isna()) for c in losses]
+        outcome = (both["status"] == "solved") == (both["status_b"] == "solved")
+        numbers = int(np.logical_and.reduce(equal).sum())
+        ratio = _ratio([both["time"] - both["time_b"]], seed)
+        return asdict(_Facts(numbers, int(outcome.sum()), len(both), *ratio))
+    return asdict(_Facts(0, 0, 0, *_ratio([ours["time"], theirs["time"]], seed)))
 
 
-# Words
-# ---------------------------------------------------------------------------------------------------------------------
+def _log_time(trials: pd.DataFrame) -> pd.Series[float]:
+    """The logarithm of the seconds per training step."""
+    ratios = trials["seconds"].clip(lower=1e-9) / trials["steps"].clip(lower=1)
+    return pd.Series(np.log(ratios.to_numpy(dtype=float)), index=trials.index)
 
 
-def sentences(cells: pd.DataFrame, baseline: str | None) -> list[str]:
-    """One paragraph per task, and one on equal numbers and time."""
-    primary = cells[cells["primary"]]
-    found = [_task(task, own, baseline) for task, own in primary.groupby("task", sort=False)]
-    once = primary[primary["what"] == CHANGE]
-    ratio = float(np.exp(np.log(once["time"].dropna()).mean())) if once["time"].notna().any() else np.nan
-    closing = []
-    pairs, numbers, outcomes = (int(once[c].sum()) for c in ("pairs", "same_numbers", "same_outcome"))
-    if pairs:
-        closing.append(
-            f"Of {pairs} trials that both studies ran at the same point, {numbers} gave the same losses to the last bit, and {outcomes} "
-            "the same outcome (solved or not)."
-        )
-    if np.isfinite(ratio):
-        closing.append(
-            f"A training step took {ratio:.2f} times as long in this study as in the other (geometric mean over variants and tasks)."
-        )
-    return [*found, " ".join(closing)] if closing else found
+def _ratio(logarithms: Sequence[pd.Series[float]], seed: int) -> tuple[float, float, float]:
+    """The factor between times and its interval, from logarithms of ratios or from those of both sides."""
+    samples: list[Floats] = [np.asarray(x, dtype=np.float64) for x in logarithms]
+    if min(len(x) for x in samples) == 0:
+        return np.nan, np.nan, np.nan
 
+    def difference(ours: Floats, *theirs: Floats) -> float:
+        return float(ours.mean()) - sum(float(x.mean()) for x in theirs)
 
-def _task(task: Any, own: pd.DataFrame, baseline: str | None) -> str:
-    endpoint = stats.ENDPOINTS[own["endpoint"].iloc[0]]
-    change, lead = own[own["what"] == CHANGE], own[own["what"] == LEAD]
-    points = int(change["points"].min())
-    how = (
-        f"paired over {points} points that both studies have"
-        if change["paired"].all()
-        else f"unpaired, {points} trials or more on each side"
-    )
-    text = [f"{task}: compared by the {endpoint.title}, {how}."]
-    if change["low"].isna().all():
-        return f"{text[0]} Fewer than {FEWEST_FOR_INFERENCE}: nothing is concluded; differences are descriptions."
-    text += _told(endpoint, change, "", "No variant's own result is told apart between the studies")
-    if len(lead):
-        text += _told(
-            endpoint,
-            lead,
-            f" in its lead over {baseline}",
-            f"No lead over {baseline} is told apart between the studies",
-        )
-    return " ".join(text)
-
-
-def _told(endpoint: stats.Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
-    told = [row for _, row in rows.iterrows() if row["significant"]]
-    rest = [row for _, row in rows.iterrows() if not row["significant"] and np.isfinite(row["low"])]
-    found = []
-    for up, word in ((True, "Higher"), (False, "Lower")):
-        named = [f"{row['variant']} by {in_words(endpoint, row)}" for row in told if (row["difference"] > 0) == up]
-        if named:
-            found.append(f"{word} in this study{of}: {'; '.join(named)}.")
-    if rest:
-        limits = sorted((max(abs(row["low"]), abs(row["high"])), row["variant"]) for row in rest)
-        shown = ", ".join(f"{variant} ({amount(endpoint, limit)})" for limit, variant in limits[:MOST_NAMED])
-        shown = (
-            shown
-            if len(limits) <= MOST_NAMED
-            else f"at most {amount(endpoint, limits[-1][0])} for {len(limits)} variants"
-        )
-        opening = nothing if not told else f"Not told apart{of}"
-        found.append(f"{opening}; the largest change that the data leave possible: {shown}.")
-    return found
+    low, high = bootstrap_interval(difference, *samples, resamples=500, seed=seed)
+    return float(np.exp(difference(*samples))), float(np.exp(low)), float(np.exp(high))

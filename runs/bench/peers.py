@@ -1,6 +1,4 @@
-"""What other libraries offer in place of the fused engine, for the benchmark: torch.compile, torchrecurrent and JAX,
-where installed.
-"""
+"""What other libraries offer beside the fused engine: torch.compile, torchrecurrent and JAX, where installed."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ JAX = ("vanilla", "peephole", "gru", "rnn")
 
 
 def installed() -> str:
-    """The peers that take part, with versions."""
+    """Return which libraries take part, with their versions."""
     found = [f"torch.compile {torch.__version__}"]
     for package in ("jax", "torchrecurrent"):
         try:
@@ -31,10 +29,11 @@ def installed() -> str:
 
 
 def modules(eager: Recurrent) -> dict[str, nn.Module]:
-    """Modules that run the same cell: the eager engine with a compiled step, and the layer of torchrecurrent where it
-    has one.
+    """Return modules of other libraries that run the same cell, by the name of the library.
 
     eager: a module of the eager engine of one or more layers; it is left as it is.
+
+    "torch.compile" is the eager engine with a compiled step, "torchrecurrent" is there where it has such a layer.
     """
     found: dict[str, nn.Module] = {"torch.compile": _compiled(eager)}
     name = TORCHRECURRENT.get(eager.cell.name)
@@ -48,16 +47,23 @@ def modules(eager: Recurrent) -> dict[str, nn.Module]:
 
 
 def _compiled(eager: Recurrent) -> Recurrent:
-    """The eager engine with every cell's elementwise step compiled; a chunk of several steps would compile for minutes."""
+    """Return the eager engine with every cell's elementwise step compiled.
+
+    A chunk of several steps would take minutes to compile.
+    """
     module = copy.deepcopy(eager)
     for cell in module.cells:
         cell.step = torch.compile(cell.step, dynamic=False)  # type: ignore[method-assign]
     return module
 
 
-def functions(name: str, steps: int, batch: int, inputs: int, units: int) -> dict[str, Callable[[], Any]]:
-    """Training steps that are no modules of torch: `lax.scan` of JAX, compiled by XLA for the CPU, for the cells
-    written here.
+def functions(name: str, steps: int, batch: int, inputs: int, units: int) -> dict[str, Callable[[], object]]:
+    """Return training steps that are no modules of torch, by the name of the library.
+
+    name: of the variant; it must be one of `JAX`, which are written here a second time, else there is none.
+    steps, batch, inputs, units: T, B, I and H.
+
+    "jax" is `lax.scan`, compiled by XLA for the CPU.
     """
     if name not in JAX:
         return {}

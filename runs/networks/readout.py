@@ -14,9 +14,13 @@ from ..trial.trial import Model, Trial
 
 
 class Network(nn.Module):
-    """A cell's layers and a linear read-out where the task asks for an answer.
+    """A cell's layers, and a linear read-out at the steps at which the task asks for an answer.
 
-    All parameters come from `stream`; the read-out starts uniform after Glorot with zero bias.
+    cell: of all layers.
+    task: gives the widths of inputs and answers.
+    model: the options of the layers.
+    scheme: how the parameters of the layers start. Those of the read-out are uniform after Glorot, with zero bias.
+    stream: where all random numbers come from, also those of the masks of dropout and zoneout.
     """
 
     def __init__(self, cell: Cell, task: Task, model: Model, scheme: Scheme, stream: Stream) -> None:
@@ -42,14 +46,13 @@ class Network(nn.Module):
         nn.init.zeros_(self.readout.bias)
 
     def forward(self, batch: Batch) -> Tensor:
-        """The answers to a batch, [K, B, O]."""
+        """Return the answers to a batch, [K, B, O]."""
         outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False, reads=batch.reads)  # [K, B, H]
         return self.answers(outputs)
 
     def answers(self, outputs: Tensor) -> Tensor:
-        """The answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
-        readout = self.readout
-        return functional.linear(outputs, readout.weight, readout.bias)
+        """Return the answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""
+        return functional.linear(outputs, self.readout.weight, self.readout.bias)
 
     @property
     def parameter_count(self) -> int:
@@ -58,14 +61,17 @@ class Network(nn.Module):
 
     @property
     def flops_per_step(self) -> int:
-        """Floating-point operations of the matrix products of one forward pass, per sequence and step: 2 for each
-        weight.
+        """Floating-point operations of the matrix products of one forward pass, by sequence and step.
+
+        They are two for each weight of a matrix: a product and a sum.
         """
         return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
 
 
 def untrained(trial: Trial) -> tuple[Network, Task]:
-    """The network of a trial as it stands before training, and its task.
+    """Return the network of a trial as it stands before training, and its task.
+
+    trial: says which cell, task, initialisation and options; its seed gives the parameters.
 
     Raises ValueError where the trial cannot be built.
     """

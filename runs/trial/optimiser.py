@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.sgd import sgd
 
-from variants import Recurrent
+from variants import FlatMemory, Recurrent
 
 from .trial import Training
 
@@ -19,22 +19,17 @@ class Flat:
     """
 
     def __init__(self, network: nn.Module) -> None:
-        parameters = list(network.parameters())
-        self.values = torch.cat([p.detach().flatten() for p in parameters])
-        self.gradient = torch.zeros_like(self.values)
-        sizes = [p.numel() for p in parameters]
-        for p, values, gradient in zip(
-            parameters, torch.split(self.values, sizes), torch.split(self.gradient, sizes), strict=True
-        ):
-            p.data, p.grad = values.view_as(p), gradient.view_as(p)
+        memory = FlatMemory(network.parameters())
+        self.values, self.gradient = memory.values, memory.gradient
         self._recurrent = [m for m in network.modules() if isinstance(m, Recurrent)]
         for module in self._recurrent:
-            module.join()
+            module.flatten_parameters(memory)
+            module.start_training()
 
     def release(self) -> None:
-        """End the short way of a training step; the network's parameters stay views."""
+        """Stop reusing the buffers of training steps; the network's parameters stay views of the vector."""
         for module in self._recurrent:
-            module.release()
+            module.end_training()
 
     def clip(self, largest: float) -> None:
         """Scale the gradient down to this norm where its own is larger; one that is not finite stays so."""

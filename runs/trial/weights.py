@@ -1,4 +1,4 @@
-"""Trained networks as safetensors files that say what they are and are loaded again by one call."""
+"""Trained networks as safetensors files, which say what they are and are loaded by one call."""
 
 from __future__ import annotations
 
@@ -19,8 +19,13 @@ FORMAT = "lstm-variants model 1"
 def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, about: Mapping[str, Any]) -> None:
     """Write the parameters of a trained network, each under its name in the network, and what they belong to.
 
-    The file's metadata: `format`, and as JSON `trial` (the resolved configuration), `outcome`, and `about` (versions,
-    commit and the like). A file of this name is replaced at once or not at all.
+    path: of the file, which is replaced at once or not at all; its folder is created where absent.
+    network: whose parameters are written.
+    trial: that it is of, with which `load_model` builds it again.
+    outcome: of the training.
+    about: versions, commit and the like, as plain values.
+
+    The last three stand in the file's metadata, as JSON text under their names, beside `format`.
     """
     from safetensors.torch import save
 
@@ -31,12 +36,25 @@ def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, abo
 
 
 def load_model(path: str | Path) -> tuple[Network, Trial]:
-    """The trained network of a file written by `save_model`, ready to evaluate, and the trial that trained it.
+    """Return the trained network in a file of weights, ready to evaluate, and the trial that trained it.
+
+    path: of a file that `python -m runs.inside study=...` or `save_model` has written.
 
     Its outputs are those of the network that was saved, to the last bit on the same machine. Nothing is unpickled or
-    imported: a variant or task from outside the suite is found where you have imported it, or have allowed it by
-    LSTM_VARIANTS_CLASSES in the environment. Raises ValueError where the file is not one of ours, does not fit its
-    configuration, or names a class that is not found.
+    imported: a variant or a task from outside the suite is found where you have imported it, or have allowed it by
+    LSTM_VARIANTS_CLASSES in the environment.
+
+    Returns the network, which takes a `tasks.Batch` and gives the answers [K, B, O]; its `recurrent` is the layer. And
+    the trial, plain values that say all about the training.
+
+    Raises ValueError where the file is not one of ours, does not fit its configuration, or names a class that is not
+    found.
+
+    >>> from runs import load_model
+    >>> network, trial = load_model("results/quick/models/adding/gru.safetensors")
+    >>> trial.variant["label"], trial.task["label"], network.training
+    ('gru', 'adding', False)
+    >>> outputs, state = network.recurrent(torch.zeros(7, 3, 2))  # inputs [T, B, I]
     """
     from safetensors.torch import load_file
 
@@ -46,9 +64,9 @@ def load_model(path: str | Path) -> tuple[Network, Trial]:
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: its trial cannot be read: {type(error).__name__}: {error}") from None
     tensors, parameters = load_file(path), dict(network.named_parameters())
-    shapes = [{name: tuple(value.shape) for name, value in values.items()} for values in (tensors, parameters)]
-    if shapes[0] != shapes[1]:
-        odd = sorted(name for name in {**shapes[0], **shapes[1]} if shapes[0].get(name) != shapes[1].get(name))
+    stored, wanted = ({name: value.shape for name, value in found.items()} for found in (tensors, parameters))
+    if stored != wanted:
+        odd = sorted(name for name in {**stored, **wanted} if stored.get(name) != wanted.get(name))
         raise ValueError(f"{path}: the weights do not fit the configuration stored with them: {', '.join(odd[:5])}")
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -57,7 +75,9 @@ def load_model(path: str | Path) -> tuple[Network, Trial]:
 
 
 def read_about(path: str | Path) -> dict[str, Any]:
-    """What a file of weights says of itself, without its weights: `trial`, `outcome` and `about` as plain values.
+    """Return what a file of weights says of itself: `trial`, `outcome` and `about` as plain values.
+
+    path: of the file.
 
     Raises ValueError where there is no such file or it is not one of ours.
     """

@@ -23,10 +23,13 @@ class Adding(Regression, name="adding"):
 
     lag: length of the sequence in steps, at least 2.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.4, in the form of Le, Jaitly & Hinton 2015, section 4.1.
+    The task is that of Hochreiter & Schmidhuber 1997, section 5.4, in a later form.
     """
 
-    source = "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', section 4.1"
+    source = (
+        "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', "
+        "section 4.1"
+    )
     input_size = 2
     output_size = 1
     floor = 1 / 6

@@ -29,8 +29,7 @@ class Adding1997(Regression, name="adding_1997"):
     lag: shortest length T in steps, at least 20 (the first ten pairs must be in the first half); both numbers are at
     least T/2 steps old.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.4; solved there after 74,000 sequences for T = 100, 209,000 for
-    500, 853,000 for 1000.
+    The paper needed 74,000 sequences for T = 100, 209,000 for 500, and 853,000 for 1000.
     """
 
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.4"

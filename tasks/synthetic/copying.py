@@ -30,7 +30,7 @@ class Copying(Classification, name="copying"):
     length: number of symbols to keep, L; published: 10. The floor becomes L ln K / (lag + 2 L).
     symbols: number of different symbols, K, at least 2; published: 8.
 
-    Source: Arjovsky, Shah & Bengio 2016, section 4.1, after Hochreiter & Schmidhuber 1997.
+    The idea is that of Hochreiter & Schmidhuber 1997.
     """
 
     source = "Arjovsky, Shah & Bengio 2016, 'Unitary Evolution Recurrent Neural Networks', section 4.1"

@@ -31,9 +31,8 @@ class DelayedRecall(Classification, name="delayed_recall"):
     distractors: how many different distractors there are, at least 1.
     cues: how many cues are stored, at least 1.
 
-    Source: defined here, after task 2c of Hochreiter & Schmidhuber 1997, section 5.2, with K cues in place of two, a
-    fixed delay in place of a random one, no start symbol, and a query that can name one of several cues in place of the
-    end symbol.
+    Differs from task 2c of the paper: there are K cues instead of two, a fixed delay instead of a random one, no start
+    symbol, and a query that can name one of several cues instead of the end symbol.
     """
 
     source = "defined here, after Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.2, task 2c"

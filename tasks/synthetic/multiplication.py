@@ -25,8 +25,8 @@ class Multiplication(Adding1997, name="multiplication"):
 
     lag: shortest length T in steps, at least 20; both numbers are at least T/2 steps old.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.5; for T = 100 that criterion was met after 482,000 sequences, and
-    13 of 2000, which the metric `wrong` shows, after 1,273,000.
+    For T = 100 the paper met that criterion after 482,000 sequences, and 13 wrong of 2000, which the metric `wrong`
+    shows, after 1,273,000.
     """
 
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.5"

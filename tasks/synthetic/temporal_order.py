@@ -32,7 +32,7 @@ class TemporalOrder(Classification, name="temporal_order"):
 
     lag: shortest length in steps, at least 10; the first relevant symbol is 0.8 to 1 lag old at the end.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.6, task 6a; solved there after 31,390 sequences.
+    The paper needed 31,390 sequences.
     """
 
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.6, task 6a"
@@ -91,7 +91,7 @@ class TemporalOrder3(TemporalOrder, name="temporal_order_3"):
 
     lag: shortest length in steps, at least 10.
 
-    Source: Hochreiter & Schmidhuber 1997, section 5.6, task 6b; solved there after 571,100 sequences.
+    The paper needed 571,100 sequences.
     """
 
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.6, task 6b"

@@ -11,6 +11,7 @@ from analysis.figures.gallery import FIGURES, absent, parts
 from analysis.figures.plots_cells import MOST_UNITS, activations, gradients, unit_order
 from analysis.load import tidy
 from analysis.tables import diagnosis as diagnostics
+from runs.trial.diagnosis_file import FORMAT
 
 from .synthetic import FIVE, TASKS, TWENTY, study
 
@@ -34,7 +35,7 @@ def save(folder, table, task, variant, *, steps=12, units=9, seed=0, **changes):
     arrays |= {name: rng.random((steps, units)) for name in names}
     arrays |= {f"0.state.{f}": rng.normal(size=(steps, units)) for f in ("y", "c")}
     about = {
-        "format": diagnostics.FORMAT,
+        "format": FORMAT,
         "task": task,
         "variant": variant,
         "trial_id": own["trial_id"].iloc[0],

@@ -7,7 +7,7 @@ from analysis.figures import pieces as draw
 from analysis.figures import plots
 from analysis.figures.gallery import FIGURES, parts
 from analysis.load import tidy
-from analysis.statistics import stats
+from analysis.statistics.best import expected_best
 from analysis.tables.comparisons import comparisons
 from analysis.tables.summary import usable
 
@@ -95,7 +95,7 @@ def test_expected_best_curve_is_the_estimator_of_stats(small):
     own = table[(table["task"] == "copying") & (table["variant"] == "gru")]
     curve = data[(data["task"] == "copying") & (data["variant"] == "gru")]
     assert curve["y"].tolist() == pytest.approx(
-        stats.expected_best(own["score"], own["validation_loss"], curve["n"]).tolist()
+        expected_best(own["score"], own["validation_loss"], curve["n"]).tolist()
     )
 
 

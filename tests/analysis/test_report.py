@@ -5,10 +5,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.__main__ import analyse, main
+from analysis.__main__ import main
 from analysis.figures.gallery import FIGURES
 from analysis.load import tidy, write_archive
 from analysis.report.report import _notices, _sessions, render
+from analysis.run import Options, analyse
 from analysis.tables.summary import cells
 
 from .synthetic import staged, study
@@ -22,7 +23,7 @@ def analysed(tmp_path_factory):
         ("vanilla", "gru"), ("adding", "copying"), points=8, failed=0.1, missing=(("gru", "copying"),), name="demo"
     )
     write_archive(tidy(rows), design, results / "elsewhere")
-    files = analyse("", results, archive=results / "elsewhere" / "trials.parquet")
+    files = analyse(Options(study="", results=results, archive=results / "elsewhere" / "trials.parquet"))
     return results / "demo", files, design
 
 
@@ -125,7 +126,7 @@ def test_report_says_how_to_run_stages_that_were_not(html):
 def test_report_shows_the_stages_from_the_archive_alone(tmp_path):
     rows, design = staged(*study(("vanilla", "gru"), ("adding", "copying"), points=12, name="demo"))
     write_archive(tidy(rows), design, tmp_path / "elsewhere")
-    files = analyse("", tmp_path, archive=tmp_path / "elsewhere" / "trials.parquet")
+    files = analyse(Options(study="", results=tmp_path, archive=tmp_path / "elsewhere" / "trials.parquet"))
     html = files[-1].read_text()
     for text in (
         'id="confirm"',

@@ -129,7 +129,7 @@ class Slurm:
     def __init__(self, folder):
         for program in ("slurmctld", "slurmd", "munged", "sbatch", "mungekey"):
             if shutil.which(program, path=SYSTEM_PATH) is None:
-                pytest.skip(f"Slurm is not installed ({program} is missing; Debian packages: see docs/cluster/slurm.md)")
+                pytest.skip(f"Slurm is not installed ({program} is missing; packages: docs/cluster/slurm.md)")
         if os.getuid() != 0:
             pytest.skip("the daemons of Slurm need root on one machine")
         self.folder, self.daemons = folder, []

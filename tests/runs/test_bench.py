@@ -1,11 +1,13 @@
 import json
 import math
+from typing import NamedTuple
 
 import pytest
 import torch
 
 from runs.bench import __main__ as bench
-from runs.bench import peers
+from runs.bench import peers, report
+from runs.bench.measure import INPUTS, Measurement, Settings, Size, control_of, measured, medians, products
 from variants import Cell, build
 
 
@@ -51,57 +53,79 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
     assert capsys.readouterr().err.startswith(f"error: {message}")
 
 
-ROWS = [
-    {
-        "variant": "gru",
-        "steps": 1,
-        "batch": 1,
-        "units": 32,
-        "fused": 9.0,
-        "native": 1.0,
-        "native_lstm": 1.0,
-        "products": 1.0,
-        "eager": 1.0,
-    },
-    {
-        "variant": "gru",
-        "steps": 1,
-        "batch": 2,
-        "units": 32,
-        "fused": 1.0,
-        "native": 2.0,
-        "native_lstm": 3.0,
-        "products": 0.1,
-        "eager": 9.0,
-    },
-    {
-        "variant": "gru",
-        "steps": 1,
-        "batch": 2,
-        "units": 128,
-        "fused": 1.0,
-        "native": 8.0,
-        "native_lstm": 3.0,
-        "products": 0.5,
-        "eager": 2.0,
-    },
+def measurement(batch, units, fused, native, lstm, limit, eager):
+    seconds = {"fused": fused, "native": native, "native_lstm": lstm, "products": limit, "eager": eager}
+    return Measurement("gru", Size(1, batch, units), seconds)
+
+
+MEASUREMENTS = [
+    measurement(1, 32, 9.0, 1.0, 1.0, 1.0, 1.0),
+    measurement(2, 32, 1.0, 2.0, 3.0, 0.1, 9.0),
+    measurement(2, 128, 1.0, 8.0, 3.0, 0.5, 2.0),
 ]
 
 
 def test_the_summary_takes_geometric_means_over_sizes_with_several_sequences():
-    (row,) = bench.summary(ROWS)
-    assert row == pytest.approx(
+    (found,) = report.summary(MEASUREMENTS)
+    assert found.row() == pytest.approx(
         {"variant": "gru", "control": "native_gru", "nn.LSTM": 3.0, "native": 4.0, "eager": 9.0, "limit": 0.5}
     )
 
 
 def test_sizes_at_which_a_variant_is_slower_than_its_control_are_named():
-    assert bench.slower(ROWS) == ["gru T=1 B=1 N=32: 0.11 of native_gru"]
+    assert report.slower(MEASUREMENTS) == ["gru T=1 B=1 N=32: 0.11 of native_gru"]
+
+
+def test_the_table_has_a_line_for_each_variant_with_its_control():
+    assert report.table(MEASUREMENTS).splitlines()[2] == "| `gru` | 3.00 | 4.00 (`native_gru`) | 9.0 | 0.50 |"
+
+
+def test_a_line_on_the_screen_compares_with_the_fused_engine_and_names_other_libraries():
+    found = MEASUREMENTS[1]._replace(seconds={**MEASUREMENTS[1].seconds, "jax": 1.5})
+    assert report.line(found).split() == [
+        "gru",
+        "1",
+        "2",
+        "32",
+        "1000.00",
+        "2.00",
+        "3.00",
+        "0.10",
+        "9.00",
+        "jax",
+        "1.5",
+    ]
+
+
+CONTROLS = {
+    "native_rnn": {"rnn", "irnn", "clockwork"},
+    "native_gru": {"gru", "gru_reset_after", "mut1", "mut2", "mut3"},
+}
+
+
+@pytest.mark.parametrize("name", sorted(n for n, c in Cell.registry.items() if not c.control))
+def test_a_cell_is_compared_with_the_control_that_remembers_as_much(name):
+    expected = next((control for control, names in CONTROLS.items() if name in names), "native_lstm")
+    assert control_of(Cell.registry[name]()) == expected
+
+
+def test_the_control_does_not_depend_on_the_names_of_a_cell():
+    class Renamed(Cell.registry["vanilla"]):
+        class State(NamedTuple):
+            out: torch.Tensor
+            memory: torch.Tensor
+
+    assert control_of(Renamed()) == "native_lstm"
+
+
+def test_a_width_that_a_cell_cannot_have_is_an_error_of_its_measurement():
+    with pytest.raises(ValueError, match="clockwork: hidden_size must be divisible"):
+        measured("clockwork", Size(3, 2, 5), Settings())
 
 
 def test_slow_sizes_get_fewer_turns_but_three():
     calls = []
-    bench.measure({"one": lambda: calls.append(1)}, turns=50, seconds=0.0)
+    medians({"one": lambda: calls.append(1)}, turns=50, seconds=0.0)
     assert len(calls) == 1 + 3
 
 
@@ -118,7 +142,7 @@ def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
     """
     cell, size, layers = (
         Cell.registry[name](),
-        bench.Size(steps=3, batch=2, units=16),
+        Size(steps=3, batch=2, units=16),
         max(1, Cell.registry[name].min_layers),
     )
     counted = []
@@ -127,10 +151,10 @@ def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
         counted.append(left.shape[0] * left.shape[1] * right.shape[1])
         return torch.empty(0)
 
-    step = bench.products(cell, layers, size)
+    step = products(cell, layers, size)
     monkeypatch.setattr(torch, "mm", mm)
     step()
-    module = build(cell, bench.INPUTS, 16, layers=layers)
+    module = build(cell, INPUTS, 16, layers=layers)
     weights = {n: p.numel() for n, p in module.named_parameters() if p.dim() == 2}
     first = "project." if cell.projects_input else "parts.0.W"
     of_input = sum(n for name, n in weights.items() if name.startswith(first))

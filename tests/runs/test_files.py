@@ -183,14 +183,14 @@ def fails_halfway(monkeypatch):
 def test_a_failure_leaves_what_belongs_to_a_study_as_it_was(tmp_path, monkeypatch):
     from types import SimpleNamespace
 
-    from runs.bench.__main__ import write
-    from runs.inside import save_diagnosis
+    from runs.bench.report import write
     from runs.study.plan import Search
+    from runs.trial.diagnosis_file import Diagnosis, write_diagnosis
 
     study = SimpleNamespace(plan=Search(make_design()), facts={})
     writers = {
         "design.json": lambda path: write_design(study, path.parent),
-        "a.npz": lambda path: save_diagnosis(path, {"a": np.zeros(3)}),
+        "a.npz": lambda path: write_diagnosis(path, Diagnosis({}, {"a": np.zeros(3)})),
         "bench.json": lambda path: write([], {}, path.parent),
     }
     fails_halfway(monkeypatch)

@@ -1,27 +1,22 @@
 """Weights, gradient norms and states of trained cells, and the command that saves them."""
 
-import json
+import doctest
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from runs.inside import (
-    best_trials,
-    diagnose,
-    differences,
-    gradients,
-    inspect_best,
-    inspect_study,
-    main,
-    place,
-    specification,
-    up_to_date,
-)
+import runs
+from runs.inside import main
+from runs.study.inspection import best_trials, differences, inspect_best, inspect_study, model_file, up_to_date
 from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
 from runs.study.study import Study
+from runs.trial.diagnosis import diagnose, gradients, specification
+from runs.trial.diagnosis_file import Diagnosis, read_diagnosis, write_diagnosis
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, read_about, save_model
@@ -98,6 +93,47 @@ def test_a_file_that_is_none_of_ours_is_refused_in_one_line(tmp_path):
         assert "\n" not in str(error.value)
 
 
+def test_a_loaded_network_is_ready_to_evaluate(tmp_path):
+    trial = trial_of("rnn", model=Model(hidden_size=4, layers=2, dropout=0.5))
+    network, outcome = trained(trial)
+    save_model(tmp_path / "a.safetensors", network.train(), trial, outcome, {})
+    assert not load_model(tmp_path / "a.safetensors")[0].training
+
+
+def test_the_example_of_loading_a_network_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trial = trial_of("gru", task={"_target_": "tasks.Adding", "label": "adding", "lag": 5})
+    network, outcome = trained(trial)
+    save_model(model_file(tmp_path / "results" / "quick" / "models", "adding", "gru"), network, trial, outcome, {})
+    (example,) = doctest.DocTestFinder().find(load_model, globs={"torch": torch})
+    assert doctest.DocTestRunner().run(example).failed == 0
+    assert runs.load_model is load_model
+
+
+def test_what_loads_networks_does_not_import_torch_before_it_is_asked_for():
+    code = "import sys, runs; sys.exit('torch' in sys.modules or not callable(runs.load_model))"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_weights_of_another_format_are_refused(tmp_path, monkeypatch):
+    network, outcome = trained(trial_of("rnn"))
+    monkeypatch.setattr("runs.trial.weights.FORMAT", "lstm-variants model 0")
+    save_model(tmp_path / "a.safetensors", network, trial_of("rnn"), outcome, {})
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="its format is 'lstm-variants model 0', not 'lstm-variants model 1'"):
+        load_model(tmp_path / "a.safetensors")
+
+
+def test_a_file_of_weights_says_what_it_belongs_to(tmp_path):
+    trial = trial_of("rnn")
+    network, outcome = trained(trial)
+    save_model(tmp_path / "a.safetensors", network, trial, outcome, {"commit": "c0ffee"})
+    found = read_about(tmp_path / "a.safetensors")
+    assert Trial.from_dict(found["trial"]) == trial
+    assert Outcome.from_dict(found["outcome"]) == outcome
+    assert found["about"] == {"commit": "c0ffee"}
+
+
 def test_weights_of_another_width_are_refused_by_name(tmp_path):
     network, outcome = trained(trial_of("rnn"))
     wider = trial_of("rnn", model=Model(hidden_size=9))
@@ -110,8 +146,7 @@ def test_weights_of_another_width_are_refused_by_name(tmp_path):
 def test_a_diagnosis_has_gradients_by_lag_and_every_state_over_a_sequence(name):
     trial = trial_of(name)
     network, outcome = trained(trial)
-    arrays = diagnose(trial, network, outcome)
-    about = json.loads(str(arrays["about"]))
+    about, arrays = diagnose(trial, network, outcome)
     steps, layers, width = 6, trial.model.layers, trial.model.hidden_size
     assert arrays["lag"].tolist() == [1, 2, 3, 4, 5]
     for phase in ("start", "trained"):
@@ -192,6 +227,43 @@ def test_sequences_of_several_lengths_have_lags_of_their_own():
     assert 0 < found.sequences[-1] < 12
 
 
+def test_a_diagnosis_is_read_as_it_was_written(tmp_path):
+    arrays = {"lag": np.arange(1, 4), "0.gate.f": np.linspace(0, 1, 6, dtype=np.float32).reshape(3, 2)}
+    write_diagnosis(tmp_path / "a.npz", Diagnosis({"task": "adding", "lag": 3}, arrays))
+    about, found = read_diagnosis(tmp_path / "a.npz")
+    assert (about["task"], about["lag"]) == ("adding", 3)
+    assert list(found) == list(arrays)
+    for name, values in arrays.items():
+        assert found[name].dtype == values.dtype
+        assert np.array_equal(found[name], values)
+
+
+def test_a_diagnosis_of_another_format_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr("runs.trial.diagnosis_file.FORMAT", "lstm-variants diagnosis 1")
+    write_diagnosis(tmp_path / "a.npz", Diagnosis({}, {}))
+    monkeypatch.undo()
+    assert read_diagnosis(tmp_path / "a.npz") is None
+
+
+def test_a_diagnosis_is_read_without_torch():
+    code = "import sys, runs.trial.diagnosis_file; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_files_of_a_model_have_no_sign_of_a_path_in_their_names(tmp_path):
+    assert model_file(tmp_path, "a b/c", "..x y") == tmp_path / "a_b_c" / "..x_y.safetensors"
+
+
+@pytest.mark.parametrize("options", [{"zoneout": 0.3}, {"layer_norm": True}, {"dropout": 0.5, "layers": 2}])
+def test_a_regularised_network_is_diagnosed_without_its_masks(options):
+    trial = trial_of("gru", model=Model(hidden_size=5, **options))
+    network, outcome = trained(trial)
+    first, second = (diagnose(trial, network, outcome).arrays for _ in range(2))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert {"0.gate.r", "0.gate.u", "0.gate.n", "0.state.h"} <= first.keys()
+
+
 def test_both_directions_are_refused_with_the_reason():
     with pytest.raises(ValueError, match="rnn: a network that reads in both directions has no lag"):
         specification(trial_of("rnn", model=Model(hidden_size=3, bidirectional=True)))
@@ -210,8 +282,8 @@ def studied(design, tmp_path):
 def test_the_best_trial_is_the_one_with_the_lowest_validation_loss(studied):
     study, _ = studied
     losses = {}
-    for task, variant, stored in study.finished_trials():
-        losses.setdefault((task, variant), []).append(stored.user_attrs["outcome"]["validation_loss"])
+    for finished in study.finished_trials():
+        losses.setdefault((finished.task, finished.variant), []).append(finished.outcome.validation_loss)
     best = best_trials(study)
     assert {key: b.outcome.validation_loss for key, b in best.items()} == {
         key: min(values) for key, values in losses.items()
@@ -224,7 +296,7 @@ def test_a_study_is_looked_into_once_and_gives_the_networks_on_record(studied):
     assert [worked for worked, _ in lines] == [True] * 4
     assert not any("not as recorded" in line for _, line in lines)
     for (task, variant), best in best_trials(study).items():
-        path = place(folder / "models", task, variant)
+        path = model_file(folder / "models", task, variant)
         assert read_about(path)["about"]["reproduced"] is True
         assert load_model(path)[1] == best.trial
         assert up_to_date(path, best.trial)
@@ -241,9 +313,8 @@ def test_a_network_that_is_not_the_one_on_record_is_saved_with_its_own_outcome_a
     worked, line = inspect_best(best._replace(outcome=other), folder / "models", {})
     assert worked
     assert "not as recorded (test_loss)" in line
-    path = place(folder / "models", "adding", "gru")
-    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        about = json.loads(str(file["about"]))
+    path = model_file(folder / "models", "adding", "gru")
+    about = read_diagnosis(path.with_suffix(".npz")).about
     assert (about["test_loss"], about["reproduced"]) == (best.outcome.test_loss, False)
     assert read_about(path)["about"]["reproduced"] is False
 
@@ -251,7 +322,7 @@ def test_a_network_that_is_not_the_one_on_record_is_saved_with_its_own_outcome_a
 def test_a_missing_diagnosis_is_made_again(studied):
     study, folder = studied
     list(inspect_study(study, folder / "models"))
-    path = place(folder / "models", "adding", "gru").with_suffix(".npz")
+    path = model_file(folder / "models", "adding", "gru").with_suffix(".npz")
     path.write_bytes(path.read_bytes()[:50])
     assert len(list(inspect_study(study, folder / "models"))) == 2
     assert np.load(path, allow_pickle=False)["lag"].tolist() == [1, 2, 3]

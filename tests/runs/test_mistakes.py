@@ -674,23 +674,6 @@ def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
         assert all(isinstance(dimension(name, node), Dimension) for name, node in nodes.items())
 
 
-def test_every_command_of_the_readme_passes_the_first_look():
-    text = (early.CONF.parent / "README.md").read_text() + (early.CONF.parent / "docs/cluster/README.md").read_text()
-    commands = [
-        line.partition("python -m ")[2].partition("  #")[0].partition("`")[0]
-        for line in text.splitlines()
-        if "python -m runs" in line
-    ]
-    checked = 0
-    for command in commands:
-        module, _, rest = command.partition(" ")
-        name = {"runs": "trial", "runs.sweep": "sweep"}.get(module)
-        if name is not None:
-            assert early.mistake(name, rest.replace("'", "").split(), REGISTERED) == "", command
-            checked += 1
-    assert checked > 5
-
-
 # Help
 # ------------------------------------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,8 @@ NAMES = sorted(name for name, cls in Task.registry.items() if cls.__module__.sta
 LAGS = (40, 75)
 MANY = 10_000
 TOLERANCE = 0.05
-"""Relative, of losses measured on MANY sequences: the standard error is at most 1.3 %, and a last input that says something (`adding`: it
+"""Relative, of losses measured on MANY sequences: the standard error is at most 1.3 %, and a last input that
+says something (`adding`: it
 may be marked) may lower the loss by 1 / lag = 2.5 %."""
 
 LEAST = {
@@ -84,7 +85,7 @@ def perfect(task: Task, batch: Batch) -> Tensor:
 
 
 def best_constant(task: Task, batch: Batch) -> Tensor:
-    """The best answers that do not depend on the sequence, one for each of the K questions, fitted to the batch itself."""
+    """The best answers that do not depend on the sequence, one for each question, fitted to the batch itself."""
     if isinstance(task, Classification):
         shares = torch.nn.functional.one_hot(batch.targets, task.output_size).float().mean(1, keepdim=True)
         answers = shares.clamp(min=1e-9).log()
@@ -695,7 +696,7 @@ def test_every_docstring_says_floor_criterion_source_and_lag(name, word):
 
 @pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
 def test_every_docstring_explains_every_knob(name, knob):
-    assert f"\n    {knob}: " in Task.registry[name].__doc__
+    assert f"\n{knob}: " in inspect.getdoc(Task.registry[name])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -748,3 +749,14 @@ def test_copying_of_few_symbols_asks_for_them():
     batch = draw(task := Task.registry["copying"](lag=5, length=3, symbols=4))
     assert torch.equal(batch.targets[-3:], batch.inputs[:3].argmax(-1))
     assert batch.inputs.shape[-1] == task.input_size == 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_registered_class_can_be_imported_from_the_package(name):
+    cls = Task.registry[name]
+    assert getattr(tasks, cls.__name__) is cls
+
+
+def test_the_package_has_no_other_names():
+    with pytest.raises(AttributeError, match="module 'tasks' has no attribute 'Addin'"):
+        getattr(tasks, "Addin")  # noqa: B009

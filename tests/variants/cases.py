@@ -16,7 +16,7 @@ T, B, INPUTS, H = 7, 3, 4, 5  # all different, so that a swapped axis fails; H g
 
 def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
     """All gates of the cell, or only the last where all is the default."""
-    present = tuple(g.name for g in cls().plan if g.name in ("i", "f", "o"))
+    present = tuple(g.name for g in cls().preactivations if g.name in ("i", "f", "o"))
     return present if cls().peepholes != present else present[-1:]
 
 

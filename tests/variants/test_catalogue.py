@@ -1,14 +1,10 @@
-"""The catalogue: what it lists, a variant's card, the table of the README, the command."""
-
-from pathlib import Path
+"""The catalogue: what it lists, a variant's card, the command."""
 
 import pytest
 
 from runs.console.text import table, width
 from variants import Cell, catalogue
 from variants.__main__ import main
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_the_catalogue_lists_every_variant_once():
@@ -81,11 +77,6 @@ def test_the_command_shows_a_card(capsys):
     assert capsys.readouterr().out.split() == catalogue.card(Cell.registry["gru"], 4, 5).split()
 
 
-def test_the_command_prints_the_table(capsys):
-    assert main(["--markdown"]) == 0
-    assert capsys.readouterr().out == catalogue.markdown() + "\n"
-
-
 def test_the_command_names_what_there_is_in_one_line(capsys):
     assert main(["gnu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
@@ -97,7 +88,7 @@ def test_the_command_names_what_there_is_in_one_line(capsys):
     [
         (["gru", "--hidden", "-5"], "--hidden must be at least 1, got -5"),
         (["--hidden", "0"], "--hidden must be at least 1, got 0"),
-        (["--markdown", "--inputs", "0"], "--inputs must be at least 1, got 0"),
+        (["gru", "--inputs", "0"], "--inputs must be at least 1, got 0"),
         (["gru", "--hidden", "five"], "argument --hidden: invalid int value: 'five'"),
         (["gru", "--hiden", "5"], "unrecognized arguments: --hiden 5; did you mean --hidden?"),
         (["os.nothing"], "variant: cannot import 'os.nothing'"),
@@ -115,18 +106,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, message, capsys):
 
 def test_a_cell_of_ones_own_is_shown_by_its_dotted_path(tmp_path, monkeypatch, capsys):
     (tmp_path / "shown_cell.py").write_text(
-        'from variants.cells.gru import GRU\n\n\nclass Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
+        "from variants.cells.gru import GRU\n\n\n"
+        'class Slow(GRU):\n    """A GRU of one\'s own."""\n\n    source = \'here\'\n'
     )
     monkeypatch.syspath_prepend(tmp_path)
     assert main(["shown_cell.Slow"]) == 0
     assert capsys.readouterr().out.startswith("Slow: A GRU of one's own.")
-
-
-def test_a_cell_of_the_table_holds_no_bar():
-    assert all(line.count("|") == 5 for line in catalogue.markdown().splitlines()[1:-1])
-
-
-def test_the_table_of_the_readme_is_that_of_the_catalogue():
-    assert catalogue.markdown() in README.read_text(), (
-        "put the output of `python -m variants --markdown` into README.md"
-    )

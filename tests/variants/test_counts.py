@@ -52,7 +52,7 @@ def test_a_layer_has_as_many_parameters_as_the_formula_says(name):
 
 @pytest.mark.parametrize("name", ALL_PEEPHOLES)
 def test_a_peephole_costs_one_value_per_unit(name):
-    gates = tuple(g.name for g in Cell.registry[name]().plan if g.name in "ifo")
+    gates = tuple(g.name for g in Cell.registry[name]().preactivations if g.name in "ifo")
     assert Cell.registry[name](peepholes=gates).parameter_count(5, 16) == ALL_PEEPHOLES[name](5, 16)
 
 

@@ -243,20 +243,20 @@ def test_building_a_layer_leaves_the_global_generator_as_it_was(name):
 
 
 def same_on_both_engines(cell: Cell, **options) -> None:
-    """Outputs, last state and all gradients, joined or not, padded or not."""
+    """Outputs, last state and all gradients, reusing or not, padded or not."""
     eager, fused = (Recurrent(cell, INPUTS, H, engine=e, layers=2, **options) for e in ("eager", "fused"))
     fill(eager)
     fused.load_state_dict(eager.state_dict())
     x, lengths = torch.linspace(-1, 1, T * B * INPUTS).view(T, B, INPUTS), torch.tensor([T, 2, 4])
-    for joined in (False, True):
+    for reusing in (False, True):
         found = []
         for module in (eager, fused):
             for p in module.parameters():
                 p.grad = torch.zeros_like(p)
-            if joined:
-                module.join()
-            outputs, last = module(x, lengths=lengths, final=not joined)
-            ends = [] if joined else [v for s in last for v in s]
+            if reusing:
+                module.start_training()
+            outputs, last = module(x, lengths=lengths, final=not reusing)
+            ends = [] if reusing else [v for s in last for v in s]
             (outputs.square().sum() + sum(v.sum() for v in ends)).backward()
             found.append(
                 [outputs.detach().clone(), *(v.detach() for v in ends), *(p.grad for p in module.parameters())]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from variants import Cell, Gate, Recurrent, feed
-from variants.engine import Inputs, eager, fused
+from variants.engine import Inputs, Request, eager, fused
 from variants.engine.ir.graph import Graph
 
 UNITS = 29
@@ -75,7 +75,7 @@ def results(engine, cell: Cell, state: Pair, kind: torch.dtype) -> list[Tensor]:
     x, y = (v.to(kind).requires_grad_() for v in state)
     batch, units = x.shape
     inputs = Inputs(*(torch.zeros(shape, dtype=kind) for shape in ((1, batch, 1), (units, 1), (units,))))
-    _, final = engine.run(cell, inputs, Pair(x, y), {}, {})
+    _, final = engine.run(Request(cell, inputs, Pair(x, y)))
     weights = torch.linspace(0.5, 1.5, x.numel(), dtype=kind).view_as(x)
     if not final.x.requires_grad:
         return [final.x]
@@ -293,7 +293,7 @@ def of_input(engine, cell: Cell, x: Tensor) -> tuple[Tensor, Tensor]:
     """The function that `of_preactivations` was given, and its derivative."""
     x = x.clone().requires_grad_()
     zeros = torch.zeros(len(x), 1, dtype=x.dtype)
-    _, final = engine.run(cell, Inputs(x.view(1, -1, 1), torch.ones(1, 1, dtype=x.dtype)), Hidden(zeros), {}, {})
+    _, final = engine.run(Request(cell, Inputs(x.view(1, -1, 1), torch.ones(1, 1, dtype=x.dtype)), Hidden(zeros)))
     (slope,) = torch.autograd.grad(final.h.sum(), x)
     return final.h.detach().flatten() / 2, slope / 2
 
@@ -350,7 +350,7 @@ def test_arithmetic_with_a_constant_gives_torchs_bits(operation):
     x = torch.tensor(SPECIAL).view(1, -1)
     inputs = Inputs(torch.zeros(1, 1, 1), torch.zeros(x.shape[1], 1), torch.zeros(x.shape[1]))
     (_, ours), (_, theirs) = (
-        engine.run(WithConstants(), inputs, state(*[x] * len(CONSTANTS)), {}, {}) for engine in (fused, eager)
+        engine.run(Request(WithConstants(), inputs, state(*[x] * len(CONSTANTS)))) for engine in (fused, eager)
     )
     for one, other in zip(ours, theirs, strict=True):
         assert torch.equal(one.isnan(), other.isnan())
@@ -388,7 +388,7 @@ def test_a_derivative_that_does_not_arrive_is_not_computed():
             return Pair(x=2.0 * s.x, y=s.x * s.y)
 
     given = state._replace(x=state.x.clone().requires_grad_())
-    _, final = fused.run(Overflowing(), Inputs(torch.zeros(1, 2, 1), torch.zeros(3, 1)), given, {}, {})
+    _, final = fused.run(Request(Overflowing(), Inputs(torch.zeros(1, 2, 1), torch.zeros(3, 1)), given))
     (found,) = torch.autograd.grad(final.x.sum(), given.x)
     assert torch.equal(found, torch.full((2, 3), 2.0))
 

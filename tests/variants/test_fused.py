@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from runs.trial.optimiser import Flat
 from tests.variants.cases import CASES, DEFAULTS, fill, fitting, generator
 from variants import Cell, Gate, Recurrent, Vanilla, feed
-from variants.engine import Inputs, choose, eager, fused
+from variants.engine import Inputs, Request, choose, eager, fused
 from variants.engine.cpu import machine
 from variants.engine.ir.derive import Variation
 
@@ -272,13 +271,15 @@ def arguments(cell: Cell, steps: int, batch: int, units: int, inputs: int, below
     def draw(*shape: int) -> Tensor:
         return (torch.randn(shape, generator=source) * 0.5).requires_grad_()
 
-    heard = sum(gate.input for gate in cell.plan)
+    heard = sum(gate.input for gate in cell.preactivations)
     return {
-        "inputs": Inputs(draw(steps, batch, inputs), draw(heard * units, inputs), draw(len(cell.plan) * units)),
+        "inputs": Inputs(
+            draw(steps, batch, inputs), draw(heard * units, inputs), draw(len(cell.preactivations) * units)
+        ),
         "state": cell.State(*(draw(batch, units) for _ in cell.State._fields)),
         "recurrent": {s.name: draw(len(s.gates) * units, units) for s in cell.sources},
         "values": {n: draw(units) for n in cell.vectors} | dict(cell.constants(units)),
-        "below": {n: draw(steps, batch, units) for n in below} or None,
+        "below": {n: draw(steps, batch, units) for n in below},
     }
 
 
@@ -288,10 +289,10 @@ def test_derivatives_flow_from_every_sequence_and_through_the_layer_below(below)
     results = []
     for run in (eager.run, fused.run):
         given = arguments(cell, 6, 4, 9, 3, below)
-        sequences, final = run(cell, **given)
+        sequences, final = run(Request(cell, **given))
         source = generator(7)
         loss = sum((torch.randn(v.shape, generator=source) * v).sum() for v in (*sequences, final.c))
-        leaves = [*given["inputs"], *given["state"], *given["recurrent"].values(), *(given["below"] or {}).values()]
+        leaves = [*given["inputs"], *given["state"], *given["recurrent"].values(), *given["below"].values()]
         leaves += [given["values"][n] for n in cell.vectors]
         found = torch.autograd.grad(loss, leaves, allow_unused=True)
         results.append(
@@ -307,7 +308,7 @@ def test_each_derivative_alone_is_right():
         found = []
         for run in (eager.run, fused.run):
             given = arguments(cell, 5, 2, 7, 3)
-            sequences, final = run(cell, **given)
+            sequences, final = run(Request(cell, **given))
             by = [*given["inputs"], *given["state"], *given["recurrent"].values()]
             gradients = torch.autograd.grad((*sequences, *final)[field].square().sum(), by, allow_unused=True)
             found.append({str(k): torch.zeros(()) if g is None else g for k, g in enumerate(gradients)})
@@ -430,7 +431,7 @@ def test_tanh_and_sigmoid_are_right_to_single_precision():
     x = torch.cat([torch.linspace(-100, 100, 40_001), torch.logspace(-30, 1, 5_001), -torch.logspace(-30, 1, 5_001)])
     inputs = Inputs(x.view(1, -1, 1), torch.ones(1, 1))
     zeros = torch.zeros(len(x), 1)
-    found, _ = fused.run(Curves(), inputs, Pair(zeros, zeros), {}, {})
+    found, _ = fused.run(Request(Curves(), inputs, Pair(zeros, zeros)))
     tanh, sigmoid = (v.flatten().double() for v in found)
     exact = x.double()
     assert float((tanh / torch.tanh(exact) - 1).abs()[exact != 0].max()) < 5e-7
@@ -558,20 +559,21 @@ SHORT_WAYS = [
 
 @pytest.mark.parametrize(("options", "reads", "padded"), SHORT_WAYS)
 @pytest.mark.parametrize("cell", DEFAULTS, ids=repr)
-def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
+def test_a_module_in_training_gives_the_same_outputs_and_gradients(cell: Cell, options, reads, padded):
     """In every of several updates of one size, and of another size between them."""
     options = {} if any(cell.for_layer(layer).shared for layer in range(2)) else options  # layers would differ in width
-    plain, joined = (
+    plain, reusing = (
         Recurrent(cell, 3, fitting(cell, 5), layers=max(2, cell.min_layers), engine="fused", **options)
         for _ in range(2)
     )
-    flat, source = Flat(joined), generator()
+    flat, source = reusing.flatten_parameters(), generator()
+    reusing.start_training()
     for steps in (7, 7, 9, 7):
         x, lengths = torch.randn(steps, 2, 3, generator=source), torch.tensor([4, 7]) if padded else None
         asked = None if reads is None else torch.tensor(reads)
         found = []
         flat.gradient.zero_()
-        for module in (plain, joined):
+        for module in (plain, reusing):
             module.zero_grad(set_to_none=module is plain)
             outputs, _ = module(x, lengths=lengths, final=module is plain, reads=asked)
             found.append(outputs.detach().clone())
@@ -584,19 +586,21 @@ def test_the_short_way_of_a_trainer_gives_the_same_outputs_and_gradients(cell: C
         assert gradients.any()
 
 
-def test_the_short_way_refuses_a_derivative_of_a_run_that_is_not_the_last():
+def test_a_module_in_training_refuses_a_derivative_of_a_run_that_is_not_the_last():
     module = Recurrent(Vanilla(), 3, 5, engine="fused")
-    Flat(module)
+    module.start_training()
+    module.flatten_parameters()
     earlier, _ = module(torch.ones(4, 2, 3), final=False)
     module(torch.zeros(4, 2, 3), final=False)
-    with pytest.raises(ValueError, match="vanilla: a joined module must go backward right after it went forward"):
+    with pytest.raises(ValueError, match=r"vanilla: between start_training\(\) and end_training\(\) a module must"):
         earlier.sum().backward()
 
 
-def test_a_module_that_is_released_is_as_before():
+def test_a_module_after_training_is_as_before():
     module = Recurrent(Vanilla(), 3, 5, engine="fused")
-    flat = Flat(module)
-    flat.release()
+    flat = module.flatten_parameters()
+    module.start_training()
+    module.end_training()
     first, _ = module(torch.ones(4, 2, 3), final=False)
     second, _ = module(torch.zeros(4, 2, 3), final=False)
     (first.sum() - second.sum()).backward()

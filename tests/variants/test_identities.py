@@ -38,7 +38,7 @@ LSTM_WITH_PEEPHOLES = [n for n, c in Cell.registry.items() if not c.control and 
 
 @pytest.mark.parametrize("name", LSTM_WITH_PEEPHOLES)
 def test_zero_peepholes_are_none(name):
-    gates = tuple(g.name for g in cell(name).plan if g.name in "ifo")
+    gates = tuple(g.name for g in cell(name).preactivations if g.name in "ifo")
     seeing, blind = module_of(cell(name, peepholes=gates)), module_of(cell(name, peepholes=()))
     transfer(seeing, blind)
     set_to(seeing, ("p_i", "p_f", "p_o"), 0.0)

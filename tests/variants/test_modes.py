@@ -14,7 +14,6 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.checkpoint import checkpoint
 
-from runs.trial.optimiser import Flat
 from tests.variants.cases import DEFAULTS, fill, fitting, generator
 from variants import Cell, Recurrent, Vanilla
 
@@ -186,28 +185,28 @@ def test_checkpoints_of_the_same_inputs_one_after_another_have_their_own_masks()
     assert not torch.equal(*gradients)
 
 
-# A trainer's joined module
+# A module in training
 # -----------------------------------------------------------------------------------------------------
 
 
-def joined_pair(**options) -> tuple[Recurrent, Recurrent]:
-    """A joined module that has made a step, and a plain one with the same parameters; all gradients are zero."""
-    joined, plain = (Recurrent(Vanilla(peepholes=("i", "o")), INPUTS, H, **options) for _ in range(2))
-    for p in joined.parameters():
+def training_pair(**options) -> tuple[Recurrent, Recurrent]:
+    """A module in training that has made a step, and a plain one with the same parameters; all gradients are zero."""
+    reusing, plain = (Recurrent(Vanilla(peepholes=("i", "o")), INPUTS, H, **options) for _ in range(2))
+    for p in reusing.parameters():
         p.grad = torch.zeros_like(p)
-    joined.join()
+    reusing.start_training()
     for p in plain.parameters():
         p.grad = torch.zeros_like(p)
-    joined(inputs_of(), final=False)[0].sum().backward()
-    for p in joined.parameters():
+    reusing(inputs_of(), final=False)[0].sum().backward()
+    for p in reusing.parameters():
         p.grad.zero_()
-    return joined, plain
+    return reusing, plain
 
 
-def same_step(joined: nn.Module, plain: nn.Module, between=lambda module: None) -> None:
+def same_step(reusing: nn.Module, plain: nn.Module, between=lambda module: None) -> None:
     """A training step of both, with `between` called after the forward pass, gives the same outputs and gradients."""
     found = []
-    for module in (joined, plain):
+    for module in (reusing, plain):
         outputs, _ = module(inputs_of(), final=False)
         value = outputs.detach().clone()
         between(module)
@@ -288,53 +287,53 @@ CHANGES = [
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_joined_module_follows_what_is_done_to_its_parameters(change):
-    joined, plain = joined_pair()
-    for module in (joined, plain):
+def test_a_module_in_training_follows_what_is_done_to_its_parameters(change):
+    reusing, plain = training_pair()
+    for module in (reusing, plain):
         change(module)
-    same_step(joined, plain)
-    same_step(joined, plain)
+    same_step(reusing, plain)
+    same_step(reusing, plain)
 
 
 @pytest.mark.parametrize("change", [without_gradients, one_without_gradient])
-def test_a_joined_module_follows_what_is_done_between_forward_and_backward(change):
-    same_step(*joined_pair(), between=change)
+def test_a_module_in_training_follows_what_is_done_between_forward_and_backward(change):
+    same_step(*training_pair(), between=change)
 
 
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("options", [{"zoneout": 0.5}, {"recurrent_dropout": 0.5}])
-def test_a_joined_module_keeps_its_regularisers(options, training):
-    joined, plain = joined_pair(**options)
-    plain.load_state_dict(joined.state_dict())
-    plain.generator.set_state(joined.generator.get_state())
-    same_step(joined.train(training), plain.train(training))
+def test_a_module_in_training_keeps_its_regularisers(options, training):
+    reusing, plain = training_pair(**options)
+    plain.load_state_dict(reusing.state_dict())
+    plain.generator.set_state(reusing.generator.get_state())
+    same_step(reusing.train(training), plain.train(training))
 
 
 @pytest.mark.parametrize(
     "copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m)), lambda m: AveragedModel(m).module]
 )
-def test_a_copy_of_a_joined_module_is_a_module_of_its_own(copied):
-    joined, plain = joined_pair()
-    other = copied(joined)
+def test_a_copy_of_a_module_in_training_is_a_module_of_its_own(copied):
+    reusing, plain = training_pair()
+    other = copied(reusing)
     for p in other.parameters():
         p.grad = None
     plain.zero_grad(set_to_none=True)
     same_step(other, plain)
-    assert not any(p.grad.any() for p in joined.parameters())
+    assert not any(p.grad.any() for p in reusing.parameters())
 
 
-def test_a_joined_module_without_biases_trains():
+def test_a_module_in_training_without_biases_trains():
     class Unbiased(Vanilla):
-        gates = tuple(g._replace(bias=False) for g in Vanilla().plan)
+        gates = tuple(g._replace(bias=False) for g in Vanilla().preactivations)
 
         def after_initialisation(self, blocks):
             """There is no bias to adjust."""
 
-    joined, plain = (Recurrent(Unbiased(), INPUTS, H) for _ in range(2))
-    for p in joined.parameters():
+    reusing, plain = (Recurrent(Unbiased(), INPUTS, H) for _ in range(2))
+    for p in reusing.parameters():
         p.grad = torch.zeros_like(p)
-    joined.join()
-    same_step(joined, plain)
+    reusing.start_training()
+    same_step(reusing, plain)
 
 
 def apart(module):
@@ -355,51 +354,51 @@ def hooked_after_only(module):
 
 @pytest.mark.filterwarnings("ignore:grad and param do not obey:UserWarning")
 @pytest.mark.parametrize("change", [apart, one_number_for_all, turned, hooked_after_only])
-def test_a_joined_module_in_one_vector_follows_what_is_done_to_its_parameters(change):
-    joined, plain = joined_pair()
-    Flat(joined)
-    joined(inputs_of(), final=False)[0].sum().backward()
-    joined.zero_grad(set_to_none=False)
-    for module in (joined, plain):
+def test_a_module_in_training_in_one_vector_follows_what_is_done_to_its_parameters(change):
+    reusing, plain = training_pair()
+    reusing.flatten_parameters()
+    reusing(inputs_of(), final=False)[0].sum().backward()
+    reusing.zero_grad(set_to_none=False)
+    for module in (reusing, plain):
         change(module)
-    same_step(joined, plain)
+    same_step(reusing, plain)
 
 
-def test_a_joined_module_never_reads_behind_the_end_of_a_parameter():
-    joined, _ = joined_pair()
-    joined.parts[0]["p_i"].data, joined.parts[0]["p_i"].grad = torch.ones(1), torch.ones(1)
+def test_a_module_in_training_never_reads_behind_the_end_of_a_parameter():
+    reusing, _ = training_pair()
+    reusing.parts[0]["p_i"].data, reusing.parts[0]["p_i"].grad = torch.ones(1), torch.ones(1)
     with pytest.raises(ValueError, match=r"vanilla: parameter p_i of layer 0 must be torch.float32 \[5\] on cpu"):
-        joined(inputs_of(), final=False)
+        reusing(inputs_of(), final=False)
 
 
-def test_an_output_of_a_joined_module_changed_in_place_is_noticed():
-    joined, _ = joined_pair()
-    outputs, _ = joined(inputs_of(), final=False)
+def test_an_output_of_a_module_in_training_changed_in_place_is_noticed():
+    reusing, _ = training_pair()
+    outputs, _ = reusing(inputs_of(), final=False)
     outputs.mul_(2.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         outputs.sum().backward()
 
 
-def test_a_joined_module_reads_lengths_whatever_the_default_device():
-    (joined, plain), x = joined_pair(), inputs_of()
+def test_a_module_in_training_reads_lengths_whatever_the_default_device():
+    (reusing, plain), x = training_pair(), inputs_of()
     with torch.device("meta"):
-        outputs, _ = joined(x, lengths=[T, 1, 3], final=False)
+        outputs, _ = reusing(x, lengths=[T, 1, 3], final=False)
     torch.testing.assert_close(outputs, plain(x, lengths=[T, 1, 3])[0])
 
 
-def test_a_joined_module_refuses_a_second_derivative():
-    joined, _ = joined_pair()
+def test_a_module_in_training_refuses_a_second_derivative():
+    reusing, _ = training_pair()
     x = inputs_of().requires_grad_()
-    with pytest.raises(ValueError, match=r"a joined module has no second derivatives; call release\(\) first"):
-        torch.autograd.grad(joined(x, final=False)[0].sum(), x, create_graph=True)
+    with pytest.raises(ValueError, match=r"there are no second derivatives between start_training"):
+        torch.autograd.grad(reusing(x, final=False)[0].sum(), x, create_graph=True)
 
 
-def test_a_joined_module_serves_more_sizes_than_it_keeps_memory_for():
-    joined, plain = joined_pair()
+def test_a_module_in_training_serves_more_sizes_than_it_keeps_memory_for():
+    reusing, plain = training_pair()
     for steps in (2, 3, 4, 5, 6, 7, 2, 3):
-        for module in (joined, plain):
+        for module in (reusing, plain):
             module(inputs_of(steps), final=False)[0].square().sum().backward()
-    for one, other in zip(joined.parameters(), plain.parameters(), strict=True):
+    for one, other in zip(reusing.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-5, atol=1e-4)
 
 

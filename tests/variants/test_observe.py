@@ -39,7 +39,7 @@ def test_gates_and_their_functions_are_those_of_the_formula(name):
     module = module_of(Cell.registry[name]())
     watch, _ = watched(module, inputs_of())
     assert watch.gates(1).functions == GATES[name]
-    assert list(watch.gates(1).functions) == [g.name for g in module.cells[1].plan if g.name in GATES[name]]
+    assert list(watch.gates(1).functions) == [g.name for g in module.cells[1].preactivations if g.name in GATES[name]]
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)
@@ -49,7 +49,7 @@ def test_every_gate_has_a_value_for_each_step_sequence_and_unit_or_is_a_state(ce
     for layer in range(module.layers):
         gates = watch.gates(layer).values
         assert all(value.shape == (7, 3, module.hidden_size) for value in gates.values())
-        unseen = {g.name for g in module.cells[layer].plan} - set(gates)
+        unseen = {g.name for g in module.cells[layer].preactivations} - set(gates)
         assert unseen <= {*module.cells[layer].State._fields}, f"{cell.name}: no value was found for {unseen}"
 
 

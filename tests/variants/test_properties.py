@@ -50,14 +50,14 @@ def calls(draw: st.DrawFn, steps: int, batch: int) -> dict[str, Any]:
     }
 
 
-def run(module: Recurrent, x: torch.Tensor, call: dict[str, Any], *, joined: bool) -> list[torch.Tensor]:
+def run(module: Recurrent, x: torch.Tensor, call: dict[str, Any], *, reusing: bool) -> list[torch.Tensor]:
     """Outputs, last states, and derivatives by parameters, inputs and first state."""
     kind = next(module.parameters()).dtype
     module.generator.manual_seed(5)
     x = x.to(kind).requires_grad_()
     source = torch.Generator().manual_seed(2)
     first = None
-    if call["state"] and not joined:
+    if call["state"] and not reusing:
         shape = (x.shape[1], module.hidden_size)
         first = tuple(
             c.State(*(torch.randn(shape, generator=source).to(kind).mul(0.5).requires_grad_() for _ in c.State._fields))
@@ -65,9 +65,9 @@ def run(module: Recurrent, x: torch.Tensor, call: dict[str, Any], *, joined: boo
         )
     for p in module.parameters():
         p.grad = torch.zeros_like(p)
-    if joined:
-        module.join()
-    outputs, last = module(x, first, call["lengths"], reads=call["reads"], final=not joined)
+    if reusing:
+        module.start_training()
+    outputs, last = module(x, first, call["lengths"], reads=call["reads"], final=not reusing)
     ends = [v for s in last for v in s]
     total = sum((v * torch.linspace(0.3, 1.0, v.numel(), dtype=kind).view_as(v)).sum() for v in (outputs, *ends))
     values = [v.detach().clone() for v in (outputs, *ends)]
@@ -83,10 +83,10 @@ def agree(
     options: dict[str, Any],
     call: dict[str, Any],
     *,
-    joined: bool,
+    reusing: bool,
     training: bool,
 ) -> None:
-    """The fused engine is about as near to the eager one in double precision as the eager one is in single precision."""
+    """The fused engine is about as near to double precision as the eager one is in single precision."""
     steps, batch, inputs, units = sizes
     truth, eager, fused = (
         Recurrent(cell, inputs, units, engine=e, **options).train(training) for e in ("eager", "eager", "auto")
@@ -96,7 +96,7 @@ def agree(
         module.load_state_dict(eager.state_dict())
     event(f"engine {fused.engine}: {fused.why_eager[:60]}")
     x = torch.randn(steps, batch, inputs, generator=torch.Generator().manual_seed(1))
-    found = [run(m, x, call, joined=joined) for m in (truth.double(), eager, fused)]
+    found = [run(m, x, call, reusing=reusing) for m in (truth.double(), eager, fused)]
     assert fused.engine == "fused", fused.why_eager
     for right, one, other in zip(*found, strict=True):
         assert one.shape == other.shape == right.shape
@@ -112,8 +112,8 @@ def agree(
 @examples(12)
 @given(cell=cells(), sizes=st.tuples(st.sampled_from([1, 2, 5]), SIZES, SIZES, SIZES), options=OPTIONS, data=st.data())
 def test_a_random_cell_is_the_same_on_both_engines(cell, sizes, options, data):
-    call, joined, training = data.draw(calls(*sizes[:2])), data.draw(st.booleans()), data.draw(st.booleans())
-    agree(cell, sizes, options, call, joined=joined, training=training)
+    call, reusing, training = data.draw(calls(*sizes[:2])), data.draw(st.booleans()), data.draw(st.booleans())
+    agree(cell, sizes, options, call, reusing=reusing, training=training)
 
 
 @examples(12)
@@ -126,8 +126,8 @@ def test_a_random_cell_is_the_same_on_both_engines(cell, sizes, options, data):
 def test_a_registered_cell_is_the_same_on_both_engines(cell, sizes, options, data):
     sizes = (*sizes[:3], fitting(cell, sizes[3]))
     options = options | {"layers": max(cell.min_layers, options["layers"])}
-    call, joined, training = data.draw(calls(*sizes[:2])), data.draw(st.booleans()), data.draw(st.booleans())
-    agree(cell, sizes, options, call, joined=joined, training=training)
+    call, reusing, training = data.draw(calls(*sizes[:2])), data.draw(st.booleans()), data.draw(st.booleans())
+    agree(cell, sizes, options, call, reusing=reusing, training=training)
 
 
 def mostly(right: Any, others: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:

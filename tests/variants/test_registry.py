@@ -1,4 +1,4 @@
-"""Every variant is complete: documented, written a second time, pinned; names are unique; the folder stands on its own."""
+"""Every variant is documented, written a second time and pinned; names are unique; the folder stands on its own."""
 
 import ast
 import inspect
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+import variants
 from tests import reference
 from tests.golden import cells as golden
 from tests.variants.cases import OTHER_KNOBS, REGISTERED
-from variants import Cell, Gate, feed, knobs_of
+from variants import Cell, Gate, Scheme, feed, knobs_of
 from variants.catalogue import equations, formula, relation
 from variants.cells.lstm import LSTMState
 
@@ -160,3 +161,14 @@ def test_a_file_of_variants_imports_torch_and_the_standard_library_only(path):
     names -= {"runs"} if path.name in ("__init__.py", "__main__.py") else set()
     wrong = names - {"torch"} - engine - set(sys.stdlib_module_names)
     assert not wrong, f"{path.name} imports {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("cls", [*Cell.registry.values(), *Scheme.registry.values()], ids=lambda cls: cls.__name__)
+def test_a_registered_class_can_be_imported_from_the_package(cls):
+    assert getattr(variants, cls.__name__) is cls
+
+
+@pytest.mark.parametrize("name", ["LowestGrid", "Peephol"])
+def test_the_package_has_no_other_names(name):
+    with pytest.raises(AttributeError, match=f"module 'variants' has no attribute '{name}'"):
+        getattr(variants, name)

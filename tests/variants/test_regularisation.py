@@ -7,7 +7,7 @@ import torch
 from tests import reference
 from tests.variants.cases import DEFAULTS, B, H, T, generator, inputs_of, module_of, same, state_of
 from variants import Cell
-from variants.engine import Inputs, eager
+from variants.engine import Inputs, Request, eager
 from variants.layers.regularisation import bernoulli, dropout_mask
 
 OPTIONS = [{"dropout": 0.3}, {"recurrent_dropout": 0.3}, {"zoneout": 0.3}]
@@ -93,7 +93,7 @@ def test_recurrent_dropout_is_one_mask_for_the_whole_sequence():
         h = torch.tanh(x @ part["W_h"].T + (mask * h) @ part["R_h"].T + part["b_h"])
         expected.append(h)
     given = Inputs(inputs, part["W_h"], part["b_h"])
-    sequences, _ = eager.run(module.cell, given, module.zero_state(B)[0], {"h": part["R_h"]}, {}, drop={"h": mask})
+    sequences, _ = eager.run(Request(module.cell, given, module.zero_state(B)[0], {"h": part["R_h"]}, drop={"h": mask}))
     same(sequences.h, torch.stack(expected))
 
 

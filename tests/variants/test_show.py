@@ -79,7 +79,7 @@ def test_every_kernel_has_a_formula_for_each_gate_and_state_and_a_derivative_for
     left = {line.partition(" = ")[0].split()[-1] for line in text.splitlines() if " = " in line}
     products = " ".join(line for line in text.splitlines() if "product  a." in line)
     for layer in (0, 1):
-        gates = [g.name for g in cell.for_layer(layer).plan]
+        gates = [g.name for g in cell.for_layer(layer).preactivations]
         assert all(f"a.{g}" in products.replace(",", "").split() for g in gates)
         assert {f"da.{g}" for g in gates} <= left
     assert set(cell.State._fields) <= left

@@ -31,7 +31,6 @@ class Clockwork(Cell, name="clockwork"):
     periods: T_1 < ... < T_g, their number is the number of groups.
 
     Parameters: H(I+1) + H^2 (g+1)/(2g), what the mask hides in R_h not counted.
-    Source: Koutnik, Greff, Gomez & Schmidhuber 2014, "A Clockwork RNN", section 3.
     """
 
     State = ClockworkState

@@ -21,7 +21,6 @@ class DepthGated(Vanilla, name="depth_gated"):
     d; needs at least 2 layers. The paper's LSTM has peepholes on i, f, o: knob `peepholes`.
 
     Parameters: 4H(I+H+1) + H(I+1) + 2H, in the lowest layer 4H(I+H+1) + H(2I+1) + H; plus H per peephole and layer.
-    Source: Yao, Cohn, Vylomova, Duh & Dyer 2015, "Depth-Gated LSTM".
     """
 
     gates: Sequence[str | Gate] = ("z", "i", "f", "o", Gate("d"))

@@ -18,7 +18,7 @@ class NoInputGate(Vanilla, name="no_input_gate"):
         i = 1,  that is  c = f*c' + z
 
     Differs from `vanilla` in the input gate only; there are no W_i, R_i, p_i, b_i.
-    Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, NIG.
+    Parameters: 3H(I+H+1), plus H per peephole.
     """
 
     gates = ("z", "f", "o")
@@ -35,7 +35,7 @@ class NoOutputGate(Vanilla, name="no_output_gate"):
         o = 1,  that is  y = tanh(c)
 
     Differs from `vanilla` in the output gate only; there are no W_o, R_o, p_o, b_o.
-    Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, NOG.
+    Parameters: 3H(I+H+1), plus H per peephole.
     """
 
     gates = ("z", "i", "f")
@@ -51,7 +51,6 @@ class NoInputActivation(Vanilla, name="no_input_activation"):
         z = W_z x + R_z y' + b_z
 
     Differs from `vanilla` in the block input only. Parameters: 4H(I+H+1), plus H per peephole.
-    Source: Greff et al. 2017, NIAF.
     """
 
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NIAF"
@@ -66,7 +65,6 @@ class NoOutputActivation(Vanilla, name="no_output_activation"):
         y = o*c
 
     Differs from `vanilla` in the output only. Parameters: 4H(I+H+1), plus H per peephole.
-    Source: Greff et al. 2017, NOAF.
     """
 
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NOAF"
@@ -93,7 +91,7 @@ class FullGateRecurrence(Vanilla, name="full_gate_recurrence"):
         o = s(W_o x + R_o y' + R_o_i i' + R_o_f f' + R_o_o o' + p_o*c + b_o)
 
     Differs from `vanilla` by these nine matrices [H, H]. The state has the gates as further fields `i`, `f`, `o` [B,
-    H], 0 before the first step. Parameters: 4H(I+H+1) + 9H^2, plus H per peephole. Source: Greff et al. 2017, FGR.
+    H], 0 before the first step. Parameters: 4H(I+H+1) + 9H^2, plus H per peephole.
     """
 
     State = GatesState
@@ -120,7 +118,6 @@ class LSTM1997(NoForgetGate, name="lstm_1997"):
     and b and go no further back. They still reach the input x, so layers can be stacked. The networks of that paper had
     more that is not here: blocks of cells that share their gates, gates that hear the gates, and biases of the gates
     chosen for each task. Parameters: 3H(I+H+1).
-    Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", section 4 and appendix A.1.
     """
 
     gates = tuple(Gate(g, hears=("detached_y",)) for g in ("z", "i", "o"))

@@ -40,7 +40,6 @@ class Grid(Cell, name="grid"):
 
     Parameters: 8H(2H+1), in the lowest layer 7H(2H+1), and once HI for the projection; with tied depth, each layer
     above the second has 4H(2H+1) and the second has H(2H+1) more.
-    Source: Kalchbrenner, Danihelka & Graves 2015, "Grid Long Short-Term Memory", section 3.
     """
 
     State = GridState
@@ -58,7 +57,7 @@ class Grid(Cell, name="grid"):
     def __init__(self, *, tied: bool = False, forget_bias: float = 1.0) -> None:
         self.tied = tied
         self.forget_bias = forget_bias
-        self.shared = tuple(gate.name for gate in self.plan if gate.name.endswith("d")) if tied else ()
+        self.shared = tuple(gate.name for gate in self.preactivations if gate.name.endswith("d")) if tied else ()
 
     def for_layer(self, layer: int) -> Grid:
         return LowestGrid(tied=self.tied, forget_bias=self.forget_bias) if layer == 0 else self

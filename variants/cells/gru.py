@@ -24,10 +24,8 @@ class GRU(Cell, name="gru"):
         h = u*h' + (1-u)*n
 
     `x` [B, I], `h` [B, H]. Olah's post writes (1-z)*h' + z*n: the same model with u = 1 - z. cuDNN, `torch.nn.GRU` and
-    Keras apply r
-    after the product: another model. Parameters: 3H(I+H+1).
-    Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", v3, equations 5-8; Chung et
-    al. 2014.
+    Keras apply r after the product: another model, `gru_reset_after`.
+    Parameters: 3H(I+H+1).
     """
 
     State = HiddenState
@@ -57,7 +55,6 @@ class GRUResetAfter(Cell, name="gru_reset_after"):
     `x` [B, I], `h` [B, H]. Differs from `gru` in n: all recurrent products see h' and can be made at once, and the
     candidate has a second bias inside the reset. The model of cuDNN, Keras and, with two redundant biases,
     `torch.nn.GRU`. Parameters: 3H(I+H+1) + H.
-    Source: Cho et al. 2014, "Learning Phrase Representations using RNN Encoder-Decoder", v1; cuDNN.
     """
 
     State = HiddenState

@@ -35,8 +35,7 @@ class Vanilla(Cell, name="vanilla"):
     peepholes: the gates that see the cell through a vector, a subset of those the cell has.
     forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015: 1).
 
-    Parameters: 4H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Gers et al. 2000; Greff et al.
-    2017, section II.
+    Parameters: 4H(I+H+1), plus H per peephole.
     """
 
     State: ClassVar[type[Any]] = LSTMState
@@ -48,7 +47,7 @@ class Vanilla(Cell, name="vanilla"):
     def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
         self.peepholes = tuple(peepholes)
         self.forget_bias = forget_bias
-        allowed = [gate.name for gate in self.plan if gate.name in ("i", "f", "o")]
+        allowed = [gate.name for gate in self.preactivations if gate.name in ("i", "f", "o")]
         for gate in self.peepholes:
             if gate not in allowed:
                 raise ValueError(
@@ -103,8 +102,7 @@ class Peephole(Vanilla, name="peephole"):
 
     Differs from `vanilla` in the default of `peepholes` only: all three. A subset gives "some gates and not others"
     (Olah 2015).
-    Parameters: 4H(I+H+1) + 3H. Source: Gers & Schmidhuber 2000, "Recurrent Nets that Time and Count"; Greff et al.
-    2017, V.
+    Parameters: 4H(I+H+1) + 3H.
     """
 
     source = "Gers & Schmidhuber 2000, 'Recurrent Nets that Time and Count', section 3"
@@ -119,7 +117,7 @@ class Coupled(Vanilla, name="coupled"):
         f = 1 - i
 
     Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f. A forget bias is subtracted from
-    b_i, since 1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole. Source: Greff et al. 2017, CIFG; Olah 2015.
+    b_i, since 1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole.
     """
 
     gates = ("z", "i", "o")
@@ -140,7 +138,7 @@ class NoForgetGate(Vanilla, name="no_forget_gate"):
         f = 1,  that is  c = c' + i*z
 
     Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f, and no forget bias.
-    Parameters: 3H(I+H+1), plus H per peephole. Source: Hochreiter & Schmidhuber 1997; Greff et al. 2017, NFG.
+    Parameters: 3H(I+H+1), plus H per peephole.
     """
 
     gates: Sequence[str | Gate] = ("z", "i", "o")

@@ -22,7 +22,6 @@ class Mut1(Cell, name="mut1"):
     `x` [B, I], `h` [B, H]. The paper writes z for u and tanh(x) for tanh(W_p x), which needs I = H; a learned map W_p
     (P of other implementations) takes its place. Here u writes and 1 - u keeps, the other way round than in `gru`.
     Parameters: 3HI + 2H^2 + 3H.
-    Source: Jozefowicz, Zaremba & Sutskever 2015, "An Empirical Exploration of Recurrent Network Architectures", MUT1.
     """
 
     State = HiddenState
@@ -52,7 +51,6 @@ class Mut2(Mut1, name="mut2"):
 
     Differs from `mut1` in u, which hears the state, and in n. The paper writes x for W_r x, which needs I = H; a
     learned map takes its place here. Parameters: 3H(I+H+1).
-    Source: Jozefowicz, Zaremba & Sutskever 2015, "An Empirical Exploration of Recurrent Network Architectures", MUT2.
     """
 
     gates: Sequence[str | Gate] = ("u", "r", Gate("n", hears=("reset_h",)))
@@ -71,7 +69,6 @@ class Mut3(Mut2, name="mut3"):
         h = n*u + h'*(1-u)
 
     Differs from `mut2` in what R_u is multiplied with. Parameters: 3H(I+H+1).
-    Source: Jozefowicz, Zaremba & Sutskever 2015, "An Empirical Exploration of Recurrent Network Architectures", MUT3.
     """
 
     gates = (Gate("u", hears=("tanh_h",)), "r", Gate("n", hears=("reset_h",)))

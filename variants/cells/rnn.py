@@ -15,8 +15,8 @@ class RNN(Cell, name="rnn"):
 
         h = tanh(W_h x + R_h h' + b_h)
 
-    `x` [B, I] is the input, `h` [B, H] the output. Parameters: H(I+H+1).
-    Source: Elman 1990, "Finding Structure in Time", with tanh as has become usual.
+    `x` [B, I] is the input, `h` [B, H] the output. Elman used the logistic function; tanh has become usual.
+    Parameters: H(I+H+1).
     """
 
     State = HiddenState
@@ -36,7 +36,6 @@ class IRNN(RNN, name="irnn"):
         h = relu(W_h x + R_h h' + b_h),  at the start R_h = identity, b_h = 0
 
     Differs from `rnn` in the activation and in how it starts, whichever initialisation is chosen. Parameters: H(I+H+1).
-    Source: Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units".
     """
 
     source = "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units'"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -11,15 +10,27 @@ from torch.nn import Parameter
 
 from ..cell import Cell
 from . import eager, fused
-from .inputs import Inputs
-from .training import Blocks, Parameters, Session, at
+from .inputs import Engine, Inputs, Request, select_steps
+from .training import Blocks, Parameters, Session
 
 ENGINES = ("auto", "eager", "fused")
 
-__all__ = ["ENGINES", "Blocks", "Inputs", "Parameters", "Session", "at", "choose", "eager", "unserved"]
+__all__ = [
+    "ENGINES",
+    "Blocks",
+    "Engine",
+    "Inputs",
+    "Parameters",
+    "Request",
+    "Session",
+    "choose",
+    "eager",
+    "select_steps",
+    "unserved",
+]
 
 
-def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Callable[..., tuple[Any, Any]]]:
+def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Engine]:
     """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
 
     layers: the cell as it stands in each layer, by default in the two lowest. Each is traced anew, so that a formula

@@ -22,13 +22,13 @@ from torch.nn import functional
 from ..cell import Cell
 from . import eager
 from .cpu import emit, machine, product
-from .inputs import Inputs
+from .inputs import Inputs, Request
 from .ir.derive import Backward, Derivation, Variation
 from .ir.names import Name
 from .ir.tracing import CannotFuse
 
 CHUNK = 2**18
-"""Derivatives by pre-activations that are kept at a time while going back, in numbers: few enough to stay in the processor's cache."""
+"""How many derivatives by pre-activations are kept at a time while going back: few enough for the processor's cache."""
 CHUNK_ROWS = 256
 """The least number of rows of the products over many steps."""
 ALIGNED = 16
@@ -68,35 +68,19 @@ def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
     return program(cell, Variation(constants=_constants(cell), below=below)).derivation
 
 
-def run(
-    cell: Cell,
-    inputs: Inputs,
-    state: Any,
-    recurrent: Mapping[str, Tensor],
-    values: Mapping[str, Tensor],
-    below: Mapping[str, Tensor] | None = None,
-    active: Tensor | None = None,
-    keep: Mapping[str, Tensor] | None = None,
-    drop: Mapping[str, Tensor] | None = None,
-    normalise: Mapping[str, Any] | None = None,
-    read: Sequence[str] | None = None,
-    final: bool = True,
-    second: Callable[[], None] | None = None,
-) -> tuple[Any, Any]:
-    """Run one layer in one direction over a sequence; arguments and results as in `eager.run`.
-
-    second: called when a derivative of the derivatives is asked for, which the eager engine then serves; without, that
-    raises ValueError.
+def run(request: Request) -> tuple[Any, Any]:
+    """Run one layer in one direction over a sequence, as `Request` and `Engine` say.
 
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell
     that cannot be traced, tensors that do not fit each other. There are no derivatives by active, keep and drop.
     """
-    if normalise is not None:
+    cell, inputs, state, active = request.cell, request.inputs, request.state, request.active
+    if request.normalise is not None:
         raise ValueError(f"{cell.title}: layer normalisation needs engine='eager', not 'fused'")
     if inputs.x.shape[1] == 0:  # no sequences, so nothing to compute; autograd gives zero gradients
-        return eager.run(cell, inputs, state, recurrent, values, below, active, keep, drop, read=read, final=final)
-    below, keep = below or {}, keep or {}
-    drop = {s.name: drop[s.name] for s in cell.sources} if drop else {}
+        return eager.run(request)
+    values, below, keep = request.values, request.below, request.keep
+    drop = {s.name: request.drop[s.name] for s in cell.sources} if request.drop else {}
     constants = {name: v for name, v in values.items() if name not in cell.vectors}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
@@ -105,9 +89,9 @@ def run(
     named = Tensors(
         x,
         weight,
-        x.new_zeros(len(cell.plan) * units) if bias is None else bias,
+        x.new_zeros(len(cell.preactivations) * units) if bias is None else bias,
         state._asdict(),
-        {s.name: recurrent[s.name] for s in cell.sources},
+        {s.name: request.recurrent[s.name] for s in cell.sources},
         {name: values[name] for name in cell.vectors},
         dict(below),
     )
@@ -121,14 +105,15 @@ def run(
     if active is not None:
         fixed[Name("active")] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
-    wanted = names if read is None else tuple(name for name in names if name in read)
-    call = Call(program(cell, variation), size, fixed, wanted, names if final else (), cell, second)
+    wanted = names if request.read is None else tuple(name for name in names if name in request.read)
+    ends = names if request.final else ()
+    call = Call(program(cell, variation), size, fixed, wanted, ends, cell, request.second)
     if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = call.forward(tensors, training=False)[0]
     sequences = dict(zip(call.sequences, results, strict=False))
-    return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if final else None
+    return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if ends else None
 
 
 class Program:
@@ -137,7 +122,7 @@ class Program:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
         self.vectors = tuple(cell.vectors)
-        self.plans: dict[tuple[object, ...], Plan] = {}
+        self.layouts: dict[tuple[object, ...], MemoryLayout] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
 
@@ -177,7 +162,7 @@ def program(cell: Cell, variation: Variation) -> Program:
 
 
 def _formula(program: Program) -> str:
-    """Everything that the kernels of a program follow from, as text: in a text 0.0 and -0.0, 1 and True are different."""
+    """Everything that the kernels of a program follow from, as text, in which 0.0 and -0.0, 1 and True differ."""
     derivation = program.derivation
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
     structure = (
@@ -213,12 +198,13 @@ class _Compiled:
         return self._table(*values)
 
 
-class Plan:
-    """What a kernel needs at one size, found once: its own arrays in one allocation of `size` numbers, and how its
-    arguments are made up.
+class MemoryLayout:
+    """Where the arrays of a kernel lie at one size, and how its table of arguments is made up; found once.
 
-    room: how many numbers each of its own arrays has. numbers: the other arguments that are known. zero: the first
-    arrays start at zero.
+    kernel: the compiled kernel.
+    numbers: arguments that are known, such as T and H.
+    room: how many numbers each of the kernel's own arrays has; all of them lie in one allocation of `size` numbers.
+    zero: how many arrays, from the first on, must start as zeros.
     """
 
     def __init__(self, kernel: _Compiled, numbers: Mapping[Name, int], room: Mapping[Name, int], zero: int = 0) -> None:
@@ -264,10 +250,15 @@ class Tensors(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One run: its kernels, sizes T, B, H, the arrays without derivatives by name, and the fields whose sequences and
-    ends it gives.
+    """One run of a layer in one direction.
 
-    cell, second: what a second derivative is taken of, and what is called when one is asked for (None: it is refused).
+    program: the kernels.
+    size: T, B, H.
+    fixed: arrays that no derivative is taken by: constants, masks, active steps.
+    sequences: fields of the state whose sequences it gives.
+    ends: fields of the state whose values after the last step it gives.
+    cell: what the eager engine runs for a second derivative.
+    second: called when a second derivative is asked for; None where it is refused.
     """
 
     program: Program
@@ -298,15 +289,15 @@ class Call(NamedTuple):
         arrays |= {Name("below", field): v for field, v in tensors.below.items()}
         return arrays
 
-    def forward_plan(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> Plan:
-        """The plan of the forward kernel for W of `width` columns and x of `row_of_x`.
+    def forward_layout(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
+        """The layout of the forward kernel for W of `width` columns and x of `row_of_x`.
 
         With training its own arrays are what the backward kernel reads: all states with the first one in front,
         operands of sources, and what the derivation chose to save. apart: fields whose states are kept in memory of
         their own.
         """
-        plans, key = self.program.plans, (*self.size, width, row_of_x, training, apart)
-        if key not in plans:
+        layouts, key = self.program.layouts, (*self.size, width, row_of_x, training, apart)
+        if key not in layouts:
             steps, batch, units = self.size
             derivation = self.program.derivation
             room = {Name("states", n): (steps + 1) * batch * units for n in derivation.fields if n not in apart}
@@ -319,14 +310,14 @@ class Call(NamedTuple):
                 )
                 room[Name("bias", str(k))] = product.padded(mix.size * units)
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("X"): row_of_x}
-            plans[key] = Plan(self.program.forward(training), numbers, room)
-        return plans[key]
+            layouts[key] = MemoryLayout(self.program.forward(training), numbers, room)
+        return layouts[key]
 
-    def backward_plan(
+    def backward_layout(
         self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]
-    ) -> Plan:
-        plans, key = self.program.plans, (*self.size, sequences, finals)
-        if key not in plans:
+    ) -> MemoryLayout:
+        layouts, key = self.program.layouts, (*self.size, sequences, finals)
+        if key not in layouts:
             steps, batch, units = self.size
             derivation = self.program.derivation
             padded = product.padded(units)
@@ -339,24 +330,28 @@ class Call(NamedTuple):
             room |= {Name("du", n): batch * padded for n in self.computed}
             room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("start"): 0, Name("stop"): 0}
-            plans[key] = Plan(kernel, numbers, room, zero)
-        return plans[key]
+            layouts[key] = MemoryLayout(kernel, numbers, room, zero)
+        return layouts[key]
 
     def bind(
         self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]
-    ) -> tuple[Plan, Tensor, Any]:
-        """For a forward run over W of `width` columns: its plan, its own arrays in one allocation, and the arguments of
-        the kernel.
+    ) -> tuple[MemoryLayout, Tensor, Any]:
+        """Prepare a forward run.
 
+        tensors: as the kernel reads them.
+        width: columns of W.
+        training: whether the backward kernel will need what this run computes.
         apart: memory for all states of some fields, [(T + 1) * B * H].
+
+        Returns the layout, its arrays in one allocation, and the table of arguments.
         """
         arrays = self.shared(tensors)
         arrays |= {Name("x"): tensors.x, Name("W"): tensors.weight, Name("b"): tensors.bias}
         arrays |= {Name("state", n): v for n, v in tensors.state.items()}
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        plan = self.forward_plan(width, tensors.x.shape[-1], training, tuple(apart))
-        memory = tensors.x.new_empty(plan.size)
-        return plan, memory, plan.table(memory, arrays)
+        layout = self.forward_layout(width, tensors.x.shape[-1], training, tuple(apart))
+        memory = tensors.x.new_empty(layout.size)
+        return layout, memory, layout.table(memory, arrays)
 
     def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
         """The sequence [T, B, H] of a field, all of whose states lie in this memory from `start` on: all but the first.
@@ -380,9 +375,9 @@ class Call(NamedTuple):
         apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
         # alive until the kernel has run, as it knows addresses only
         tensors = self.name([x, *(plain(t) for t in flat[1:])])
-        plan, memory, table = self.bind(tensors, width, training, apart)
-        plan.kernel.run(table)
-        states = {n: apart[n] if n in apart else plan.part(memory, Name("states", n)) for n in self.ends}
+        layout, memory, table = self.bind(tensors, width, training, apart)
+        layout.kernel.run(table)
+        states = {n: apart[n] if n in apart else layout.part(memory, Name("states", n)) for n in self.ends}
         ends = [v[steps * batch * units :].view(batch, units).clone() for v in states.values()]
         return (*map(self.sequence, apart.values()), *ends), [x, memory, *apart.values()]
 
@@ -417,7 +412,7 @@ class Call(NamedTuple):
         """The results of the same run by the eager engine, with derivatives of any order."""
         given, variation, fixed = self.name(flat), self.program.derivation.variation, self.fixed
         constants = {n: fixed[Name("p", n)] for n in variation.constants}
-        sequences, last = eager.run(
+        request = Request(
             self.cell,
             Inputs(given.x, given.weight, given.bias),
             self.cell.State(**given.state),
@@ -425,11 +420,12 @@ class Call(NamedTuple):
             given.vectors | constants,
             given.below,
             fixed[Name("active")].bool() if variation.active else None,
-            {n: fixed[Name("keep", n)] for n in variation.keep} or None,
-            {n: fixed[Name("drop", n)] for n in variation.drop} or None,
+            {n: fixed[Name("keep", n)] for n in variation.keep},
+            {n: fixed[Name("drop", n)] for n in variation.drop},
             read=self.sequences,
             final=bool(self.ends),
         )
+        sequences, last = eager.run(request)
         return (*(getattr(sequences, n) for n in self.sequences), *(last or ()))
 
     def with_input(self, rows: Tensor) -> Tensor:
@@ -468,33 +464,33 @@ class Back:
         derivation = call.program.derivation
         x, width_of_x = tensors.x, tensors.weight.shape[-1]
         self.step, self._kernel = call.program.backward(tuple(arriving), ends)
-        self._plan = plan = call.backward_plan(self.step, self._kernel, tuple(arriving), ends)
-        self._memory = memory = x.new_empty(plan.size)
-        self._zero = memory.narrow(0, 0, plan.zero)
+        self._layout = layout = call.backward_layout(self.step, self._kernel, tuple(arriving), ends)
+        self._memory = memory = x.new_empty(layout.size)
+        self._zero = memory.narrow(0, 0, layout.zero)
         self.below = {n: torch.empty_like(tensors.below[n]) for n in self.step.below}
         arrays = call.shared(tensors)
         arrays |= {Name("dstates", n): d for n, d in arriving.items()}
         arrays |= {Name("dbelow", n): d for n, d in self.below.items()}
-        forward = call.forward_plan(width_of_x, x.shape[-1], True, tuple(apart))
+        forward = call.forward_layout(width_of_x, x.shape[-1], True, tuple(apart))
         own = [Name("states", n) for n in derivation.fields if n not in apart]
         for name in (*own, *(Name("operand", n) for n in call.computed), Name("saved")):
             arrays[name] = forward.part(kept, name)
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        self._table = plan.table(memory, arrays)
+        self._table = layout.table(memory, arrays)
         self._bounds = self._kernel.slots.index(Name("start")), self._kernel.slots.index(Name("stop"))
         self._arrivals = {n: self._kernel.slots.index(Name("dstates", n)) for n in arriving}
 
         # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other
         # order BLAS is ten times slower for few inputs.
         width = len(derivation.gates) * units
-        dpre = plan.part(memory, Name("dpre")).view(-1, width)
+        dpre = layout.part(memory, Name("dpre")).view(-1, width)
         inputs = x.view(steps * batch, -1).t()
         self._with_ones = len(inputs) > width_of_x
         self._product = x.new_empty(len(inputs), width)
         self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
         every = len(derivation.input_gates) == len(derivation.gates)
         self._dweight = self._columns.t() if every else None
-        self.vectors = {n: plan.part(memory, Name("dp", n)) for n in self.step.vectors}
+        self.vectors = {n: layout.part(memory, Name("dp", n)) for n in self.step.vectors}
         self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
         self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
         self._weight = tensors.weight
@@ -517,13 +513,17 @@ class Back:
             self._chunks.append(((start, stop), inputs.narrow(1, first, count), done, dx, sums))
 
     def arrive(self, name: str, derivative: Tensor) -> None:
-        """Let another contiguous derivative arrive by a sequence than at first; the caller keeps it until after `run`."""
+        """Use another derivative for the next `run`.
+
+        name: field of the state at whose sequence it arrives.
+        derivative: contiguous, [T, B, H]. Only its address is kept, so the caller keeps it until `run` has returned.
+        """
         self._table[self._arrivals[name]] = derivative.data_ptr()
 
     def carry(self, name: str) -> Tensor:
         """The derivative by a field of the state before the first step, [B, H]."""
         return (
-            self._plan.part(self._memory, Name("carry", name))
+            self._layout.part(self._memory, Name("carry", name))
             .view(self._call.size[1], -1)
             .narrow(1, 0, self._call.size[2])
         )
@@ -543,7 +543,8 @@ class Back:
         # otherwise; asking sets it up.
         torch.get_num_threads()
         later = 0
-        for (table[start], table[stop]), inputs, done, dx, sums in self._chunks:
+        for (first, behind), inputs, done, dx, sums in self._chunks:
+            table[start], table[stop] = first, behind  # the kernel's arguments: which steps it takes
             self._kernel.run(table)
             self._product.addmm_(inputs, done, beta=later)
             if not self._with_ones:
@@ -589,7 +590,8 @@ def _check_unpacked(cell: Cell, expected: Sequence[tuple[torch.dtype, torch.Size
     for (dtype, shape), t in zip(expected, saved, strict=True):
         if t.shape != shape or t.dtype is not dtype or not t.is_cpu or t.layout is not torch.strided:
             raise ValueError(
-                f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} {list(shape)} on the cpu, "
+                f"{cell.title}: hooks on saved tensors must give back what they were given, {dtype} "
+                f"{list(shape)} on the cpu, "
                 f"got {t.dtype} {list(t.shape)} on {t.device}"
             )
 
@@ -626,7 +628,8 @@ def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
     for tensor in tensors:
         if tensor.dtype is not torch.float32 or not tensor.is_cpu:
             raise ValueError(
-                f"{cell.title}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} on {tensor.device}; "
+                f"{cell.title}: the fused engine runs in torch.float32 on the cpu, got {tensor.dtype} "
+                f"on {tensor.device}; "
                 "build the module with engine='eager' for anything else"
             )
 
@@ -639,11 +642,11 @@ def check_shapes(
     size: T, B, H. others: constants and which steps are active.
     """
     steps, batch, units = size
-    plan = cell.plan
+    gates = cell.preactivations
     each = {
         "inputs": ({"x": tensors.x}, (steps, batch, tensors.x.shape[-1])),
-        "W": ({"": tensors.weight}, (sum(g.input for g in plan) * units, tensors.x.shape[-1])),
-        "b": ({"": tensors.bias}, (len(plan) * units,)),
+        "W": ({"": tensors.weight}, (sum(g.input for g in gates) * units, tensors.x.shape[-1])),
+        "b": ({"": tensors.bias}, (len(gates) * units,)),
         "state": (tensors.state, (batch, units)),
         "vector": (tensors.vectors, (units,)),
         "constant": (others["constant"], (units,)),

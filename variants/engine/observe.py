@@ -119,7 +119,7 @@ class _FollowedCell:
         """A step or feed that is followed while it runs."""
 
         def followed(a: Values, s: Any, p: Values) -> Any:
-            names = {gate.name for gate in self._cell.plan}
+            names = {gate.name for gate in self._cell.preactivations}
             for name, tensor in vars(a).items():
                 self._follower.name(Name("a" if name in names else "below", name), tensor)
             for name, tensor in s._asdict().items():
@@ -135,7 +135,7 @@ class _FollowedCell:
         """Note the gates of the step that has just been made, and forget everything else of it."""
         follower = self._follower
         state = [follower.number(value) for value in new]
-        names = [gate.name for gate in self._cell.plan]
+        names = [gate.name for gate in self._cell.preactivations]
         found = gates.find(follower.graph, follower.called, names, state)
         self.functions |= {gate.name: gate.function for gate in found}
         self.steps.append({gate.name: follower.tensors[gate.node].clone() for gate in found})

@@ -1,8 +1,8 @@
 """The fused engine for a trainer: what a call looks up, allocates and adds up is found once, for all updates of one
 size.
 
-Around a small kernel these take about as long as it does, in pieces of Python that its data has driven out of the
-cache.
+For a small layer all this takes about as long as the kernel itself: it is Python code, which the data of the kernel has
+driven out of the processor's cache.
 """
 
 from __future__ import annotations
@@ -26,31 +26,37 @@ FEW = 2**16
 class Blocks:
     """Blocks of parameters one below the other as one array [n * H, ...], and its gradient.
 
-    parameters: those of the gates in their order, None for zeros. shape: of one block. like: a tensor of their type and
-    device.
-    mask: [H, H], what each block is multiplied with.
-
-    Blocks that lie one after the other in memory, as their gradients do, are used where they are. Of others there are
-    copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
+    parameters: those of the gates in their order, None for zeros.
+    shape: of one block.
+    like: a tensor of their type and device.
+    together: values and gradient where they lie in memory as one array; they are used there. Otherwise there are
+        copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
+    mask: [H, H], what each block is multiplied with; masked blocks are always copies.
     """
 
     def __init__(
-        self, parameters: Sequence[Tensor | None], shape: tuple[int, ...], like: Tensor, mask: Tensor | None = None
+        self,
+        parameters: Sequence[Tensor | None],
+        shape: tuple[int, ...],
+        like: Tensor,
+        together: tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
     ) -> None:
         self._mask = mask
-        self._copies: list[tuple[Tensor, Tensor]] = []
-        rows = shape[0]
-        together = _as_one(parameters) if mask is None else None
-        if together is not None:
+        rows, in_place = shape[0], mask is None and together is not None
+        if together is not None and in_place:
             self.values, self.gradient = together
         else:
             whole = (len(parameters) * rows, *shape[1:])
             self.values, self.gradient = (like.new_zeros(whole, requires_grad=False) for _ in range(2))
-        self.places = [(p, self.gradient.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None]
-        if together is None:
-            self._copies = [
-                (p, self.values.narrow(0, k * rows, rows)) for k, p in enumerate(parameters) if p is not None
-            ]
+        there = [(k, p) for k, p in enumerate(parameters) if p is not None]
+        self.places = [(p, self.gradient.narrow(0, k * rows, rows)) for k, p in there]
+        self._copies = [] if in_place else [(p, self.values.narrow(0, k * rows, rows)) for k, p in there]
+
+    @property
+    def copied(self) -> int:
+        """How many blocks are copied at each training step."""
+        return len(self._copies)
 
     def gather(self) -> None:
         """Fetch the values of the parameters."""
@@ -144,14 +150,14 @@ class Session:
         lowest: bool,
     ) -> None:
         steps, batch, width = x.shape
-        self._given = parameters
-        self.units = units = len(parameters.bias.values) // len(cell.plan)
+        self.parameters = parameters
+        self.units = units = len(parameters.bias.values) // len(cell.preactivations)
         self._title, self._lowest = cell.title, lowest
         variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
         fixed = {Name("p", name): v.contiguous() for name, v in parameters.constants.items()}
         if padded:
             fixed[Name("active")] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
-        self._fixed = fixed
+        self._active = fixed.get(Name("active"))
         self._state: Any = cell.State
         names = cell.State._fields
         self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
@@ -171,7 +177,7 @@ class Session:
             {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
         )
         check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
-        self._plan, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
+        self._layout, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
         (self._first,) = self._outputs(names[:1])
         # derivatives by the first sequence where only some steps are read: else zero
         self._unread = own.new_zeros(self._call.size)
@@ -196,28 +202,31 @@ class Session:
         self._inputs.copy_(x)
         for target, v in zip(self._tensors.below.values(), below, strict=True):
             target.copy_(v)
-        if active is not None:
-            self._fixed[Name("active")].copy_(active)
-        for blocks in self._given.blocks:
+        if active is not None and self._active is not None:
+            self._active.copy_(active)
+        for blocks in self.parameters.blocks:
             blocks.gather()
-        self._plan.kernel.run(self._table)
+        self._layout.kernel.run(self._table)
         sequences = self._call.sequences
         if index is None:
             return self._turn, self._outputs(sequences)
         return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
 
     def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        return tuple(self._call.sequence(self._memory, self._plan.starts[Name("states", n)]) for n in names)
+        return tuple(self._call.sequence(self._memory, self._layout.starts[Name("states", n)]) for n in names)
 
     def expect(self, turn: int) -> None:
         """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
         if turn != self._turn:
             raise ValueError(
-                f"{self._title}: a joined module must go backward right after it went forward, but another call came in between; "
-                "call release() before calls that overlap"
+                f"{self._title}: between start_training() and end_training() a module must go backward right after it "
+                "went forward, but another call came in between; call end_training() before calls that overlap"
             )
         if torch.is_grad_enabled():
-            raise ValueError(f"{self._title}: a joined module has no second derivatives; call release() first")
+            raise ValueError(
+                f"{self._title}: there are no second derivatives between start_training() and end_training(); "
+                "call end_training() first"
+            )
 
     def backward(self, arriving: Sequence[Tensor | None], index: Tensor | None) -> tuple[Tensor | None, ...]:
         """Add to the gradients of the parameters; returns the derivatives by x and by what comes from the layer below.
@@ -236,7 +245,7 @@ class Session:
         if key not in self._backs:
             self._backs[key] = self._prepare(derivatives)
         back = self._backs[key]
-        given = self._given
+        given = self.parameters
         aside = [blocks.set_aside() for blocks in given.blocks] if given.moved() else []
         for n, d in derivatives.items():
             back.arrive(n, d)
@@ -264,7 +273,7 @@ class Session:
         return dx, *(back.below.get(n) for n in self._tensors.below)
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
-        recurrent = {n: blocks.gradient for n, blocks in self._given.recurrent.items()}
+        recurrent = {n: blocks.gradient for n, blocks in self.parameters.recurrent.items()}
         return Back(
             self._call,
             self._tensors,
@@ -276,13 +285,6 @@ class Session:
             apart={},
             add=True,
         )
-
-
-def at(sequence: Tensor, reads: Tensor | None) -> Tensor:
-    """The steps `reads` [K, B] of a sequence [T, B, H], as [K, B, H]; the sequence itself where `reads` is None."""
-    return (
-        sequence if reads is None else sequence.gather(0, reads.unsqueeze(-1).expand(*reads.shape, sequence.shape[-1]))
-    )
 
 
 class _Update(torch.autograd.Function):
@@ -312,24 +314,3 @@ class _Update(torch.autograd.Function):
         if ctx.index is None:
             ctx.saved_tensors  # noqa: B018  # autograd raises where outputs, which are the states that derivatives need, were changed
         return None, None, None, None, *ctx.session.backward(arriving, ctx.index)
-
-
-def _as_one(parameters: Sequence[Tensor | None]) -> tuple[Tensor, Tensor] | None:
-    """Parameters that lie one after the other in one memory, and their gradients that do too, as two tensors on it."""
-    values = [p.detach() for p in parameters if p is not None]
-    gradients = [p.grad for p in parameters if p is not None and p.grad is not None]
-    if not parameters or not len(values) == len(gradients) == len(parameters):
-        return None
-    both = _whole(values), _whole(gradients)
-    return None if both[0] is None or both[1] is None else (both[0], both[1])
-
-
-def _whole(parts: Sequence[Tensor]) -> Tensor | None:
-    """The tensor whose rows are those of the parts, where it lies in memory as such."""
-    first, expected = parts[0], parts[0].data_ptr()
-    for t in parts:
-        in_place = t.data_ptr() == expected and t.untyped_storage().data_ptr() == first.untyped_storage().data_ptr()
-        if not in_place or not t.is_contiguous():
-            return None
-        expected += t.numel() * t.element_size()
-    return first.as_strided((sum(map(len, parts)), *first.shape[1:]), first.stride())

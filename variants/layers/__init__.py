@@ -1,1 +1,1 @@
-"""Modules that run a cell over sequences: layers and directions, the native controls, regularisers, checks of a call."""
+"""Modules that run a cell over sequences: layers, native controls, options, regularisers, checks of a call."""

@@ -40,7 +40,8 @@ def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) ->
         )
     if inputs.is_nested and inputs.layout is torch.strided:
         raise ValueError(
-            f"{cell.title}: inputs must be a dense tensor, got a nested one; use torch.nested.to_padded_tensor and lengths"
+            f"{cell.title}: inputs must be a dense tensor, got a nested one; use "
+            "torch.nested.to_padded_tensor and lengths"
         )
     shape = inputs.shape
     if len(shape) != 3 or shape[2] != input_size:
@@ -51,7 +52,8 @@ def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) ->
     if inputs.dtype is not like.dtype:
         if not inputs.is_floating_point():
             raise ValueError(
-                f"{cell.title}: inputs must be floating-point numbers, got {inputs.dtype}; convert them by inputs.float()"
+                f"{cell.title}: inputs must be floating-point numbers, got {inputs.dtype}; convert them "
+                "by inputs.float()"
             )
         if not torch.is_autocast_enabled(inputs.device.type):
             inputs = inputs.to(like.dtype)
@@ -134,7 +136,8 @@ def _checked(cell: Cell, name: str, given: Any, inputs: Tensor, units: int) -> T
         value = value.to(inputs.dtype)
     if value.device != inputs.device:
         raise ValueError(
-            f"{cell.title}: the state's {name!r} must be on the device of the inputs ({inputs.device}), got {value.device}"
+            f"{cell.title}: the state's {name!r} must be on the device of the inputs ({inputs.device}), "
+            f"got {value.device}"
         )
     return value
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,14 @@ from ..cell import Cell, Gate
 from ..cells.gru import HiddenState
 from ..cells.lstm import LSTMState
 from ..declaration import check_options, check_sizes
-from ..engine import at
-from ..initialisation import Scheme, Stream, UniformFan, initialise, scheme_of, streams, within
+from ..engine import select_steps
+from ..initialisation import UniformFan, initialise, scheme_of, streams, within
 from . import boundary
+from .options import GivenOptions, Options
 from .recurrent import count_parameters
+
+TAKEN = frozenset(("layers", "bidirectional", "engine", "initialisation", "stream", "generator"))
+"""The options of a module that a control takes; each of the others must be as by default."""
 
 
 class Native(Cell):
@@ -26,7 +31,7 @@ class Native(Cell):
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """As for any cell, and a second bias for every gate."""
-        second = {f"b_{gate.name}_2": hidden_size for gate in self.plan}
+        second = {f"b_{gate.name}_2": hidden_size for gate in self.preactivations}
         return super().block_sizes(input_size, hidden_size) | second
 
 
@@ -36,7 +41,6 @@ class NativeLSTM(Native, name="native_lstm"):
         z = tanh(W_z x + R_z y' + b_z)    i, f, o = s(W x + R y' + b)    c = f*c' + i*z    y = o*tanh(c)
 
     The model of `vanilla` but for a second, redundant bias; forget_bias is 0. Parameters: 4H(I+H+2).
-    Source: torch.nn.LSTM.
     """
 
     module = nn.LSTM
@@ -53,7 +57,6 @@ class NativeGRU(Native, name="native_gru"):
         r, u = s(W x + R h' + b)    n = tanh(W_n x + b_n + r*(R_n h' + c_n))    h = u*h' + (1-u)*n
 
     The reset gate is applied after the product: not the model of `gru`. Parameters: 3H(I+H+2).
-    Source: torch.nn.GRU.
     """
 
     module = nn.GRU
@@ -68,7 +71,7 @@ class NativeRNN(Native, name="native_rnn"):
 
         h = tanh(W x + R h' + b + b_2)
 
-    Parameters: H(I+H+2). Source: torch.nn.RNN.
+    Parameters: H(I+H+2).
     """
 
     module = nn.RNN
@@ -78,52 +81,38 @@ class NativeRNN(Native, name="native_rnn"):
 
 
 class NativeRecurrent(nn.Module):
-    """A torch.nn recurrent module with the interface of `Recurrent`; it initialises all parameters uniformly unless
-    given a scheme.
+    """A recurrent module of torch.nn with the interface of `Recurrent`.
 
-    The second bias starts at 0. A control takes none of the regularisers of `Recurrent`.
+    All its parameters start uniformly unless a scheme is given; its second bias starts at 0.
+
+    cell: a control, such as `NativeLSTM()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments; a control takes no regularisers and no other engine.
+
+    Raises ValueError, naming the cell, for a size or an option that is wrong.
     """
 
     engine = "native"
     why_eager = ""
 
-    def __init__(
-        self,
-        cell: Native,
-        input_size: int,
-        hidden_size: int,
-        *,
-        layers: int = 1,
-        bidirectional: bool = False,
-        engine: str = "auto",
-        initialisation: Scheme | str | None = None,
-        stream: Stream | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float | Mapping[str, float] = 0.0,
-        layer_norm: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> None:
+    def __init__(self, cell: Native, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
         super().__init__()
+        given = Options(**options)
+        layers, bidirectional = given.layers, given.bidirectional
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional)
-        if engine != "auto":
-            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {engine!r}")
-        given = {
-            "dropout": dropout,
-            "recurrent_dropout": recurrent_dropout,
-            "zoneout": zoneout,
-            "layer_norm": layer_norm,
-        }
-        for option, value in given.items():
-            if value:
+        check_options(cell, given)
+        if given.engine != "auto":
+            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {given.engine!r}")
+        for option in sorted({f.name for f in fields(Options)} - TAKEN):
+            if value := getattr(given, option):
                 raise ValueError(f"{cell.title}: a control takes no {option}, got {value!r}")
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
         self.layers, self.directions = layers, 2 if bidirectional else 1
         with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
             self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
-        scheme, stream = scheme_of(cell, initialisation, UniformFan), stream or streams(0)
-        names = [gate.name for gate in cell.plan]
+        scheme, stream = scheme_of(cell, given.initialisation, UniformFan), given.stream or streams(0)
+        names = [gate.name for gate in cell.preactivations]
         for layer in range(layers):
             for direction in range(self.directions):
                 suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -157,11 +146,11 @@ class NativeRecurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
-        given: Any = None
+        first: Any = None
         if state is not None:
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
             stacked = [torch.stack(f) for f in zip(*states, strict=True)]
-            given = stacked[0] if len(stacked) == 1 else tuple(stacked)
+            first = stacked[0] if len(stacked) == 1 else tuple(stacked)
         readable = not boundary.mode() and not x.is_meta
         if lengths is not None:
             lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
@@ -170,10 +159,10 @@ class NativeRecurrent(nn.Module):
         packed: Any = x
         if lengths is not None and len(lengths) > 0:
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
-        outputs, last = self.module(packed, given)
+        outputs, last = self.module(packed, first)
         if packed is not x:
             outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
-        outputs = at(outputs, reads)
+        outputs = select_steps(outputs, reads)
         if not final:
             return outputs, ()
         fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)

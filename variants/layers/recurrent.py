@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter, is_
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Unpack, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,13 +24,15 @@ from ..declaration import (
     declared_layers,
     try_step,
 )
-from ..engine import Blocks, Inputs, Parameters, Session, at, choose, eager, unserved
-from ..initialisation import GlorotOrthogonal, Scheme, Stream, initialise, scheme_of, streams, within
+from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, choose, eager, select_steps, unserved
+from ..initialisation import GlorotOrthogonal, initialise, scheme_of, streams, within
 from . import boundary
+from .memory import FlatMemory
+from .options import GivenOptions, Options
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
-"""How many sizes of a call a trainer's module keeps memory for."""
+"""For how many sizes [T, B] of a call a module in training keeps buffers."""
 _TAKEN = frozenset(dir(nn.ParameterDict()))
 
 
@@ -44,67 +46,53 @@ def attribute(name: str) -> str:
 class Recurrent(nn.Module):
     """A stack of recurrent layers of one cell.
 
-    cell: the declared cell.
-    input_size, hidden_size: I and H.
-    layers, bidirectional: depth, and whether a second cell reads each layer's input backwards in time.
-    engine: "auto" (fused where possible), "eager" or "fused". `self.engine` says which one ran last (before the first
-    call, which one
-        will run), `self.why_eager` why it was the eager one where "auto" was asked for.
-    initialisation, stream: how parameters start (a scheme or its name), and from which random streams, by default
-    `streams(0)`: two modules
-        without a stream of their own start with equal weights and draw equal masks.
-    dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see, one mask per sequence.
-    zoneout: rate at which a unit keeps its state, one for all or by field of the state.
-    layer_norm: whether each pre-activation is normalised over the units, `g * (v - mean) / deviation + b` with a
-    learned gain g
-        (Ba, Kiros & Hinton 2016, "Layer Normalization", section 3.1), by the eager engine.
-    generator: where the masks of these regularisers come from, by default the stream "masks"; `self.generator` can be
-    replaced.
+    cell: the declared cell, such as `Vanilla()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments, such as `layers=2`.
 
-    Parameters live in `self.parts`, one dictionary per layer and direction with the names of `cell.blocks` (W_f, R_f,
-    b_f, p_f, ...), all in the layout [H, I], [H, H], [H]; gains of layer normalisation are g_f, ....
+    Attributes:
+        engine: which engine ran last, "fused" or "eager"; before the first call, which one will run.
+        why_eager: why it was the eager one where "auto" was asked for; else empty.
+        parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
+            `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
+        generator: where the masks of the regularisers come from; it can be replaced.
+
+    Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
+
+    >>> from variants import GRU
+    >>> module = Recurrent(GRU(), input_size=3, hidden_size=5, layers=2)
+    >>> outputs, state = module(torch.zeros(7, 2, 3))
+    >>> outputs.shape, len(state), state[1].h.shape
+    (torch.Size([7, 2, 5]), 2, torch.Size([2, 5]))
     """
 
-    def __init__(
-        self,
-        cell: Cell,
-        input_size: int,
-        hidden_size: int,
-        *,
-        layers: int = 1,
-        bidirectional: bool = False,
-        engine: str = "auto",
-        initialisation: Scheme | str | None = None,
-        stream: Stream | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        zoneout: float | Mapping[str, float] = 0.0,
-        layer_norm: bool = False,
-        generator: torch.Generator | None = None,
-    ) -> None:
+    def __init__(self, cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
         super().__init__()
+        given = Options(**options)
+        layers, engine = given.layers, given.engine
         check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        check_options(cell, generator=generator, stream=stream, bidirectional=bidirectional, layer_norm=layer_norm)
+        check_options(cell, given)
         cell = copy.copy(cell)  # what is done to the given one later is for later layers
         declared = declared_layers(cell, layers)
         constants = [_checked_layer(here, hidden_size, layer) for layer, here in enumerate(declared)]
         check_shared(cell, declared)
         self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.layers, self.directions = layers, 2 if bidirectional else 1
-        scheme, stream = scheme_of(cell, initialisation, GlorotOrthogonal), stream or streams(0)
-        self.dropout = check_rate(cell, "dropout", dropout)
-        if dropout > 0.0 and layers < 2:
+        self.layers, self.directions = layers, 2 if given.bidirectional else 1
+        scheme, stream = scheme_of(cell, given.initialisation, GlorotOrthogonal), given.stream or streams(0)
+        self.dropout = check_rate(cell, "dropout", given.dropout)
+        if self.dropout > 0.0 and layers < 2:
             raise ValueError(f"{cell.title}: dropout acts between layers and needs at least 2, got layers={layers}")
-        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", recurrent_dropout)
-        self.zoneout = zoneout_rates(cell, zoneout)
-        self.layer_norm = layer_norm
-        self.generator = generator if generator is not None else stream("masks")
+        self.recurrent_dropout = check_rate(cell, "recurrent_dropout", given.recurrent_dropout)
+        self.zoneout = zoneout_rates(cell, given.zoneout)
+        self.layer_norm = given.layer_norm
+        self.generator = given.generator if given.generator is not None else stream("masks")
         self._replay = Replay()
-        if layer_norm and engine == "fused":
+        if self.layer_norm and engine == "fused":
             raise ValueError(f"{cell.title}: layer normalisation needs engine eager or auto, got 'fused'")
         self.asked_engine = engine
-        self.engine, self._never_fused, self._run = choose("eager" if layer_norm else engine, cell, declared)
-        if layer_norm and engine == "auto":
+        self.engine, self._never_fused, self._run = choose("eager" if self.layer_norm else engine, cell, declared)
+        if self.layer_norm and engine == "auto":
             self._never_fused = "layer normalisation"
         self.why_eager = self._never_fused
 
@@ -116,6 +104,7 @@ class Recurrent(nn.Module):
         self._wirings: list[_Wiring] = []
         self._sessions: dict[tuple[Any, ...], Session] | None = None
         self._places: _Places | None = None
+        self._memory: FlatMemory | None = None
         for layer in range(layers):
             below = hidden_size * self.directions
             width = below if layer > 0 else hidden_size if cell.projects_input else input_size
@@ -129,8 +118,10 @@ class Recurrent(nn.Module):
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
                 initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
-                if layer_norm:
-                    part.update({f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.plan})
+                if self.layer_norm:
+                    part.update(
+                        {f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.preactivations}
+                    )
                 self._share(here, part, direction)
                 buffers = {}
                 for name, value in constants[layer].items():
@@ -155,7 +146,8 @@ class Recurrent(nn.Module):
                 continue
             if shared.shape != part[block.name].shape:
                 raise ValueError(
-                    f"{cell.title}: layers that share weights need inputs of the same width, got {tuple(part[block.name].shape)} above "
+                    f"{cell.title}: layers that share weights need inputs of the same width, got "
+                    f"{tuple(part[block.name].shape)} above "
                     f"{tuple(shared.shape)} for {block.name}"
                 )
             part[block.name] = shared
@@ -181,10 +173,12 @@ class Recurrent(nn.Module):
         )
 
     def zero_state(self, batch_size: int, like: Tensor | None = None) -> tuple[Any, ...]:
-        """The state before the first step, one State per layer and direction, fields [B, H], each with memory of its
-        own.
+        """Make the state before the first step.
 
-        like: a tensor of the type and on the device that it shall have, by default a parameter.
+        batch_size: number of sequences B.
+        like: a tensor of the wanted type and device, by default a parameter.
+
+        Returns one State of zeros per layer and direction, fields [B, H], each with memory of its own.
         """
         model = next(self.parameters()) if like is None else like
         return tuple(
@@ -200,21 +194,21 @@ class Recurrent(nn.Module):
         final: bool = True,
         reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Run over a sequence.
+        """Run over a batch of sequences.
 
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
-        state: one State per layer and direction as returned by an earlier call (layer 0 forward, layer 0 backward,
-        layer 1 ...), each field
-            [B, H] or, for all sequences alike, [1, H] or [H]. It may also have the form of `torch.nn.LSTM`: one tensor
-            [layers * directions, B, H] for each field. By default zeros.
-        lengths: [B] integers in 1..T; what lies behind a sequence's length changes nothing, and its outputs there are
-        0.
-        final: whether the last state is wanted; without, it is empty.
+        state: the state before the first step, as an earlier call returned it; by default zeros. One State per layer
+            and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all sequences alike,
+            [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+        lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
+            its outputs there are 0.
+        final: whether the last state is wanted.
         reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default
-        all.
+            all.
 
-        Returns outputs [T, B, H * directions] of the highest layer, or [K, B, H * directions], and the state after each
-        sequence's last step. Raises ValueError, naming cell, rule and value, for anything else.
+        Returns the outputs of the highest layer, [T, B, H * directions] or [K, B, H * directions], and the state after
+        each sequence's last step, empty without `final`.
+        Raises ValueError, naming cell, rule and value, for anything else.
         """
         call = self._checked(inputs, state, lengths, reads, final=final)
         x, active, last = call.x, call.active, len(self.cells) - 1
@@ -227,7 +221,7 @@ class Recurrent(nn.Module):
             for direction in range(self.directions):
                 k = layer * self.directions + direction
                 # in one direction only, they are read at once
-                if call.short and call.reads is not None and k == last == layer:
+                if call.reuse and call.reads is not None and k == last == layer:
                     return self._layer(k, call, x, below[direction], final=False, reads=call.reads)[0][0], ()
                 sequences, end = self._layer(k, call, x, below[direction], final=final)
                 ends.append(end)
@@ -236,7 +230,7 @@ class Recurrent(nn.Module):
             x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
-        return at(x, call.reads), tuple(ends) if final else ()
+        return select_steps(x, call.reads), tuple(ends) if final else ()
 
     def _checked(self, inputs: Tensor, state: Any, lengths: Any, reads: Any, *, final: bool) -> _Call:
         """The arguments of a call after all checks, and how it is served."""
@@ -254,8 +248,8 @@ class Recurrent(nn.Module):
             active = torch.arange(len(x), device=x.device).unsqueeze(-1) < lengths
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
-        short = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._joined()
-        if state is None and not short:
+        reuse = state is None and not final and run is not eager.run and x.shape[1] > 0 and self._can_reuse()
+        if state is None and not reuse:
             states = self.zero_state(x.shape[1], x)
         generator = self.generator
         if self.training and readable and (self.dropout > 0.0 or self.recurrent_dropout > 0.0 or self.zoneout):
@@ -264,20 +258,24 @@ class Recurrent(nn.Module):
             x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         if self.project is not None:
             x = functional.linear(x, self.project["P"])
-        return _Call(x, states, active, reads, run, short, generator)
+        return _Call(x, states, active, reads, run, reuse, generator)
 
     def _layer(
         self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool, reads: Tensor | None = None
     ) -> tuple[Any, Any]:
-        """One layer in one direction: the State of its sequences, in the order of the input, and the State after the
-        last step.
+        """Run one layer in one direction.
 
-        reads: the steps of the first sequence that are wanted, by default all; of a short call only.
+        k: which layer and direction.
+        x: [T, B, I], below: by field what the layer below hands up, both in the order of time.
+        final: whether the state after the last step is wanted.
+        reads: the steps of the first sequence that are wanted; only where buffers are reused.
+
+        Returns the State of sequences in the order of time, None for those that nobody reads, and the last State.
         """
         active, backwards = call.active, k % self.directions == 1
         if backwards:
             x, below = _reverse(x, active), {n: _reverse(v, active) for n, v in below.items()}
-        if call.short:
+        if call.reuse:
             sequences, end = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
         else:
             sequences, end = self._called(k, call, x, below, final=final)
@@ -290,7 +288,7 @@ class Recurrent(nn.Module):
         first = next(iter(self._part(0)._parameters.values()), None)
         return next(self.parameters()) if first is None else first
 
-    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Callable[..., tuple[Any, Any]]:
+    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Engine:
         """The engine that serves this call. Notes which one it is, and why it is not the fused one.
 
         mode: what torch is doing besides computing. states: those given, else None for each layer and direction.
@@ -299,7 +297,7 @@ class Recurrent(nn.Module):
         if self._run is eager.run:
             return eager.run
         tensors: Iterable[Tensor] = (x, like)
-        if self._places is None:  # the parameters of a joined module have been looked at already
+        if self._places is None:  # those of a module in training have been looked at already
             parts = (self._part(k)._parameters.values() for k in range(len(self.cells)))
             tensors = (x, *(v for part in parts for v in part if v is not None))
         if states[0] is not None:
@@ -316,20 +314,38 @@ class Recurrent(nn.Module):
         """Note which engine serves a call: the eager one for this reason, or the fused one where there is none."""
         self.why_eager, self.engine = why, "eager" if why else "fused"
 
-    def join(self) -> None:
-        """Reuse memory between training steps, until `release`. For a trainer that updates values and gradients in
-        place.
+    def flatten_parameters(self, memory: FlatMemory | None = None) -> FlatMemory:
+        """Lay all parameters into one vector and all gradients into another; they become views of the two.
 
-        The outputs of a call are overwritten by the next call, and its gradients are added to those of the parameters
-        without hooks being called. This holds for calls with gradients, without a given state and with `final=False`.
-        Any other call runs as usual; so does every call while masks are drawn, where a parameter is frozen, has a hook,
-        or has no gradient when the memory is laid out, and on the eager engine. Gradients that are replaced later are
-        still added to, more slowly. It is fastest where all parameters lie in one vector and all gradients in another.
+        Training is fastest like this: the kernels use neighbours where they are, and copy nothing.
+
+        memory: vectors that hold these parameters already, together with those of other modules; by default new ones.
+
+        Returns the two vectors, in the order of `parameters()`.
+
+        >>> from variants import GRU
+        >>> module = Recurrent(GRU(), input_size=2, hidden_size=3)
+        >>> memory = module.flatten_parameters()
+        >>> memory.values.shape, memory.gradient.shape
+        (torch.Size([54]), torch.Size([54]))
+        """
+        self._memory = FlatMemory(self.parameters()) if memory is None else memory
+        self._places = None
+        return self._memory
+
+    def start_training(self) -> None:
+        """Reuse buffers between training steps, until `end_training`.
+
+        The outputs of a call are overwritten by the next call. Gradients are added to those that the parameters have,
+        and no hooks are called. This holds for calls with gradients, without a given state and with `final=False`. Any
+        other call runs as usual. So does every call on the eager engine, while masks are drawn, and where a parameter
+        is frozen, has a hook or has no gradient yet. A trainer should change values and gradients in place: gradients
+        that are replaced are still added to, more slowly. See `flatten_parameters` for the fastest way.
         """
         self._sessions, self._places = {}, None
 
-    def release(self) -> None:
-        """End what `join` began."""
+    def end_training(self) -> None:
+        """Stop reusing buffers: every call has outputs of its own again. The parameters stay where they are."""
         self._sessions, self._places = None, None
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Recurrent:
@@ -348,11 +364,11 @@ class Recurrent(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """A copy of a module that a trainer has joined is not joined."""
-        return {**self.__dict__, "_sessions": None, "_places": None}
+        """A copy of a module has parameters and buffers of its own, and is not in training."""
+        return {**self.__dict__, "_sessions": None, "_places": None, "_memory": None}
 
-    def _joined(self) -> bool:
-        """Whether a call can reuse the memory of an earlier one: the module is joined, and parameters and gradients are
+    def _can_reuse(self) -> bool:
+        """Whether a call can reuse the buffers of an earlier one: the module is in training, and its parameters are
         where they were.
         """
         if (
@@ -369,7 +385,7 @@ class Recurrent(nn.Module):
         return self._places is not None
 
     def _found_places(self) -> _Places | None:
-        """Where the parameters and gradients of all layers are; None where one of them is not to be updated in place."""
+        """The parameters of all layers and where they are; None where one of them cannot be updated in place."""
         parameters: list[nn.Parameter] = []
         owners = []
         for k, cell in enumerate(self.cells):
@@ -402,7 +418,9 @@ class Recurrent(nn.Module):
             part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
 
             def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
-                return Blocks([None if n is None else getattr(part, n) for n in names], shape, x, mask)
+                given = [None if n is None else getattr(part, n) for n in names]
+                together = None if self._memory is None else self._memory.together(given)
+                return Blocks(given, shape, x, together, mask)
 
             parameters = Parameters(
                 blocks(wiring.inputs, (units, x.shape[-1])),
@@ -429,7 +447,8 @@ class Recurrent(nn.Module):
         shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
             raise ValueError(
-                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be {like.dtype} {list(shape)} on {like.device}, "
+                f"{self.cell.title}: parameter {name} of layer {k // self.directions} must be "
+                f"{like.dtype} {list(shape)} on {like.device}, "
                 f"got {value.dtype} {list(value.shape)} on {value.device}"
             )
         return value
@@ -460,14 +479,12 @@ class Recurrent(nn.Module):
             )
         values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
-        options = self._masks(cell, x, call.generator)
+        normalise = None
         if self.layer_norm:
-            options["normalise"] = {
-                g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.plan
+            normalise = {
+                g.name: (part[f"g_{g.name}"], part[f"b_{g.name}"] if g.bias else None) for g in cell.preactivations
             }
-        if call.run is not eager.run:
-            options["second"] = self._second if self.asked_engine == "auto" else None
-        return call.run(
+        request = Request(
             cell,
             inputs,
             call.states[k],
@@ -475,31 +492,33 @@ class Recurrent(nn.Module):
             values,
             below,
             call.active,
-            **options,
+            self._zoneout_masks(x, call.generator),
+            self._dropout_masks(cell, x, call.generator),
+            normalise,
             read=wiring.read,
             final=final,
+            second=self._second if self.asked_engine == "auto" else None,
         )
+        return call.run(request)
 
     def _second(self) -> None:
         """Note that the eager engine serves a second derivative."""
         self._ran_eager("a second derivative")
 
-    def _masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Any]:
-        """What the regularisers ask of an engine for one layer: `keep` by field of the state, `drop` by source."""
-        masks: dict[str, Any] = {}
-        steps, batch = x.shape[:2]
-        if self.zoneout:
-            shape = (steps, batch, self.hidden_size)
-            masks["keep"] = {
-                field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
-                for field, rate in self.zoneout.items()
-            }
-        if self.recurrent_dropout > 0.0 and self.training:
-            masks["drop"] = {
-                s.name: dropout_mask(self.recurrent_dropout, (batch, self.hidden_size), x, generator)
-                for s in cell.sources
-            }
-        return masks
+    def _zoneout_masks(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """By field of the state, how much of the old value is kept: a mask in training, the expectation else."""
+        shape = (*x.shape[:2], self.hidden_size)
+        return {
+            field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
+            for field, rate in self.zoneout.items()
+        }
+
+    def _dropout_masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """By source, what it is multiplied with in training, [B, H]; one mask for the whole sequence."""
+        if self.recurrent_dropout == 0.0 or not self.training:
+            return {}
+        shape = (x.shape[1], self.hidden_size)
+        return {s.name: dropout_mask(self.recurrent_dropout, shape, x, generator) for s in cell.sources}
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
@@ -508,27 +527,31 @@ class Recurrent(nn.Module):
 class _Call(NamedTuple):
     """A call after all checks.
 
-    x: inputs [T, B, I], after the projection where there is one. states: one per layer and direction, None in a short
-    call.
-    active: [T, B], which steps are within a sequence's length, or None. reads: [K, B], or None for all steps.
-    run: the engine's. short: whether the memory of an earlier training step is used again. generator: of the masks.
+    x: inputs [T, B, I], after the projection where there is one.
+    states: one per layer and direction; None for each where buffers are reused.
+    active: [T, B], which steps are within a sequence's length, or None.
+    reads: [K, B], or None for all steps.
+    run: the engine.
+    reuse: whether the buffers of an earlier training step are used again.
+    generator: of the masks.
     """
 
     x: Tensor
     states: tuple[Any, ...]
     active: Tensor | None
     reads: Tensor | None
-    run: Callable[..., tuple[Any, Any]]
-    short: bool
+    run: Engine
+    reuse: bool
     generator: torch.Generator
 
 
 class _Places:
-    """Parameters that are updated in place, with their gradients, as they were when a trainer's memory was laid out for
-    them.
+    """The parameters that a trainer updates in place, and where they were when the buffers were made.
 
-    owners: the dictionary of parameters of each layer and direction. Looked at before each training step, and so
-    without a loop in Python.
+    They are compared before each training step, and so without a loop in Python.
+
+    parameters: those of all layers.
+    owners: the dictionary of parameters of each layer and direction.
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
@@ -555,13 +578,14 @@ _LEARNED, _HOOKS, _LATER_HOOKS = map(attrgetter, ("requires_grad", "_backward_ho
 
 
 class _Wiring(NamedTuple):
-    """Names of the parameters of one layer and direction by the part they play, found once.
+    """Which parameters of one layer and direction play which part, by name; found once.
 
-    inputs: W of the gates that have one. biases: b of every gate, None where it has none.
-    recurrent: R of the gates that hear a source, by source. vectors: parameter of the layer by vector. constants:
-    buffer by constant.
-    read: fields of the state whose sequences somebody reads, in their order: the outputs, and what goes to the layer
-    above.
+    inputs: W of the gates that have one.
+    biases: b of every gate, None where it has none.
+    recurrent: by source, R of the gates that hear it.
+    vectors: parameter of the layer by vector.
+    constants: buffer by constant.
+    read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
     """
 
@@ -594,8 +618,8 @@ def _as_kernels_read(tensor: Tensor) -> bool:
 
 def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
     return _Wiring(
-        inputs=tuple(f"W_{g.name}" for g in cell.plan if g.input),
-        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.plan),
+        inputs=tuple(f"W_{g.name}" for g in cell.preactivations if g.input),
+        biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.preactivations),
         recurrent={
             s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
         },
@@ -615,9 +639,20 @@ def count_parameters(
     bidirectional: bool = False,
     layer_norm: bool = False,
 ) -> int:
-    """Number of trainable values of a whole `Recurrent`, from the declaration alone.
+    """Count the trainable values of a `Recurrent` from the declaration of its cell, without building it.
 
+    cell: the declared cell.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    layers: how many layers.
+    bidirectional: whether there are two directions.
+
+    Returns the count; what a recurrent mask hides is left out, and so are gains of layer normalisation.
     Raises ValueError for a size below 1.
+
+    >>> from variants import GRU
+    >>> count_parameters(GRU(), input_size=2, hidden_size=3)
+    54
     """
     check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
     directions = 2 if bidirectional else 1
@@ -630,7 +665,7 @@ def count_parameters(
         sizes = here.block_sizes(width, hidden_size)
         total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
         counted |= shared
-        total += directions * hidden_size * len(here.plan) if layer_norm else 0
+        total += directions * hidden_size * len(here.preactivations) if layer_norm else 0
     return total
 
 

@@ -86,8 +86,10 @@ class Replay:
         _, state = self._states.pop(key, (None, None))
         if state is None:
             raise ValueError(
-                f"{cell.title}: the inputs of a call that torch.utils.checkpoint repeats must have been given to one call only, so that "
-                "the same masks can be drawn, got inputs of no call or of several; give each call its own copy of the inputs"
+                f"{cell.title}: the inputs of a call that torch.utils.checkpoint repeats must have been "
+                "given to one call only, so that "
+                "the same masks can be drawn, got inputs of no call or of several; give each call its "
+                "own copy of the inputs"
             )
         again = torch.Generator(own.device)
         again.set_state(state)

@@ -24,7 +24,7 @@ from pathlib import Path
 MOST_BYTES = 256 * 2**20
 """Size of the folder beyond which the oldest files are removed."""
 TRIMMED_EVERY = 64
-"""How many files this process writes from one look at the size of the folder to the next; the first is at its first file."""
+"""How many files this process writes between two looks at the size of the folder; it looks at its first file too."""
 STALE_SECONDS = 3600.0
 """Age at which a part of a file was left behind by a process that died."""
 

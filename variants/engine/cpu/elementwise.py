@@ -7,9 +7,10 @@ own may be finite in its sum.
 tanh and sigmoid are made of two steps. The first one gives a number from which value and derivative follow without a
 loss of digits:
 
-    swing(x) = sign(x) * expm1(2 |x|) / 2            tanh(x) = s / (1 + |s|)           tanh'(x) = d (2 - d), d = 1 / (1
-    + |s|) tail(x) = sign(x) * exp(-|x|) / (1 + exp(-|x|))  sigmoid(x) = 1 - t or, for x < 0, |t|    sigmoid'(x) = |t|
-    (1 - |t|)
+    swing(x) = sign(x) * expm1(2 |x|) / 2
+        tanh(x) = s / (1 + |s|)                     tanh'(x) = d (2 - d) with d = 1 / (1 + |s|)
+    tail(x) = sign(x) * exp(-|x|) / (1 + exp(-|x|))
+        sigmoid(x) = 1 - t or, for x < 0, |t|       sigmoid'(x) = |t| (1 - |t|)
 """
 
 from __future__ import annotations
@@ -38,8 +39,6 @@ TO_INTEGER = 12582912.0  # 1.5 * 2**23: adding it leaves the nearest integer in 
 TO_INTEGER_BITS = 0x4B400000
 BIAS = 127  # of the exponent of a number
 
-IN_DOUBLE = frozenset(("expm1", "log", "log2", "log10", "log1p", "pow", "erf", "atan", "sin", "cos"))
-
 
 class Elementwise:
     """Writes operations on vectors of a given width."""
@@ -58,10 +57,10 @@ class Elementwise:
         return ir.Constant(self.ints, [value] * self.width)
 
     def apply(self, operation: str, arguments: Sequence[ir.Value]) -> ir.Value:
+        """The code of an operation of the table below."""
         if operation in IN_DOUBLE:
-            function: Callable[..., ir.Value] = getattr(Doubles(self.build, self.width), operation)
-            return function(*arguments)
-        return getattr(self, f"_{operation}")(*arguments)
+            return IN_DOUBLE[operation](Doubles(self.build, self.width), *arguments)
+        return OPERATIONS[operation](self, *arguments)
 
     def _add(self, x: ir.Value, y: ir.Value) -> ir.Value:
         return self.build.fadd(x, y, flags=CONTRACT)
@@ -227,3 +226,52 @@ class Elementwise:
         if function is None:
             function = ir.Function(module, ir.FunctionType(self.floats, [self.floats] * len(arguments)), name)
         return self.build.call(function, arguments)
+
+
+OPERATIONS: dict[str, Callable[..., ir.Value]] = {
+    "add": Elementwise._add,
+    "sub": Elementwise._sub,
+    "mul": Elementwise._mul,
+    "div": Elementwise._div,
+    "neg": Elementwise._neg,
+    "abs": Elementwise._abs,
+    "sqrt": Elementwise._sqrt,
+    "exp": Elementwise._exp,
+    "floor": Elementwise._floor,
+    "ceil": Elementwise._ceil,
+    "trunc": Elementwise._trunc,
+    "round": Elementwise._round,
+    "minimum": Elementwise._minimum,
+    "maximum": Elementwise._maximum,
+    "lt": Elementwise._lt,
+    "le": Elementwise._le,
+    "gt": Elementwise._gt,
+    "ge": Elementwise._ge,
+    "eq": Elementwise._eq,
+    "ne": Elementwise._ne,
+    "and": Elementwise._and,
+    "or": Elementwise._or,
+    "xor": Elementwise._xor,
+    "not": Elementwise._not,
+    "where": Elementwise._where,
+    "swing": Elementwise._swing,
+    "bounded": Elementwise._bounded,
+    "bounded_slope": Elementwise._bounded_slope,
+    "tail": Elementwise._tail,
+    "level": Elementwise._level,
+    "level_slope": Elementwise._level_slope,
+}
+"""The operations of a graph in single precision."""
+IN_DOUBLE: dict[str, Callable[..., ir.Value]] = {
+    "expm1": Doubles.expm1,
+    "log": Doubles.log,
+    "log2": Doubles.log2,
+    "log10": Doubles.log10,
+    "log1p": Doubles.log1p,
+    "pow": Doubles.pow,
+    "erf": Doubles.erf,
+    "atan": Doubles.atan,
+    "sin": Doubles.sin,
+    "cos": Doubles.cos,
+}
+"""The operations of a graph that are computed in double precision and rounded."""

@@ -1,4 +1,4 @@
-"""Prints derived passes and products as LLVM code: the loop over a whole sequence, forward and backward.
+"""Writes derived passes and products as LLVM code: the loop over a whole sequence, forward and backward.
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`.
 Arrays are float32:
@@ -85,14 +85,19 @@ Leaves = Mapping[int, tuple[Place, ...]]
 
 
 class _Emitter:
-    """What both kernels need: arguments, elementwise passes and products."""
+    """What both kernels need: arguments, elementwise passes and products.
+
+    Instructions go to two blocks at once. `build` writes the code of the loops, from the block `start` on. `entry`
+    writes into the block before it, which runs once: arguments, addresses and sizes are computed there, at the moment
+    when the code of a loop first asks for them (`once`). So everything in `entry` is known wherever `build` stands, and
+    nothing of it is computed again in a loop. `finish` closes `entry` by a jump to `start`.
+    """
 
     def __init__(self, derivation: Derivation) -> None:
         self.derivation, self.graph, self.variation = derivation, derivation.graph, derivation.variation
         self.fields = derivation.fields
         self.module = ir.Module(name=ENTRY)
         self.function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [LONG.as_pointer()]), ENTRY)
-        # Arguments are read in the block `entry` when the code that follows first asks for them.
         self.entry = ir.IRBuilder(self.function.append_basic_block("entry"))
         self.build = ir.IRBuilder(self.function.append_basic_block("start"))
         self._slots: dict[Name, ir.Value] = {}

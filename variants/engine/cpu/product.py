@@ -3,8 +3,18 @@ every step.
 
 A product is C = init + sum over operands A_j of A_j * M_j for B rows. All M_j stand one under the other in one packed
 matrix: panels of 16 columns, each [sum of K_j, 16], zeros behind the last column. So C has room for a multiple of 16
-columns. A tile of six rows and one panel stays in registers over all operands; smaller tiles take several k at once, as
-each sum must wait for its last addition.
+columns. C is computed in tiles of up to six rows and one panel, which stay in registers over all operands:
+
+               k             panel: 16 columns
+            +-----+        +---------+---------+
+    A_j     |     |      k | 8 lanes | 8 lanes |  packed M
+    6 rows  |  a  |        +---------+---------+
+            |     |
+            +-----+        +---------+---------+
+                           |  sum    |  sum    |  tile of C: 6 x 2 vectors
+                           |   .     |   .     |
+                           |  sum    |  sum    |  sum += (a in all 8 lanes) * (8 numbers of row k)
+                           +---------+---------+
 """
 
 from __future__ import annotations
@@ -25,7 +35,14 @@ POINTER = ir.PointerType(FLOAT)
 LANES = 8
 VECTOR = ir.VectorType(FLOAT, LANES)
 PANEL = 2 * LANES
-UNROLLED = {1: 4, 2: 3, 3: 2, 4: 1, 5: 1, 6: 1}  # rows of a tile: how many k at once
+UNROLLED = {1: 4, 2: 3, 3: 2, 4: 1, 5: 1, 6: 1}
+"""Rows of a tile: how many k it takes at once, each with sums of its own.
+
+A tile of n rows that takes u numbers k at once has u * n * 2 vectors of sums. Besides them it needs two registers for a
+row of the panel and one for a number of A in all lanes. AVX2 has 16 registers of 8 numbers, so 2 u n + 3 <= 16: six
+rows are the most, with 12 + 3. Fewer rows take several k at once because a sum waits about four cycles for its last
+addition while two start in each cycle: at least eight sums hide the waiting.
+"""
 PRODUCT = ir.FunctionType(
     ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG]
 )

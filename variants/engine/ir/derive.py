@@ -51,7 +51,10 @@ class Pass(NamedTuple):
 
 
 class Known(NamedTuple):
-    """From here on the operands of these sources are known; going back, their derivatives are complete only here."""
+    """The point in a step from which on the operands of these sources can be multiplied with R.
+
+    In the backward pass it is the point at which the derivatives by these operands are complete.
+    """
 
     sources: tuple[str, ...]
 
@@ -119,9 +122,9 @@ class Derivation:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
-        self.gates = tuple(gate.name for gate in cell.plan)
-        self.input_gates = tuple(gate.name for gate in cell.plan if gate.input)
-        self.hears = {gate.name: frozenset(gate.hears) for gate in cell.plan}
+        self.gates = tuple(gate.name for gate in cell.preactivations)
+        self.input_gates = tuple(gate.name for gate in cell.preactivations if gate.input)
+        self.hears = {gate.name: frozenset(gate.hears) for gate in cell.preactivations}
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [
             *(Name("s", field) for field in self.fields),

@@ -117,7 +117,11 @@ class Graph:
         return self._numbers[key]
 
     def _without(self, operation: str, arguments: tuple[int, ...], nothing: int) -> int:
-        """An operation on a derivative that does not arrive: as autograd, which leaves out all that is linear in it."""
+        """An operation on a derivative that does not arrive.
+
+        As in autograd, all that is linear in it is left out: `nothing * y` is nothing, also where y is NaN, because no
+        product is ever made. Where something else is done with it, it counts as 0.
+        """
         match operation, arguments:
             case "add", (x, y):
                 return x if y == nothing else y
@@ -136,6 +140,12 @@ class Graph:
         return self.apply(operation, *(self.constant(0.0) if a == nothing else a for a in arguments))
 
     def _simplify(self, operation: str, arguments: tuple[int, ...]) -> int | None:
+        """The node that an operation gives without being computed; None where it must be.
+
+        Every rule holds for all numbers. `x + -0.0` is `x`, but `x + 0.0` is not (it makes 0.0 of -0.0); `1 * x` and
+        `x / 1` are `x`. There is no rule for `0 * x`, `0 / x` and `x - x`, which are NaN where x is NaN or infinite. A
+        derivative that is 0 by the structure of the formula is not such a product: it is `nothing`, see `_without`.
+        """
         values = [self.value(n) for n in arguments]
         if operation in _FOLDED and all(isinstance(v, float) for v in values):
             return self.constant(_FOLDED[operation](*values))

@@ -1,0 +1,83 @@
+"""What changed between two studies, in sentences computed from the numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from ..statistics.endpoints import ENDPOINTS, Endpoint
+from ..tables.comparisons import FEWEST_FOR_INFERENCE
+from ..tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
+
+
+def change_sentences(both: TwoStudies) -> list[str]:
+    """Return one paragraph per task, and one on equal numbers and time.
+
+    both: of `tables.two_studies.compare_studies`.
+    """
+    primary = both.pairs[both.pairs["primary"]]
+    found = [_task(str(task), own, both.baseline) for task, own in primary.groupby("task", sort=False)]
+    closing = _closing(primary[primary["what"] == CHANGE])
+    return [*found, closing] if closing else found
+
+
+def _closing(once: pd.DataFrame) -> str:
+    sentences = []
+    pairs, numbers, outcomes = (int(once[c].sum()) for c in ("pairs", "same_numbers", "same_outcome"))
+    if pairs:
+        sentences.append(
+            f"Of {pairs} trials that both studies ran at the same point, {numbers} gave the same losses to the last "
+            f"bit, and {outcomes} the same outcome (solved or not)."
+        )
+    if once["time"].notna().any():
+        ratio = float(np.exp(np.log(once["time"].dropna()).mean()))
+        sentences.append(
+            f"A training step took {ratio:.2f} times as long in this study as in the other (geometric mean over "
+            "variants and tasks)."
+        )
+    return " ".join(sentences)
+
+
+def _task(task: str, own: pd.DataFrame, baseline: str | None) -> str:
+    endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
+    change, advantage = own[own["what"] == CHANGE], own[own["what"] == ADVANTAGE]
+    points = int(change["points"].min())
+    how = (
+        f"paired over {points} points that both studies have"
+        if change["paired"].all()
+        else f"unpaired, {points} trials or more on each side"
+    )
+    opening = f"{task}: compared by the {endpoint.title}, {how}."
+    if change["low"].isna().all():
+        return (
+            f"{opening} Fewer than {FEWEST_FOR_INFERENCE}: nothing is concluded; the differences only describe "
+            "these trials."
+        )
+    text = [opening, *_changes(endpoint, change, "", "No variant's own result is shown to differ between the studies")]
+    if len(advantage):
+        nothing = f"No advantage over {baseline} is shown to differ between the studies"
+        text += _changes(endpoint, advantage, f" in its advantage over {baseline}", nothing)
+    return " ".join(text)
+
+
+def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
+    """Sentences on the differences that are claimed, and on the largest that the data leave possible of the others."""
+    found, unit = [], endpoint.unit
+    claimed = rows[rows["significant"]]
+    for word, side in (("Higher", claimed["difference"] > 0), ("Lower", ~(claimed["difference"] > 0))):
+        named = [
+            f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p_holm'], unit)}"
+            for r in claimed[side].to_dict("records")
+        ]
+        if named:
+            found.append(f"{word} in this study{of}: {'; '.join(named)}.")
+    rest = rows[~rows["significant"] & np.isfinite(rows["low"])]
+    limits = sorted((max(abs(r["low"]), abs(r["high"])), r["variant"]) for r in rest.to_dict("records"))
+    if limits:
+        shown = ", ".join(f"{variant} ({words.amount(limit, unit)})" for limit, variant in limits)
+        if len(limits) > words.MOST_NAMED:
+            shown = f"at most {words.amount(limits[-1][0], unit)} for {len(limits)} variants"
+        beginning = f"Not told apart{of}" if len(claimed) else nothing
+        found.append(f"{beginning}; the largest change that the data leave possible: {shown}.")
+    return found

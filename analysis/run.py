@@ -1,0 +1,200 @@
+"""The whole analysis of a study: from its trials to archive, tables, figures and report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from runs.console.progress import Ticker
+from runs.files import replacing, subfolder, writable
+from runs.names import checked_name
+
+from . import load
+from .figures.gallery import absent, draw_all
+from .report.report import render, render_claims
+from .report.sentences import verdicts
+from .report.stage_sentences import sections
+from .study import Study
+from .tables import diagnosis
+from .tables.claims import held_against
+from .tables.comparisons import comparisons
+from .tables.importance import importance
+from .tables.settings import recommended
+from .tables.stages import stage_tables
+from .tables.two_studies import TwoStudies, compare_studies
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What to analyse and where to write.
+
+    study: name of the study; empty for the one that the archive names.
+    results: folder of all studies.
+    archive: an archive that is read instead of the storage.
+    storage: URL of the storage; empty for the journal in the study's folder.
+    search: whether a study that searched for each variant separately, or pruned trials, may be analysed.
+    other: archive of a second study that is compared with this one.
+    out: receives the folder `<study>` instead of `results`, which is then only read.
+    announce: is called with a line before each part of the work, which takes minutes for a large study.
+    """
+
+    study: str = ""
+    results: Path = Path("results")
+    archive: Path | None = None
+    storage: str = ""
+    search: bool = False
+    other: Path | None = None
+    out: Path | None = None
+    announce: Callable[[str], None] = _silent
+
+    @property
+    def place(self) -> Path:
+        """The folder that receives the folder of the study."""
+        return Path(self.results if self.out is None else self.out)
+
+
+class Tables(NamedTuple):
+    """The tables of a study.
+
+    written: by the name of their files, in order.
+    comparisons: of the variants, None for a search.
+    claims: of the literature, None for a search.
+    stages: those of the stages, by name.
+    importance: those of the analysis of variance, by name.
+    settings: that the study recommends.
+    """
+
+    written: dict[str, pd.DataFrame]
+    comparisons: pd.DataFrame | None
+    claims: pd.DataFrame | None
+    stages: dict[str, pd.DataFrame]
+    importance: dict[str, pd.DataFrame]
+    settings: pd.DataFrame
+
+
+def analyse(options: Options) -> list[Path]:
+    """Write archive, tables, figures and report into `<results>/<study>`; return the files, the report last.
+
+    Raises ValueError where there is no such study or archive, where it is a search and `options.search` is False, where
+    the other study has no task or variant in common with it, or where the files cannot be written.
+    """
+    other = None if options.other is None else Study.read(options.other)  # a mistake in it is found before the work
+    study = _study(options)
+    if not options.search and not study.comparable:
+        raise ValueError(
+            f"study {study.name!r} is a search (sampler={study.design.sampler}, pruner={study.design.pruner}): its "
+            "variants did not get the same trials, so they cannot be compared; search=yes shows it all the same"
+        )
+    both = None if other is None else compare_studies(study, other)
+    folder = writable(options.place / checked_name(options.study or study.name, "study"))
+    if options.archive is None:
+        files = [folder / load.ARCHIVE, folder / "trials.csv"]
+    else:
+        files = load.write_archive(study.every, study.about, folder)
+    tables = tabulate(study, both, options.announce)
+    files += _write(tables.written, folder)
+    return [*files, *_report(study, both, tables, folder, options)]
+
+
+def _study(options: Options) -> Study:
+    if options.archive is not None:
+        return Study.read(options.archive)
+    out = options.place / options.study
+    return Study.of(*load.load(options.study, options.results, options.storage, stages=True, out=out))
+
+
+def tabulate(study: Study, both: TwoStudies | None, announce: Callable[[str], None] = _silent) -> Tables:
+    """Return all tables of a study.
+
+    study: the study.
+    both: the comparison with another study, if there is one.
+    announce: is called with a line before each part of the work.
+    """
+    announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
+    explained = importance(study, os.cpu_count() or 1)
+    announce("comparisons, claims, recommended settings, stages")
+    settings = recommended(study)
+    compared = comparisons(study) if study.comparable else None
+    claims = None if compared is None else held_against(study, compared, explained["shares"])
+    stages = stage_tables(study) if study.comparable else {}
+    written = {"cells": study.summary, "recommended": settings}
+    written |= {name: table for name, table in explained.items() if len(table)}
+    written |= {} if compared is None or not len(compared) else {"comparisons": compared}
+    written |= {} if both is None else {"beside": both.pairs}
+    written |= stages
+    written |= {} if claims is None else {"claims": claims}
+    return Tables(written, compared, claims, stages, explained, settings)
+
+
+def _write(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
+    for name, table in tables.items():
+        with replacing(folder / f"{name}.csv") as part:
+            table.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
+    return [folder / f"{name}.csv" for name in tables]
+
+
+def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path, options: Options) -> list[Path]:
+    """Draw the figures and write the report; returns the files, the report last."""
+    extra = {name: table for name, table in tables.written.items() if name not in ("cells", "recommended", "claims")}
+    inside = diagnosis.read(Path(options.results) / folder.name / "models")
+    extra |= {name: table for name, table in inside.items() if len(table)}
+    ticker, workers = Ticker(10, tell=options.announce), os.cpu_count() or 1
+    figures = draw_all(study.table, study.about, subfolder(folder, "figures"), extra, workers, ticker)
+    options.announce("report")
+    results = options.results if options.archive is None else None
+    report = render(
+        study.table,
+        study.about,
+        figures,
+        folder / "report.html",
+        [] if tables.comparisons is None else verdicts(study, tables.comparisons),
+        tables.claims,
+        both,
+        tables.settings,
+        absent(study.about, extra, options.results),
+        [part._asdict() for part in sections(study, tables.stages, results)] if study.comparable else [],
+        tables.stages.get("best_configurations"),
+    )
+    render_claims(options.place)
+    return [*(path for shown in figures for path in shown.files), report]
+
+
+def publish(files: list[Path], results: Path, uri: str) -> None:
+    """Attach the files to the study's run in MLflow, with its summary; print where that is, or why it could not be.
+
+    files: of `analyse`.
+    results: folder of all studies.
+    uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
+    """
+    from runs.record import tracking
+    from runs.record.places import uri_of
+    from runs.secrets_in_urls import without_password
+
+    study = Study.read(next(path for path in files if path.suffix == ".parquet"))
+    try:
+        uri = uri_of(study.about, results, uri)
+    except ValueError as error:
+        print(f"mlflow: not updated: {error}", file=sys.stderr)
+        return
+    if not uri:
+        return
+    numbers = study.summary.drop(columns=["task", "variant"])
+    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "failed")}
+    each = [(*pair, dict(row)) for pair, (_, row) in zip(study.pairs, numbers.iterrows(), strict=True)]
+    try:
+        place = tracking.publish(results, study.design, study.about, overall, each, files, uri)
+    except Exception as error:  # the report is written; the dashboard may be away
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
+        print(f"mlflow: not updated: {without_password(first, uri)}", file=sys.stderr)
+        return
+    print(f"mlflow: figures, tables and report in experiment {tracking.SUMMARIES!r} of {place}")

@@ -1,0 +1,53 @@
+"""Confidence intervals of a share and of any statistic of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binomtest
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Range = tuple[float, float]
+
+LEVEL = 0.95  # of every confidence interval
+
+
+def wilson(successes: int, trials: int) -> Range:
+    """Return the 95 % confidence interval of a share.
+
+    successes: number of successes among the trials.
+    trials: number of trials.
+
+    Returns the two ends in [0, 1]; (0, 1) without trials.
+
+    Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
+
+    >>> low, high = wilson(5, 10)
+    >>> f"{low:.3f} {high:.3f}"
+    '0.237 0.763'
+    """
+    if trials == 0:
+        return 0.0, 1.0
+    interval = binomtest(int(successes), int(trials)).proportion_ci(confidence_level=LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_interval(
+    statistic: Callable[..., float], *samples: ArrayLike, resamples: int = 2000, seed: int = 0
+) -> Range:
+    """Return the 95 % percentile interval of a statistic of samples that are resampled independently.
+
+    statistic: takes one array [P_k] per sample and returns a number.
+    samples: arrays [P_k].
+    resamples: number of bootstrap resamples.
+    seed: of the random draws.
+
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3.
+    """
+    arrays, rng = [np.asarray(s, dtype=float) for s in samples], np.random.default_rng(seed)
+    draws = [statistic(*(a[rng.integers(len(a), size=len(a))] for a in arrays)) for _ in range(resamples)]
+    low, high = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
+    return float(low), float(high)

@@ -1,0 +1,194 @@
+"""How numbers, p-values, intervals, differences and lists are written in sentences, tables and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+MOST_NAMED = 6  # names in one sentence
+NOTHING = "–"  # where there is no number
+
+
+class Unit(NamedTuple):
+    """How numbers of a unit are written.
+
+    factor: the number that is written is the value times this.
+    form: format specification of Python.
+    after_level: written after a value.
+    after_difference: written after a difference between two values.
+    """
+
+    factor: float
+    form: str
+    after_level: str
+    after_difference: str
+
+
+UNITS = {
+    "%": Unit(100.0, ".0f", " %", " percentage points"),
+    "steps": Unit(1.0, ",.0f", " steps", " steps"),
+    "": Unit(1.0, ".2f", "", ""),
+}
+
+
+def number(value: float, unit: str = "") -> str:
+    """Write a number without its unit.
+
+    value: a share for `%`, training steps for `steps`, a score for no unit.
+
+    >>> number(0.244, "%"), number(1310, "steps"), number(0.244)
+    ('24', '1,310', '0.24')
+    """
+    return format(UNITS[unit].factor * value, UNITS[unit].form)
+
+
+def level(value: float, unit: str = "") -> str:
+    """Write a value with its unit.
+
+    >>> level(0.244, "%"), level(1310, "steps"), level(0.244)
+    ('24 %', '1,310 steps', '0.24')
+    """
+    return f"{number(value, unit)}{UNITS[unit].after_level}"
+
+
+def amount(value: float, unit: str = "") -> str:
+    """Write the size of a difference with its unit.
+
+    >>> amount(0.244, "%"), amount(1310, "steps"), amount(0.244)
+    ('24 percentage points', '1,310 steps', '0.24')
+    """
+    return f"{number(value, unit)}{UNITS[unit].after_difference}"
+
+
+def signed(value: float, unit: str = "") -> str:
+    """Write a difference without its unit, with a sign; the minus is the typographic one.
+
+    >>> signed(-0.244, "%"), signed(0.3)
+    ('−24', '+0.30')
+    """
+    return format(UNITS[unit].factor * value, f"+{UNITS[unit].form}").replace("-", "−")
+
+
+def difference(value: float, low: float, high: float, unit: str = "") -> str:
+    """Write a difference with its confidence interval, if it has one, for a table or a figure.
+
+    >>> difference(-0.2, -0.3, -0.1, "%"), difference(0.5, float("nan"), float("nan"))
+    ('−20 [−30, −10]', '+0.50')
+    """
+    if not np.isfinite(low):
+        return signed(value, unit)
+    return f"{signed(value, unit)} [{signed(low, unit)}, {signed(high, unit)}]"
+
+
+def interval(value: float, low: float, high: float) -> str:
+    """Write a value with its confidence interval, if it has one.
+
+    >>> interval(0.625, 0.5, 0.75), interval(0.5, float("nan"), float("nan"))
+    ('0.62 [0.50, 0.75]', '0.50')
+    """
+    return f"{number(value)} [{number(low)}, {number(high)}]" if np.isfinite(low) else number(value)
+
+
+def size(value: float, low: float, high: float, p: float, unit: str = "") -> str:
+    """Write the size of a difference in a sentence that says its direction, with interval and p-value, if it has one.
+
+    value, low, high: a difference of either sign and its confidence interval.
+    p: its p-value, NaN for none.
+
+    >>> size(-0.2, -0.3, -0.1, 0.004, "%")
+    '20 percentage points (95 % interval 10 to 30 percentage points, p = .004)'
+    """
+    sign = 1 if value > 0 else -1
+    low, high = sorted((sign * low, sign * high))
+    first = number(low, unit) if unit == "%" else amount(low, unit)
+    after = f", {p_equals(p)}" if np.isfinite(p) else ""
+    return f"{amount(abs(value), unit)} (95 % interval {first} to {amount(high, unit)}{after})"
+
+
+def horizon(log2_horizon: float, error: float, *, at_least: bool = False, at_most: bool = False) -> str:
+    """Write a memory horizon in steps with its 95 % confidence interval, or as a bound.
+
+    log2_horizon, error: the horizon and its standard error, in doublings.
+    at_least, at_most: whether it is a bound.
+
+    >>> horizon(6.0, 1 / 1.96), horizon(5.0, float("nan"), at_least=True)
+    ('64 [32, 128]', '≥ 32')
+    """
+    steps = f"{2**log2_horizon:,.0f}"
+    if at_least or at_most:
+        return f"{'≥' if at_least else '<'} {steps}"
+    low, high = (2 ** (log2_horizon + 1.96 * side * error) for side in (-1, 1))
+    return f"{steps} [{low:,.0f}, {high:,.0f}]"
+
+
+def p_value(p: float) -> str:
+    """Write a p-value for a table or a figure.
+
+    >>> p_value(0.0342), p_value(0.0002), p_value(1.0), p_value(float("nan"))
+    ('.034', '<.001', '1', '–')
+    """
+    if not np.isfinite(p):
+        return NOTHING
+    if p < 0.001:
+        return "<.001"
+    return f"{p:.3f}"[1:] if p < 0.9995 else "1"
+
+
+def p_equals(p: float) -> str:
+    """Write a p-value in a sentence.
+
+    >>> p_equals(0.0342), p_equals(0.0002)
+    ('p = .034', 'p < .001')
+    """
+    text = p_value(p)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
+
+
+def two_digits(value: float) -> str:
+    """Write a number with two significant digits, and whole from 100 on.
+
+    >>> two_digits(0.01234), two_digits(1234.5)
+    ('0.012', '1,234')
+    """
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def count(value: float) -> str:
+    """Write a count in at most four characters.
+
+    >>> count(812), count(4100), count(53000), count(1.2e6), count(float("nan"))
+    ('812', '4.1k', '53k', '1.2M', '–')
+    """
+    if not np.isfinite(value):
+        return NOTHING
+    for limit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            scaled = value / limit
+            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
+    return f"{value:.0f}"
+
+
+def tick(value: float) -> str:
+    """Write a number at a tick of an axis.
+
+    >>> tick(0.0001), tick(30), tick(20000), tick(3e-6)
+    ('0.0001', '30', '20k', '3·$10^{-6}$')
+    """
+    if value >= 1e4:
+        return f"{value / 1e6:g}M" if value >= 1e6 else f"{value / 1e3:g}k"
+    if 0 < value < 1e-4:
+        mantissa, power = f"{value:.0e}".split("e")
+        exponent = f"$10^{{{int(power)}}}$"
+        return exponent if mantissa == "1" else f"{mantissa}·{exponent}"
+    return f"{value:.12f}".rstrip("0").rstrip(".") if 0 < value < 1e-3 else f"{value:g}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Write a list of words.
+
+    >>> listed(["gru"]), listed(["gru", "rnn", "irnn"])
+    ('gru', 'gru, rnn and irnn')
+    """
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

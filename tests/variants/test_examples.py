@@ -1,0 +1,22 @@
+"""The examples in docstrings give what they say."""
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "variants",
+    "variants.engine.inputs",
+    "variants.engine.observe",
+    "variants.initialisation",
+    "variants.layers.memory",
+    "variants.layers.recurrent",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_give_what_they_say(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0

@@ -1,0 +1,77 @@
+"""A layer owns the memory of its parameters: in one vector, its kernels use the blocks where they are."""
+
+import pytest
+import torch
+
+from tests.variants.cases import DEFAULTS, B, T, fitting, generator, inputs_of
+from variants import Cell, FlatMemory, Recurrent, Vanilla
+
+# Blocks that a training step of two layers copies: what a mask hides, and a bias that a gate does not have.
+COPIED = {"clockwork": 2, "mut1": 6, "depth_gated": 5}
+
+
+@pytest.mark.parametrize("cell", DEFAULTS)
+def test_a_training_step_copies_no_block_that_can_stay_in_place(cell: Cell):
+    module = Recurrent(cell, 4, fitting(cell), layers=max(2, cell.min_layers))
+    module.flatten_parameters()
+    module.start_training()
+    module(inputs_of().float(), final=False)[0].sum().backward()
+    sessions = (module._sessions or {}).values()
+    assert len(sessions) == len(module.cells)
+    copied = sum(blocks.copied for session in sessions for blocks in session.parameters.blocks)
+    assert copied == COPIED.get(cell.name, 0)
+
+
+def test_without_flat_memory_every_block_is_copied():
+    module = Recurrent(Vanilla(), 4, 5)
+    for p in module.parameters():
+        p.grad = torch.zeros_like(p)
+    module.start_training()
+    module(inputs_of().float(), final=False)[0].sum().backward()
+    (session,) = (module._sessions or {}).values()
+    assert sum(blocks.copied for blocks in session.parameters.blocks) == len(module.cells[0].blocks)
+
+
+def test_parameters_and_gradients_become_views_in_their_order():
+    module = Recurrent(Vanilla(), 4, 5)
+    before = torch.cat([p.detach().flatten() for p in module.parameters()])
+    memory = module.flatten_parameters()
+    assert torch.equal(memory.values, before)
+    memory.values.copy_(torch.randn(before.shape, generator=generator()))
+    memory.gradient.copy_(torch.randn(before.shape, generator=generator(1)))
+    assert torch.equal(torch.cat([p.detach().flatten() for p in module.parameters()]), memory.values)
+    assert torch.equal(torch.cat([p.grad.flatten() for p in module.parameters()]), memory.gradient)
+
+
+def test_a_parameter_that_layers_share_is_there_once():
+    module = Recurrent(Cell.registry["grid"](tied=True), 5, 5, layers=3)
+    names = dict(module.named_parameters(remove_duplicate=False))
+    assert len(module.flatten_parameters().values) == sum(p.numel() for p in module.parameters())
+    assert len(names) > len(list(module.parameters()))
+
+
+def test_neighbours_are_one_array_and_others_are_none():
+    a, b, c = (torch.nn.Parameter(torch.full((2, 3), float(k))) for k in range(3))
+    memory = FlatMemory([a, b, c])
+    found = memory.together([a, b])
+    assert found is not None
+    assert found[0].tolist() == [[0.0] * 3] * 2 + [[1.0] * 3] * 2
+    found[1].fill_(7.0)
+    assert bool((b.grad == 7.0).all())
+    assert memory.together([b, a]) is None
+    assert memory.together([a, c]) is None
+    assert memory.together([a, None]) is None
+    a.data = torch.ones(2, 3)
+    assert memory.together([a, b]) is None
+
+
+def test_outputs_of_a_call_after_training_are_its_own():
+    module, x = Recurrent(Vanilla(), 4, 5), inputs_of().float()
+    module.flatten_parameters()
+    module.start_training()
+    first, _ = module(x, final=False)
+    module.end_training()
+    kept = first.detach().clone()
+    module(2.0 * x, final=False)
+    assert torch.equal(first, kept)
+    assert first.shape == (T, B, 5)
