@@ -177,11 +177,12 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     uri: as the user gives it; empty for the MLflow that the study was tracked in, `none` for none.
     """
     from runs.record import tracking
+    from runs.record.places import uri_of
     from runs.secrets_in_urls import without_password
 
     study = Study.read(next(path for path in files if path.suffix == ".parquet"))
     try:
-        uri = tracking.uri_of(study.about, results, uri)
+        uri = uri_of(study.about, results, uri)
     except ValueError as error:
         print(f"mlflow: not updated: {error}", file=sys.stderr)
         return

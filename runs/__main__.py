@@ -24,7 +24,8 @@ from .configuration.trial import trial_from
 from .console.progress import in_log
 from .files import writable, write_whole
 from .record.facts import facts
-from .record.tracking import SINGLE_TRIALS, Tracker, default_uri
+from .record.places import default_uri
+from .record.tracking import SINGLE_TRIALS, Tracker
 from .secrets_in_urls import without_password
 from .trial.classes import construct
 from .trial.faults import Interrupted

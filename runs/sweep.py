@@ -25,7 +25,7 @@ from .configuration.command_line import command_line
 from .configuration.stage import notes, staged
 from .configuration.study import checked
 from .files import writable
-from .record.tracking import Mirror
+from .record.mirror import Mirror
 from .study.plan import Search
 from .study.storage.opening import open_storage
 from .study.study import Study

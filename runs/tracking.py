@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 from .arguments import key_values
-from .record.tracking import Mirror, Unusable, default_uri, uri_of
+from .record.mirror import Mirror
+from .record.places import default_uri, uri_of
+from .record.tracking import Unusable
 from .secrets_in_urls import without_password
 from .study.finding import find
 from .study.storage.url import storage_url

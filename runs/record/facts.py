@@ -35,8 +35,10 @@ DECISIVE_PACKAGES = ("torch", "numpy", "llvmlite")
 
 
 def facts() -> dict[str, Any]:
-    """Versions of Python and packages, the commit of the code (with + if changed since), a hash of the code itself, and
-    the machine.
+    """What a result must carry to be reproduced.
+
+    Versions of Python and of packages, the commit of the code (with + where it was changed since), a hash of the code,
+    the processor, the machine and the command.
     """
     return {
         **environment(),
@@ -47,7 +49,7 @@ def facts() -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """What numbers depend on beside the trial: the versions, the code and the processor."""
+    """What numbers depend on besides the trial: the versions, the code and the processor."""
     versions = {name: _version(name) for name in PACKAGES}
     return {"python": platform.python_version(), "versions": versions, "code": code(), "processor": processor()}
 
@@ -92,9 +94,10 @@ def processor() -> str:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What numbers depend on that is different: 'torch 2.12.0 -> 2.13.0'.
+    """What differs between two environments, of what numbers depend on; what is not known of one of them is left out.
 
-    What is not known of one of the two is left out.
+    >>> changes({"python": "3.11.2"}, {"python": "3.11.3", "processor": "A"})
+    ['python 3.11.2 -> 3.11.3']
     """
     pairs = {key: (before.get(key), now.get(key)) for key in DECISIVE}
     old, new = before.get("versions", {}), now.get("versions", {})
@@ -105,8 +108,9 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two environments have the same versions, code and processor, and name all of them; commits are not looked
-    at.
+    """Whether two environments have the same versions, code and processor, and name all of them.
+
+    Commits are not compared, as the hash of the code says more.
     """
     known = all(key in facts for key in ("python", "versions", "code", "processor") for facts in (one, other))
     return known and not changes({**one, "commit": ""}, {**other, "commit": ""})

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tasks import Task
 
     from ..study.plan import Plan, Planned
-    from ..study.study import Finished
+    from ..study.trials import Finished
 
 Row = dict[str, Any]
 Kind = Literal["text", "integer", "float", "integers", "floats"]

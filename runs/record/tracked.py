@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..study.design import Design
+from .places import uri_of
 from .rows import COLUMNS
-from .tracking import uri_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,97 +7,37 @@ exactly one. Everything goes through `MlflowClient`; no global state of mlflow i
 
 from __future__ import annotations
 
-import fcntl
 import getpass
 import json
-import math
 import os
 import shlex
 import sqlite3
-import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from functools import cached_property
+from contextlib import closing
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from ..arguments import command
-from ..console.known import meant
 from ..secrets_in_urls import without_password
 from ..study.design import Design, flat
 from ..trial.trial import Outcome, Trial
+from .places import DEFAULT, default_uri
 from .rows import COLUMNS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from ..study.plan import Planned
-    from ..study.study import Finished, Study
 
 SUMMARIES = "summaries"
 SINGLE_TRIALS = "trials"
-DEFAULT = "default"  # stored with a study in the place of a URI: mlflow.db in the results folder, wherever that is now
 LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, before the mirror rests
 ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
-REST_SECONDS = (10.0, 60.0)  # after a failure, and at most after several of them
 DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
 METRICS = [c.name for c in COLUMNS if c.mlflow.startswith("metrics.")]
-
-
-def default_uri(results: Path) -> str:
-    """The SQLite database in the results folder."""
-    return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
-
-
-def stored_uri(uri: str, results: Path) -> str:
-    """What is stored with a study of the MLflow that it is tracked in: a URI without secrets, or `default` for the
-    results folder's own.
-    """
-    return DEFAULT if uri in ("", DEFAULT, default_uri(results)) else without_password(uri)
-
-
-def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
-    """The URI of the MLflow of a study; empty where it was not tracked.
-
-    facts: stored with the study. results: the folder in which the study is now, which may be a copy, or have been
-    moved.
-    given: of the user; `server` stands for the environment's MLFLOW_TRACKING_URI, `none` for nowhere.
-    Raises ValueError for another word, and where the facts name a place that neither the user nor the environment does,
-    as they may be somebody else's.
-    """
-    ours, stored = os.environ.get("MLFLOW_TRACKING_URI", ""), str(facts.get("tracking_uri") or "")
-    if given == "server" and not ours:
-        raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
-    words = ("server", DEFAULT, "none")
-    if given and given not in (*words, "databricks") and not set(given) & set(":/"):
-        raise ValueError(f"tracking must be one of {', '.join(words)} or a URI, got {given!r}{meant(given, words)}")
-    if given:
-        return {"server": ours, "none": "", DEFAULT: default_uri(results)}.get(given, given)
-    if not stored or _is_default(facts, stored, results):
-        return stored and default_uri(results)
-    if ours and stored == without_password(ours):
-        return ours
-    raise ValueError(
-        f"the study says that it is tracked in {stored!r}, which is neither in {results} nor MLFLOW_TRACKING_URI; "
-        f"give {shlex.quote(f'tracking={stored}')} where you trust it, or tracking=default"
-    )
-
-
-def _is_default(facts: Mapping[str, Any], stored: str, results: Path) -> bool:
-    """Whether a stored URI stands for the database of the results folder.
-
-    Earlier versions stored where that was then.
-    """
-    if stored in (DEFAULT, default_uri(results)):
-        return True
-    chosen = "tracking" in str(facts.get("command", ""))
-    return (
-        stored.startswith("sqlite:////") and Path(stored).name == "mlflow.db" and "study_id" not in facts and not chosen
-    )
 
 
 class Run(NamedTuple):
@@ -206,7 +146,8 @@ class Tracker:
         with closing(sqlite3.connect(self.uri.removeprefix("sqlite:///"), timeout=LOCK_SECONDS)) as database, database:
             database.execute("UPDATE experiments SET artifact_location = ? WHERE experiment_id = ?", (new, experiment))
             database.execute(
-                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
+                "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) "
+                "WHERE experiment_id = ? AND substr(artifact_uri, 1, ?) = ?",
                 (new, len(old) + 1, experiment, len(old) + 1, f"{old}/"),
             )
 
@@ -217,8 +158,8 @@ class Tracker:
         page = f"{shown}/#/experiments/{self.experiment(name)}/runs"
         if server == self.uri:
             return page
-        ours = self.uri == default_uri(Path("results"))
-        return f"{page} ({'make dashboard' if ours else shlex.join(['mlflow', 'server', '--backend-store-uri', without_password(self.uri)])})"
+        shows = shlex.join(["mlflow", "server", "--backend-store-uri", without_password(self.uri)])
+        return f"{page} ({'make dashboard' if self.uri == default_uri(Path('results')) else shows})"
 
     def mirrored(self, study: str, key: str = "", study_id: str = "") -> dict[tuple[str, str, int], Run]:
         """The complete runs of a study's trials, by (task, variant, point); runs that were cut off or are of another
@@ -348,177 +289,6 @@ class Tracker:
         return str(run.info.run_id)
 
 
-class Mirror:
-    """Copies the told trials of a study to MLflow, each once, whoever else does so on this machine at the same time.
-
-    results: the results folder, where a lock is kept. uri: of MLflow, empty for SQLite in `results`.
-    Where MLflow is out of reach the trials wait in the storage of the study for the next call.
-    """
-
-    def __init__(self, study: Study, results: Path, uri: str = "") -> None:
-        self.study, self.results = study, Path(results)
-        self.uri = default_uri(self.results) if uri in ("", DEFAULT) else uri
-        self.tracker: Tracker | None = None
-        self.done: dict[tuple[str, str, int], Run] = {}
-        self.written, self.seconds = 0, 0.0  # runs that this mirror has written, and the time that took
-        self._generation: int | None = None
-        self._silent_until, self._rest = 0.0, REST_SECONDS[0]
-
-    def greeting(self) -> str:
-        """Where the runs go, and the page that shows them; one line."""
-        name, place = self.study.design.name, without_password(self.uri)
-        try:
-            self._tracker().experiment(name)
-        except Exception as error:  # whatever a client raises for a server that is away
-            return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
-        return f"mlflow: experiment {name!r} in {place}: {self._tracker().link(name)}"
-
-    def _tracker(self) -> Tracker:
-        if self.tracker is None:
-            self.tracker = Tracker(self.results, self.uri)
-        return self.tracker
-
-    @cached_property
-    def study_id(self) -> str:
-        """What was made with the study when it was created; that of the search for a stage.
-
-        Empty for studies of earlier versions.
-        """
-        study = self.study
-        search = study if study.plan.stage == "search" else type(study).open(study.storage, study.design.name)
-        return str(search.facts.get("study_id", ""))
-
-    def catch_up(self, patient: bool = False, seconds: float = math.inf) -> int:
-        """Write every told trial that has no run yet; returns how many. After a failure it rests, longer after each.
-
-        patient: wait for another process that is writing, and raise what goes wrong instead of trying again later.
-        seconds: begin no further run after this time; the next call goes on.
-        """
-        begun = time.monotonic()
-        if not patient and begun < self._silent_until:
-            return 0
-        written = 0
-        try:
-            with self._lock(patient) as held:
-                if held is None:
-                    return 0
-                tracker = self._tracker()
-                tracker.refuse_lock()
-                if self._rest > REST_SECONDS[0] and not patient:
-                    tracker.refuse_silence()
-                if self._generation is None or self._generation != held.generation:
-                    self.done = tracker.mirrored(self.study.design.name, self.study.plan.key, self.study_id)
-                    if tracker.replaced:
-                        whose = f"another study that was named {self.study.design.name!r}"
-                        print(f"mlflow: {tracker.replaced} runs of {whose} were deleted", file=sys.stderr)
-                        tracker.replaced = 0
-                for finished in self.study.finished_trials():
-                    place = (finished.task, finished.variant, finished.index)
-                    known = self.done.get(place)
-                    if known is not None and self._is_of(known, finished):
-                        continue
-                    if time.monotonic() - begun > seconds:
-                        break
-                    held.generation += 1
-                    held.save()
-                    tracker.refuse_lock()
-                    writing = time.monotonic()
-                    # of another trial in this place: the study was started anew with other values
-                    if known is not None:
-                        tracker.client.delete_run(known.id)
-                        del self.done[place]
-                    self.done[place] = self._write(tracker, finished)
-                    self.seconds += time.monotonic() - writing
-                    written += 1
-                self._generation = held.generation
-                self._rest = REST_SECONDS[0]
-        except Exception as error:  # the study must not stop because the dashboard did
-            if patient:
-                raise
-            self._generation, self._silent_until = None, time.monotonic() + self._rest
-            self._rest = min(REST_SECONDS[1], 2 * self._rest)
-            why = str(error) if isinstance(error, Unusable) else type(error).__name__
-            print(f"mlflow: {why}; the study goes on and MLflow catches up later", file=sys.stderr)
-        finally:
-            self.written += written
-        return written
-
-    def behind(self) -> int:
-        """How many told trials are not known to have a run."""
-        places = ((finished.task, finished.variant, finished.index) for finished in self.study.finished_trials())
-        return sum(1 for place in places if place not in self.done)
-
-    def finish(self) -> None:
-        """Write what is left, and say how to do so later where it could not be done."""
-        self._silent_until = 0.0
-        self.catch_up()
-        if left := self.behind():
-            again = command("runs.tracking", study=self.study.design.name, results=self.results)
-            print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
-
-    def _is_of(self, run: Run, finished: Finished) -> bool:
-        """Whether a run is of this record of a trial."""
-        same_trial = run.trial == self._trial_id(finished, self._planned(finished).trial)
-        return same_trial and run.record in ("", str(finished.stored._trial_id))
-
-    def _planned(self, finished: Finished) -> Planned:
-        return self.study.plan.planned(finished.task, finished.variant, finished.index, finished.stored.params)
-
-    def _trial_id(self, finished: Finished, trial: Trial) -> str:
-        return str(finished.stored.user_attrs.get("trial_id") or trial.id)  # absent where its workers died
-
-    def _write(self, tracker: Tracker, finished: Finished) -> Run:
-        plan, name, planned = self.study.plan, self.study.design.name, self._planned(finished)
-        trial_id, record = self._trial_id(finished, planned.trial), str(finished.stored._trial_id)
-        tags = {
-            "study": name,
-            "point": planned.point,
-            "commit": self.study.sessions.of(finished.session).get("commit", ""),
-            "stage": plan.stage,
-            "study_id": self.study_id,
-            "mlflow.source.name": str(self.study.facts.get("command", ""))[:1000],
-            "trial_id": trial_id,
-            "record": record,
-        }
-        if plan.stage != "search":
-            tags |= {
-                "block": planned.block,
-                "replicate": planned.replicate,
-                "key": plan.key,
-                "number": finished.index,
-            }
-        run = tracker.trial(name, planned.trial, finished.outcome, tags, finished.stored.params)
-        return Run(run, trial_id, record)
-
-    @contextmanager
-    def _lock(self, patient: bool) -> Iterator[_Held | None]:
-        folder = self.results / self.study.design.name
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "mirror.lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield None
-                return
-            yield _Held(handle)
-
-
-class _Held:
-    """The lock of a mirror while it is held. generation: a count that says whether anybody else has written since."""
-
-    def __init__(self, handle: IO[str]) -> None:
-        self._handle = handle
-        handle.seek(0)
-        text = handle.read()
-        self.generation = int(text) if text.isdecimal() else 0
-
-    def save(self) -> None:
-        self._handle.seek(0)
-        self._handle.truncate()
-        self._handle.write(str(self.generation))
-        self._handle.flush()
-
-
 def publish(
     results: Path,
     design: Design,
@@ -555,7 +325,8 @@ def _about(experiment: str) -> str:
         return "One run for each study with its figures, tables and report, and one for each variant on each task."
     if experiment == SINGLE_TRIALS:
         return "Trials that were run one by one: python -m runs variant=... task=..."
-    return f"The trials of study {experiment}, one run each. Tags: task, variant, point, status. `{command('analysis', study=experiment)}`"
+    analysis = command("analysis", study=experiment)
+    return f"The trials of study {experiment}, one run each. Tags: task, variant, point, status. `{analysis}`"
 
 
 def _note(text: str) -> dict[str, str]:

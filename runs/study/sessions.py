@@ -60,7 +60,7 @@ class Sessions:
         return bool(same)
 
     def news(self, number: int | None = None) -> str:
-        """One line on what numbers depend on and what differs in a session from an earlier one; empty where nothing does.
+        """One line on what differs in a session from an earlier one, empty where nothing does that numbers depend on.
 
         number: of the session, by default that of this process.
         """

@@ -12,8 +12,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -34,114 +32,18 @@ from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial
 from .design import Design, differences
 from .plan import Plan, Search
-from .processes import Liveness, Signature, alive, is_here, signature
+from .processes import Liveness, alive, is_here, signature
 from .samplers import distributions, propose, pruner_of, sampler_of, thinned
 from .sessions import Facts, Sessions
 from .stages import Stage
 from .storage.contract import Ending, Storage, index_of
 from .storage.opening import patiently
+from .trials import Finished, Held, Lease, Pair, Waiting
 
 ATTEMPTS = 3
 """How often a trial is tried in all where its worker dies or its machine lacks something."""
 DIED = "its worker died"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-
-Pair = tuple[str, str]
-"""Labels of a task and a variant."""
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A trial that this process has claimed and runs.
-
-    number: of the trial in the storage.
-    task, variant: labels of its pair. index: its number in the plan.
-    trial: what to run.
-    """
-
-    number: int
-    task: str
-    variant: str
-    index: int
-    trial: Trial
-
-    @property
-    def pair(self) -> Pair:
-        """Labels of its task and its variant."""
-        return self.task, self.variant
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A trial that has an outcome.
-
-    task, variant: labels of its pair. index: its number in the plan.
-    stored: its record in the storage.
-    """
-
-    task: str
-    variant: str
-    index: int
-    stored: FrozenTrial
-
-    @property
-    def outcome(self) -> Outcome:
-        """What happened in it."""
-        return Outcome.from_dict(self.stored.user_attrs["outcome"])
-
-    @property
-    def status(self) -> str:
-        """The status of its outcome."""
-        return str(self.stored.user_attrs["outcome"]["status"])
-
-    @property
-    def session(self) -> int:
-        """The number of the session in which it ran, 0 for trials from before there were sessions."""
-        return int(self.stored.user_attrs.get("session", 0))
-
-
-@dataclass(frozen=True)
-class Held:
-    """A trial that is running somewhere.
-
-    task, variant: labels of its pair. index: its number in the plan. number: of the trial in the storage.
-    seconds: since when it runs.
-    worker: the process that runs it. here: whether that is a process of this machine. alive: whether it lives; a
-        process of another machine is taken to do so.
-    """
-
-    task: str
-    variant: str
-    index: int
-    number: int
-    seconds: float
-    worker: Signature
-    here: bool
-    alive: bool
-
-    def __str__(self) -> str:
-        where = "" if self.here else f" of {self.worker.get('host', 'a machine that has not signed')}"
-        process = f"process {self.worker.get('pid', '?')}{where}{'' if self.alive else ', which is gone'}"
-        return f"{self.task} {self.variant} {self.index} for {self.seconds:.0f} s in {process}"
-
-
-@dataclass(frozen=True, order=True)
-class Waiting:
-    """A trial that waits. Trials are claimed in the order of these values.
-
-    tries: how often it was tried or lost its worker together with its parent. What has killed a worker comes last, so
-        that it takes down as little as possible.
-    index: its number in the plan. place: that of its pair in the order of work.
-    order: in which it was stored. number: of the trial in the storage.
-    pair: labels of its task and variant.
-    """
-
-    tries: int
-    index: int
-    place: int
-    order: int
-    number: int
-    pair: Pair
 
 
 class Study:
@@ -426,7 +328,7 @@ class Study:
         if not self._queue or time.monotonic() > self._stale:
             begun = time.monotonic()
             waiting = [
-                Waiting(_tries(trial), index_of(trial), place, trial.number, trial._trial_id, pair)
+                Waiting.of(pair, place, trial)
                 for place, pair in enumerate(self.plan.pairs)
                 for trial in self.trials(pair, (TrialState.WAITING,))
             ]
@@ -467,7 +369,7 @@ class Study:
 
     def held(self) -> list[Held]:
         """The trials that run, those that have run longest first."""
-        found = [_held(pair, trial) for pair in self.plan.pairs for trial in self.trials(pair, (TrialState.RUNNING,))]
+        found = [Held.of(pair, trial) for pair in self.plan.pairs for trial in self.trials(pair, (TrialState.RUNNING,))]
         return sorted(found, key=lambda held: -held.seconds)
 
     def reporter(self, lease: Lease) -> Callable[[int, float], None]:
@@ -615,19 +517,6 @@ def _made(storage: Storage, name: str, names: Collection[str]) -> int:
     if name in names:
         return storage.get_study_id_from_name(name)
     return storage.create_new_study([StudyDirection.MINIMIZE], name)
-
-
-def _tries(trial: FrozenTrial) -> int:
-    """How often a stored trial was tried or lost its worker together with its parent."""
-    return int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
-
-
-def _held(pair: Pair, trial: FrozenTrial) -> Held:
-    worker = trial.user_attrs.get("worker", {})
-    here = is_here(worker)
-    seconds = (datetime.now() - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
-    living = not here or alive(worker)
-    return Held(*pair, index_of(trial), trial._trial_id, max(0.0, seconds), worker, here, living)
 
 
 def _has_outcome(trial: FrozenTrial, retired: Collection[int]) -> bool:

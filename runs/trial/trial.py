@@ -28,7 +28,7 @@ class Model:
     dropout: rate at which values between two layers are set to 0, with a new mask at every step; needs two layers.
     recurrent_dropout: rate at which what the recurrent matrices see is set to 0, with one mask for a whole sequence.
     zoneout: probability that a unit keeps its value from the step before; one number for every field of the state that
-    remembers, or numbers by field as in {c: 0.5, y: 0.05}.
+        remembers, or numbers by field as in {c: 0.5, y: 0.05}.
     layer_norm: whether every pre-activation is normalised over the units of its layer, by the eager engine.
 
     Archives of versions that had none of the last four are read with these defaults, which switch them off.
@@ -71,7 +71,7 @@ class Training:
     """How a model is trained.
 
     optimiser: adam, or nesterov (SGD with Nesterov momentum, its learning rate scaled by 1 - momentum as in Greff et
-    al. 2017, III).
+        al. 2017, III).
     learning_rate: step size.
     momentum: of nesterov.
     batch_size: sequences per step.
@@ -81,9 +81,8 @@ class Training:
     evaluations: number of log-spaced evaluations, besides the one before the first step.
     confirmations: consecutive evaluations within the criterion that make a trial solved.
     evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
-    curve_sequences: how many sequences of the validation set an evaluation looks at; the others are looked at where
-    these meet the
-        criterion, and at the end. 0 for all.
+    curve_sequences: how many sequences of the validation set an evaluation uses, 0 for all; the others are used where
+        these meet the criterion, and at the end.
     patience: evaluations without improvement after which to stop, 0 for never (Greff: 15).
     stop_when_solved: whether to stop at the evaluation that confirms the solution.
     """
@@ -157,18 +156,22 @@ class Outcome:
     """What happened in a trial.
 
     status: solved, finished (budget spent or patience lost), diverged, pruned (stopped by the pruner of a search) or
-    failed.
-    steps: updates made. sequences: training sequences seen.
+        failed.
+    steps: updates made.
+    sequences: training sequences seen.
     solved_step: update of the first of the evaluations that confirmed the solution, None if unsolved.
     best_step, validation_loss: where the validation loss was lowest, and its value.
     test_loss, test_metrics: on the test set with the parameters of `best_step`.
     score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss
-    says no more.
-    curve_steps, curve_losses: validation curve. train_losses: mean training loss since the evaluation before (None at
-    step 0).
-    parameters: trainable values. flops_per_step: of the products of one forward pass per sequence and time step.
-    seconds: wall time. engine: which ran. why_eager: why the eager engine ran where a faster one was asked for. error:
-    of a failed trial.
+        says no more.
+    curve_steps, curve_losses: validation curve.
+    train_losses: mean training loss since the evaluation before, None at step 0.
+    parameters: trainable values.
+    flops_per_step: of the products of one forward pass, per sequence and time step.
+    seconds: wall time.
+    engine: which ran.
+    why_eager: why the eager engine ran where a faster one was asked for.
+    error: of a failed trial.
     """
 
     status: str

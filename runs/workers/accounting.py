@@ -15,7 +15,7 @@ import psutil
 from optuna.trial import FrozenTrial
 
 from ..files import write_whole
-from ..record.tracking import Mirror
+from ..record.mirror import Mirror
 from ..study.study import Study
 
 SUMS = ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")  # over all sessions

@@ -19,7 +19,7 @@ from ..configuration.mistakes import MISTAKES, one_line
 from ..configuration.stage import staged
 from ..configuration.study import checked
 from ..files import writable
-from ..record.tracking import Mirror
+from ..record.mirror import Mirror
 from ..study.plan import Search
 from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study

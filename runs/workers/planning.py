@@ -11,7 +11,7 @@ from typing import Any
 
 from ..files import write_whole
 from ..record.facts import facts
-from ..record.tracking import stored_uri
+from ..record.places import stored_uri
 from ..study.study import Study
 from .status import beside
 

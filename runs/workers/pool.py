@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from ..console.progress import in_log
 from ..console.text import duration
-from ..record.tracking import Mirror
+from ..record.mirror import Mirror
 from ..study.storage.opening import patiently
 from ..study.study import Study
 from .accounting import Memory, add_cost, session_cost

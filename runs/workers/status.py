@@ -12,7 +12,8 @@ import psutil
 
 from ..arguments import command
 from ..console.text import counted, duration
-from ..study.study import Held, Study
+from ..study.study import Study
+from ..study.trials import Held
 
 STUCK_SECONDS = 30.0  # a trial may hang if it runs for longer than this and than STUCK_TIMES the longest one before
 STUCK_TIMES = 3

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
-from ..study.study import Lease, Study
+from ..study.study import Study
+from ..study.trials import Lease
 from ..trial.faults import OutOfTime
 from . import stop
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ..study.processes import BEAT_SECONDS
 from ..study.storage.opening import open_storage, patiently
-from ..study.study import Lease, Study
+from ..study.study import Study
+from ..study.trials import Lease
 from ..trial.faults import Interrupted, MachineFault
 from ..trial.training import prepare_process, run
 from .stop import asked_to_stop, stop_on_signal

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runs.study.study import Held
+from runs.study.trials import Held
 from runs.workers import accounting, actions, ending, pool, status, stop
 from runs.workers.accounting import Memory, add_cost, read_cost, session_cost
 from runs.workers.ending import Interruption, Limit

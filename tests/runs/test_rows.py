@@ -70,13 +70,14 @@ def test_rows_are_sorted_by_stage_task_lag_block_replicate_point_and_variant():
         {"stage": "confirm", "task": "a", "lag": 5, "block": -1, "replicate": 1, "point": 0, "variant": "gru"},
         {"stage": "confirm", "task": "a", "lag": 5, "block": 0, "replicate": 0, "point": 3, "variant": "gru"},
         {"stage": "confirm", "task": "a", "lag": 5, "block": 1, "replicate": 0, "point": 1, "variant": "gru"},
+        {"stage": "confirm", "task": "a", "lag": 9, "block": -1, "replicate": 0, "point": 0, "variant": "gru"},
         {"stage": "horizon", "task": "a", "lag": 2, "block": -1, "replicate": 1, "point": 0, "variant": "gru"},
         {"stage": "horizon", "task": "a", "lag": 10, "block": -1, "replicate": 0, "point": 0, "variant": "gru"},
         {"stage": "another", "task": "a", "lag": 1, "point": 0, "variant": "gru"},
     ]
-    for order in (range(10), reversed(range(10)), (3, 9, 1, 7, 5, 0, 2, 8, 6, 4)):
+    for order in (range(11), reversed(range(11)), (3, 9, 1, 7, 5, 0, 10, 2, 8, 6, 4)):
         table = tidy([row(trial_id=str(k), **{"block": -1} | places[k]) for k in order])
-        assert table["trial_id"].tolist() == [str(k) for k in range(10)]
+        assert table["trial_id"].tolist() == [str(k) for k in range(11)]
 
 
 def test_the_trials_of_a_stage_are_numbered_from_0():

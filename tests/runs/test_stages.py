@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.record.tracking import Mirror
+from runs.record.mirror import Mirror
 from runs.study.design import Design
 from runs.study.finding import records
 from runs.study.plan import Search

@@ -11,7 +11,9 @@ import pytest
 
 from runs import tracking as command
 from runs.record import tracking
-from runs.record.tracking import DEFAULT, Locked, Mirror, Tracker, default_uri, publish, stored_uri, uri_of
+from runs.record.mirror import Mirror
+from runs.record.places import DEFAULT, default_uri, stored_uri, uri_of
+from runs.record.tracking import Locked, Tracker, publish
 from runs.study.plan import Search
 from runs.study.space import Dimension
 from runs.study.storage.opening import open_storage

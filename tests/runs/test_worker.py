@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 
 from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
-from runs.study.study import ATTEMPTS, Held, Study
+from runs.study.study import ATTEMPTS, Study
+from runs.study.trials import Held
 from runs.workers.ending import Interruption, Limit
 from runs.workers.status import outlook
 from runs.workers.stop import STOP

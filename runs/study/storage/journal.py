@@ -34,9 +34,7 @@ from .contract import Ending, Storage, index_of
 
 
 class Journal(JournalStorage, Storage):
-    """Optuna's storage on a journal, with several records in one write: every write waits for the disk, 7 ms on a busy
-    one.
-    """
+    """Optuna's storage on a journal, with several records in one write, as every write waits for the disk."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -47,10 +45,10 @@ class Journal(JournalStorage, Storage):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """What this thread writes in the block is appended at its end, or not at all where the block raises.
+        """Collect what this thread writes in the block and append it at the end, or nothing where the block raises.
 
-        What it reads in the block is as of the beginning. Raises what the records raise, the first of them, when they
-        are applied.
+        In the block this thread reads the state at the beginning.
+        Raises the first error of the records when they are applied.
         """
         logs: list[dict[str, Any]] = []
         self._mine.logs = logs
@@ -121,7 +119,7 @@ class DamagedJournal(ValueError):
 
 
 class LockHeld(TimeoutError, ValueError):
-    """Another process has held a lock for too long: worth another try to a worker, a mistake to a command."""
+    """Another process has held a lock for too long: a worker tries again, a command reports a mistake."""
 
 
 class SafeJournal(JournalFileBackend):
@@ -153,8 +151,9 @@ class SafeJournal(JournalFileBackend):
                     yield record
 
     def _again(self, place: int, number: int) -> tuple[bytes, dict[str, Any]]:
-        """A line that looked damaged, read when nobody writes: half of it may have been cut off and written over while
-        it was read.
+        """Read a line that looked damaged once more, while nobody writes.
+
+        Half of it may have been cut off and overwritten while it was read.
         """
         with open(self._file_path, "rb") as file:
             lock(file, fcntl.LOCK_SH)
@@ -171,10 +170,10 @@ class SafeJournal(JournalFileBackend):
             ) from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append records. Raises OSError where they cannot all be written (a full disk); of several, the first may then
-        be there.
+        """Append records.
 
-        Raises LockHeld where another process holds the lock and does not let go.
+        Raises OSError where they cannot all be written, as on a full disk; the first of them may then be there. Raises
+        LockHeld where another process does not release the lock.
         """
         if not logs:
             return
@@ -278,7 +277,7 @@ def holder(handle: IO[Any]) -> str:
 
 
 def whole(handle: IO[bytes]) -> int:
-    """The length of a file up to its last line end; what a dead writer left behind it is cut off."""
+    """The length of a file up to its last line end; what a writer that died left after it is cut off."""
     size = end = handle.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 4096)

@@ -1,9 +1,8 @@
-"""What is intact of a damaged journal: flipped bits are put right by their checksums, what cannot be read is left out,
-and all is said.
+"""Repairs a damaged journal: flipped bits are corrected by their checksums, and what cannot be read is left out.
 
-Trials and studies have no names in a journal: their numbers are the order in which they were created. So a record that
-created one and cannot be read leaves a stand-in that never counts; else every later record would be about another
-trial.
+Trials and studies have no names in a journal, their numbers are the order in which they were created. So a record that
+created one and cannot be read is replaced by a stand-in that never counts; otherwise every later record would be about
+another trial.
 """
 
 from __future__ import annotations
@@ -33,10 +32,13 @@ CREATE = b'{"op_code":4,'
 
 @dataclass
 class Part:
-    """Lines of a journal that follow each other: intact ones, or damaged ones and what could be had from them.
+    """Lines of a journal that follow each other: intact ones, or damaged ones and what could be recovered from them.
 
-    first: number of the first line. lines: those that stay. lost: what could not be read; `more` stand-ins for trials
-    take its place.
+    first: number of the first line.
+    lines: those that are kept.
+    damaged: how many lines were damaged.
+    lost: what could not be read.
+    more: how many stand-ins for trials replace what was lost, besides those for records that can be recognised.
     """
 
     first: int
@@ -57,12 +59,13 @@ class Part:
 
 
 def repaired(path: Path, name: str) -> Iterator[str]:
-    """Repair a journal and yield what was done, line by line. No process may be using it.
+    """Repair a journal that no process is using, and yield what was done, line by line.
 
-    Raises NotAllowed, and changes nothing, where its trials are of a class of somebody's own and must be compared with
-    the design.
+    The file as it was is kept in the same folder, and the new one replaces it in one step.
 
-    name: of the study in it. The file as it was is kept beside it, and the new one takes its place at once.
+    path: of the journal. name: of the study in it.
+    Raises NotAllowed, and changes nothing, where the trials must be compared with the design and are of a class that
+    may not be imported.
     """
     with locked(str(path)) as handle:
         size = handle.seek(0, 2)
@@ -95,7 +98,7 @@ def repaired(path: Path, name: str) -> Iterator[str]:
 
 
 def shown(lost: Sequence[bytes]) -> str:
-    """The beginning of what was lost, in characters that any terminal bears."""
+    """The beginning of what was lost, in characters that any terminal can show."""
     text = b" ".join(lost).decode("ascii", "replace")
     return "".join(c if c.isprintable() and c != "\ufffd" else "." for c in text[:160]) + (
         "..." if len(text) > 160 else ""
@@ -103,7 +106,7 @@ def shown(lost: Sequence[bytes]) -> str:
 
 
 def divided(content: bytes) -> Iterator[Part]:
-    """The parts of a journal. Half a line at its end, of a writer that died, is no part of it."""
+    """The parts of a journal, without half a line at its end that a writer left when it died."""
     good: list[bytes] = []
     bad: list[bytes] = []
     start = number = 1
@@ -127,7 +130,7 @@ def divided(content: bytes) -> Iterator[Part]:
 
 
 def salvaged(first: int, lines: list[bytes]) -> Part:
-    """What can be had from damaged lines that follow each other."""
+    """What can be recovered from damaged lines that follow each other."""
     part = Part(first, [], damaged=len(lines))
     block = b"".join(lines)
     mended = unflipped(block)  # also where the flip made two lines of one
@@ -153,15 +156,15 @@ def salvaged(first: int, lines: list[bytes]) -> Part:
 
 
 def remains(text: bytes) -> list[bytes]:
-    """A text that was lost, unless it is no more than the end of a line, or what a flipped bit made of one."""
+    """A text that was lost, as a list; empty where it is only the end of a line, or what a flipped bit made of one."""
     return [text] if len(text.strip()) > 1 else []
 
 
 def unflipped(line: bytes) -> bytes | None:
-    """The line of which this one differs in a single bit, by its checksum; None where there is none.
+    """The line that differs from this one in a single bit and has the right checksum; None where there is none.
 
-    CRC-32 tells all errors of one to three bits in lines of up to 11 kB apart, so that what it accepts is what was
-    written.
+    CRC-32 distinguishes all errors of one to three bits in lines of up to 11 kB, so that the line that it accepts is
+    the one that was written.
     """
     if len(line) > LONGEST or len(line) <= TAIL:
         return None
@@ -200,7 +203,7 @@ def accepted(line: bytes) -> bytes | None:
 
 
 def stand_ins(lost: Sequence[bytes], first: int) -> Iterator[bytes]:
-    """Records in the place of those that were lost and that created something."""
+    """Records that replace those that were lost and that created a trial or a study."""
     for text in lost:
         for code in re.findall(rb'"op_code":(\d+)', text):
             if int(code) == CREATE_TRIAL:
@@ -212,7 +215,7 @@ def stand_ins(lost: Sequence[bytes], first: int) -> Iterator[bytes]:
 
 
 def lost_trial(first: int) -> dict[str, Any]:
-    """A record that creates a trial without a point, which has failed: nothing asks for it or changes it."""
+    """A record that creates a failed trial without an index, which nothing reads or changes."""
     now = datetime.now().astimezone().isoformat(timespec="microseconds")
     own = {
         "datetime_start": now,
@@ -233,8 +236,9 @@ def text_of(parts: Sequence[Part]) -> bytes:
 
 
 def align(path: Path, parts: Sequence[Part], part: Part, name: str) -> None:
-    """Find how many trials the unreadable part of a journal had created: as many as make the most later outcomes those
-    of their trials.
+    """Find how many trials the unreadable part of a journal had created, and set `part.more` to it.
+
+    It is the number with which most later outcomes belong to their trials.
     """
     trial = next((len(line) for p in parts for line in p.lines if line.startswith(CREATE)), 300)
     most, best = sum(map(len, part.lost)) // trial + 1, (-1, 0)
@@ -252,7 +256,10 @@ def align(path: Path, parts: Sequence[Part], part: Part, name: str) -> None:
 
 
 def judged(path: Path, name: str) -> tuple[int, int]:
-    """How many outcomes of a study in a journal are those of their trials, and how many are not. Raises NotAllowed."""
+    """How many outcomes of a study in a journal belong to their trials, and how many do not.
+
+    Raises NotAllowed for a class that may not be imported.
+    """
     storage = Journal(str(path))
     try:
         study = Study.open(storage, name)
