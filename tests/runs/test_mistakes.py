@@ -1,4 +1,4 @@
-"""Bad input at the shell, kind by kind: one line that says what to write instead; and nothing that is right is refused."""
+"""Bad input at the shell, kind by kind: one line that says what to write instead. What is right is never refused."""
 
 import subprocess
 import sys
@@ -691,7 +691,7 @@ def test_every_command_of_the_readme_passes_the_first_look():
 
 
 # Help
-# ------------------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("schema", "parts"), SCHEMAS.values(), ids=SCHEMAS)
