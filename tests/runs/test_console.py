@@ -1,13 +1,15 @@
-"""What the commands share at the shell: known, wrapped lines, progress in a log."""
+"""What the commands share at the shell: known names, wrapped lines, progress in a log, and the examples of all that."""
 
 import doctest
 
 import pytest
 
-from runs.console import known, parser, progress, text
+from runs import arguments, names, rules, secrets_in_urls
+from runs.console import known, manual, parser, progress, text
+from runs.study.storage import url
 
 
-@pytest.mark.parametrize("module", [known, progress, text])
+@pytest.mark.parametrize("module", [arguments, known, manual, names, progress, rules, secrets_in_urls, text, url])
 def test_the_examples_are_true(module):
     assert doctest.testmod(module).failed == 0
 

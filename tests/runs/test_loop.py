@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from runs.networks.readout import untrained
+from runs.networks.readout import Network, untrained
 from runs.trial.data import batches, held_out
 from runs.trial.evaluation import Validation, evaluate, evaluation_grid
 from runs.trial.faults import Interrupted, Pruned
@@ -16,7 +16,9 @@ from runs.trial.training import run, trained
 from runs.trial.trial import Model, Training, Trial
 from tasks import Batch
 from tasks.synthetic.adding import Adding
-from variants import streams
+from tasks.synthetic.temporal_order import TemporalOrder
+from variants import Vanilla, streams
+from variants.initialisation import GlorotOrthogonal
 
 GRID = [0, 1, 2, 4, 8, 16, 32]  # evaluations at powers of two
 
@@ -277,3 +279,34 @@ def test_an_evaluation_is_without_gradients_and_leaves_the_network_in_training_m
     evaluate(network, task, held_out(task, trial(), "test"))
     assert network.modes == [(False, False)]
     assert network.training
+
+
+def test_parts_of_padded_sequences_are_evaluated_with_their_own_lengths():
+    task = TemporalOrder(lag=20)
+    batch = task.batch(300, torch.Generator().manual_seed(3))
+    network = Network(Vanilla(), task, Model(hidden_size=4), GlorotOrthogonal(), streams(0))
+    with torch.no_grad():
+        expected = task.metrics(network(batch), batch)
+    assert evaluate(network, task, batch) == pytest.approx(expected, rel=1e-5)
+
+
+def test_an_outcome_counts_what_the_network_has_and_how_long_it_took():
+    """Vanilla with I=2, H=4: four W [4, 2], four R [4, 4], four b [4]; the read-out has 4 weights and a bias."""
+    outcome = run(trial(budget=1))
+    assert (outcome.parameters, outcome.flops_per_step) == (32 + 64 + 16 + 4 + 1, 2 * (32 + 64 + 4))
+    assert outcome.seconds > 0
+
+
+def test_the_read_out_starts_uniform_after_glorot_with_zero_bias():
+    network, _ = untrained(replace(trial(), model=Model(hidden_size=600)))
+    bound = math.sqrt(6 / (600 + 1))
+    assert 0.98 * bound < network.readout.weight.abs().max() <= bound
+    assert not network.readout.bias.any()
+
+
+def test_the_outputs_of_a_trained_network_are_not_overwritten_by_its_next_call():
+    network, _ = trained(trial(budget=1))
+    first, _ = network.recurrent(torch.zeros(5, 3, 2), final=False)
+    before = first.clone()
+    network.recurrent(torch.ones(5, 3, 2), final=False)
+    assert torch.equal(first, before)

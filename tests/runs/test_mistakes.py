@@ -1,4 +1,4 @@
-"""Bad input at the shell, kind by kind: one line that says what to write instead; and nothing that is right is refused."""
+"""Bad input at the shell, kind by kind: one line that says what to write instead. What is right is never refused."""
 
 import subprocess
 import sys
@@ -675,7 +675,7 @@ def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
 
 
 # Help
-# ------------------------------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("schema", "parts"), SCHEMAS.values(), ids=SCHEMAS)

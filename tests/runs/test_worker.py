@@ -1,9 +1,10 @@
-"""Workers whose trial never ends, or whose machine lacks something: they leave, and what they held is put back or told."""
+"""Workers whose trial never ends, or whose machine lacks something: they leave, and what they held is not lost."""
 
 import multiprocessing
 import os
 import signal
 import time
+from contextlib import nullcontext
 from dataclasses import replace
 
 import psutil
@@ -14,6 +15,7 @@ from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
 from runs.study.study import ATTEMPTS, Study
 from runs.study.trials import Held
+from runs.trial.faults import Interrupted
 from runs.workers.ending import Interruption, Limit
 from runs.workers.status import outlook
 from runs.workers.stop import STOP
@@ -100,6 +102,21 @@ def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, mo
         numbers.append([{k: v for k, v in row.items() if k != "seconds"} for row in study.records()])
     assert numbers[0] == numbers[1]
     assert {row["status"] for row in numbers[0]} <= {"solved", "finished"}
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"), [(Interrupted(), False), (SystemExit(1), True), (KeyboardInterrupt(), True)]
+)
+def test_a_worker_that_is_interrupted_puts_its_trial_back(tmp_path, monkeypatch, error, raised):
+    def run(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
+    monkeypatch.setattr("runs.workers.worker.run", run)
+    study = Study.create(open_storage("", tmp_path), Search(make_design(points=1)), {})
+    with pytest.raises(type(error)) if raised else nullcontext():
+        assert work("", tmp_path, "study") == 0
+    assert [(row["running"], row["waiting"]) for row in study.counts().values()] == [(0, 1)] * 4
 
 
 def test_a_trial_that_never_gives_python_back_is_ended_by_the_parent_and_told_failed(folder, monkeypatch):
@@ -194,5 +211,6 @@ def test_a_trial_that_hangs_is_named_and_no_end_is_foretold():
 def test_a_trial_whose_process_is_gone_does_not_run():
     assert outlook(1, [2.0], [held(10.0, alive=False)]) == [
         "left: 1 trial of 2.0 s; about 2 s with 1 running, but none is",
-        "runs no more: adding gru 3 for 10 s in process 5, which is gone; the same command without action=status runs it again",
+        "runs no more: adding gru 3 for 10 s in process 5, which is gone; "
+        "the same command without action=status runs it again",
     ]
