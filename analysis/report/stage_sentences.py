@@ -119,7 +119,8 @@ def _opening(replicates: int, size: int) -> str:
     return (
         f"The trials were split into blocks, each of them {search}. The winner of each block by validation loss was "
         f"trained again with a fresh seed and scored on fresh test data: {_counted(replicates, 'replicate')} of "
-        "“search, then train” per task and variant, free of the luck that made them win. All variants share blocks and seeds."
+        "“search, then train” per task and variant, free of the luck that made them win. All variants share "
+        "blocks and seeds."
     )
 
 
@@ -171,10 +172,10 @@ def horizon_sentences(study: Study, tables: Tables) -> list[str]:
     best = _facts(study, "horizon").get("knobs", {}).get("best", 1)
     paragraphs = [
         f"The best {f'{best} ' if best > 1 else ''}configurations of each variant at the study's lag were trained "
-        f"again, with at most {trials['budget'].max():,} updates, at lags that double. The memory horizon is the lag in steps "
-        "up to which half of the runs solve the task, with its 95 % interval; ≥ and < are bounds where the lags ended. "
-        "Configurations were chosen at the study's lag, so that a longer lag may be within reach of others; horizons "
-        "are not tested against each other."
+        f"again, with at most {trials['budget'].max():,} updates, at lags that double. The memory horizon is the lag "
+        "in steps up to which half of the runs solve the task, with its 95 % interval; ≥ and < are bounds where the "
+        "lags ended. Configurations were chosen at the study's lag, so that a longer lag may be within reach of "
+        "others; horizons are not tested against each other."
     ]
     for task in (t for t in study.tasks if t in set(found["task"])):
         own = trials[trials["task"] == task]
