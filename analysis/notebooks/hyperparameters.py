@@ -24,8 +24,9 @@ import numpy as np
 import pandas as pd
 
 from ..figures import plots, plots_anova
-from ..load import of_runs, read_archive, tracked
+from ..load import of_runs, tracked
 from ..statistics import anova
+from ..study import Study
 from ..tables.importance import importance
 
 # %% [markdown]
@@ -52,7 +53,8 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 
 # %%
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
+whole = Study.read(results / study / "trials.parquet")
+table, design = whole.table, whole.about
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -66,7 +68,7 @@ else:
     print("this study was not tracked in an MLflow that is within reach")
 
 # %%
-tables = importance(table, design)
+tables = importance(whole)
 if tables["shares"].empty:
     print(f"{study} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")
 

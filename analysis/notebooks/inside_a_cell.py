@@ -24,12 +24,13 @@ import numpy as np
 import pandas as pd
 
 from ..figures import plots_cells
-from ..load import of_runs, read_archive, tracked
+from ..load import of_runs, tracked
+from ..study import Study
 from ..tables import diagnosis as diagnostics
-from ..tables.summary import order
 
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
+whole = Study.read(results / study / "trials.parquet")
+table, design = whole.table, whole.about
 models = results / study / "models"
 tables = diagnostics.read(models)
 gradients, sequences = tables["gradients"], tables["sequences"]
@@ -85,7 +86,7 @@ left.map("{:.2g}".format)
 # answer is read.
 
 # %%
-task = next((t for t in order(table, design, "task") if t in set(sequences["task"])), "")
+task = next((t for t in whole.tasks if t in set(sequences["task"])), "")
 plots_cells.activations(table, design, sequences[sequences["task"] == task])
 
 # %% [markdown]

@@ -21,16 +21,15 @@ from pathlib import Path
 import mlflow
 
 from ..figures import plots
-from ..load import of_runs, read_archive, tracked
+from ..load import of_runs, tracked
 from ..report.sentences import verdicts
-from ..tables import comparisons as compare
-from ..tables.summary import cells, order
+from ..study import Study
+from ..tables.comparisons import comparisons, resolution
 
 study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
-print(
-    f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}"
-)
+whole = Study.read(results / study / "trials.parquet")
+table, design = whole.table, whole.about
+print(f"{len(table)} trials of {', '.join(whole.variants)} on {', '.join(whole.tasks)}")
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -84,11 +83,11 @@ plots.expected_best(table, design)
 # Variants are compared with the baseline point by point. Intervals hold for all variants of a task together.
 
 # %%
-found = compare.comparisons(table, design)
+found = comparisons(whole)
 plots.forest(table, design, found)
 
 # %%
-for sentence in verdicts(table, design, found):
+for sentence in verdicts(whole, found):
     print(sentence, end="\n\n")
 
 # %% [markdown]
@@ -98,7 +97,7 @@ for sentence in verdicts(table, design, found):
 # of the number of points: for half of it, run four times as many.
 
 # %%
-compare.resolution(found)
+resolution(found)
 
 # %%
 columns = [
@@ -113,4 +112,4 @@ columns = [
     "expected_best_20",
     "seconds",
 ]
-cells(table, design).reindex(columns=columns).round(3)
+whole.summary.reindex(columns=columns).round(3)

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from analysis.figures.plots_stages import memory_horizon, winners_curse
 
 from analysis.figures.gallery import FIGURES, parts
-from analysis.figures.plots_stages import memory_horizon, winners_curse
 from analysis.load import of_stage, read_archive, tidy, write_archive
 from analysis.report.stage_sentences import sections
 from analysis.statistics.resampling import holm
