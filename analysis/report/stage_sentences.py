@@ -99,9 +99,9 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
         conclusions = _conclusions(own[own["p"].notna()], study.baseline) if replicates >= fewest else []
         paragraphs.append(" ".join([f"{task}: solved by {', '.join(solved)}.", *conclusions]))
     if replicates < fewest:
+        others = _counted(len(compared) // of_tasks["task"].nunique(), "variant")
         paragraphs.append(
-            f"With {_replicates(replicates)} nothing is concluded: with {len(compared) // of_tasks['task'].nunique()} "
-            f"variants beside the baseline, even a variant that wins every comparison needs {fewest} replicates to be "
+            f"With {_counted(replicates, 'replicate')} nothing is concluded: with {others} beside the baseline, even a variant that wins every comparison needs {fewest} replicates to be "
             f"distinguished from luck. That takes {fewest * (size or 5)} points or more."
         )
     elif len(compared):
@@ -117,13 +117,13 @@ def _opening(replicates: int, size: int) -> str:
     search = f"a search of {size} trials" if size else "a search"
     return (
         f"The trials were split into blocks, each of them {search}. The winner of each block by validation loss was "
-        f"trained again with a fresh seed and scored on fresh test data: {_replicates(replicates)} of “search, then "
+        f"trained again with a fresh seed and scored on fresh test data: {_counted(replicates, 'replicate')} of “search, then "
         "train” per task and variant, free of the luck that made them win. All variants share blocks and seeds."
     )
 
 
-def _replicates(count: int) -> str:
-    return f"{count} replicate{'s' if count > 1 else ''}"
+def _counted(count: int, thing: str) -> str:
+    return f"{count} {thing}{'s' if count > 1 else ''}"
 
 
 def _conclusions(compared: pd.DataFrame, baseline: str | None) -> list[str]:

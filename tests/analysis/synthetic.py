@@ -8,6 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from analysis.load import tidy
+from analysis.study import Study
+from runs.study.design import Design
+
 SPACE = {
     "learning_rate": {"low": 1e-4, "high": 1e-1, "log": True, "integer": False},
     "size": {"low": 8, "high": 128, "log": True, "integer": True},
@@ -190,13 +194,33 @@ def study(
     return rows, design
 
 
+def as_study(rows: list[dict[str, Any]], design: dict[str, Any]) -> Study:
+    """The study of rows and a design."""
+    return Study.of(tidy(rows), design)
+
+
+def by_hand(*rows: dict[str, Any], **design: Any) -> Study:
+    """A study of trials of which only these columns matter; a trial is unsolved and has the first free point."""
+    template, about = study(("vanilla",), points=1)
+    usual = {**template[0], "status": "finished", "solved_step": None, "stage": "search"}
+    points: dict[tuple[Any, ...], int] = {}
+    full = []
+    for row in rows:
+        whole = {**usual, **row}
+        place = (whole["stage"], whole["task"], whole["variant"])
+        points[place] = points.get(place, -1) + 1
+        full.append({**whole, "point": row.get("point", points[place])})
+    names = {f"{axis}s": list(dict.fromkeys(row[axis] for row in full)) for axis in ("variant", "task")}
+    return as_study(full, {**about, **names, **design})
+
+
 def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
     """Tables as `analysis.tables.importance` returns them, with made-up numbers, for the pairs of task and variant in a
     table of trials.
     """
     import pandas as pd
 
-    from analysis.tables.importance import value_at
+    space = Design.from_dict(design).space
 
     rng, names = np.random.default_rng(0), list(design["space"])
     grid, coarse = (np.arange(64) + 0.5) / 64, (np.arange(16) + 0.5) / 16
@@ -220,7 +244,7 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
         for response, base in (("score", 0.4), ("seconds", 2.0)):
             for name in names:
                 curve = base + 0.3 * np.sin(5 * grid + rng.uniform(0, 6))
-                value = value_at(design["space"][name], grid)
+                value = [space[name].value(u) for u in grid]
                 columns = {
                     "response": response,
                     "hyperparameter": name,

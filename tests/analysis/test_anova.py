@@ -3,11 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.load import tidy
 from analysis.statistics import anova
-from analysis.tables.importance import importance, value_at
+from analysis.tables.importance import importance
 
-from .synthetic import SPACE, study
+from .synthetic import SPACE, as_study, study
 
 ISHIGAMI = {"first": 0.314, "second": 0.442, "first and third": 0.244}  # Ishigami & Homma 1990, a = 7, b = 0.1
 
@@ -115,23 +114,80 @@ def test_wrong_points_are_refused(shape, high, message):
         anova.analyse(u, u[:, 0], "ab")
 
 
-def test_importance_has_every_term_and_the_values_of_the_space():
-    rows, design = study(("vanilla",), points=40)
-    tables = importance(tidy(rows), design)
-    assert tables["shares"]["term"].tolist()[:4] == [*SPACE, "learning_rate × size"]
-    rates = tables["marginals"].query("hyperparameter == 'learning_rate' and response == 'score'")["value"]
-    assert 1e-4 < rates.min() < 1.2e-4
-    assert 0.09 < rates.max() < 0.1
-    assert len(tables["surfaces"]) == 3 * 16 * 16
+@pytest.fixture(scope="module")
+def explained():
+    """A study of forty points and its three tables."""
+    made = as_study(*study(("vanilla",), points=40))
+    return made, importance(made)
+
+
+def test_importance_has_every_term(explained):
+    assert explained[1]["shares"]["term"].tolist() == [
+        "learning_rate",
+        "size",
+        "input_noise",
+        "learning_rate × size",
+        "learning_rate × input_noise",
+        "size × input_noise",
+        "rest",
+    ]
+    assert explained[1]["shares"]["order"].tolist() == [1, 1, 1, 2, 2, 2, 3]
+
+
+def test_marginals_stand_at_the_values_that_a_trial_would_have(explained):
+    marginals = explained[1]["marginals"].query("response == 'score'").groupby("hyperparameter")["value"].agg(list)
+    grid = (np.arange(64) + 0.5) / 64
+    assert marginals["learning_rate"] == pytest.approx((1e-4 * 1e3**grid).tolist())
+    assert marginals["input_noise"] == pytest.approx((0.5 * grid).tolist())
+    sizes = marginals["size"]
+    assert (sizes[0], sizes[1], sizes[32], sizes[-1]) == (8, 8, 32, 126)  # whole, as trained: 8 is 7.5 * (128.5/7.5)^u
+    assert all(float(size).is_integer() for size in sizes)
+
+
+def test_tables_of_importance_are_those_of_the_analysis_of_the_scores(explained):
+    made, tables = explained
+    own = made.trials
+    found = anova.analyse(own[[f"u_{name}" for name in SPACE]], own["score"], list(SPACE))
+    shares = tables["shares"].set_index("term")
+    assert shares["share"].tolist() == [*found.shares, *found.pairs.values(), found.rest]
+    assert shares["error"].tolist()[:-1] == [*found.share_errors, *found.pair_errors.values()]
+    assert (shares["surrogate"] == found.kind).all()
+    assert shares[["r2_forest", "r2_process"]].iloc[0].to_dict() == {f"r2_{k}": v for k, v in found.r2.items()}
+    curve = tables["marginals"].query("hyperparameter == 'size' and response == 'score'")
+    assert curve["mean"].tolist() == found.curves[1].tolist()
+    assert curve["error"].tolist() == found.curve_errors[1].tolist()
+    surface = tables["surfaces"].query("first == 'learning_rate' and second == 'size'")
+    field = found.surfaces[0, 1][:4, 4:8].mean()  # 64 x 64 grid points in 16 x 16 fields
+    assert surface["mean"].iloc[1] == pytest.approx(field)
+    assert surface[["u_first", "u_second"]].iloc[1].tolist() == [1 / 32, 3 / 32]
+
+
+def test_times_are_explained_in_the_logarithm(explained):
+    made, tables = explained
+    own = made.trials
+    points = own[[f"u_{name}" for name in SPACE]]
+    found = anova.analyse(points, np.log(own["seconds"]), list(SPACE), jackknife=False)
+    curve = tables["marginals"].query("hyperparameter == 'size' and response == 'seconds'")
+    assert curve["mean"].tolist() == found.curves[1].tolist()
 
 
 def test_importance_of_few_trials_is_empty():
-    rows, design = study(("vanilla",), points=10)
-    assert all(frame.empty for frame in importance(tidy(rows), design).values())
+    tables = importance(as_study(*study(("vanilla",), points=39)))
+    assert {name: len(table) for name, table in tables.items()} == {"shares": 0, "marginals": 0, "surfaces": 0}
 
 
-def test_coordinates_become_values_as_the_space_says():
-    u = np.array([0.0, 0.5, 1.0])
-    assert value_at({"low": 1e-4, "high": 1e-2, "log": True}, u) == pytest.approx([1e-4, 1e-3, 1e-2])
-    assert value_at({"low": 0.01, "high": 1.0, "log": True, "complement": True}, u) == pytest.approx([0.99, 0.9, 0.0])
-    assert value_at({"low": 0.0, "high": 0.5}, u) == pytest.approx([0.0, 0.25, 0.5])
+def test_jackknife_error_is_that_of_the_groups_left_out():
+    parts = [np.array([1.0]), np.array([2.0]), np.array([6.0])]  # mean 3, squares 4 + 1 + 9
+    assert anova._jackknife(np.array([3.0]), parts) == pytest.approx([(2 / 3 * 14) ** 0.5])
+
+
+def test_a_product_of_two_coordinates_is_taken_apart_exactly():
+    grid = anova.midpoints()
+    factors = np.stack([grid[None], grid[None]])  # f(u) = 3 u v
+    whole = anova.Surrogate("process", np.array([3.0]), factors, 1.0, 9 * np.outer(grid, grid).var())
+    shares, pairs, surfaces, curves = anova._decompose(whole)
+    total, alone = np.outer(grid, grid).var(), (grid / 2).var()
+    assert curves[0] == pytest.approx(1 + 3 * grid / 2)
+    assert surfaces[0, 1] == pytest.approx(1 + 3 * np.outer(grid, grid))
+    assert shares == pytest.approx([alone / total] * 2)
+    assert pairs[0, 1] == pytest.approx(1 - 2 * alone / total)

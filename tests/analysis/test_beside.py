@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.__main__ import main
 from analysis.figures import gallery
-from analysis.figures.plots_beside import beside as draw
-from analysis.load import tidy, write_archive
+from analysis.load import write_archive
 from analysis.statistics.endpoints import ENDPOINTS
-from analysis.tables import two_studies as beside
-from analysis.tables.two_studies import CHANGE, LEAD, changes, differing, put_beside
+from analysis.statistics.resampling import Comparison
+from analysis.study import Study
+from analysis.tables import two_studies as module
+from analysis.tables.two_studies import ADVANTAGE, CHANGE, COLUMNS, changes, compare_studies, differing
 
-from .synthetic import study
+from .synthetic import as_study, by_hand, study
 
 FEW = {"resamples": 200, "swaps": 199}
 GOOD, BAD = {"vanilla": 0.8, "gru": 0.8, "coupled": 0.8}, {"vanilla": 0.8, "gru": -3.0, "coupled": 0.8}
@@ -21,17 +24,13 @@ THREE = ("vanilla", "gru", "coupled")
 
 def made(**kwargs):
     rows, design = study(kwargs.pop("variants", THREE), kwargs.pop("tasks", ("adding",)), **kwargs)
-    return tidy(rows), design
+    return as_study(rows, design)
 
 
 @pytest.fixture(scope="module")
 def worse():
     """A study, and one in which gru has become far worse at the same points."""
-    (table, design), (other, other_design) = (
-        made(points=40, skill=BAD, name="new"),
-        made(points=40, skill=GOOD, name="old"),
-    )
-    return table, design, other, other_design
+    return made(points=40, skill=BAD, name="new"), made(points=40, skill=GOOD, name="old")
 
 
 @pytest.fixture(scope="module")
@@ -50,81 +49,167 @@ def test_what_has_changed_is_found_and_what_has_not_is_not(found):
     assert not row(found, "coupled")["significant"]
 
 
-def test_lead_over_the_baseline_is_a_difference_of_differences(found):
+def test_change_of_an_advantage_is_a_difference_in_differences(found):
     for endpoint in ENDPOINTS:
         own = {v: row(found, v, endpoint=endpoint)["difference"] for v in THREE}
-        assert row(found, "gru", LEAD, endpoint)["difference"] == pytest.approx(own["gru"] - own["vanilla"])
-    assert row(found, "gru", LEAD)["significant"]
-    assert row(found, "gru", LEAD)["study"] == pytest.approx(
+        assert row(found, "gru", ADVANTAGE, endpoint)["difference"] == pytest.approx(own["gru"] - own["vanilla"])
+    assert row(found, "gru", ADVANTAGE)["significant"]
+    assert row(found, "gru", ADVANTAGE)["study"] == pytest.approx(
         row(found, "gru")["study"] - row(found, "vanilla")["study"]
     )
 
 
+def with_trials(study, **columns):
+    """A study of the same trials with other values in these columns."""
+    return replace(study, every=study.every.assign(**columns))
+
+
 def test_studies_are_paired_where_their_points_coincide(worse, found):
-    table, design, _, _ = worse
     assert found["paired"].all()
     assert set(found["points"]) == {40}
-    elsewhere, elsewhere_design = made(points=40, skill=GOOD, seed=7)
-    unpaired = changes(table, design, elsewhere, elsewhere_design, **FEW)
+    unpaired = changes(worse[0], made(points=40, skill=GOOD, seed=7), **FEW)
     assert not unpaired["paired"].any()
     assert (unpaired["pairs"] == 0).all()
     assert row(unpaired, "gru")["significant"]
 
 
 def test_pairs_are_found_by_their_place_and_not_by_their_number(worse, found):
-    table, design, other, other_design = worse
-    renumbered = other.assign(point=99 - other["point"])
-    again = changes(table, design, renumbered, other_design, **FEW)
+    again = changes(worse[0], with_trials(worse[1], point=99 - worse[1].every["point"]), **FEW)
     pd.testing.assert_series_equal(again["difference"], found["difference"])
     assert again["pairs"].tolist() == found["pairs"].tolist()
 
 
+@pytest.mark.parametrize(("shared", "paired"), [(20, True), (19, False)])
+def test_studies_are_paired_from_half_of_the_smaller_ones_points_on(shared, paired):
+    first, second = made(points=40, seed=1), made(points=50, seed=2)
+    mixed = pd.concat([first.every[first.every["point"] < shared], second.every[second.every["point"] >= shared]])
+    found = changes(first, replace(second, every=mixed), resamples=20, swaps=19)
+    assert (found["paired"] == paired).all()
+    assert (found["points"] == (shared if paired else 40)).all()
+
+
 def test_a_longer_study_is_compared_over_the_common_points():
-    whole, design = made(points=40)
-    first = whole[whole["point"] < 25]
-    found = changes(first, {**design, "points": 25}, whole, design, **FEW)
+    whole = made(points=40)
+    found = changes(replace(whole, every=whole.every[whole.every["point"] < 25]), whole, **FEW)
     assert set(found["points"]) == {25}
     assert (found["difference"] == 0).all()
     assert (found["same_numbers"] == found["pairs"]).all()
 
 
 def test_other_hyperparameters_are_other_points(worse):
-    table, design, other, other_design = worse
-    assert not changes(table, design, other.drop(columns="u_input_noise"), other_design, **FEW)["paired"].any()
+    other = replace(worse[1], every=worse[1].every.drop(columns="u_input_noise"))
+    assert not changes(worse[0], other, **FEW)["paired"].any()
 
 
 def test_steps_count_up_to_the_smaller_budget(worse):
-    table, design, other, other_design = worse
-    found = changes(table, design, other.assign(budget=500), other_design, **FEW)
-    assert found.loc[found["endpoint"] == "restricted_steps", ["study", "other"]].dropna().abs().max().max() <= 500
+    found = changes(worse[0], with_trials(worse[1], budget=500), **FEW)
+    steps = found[found["endpoint"] == "restricted_steps"]
+    assert steps[["study", "other"]].dropna().abs().max().max() <= 500
+    own = worse[0].trials[worse[0].trials["variant"] == "vanilla"]["solved_step"].clip(upper=500).fillna(500)
+    assert row(found, "vanilla", endpoint="restricted_steps")["study"] == pytest.approx(own.mean())
 
 
 def test_time_is_a_ratio_of_seconds_per_step(worse):
-    table, design, _, other_design = worse
-    same = changes(table, design, table.assign(seconds=2 * table["seconds"]), other_design, **FEW)
-    assert same["time"].tolist() == pytest.approx([0.5] * len(same))
+    twice = with_trials(worse[0], seconds=2 * worse[0].every["seconds"])
+    same = changes(worse[0], twice, **FEW)
+    assert same[["time", "time_low", "time_high"]].to_numpy().ravel().tolist() == pytest.approx([0.5] * 3 * len(same))
 
 
-def test_few_points_give_differences_without_inference():
-    (table, design), (other, other_design) = made(points=8), made(points=8, skill=BAD)
-    both = put_beside(table, design, other, other_design, **FEW)
-    assert both.cells["difference"].notna().all()
-    assert both.cells[["low", "high", "p"]].isna().all().all()
-    assert not both.cells["significant"].any()
-    assert "nothing is concluded" in both.sentences[0]
+def test_time_of_unpaired_studies_is_a_ratio_of_geometric_means():
+    first, second = made(points=20, seed=1), made(points=30, seed=2)
+    found = row(changes(first, second, resamples=20, swaps=19), "gru")
+    rates = [s.trials[s.trials["variant"] == "gru"].eval("seconds / steps") for s in (first, second)]
+    assert found["time"] == pytest.approx(np.exp(np.log(rates[0]).mean() - np.log(rates[1]).mean()))
+    assert found["time_low"] < found["time"] < found["time_high"]
+
+
+def test_equal_trials_are_counted_by_losses_and_by_outcome():
+    """Of four trials: one equal, one of another test loss, one solved in one study only, one unsolved in both."""
+    ours = [{"validation_loss": 0.5, "test_loss": 0.25, "solved_step": None, "status": "finished"} for _ in range(4)]
+    theirs = [dict(trial) for trial in ours]
+    theirs[1]["test_loss"] = 0.125
+    theirs[2] |= {"solved_step": 100.0, "status": "solved"}
+    cube = [{"u_learning_rate": k / 4} for k in range(4)]
+    studies = [by_hand(*({**t, **u} for t, u in zip(trials, cube, strict=True))) for trials in (ours, theirs)]
+    found = row(changes(*studies, resamples=9, swaps=9), "vanilla")
+    assert found[["same_numbers", "same_outcome", "pairs"]].tolist() == [2, 3, 4]
+
+
+def test_statistics_of_both_sides_are_over_the_trials_on_which_the_difference_rests():
+    """Solved at points 0 and 1 of four; point 0 is missing in the other study, where only point 1 is solved."""
+    ours = [{"status": "solved" if k < 2 else "finished", "u_learning_rate": k / 4} for k in range(4)]
+    theirs = [{"status": "solved" if k == 1 else "finished", "u_learning_rate": k / 4} for k in range(1, 4)]
+    found = row(changes(by_hand(*ours), by_hand(*theirs), resamples=9, swaps=9), "vanilla", endpoint="solve_rate")
+    assert found[["study", "other", "difference", "points"]].tolist() == pytest.approx([1 / 3, 1 / 3, 0, 3])
+
+
+def given(monkeypatch, *, low, high, p, points):
+    """Make every comparison of each variant come out like this."""
+
+    def made_up(weights, ours, theirs, **options):
+        count = len(ours[0]) if isinstance(ours[0], np.ndarray) else len(ours[0][0])
+        numbers = (np.full(count, x) for x in (0.25, low, high, p, p))
+        return Comparison(*numbers, np.full(count, points))
+
+    for name in ("compare_pairs", "compare_groups", "compare_advantages"):
+        monkeypatch.setattr(module, name, made_up)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "points", "itself", "advantage"),
+    [
+        (0.1, 0.4, 0.05, 20, True, True),
+        (-0.4, -0.1, 0.05, 20, True, True),
+        (0.1, 0.4, 0.06, 20, False, True),
+        (0.1, 0.4, np.nan, 20, False, True),
+        (-0.1, 0.4, 0.01, 20, False, False),
+        (0.1, 0.4, 0.01, 19, False, False),
+    ],
+)
+def test_a_change_is_claimed_by_p_and_interval_and_an_advantage_by_its_interval(
+    monkeypatch, worse, low, high, p, points, itself, advantage
+):
+    given(monkeypatch, low=low, high=high, p=p, points=points)
+    found = changes(*worse)
+    assert row(found, "gru")["significant"] == itself
+    assert row(found, "gru", ADVANTAGE)["significant"] == advantage
+    assert not found[~found["primary"]]["significant"].any()
+    assert np.isnan(row(found, "gru")["low"]) == (points < 20)
+
+
+def test_intervals_end_where_no_difference_can_be_larger_and_for_an_advantage_twice_as_far(monkeypatch, worse):
+    given(monkeypatch, low=-9000.0, high=1.5, p=0.5, points=20)
+    found = changes(*worse)
+    for endpoint, span in (("solve_rate", 1.0), ("restricted_steps", 2000.0), ("best_decile", 1.0)):
+        itself, advantage = (row(found, "gru", what, endpoint) for what in (CHANGE, ADVANTAGE))
+        assert (itself["low"], itself["high"]) == (-span, min(1.5, span))
+        assert (advantage["low"], advantage["high"]) == (-2 * span, 1.5)
+
+
+def test_the_endpoint_that_decides_follows_the_solve_rate_of_both_studies():
+    """2 of 60 trials solved: below 5 %. Of the first study alone it would be 2 of 30."""
+    ours, theirs = ([{"status": "solved" if k < n else "finished"} for k in range(30)] for n in (2, 0))
+    found = changes(by_hand(*ours), by_hand(*theirs), resamples=9, swaps=9)
+    assert found[found["primary"]]["endpoint"].tolist() == ["best_decile"]
+
+
+def test_a_study_is_compared_with_one_of_its_own_name():
+    one = made(points=4)
+    both = compare_studies(one, one, resamples=9, swaps=9)
+    assert (both.study, both.other, both.baseline) == ("synthetic", "synthetic (other)", "vanilla")
 
 
 def test_designs_are_told_apart_setting_by_setting(worse):
-    table, design, _, _ = worse
+    about = worse[0].about
     changed = {
-        **design,
-        "training": {**design["training"], "budget": 4000},
-        "versions": {**design["versions"], "torch": "2.14.0"},
+        **about,
+        "training": {**about["training"], "budget": 4000},
+        "versions": {**about["versions"], "torch": "2.14.0"},
+        "space": {**about["space"], "size": {**about["space"]["size"], "high": 256}},
+        "name": "x",
+        "created": "now",
     }
-    changed["space"] = {**design["space"], "size": {**design["space"]["size"], "high": 256}}
-    found = differing(
-        table, design, table.assign(engine="eager"), {**changed, "name": "x", "created": "now"}
-    ).set_index("setting")
+    found = differing(worse[0], Study.of(worse[0].every.assign(engine="eager"), changed)).set_index("setting")
     assert found.loc["training.budget"].tolist() == ["2000", "4000"]
     assert found.loc["versions.torch"].tolist() == ["2.13.0", "2.14.0"]
     assert found.loc["space size"].tolist() == ["8 to 128, log", "8 to 256, log"]
@@ -132,54 +217,34 @@ def test_designs_are_told_apart_setting_by_setting(worse):
     assert len(found) == 4
 
 
-def test_sentences_say_what_changed_and_never_that_nothing_did(worse):
-    text = " ".join(put_beside(*worse, **FEW).sentences)
-    assert "paired over 40 points" in text
-    assert "Lower in this study: gru by" in text
-    assert "Lower in this study in its lead over vanilla: gru by" in text
-    assert "the largest change that the data leave possible" in text
+def test_a_setting_that_one_design_lacks_is_a_dash(worse):
+    one, other = (
+        replace(worse[0], about={**worse[0].about, "tasks": {"adding": {"label": "a", **k}}}) for k in ({}, {"lag": 9})
+    )
+    assert differing(one, other).to_dict("records") == [{"setting": "task adding.lag", "study": "–", "other": "9"}]
 
 
 def test_a_missing_pair_is_left_out_and_the_rest_compared(worse):
-    table, design, other, other_design = worse
-    found = changes(table, design, other[other["variant"] != "coupled"], other_design, **FEW)
-    assert set(found["variant"]) == {"vanilla", "gru"}
+    other = replace(worse[1], every=worse[1].every[worse[1].every["variant"] != "coupled"])
+    assert set(changes(worse[0], other, **FEW)["variant"]) == {"vanilla", "gru"}
 
 
 def test_nothing_common_and_searches_are_refused(worse):
-    table, design, other, other_design = worse
+    new, old = worse
     with pytest.raises(ValueError, match="no task in common: adding here, copying there"):
-        put_beside(table, design, other.assign(task="copying"), {**other_design, "tasks": ["copying"]})
+        compare_studies(new, Study.of(old.every.assign(task="copying"), {**old.about, "tasks": ["copying"]}))
     with pytest.raises(ValueError, match="no variant in common: vanilla, gru, coupled here, rnn there"):
-        put_beside(table, design, other.assign(variant="rnn"), {**other_design, "variants": ["rnn"]})
-    with pytest.raises(ValueError, match=r"study 'old' is a search \(sampler=tpe"):
-        put_beside(table, design, other, {**other_design, "sampler": "tpe"})
-
-
-@pytest.mark.parametrize("case", ["twenty variants", "without inference", "steps"])
-def test_figure_draws_and_fits_a_page(case, found, worse):
-    table, design, _, _ = worse
-    if case == "twenty variants":
-        from .synthetic import TWENTY
-
-        table, design = made(variants=TWENTY, points=5)
-        found = changes(table, design, table, design, resamples=20, swaps=19)
-    elif case == "steps":
-        found = found.assign(primary=found["endpoint"] == "restricted_steps")
-    else:
-        found = found.assign(low=np.nan, high=np.nan, p=np.nan, p_holm=np.nan, significant=False)
-    figure, data = draw(table, design, found)
-    figure.draw_without_rendering()
-    assert figure.get_size_inches()[1] <= 12
-    assert len(data) == found["primary"].sum()
+        compare_studies(new, Study.of(old.every.assign(variant="rnn"), {**old.about, "variants": ["rnn"]}))
+    with pytest.raises(ValueError, match=r"study 'old' is a search \(sampler=tpe, pruner=none\)"):
+        compare_studies(new, Study.of(old.every, {**old.about, "sampler": "tpe"}))
 
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archives")
     for name, kwargs in {"new": {}, "old": {"skill": BAD}, "foreign": {"tasks": ("copying",)}}.items():
-        table, design = made(points=6, name=name, variants=("vanilla", "gru"), **kwargs)
-        write_archive(table, design, folder / name)
+        study = made(points=6, name=name, variants=("vanilla", "gru"), **kwargs)
+        write_archive(study.every, study.about, folder / name)
     (folder / "text.parquet").write_text("no parquet")
     return folder
 
@@ -231,8 +296,7 @@ def test_a_study_of_the_results_folder_is_named_without_its_file(archives):
 
 
 def test_reading_is_symmetric(worse, found):
-    table, design, other, other_design = worse
-    back = changes(other, other_design, table, design, **FEW)
+    back = changes(worse[1], worse[0], **FEW)
     assert back["difference"].tolist() == pytest.approx((-found["difference"]).tolist())
     assert back["low"].tolist() == pytest.approx((-found["high"]).tolist())
-    assert tuple(found.columns) == beside.COLUMNS
+    assert list(found.columns) == COLUMNS

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.__main__ import analyse
 from analysis.load import tidy, write_archive
+from analysis.run import Options, analyse
 
 from . import browser
 from .synthetic import study
@@ -21,7 +21,8 @@ def folder(tmp_path_factory):
     for name, points in (("demo", 42), ("other", 30)):
         rows, design = study(("vanilla", "gru"), ("adding", "copying"), points=points, failed=0.01, name=name)
         write_archive(tidy(rows), design, results / name)
-    analyse("", results, archive=results / "demo" / "trials.parquet", other=results / "other" / "trials.parquet")
+    demo, other = (results / name / "trials.parquet" for name in ("demo", "other"))
+    analyse(Options(results=results, archive=demo, other=other))
     return results / "demo"
 
 

@@ -123,6 +123,75 @@ def test_a_share_within_two_standard_errors_of_the_limit_is_undecided():
     assert claims.explains("learning_rate", claims.VARIANCE)(compared(), shares, "vanilla").verdict == claims.UNDECIDED
 
 
+@pytest.mark.parametrize(
+    ("shares", "verdict"),
+    [
+        ([0.9, 0.7], claims.UNDECIDED),  # sure for exactly half of the variants and tasks
+        ([0.9, 0.9, 0.7], claims.AGREES),
+        ([0.9, 0.9, 0.9, 0.4], claims.MIXED),
+        ([0.9, 0.9, 0.4, 0.4], claims.UNDECIDED),
+        ([0.9, 0.4, 0.4], claims.DISAGREES),
+    ],
+)
+def test_a_claim_of_a_share_needs_more_than_half_of_the_variants_and_tasks(shares, verdict):
+    found = pd.concat([explained(learning_rate=x).assign(error=0.05, variant=f"v{k}") for k, x in enumerate(shares)])
+    assert claims.explains("learning_rate", claims.VARIANCE)(compared(), found, "vanilla").verdict == verdict
+
+
+def test_evidence_of_a_share_counts_both_sides_of_the_limit():
+    found = pd.concat([explained(size=x).assign(variant=f"v{k}") for k, x in enumerate((0.01, 0.2, 0.3))])
+    assert claims.unimportant("size")(compared(), found, "vanilla") == claims.Finding(
+        claims.DISAGREES, "size: median share 0.20; surely above 0.05 for 2, surely below for 1 of 3 variants and tasks"
+    )
+
+
+def test_evidence_of_a_rank_counts_the_variants_and_tasks_that_have_it():
+    found = [explained(size=x, learning_rate=0.5).assign(variant=f"v{k}") for k, x in enumerate((0.2, 0.3, 0.6))]
+    found = pd.concat(found, ignore_index=True)
+    assert claims.ranked("learning_rate", 1)(compared(), found, "vanilla") == claims.Finding(
+        claims.MIXED, "largest share for 2 of 3 variants and tasks; median share 0.50"
+    )
+    assert claims.ranked("size", 2)(compared(), found, "vanilla").evidence == (
+        "second largest share for 2 of 3 variants and tasks; median share 0.30"
+    )
+
+
+def test_the_shares_of_all_pairs_of_hyperparameters_add_up_and_so_do_their_variances():
+    pairs = {"a × b": 0.03, "a × c": 0.03, "b × c": 0.03}
+    for error, verdict in ((0.002, claims.AGREES), (0.004, claims.UNDECIDED)):  # .09 + 2 (3 error²)^½ against .1
+        shares = explained(**pairs).assign(error=error)
+        assert claims.independent()(compared(), shares, "vanilla").verdict == verdict
+
+
+def test_a_surrogate_counts_from_a_fifth_of_the_variance_on():
+    for r2, verdict in ((0.2, claims.AGREES), (0.19, claims.UNTESTED)):
+        shares = explained(learning_rate=0.9, size=0.1).assign(r2_forest=0.05, r2_process=r2)
+        assert claims.ranked("learning_rate", 1)(compared(), shares, "vanilla").verdict == verdict
+
+
+@pytest.mark.parametrize(("low", "verdict"), [(-0.0999, claims.AGREES), (-0.1, claims.UNDECIDED)])
+def test_the_margin_itself_is_not_excluded_by_an_interval_that_reaches_it(low, verdict):
+    row = ("coupled", 0.0, False)
+    assert claims.not_worse("coupled")(compared(row, low=low), SHARES, "vanilla").verdict == verdict
+
+
+def test_only_intervals_of_the_primary_endpoint_answer_claims():
+    from .synthetic import by_hand
+
+    study = by_hand({"variant": "vanilla"}, {"variant": "rnn"})
+    usual = {"baseline": "vanilla", "greff_welch_p": 0.5, "points": 30}
+    rows = compared(("rnn", -0.3, True)).assign(**usual)
+    cases = (
+        (rows, claims.AGREES),
+        (rows.assign(primary=False), claims.UNTESTED),
+        (rows.assign(low=float("nan")), claims.UNTESTED),
+    )
+    for comparisons, verdict in cases:
+        found = claims.held_against(study, comparisons, SHARES).set_index("claim")
+        assert found.loc["Gated units do better than the plain tanh network.", "verdict"] == verdict
+        assert list(found.columns) == ["source", "verdict", "evidence", "studies"]
+
+
 def test_shares_of_a_surrogate_that_predicts_nothing_prove_nothing():
     shares = explained(learning_rate=0.9, size=0.1).assign(r2_forest=0.05, r2_process=0.1)
     assert claims.ranked("learning_rate", 1)(compared(), shares, "vanilla").verdict == claims.UNTESTED
@@ -143,10 +212,18 @@ def test_every_claim_names_variants_that_exist_or_are_presets():
 
     from variants import Cell
 
-    presets = {path.stem for path in Path("conf/variant").glob("*.yaml")} or set()
-    known = set(Cell.registry) | presets
+    known = set(Cell.registry) | {path.stem for path in Path("conf/variant").glob("*.yaml")}
     unknown = {alias for names in claims.ALIASES.values() for alias in names} - known
     assert not unknown, f"claims speak of variants that are neither registered nor presets: {sorted(unknown)}"
+
+
+def test_aliases_are_the_presets_of_greff_and_the_variants_on_which_they_are_built():
+    from pathlib import Path
+
+    from yaml import safe_load
+
+    built_on = {path.stem: safe_load(path.read_text())["defaults"][0] for path in Path("conf/variant").glob("greff_*")}
+    assert {alias: name for name, (_, alias) in claims.ALIASES.items()} == built_on
 
 
 @pytest.fixture(scope="module")

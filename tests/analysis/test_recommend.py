@@ -5,10 +5,9 @@ import shlex
 import numpy as np
 import pytest
 
-from analysis.load import tidy
 from analysis.tables.settings import recommended
 
-from .synthetic import study
+from .synthetic import as_study, by_hand, study
 
 
 @pytest.fixture(scope="module")
@@ -16,8 +15,8 @@ def settings():
     rows, design = study(
         ("vanilla", "gru"), ("adding", "copying"), points=60, failed=0.05, missing=(("gru", "copying"),)
     )
-    table = tidy(rows)
-    return table, recommended(table, design)
+    made = as_study(rows, design)
+    return made.table, recommended(made)
 
 
 def test_the_best_three_by_validation_are_shown_with_their_test_scores(settings):
@@ -39,6 +38,20 @@ def test_ranges_are_those_of_the_best_decile(settings):
     assert (row["learning_rate_low"], row["learning_rate_high"]) == (best.min(), best.max())
 
 
+@pytest.mark.parametrize(("trials", "highest"), [(20, 0.05), (200, 0.2), (201, 0.21)])
+def test_ranges_span_the_best_tenth_and_at_least_five_trials(trials, highest):
+    """The trial of rank k has a learning rate of k hundredths."""
+    ranked = [{"validation_loss": 1.0 + k, "learning_rate": (1 + k) / 100} for k in range(trials)]
+    row = recommended(by_hand(*ranked[::-1])).iloc[0]
+    assert (row["learning_rate_low"], row["learning_rate_high"]) == pytest.approx((0.01, highest))
+    assert (row["trials"], row["rank"], row["learning_rate"]) == (trials, 1, 0.01)
+
+
+def test_trials_without_a_loss_count_but_are_not_ranked():
+    found = recommended(by_hand({"validation_loss": None, "status": "diverged"}, {"validation_loss": 1.0}))
+    assert found[["trials", "rank", "point"]].to_numpy().tolist() == [[2, 1, 1]]
+
+
 def test_a_pair_without_trials_has_no_recommendation(settings):
     _, found = settings
     assert found[(found["task"] == "copying") & (found["variant"] == "gru")].empty
@@ -46,7 +59,7 @@ def test_a_pair_without_trials_has_no_recommendation(settings):
 
 def test_nothing_is_recommended_where_everything_failed():
     rows, design = study(("vanilla",), points=3, failed=1.0)
-    assert recommended(tidy(rows), design).empty
+    assert recommended(as_study(rows, design)).empty
 
 
 def test_the_command_runs_exactly_the_trial_that_it_recommends():

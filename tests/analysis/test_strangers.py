@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from analysis.__main__ import analyse, main
+from analysis.__main__ import main
 from analysis.load import read_archive, tidy, write_archive
 from analysis.report.claims import write_claims
 from analysis.report.reproduction import commands
+from analysis.run import Options, analyse
+from analysis.study import Study
 from analysis.tables import diagnosis as diagnostics
 from analysis.tables.settings import recommended
 from runs.arguments import on_record
@@ -145,7 +147,7 @@ def full_design(**changes):
 def test_a_class_that_an_archive_names_stands_in_its_command_and_is_not_imported(evil):
     table, design = full_design()
     design["variants"]["gru"] = {"_target_": f"{EVIL}.C", "label": "gru", "knob": 3}
-    found = recommended(table, design).set_index(["variant", "rank"])["command"]
+    found = recommended(Study.of(table, design)).set_index(["variant", "rank"])["command"]
     assert f"variant._target_={EVIL}.C +variant.knob=3 variant.label=gru task=adding" in found["gru", 1]
     assert found["vanilla", 1].startswith("python -m runs variant=vanilla task=adding task.lag=50 ")
 
@@ -154,14 +156,14 @@ def test_a_class_that_an_archive_names_stands_in_its_command_and_is_not_imported
 def test_a_knob_that_means_more_than_itself_gives_no_command(value):
     table, design = full_design()
     design["variants"]["gru"] = {"_target_": "variants.cells.gru.GRU", "label": "gru", "knob": value}
-    found = recommended(table, design).set_index(["variant", "rank"])["command"]
+    found = recommended(Study.of(table, design)).set_index(["variant", "rank"])["command"]
     assert found["gru", 1] == ""
     assert found["vanilla", 1]
 
 
 def test_the_width_of_a_command_is_that_of_the_trial():
     table, design = full_design()
-    best = recommended(table, design).set_index(["variant", "rank"]).loc[("gru", 1)]
+    best = recommended(Study.of(table, design)).set_index(["variant", "rank"]).loc[("gru", 1)]
     assert f"model.hidden_size={best['hidden_size']}" in shlex.split(best["command"])
 
 
@@ -271,7 +273,7 @@ def test_an_analysis_with_out_only_reads_the_results(tmp_path, monkeypatch):
     results, out = tmp_path / "results", tmp_path / "out"
     path = archive(results / "theirs")
     before = {p: p.stat().st_mtime_ns for p in (results, *results.rglob("*"))}
-    report = analyse("theirs", results, archive=path, out=out)[-1]
+    report = analyse(Options(study="theirs", results=results, archive=path, out=out))[-1]
     assert report == out / "theirs" / "report.html"
     assert (out / "claims.html").is_file()
     assert {p: p.stat().st_mtime_ns for p in (results, *results.rglob("*"))} == before

@@ -1,0 +1,368 @@
+"""Every sentence of a study as a whole, from numbers that are given."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.report.change_sentences import change_sentences
+from analysis.report.sentences import verdicts
+from analysis.report.stage_sentences import confirmed_sentences, horizon_sentences
+from analysis.tables.comparisons import COLUMNS
+from analysis.tables.stages import HORIZONS
+from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
+
+from .synthetic import by_hand
+
+METHOD = (
+    "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in Greff et "
+    "al. 2017, would have marked as different from vanilla: {}. It marks equal variants too, several times as often as "
+    "its 5 %, and decides nothing here."
+)
+
+
+def compared(*rows, **facts):
+    """Comparisons with the columns given, of `gru` on adding by the solve rate unless they say otherwise."""
+    usual = {"task": "adding", "variant": "gru", "baseline": "vanilla", "endpoint": "solve_rate", "primary": True}
+    usual |= {"points": 30, "value": 0.7, "reference": 0.52, "difference": 0.18, "low": -0.05, "high": 0.41, "p": 0.02}
+    usual |= {"p_holm": 0.034, "significant": False, "greff_welch_p": 0.5, "span": 1.0}
+    return pd.DataFrame([{**usual, **facts, **row} for row in rows], columns=COLUMNS)
+
+
+def solved(rate, variants=("vanilla", "gru"), tasks=("adding",), **columns):
+    """A study of a hundred trials of each variant on each task, of which so many percent solve it."""
+    trials = [{"status": "solved" if k < rate else "finished", **columns} for k in range(100)]
+    return by_hand(*({**trial, "variant": v, "task": t} for t in tasks for v in variants for trial in trials))
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (
+            {"significant": True, "low": 0.05, "high": 0.31},
+            "Better than vanilla (52 %): gru by 18 percentage points (95 % interval 5 to 31 percentage points, "
+            "p = .034). Resolution with 30 points: ± 13 percentage points.",
+        ),
+        (
+            {"significant": True, "low": -0.31, "high": -0.05, "difference": -0.18, "p_holm": 0.0004},
+            "Worse than vanilla (52 %): gru by 18 percentage points (95 % interval 5 to 31 percentage points, "
+            "p < .001). Resolution with 30 points: ± 13 percentage points.",
+        ),
+        (
+            {"low": -0.05, "high": 0.41},
+            "Not told apart from it, with the largest difference that the data leave possible: gru (41 percentage "
+            "points). Resolution with 30 points: ± 23 percentage points.",
+        ),
+        (
+            {"low": -0.41, "high": 0.05},
+            "Not told apart from it, with the largest difference that the data leave possible: gru (41 percentage "
+            "points). Resolution with 30 points: ± 23 percentage points.",
+        ),
+    ],
+)
+def test_paragraph_of_a_task_by_the_solve_rate(row, text):
+    _, task, method = verdicts(solved(50), compared(row))
+    assert task == f"adding: 50 % of all trials solved it, so the variants are compared by their solve rate. {text}"
+    assert method == METHOD.format("nothing")
+
+
+@pytest.mark.parametrize(("difference", "word"), [(-300.0, "Better"), (300.0, "Worse")])
+def test_paragraph_of_a_task_by_steps(difference, word):
+    low, high = sorted((difference / 2, 1.5 * difference))
+    row = {"difference": difference, "low": low, "high": high, "significant": True, "reference": 1250.0}
+    assert verdicts(solved(99), compared(row, endpoint="restricted_steps"))[1] == (
+        "adding: 99 % of all trials solved it, so the variants are compared by their mean steps to solve. "
+        f"{word} than vanilla (1,250 steps): gru by 300 steps (95 % interval 150 steps to 450 steps, p = .034). "
+        "Resolution with 30 points: ± 150 steps."
+    )
+
+
+def test_paragraph_of_a_task_by_the_best_decile():
+    row = {"difference": 0.2, "low": 0.1, "high": 0.3, "significant": True, "reference": 0.412}
+    assert verdicts(solved(1), compared(row, endpoint="best_decile"))[1] == (
+        "adding: 1 % of all trials solved it, so the variants are compared by their score of the best decile. "
+        "Better than vanilla (0.41): gru by 0.20 (95 % interval 0.10 to 0.30, p = .034). "
+        "Resolution with 30 points: ± 0.10."
+    )
+
+
+def test_the_opening_names_what_is_better_worse_and_not_told_apart():
+    rows = [
+        {"variant": "gru", "significant": True, "difference": 0.2},
+        {"variant": "gru", "significant": True, "difference": 0.2, "task": "copying"},
+        {"variant": "rnn", "significant": True, "difference": -0.2, "task": "copying"},
+        {"variant": "rnn"},
+        {"variant": "irnn"},
+    ]
+    study = solved(50, ("vanilla", "gru", "rnn", "irnn"), ("adding", "copying"))
+    assert verdicts(study, compared(*rows))[0] == (
+        "Better than vanilla: gru (all tasks); worse than vanilla: rnn (copying); "
+        "not told apart from vanilla on any task: irnn."
+    )
+
+
+def test_a_variant_may_be_better_on_one_task_and_worse_on_another():
+    rows = [{"significant": True, "difference": d, "task": t} for t, d in (("adding", 0.2), ("copying", -0.2))]
+    study = solved(50, tasks=("adding", "copying"))
+    opening = verdicts(study, compared(*rows))[0]
+    assert opening == "Better than vanilla: gru (adding); worse than vanilla: gru (copying)."
+
+
+@pytest.mark.parametrize(
+    ("count", "opening", "limits"),
+    [
+        (
+            2,
+            "Not told apart from vanilla on any task: v1 and v0.",
+            "v0 (11 percentage points) and v1 (12 percentage points)",
+        ),
+        (
+            7,
+            "Not told apart from vanilla on any task: 7 variants.",
+            "7 variants, from 11 percentage points (v0) to 17 percentage points (v6)",
+        ),
+    ],
+)  # fmt: skip
+def test_many_variants_are_counted_and_few_are_named(count, opening, limits):
+    rows = [{"variant": f"v{k}", "low": -0.11 - 0.01 * k, "high": 0.05} for k in reversed(range(count))]
+    first, task, _ = verdicts(solved(50), compared(*rows))
+    assert first == opening
+    assert f"Not told apart from it, with the largest difference that the data leave possible: {limits}." in task
+
+
+@pytest.mark.parametrize(("rate", "near"), [(3, True), (8, False), (7, True), (93, True), (91, False), (50, False)])
+def test_a_solve_rate_near_that_of_another_endpoint_is_said(rate, near):
+    text = "That share is close to one at which another endpoint takes over, and then the conclusion may be another."
+    assert (text in verdicts(solved(rate), compared({}))[1]) is near
+
+
+@pytest.mark.parametrize(
+    ("p", "marked"),
+    [
+        ([0.049, 0.5], "v0 on adding"),
+        ([0.01, 0.02], "v0 on adding and v1 on adding"),
+        ([0.05], "nothing"),
+        ([0.01] * 7 + [0.5], "7 of 8 variants and tasks"),
+    ],
+)
+def test_the_last_paragraph_says_what_greffs_test_would_have_marked(p, marked):
+    rows = [{"variant": f"v{k}", "greff_welch_p": x} for k, x in enumerate(p)]
+    assert verdicts(solved(50), compared(*rows))[-1] == METHOD.format(marked)
+
+
+def test_a_task_with_too_few_points_says_so_where_another_has_enough():
+    rows = [{}, {"task": "copying", "low": np.nan, "high": np.nan, "p_holm": np.nan, "points": 12}]
+    found = verdicts(solved(50, tasks=("adding", "copying")), compared(*rows))
+    assert found[2] == "copying: too few points for a conclusion."
+
+
+def test_other_endpoints_change_no_verdict():
+    other = {"primary": False, "endpoint": "best_decile", "low": -9.0, "high": 9.0, "greff_welch_p": 0.001}
+    assert verdicts(solved(50), compared({}, other)) == verdicts(solved(50), compared({}))
+
+
+def test_few_points_are_described_by_what_was_solved():
+    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    trials = [{"variant": v, "status": "solved" if k < n else "finished"} for v, n in (("vanilla", 3), ("gru", 5))
+              for k in range(12)]  # fmt: skip
+    assert verdicts(by_hand(*trials), few) == [
+        "With 12 points per task, fewer than 20, nothing is concluded; the differences only describe these trials.",
+        "adding: solved by gru 5 of 12 and vanilla 3 of 12 trials.",
+    ]
+
+
+def test_few_points_of_an_unsolved_task_are_described_by_the_best_deciles():
+    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    trials = [{"variant": v, "score": s, "validation_loss": 1.0} for v, s in (("vanilla", 0.214), ("gru", 0.5))]
+    assert (
+        verdicts(by_hand(*trials), few)[1]
+        == "adding: solved by no trial; the best deciles score gru (0.50) and vanilla (0.21)."
+    )
+
+
+def test_a_description_of_many_variants_names_six():
+    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    trials = [{"variant": f"v{k}", "status": "solved"} for k in range(9)]
+    text = verdicts(by_hand(*trials, {"variant": "vanilla", "status": "solved"}), few)[1]
+    assert text.endswith("v4 1 of 1 trials, and fewer by 4 others.")
+
+
+# Two studies
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def changed(*rows, **facts):
+    """Two studies with these changes, of `gru` on adding by the solve rate unless they say otherwise."""
+    usual = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
+    usual |= {"paired": True, "points": 40, "study": 0.4, "other": 0.6, "difference": -0.2, "low": -0.3, "high": 0.1}
+    usual |= {"p_holm": 0.004, "significant": False, "same_numbers": 0, "same_outcome": 0, "pairs": 0, "time": np.nan}
+    pairs = pd.DataFrame([{**usual, **facts, **row} for row in rows])
+    return TwoStudies("new", "old", "vanilla", pd.DataFrame(), pairs)
+
+
+CLAIMED = {"significant": True, "high": -0.1}
+LEADS = {"what": ADVANTAGE, "p_holm": np.nan}
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (
+            [CLAIMED],
+            "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004).",
+        ),
+        (
+            [{"significant": True, "difference": 0.2, "low": 0.1, "high": 0.3}],
+            "Higher in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004).",
+        ),
+        (
+            [{}],
+            "No variant's own result is shown to differ between the studies; the largest change that the data leave "
+            "possible: gru (30 percentage points).",
+        ),
+        (
+            [CLAIMED, {"variant": "rnn", "high": 0.4}],
+            "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004). "
+            "Not told apart; the largest change that the data leave possible: rnn (40 percentage points).",
+        ),
+        (
+            [CLAIMED, {**CLAIMED, **LEADS}],
+            "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004). "
+            "Lower in this study in its advantage over vanilla: gru by 20 percentage points (95 % interval 10 to 30 "
+            "percentage points).",
+        ),
+        (
+            [CLAIMED, LEADS],
+            "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004). No "
+            "advantage over vanilla is shown to differ between the studies; the largest change that the data leave "
+            "possible: gru (30 percentage points).",
+        ),
+        (
+            [{"variant": f"v{k}", "low": -0.1 - 0.01 * k, "high": 0.0} for k in range(7)],
+            "No variant's own result is shown to differ between the studies; the largest change that the data leave "
+            "possible: at most 16 percentage points for 7 variants.",
+        ),
+    ],
+)
+def test_paragraph_on_what_changed_on_a_task(rows, text):
+    opening = "adding: compared by the solve rate, paired over 40 points that both studies have."
+    assert change_sentences(changed(*rows)) == [f"{opening} {text}"]
+
+
+def test_studies_without_common_points_are_called_unpaired():
+    text = change_sentences(changed({}, {"points": 25, "variant": "rnn"}, paired=False))[0]
+    assert text.startswith("adding: compared by the solve rate, unpaired, 25 trials or more on each side. No variant's")
+
+
+def test_few_common_points_give_no_conclusion():
+    assert change_sentences(changed({"low": np.nan, "high": np.nan, "points": 8})) == [
+        "adding: compared by the solve rate, paired over 8 points that both studies have. Fewer than 20: nothing is "
+        "concluded; the differences only describe these trials."
+    ]
+
+
+def test_the_last_paragraph_counts_equal_trials_once_and_gives_the_ratio_of_times():
+    facts = {"pairs": 40, "same_numbers": 30, "same_outcome": 36}
+    rows = [{**facts, "time": 2.0}, {**facts, "variant": "rnn", "time": 0.5}, {**facts, **LEADS, "time": 9.0}]
+    rows += [{**facts, "primary": False, "endpoint": "best_decile", "time": 9.0}]
+    assert change_sentences(changed(*rows))[-1] == (
+        "Of 80 trials that both studies ran at the same point, 60 gave the same losses to the last bit, and 72 the same"
+        " outcome (solved or not). A training step took 1.00 times as long in this study as in the other (geometric"
+        " mean over variants and tasks)."
+    )
+
+
+# Stages
+# ----------------------------------------------------------------------------------------------------------------------
+
+STUDY = by_hand({"variant": "vanilla"}, {"variant": "gru"}, stages={"horizon": {"knobs": {"best": 3}}})
+LAST = (
+    "Probability of improvement: that a replicate scores higher than one of the baseline, ties counted half. A "
+    "difference is claimed where the p-value, from label swaps within blocks and Holm-adjusted over the variants of a "
+    "task, is at most .05."
+)
+
+
+def replicated(*rows):
+    """The table of replicates of `vanilla` and of these variants on adding."""
+    usual = {"task": "adding", "variant": "gru", "replicates": 10, "solved": 7, "iqm": 0.9, "low": 0.8, "high": 1.0}
+    usual |= {"improvement": 0.25, "improvement_low": 0.1, "improvement_high": 0.45, "p": 0.01, "p_holm": 0.02}
+    nothing = dict.fromkeys(("improvement", "improvement_low", "improvement_high", "p", "p_holm"), np.nan)
+    return {
+        "confirmed": pd.DataFrame(
+            [{**usual, "variant": "vanilla", "solved": 9, **nothing}, *({**usual, **r} for r in rows)]
+        )
+    }
+
+
+def test_the_first_paragraph_on_replicates_says_how_they_were_made():
+    stages = {"confirm": {"points": 60, "knobs": {"blocks": 10, "block_size": 5}}}
+    study = by_hand({"variant": "vanilla"}, {"variant": "gru"}, stages=stages)
+    assert confirmed_sentences(study, replicated({}))[0] == (
+        "The trials were split into blocks, each of them a search of 6 trials. The winner of each block by validation "
+        "loss was trained again with a fresh seed and scored on fresh test data: 10 replicates of “search, then train” "
+        "per task and variant, free of the luck that made them win. All variants share blocks and seeds."
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({}, "More likely to do worse than vanilla: gru, probability 0.25 [0.10, 0.45], p = .020."),
+        (
+            {"improvement": 0.8, "p_holm": 0.0001},
+            "More likely to do better than vanilla: gru, probability 0.80 [0.10, 0.45], p < .001.",
+        ),
+        ({"p_holm": 0.05}, "More likely to do worse than vanilla: gru, probability 0.25 [0.10, 0.45], p = .050."),
+        (
+            {"p_holm": 0.051},
+            "Not told apart from it by these replicates, with the probability of improvement: gru (0.25 [0.10, 0.45]).",
+        ),
+    ],
+)
+def test_paragraph_on_the_replicates_of_a_task(row, text):
+    _, task, last = confirmed_sentences(STUDY, replicated(row))
+    assert task == f"adding: solved by vanilla 9 of 10, gru 7 of 10. {text}"
+    assert last == LAST
+
+
+def test_replicates_over_all_tasks_are_named_from_the_highest_score():
+    overall = [{"task": "all tasks", "variant": v, "iqm": s} for v, s in (("gru", 0.7), ("rnn", 0.85))]
+    assert confirmed_sentences(STUDY, replicated({}, *overall))[1] == (
+        "Interquartile mean score over all tasks: rnn 0.85 [0.80, 1.00], gru 0.70 [0.80, 1.00]."
+    )
+
+
+@pytest.mark.parametrize(
+    ("replicates", "text"),
+    [
+        (5, "With 5 replicates nothing is concluded: with 1 variant beside the baseline, even a variant that wins every"
+            " comparison needs 6 replicates to be distinguished from luck. That takes 30 points or more."),
+        (6, LAST),
+    ],
+)  # fmt: skip
+def test_too_few_replicates_conclude_nothing(replicates, text):
+    tables = replicated({})
+    tables["confirmed"]["replicates"] = replicates
+    found = confirmed_sentences(STUDY, tables)
+    assert found[-1] == text
+    assert ("likely" in found[1]) is (replicates == 6)
+
+
+def test_horizons_are_named_from_the_longest_with_the_lags_that_were_run():
+    rows = [("vanilla", 5.0, 0.25, False, False), ("gru", 7.0, np.nan, False, True), ("rnn", 4.0, np.nan, True, False)]
+    found = pd.DataFrame(
+        [{"task": "adding", "variant": v, "log2_horizon": h, "error": e, "horizon": 2**h,
+          "at_most": most, "at_least": least} for v, h, e, most, least in rows], columns=HORIZONS)  # fmt: skip
+    trials = [{"task": "adding", "variant": v, "lag": lag, "status": "solved", "budget": 2000}
+              for v in ("vanilla", "gru") for lag in (64, 16, 32) for _ in range(4)]  # fmt: skip
+    failed = [{"task": "adding", "variant": "gru", "lag": 128, "status": "failed", "budget": 9000}]
+    opening, adding = horizon_sentences(STUDY, {"horizons": found, "horizon_trials": pd.DataFrame(trials + failed)})
+    assert adding == "adding: gru ≥ 128, vanilla 32 [23, 45], rnn < 16; 4 runs at each of the lags 16, 32, 64."
+    assert opening == (
+        "The best 3 configurations of each variant at the study's lag were trained again, with at most 2,000 updates,"
+        " at lags that double. The memory horizon is the lag in steps up to which half of the runs solve the task, with"
+        " its 95 % interval; ≥ and < are bounds where the lags ended. Configurations were chosen at the study's lag, so"
+        " that a longer lag may be within reach of others; horizons are not tested against each other."
+    )
