@@ -92,8 +92,8 @@ for sentence in verdicts(study, found):
 # %% [markdown]
 # ## How small a difference can be seen?
 #
-# Half the width of an interval is the smallest difference that this study can distinguish from none. It shrinks with the
-# root of the number of points: for half of it, run four times as many.
+# Half the width of an interval is the smallest difference that this study can distinguish from none. It shrinks with
+# the root of the number of points: for half of it, run four times as many.
 
 # %%
 resolution(found)
