@@ -8,7 +8,6 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures import gallery
-from analysis.figures.plots_beside import beside as draw
 from analysis.load import write_archive
 from analysis.statistics.endpoints import ENDPOINTS
 from analysis.statistics.resampling import Comparison
@@ -238,24 +237,6 @@ def test_nothing_common_and_searches_are_refused(worse):
         compare_studies(new, Study.of(old.every.assign(variant="rnn"), {**old.about, "variants": ["rnn"]}))
     with pytest.raises(ValueError, match=r"study 'old' is a search \(sampler=tpe, pruner=none\)"):
         compare_studies(new, Study.of(old.every, {**old.about, "sampler": "tpe"}))
-
-
-@pytest.mark.parametrize("case", ["twenty variants", "without inference", "steps"])
-def test_figure_draws_and_fits_a_page(case, found, worse):
-    study, _ = worse
-    if case == "twenty variants":
-        from .synthetic import TWENTY
-
-        study = made(variants=TWENTY, points=5)
-        found = changes(study, study, resamples=20, swaps=19)
-    elif case == "steps":
-        found = found.assign(primary=found["endpoint"] == "restricted_steps")
-    else:
-        found = found.assign(low=np.nan, high=np.nan, p=np.nan, p_holm=np.nan, significant=False)
-    figure, data = draw(study.table, study.about, found)
-    figure.draw_without_rendering()
-    assert figure.get_size_inches()[1] <= 12
-    assert len(data) == found["primary"].sum()
 
 
 @pytest.fixture(scope="module")
