@@ -22,8 +22,10 @@ START = {f"{folder}{file}" for folder in ("variants", "tasks") for file in ("", 
 FLOORS = {
     "variants": [
         "cell",
-        "layers.boundary, layers.memory, layers.options",
-        "declaration, initialisation, cells, engine",
+        "layers.boundary, layers.memory",
+        "initialisation, cells, engine",
+        "layers.options",
+        "declaration",
         "layers",
         "engine.observe",
         "variants",
