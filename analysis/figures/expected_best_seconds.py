@@ -25,6 +25,8 @@ LOOKS = CurveLook("seconds spent on the search", "expected best score", x_log=Tr
 def numbers(study: Study) -> Curves:
     """The expected best score of a search of n trials, with n times the mean seconds of a trial in place of n."""
     curves = expected_best_trials.numbers(study)
+    if not curves.variants:
+        return curves
     keys = ["task", "variant"]
     means = study.trials.groupby(keys)["seconds"].mean().rename("mean").reset_index()
     seconds = curves.data[keys].merge(means, on=keys, how="left")["mean"]
