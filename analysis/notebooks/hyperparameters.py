@@ -23,19 +23,11 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-<<<<<<< HEAD
-from ..figures import plots, plots_anova
-from ..load import of_runs, tracked
-from ..statistics import anova
-from ..study import Study
-from ..tables.importance import importance
-=======
 from analysis.figures import hyperparameters, marginals, shares
 from analysis.load import of_runs, tracked
 from analysis.statistics import anova
 from analysis.study import Study
 from analysis.tables.importance import importance
->>>>>>> h_figures
 
 # %% [markdown]
 # ## A function whose shares are known
@@ -60,14 +52,8 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 # and task on.
 
 # %%
-<<<<<<< HEAD
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-whole = Study.read(results / study / "trials.parquet")
-table, design = whole.table, whole.about
-=======
 name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 study = Study.read(results / name / "trials.parquet")
->>>>>>> h_figures
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -81,11 +67,7 @@ else:
     print("this study was not tracked in an MLflow that is within reach")
 
 # %%
-<<<<<<< HEAD
-tables = importance(whole)
-=======
 tables = importance(study)
->>>>>>> h_figures
 if tables["shares"].empty:
     print(f"{name} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")
 

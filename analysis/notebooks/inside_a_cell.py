@@ -23,21 +23,6 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-<<<<<<< HEAD
-from ..figures import plots_cells
-from ..load import of_runs, tracked
-from ..study import Study
-from ..tables import diagnosis as diagnostics
-
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-whole = Study.read(results / study / "trials.parquet")
-table, design = whole.table, whole.about
-models = results / study / "models"
-tables = diagnostics.read(models)
-gradients, sequences = tables["gradients"], tables["sequences"]
-if gradients.empty:
-    print(f"nothing is saved in {models} yet: run python -m runs.inside study={study}")
-=======
 from analysis.figures import activations, gradients
 from analysis.load import of_runs, tracked
 from analysis.study import Study
@@ -50,7 +35,6 @@ tables = diagnosis.read(models)
 norms, sequences = tables["gradients"], tables["sequences"]
 if norms.empty:
     print(f"nothing is saved in {models} yet: run python -m runs.inside study={name}")
->>>>>>> h_figures
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -101,13 +85,8 @@ left.map("{:.2g}".format)
 # answer is read.
 
 # %%
-<<<<<<< HEAD
-task = next((t for t in whole.tasks if t in set(sequences["task"])), "")
-plots_cells.activations(table, design, sequences[sequences["task"] == task])
-=======
 task = next((t for t in study.tasks if t in set(sequences["task"])), "")
 activations.FIGURE.drawn(study, sequences[sequences["task"] == task])
->>>>>>> h_figures
 
 # %% [markdown]
 # ## Do the gates open for what matters?

@@ -20,18 +20,6 @@ from pathlib import Path
 
 import mlflow
 
-<<<<<<< HEAD
-from ..figures import plots
-from ..load import of_runs, tracked
-from ..report.sentences import verdicts
-from ..study import Study
-from ..tables.comparisons import comparisons, resolution
-
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-whole = Study.read(results / study / "trials.parquet")
-table, design = whole.table, whole.about
-print(f"{len(table)} trials of {', '.join(whole.variants)} on {', '.join(whole.tasks)}")
-=======
 from analysis.figures import boxes, expected_best_trials, forest, solve_curves
 from analysis.load import of_runs, tracked
 from analysis.report.sentences import verdicts
@@ -41,7 +29,6 @@ from analysis.tables.comparisons import comparisons, resolution
 name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 study = Study.read(results / name / "trials.parquet")
 print(f"{len(study.table)} trials of {', '.join(study.variants)} on {', '.join(study.tasks)}")
->>>>>>> h_figures
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
@@ -95,19 +82,11 @@ expected_best_trials.FIGURE.drawn(study)
 # Variants are compared with the baseline point by point. Intervals hold for all variants of a task together.
 
 # %%
-<<<<<<< HEAD
-found = comparisons(whole)
-plots.forest(table, design, found)
-
-# %%
-for sentence in verdicts(whole, found):
-=======
 found = comparisons(study)
 forest.FIGURE.drawn(study, found)
 
 # %%
 for sentence in verdicts(study, found):
->>>>>>> h_figures
     print(sentence, end="\n\n")
 
 # %% [markdown]
@@ -132,8 +111,4 @@ columns = [
     "expected_best_20",
     "seconds",
 ]
-<<<<<<< HEAD
-whole.summary.reindex(columns=columns).round(3)
-=======
 study.summary.reindex(columns=columns).round(3)
->>>>>>> h_figures

@@ -5,12 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from analysis.figures.plots_stages import memory_horizon, winners_curse
 
-<<<<<<< HEAD
-from analysis.figures.gallery import FIGURES, parts
-=======
->>>>>>> h_figures
 from analysis.load import of_stage, read_archive, tidy, write_archive
 from analysis.report.stage_sentences import sections
 from analysis.statistics.resampling import holm
