@@ -110,9 +110,7 @@ def test_a_commit_that_is_no_hash_is_not_checked_out(commit):
 
 
 def test_a_commit_that_is_a_hash_is():
-    assert commands({"commit": "0123456789ab+", "command": ""}, "quick").startswith(
-        "git checkout 0123456789ab\n"
-    )
+    assert commands({"commit": "0123456789ab+", "command": ""}, "quick").startswith("git checkout 0123456789ab\n")
 
 
 def full_design(**changes):
