@@ -143,6 +143,17 @@ def test_statistics_of_both_sides_are_over_the_trials_on_which_the_difference_re
     assert found[["study", "other", "difference", "points"]].tolist() == pytest.approx([1 / 3, 1 / 3, 0, 3])
 
 
+def test_statistics_of_a_paired_variant_leave_out_the_points_that_it_lacks_in_the_other_study():
+    """gru solves points 0 and 1 of four; the other study has no trial of it at point 0."""
+    points = [{"u_learning_rate": k / 4, "point": k} for k in range(4)]
+    vanilla = [{"variant": "vanilla", **u} for u in points]
+    gru = [{"variant": "gru", "status": "solved" if k < 2 else "finished", **u} for k, u in enumerate(points)]
+    found = changes(by_hand(*vanilla, *gru), by_hand(*vanilla, *gru[1:]), resamples=9, swaps=9)
+    itself, advantage = (row(found, "gru", what, "solve_rate") for what in (CHANGE, ADVANTAGE))
+    assert itself[["study", "other", "points"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
+    assert advantage[["study", "other", "difference"]].tolist() == pytest.approx([1 / 3, 1 / 3, 0])
+
+
 def given(monkeypatch, *, low, high, p, points):
     """Make every comparison of each variant come out like this."""
 

@@ -99,7 +99,7 @@ def test_confirmed_profile_is_of_the_trials_in_its_table():
 @pytest.fixture(scope="module")
 def three():
     """Three trials; the order by validation loss is second, third, first."""
-    columns = ((3.0, 0.3, 2.0), (1.0, 0.9, 4.0), (2.0, 0.5, 6.0))
+    columns = ((3.0, 0.3, 2.0), (1.0, 0.9, 4.0), (2.0, 0.5, 9.0))
     return by_hand(*({"validation_loss": loss, "score": s, "seconds": time} for loss, s, time in columns))
 
 
@@ -112,7 +112,7 @@ def test_expected_best_is_the_mean_over_all_subsets(three):
 
 def test_seconds_of_a_search_are_its_trials_times_their_mean_time(three):
     data = expected_best_seconds.numbers(three).data
-    assert data["x"].tolist() == pytest.approx([4.0, 8.0, 12.0])
+    assert data["x"].tolist() == pytest.approx([5.0, 10.0, 15.0])
     assert data["y"].tolist() == expected_best_trials.numbers(three).data["y"].tolist()
 
 

@@ -102,6 +102,10 @@ def test_the_opening_names_what_is_better_worse_and_not_told_apart():
     )
 
 
+def test_the_only_task_of_a_study_is_named():
+    assert verdicts(solved(50), compared({"significant": True}))[0] == "Better than vanilla: gru (adding)."
+
+
 def test_a_variant_may_be_better_on_one_task_and_worse_on_another():
     rows = [{"significant": True, "difference": d, "task": t} for t, d in (("adding", 0.2), ("copying", -0.2))]
     study = solved(50, tasks=("adding", "copying"))
