@@ -354,6 +354,14 @@ def test_too_few_replicates_conclude_nothing(replicates, text):
     assert ("likely" in found[1]) is (replicates == 6)
 
 
+def test_the_points_that_a_conclusion_takes_are_those_of_the_blocks_of_this_study():
+    stages = {"confirm": {"points": 70, "knobs": {"blocks": 10, "block_size": 5}}}
+    tables = replicated({})
+    tables["confirmed"]["replicates"] = 5
+    text = confirmed_sentences(by_hand({"variant": "vanilla"}, {"variant": "gru"}, stages=stages), tables)[-1]
+    assert text.endswith("needs 6 replicates to be distinguished from luck. That takes 42 points or more.")
+
+
 def test_horizons_are_named_from_the_longest_with_the_lags_that_were_run():
     rows = [("vanilla", 5.0, 0.25, False, False), ("gru", 7.0, np.nan, False, True), ("rnn", 4.0, np.nan, True, False)]
     found = pd.DataFrame(
