@@ -14,8 +14,8 @@ import pandas as pd
 from runs.console.progress import Ticker
 from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
+from runs.record import archive
 
-from . import load
 from .figures.gallery import absent, draw_all
 from .report.claims import write_claims
 from .report.report import Report
@@ -99,9 +99,9 @@ def analyse(options: Options) -> list[Path]:
     both = None if other is None else compare_studies(study, other)
     folder = writable(options.place / checked_name(options.study or study.name, "study"))
     if options.archive is None:
-        files = [folder / load.ARCHIVE, folder / "trials.csv"]
+        files = [folder / archive.ARCHIVE, folder / archive.TABLE]
     else:
-        files = load.write_archive(study.every, study.about, folder)
+        files = archive.write_archive(archive.Archive(study.every, study.design, study.about), folder)
     tables = tabulate(study, both, options.announce)
     files += _write(tables.written, folder)
     return [*files, *_report(study, both, tables, folder, options)]
@@ -111,7 +111,7 @@ def _study(options: Options) -> Study:
     if options.archive is not None:
         return Study.read(options.archive)
     out = options.place / options.study
-    return Study.of(*load.load(options.study, options.results, options.storage, stages=True, out=out))
+    return Study.from_archive(archive.load(options.study, options.results, options.storage, out))
 
 
 def tabulate(study: Study, both: TwoStudies | None, announce: Callable[[str], None] = _silent) -> Tables:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
+from runs.record.archive import Archive, read_archive
+from runs.record.rows import of_stage
 from runs.study.design import Design
 
-from .load import of_stage, read_archive
 from .tables.summary import in_order, summarise, usable
 
 BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
@@ -24,8 +25,7 @@ class Study:
 
     every: the tidy table with the trials of all stages, see `runs.record.rows`.
     design: the design of the search.
-    about: the plain values stored with the trials: those of the design, and facts of the runs such as commit,
-        versions, command, sessions and the designs of the stages.
+    about: facts that are stored with the trials: commit, versions, command, `sessions`, and the plans of the `stages`.
     """
 
     every: pd.DataFrame
@@ -34,8 +34,13 @@ class Study:
 
     @classmethod
     def of(cls, every: pd.DataFrame, values: Mapping[str, Any]) -> Study:
-        """A study from its tidy table and the plain values that are stored with it."""
-        return cls(every, Design.from_dict(values), values)
+        """A study from its tidy table and the plain values of its design, with the facts beside them."""
+        return cls.from_archive(Archive.of(every, values))
+
+    @classmethod
+    def from_archive(cls, archive: Archive) -> Study:
+        """The study that an archive holds."""
+        return cls(archive.table, archive.design, archive.about)
 
     @classmethod
     def read(cls, path: Path) -> Study:
@@ -45,7 +50,7 @@ class Study:
 
         Raises ValueError for a file that is no archive of a study.
         """
-        return cls.of(*read_archive(path, stages=True))
+        return cls.from_archive(read_archive(path))
 
     @property
     def name(self) -> str:

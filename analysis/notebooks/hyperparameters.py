@@ -24,10 +24,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import hyperparameters, marginals, shares
-from analysis.load import of_runs, tracked
 from analysis.statistics import anova
 from analysis.study import Study
 from analysis.tables.importance import importance
+from runs.record.tracked import of_runs, tracked
 
 # %% [markdown]
 # ## A function whose shares are known
@@ -61,7 +61,7 @@ study = Study.read(results / name / "trials.parquet")
 # %%
 if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.design)
     print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")

@@ -24,9 +24,9 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import activations, gradients
-from analysis.load import of_runs, tracked
 from analysis.study import Study
 from analysis.tables import diagnosis
+from runs.record.tracked import of_runs, tracked
 
 name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 study = Study.read(results / name / "trials.parquet")
@@ -42,7 +42,7 @@ if norms.empty:
 # %%
 if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.design)
     print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")

@@ -21,10 +21,10 @@ from pathlib import Path
 import mlflow
 
 from analysis.figures import boxes, expected_best_trials, forest, solve_curves
-from analysis.load import of_runs, tracked
 from analysis.report.sentences import verdicts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons, resolution
+from runs.record.tracked import of_runs, tracked
 
 name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
 study = Study.read(results / name / "trials.parquet")
@@ -36,7 +36,7 @@ print(f"{len(study.table)} trials of {', '.join(study.variants)} on {', '.join(s
 # %%
 if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.design)
     print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")

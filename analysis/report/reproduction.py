@@ -47,17 +47,17 @@ def knobs(study: Study, task: str, only: str = "") -> str:
 
 def settings(study: Study) -> Pairs:
     """How models were built and trained; a hyperparameter of the search space is called searched."""
-    about = study.about
+    design = study.design
     pairs = [("engine that ran", ", ".join(sorted(set(study.table["engine"]) - {""})) or "–")]
-    pairs += [(key, plain(about[key])) for key in ("match", "sampler", "seed") if key in about]
+    pairs += [("match", design.match), ("sampler", design.sampler), ("seed", str(design.seed))]
     return [*pairs, *_parts(study)]
 
 
 def _parts(study: Study) -> Iterator[tuple[str, str]]:
     searched = {range_.key for range_ in study.design.space.values()}
+    values = study.design.as_dict()
     for part in ("initialisation", "model", "training"):
-        node = study.about.get(part) or {}
-        for key, value in (flat(node) if node else {}).items():
+        for key, value in (flat(values[part]) if values[part] else {}).items():
             if key != "_target_":
                 title = key if part == "training" else f"{part}.{key}"
                 name = part if key == "label" else title

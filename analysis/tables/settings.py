@@ -26,8 +26,6 @@ BEST = 3  # trials shown of each variant on each task
 NARROW = 5  # trials, at least, whose spread says how free the choice of a hyperparameter is
 RESULTS = ("hidden_size", "parameters", "status", "validation_loss", "test_loss", "score", "solved_step", "seconds")
 
-NEEDED = {"initialisation", "model", "training", "seed"}  # of a design, for a command that trains its trials
-
 
 def recommended(study: Study) -> pd.DataFrame:
     """Return one row per task, variant and rank 1 to 3: the best trials by validation loss.
@@ -129,7 +127,7 @@ def _word(value: Any) -> str:
 def _command(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> str:
     """The command that trains a trial again, with the width that it had; empty where the design does not say enough."""
     design = study.design
-    if design.unknown or not set(study.about) >= NEEDED:
+    if design.unknown or not design.initialisation:
         return ""
     values = {n: int(row[n]) if design.space[n].integer else float(row[n]) for n in study.hyperparameters}
     try:

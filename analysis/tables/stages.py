@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..load import LISTS
+from runs.record.rows import names_of
+
 from ..statistics.horizon import memory_horizon
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import holm
@@ -41,7 +42,8 @@ def stage_tables(study: Study) -> dict[str, pd.DataFrame]:
     horizon_trials: trials at lags that double.
     horizons: see `horizons`.
     """
-    confirm, horizon = (study.stage(name).drop(columns=list(LISTS)) for name in ("confirm", "horizon"))
+    lists = list(names_of("integers", "floats"))
+    confirm, horizon = (study.stage(name).drop(columns=lists) for name in ("confirm", "horizon"))
     replicates, repeats = confirm[confirm["block"] >= 0], confirm[confirm["block"] < 0]
     tables = {}
     if len(usable(replicates)):

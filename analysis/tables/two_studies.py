@@ -84,10 +84,9 @@ def _settings(study: Study) -> dict[str, str]:
     found: dict[str, str] = {}
     for axis, order in (("task", study.tasks), ("variant", study.variants)):
         found[f"{axis}s"] = ", ".join(order)
-        node = study.about.get(f"{axis}s") or {}
-        if isinstance(node, Mapping):
-            found |= {f"{axis} {key}": value for key, value in _flat(node) if not key.endswith(".label")}
-    for key, node in study.about.items():
+        nodes = study.design.tasks if axis == "task" else study.design.variants
+        found |= {f"{axis} {key}": value for key, value in _flat(nodes) if not key.endswith(".label")}
+    for key, node in {**study.design.as_dict(), **study.about}.items():
         if key == "space":
             found |= {f"space {name}": _range(study, name) for name in node}
         elif key not in NOT_SETTINGS:

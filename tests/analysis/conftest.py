@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.load import tidy
+from runs.record.rows import tidy
 
 from .synthetic import study
 

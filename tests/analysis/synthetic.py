@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from analysis.load import tidy
 from analysis.study import Study
+from runs.record.rows import tidy
 from runs.study.design import Design
 
 SPACE = {

@@ -8,12 +8,12 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures import gallery
-from analysis.load import write_archive
 from analysis.statistics.endpoints import ENDPOINTS
 from analysis.statistics.resampling import Comparison
 from analysis.study import Study
 from analysis.tables import two_studies as module
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, COLUMNS, changes, compare_studies, differing
+from runs.record.archive import write_values
 
 from .synthetic import as_study, by_hand, study
 
@@ -211,7 +211,7 @@ def test_a_study_is_compared_with_one_of_its_own_name():
 
 
 def test_designs_are_told_apart_setting_by_setting(worse):
-    about = worse[0].about
+    about = {**worse[0].design.as_dict(), **worse[0].about}
     changed = {
         **about,
         "training": {**about["training"], "budget": 4000},
@@ -255,7 +255,7 @@ def archives(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archives")
     for name, kwargs in {"new": {}, "old": {"skill": BAD}, "foreign": {"tasks": ("copying",)}}.items():
         study = made(points=6, name=name, variants=("vanilla", "gru"), **kwargs)
-        write_archive(study.every, study.about, folder / name)
+        write_values(study.every, {**study.design.as_dict(), **study.about}, folder / name)
     (folder / "text.parquet").write_text("no parquet")
     return folder
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.load import tidy, write_archive
 from analysis.run import Options, analyse
+from runs.record.archive import write_values
+from runs.record.rows import tidy
 
 from . import browser
 from .synthetic import study
@@ -20,7 +21,7 @@ def folder(tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     for name, points in (("demo", 42), ("other", 30)):
         rows, design = study(("vanilla", "gru"), ("adding", "copying"), points=points, failed=0.01, name=name)
-        write_archive(tidy(rows), design, results / name)
+        write_values(tidy(rows), design, results / name)
     demo, other = (results / name / "trials.parquet" for name in ("demo", "other"))
     analyse(Options(results=results, archive=demo, other=other))
     return results / "demo"

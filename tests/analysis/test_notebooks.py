@@ -7,8 +7,10 @@ import sys
 import pandas as pd
 import pytest
 
-from analysis.load import load, of_runs, tidy, tracked, write_archive
 from analysis.notebooks.__main__ import FOLDER, NAMES, execute, main, without_network
+from runs.record.archive import load, write_values
+from runs.record.rows import tidy
+from runs.record.tracked import of_runs, tracked
 
 from .synthetic import study
 
@@ -18,7 +20,7 @@ ROOT = FOLDER.parent.parent
 @pytest.fixture
 def analysed(tmp_path):
     rows, design = study(("vanilla", "gru"), points=41, name="demo")
-    write_archive(tidy(rows), design, tmp_path / "demo")
+    write_values(tidy(rows), design, tmp_path / "demo")
     return tmp_path
 
 
@@ -47,9 +49,10 @@ def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     import mlflow
 
-    table, design = load("smoke", small_study)
-    mlflow.set_tracking_uri(tracked(design, small_study))
-    runs = of_runs(mlflow.search_runs(experiment_names=["smoke"]), design)
+    archive = load("smoke", small_study)
+    table = archive.table
+    mlflow.set_tracking_uri(tracked(archive.about, small_study))
+    runs = of_runs(mlflow.search_runs(experiment_names=["smoke"]), archive.design)
     pd.testing.assert_frame_equal(runs, table[runs.columns], check_exact=True)
     assert len(runs) == 8
     assert {
@@ -68,8 +71,9 @@ def test_mlflow_and_the_storage_give_the_same_numbers(small_study, monkeypatch):
 def test_runs_of_the_stages_are_left_out_and_those_without_the_tag_are_of_the_search(small_study):
     import mlflow
 
-    _, design = load("smoke", small_study)
-    mlflow.set_tracking_uri(tracked(design, small_study))
+    archive = load("smoke", small_study)
+    design = archive.design
+    mlflow.set_tracking_uri(tracked(archive.about, small_study))
     runs = mlflow.search_runs(experiment_names=["smoke"])
     confirmed = runs.assign(**{"tags.stage": "confirm"})
     for frame in (pd.concat([runs, confirmed], ignore_index=True), runs.drop(columns="tags.stage")):

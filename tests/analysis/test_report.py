@@ -8,13 +8,14 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures.gallery import FIGURES
-from analysis.load import tidy, write_archive
 from analysis.report import tables
 from analysis.report.notices import notices, planned
 from analysis.report.report import Report
 from analysis.report.reproduction import knobs, settings, space
 from analysis.run import Options, analyse
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
+from runs.record.archive import write_values
+from runs.record.rows import tidy
 
 from .synthetic import as_study, by_hand, staged, study
 
@@ -26,7 +27,7 @@ def analysed(tmp_path_factory):
     rows, design = study(
         ("vanilla", "gru"), ("adding", "copying"), points=8, failed=0.1, missing=(("gru", "copying"),), name="demo"
     )
-    write_archive(tidy(rows), design, results / "elsewhere")
+    write_values(tidy(rows), design, results / "elsewhere")
     files = analyse(Options(study="", results=results, archive=results / "elsewhere" / "trials.parquet"))
     return results / "demo", files, design
 
@@ -332,7 +333,7 @@ def test_report_says_how_to_run_stages_that_were_not(html):
 
 def test_report_shows_the_stages_from_the_archive_alone(tmp_path):
     rows, design = staged(*study(("vanilla", "gru"), ("adding", "copying"), points=12, name="demo"))
-    write_archive(tidy(rows), design, tmp_path / "elsewhere")
+    write_values(tidy(rows), design, tmp_path / "elsewhere")
     files = analyse(Options(study="", results=tmp_path, archive=tmp_path / "elsewhere" / "trials.parquet"))
     html = files[-1].read_text()
     for text in (

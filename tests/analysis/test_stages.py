@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.load import of_stage, read_archive, tidy, write_archive
 from analysis.report.stage_sentences import sections
 from analysis.statistics.resampling import holm
 from analysis.statistics.scores import improvement_interval, swap_p_of_improvement
@@ -20,6 +19,8 @@ from analysis.tables.stages import (
     horizons,
     stage_tables,
 )
+from runs.record.archive import write_values
+from runs.record.rows import of_stage, tidy
 
 from .synthetic import FIVE, as_study, by_hand, staged, study
 
@@ -73,13 +74,13 @@ def whole(both):
     return made, stage_tables(made)
 
 
-def test_stages_come_back_from_an_archive_and_are_left_out_unless_asked_for(both, tmp_path):
+def test_stages_come_back_from_an_archive_and_are_no_trials_of_the_search(both, tmp_path):
     table, design = both
-    write_archive(table, design, tmp_path)
-    again, design_again = read_archive(tmp_path / "trials.parquet", stages=True)
-    pd.testing.assert_frame_equal(again, table)
-    assert design_again == design
-    pd.testing.assert_frame_equal(read_archive(tmp_path / "trials.parquet")[0], of_stage(table, "search"))
+    write_values(table, design, tmp_path)
+    again = Study.read(tmp_path / "trials.parquet")
+    pd.testing.assert_frame_equal(again.every, table)
+    assert again.about["stages"] == design["stages"]
+    pd.testing.assert_frame_equal(again.table, of_stage(table, "search"))
 
 
 def test_an_archive_without_stages_is_a_search():

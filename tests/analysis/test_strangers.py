@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from analysis.__main__ import main
-from analysis.load import read_archive, tidy, write_archive
 from analysis.report.claims import write_claims
 from analysis.report.reproduction import commands
 from analysis.run import Options, analyse
@@ -17,6 +16,8 @@ from analysis.study import Study
 from analysis.tables import diagnosis as diagnostics
 from analysis.tables.settings import recommended
 from runs.arguments import on_record
+from runs.record.archive import read_archive, write_values
+from runs.record.rows import tidy
 
 from .synthetic import study
 
@@ -36,7 +37,7 @@ def evil(tmp_path, monkeypatch):
 def archive(folder, *, rename=None, **changes):
     rows, design = study(("vanilla", "gru"), ("adding",), points=4, name="theirs")
     rows = [{**row, **(rename or {})} for row in rows]
-    write_archive(tidy(rows), {**design, **changes}, folder)
+    write_values(tidy(rows), {**design, **changes}, folder)
     return folder / "trials.parquet"
 
 
@@ -69,7 +70,7 @@ def test_bad_names_in_the_design_of_an_archive_are_refused(changes, tmp_path):
 
 def test_a_design_that_is_no_mapping_is_refused(tmp_path):
     rows, _ = study(points=2)
-    write_archive(tidy(rows), ["not", "a", "design"], tmp_path)
+    write_values(tidy(rows), ["not", "a", "design"], tmp_path)
     with pytest.raises(ValueError, match="the design of a study must be a mapping"):
         read_archive(tmp_path / "trials.parquet")
 
@@ -297,7 +298,7 @@ def test_an_archive_that_cannot_be_written_leaves_the_one_before(tmp_path, monke
     with pytest.raises(OSError, match="No space left"):
         archive(tmp_path, name="other")
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
-    assert read_archive(path)[1]["name"] == "theirs"
+    assert read_archive(path).design.name == "theirs"
 
 
 def test_a_claims_table_that_is_cut_off_is_left_out_with_its_name(tmp_path, capsys):
