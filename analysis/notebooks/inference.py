@@ -24,11 +24,11 @@ from analysis.statistics.intervals import wilson
 from analysis.statistics.resampling import compare
 
 
-def equal_variants(rng, variants=5, points=200, noise=0.7):
+def equal_variants(rng: np.random.Generator, variants: int = 5, points: int = 200, noise: float = 0.7) -> np.ndarray:
     """Losses [V, P] of equal variants that meet the same points: what the point gives, and luck of their own."""
     u = rng.random((3, points))
     surface = 2.0 * (1 - 6 * (u[0] - 0.6) ** 2) + 0.8 * u[1] - 0.5 * u[2] + 0.5 * rng.normal(size=points)
-    return np.exp(-surface - noise * rng.normal(size=(variants, points)))
+    return np.asarray(np.exp(-surface - noise * rng.normal(size=(variants, points))))
 
 
 # %% [markdown]
@@ -96,7 +96,7 @@ print(f"pairing is worth {worth:.1f} times as many trials")
 # replacement is biased downwards, the more so the closer n is to N.
 
 # %%
-rows = []
+estimates = []
 for points in (25, 50, 200):
     rng = np.random.default_rng(points)
     unbiased, biased, best = [], [], []
@@ -107,7 +107,7 @@ for points in (25, 50, 200):
         with_replacement = (ranks / points) ** 20 - ((ranks - 1) / points) ** 20
         biased.append(with_replacement @ np.sort(score))
         best.append(score.max())
-    rows.append(
+    estimates.append(
         {
             "N": points,
             "best of all N": np.mean(best),
@@ -115,4 +115,4 @@ for points in (25, 50, 200):
             "with replacement": np.mean(biased),
         }
     )
-pd.DataFrame(rows).set_index("N").round(3)
+pd.DataFrame(estimates).set_index("N").round(3)
