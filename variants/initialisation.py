@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .cell import Cell
+from .cell import Cell, register
 from .layers.boundary import mode
 
 Stream = Callable[[str], torch.Generator]
@@ -59,13 +59,8 @@ class Scheme:
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
         if name is not None:
-            if name in Scheme.registry:
-                raise TypeError(
-                    f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} "
-                    f"and {cls.__qualname__}"
-                )
+            register("initialisation", Scheme.registry, name, cls)
             cls.name = name
-            Scheme.registry[name] = cls
 
     def __call__(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
         """Fill the blocks of one layer and direction in place.
