@@ -38,8 +38,9 @@ NARROW = 32
 
 
 def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
-    """Why a cell cannot be fused, empty if it can; it is traced anew.
+    """Why a cell cannot be fused, empty if it can. The cell is traced at every call.
 
+    cell: the declared cell.
     layers: the cell as it stands in each layer, by default in the two lowest.
     """
     try:

@@ -134,9 +134,7 @@ class Recurrent(nn.Module):
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
 
     def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
-        """Put the parameters of the lowest layer that has them in the place of this layer's own, for the gates that
-        layers share.
-        """
+        """Replace this layer's parameters of shared gates by those of the lowest layer that has them."""
         for block in cell.blocks:
             if block.gate not in cell.shared:
                 continue
@@ -463,7 +461,7 @@ class Recurrent(nn.Module):
     def _called(self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool) -> tuple[Any, Any]:
         """One layer in one direction by a call of an engine."""
         part = self._part(k)
-        # of pruning and normalisations, which compute a parameter anew for each call
+        # pruning and normalisations compute a parameter for each call in such a hook
         for hook in part._forward_pre_hooks.values():
             hook(part, ())
         cell, wiring, units = self.cells[k], self._wirings[k], self.hidden_size
