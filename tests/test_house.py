@@ -25,7 +25,6 @@ FLOORS = {
         "layers.boundary, layers.memory",
         "declaration, initialisation, cells, engine",
         "layers",
-        "engine.observe",
         "variants",
         "catalogue",
         "__main__",

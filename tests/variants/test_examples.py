@@ -10,12 +10,12 @@ MODULES = [
     "variants.cell",
     "variants.declaration",
     "variants.engine.inputs",
-    "variants.engine.observe",
     "variants.initialisation",
     "variants.layers.boundary",
     "variants.layers.memory",
     "variants.layers.recurrent",
     "variants.layers.regularisation",
+    "variants.layers.watch",
 ]
 
 

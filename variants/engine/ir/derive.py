@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -387,7 +387,7 @@ class Derivation:
         return reached
 
 
-def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, Any, Values]:
+def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, NamedTuple, Values]:
     """The arguments (a, s, p) of a cell's functions."""
 
     def named(kind: Kind) -> dict[str, Tensor]:
