@@ -17,7 +17,8 @@ from runs.names import checked_name
 
 from . import load
 from .figures.gallery import absent, draw_all
-from .report.report import render, render_claims
+from .report.claims import write_claims
+from .report.report import Report
 from .report.sentences import verdicts
 from .report.stage_sentences import sections
 from .study import Study
@@ -149,24 +150,23 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
     inside = diagnosis.read(Path(options.results) / folder.name / "models")
     extra |= {name: table for name, table in inside.items() if len(table)}
     ticker, workers = Ticker(10, tell=options.announce), os.cpu_count() or 1
-    figures = draw_all(study.table, study.about, subfolder(folder, "figures"), extra, workers, ticker)
+    figures = draw_all(study, extra, subfolder(folder, "figures"), workers, ticker)
     options.announce("report")
     results = options.results if options.archive is None else None
-    report = render(
-        study.table,
-        study.about,
-        figures,
-        folder / "report.html",
-        [] if tables.comparisons is None else verdicts(study, tables.comparisons),
-        tables.claims,
-        both,
-        tables.settings,
-        absent(study.about, extra, options.results),
-        [part._asdict() for part in sections(study, tables.stages, results)] if study.comparable else [],
-        tables.stages.get("best_configurations"),
+    report = Report(
+        study=study,
+        figures=figures,
+        verdicts=[] if tables.comparisons is None else verdicts(study, tables.comparisons),
+        claims=tables.claims,
+        both=both,
+        settings=tables.settings,
+        stages=sections(study, tables.stages, results) if study.comparable else [],
+        best=tables.stages.get("best_configurations"),
+        absent=absent(study, extra, options.results),
     )
-    render_claims(options.place)
-    return [*(path for shown in figures for path in shown.files), report]
+    path = report.write(folder / "report.html")
+    write_claims(options.place)
+    return [*(path for shown in figures for path in shown.files), path]
 
 
 def publish(files: list[Path], results: Path, uri: str) -> None:

@@ -1,66 +1,154 @@
-"""Pieces that figures are made of: labels, levels, counts, ticks, and families of curves."""
+"""Pieces that figures are made of: rows, marks, labels, levels, counts and ticks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from . import style
-from .style import GREY, PALE, look, new_figure
+from .. import words
+from .choice import records_of
+from .look import GREY, INK, WIDTH, look, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_CURVES = 6  # in one panel; beyond it every variant gets a panel of its own
-_LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
+
+# Rows of variants
+# -------------------------------------------------------------------------------------------------------------------
 
 
-class Drawn(NamedTuple):
-    """A figure and the numbers plotted in it, one row per mark. A notebook shows the figure."""
+def row_panels(
+    rows: Mapping[str, Sequence[str]],
+    height: float,
+    around: float,
+    columns: int = 1,
+    extra: float = 0.1,
+    **options: Any,
+) -> tuple[Figure, np.ndarray]:
+    """A figure with a panel for each task that has a row for each of its variants.
 
-    figure: Figure
-    data: pd.DataFrame
-
-    def _repr_png_(self) -> bytes:
-        from io import BytesIO
-
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-        buffer = BytesIO()
-        with rc_context({"backend": "agg", **style.RC}):
-            FigureCanvasAgg(self.figure).print_png(buffer)
-        return buffer.getvalue()
+    rows: by task, its variants.
+    height, around: of one row, and of what stands around the rows of a panel, in inches.
+    columns: panels side by side.
+    extra: height of what stands around all panels, in inches.
+    options: handed on to `Figure.subplots`.
+    Returns the figure and its axes [tasks, columns].
+    """
+    heights = [height * len(variants) + around for variants in rows.values()]
+    figure = new_figure(WIDTH, sum(heights) + extra)
+    return figure, figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
 
 
-def styled(draw: Callable[..., Drawn]) -> Callable[..., Drawn]:
-    """Draw under the settings of `style`, whatever the caller's are."""
+def row_axis(axes: Axes, count: int, across: bool = True) -> None:
+    """Give an axis `count` rows, the first on top, without ticks; across: whether grid lines run down through them."""
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_yticks([])
+    axes.grid(visible=False, axis="y" if across else "both")
 
-    @wraps(draw)
-    def inner(*args: Any, **kwargs: Any) -> Drawn:
-        from matplotlib import rc_context
 
-        with rc_context({"backend": "agg", **style.RC}):
-            return draw(*args, **kwargs)
+def row_names(axes: Axes, counts: pd.DataFrame, variants: Sequence[str]) -> None:
+    """Write the names of the variants left of their rows, with N, solved and diverged below each.
 
-    return inner
+    counts: rows of the summary of one task.
+    """
+    facts = records_of(counts)
+    for y, variant in enumerate(variants):
+        left_of_row(axes, variant, y, up=4.2, size=7.5, colour=INK)
+        left_of_row(axes, counts_text(facts[variant]), y, up=-4.6, size=5.8, colour=GREY)
+
+
+def left_of_row(axes: Axes, text: str, y: float, up: float = 0.0, size: float = 7.5, colour: str = INK) -> None:
+    """Write a text left of a row; up: points above the middle of the row."""
+    axes.annotate(
+        text,
+        (0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(-5, up),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        fontsize=size,
+        color=colour,
+    )
+
+
+def right_of_row(axes: Axes, text: str, y: float, right: float = 6.0, size: float = 6.5, colour: str = INK) -> None:
+    """Write a text right of a row; right: points from the edge of the axes."""
+    axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(right, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+        color=colour,
+    )
+
+
+def right_heads(axes: Axes, stops: Sequence[float], texts: Sequence[str]) -> None:
+    """Write small headings above the texts right of the rows; stops: points from the edge of the axes."""
+    for right, text in zip(stops, texts, strict=False):
+        axes.annotate(
+            text,
+            (1, 1),
+            xycoords="axes fraction",
+            xytext=(right, 3),
+            textcoords="offset points",
+            fontsize=6,
+            color=GREY,
+        )
+
+
+def interval(axes: Axes, low: float, high: float, y: float, colour: str, **looks: Any) -> None:
+    """Draw an interval as a line along a row, unless its lower end is missing."""
+    if np.isfinite(low):
+        axes.plot([low, high], [y, y], color=colour, **{"lw": 1.6, "solid_capstyle": "butt", "zorder": 2.5, **looks})
+
+
+def mark(axes: Axes, x: float, y: float, marker: str, colour: str, *, filled: bool, **looks: Any) -> None:
+    """Draw a mark in a row, filled or hollow."""
+    fill = colour if filled else "white"
+    common = {"ls": "none", "marker": marker, "ms": 5.5, "mec": colour, "mew": 1.1, "zorder": 3}
+    axes.plot(x, y, mfc=fill, **{**common, **looks})
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """White or black, whichever is easier to read on a colour (red, green, blue in [0, 1])."""
+    return "white" if np.dot(colour[:3], [0.299, 0.587, 0.114]) < 0.52 else "black"
+
+
+def reach_of(values: np.ndarray) -> float:
+    """A bit more than the largest absolute value that is finite; 1 where there is none."""
+    seen = np.abs(values)
+    return float(1.08 * max([*seen[np.isfinite(seen)], 0.0]) or 1.0)
+
+
+# Labels and counts
+# -------------------------------------------------------------------------------------------------------------------
 
 
 def spread(positions: Sequence[float], gap: float, low: float = 0.0, high: float = 1.0) -> np.ndarray:
-    """Positions moved as little as possible so that neighbours are `gap` apart, within [low, high] if they fit."""
-    positions = np.asarray(positions, dtype=float)
-    count = len(positions)
+    """Move positions as little as possible until neighbours are `gap` apart.
+
+    low, high: ends of the room; where all do not fit with that gap, it becomes smaller.
+    Returns the positions in the order given.
+
+    >>> spread([0.5, 0.5], gap=0.25).tolist()
+    [0.375, 0.625]
+    """
+    wanted = np.asarray(positions, dtype=float)
+    count = len(wanted)
     if count == 0:
-        return positions
+        return wanted
     gap = min(gap, (high - low) / max(count - 1, 1))
-    ranks = np.argsort(positions, kind="stable")
-    # labels may then be anything that does not decrease: isotonic regression
-    wanted = positions[ranks] - gap * np.arange(count)
+    ranks = np.argsort(wanted, kind="stable")
+    # what is left may be anything that does not decrease: isotonic regression
+    wanted = wanted[ranks] - gap * np.arange(count)
     blocks: list[list[float]] = []
     for value in wanted:
         blocks.append([value, 1.0])
@@ -75,8 +163,10 @@ def spread(positions: Sequence[float], gap: float, low: float = 0.0, high: float
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], height: float) -> None:
-    """Write names beside the right edge at the end of their curves: (variant, x, y) in data units; height of the axes
-    in inches.
+    """Write the names of variants right of the axes, each beside the end of its curve.
+
+    ends: (variant, x, y) in data units.
+    height: of the axes, in inches.
     """
     if not ends:
         return
@@ -107,40 +197,45 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], height: flo
 
 
 def readable(colour: str) -> str:
-    """A colour dark enough for small text on white: luminance of at most .22 (contrast 3.9 or more)."""
+    """Darken a colour until small text in it can be read on white: a contrast of 4.2 or more."""
     from matplotlib.colors import to_hex, to_rgb
 
     rgb = np.array(to_rgb(colour))
     while True:
         linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
         if linear @ [0.2126, 0.7152, 0.0722] <= 0.2:
-            return str(to_hex(rgb))
+            return str(to_hex(tuple(rgb)))
         rgb = rgb * 0.93
 
 
-def counts_text(row: Mapping[str, Any]) -> str:
-    """N, solved and diverged of a row of `summary.cells` or of sums of such rows; failed where there are any."""
+def counts_text(row: Mapping[Any, Any] | pd.Series) -> str:
+    """N, solved and diverged of a row of the summary or of a sum of such rows; failed where there are any.
+
+    >>> counts_text({"trials": 8, "solved": 3, "diverged": 1, "failed": 0})
+    'N 8, solved 3, diverged 1'
+    """
     text = f"N {row['trials']}, solved {row['solved']}, diverged {row['diverged']}"
     return text + (f", failed {row['failed']}" if row["failed"] else "")
 
 
-def note_counts(axes: Axes, numbers: pd.DataFrame, below: float = 27) -> None:
-    """Write N, solved and diverged of the variants in `numbers` under a panel."""
-    shown = numbers[(numbers["trials"] > 0) | (numbers["failed"] > 0)]
+def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
+    """Write N, solved and diverged of the variants in `counts` under a panel."""
+    shown = counts[(counts["trials"] > 0) | (counts["failed"] > 0)]
     note_lines(axes, [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")], below)
 
 
-def note_pooled(axes: Axes, numbers: pd.DataFrame, below: float = 29) -> None:
+def note_pooled(axes: Axes, counts: pd.DataFrame, below: float = 29) -> None:
     """Write N, solved and diverged of all variants together under a panel."""
-    note_lines(axes, [f"all variants: {counts_text(numbers[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
+    note_lines(axes, [f"all variants: {counts_text(counts[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
 
 
 def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
-    """Small lines under a panel.
+    """Write small lines under a panel.
 
-    The layout makes room for their height, not for their width: they may run on under the next panel.
+    The layout makes room for their height but not for their width: they may run on under the next panel.
+    below: points from the lower edge of the axes.
     """
-    where = {
+    where: dict[str, Any] = {
         "xycoords": "axes fraction",
         "xytext": (0, -below),
         "textcoords": "offset points",
@@ -152,8 +247,13 @@ def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
     axes.annotate("\n".join(lines), (0, 0), color=GREY, **where).set_in_layout(False)
 
 
+def legend_height(variants: Sequence[str]) -> float:
+    """Height of the legend of markers, in inches."""
+    return 0.16 * -(-len(variants) // 5)
+
+
 def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
-    """Markers of the variants and their names, under all panels."""
+    """Write the variants with their markers under all panels."""
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], ls="none", marker=look(v).marker, color=look(v).colour, ms=4.5) for v in variants]
@@ -165,7 +265,7 @@ def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
 
 
 def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
-    """A dotted line at a value of the x or y axis with its name at the inner end, where the value is in view."""
+    """Draw a dotted line at a value of the x or y axis, and write its name, where the value is in view."""
     low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
     if not (np.isfinite(value) and low <= value <= high):
         return
@@ -184,25 +284,12 @@ def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
     text.set_zorder(6)
 
 
-def losses_of(values: pd.Series | np.ndarray) -> np.ndarray:
-    """Losses for a log axis: infinite where there is none, never below a tiny positive number."""
-    losses = np.asarray(values, dtype=float)
-    return np.where(np.isfinite(losses), np.maximum(losses, _LEAST_LOSS), np.inf)
-
-
-def short(number: float) -> str:
-    """A count in at most four characters: 812, 4.1k, 53k, 1.2M."""
-    if not np.isfinite(number):
-        return "–"
-    for limit, unit in ((1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            scaled = number / limit
-            return f"{scaled:.1f}{unit}" if scaled < 9.95 else f"{scaled:.0f}{unit}"
-    return f"{number:.0f}"
-
-
 def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
-    """Plain decimal labels on a log axis: 0.01, 0.1, 1; between decades too where it is short; none above `most`."""
+    """Write plain decimals on a log axis: 0.01, 0.1, 1.
+
+    few: whether there is little room.
+    most: there are no labels above it.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     low, high = sorted(axis.get_view_interval())
@@ -216,170 +303,12 @@ def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
     else:
         subs = (1,)
     axis.set_major_locator(LogLocator(subs=subs, numticks=8 if decades > 5 else 99))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: plain_number(x) if x <= most else ""))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: words.tick(x) if x <= most else ""))
     axis.set_minor_locator(NullLocator())
-
-
-def plain_number(x: float) -> str:
-    """A number for a tick: 0.0001, 0.01, 30, 20k."""
-    if x >= 1e4:
-        return f"{x / 1e6:g}M" if x >= 1e6 else f"{x / 1e3:g}k"
-    if 0 < x < 1e-4:
-        mantissa, power = f"{x:.0e}".split("e")
-        exponent = f"$10^{{{int(power)}}}$"
-        return exponent if mantissa == "1" else f"{mantissa}·{exponent}"
-    return f"{x:.12f}".rstrip("0").rstrip(".") if 0 < x < 1e-3 else f"{x:g}"
 
 
 def empty(text: str) -> Figure:
     """A figure that says why there is nothing to see."""
-    figure = new_figure(style.WIDTH, 1.0)
+    figure = new_figure(WIDTH, 1.0)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     return figure
-
-
-def row_names(axes: Axes, numbers: pd.DataFrame, variants: Sequence[str]) -> None:
-    """Names of the variants left of their rows, N, solved and diverged under each."""
-    facts = numbers.set_index("variant")
-    for y, variant in enumerate(variants):
-        for text, shift, size, colour in (
-            (variant, 4.2, 7.5, style.INK),
-            (counts_text(facts.loc[variant]), -4.6, 5.8, GREY),
-        ):
-            axes.annotate(
-                text,
-                (0, y),
-                xycoords=("axes fraction", "data"),
-                xytext=(-5, shift),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                fontsize=size,
-                color=colour,
-            )
-
-
-# Curves
-# ------------------------------------------------------------------------------------------------------------------
-
-
-class Panel(NamedTuple):
-    """What one family of curves looks like: `key` of the rows of the data it shows, and its title."""
-
-    key: Mapping[str, Any]
-    title: str
-
-
-def draw_curves(
-    data: pd.DataFrame,
-    panels: Sequence[Panel],
-    numbers: pd.DataFrame,
-    variants: Sequence[str],
-    *,
-    x_label: str,
-    y_label: str,
-    x_log: bool = False,
-    y_log: bool = False,
-    y_limits: Mapping[str, tuple[float, float]] | tuple[float, float] | None = None,
-    levels: Mapping[str, Sequence[tuple[float, str]]] | None = None,
-    steps: bool = False,
-    columns: int | None = None,
-    markers: bool = False,
-) -> Drawn:
-    """Curves with bands from long data (task, variant, x, y, low, high): all in one panel, or a panel each beyond six
-    variants.
-
-    levels: by task, horizontal lines and their names. y_limits: of all panels, or by task. steps: draw as steps.
-    """
-    present = [v for v in variants if v in set(data["variant"])]
-    if not present or data.empty:
-        return Drawn(empty("no trials yet"), data)
-    crowded = len(present) > MOST_CURVES
-    spots = [(panel, focus) for panel in panels for focus in (present if crowded else [None])]
-    columns = (4 if crowded else min(columns or 2, len(spots))) if not crowded or len(spots) > 3 else len(spots)
-    rows = -(-len(spots) // columns)
-    panel_height = 1.15 if crowded else (2.5 if columns == 1 else 2.0)
-    below = 0.42 if crowded else 0.55 + 0.115 * len(present)
-    figure = new_figure(style.WIDTH, rows * (panel_height + below) + (0.3 if crowded and len(panels) == 1 else 0.1))
-    share = crowded and len(panels) == 1
-    grid = figure.subplots(rows, columns, squeeze=False, sharex=share, sharey=share)
-    for axes in grid.flat[len(spots) :]:
-        axes.set_axis_off()
-    for place, (axes, (panel, focus)) in enumerate(zip(grid.flat, spots, strict=False)):
-        mine = data[np.logical_and.reduce([data[k] == v for k, v in panel.key.items()])]
-        task = panel.key.get("task")
-        axes.set_xscale("log" if x_log else "linear")
-        axes.set_yscale("log" if y_log else "linear")
-        ends = []
-        if crowded:
-            others = mine[mine["variant"] != focus]
-            # one line with gaps is drawn faster than nineteen
-            gaps = others.groupby("variant", sort=False).tail(1).assign(y=np.nan)
-            line = pd.concat([others, gaps]).sort_values("variant", kind="stable")
-            line.loc[~np.isfinite(line["y"]), "y"] = np.nan
-            axes.plot(
-                line["x"], line["y"], color=PALE, lw=0.7, zorder=1, drawstyle="steps-post" if steps else "default"
-            )
-            mine = mine[mine["variant"] == focus]
-        for variant, curve in mine.groupby("variant", sort=False):
-            finite = curve[np.isfinite(curve["y"])]
-            style_of = look(str(variant))
-            z = 3.5 if variant == present[0] else 3
-            axes.plot(
-                finite["x"],
-                finite["y"],
-                color=style_of.colour,
-                ls=style_of.dash,
-                zorder=z,
-                marker=style_of.marker if markers or len(finite) == 1 else None,
-                markevery=max(1, len(finite) // 8),
-                drawstyle="steps-post" if steps else "default",
-            )
-            if "low" in curve and curve["low"].notna().any():
-                high = np.where(np.isposinf(curve["high"]), 1e30, curve["high"])
-                band = {"zorder": 2, "step": "post" if steps else None}
-                axes.fill_between(
-                    curve["x"], curve["low"], high, color=style_of.colour, alpha=0.22 if crowded else 0.1, lw=0, **band
-                )
-                if not crowded:  # overlapping bands are told apart by their edges
-                    axes.fill_between(
-                        curve["x"], curve["low"], high, fc="none", ec=style_of.colour, alpha=0.5, lw=0.5, **band
-                    )
-            if len(finite):
-                ends.append((str(variant), float(finite["x"].iloc[-1]), float(finite["y"].iloc[-1])))
-        limits = y_limits.get(task) if isinstance(y_limits, Mapping) else y_limits
-        if limits:
-            axes.set_ylim(*limits)
-        axes.margins(x=0.02)
-        axes.autoscale_view(scaley=False)
-        for value, name in (levels or {}).get(task, ()):
-            level_line(axes, value, name if not crowded or place % len(present) == 0 else "")
-        if x_log:
-            log_ticks(axes.xaxis, few=crowded)
-        if y_log:
-            log_ticks(axes.yaxis, few=crowded)
-        if share:
-            axes.tick_params(labelbottom=place + columns >= len(spots), labelleft=place % columns == 0)
-        if crowded:
-            axes.set_title(str(focus), fontsize=7.5, color=readable(look(str(focus)).colour), pad=3)
-            if len(panels) > 1 and place % len(present) == 0:
-                axes.set_title(f"{panel.title}\n{focus}", fontsize=7.5, pad=3)
-            row = numbers[(numbers["variant"] == focus) & (numbers["task"] == task)].to_dict("records")
-            text = counts_text(row[0]).replace(", diverged", ",\ndiverged") if row else ""
-            drop = (0, -15 if not share or place + columns >= len(spots) else -4)
-            where = {"xycoords": "axes fraction", "xytext": drop, "textcoords": "offset points", "va": "top"}
-            axes.annotate(text, (0, 0), fontsize=6, color=GREY, **where)
-            axes.tick_params(labelsize=6.5)
-        else:
-            axes.set_title(panel.title)
-            axes.set_xlabel(x_label)
-            label_ends(axes, ends, panel_height)
-            note_counts(axes, numbers[(numbers["task"] == task) & numbers["variant"].isin(present)])
-            if place % columns == 0:
-                axes.set_ylabel(y_label)
-    if crowded:
-        if len(panels) == 1:
-            figure.suptitle(panels[0].title, x=0.01, ha="left", fontsize=style.RC["axes.titlesize"], fontweight="bold")
-        figure.supxlabel(x_label, fontsize=8)
-        figure.supylabel(y_label, fontsize=8)
-    return Drawn(figure, data)

@@ -20,10 +20,13 @@ NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.
 
 
 def execute(name: str, study: str, results: Path, out: Path | None = None) -> list[Path]:
-    """Run one notebook in a fresh kernel; returns the .ipynb and the HTML file, which needs no network. Raises where a
-    cell fails.
+    """Run one notebook in a fresh kernel.
 
+    name: of the notebook.
+    study: name of an analysed study.
+    results: folder of all studies.
     out: receives `<study>/notebooks` in place of `results`, which is then only read.
+    Returns the .ipynb and the HTML file, which needs no network. Raises where a cell of the notebook fails.
     """
     import jupytext
     from jupyter_client import AsyncKernelManager
@@ -77,9 +80,8 @@ def main(arguments: list[str]) -> int:
         if not (results / study / "trials.parquet").is_file():
             if not (results / study / "journal.log").is_file():
                 raise ValueError(f"there is no study {study!r} in {results}; {instead(study, archived(results))}")
-            raise ValueError(
-                f"{results / study} has no trials.parquet; run {command('analysis', study=study, results=results)} first"
-            )
+            first = command("analysis", study=study, results=results)
+            raise ValueError(f"{results / study} has no trials.parquet; run {first} first")
         out = Path(values["out"]) if values.get("out") else results
         try:
             writable(out / study)  # a mistake is told before the work

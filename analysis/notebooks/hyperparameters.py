@@ -23,10 +23,11 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from ..figures import plots, plots_anova
-from ..load import of_runs, read_archive, tracked
-from ..statistics import anova
-from ..tables.importance import importance
+from analysis.figures import hyperparameters, marginals, shares
+from analysis.load import of_runs, tracked
+from analysis.statistics import anova
+from analysis.study import Study
+from analysis.tables.importance import importance
 
 # %% [markdown]
 # ## A function whose shares are known
@@ -51,33 +52,33 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 # and task on.
 
 # %%
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
+name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
+study = Study.read(results / name / "trials.parquet")
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
 
 # %%
-if uri := tracked(design, results):
+if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
-    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")
 
 # %%
-tables = importance(table, design)
+tables = importance(study)
 if tables["shares"].empty:
-    print(f"{study} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")
+    print(f"{name} has fewer than {anova.FEWEST} trials per variant and task: too few for what follows")
 
 # %%
-plots_anova.shares(table, design, tables["shares"])
+shares.FIGURE.drawn(study, tables["shares"])
 
 # %%
-plots_anova.marginals(table, design, tables["marginals"])
+marginals.FIGURE.drawn(study, tables["marginals"])
 
 # %% [markdown]
 # ## Is the search space wide enough?
 
 # %%
-plots.hyperparameters(table, design)
+hyperparameters.FIGURE.drawn(study)

@@ -18,10 +18,10 @@
 import numpy as np
 import pandas as pd
 
-from ..statistics.best import expected_best, greff_welch
-from ..statistics.endpoints import mean_weights
-from ..statistics.intervals import wilson
-from ..statistics.resampling import compare
+from analysis.statistics.best import expected_best, greff_welch
+from analysis.statistics.endpoints import mean_weights
+from analysis.statistics.intervals import wilson
+from analysis.statistics.resampling import compare
 
 
 def equal_variants(rng, variants=5, points=200, noise=0.7):
@@ -85,9 +85,8 @@ for k in range(20):
     rows.append(widths)
 paired, unpaired = np.mean(rows, axis=0)
 worth = (unpaired / paired) ** 2
-print(
-    f"half width paired ± {100 * paired:.1f} points, unpaired ± {100 * unpaired:.1f}: worth {worth:.1f} times as many trials"
-)
+print(f"half width paired ± {100 * paired:.1f} points, unpaired ± {100 * unpaired:.1f}")
+print(f"pairing is worth {worth:.1f} times as many trials")
 
 # %% [markdown]
 # ## The best of n

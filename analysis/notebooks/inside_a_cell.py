@@ -23,27 +23,27 @@ import mlflow
 import numpy as np
 import pandas as pd
 
-from ..figures import plots_cells
-from ..load import of_runs, read_archive, tracked
-from ..tables import diagnosis as diagnostics
-from ..tables.summary import order
+from analysis.figures import activations, gradients
+from analysis.load import of_runs, tracked
+from analysis.study import Study
+from analysis.tables import diagnosis
 
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
-models = results / study / "models"
-tables = diagnostics.read(models)
-gradients, sequences = tables["gradients"], tables["sequences"]
-if gradients.empty:
-    print(f"nothing is saved in {models} yet: run python -m runs.inside study={study}")
+name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
+study = Study.read(results / name / "trials.parquet")
+models = results / name / "models"
+tables = diagnosis.read(models)
+norms, sequences = tables["gradients"], tables["sequences"]
+if norms.empty:
+    print(f"nothing is saved in {models} yet: run python -m runs.inside study={name}")
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
 
 # %%
-if uri := tracked(design, results):
+if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
-    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")
 
@@ -54,7 +54,7 @@ else:
 # can be made there.
 
 # %%
-best = table.loc[table.groupby(["task", "variant"])["validation_loss"].idxmin().dropna()]
+best = study.table.loc[study.table.groupby(["task", "variant"])["validation_loss"].idxmin().dropna()]
 best[
     ["task", "variant", "point", "status", "hidden_size", "parameters", "learning_rate", "best_step", "test_loss"]
 ].set_index(["task", "variant"])
@@ -67,14 +67,14 @@ best[
 # made of it.
 
 # %%
-plots_cells.gradients(table, design, gradients)
+gradients.FIGURE.drawn(study, norms)
 
 # %% [markdown]
 # In numbers: what is left of the gradient at half the longest lag, and at the longest.
 
 # %%
-longest = gradients.groupby("task")["lag"].transform("max")
-parts = [gradients[gradients["lag"] == lag].assign(at=at) for at, lag in (("half", longest // 2), ("longest", longest))]
+longest = norms.groupby("task")["lag"].transform("max")
+parts = [norms[norms["lag"] == lag].assign(at=at) for at, lag in (("half", longest // 2), ("longest", longest))]
 left = pd.concat(parts).pivot_table(index=["task", "variant"], columns=["phase", "at"], values="relative", sort=False)
 left.map("{:.2g}".format)
 
@@ -85,8 +85,8 @@ left.map("{:.2g}".format)
 # answer is read.
 
 # %%
-task = next((t for t in order(table, design, "task") if t in set(sequences["task"])), "")
-plots_cells.activations(table, design, sequences[sequences["task"] == task])
+task = next((t for t in study.tasks if t in set(sequences["task"])), "")
+activations.FIGURE.drawn(study, sequences[sequences["task"] == task])
 
 # %% [markdown]
 # ## Do the gates open for what matters?
@@ -96,14 +96,14 @@ plots_cells.activations(table, design, sequences[sequences["task"] == task])
 
 # %%
 rows = []
-for (name, variant), own in sequences[sequences["top"].astype(bool)].groupby(["task", "variant"], sort=False):
+for (on, variant), own in sequences[sequences["top"].astype(bool)].groupby(["task", "variant"], sort=False):
     marked = own.loc[own["kind"] == "mark", "values"].iloc[0] > 0
     for gate, units in own[own["function"] == "sigmoid"].groupby("name", sort=False):
         means = np.stack(units["values"].to_list()).mean(0)
         if marked.any() and not marked.all():
             rows.append(
                 {
-                    "task": name,
+                    "task": on,
                     "variant": variant,
                     "gate": gate,
                     "deciding": means[marked].mean(),
@@ -130,7 +130,6 @@ for path in sorted(models.glob("*/[!.]*.safetensors"))[:3]:
     network, trial = load_model(path)
     problem = construct(trial.task, Task)
     loss = evaluate(network, problem, held_out(problem, trial, "test"))["loss"]
-    recorded = table.loc[table["trial_id"] == trial.id, "test_loss"]
-    print(
-        f"{trial.variant['label']} on {trial.task['label']}: test loss {loss:.6g}, on record {', '.join(f'{x:.6g}' for x in recorded)}"
-    )
+    recorded = study.table.loc[study.table["trial_id"] == trial.id, "test_loss"]
+    known = ", ".join(f"{x:.6g}" for x in recorded)
+    print(f"{trial.variant['label']} on {trial.task['label']}: test loss {loss:.6g}, on record {known}")

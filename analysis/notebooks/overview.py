@@ -20,26 +20,24 @@ from pathlib import Path
 
 import mlflow
 
-from ..figures import plots
-from ..load import of_runs, read_archive, tracked
-from ..report.sentences import verdicts
-from ..tables import comparisons as compare
-from ..tables.summary import cells, order
+from analysis.figures import boxes, expected_best_trials, forest, solve_curves
+from analysis.load import of_runs, tracked
+from analysis.report.sentences import verdicts
+from analysis.study import Study
+from analysis.tables.comparisons import comparisons, resolution
 
-study, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-table, design = read_archive(results / study / "trials.parquet")
-print(
-    f"{len(table)} trials of {', '.join(order(table, design, 'variant'))} on {', '.join(order(table, design, 'task'))}"
-)
+name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
+study = Study.read(results / name / "trials.parquet")
+print(f"{len(study.table)} trials of {', '.join(study.variants)} on {', '.join(study.tasks)}")
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.
 
 # %%
-if uri := tracked(design, results):
+if uri := tracked(study.about, results):
     mlflow.set_tracking_uri(uri)
-    runs = of_runs(mlflow.search_runs(experiment_names=[study]), design)
-    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(table[runs.columns])}")
+    runs = of_runs(mlflow.search_runs(experiment_names=[name]), study.about)
+    print(f"{len(runs)} runs; the same numbers as in the table: {runs.equals(study.table[runs.columns])}")
 else:
     print("this study was not tracked in an MLflow that is within reach")
 
@@ -47,11 +45,11 @@ else:
 # ## What became of the trials
 #
 # `solved` trials met the task's criterion in consecutive evaluations; `finished` ones spent their budget; `diverged`
-# ones count as unsolved with their whole budget. `failed` means that the program broke: those say nothing of a variant
-# and are left out.
+# ones count as unsolved with their whole budget. `failed` means that the program broke: those say nothing about a
+# variant and are left out.
 
 # %%
-table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
+study.table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
 
 # %% [markdown]
 # ## All trials, and the best tenth
@@ -60,13 +58,13 @@ table.groupby(["task", "variant", "status"]).size().unstack(fill_value=0)
 # that a search would keep: the best tenth by validation loss, shown with their loss on test data.
 
 # %%
-plots.boxes(table, design)
+boxes.FIGURE.drawn(study)
 
 # %% [markdown]
 # How long does training take to succeed?
 
 # %%
-plots.solve_curves(table, design)
+solve_curves.FIGURE.drawn(study)
 
 # %% [markdown]
 # ## What a search of n trials can expect
@@ -75,7 +73,7 @@ plots.solve_curves(table, design)
 # a budget.
 
 # %%
-plots.expected_best(table, design)
+expected_best_trials.FIGURE.drawn(study)
 
 # %% [markdown]
 # ## Differences
@@ -84,21 +82,21 @@ plots.expected_best(table, design)
 # Variants are compared with the baseline point by point. Intervals hold for all variants of a task together.
 
 # %%
-found = compare.comparisons(table, design)
-plots.forest(table, design, found)
+found = comparisons(study)
+forest.FIGURE.drawn(study, found)
 
 # %%
-for sentence in verdicts(table, design, found):
+for sentence in verdicts(study, found):
     print(sentence, end="\n\n")
 
 # %% [markdown]
-# ## How fine is the comb?
+# ## How small a difference can be seen?
 #
-# Half the width of an interval is the smallest difference that this study can tell from none. It shrinks with the root
-# of the number of points: for half of it, run four times as many.
+# Half the width of an interval is the smallest difference that this study can distinguish from none. It shrinks with
+# the root of the number of points: for half of it, run four times as many.
 
 # %%
-compare.resolution(found)
+resolution(found)
 
 # %%
 columns = [
@@ -113,4 +111,4 @@ columns = [
     "expected_best_20",
     "seconds",
 ]
-cells(table, design).reindex(columns=columns).round(3)
+study.summary.reindex(columns=columns).round(3)

@@ -120,9 +120,9 @@ def _method(inferred: pd.DataFrame, baseline: str) -> str:
     if len(pairs) > words.MOST_NAMED:
         shown = f"{len(pairs)} of {len(inferred)} variants and tasks"
     return (
-        "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in Greff "
-        f"et al. 2017, would have marked as different from {baseline}: {shown}. It marks equal variants too, several "
-        "times as often as its 5 %, and decides nothing here."
+        "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in "
+        f"Greff et al. 2017, would have marked as different from {baseline}: {shown}. It marks equal variants too, "
+        "several times as often as its 5 %, and decides nothing here."
     )
 
 

@@ -101,7 +101,8 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
     if replicates < fewest:
         others = _counted(len(compared) // of_tasks["task"].nunique(), "variant")
         paragraphs.append(
-            f"With {_counted(replicates, 'replicate')} nothing is concluded: with {others} beside the baseline, even a variant that wins every comparison needs {fewest} replicates to be "
+            f"With {_counted(replicates, 'replicate')} nothing is concluded: with {others} beside the baseline, even a "
+            f"variant that wins every comparison needs {fewest} replicates to be "
             f"distinguished from luck. That takes {fewest * (size or 5)} points or more."
         )
     elif len(compared):
@@ -117,8 +118,9 @@ def _opening(replicates: int, size: int) -> str:
     search = f"a search of {size} trials" if size else "a search"
     return (
         f"The trials were split into blocks, each of them {search}. The winner of each block by validation loss was "
-        f"trained again with a fresh seed and scored on fresh test data: {_counted(replicates, 'replicate')} of “search, then "
-        "train” per task and variant, free of the luck that made them win. All variants share blocks and seeds."
+        f"trained again with a fresh seed and scored on fresh test data: {_counted(replicates, 'replicate')} of "
+        "“search, then train” per task and variant, free of the luck that made them win. All variants share "
+        "blocks and seeds."
     )
 
 
@@ -169,11 +171,11 @@ def horizon_sentences(study: Study, tables: Tables) -> list[str]:
     found, trials = tables["horizons"], usable(tables["horizon_trials"])
     best = _facts(study, "horizon").get("knobs", {}).get("best", 1)
     paragraphs = [
-        f"The best {f'{best} ' if best > 1 else ''}configurations of each variant at the study's lag were trained again, "
-        f"with at most {trials['budget'].max():,} updates, at lags that double. The memory horizon is the lag in steps "
-        "up to which half of the runs solve the task, with its 95 % interval; ≥ and < are bounds where the lags ended. "
-        "Configurations were chosen at the study's lag, so that a longer lag may be within reach of others; horizons "
-        "are not tested against each other."
+        f"The best {f'{best} ' if best > 1 else ''}configurations of each variant at the study's lag were trained "
+        f"again, with at most {trials['budget'].max():,} updates, at lags that double. The memory horizon is the lag "
+        "in steps up to which half of the runs solve the task, with its 95 % interval; ≥ and < are bounds where the "
+        "lags ended. Configurations were chosen at the study's lag, so that a longer lag may be within reach of "
+        "others; horizons are not tested against each other."
     ]
     for task in (t for t in study.tasks if t in set(found["task"])):
         own = trials[trials["task"] == task]

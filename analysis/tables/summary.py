@@ -85,22 +85,3 @@ def _means(trials: pd.DataFrame) -> dict[str, float]:
         "seconds": float(trials["seconds"].mean()),
         "best_loss": float(best["test_loss"].iloc[0]),
     }
-
-
-# For figures and report until they take a Study
-def _study(table: Any, design: Any) -> Any:
-    from ..study import Study
-
-    return Study.of(table, design)
-
-
-def order(table: Any, design: Any, axis: str) -> list[str]:  # noqa: D103
-    return list(getattr(_study(table, design), f"{axis}s"))
-
-
-def baseline_of(table: Any, design: Any) -> str | None:  # noqa: D103
-    return _study(table, design).baseline  # type: ignore[no-any-return]
-
-
-def cells(table: Any, design: Any) -> pd.DataFrame:  # noqa: D103
-    return _study(table, design).summary  # type: ignore[no-any-return]

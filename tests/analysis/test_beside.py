@@ -8,7 +8,6 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.figures import gallery
-from analysis.figures.plots_beside import beside as draw
 from analysis.load import write_archive
 from analysis.statistics.endpoints import ENDPOINTS
 from analysis.statistics.resampling import Comparison
@@ -144,6 +143,17 @@ def test_statistics_of_both_sides_are_over_the_trials_on_which_the_difference_re
     assert found[["study", "other", "difference", "points"]].tolist() == pytest.approx([1 / 3, 1 / 3, 0, 3])
 
 
+def test_statistics_of_a_paired_variant_leave_out_the_points_that_it_lacks_in_the_other_study():
+    """gru solves points 0 and 1 of four; the other study has no trial of it at point 0."""
+    points = [{"u_learning_rate": k / 4, "point": k} for k in range(4)]
+    vanilla = [{"variant": "vanilla", **u} for u in points]
+    gru = [{"variant": "gru", "status": "solved" if k < 2 else "finished", **u} for k, u in enumerate(points)]
+    found = changes(by_hand(*vanilla, *gru), by_hand(*vanilla, *gru[1:]), resamples=9, swaps=9)
+    itself, advantage = (row(found, "gru", what, "solve_rate") for what in (CHANGE, ADVANTAGE))
+    assert itself[["study", "other", "points"]].tolist() == pytest.approx([1 / 3, 1 / 3, 3])
+    assert advantage[["study", "other", "difference"]].tolist() == pytest.approx([1 / 3, 1 / 3, 0])
+
+
 def given(monkeypatch, *, low, high, p, points):
     """Make every comparison of each variant come out like this."""
 
@@ -238,24 +248,6 @@ def test_nothing_common_and_searches_are_refused(worse):
         compare_studies(new, Study.of(old.every.assign(variant="rnn"), {**old.about, "variants": ["rnn"]}))
     with pytest.raises(ValueError, match=r"study 'old' is a search \(sampler=tpe, pruner=none\)"):
         compare_studies(new, Study.of(old.every, {**old.about, "sampler": "tpe"}))
-
-
-@pytest.mark.parametrize("case", ["twenty variants", "without inference", "steps"])
-def test_figure_draws_and_fits_a_page(case, found, worse):
-    study, _ = worse
-    if case == "twenty variants":
-        from .synthetic import TWENTY
-
-        study = made(variants=TWENTY, points=5)
-        found = changes(study, study, resamples=20, swaps=19)
-    elif case == "steps":
-        found = found.assign(primary=found["endpoint"] == "restricted_steps")
-    else:
-        found = found.assign(low=np.nan, high=np.nan, p=np.nan, p_holm=np.nan, significant=False)
-    figure, data = draw(study.table, study.about, found)
-    figure.draw_without_rendering()
-    assert figure.get_size_inches()[1] <= 12
-    assert len(data) == found["primary"].sum()
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,8 @@ def test_every_image_shows(page):
 
 
 def test_every_figure_has_a_caption_and_every_link_within_the_page_a_target(page):
-    bare = "[...document.querySelectorAll('figure')].filter(f => !f.querySelector('figcaption').innerText.trim()).map(f => f.id)"
+    figures = "[...document.querySelectorAll('figure')]"
+    bare = f"{figures}.filter(f => !f.querySelector('figcaption').innerText.trim()).map(f => f.id)"
     assert page.evaluate(bare) == []
     targets = "[...document.querySelectorAll('a[href^=\"#\"]')].map(a => a.getAttribute('href').slice(1))"
     assert page.evaluate(f"{targets}.filter(id => !document.getElementById(id))") == []
@@ -80,7 +81,8 @@ def test_a_click_on_a_heading_sorts_up_and_another_down(page, table, column, num
 def test_nothing_sticks_out_of_a_phone(page):
     page.resize(390, 844)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    sizes = "[...document.querySelectorAll('p, figcaption, td, th button, li')].map(e => parseFloat(getComputedStyle(e).fontSize))"
+    texts = "[...document.querySelectorAll('p, figcaption, td, th button, li')]"
+    sizes = f"{texts}.map(e => parseFloat(getComputedStyle(e).fontSize))"
     assert min(page.evaluate(sizes)) >= 12
     page.resize(1200, 900)
 

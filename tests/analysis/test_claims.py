@@ -3,7 +3,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from analysis.report.report import render_claims
+from analysis.report.claims import write_claims
 from analysis.tables import claims
 
 SHARES = pd.DataFrame(columns=["task", "variant", "term", "order", "share", "error", "r2_forest", "r2_process"])
@@ -202,7 +202,7 @@ def test_page_gathers_the_claims_of_every_study(tmp_path):
         (tmp_path / study).mkdir()
         rows = [{"source": c.source, "claim": c.text, "verdict": verdict, "evidence": "e"} for c in claims.CLAIMS]
         pd.DataFrame(rows).to_csv(tmp_path / study / "claims.csv", index=False)
-    html = render_claims(tmp_path).read_text()
+    html = write_claims(tmp_path).read_text()
     assert html.count('<a href="one/report.html">') == len(claims.CLAIMS)
     assert '<a href="two/report.html">' not in html
 
@@ -258,7 +258,7 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
 
 
 def test_page_names_the_study_that_answers_a_claim(tmp_path):
-    assert "python -m runs.sweep study=forget_bias" in render_claims(tmp_path).read_text()
+    assert "python -m runs.sweep study=forget_bias" in write_claims(tmp_path).read_text()
 
 
 def test_evidence_of_many_pairs_names_the_significant_and_the_most_open():

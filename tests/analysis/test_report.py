@@ -3,16 +3,20 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
 import pytest
 
 from analysis.__main__ import main
 from analysis.figures.gallery import FIGURES
 from analysis.load import tidy, write_archive
-from analysis.report.report import _notices, _sessions, render
+from analysis.report import tables
+from analysis.report.notices import notices, planned
+from analysis.report.report import Report
+from analysis.report.reproduction import knobs, settings, space
 from analysis.run import Options, analyse
-from analysis.tables.summary import cells
+from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 
-from .synthetic import staged, study
+from .synthetic import as_study, by_hand, staged, study
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +51,65 @@ def test_report_contains_every_figure(analysed, html):
     assert html.count("data:image/") == len(shown)
 
 
-def of_sessions(commits):
-    """What a reader is told of a table whose trials ran in turn in sessions of these commits."""
-    rows, design = study(("vanilla", "gru"), ("adding",), points=4, name="demo")
-    for k, row in enumerate(rows):
-        row["session"] = k % len(commits)
-    return _sessions(tidy(rows), {**design, "sessions": [{"commit": commit} for commit in commits]})
+def of_sessions(*commits):
+    """The notices of a study whose trials ran in turn in sessions of these commits."""
+    trials = [{"session": k % len(commits)} for k in range(24)]
+    found = notices(by_hand(*trials, points=24, sessions=[{"commit": commit} for commit in commits]))
+    return [notice for notice in found if "session" in notice]
 
 
 def test_the_reader_is_told_that_trials_ran_under_different_code():
-    (notice,) = of_sessions(["abc", "def", "abc", "abc"])
-    assert "2 trials in session 1 (commit abc -> def)." in notice
+    (notice,) = of_sessions("abc", "def", "abc", "abc")
+    assert "may differ in the last bits or more: 6 trials in session 1 (commit abc -> def). The column" in notice
+
+
+def test_of_many_sessions_three_are_named():
+    (notice,) = of_sessions("a", "b", "c", "d", "e", "f")
+    named = "4 trials in session 1 (commit a -> b); 4 trials in session 2 (commit a -> c); 4 trials in session 3"
+    assert named in notice
+    assert "; and 2 other sessions. The" in notice
 
 
 def test_sessions_of_the_same_code_need_no_words():
-    assert of_sessions(["abc", "abc"]) == []
+    assert of_sessions("abc", "abc") == []
+
+
+def test_a_complete_study_with_enough_trials_has_no_notice():
+    assert notices(by_hand(*[{}] * 20, points=20)) == []
+
+
+@pytest.mark.parametrize(
+    ("trials", "design", "notice"),
+    [
+        ([{}] * 20, {"points": 21}, "The study is not complete: 20 of 21 trials have been run."),
+        (
+            [{}] * 19,
+            {"points": 19},
+            "With at most 19 trials per variant and task nothing can be concluded from differences between variants.",
+        ),
+        (
+            [*[{}] * 20, *[{"status": "failed", "error": f"Traceback\n{k % 5}"} for k in range(6)]],
+            {"points": 26},
+            "6 trials failed, that is, the program broke in them; they are left out of all statistics: 2 × 0; 1 × 1; "
+            "1 × 2 and 2 other messages.",
+        ),
+        ([{}] * 20, {"points": 20, "tasks": ["adding", "copying"]}, "Without any trial: vanilla on copying."),
+        (
+            [{}] * 20,
+            {"points": 20, "sampler": "tpe"},
+            "This is a search: each variant got trials of its own or had some cut short. "
+            "Nothing here compares variants.",
+        ),
+    ],
+)
+def test_a_notice_says_what_limits_the_conclusions(trials, design, notice):
+    assert notice in notices(by_hand(*trials, **design))
+
+
+def test_a_study_has_a_trial_for_each_point_variant_and_task():
+    trials = {}, {"variant": "gru"}, {"task": "copying"}
+    assert planned(by_hand(*trials, points=7)) == 2 * 2 * 7
+    assert planned(by_hand(*trials, {"point": 4}, points=0)) == 2 * 2 * 5
 
 
 def test_report_says_how_to_make_the_figures_of_trained_cells(analysed, html):
@@ -69,15 +117,174 @@ def test_report_says_how_to_make_the_figures_of_trained_cells(analysed, html):
 
 
 def test_a_notice_says_which_trials_ran_eagerly_and_why():
-    rows, design = study(("vanilla", "gru"), ("adding",), points=3)
-    for row in rows:
-        if row["variant"] == "gru" and row["point"] < 2:
-            row |= {"engine": "eager", "why_eager": "step calls lgamma"}
-    table = tidy(rows)
-    notices = _notices(table, design, cells(table, design), len(table))
-    assert [n for n in notices if "eager" in n] == [
+    eager = {"variant": "gru", "engine": "eager", "why_eager": "step calls lgamma"}
+    found = notices(by_hand({}, eager, eager, {"variant": "gru"}))
+    assert (
         "The eager engine ran 2 trials of gru, several times as slowly as the fused one would: step calls lgamma."
+        in found
+    )
+
+
+# Tables
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def shown(table):
+    """By heading of a table with one row, what is read."""
+    ((cells),) = table.rows
+    return {column.title: cell.shown for column, cell in zip(table.columns, cells, strict=True)}
+
+
+def values(table):
+    """By heading of a table with one row, what it is sorted by."""
+    ((cells),) = table.rows
+    return {column.title: cell.value for column, cell in zip(table.columns, cells, strict=True)}
+
+
+def test_every_column_of_the_summary_is_written_in_its_format():
+    loss = {"validation_loss": 0.1, "test_loss": 0.012345, "score": 0.98765, "parameters": 12345, "seconds": 3.14159}
+    solved = {**loss, "status": "solved", "solved_step": 1234.0, "budget": 2000}
+    table = tables.summary_table(by_hand(solved, {"status": "diverged", "validation_loss": 9.0}, {"status": "failed"}))
+    assert shown(table) | {"seconds per trial": "", "expected best of 20": ""} == {
+        "task": "adding",
+        "variant": "vanilla",
+        "N": "2",
+        "solved": "1",
+        "diverged": "1",
+        "failed": "1",
+        "solve rate, 95 % interval": "50 % (9–91)",
+        "steps to solve": "1,617",
+        "score, best decile": "0.988",
+        "expected best of 20": "",
+        "loss, best decile": "0.0123",
+        "parameters, best decile": "12,345",
+        "seconds per trial": "",
+    }
+    assert shown(table)["expected best of 20"] == "0.988"
+    assert values(table)["steps to solve"] == (1234 + 2000) / 2
+    assert [cell.text for cell in table.rows[0]] == [True, True, *[False] * 11]
+
+
+def test_a_pair_without_trials_has_dashes_and_sorts_last():
+    table = tables.summary_table(by_hand({"status": "failed"}))
+    assert (shown(table)["solve rate, 95 % interval"], values(table)["solve rate, 95 % interval"]) == ("–", "")
+    assert (shown(table)["score, best decile"], values(table)["score, best decile"]) == ("–", "")
+    assert shown(table)["N"] == "0"
+
+
+def test_rows_of_the_baseline_stand_out():
+    table = tables.summary_table(by_hand({"variant": "gru"}, {}, baseline="vanilla"))
+    assert [(row[1].shown, marked) for row, marked in zip(table.rows, table.marked, strict=True)] == [
+        ("vanilla", True),
+        ("gru", False),
     ]
+
+
+def test_settings_have_the_best_trial_with_ranges_and_the_scores_of_the_next_two():
+    own = {"task": "adding", "variant": "gru", "hidden_size": 37, "parameters": 12345, "trials": 50}
+    own |= {"solved_step": 1234.0, "learning_rate": 0.01234, "learning_rate_low": 0.0056, "learning_rate_high": 0.1}
+    best = pd.DataFrame([{**own, "score": score} for score in (0.9, 0.8)])
+    assert shown(tables.settings_table(by_hand({}), best)) == {
+        "task": "adding",
+        "variant": "gru",
+        "learning rate": "0.012 (0.0056–0.1)",
+        "width": "37",
+        "parameters": "12,345",
+        "score": "0.900",
+        "steps to solve": "1,234",
+        "score of the second": "0.800",
+        "score of the third": "–",
+        "best of N": "50",
+    }
+
+
+def test_best_configurations_have_their_median_with_range_and_what_was_solved():
+    row = {"task": "adding", "variant": "gru", "point": 3, "hidden_size": 37, "size": 32, "learning_rate": 0.012345}
+    row |= {"search_score": 0.98765, "runs": 5, "solved": 4, "median": 0.9, "lowest": 0.5, "highest": 1.0}
+    heads, rows = tables.best_table(pd.DataFrame([row]))
+    assert dict(zip(heads, rows[0], strict=True)) == {
+        "task": "adding",
+        "variant": "gru",
+        "width": "37",
+        "size": "32",
+        "learning rate": "0.0123",
+        "score in the search": "0.988",
+        "median score, fresh seeds (range)": "0.90 (0.50–1.00)",
+        "solved": "4 of 5",
+    }
+
+
+def two_studies(**changes):
+    row = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
+    row |= {"study": 0.5, "other": 0.75, "difference": -0.25, "low": -0.4, "high": -0.1, "p_holm": 0.0123}
+    row |= {
+        "points": 50,
+        "paired": True,
+        "same_outcome": 30,
+        "pairs": 40,
+        "time": 1.5,
+        "time_low": 1.25,
+        "time_high": 2,
+    }
+    pairs = pd.DataFrame([row | changes, row | {"primary": False}])
+    return tables.two_studies_table(TwoStudies("new", "old", "vanilla", pd.DataFrame(), pairs))
+
+
+def test_two_studies_are_compared_in_the_unit_of_the_endpoint():
+    assert shown(two_studies()) == {
+        "task": "adding",
+        "variant": "gru",
+        "what": "itself",
+        "endpoint": "solve rate, %",
+        "new": "50",
+        "old": "75",
+        "difference [95 %]": "−25 [−40, −10]",
+        "p, Holm": ".012",
+        "N": "50 paired",
+        "same outcome": "75%",
+        "time per step": "1.50 [1.25, 2.00]",
+    }
+
+
+def test_an_advantage_has_a_sign_and_studies_without_common_points_have_no_same_outcome():
+    found = shown(two_studies(what=ADVANTAGE, endpoint="best_decile", study=0.1, other=-0.2, pairs=0, paired=False))
+    assert (found["what"], found["new"], found["old"], found["N"]) == ("its advantage", "+0.10", "−0.20", "50 unpaired")
+    assert (found["same outcome"], found["endpoint"]) == ("–", "score of the best decile")
+
+
+# Reproduction
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_search_space_says_how_values_are_drawn():
+    made = {"momentum": {"low": 0.01, "high": 1.0, "log": True, "complement": True}}
+    made |= {"size": {"low": 8, "high": 128, "log": False, "integer": True}}
+    assert space(by_hand({}, space=made)) == [
+        {"name": "momentum", "low": "0.01", "high": "1", "scale": "log-uniform, drawn as 1 - momentum"},
+        {"name": "size", "low": "8", "high": "128", "scale": "uniform, whole numbers"},
+    ]
+
+
+def test_settings_of_training_say_what_was_searched():
+    rate = {"key": "training.learning_rate", "low": 1e-4, "high": 0.1, "log": True}
+    training = {"optimiser": "adam", "learning_rate": 0.01, "clip": 1.0}
+    initialisation = {"_target_": "x", "label": "glorot", "gain": 0.5}
+    design = {"space": {"learning_rate": rate}, "training": training, "initialisation": initialisation, "seed": 3}
+    assert settings(by_hand({"engine": "eager"}, {"engine": "fused"}, {"engine": ""}, **design)) == [
+        ("engine that ran", "eager, fused"),
+        ("seed", "3"),
+        ("initialisation", "glorot"),
+        ("initialisation.gain", "0.5"),
+        ("optimiser", "adam"),
+        ("learning_rate", "searched"),
+        ("clip", "1"),
+    ]
+
+
+def test_knobs_of_a_task_are_written_after_its_name():
+    made = by_hand({}, tasks={"adding": {"_target_": "tasks.Adding", "lag": 50, "width": 0.5}})
+    assert (knobs(made, "adding"), knobs(made, "adding", "lag")) == ("lag 50, width 0.5", "lag 50")
+    assert knobs(by_hand({}), "adding") == ""
 
 
 def test_report_is_well_formed(html):
@@ -145,14 +352,13 @@ def test_report_shows_the_stages_from_the_archive_alone(tmp_path):
     assert "48 of 48 trials" in html
 
 
-def test_names_are_escaped(tmp_path):
-    rows, design = study(("vanilla", "<b>x</b>"), points=2)
-    assert "<b>x</b>" not in render(tidy(rows), design, [], tmp_path / "report.html").read_text()
+def test_texts_of_an_archive_are_escaped(tmp_path):
+    assert "<b>x</b>" not in Report(study=by_hand({}, commit="<b>x</b>")).html(tmp_path)
 
 
 def test_report_of_a_search_says_that_it_compares_nothing(tmp_path):
     rows, design = study(("vanilla", "gru"), points=2)
-    html = render(tidy(rows), {**design, "sampler": "tpe"}, [], tmp_path / "report.html").read_text()
+    html = Report(study=as_study(rows, {**design, "sampler": "tpe"})).html(tmp_path)
     assert "This is a search" in html
     assert "Every variant met the same points" not in html
 

@@ -102,6 +102,10 @@ def test_the_opening_names_what_is_better_worse_and_not_told_apart():
     )
 
 
+def test_the_only_task_of_a_study_is_named():
+    assert verdicts(solved(50), compared({"significant": True}))[0] == "Better than vanilla: gru (adding)."
+
+
 def test_a_variant_may_be_better_on_one_task_and_worse_on_another():
     rows = [{"significant": True, "difference": d, "task": t} for t, d in (("adding", 0.2), ("copying", -0.2))]
     study = solved(50, tasks=("adding", "copying"))
@@ -348,6 +352,14 @@ def test_too_few_replicates_conclude_nothing(replicates, text):
     found = confirmed_sentences(STUDY, tables)
     assert found[-1] == text
     assert ("likely" in found[1]) is (replicates == 6)
+
+
+def test_the_points_that_a_conclusion_takes_are_those_of_the_blocks_of_this_study():
+    stages = {"confirm": {"points": 70, "knobs": {"blocks": 10, "block_size": 5}}}
+    tables = replicated({})
+    tables["confirmed"]["replicates"] = 5
+    text = confirmed_sentences(by_hand({"variant": "vanilla"}, {"variant": "gru"}, stages=stages), tables)[-1]
+    assert text.endswith("needs 6 replicates to be distinguished from luck. That takes 42 points or more.")
 
 
 def test_horizons_are_named_from_the_longest_with_the_lags_that_were_run():

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.figures.gallery import FIGURES, parts
-from analysis.figures.plots_stages import memory_horizon, winners_curse
 from analysis.load import of_stage, read_archive, tidy, write_archive
 from analysis.report.stage_sentences import sections
 from analysis.statistics.resampling import holm
@@ -23,7 +21,7 @@ from analysis.tables.stages import (
     stage_tables,
 )
 
-from .synthetic import FIVE, TWENTY, as_study, by_hand, staged, study
+from .synthetic import FIVE, as_study, by_hand, staged, study
 
 
 def stage(solved_by_lag, variant="vanilla"):
@@ -59,25 +57,6 @@ def test_horizon_between_two_lags_keeps_the_doubt_of_half_a_doubling():
 def test_lags_after_a_gap_are_left_out():
     row = horizons(stage({16: 10, 32: 0, 128: 0})[0]).iloc[0]
     assert (row["lags"], row["runs"]) == (2, 20)
-
-
-def test_horizon_figure_draws_and_writes_the_estimate():
-    table, design = stage({16: 10, 32: 10, 64: 5, 128: 0})
-    figure, data = memory_horizon(table, design)
-    figure.draw_without_rendering()
-    assert any(text.get_text().startswith("64 [") for text in figure.axes[0].texts)
-    assert len(data) == 1
-
-
-def test_winners_curse_draws_and_writes_the_mean_drop(small):
-    table, design = small
-    scores = np.linspace(0.5, 1.0, 10)
-    frame = pd.DataFrame(
-        {"task": "adding", "variant": "gru", "block": range(10), "search_score": scores, "fresh_score": scores - 0.25}
-    )
-    figure, _ = winners_curse(table, design, frame)
-    figure.draw_without_rendering()
-    assert any(text.get_text() == "mean drop 0.25" for text in figure.axes[0].texts)
 
 
 @pytest.fixture(scope="module")
@@ -272,32 +251,6 @@ def test_a_horizon_is_a_bound_where_half_of_the_runs_are_not_crossed(solved, bou
     ]
     found = horizons(by_hand(*rows).every).iloc[0]
     assert [name for name in ("at_least", "at_most") if found[name]] == ([bound] if bound else [])
-
-
-@pytest.mark.parametrize(
-    ("variants", "tasks"), [(FIVE, ("adding", "copying")), (TWENTY, ("adding",)), (("vanilla",), ("adding",))]
-)
-def test_figures_of_the_stages_draw_and_fit_a_page(variants, tasks):
-    rows, design = staged(*study(variants, tasks, points=30, failed=0.05))
-    table = tidy(rows)
-    tables = stage_tables(Study.of(table, design))
-    for spec in FIGURES:
-        if spec.needs and set(spec.needs) <= set(tables):
-            for _, arguments in parts(spec, of_stage(table, "search"), design, tables):
-                drawn = spec.draw(*arguments)
-                drawn.figure.draw_without_rendering()
-                width, height = drawn.figure.get_size_inches()
-                assert (width <= 7.3, height <= 12.0) == (True, True), spec.name
-
-
-def test_marks_of_winners_on_the_same_spot_are_all_seen(both):
-    table, design = both
-    frame = pd.DataFrame(
-        {"task": "adding", "variant": "gru", "block": range(4), "search_score": 0.5, "fresh_score": 0.5}
-    )
-    figure, _ = winners_curse(of_stage(table, "search"), design, frame)
-    places = np.concatenate([c.get_offsets() for c in figure.axes[0].collections])
-    assert len(np.unique(places, axis=0)) == 4
 
 
 # Sections

@@ -496,6 +496,14 @@ def test_an_advantage_counts_points_that_variant_and_baseline_both_have():
     assert found.difference.tolist() == [1.0]
 
 
+def test_an_advantage_of_paired_studies_counts_points_that_both_studies_have():
+    ours, theirs = columns([1, 1, 0, 0, np.nan]), columns([1, np.nan, 0, 0, 0.0])
+    nothing = columns([0.0] * 5)
+    found = compare_advantages(mean_weights, (ours, nothing), (theirs, nothing), paired=True, span=1, resamples=9)
+    assert found.points.tolist() == [3]
+    assert found.difference.tolist() == [0.0]  # over points 0, 2 and 3, where the studies agree
+
+
 def test_p_values_count_the_swaps_of_pairs_and_the_labels_as_they_were():
     ours, theirs = np.array([1, 1, 1, 0, 1.0]), np.array([0, 0, 1, 0, 0.0])
     found = compare_pairs(mean_weights, (ours, ours), (theirs, theirs), span=1.0, resamples=7, swaps=30, seed=5)

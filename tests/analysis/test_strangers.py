@@ -10,7 +10,8 @@ import pytest
 
 from analysis.__main__ import main
 from analysis.load import read_archive, tidy, write_archive
-from analysis.report.report import _commands, render_claims
+from analysis.report.claims import write_claims
+from analysis.report.reproduction import commands
 from analysis.run import Options, analyse
 from analysis.study import Study
 from analysis.tables import diagnosis as diagnostics
@@ -105,13 +106,11 @@ def test_a_command_on_record_is_of_this_suite_and_quoted(text, shown):
     "commit", ["HEAD; rm -rf ~", "$(rm)", "--upload-pack=x", "deadbeef\nrm", "unknown", "", None, 3]
 )
 def test_a_commit_that_is_no_hash_is_not_checked_out(commit):
-    assert "git" not in _commands({"name": "quick", "commit": commit, "command": ""})
+    assert "git" not in commands({"commit": commit, "command": ""}, "quick")
 
 
 def test_a_commit_that_is_a_hash_is():
-    assert _commands({"name": "quick", "commit": "0123456789ab+", "command": ""}).startswith(
-        "git checkout 0123456789ab\n"
-    )
+    assert commands({"commit": "0123456789ab+", "command": ""}, "quick").startswith("git checkout 0123456789ab\n")
 
 
 def full_design(**changes):
@@ -304,5 +303,5 @@ def test_an_archive_that_cannot_be_written_leaves_the_one_before(tmp_path, monke
 def test_a_claims_table_that_is_cut_off_is_left_out_with_its_name(tmp_path, capsys):
     (tmp_path / "half").mkdir()
     (tmp_path / "half" / "claims.csv").write_text("source,cla")
-    assert render_claims(tmp_path).is_file()
+    assert write_claims(tmp_path).is_file()
     assert f"{tmp_path}/half/claims.csv is left out of claims.html" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""`python -m tests.golden` writes the golden numbers of every variant anew; `python -m tests.golden gru` those of one."""
+"""`python -m tests.golden` writes the golden numbers of all variants, `python -m tests.golden gru` those of one."""
 
 import sys
 

@@ -91,8 +91,8 @@ def test_plain_values_of_a_design_are_held_to_the_rule(design):
 def test_a_command_refuses_a_bad_name_before_it_writes(main, name, tmp_path, capsys):
     assert main([f"study={name}", f"results={tmp_path / 'results'}"]) == 2
     assert (
-        f"study must be 1 to 64 letters (a-z, A-Z), digits, '_', '-' or '.', and begin with a letter, digit or '_', got {name!r}"
-        in (capsys.readouterr().err)
+        "study must be 1 to 64 letters (a-z, A-Z), digits, '_', '-' or '.', and begin with a letter, digit or '_', "
+        f"got {name!r}" in (capsys.readouterr().err)
     )
     assert list(tmp_path.iterdir()) == []
 

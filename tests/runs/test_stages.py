@@ -378,7 +378,8 @@ def test_a_stage_of_an_incomplete_search_is_one_line_and_exit_code_2(tmp_path, m
     code, out, err = in_process(monkeypatch, capsys, main, "sweep", *SMALL, f"results={tmp_path}", "stage=confirm")
     assert (code, out) == (2, "")
     assert err == (
-        "error: stage=confirm needs the complete search, but 7 trials are missing in study 'smoke' (adding vanilla 1, adding gru 2, "
+        "error: stage=confirm needs the complete search, but 7 trials are missing in study 'smoke' "
+        "(adding vanilla 1, adding gru 2, "
         "delayed_recall vanilla 2, delayed_recall gru 2); first the same command without stage=confirm\n"
     )
 

@@ -675,3 +675,14 @@ def test_a_pruner_waits_for_a_share_of_the_budget():
 def test_a_sampler_is_the_one_that_is_named():
     assert isinstance(sampler_of("tpe", 1), optuna.samplers.TPESampler)
     assert isinstance(sampler_of("cmaes", 1), optuna.samplers.CmaEsSampler)
+
+
+def test_of_two_outcomes_of_a_trial_the_one_that_was_stored_first_counts(study):
+    study.finish(study.claim(), DONE)
+    pair = ("adding", "vanilla")
+    study.storage.add([(study._ids[pair], study._template(pair, 0, attempt=1))])
+    twin = study.trials(pair)[-1]._trial_id
+    study.storage.set_trial_state_values(twin, TrialState.RUNNING)
+    other = {"outcome": replace(DONE, test_loss=0.3).as_dict()}
+    study.storage.finish(twin, Ending(TrialState.COMPLETE, other, [0.5]))
+    assert [row["test_loss"] for row in study.records()] == [0.4]

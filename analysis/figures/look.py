@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from runs.files import replacing
 
@@ -12,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+N = TypeVar("N")
 WIDTH = 7.2  # inches: the text width of A4, so that a point in the figure is a point on paper
 INK = "#222222"
 GREY = "#6b6b6b"  # text of second rank
@@ -25,7 +29,7 @@ DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 
 
 
 class Look(NamedTuple):
-    """How a variant is drawn wherever it appears."""
+    """How a variant is drawn wherever it appears: colour, marker, and dash of its lines."""
 
     colour: str
     marker: str
@@ -76,9 +80,13 @@ LOOKS: dict[str, Look] = {
 
 
 def look(variant: str) -> Look:
-    """The look of a variant; a name that is not in the list gets one from its hash, the same in every study.
+    """The look of a variant.
 
-    Its colour and marker together are those of no variant in the list.
+    variant: its name. One that is not in the list gets a look from the hash of its name, which is the same in every
+        study; no variant of the list has that colour and that marker together.
+
+    >>> look("vanilla").colour
+    '#000000'
     """
     if variant in LOOKS:
         return LOOKS[variant]
@@ -88,7 +96,7 @@ def look(variant: str) -> Look:
     return _look(*free[int.from_bytes(digest[:4], "big") % len(free)], digest[4] % len(DASHES))
 
 
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "text.color": INK,
@@ -133,22 +141,42 @@ _WITHOUT_DATE: dict[str, dict[str, Any]] = {
 }
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in inches that belongs to no window and no global state."""
-    from matplotlib.figure import Figure
+def settings() -> AbstractContextManager[None]:
+    """A context in which matplotlib has the settings of this file and draws without a window."""
+    from matplotlib import rc_context
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.05, wspace=0.02, hspace=0.02)
-    return figure
+    return rc_context({"backend": "agg", **RC})
+
+
+def styled(draw: Callable[[N], Figure]) -> Callable[[N], Figure]:
+    """Let a function draw under the settings of this file, whatever those of its caller are."""
+
+    @wraps(draw)
+    def inner(numbers: N) -> Figure:
+        with settings():
+            return draw(numbers)
+
+    return inner
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure that belongs to no window and changes no global state; width and height in inches."""
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    layout = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.05, wspace=0.02, hspace=0.02)
+    return Figure(figsize=(width, height), layout=layout)
 
 
 def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG and the plotted numbers as CSV; the same figure gives the same bytes.
+    """Write a figure as SVG, PDF and PNG and its numbers as CSV; the same figure gives the same bytes.
 
-    figure: drawn by a function of `plots`. folder: made where it is missing. name: of the files, without suffix. data:
-    one row per mark.
+    figure: the figure; its layout is fixed afterwards.
+    folder: is made where it is missing.
+    name: of the files, without suffix.
+    data: the plotted numbers, one row per mark.
+    Returns the paths of the four files.
     """
-    from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -156,18 +184,18 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Pa
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{name}.{suffix}" for suffix in _WITHOUT_DATE]
     dpi = figure.dpi
-    with rc_context({"backend": "agg", **RC}):
+    with settings():
         figure.draw_without_rendering()
         figure.set_layout_engine("none")  # the layout is the same in every format: do it once
         for path in paths:  # `Figure.savefig` would draw each of them twice
             metadata = _WITHOUT_DATE[path.suffix[1:]]
             with replacing(path) as part:
                 if path.suffix == ".svg":
-                    FigureCanvasSVG(figure).print_svg(part, metadata=metadata)
+                    FigureCanvasSVG(figure).print_svg(part, metadata=metadata)  # type: ignore[no-untyped-call]
                 elif path.suffix == ".pdf":
-                    FigureCanvasPdf(figure).print_pdf(part, metadata=metadata)
+                    FigureCanvasPdf(figure).print_pdf(part, metadata=metadata)  # type: ignore[no-untyped-call]
                 else:
-                    FigureCanvasAgg(figure).print_png(part, metadata=metadata)
+                    FigureCanvasAgg(figure).print_png(part, metadata=metadata)  # type: ignore[no-untyped-call]
             figure.dpi = dpi
     with replacing(folder / f"{name}.csv") as part:
         data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")

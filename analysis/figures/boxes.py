@@ -1,0 +1,225 @@
+"""The test losses of all trials and of the best decile, after figure 3 of Greff et al. 2017."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from ..statistics.best import best_decile
+from .choice import levels_of, losses_of, quantiles, records_of
+from .entry import Entry, a_row_for_each_pair
+from .look import GREY, INK, SHADE, WIDTH, Look, look, new_figure, styled
+from .pieces import level_line, log_ticks, readable, row_axis, row_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "Test loss of all trials and of the best decile"
+CAPTION = (
+    "Left every trial, right the best decile by validation loss. Boxes: quartiles, with the median as a line and "
+    "the range as whiskers; diamonds: geometric means. Dots are trials: filled if solved, hollow if not, crosses "
+    "if diverged; trials that diverged before any loss was measured stand at “no loss” and count as worse than "
+    "all others. Grey bars and the numbers beside them: mean number of parameters in the best decile. After "
+    "figure 3 of Greff et al. 2017."
+)
+SUBSETS = ("all trials", "best decile")
+FEWEST_IN_A_BOX = 5  # trials, for quartiles
+COLUMNS = ["task", "variant", "subset", "point", "status", "test_loss", "decile_parameters"]
+_ROW = 0.29  # inches
+
+
+class Scale(NamedTuple):
+    """The axis of a panel: ends, where trials without a loss stand, and whether there are any."""
+
+    low: float
+    high: float
+    no_loss: float
+    lost: bool
+
+    @property
+    def last_tick(self) -> float:
+        """The largest loss that may have a tick, so that it does not run into the words `no loss`."""
+        return float(self.no_loss * np.exp(-0.1 * self._span)) if self.lost else np.inf
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Ends of the axis, with a margin."""
+        return self.low * np.exp(-0.05 * self._span), self.no_loss * np.exp((0.06 if self.lost else 0.0) * self._span)
+
+    @property
+    def _span(self) -> float:
+        return max(float(np.log(self.high / self.low)), 0.5)
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure.
+
+    data: one row per dot; `test_loss` is missing where none was measured.
+    x: where each dot of `data` stands.
+    boxes: one row per (task, subset, variant) with trials: whislo, q1, med, q3, whishi, mean (geometric) and bar, the
+        length of the grey bar as a share of the width; quartiles need five trials.
+    scales: the axis of each (task, subset).
+    levels: by task, the floor and the solved loss.
+    counts: the summary of the study.
+    tasks, variants: from top to bottom.
+    """
+
+    data: pd.DataFrame
+    x: np.ndarray
+    boxes: pd.DataFrame
+    scales: Mapping[tuple[str, str], Scale]
+    levels: Mapping[str, tuple[float, float]]
+    counts: pd.DataFrame
+    tasks: list[str]
+    variants: list[str]
+
+
+def numbers(study: Study) -> Numbers:
+    """Test losses of all trials and of the best decile by validation loss, with their quartiles and geometric means."""
+    parts, places, boxes, scales = [], [], [], {}
+    for task in study.tasks:
+        trials = study.trials[study.trials["task"] == task]
+        counts = study.summary[study.summary["task"] == task]
+        groups = dict(tuple(trials.groupby("variant")))
+        for subset in SUBSETS:
+            chosen = {v: _subset(groups[v], subset) for v in study.variants if v in groups}
+            shown = pd.concat(chosen.values()) if chosen else trials
+            scale = scales[task, subset] = _scale(losses_of(shown["test_loss"]), losses_of(trials["test_loss"]))
+            for variant, own in chosen.items():
+                losses = losses_of(own["test_loss"])
+                x = np.where(np.isinf(losses), scale.no_loss, losses)
+                parameters = float(records_of(counts)[variant]["decile_parameters"])
+                bar = 0.98 * parameters / np.nanmax([1.0, *counts["decile_parameters"]])
+                boxes.append({"task": task, "subset": subset, "variant": variant, "bar": bar, **_box(x)})
+                parts.append(own.assign(subset=subset, decile_parameters=parameters))
+                places.append(x)
+    data = pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
+    x = np.concatenate(places) if places else np.zeros(0)
+    facts = study.summary, study.tasks, study.variants
+    return Numbers(data, x, pd.DataFrame(boxes), scales, levels_of(study.trials), *facts)
+
+
+def _subset(trials: pd.DataFrame, subset: str) -> pd.DataFrame:
+    return trials if subset == SUBSETS[0] else trials.iloc[best_decile(trials["validation_loss"])]
+
+
+def _scale(losses: np.ndarray, of_task: np.ndarray) -> Scale:
+    """The axis that shows the losses of a panel; without any the losses of its task, without these a decade."""
+    candidates = (losses[np.isfinite(losses)], of_task[np.isfinite(of_task)], np.array([0.1, 1.0]))
+    seen = next(values for values in candidates if len(values))
+    low, high = float(seen.min()), float(seen.max())
+    no_loss = high * np.exp(0.09 * max(np.log(high / low), 0.5))
+    return Scale(low, high, float(no_loss), bool(np.isinf(losses).any()))
+
+
+def _box(x: np.ndarray) -> dict[str, float]:
+    """Range, quartiles and geometric mean; the names are those of `Axes.bxp`."""
+    if len(x) < FEWEST_IN_A_BOX:
+        return {}
+    q1, median, q3 = quantiles(x, (0.25, 0.5, 0.75))
+    mean = np.exp(np.log(x).mean())
+    return {"whislo": x.min(), "q1": q1, "med": median, "q3": q3, "whishi": x.max(), "mean": mean}
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw boxes and dots, a row for each variant; all trials left, the best decile right."""
+    tasks, variants = numbers.tasks, numbers.variants
+    figure = new_figure(WIDTH, len(tasks) * (_ROW * len(variants) + 0.75) + 0.1)
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
+    for row, task in enumerate(tasks):
+        for axes, subset in zip(grid[row], SUBSETS, strict=True):
+            _frame(axes, numbers, task, subset)
+            _rows(axes, numbers, task, subset)
+            for value, name in zip(numbers.levels.get(task, ()), ("floor", "solved"), strict=False):
+                level_line(axes, value, name, along="x")
+        counts = numbers.counts[numbers.counts["task"] == task]
+        row_names(grid[row, 0], counts, variants)
+        _parameters(grid[row, 1], counts, variants)
+    return figure
+
+
+def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
+    """Draw axes, ticks and title, and the line at which trials without a loss stand."""
+    scale, count = numbers.scales[task, subset], len(numbers.variants)
+    axes.set_xscale("log")
+    axes.set_xlim(*scale.ends)
+    row_axis(axes, count)
+    log_ticks(axes.xaxis, most=scale.last_tick)
+    if scale.lost:
+        axes.axvline(scale.no_loss, color=GREY, lw=0.5, zorder=1)
+        where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
+        axes.text(scale.no_loss, -0.03 / (_ROW * count), "no\nloss", fontsize=6, color=GREY, **where)
+    axes.set_title(f"{task}, {subset}", pad=12)
+    axes.set_xlabel("test loss")
+
+
+def _rows(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
+    data, boxes = numbers.data, numbers.boxes
+    inside = axes.get_yaxis_transform()
+    for y, variant in enumerate(numbers.variants):
+        chosen = (data["task"] == task) & (data["subset"] == subset) & (data["variant"] == variant)
+        if not chosen.any():
+            axes.text(0.5, y, "no trials", transform=inside, ha="center", va="center", fontsize=6.5, color=GREY)
+            continue
+        keys = zip(("task", "subset", "variant"), (task, subset, variant), strict=True)
+        box = boxes[np.logical_and.reduce([boxes[name] == value for name, value in keys])].iloc[0]
+        if subset == SUBSETS[1]:
+            axes.barh(y, box["bar"], height=0.94, color=SHADE, zorder=0, transform=inside)
+        if chosen.sum() >= FEWEST_IN_A_BOX:
+            _draw_box(axes, dict(box.items()), y, look(variant).colour)
+        _dots(axes, data.loc[chosen, "status"].to_numpy(), numbers.x[chosen.to_numpy()], y, look(variant))
+
+
+def _draw_box(axes: Axes, box: dict[Any, Any], y: float, colour: str) -> None:
+    line = {"color": colour, "linewidth": 0.8}
+    diamond = {"marker": "D", "markersize": 3.4, "markerfacecolor": "white", "markeredgecolor": INK}
+    axes.bxp(
+        [box],
+        positions=[y],
+        widths=0.62,
+        orientation="horizontal",
+        showfliers=False,
+        showmeans=True,
+        patch_artist=True,
+        manage_ticks=False,
+        boxprops={"facecolor": colour, "alpha": 0.28, "edgecolor": colour, "linewidth": 0.8},
+        whiskerprops=line,
+        capprops=line,
+        medianprops={"color": readable(colour), "linewidth": 1.8},
+        meanprops={**diamond, "markeredgewidth": 0.7},
+        zorder=2.5,
+    )
+
+
+def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) -> None:
+    """Draw trials around a row; heights follow the golden ratio, so that the drawing is the same every time."""
+    heights = y + 0.5 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
+    size = 7 if len(x) <= 60 else 3.5
+    common: dict[str, Any] = {"zorder": 3, "linewidths": 0.5, "rasterized": len(x) > 300, "alpha": 0.75}
+    solved, crossed = status == "solved", status == "diverged"
+    hollow = ~solved & ~crossed
+    filled = {**common, "linewidths": 0.2, "color": own.colour, "edgecolors": "white"}
+    axes.scatter(x[solved], heights[solved], s=size, **filled)
+    axes.scatter(x[hollow], heights[hollow], s=size, facecolors="none", edgecolors=own.colour, **common)
+    axes.scatter(x[crossed], heights[crossed], s=size * 1.3, marker="x", color=own.colour, **common)
+
+
+def _parameters(axes: Axes, counts: pd.DataFrame, variants: list[str]) -> None:
+    """Write the mean parameters of the best decile right of the rows."""
+    facts = records_of(counts)
+    place: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (0, 11), "textcoords": "offset points"}
+    axes.annotate("parameters", (1.0, 1.0), fontsize=6, color=GREY, va="bottom", **place)
+    for y, variant in enumerate(variants):
+        text = words.count(facts[variant].get("decile_parameters", np.nan))
+        axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va="center")
+
+
+FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair)

@@ -1,0 +1,88 @@
+"""What a figure shows of a study: which tasks and variants, in which order, on which axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from ..study import Study
+
+_LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
+
+
+class Axis(NamedTuple):
+    """The axis of one hyperparameter: its ends, and whether it is logarithmic."""
+
+    low: float
+    high: float
+    log: bool
+
+
+def tasks_in(study: Study, table: pd.DataFrame) -> list[str]:
+    """The tasks of a table in the order of the study."""
+    there = set(table["task"])
+    return [task for task in study.tasks if task in there]
+
+
+def variants_in(study: Study, table: pd.DataFrame) -> list[str]:
+    """The variants of a table, the baseline first, then in the order of the study."""
+    there = set(table["variant"])
+    return [variant for variant in study.variants if variant in there]
+
+
+def rows_in(study: Study, table: pd.DataFrame) -> dict[str, list[str]]:
+    """By task of a table, its variants; both in the order of the study."""
+    return {task: variants_in(study, table[table["task"] == task]) for task in tasks_in(study, table)}
+
+
+def records_of(table: pd.DataFrame) -> dict[str, Mapping[Any, Any]]:
+    """The rows of a table with one row per variant, by variant."""
+    return {str(row["variant"]): row for row in table.to_dict("records")}
+
+
+def by_variant(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
+    """Rows in the order of the variants; the rows of one variant keep their order."""
+    place = {name: k for k, name in enumerate(variants)}
+    return table.sort_values("variant", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+
+
+def hyperparameters_in(study: Study, found: pd.Series) -> list[str]:
+    """The hyperparameters that are found, in the order of the search space, then any others."""
+    present = list(dict.fromkeys(found))
+    return [
+        *(name for name in study.design.space if name in present),
+        *(n for n in present if n not in study.design.space),
+    ]
+
+
+def axis_of(study: Study, name: str, values: pd.Series) -> Axis:
+    """The axis of a hyperparameter: the range of the search space, or of the values where the space does not say.
+
+    values: those that are shown; an axis is logarithmic only where all are positive.
+    """
+    dimension = study.design.space.get(name)
+    if dimension is None:
+        return Axis(float(values.min()), float(values.max()), False)
+    logarithmic = dimension.log_axis and bool((values > 0).all())
+    return Axis(float(dimension.limits[0]), float(dimension.limits[1]), logarithmic)
+
+
+def losses_of(values: pd.Series | np.ndarray) -> np.ndarray:
+    """Losses for a log axis: infinite where there is none, never below a tiny positive number."""
+    losses = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(losses), np.maximum(losses, _LEAST_LOSS), np.inf)
+
+
+def quantiles(values: np.ndarray, at: Sequence[float]) -> np.ndarray:
+    """Quantiles along axis 0 as order statistics, so that infinite values stay what they are."""
+    return np.asarray(np.quantile(values, at, axis=0, method="inverted_cdf"))
+
+
+def levels_of(trials: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    """By task, the floor and the solved loss."""
+    firsts = trials.groupby("task")[["floor", "solved_loss"]].first()
+    return {str(task): (float(row["floor"]), float(row["solved_loss"])) for task, row in firsts.iterrows()}

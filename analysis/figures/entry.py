@@ -1,0 +1,95 @@
+"""What the gallery needs to know of a figure, and a drawn figure with its numbers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .look import settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+MOST_CURVES = 6  # in one panel; beyond it every variant gets a panel of its own
+
+
+def one_page(variants: int, tasks: int) -> int:
+    """Rows of a figure that always fits on a page."""
+    return 0
+
+
+def a_page_for_each_task(variants: int, tasks: int) -> int:
+    """Rows of a figure that is always drawn task by task."""
+    return sys.maxsize
+
+
+def a_row_for_each_pair(variants: int, tasks: int) -> int:
+    """Rows of a figure with one row for each task and variant, and room for a heading between tasks."""
+    return tasks * (variants + 3)
+
+
+def a_panel_for_each_task(variants: int, tasks: int) -> int:
+    """Rows of a figure with one row of panels for each task."""
+    return tasks
+
+
+def a_family_for_each_task(variants: int, tasks: int) -> int:
+    """Rows of a figure in which the curves of all variants share a panel, unless there are too many."""
+    return tasks if variants <= MOST_CURVES else sys.maxsize
+
+
+class Drawn(NamedTuple):
+    """A figure and the numbers plotted in it, one row per mark. A notebook shows the figure."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+    def _repr_png_(self) -> bytes:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+        buffer = BytesIO()
+        with settings():
+            FigureCanvasAgg(self.figure).print_png(buffer)  # type: ignore[no-untyped-call]
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One figure of the gallery.
+
+    name: of its file in this folder and of the files it is saved to.
+    title: its heading in the report.
+    caption: what it shows and how to read it.
+    numbers: computes all plotted numbers from a study and the tables named in `needs`. The result has an attribute
+        `data`, the table that is saved beside the figure.
+    draw: draws the figure from these numbers.
+    needs: tables that it takes beside the study; without one of them the figure is left out.
+    rows: its height, in rows or panels, for a number of variants and a number of tasks.
+    most: rows of one page; a figure with more is drawn task by task.
+    command: module that makes the tables in `needs` where `python -m analysis` does not.
+    """
+
+    name: str
+    title: str
+    caption: str
+    numbers: Callable[..., Any]
+    draw: Callable[[Any], Figure]
+    needs: tuple[str, ...] = ()
+    rows: Callable[[int, int], int] = one_page
+    most: int = 38
+    command: str = ""
+
+    def drawn(self, study: Study, *tables: pd.DataFrame) -> Drawn:
+        """Compute and draw.
+
+        study: the study.
+        tables: those named in `needs`, in the same order.
+        """
+        numbers = self.numbers(study, *tables)
+        return Drawn(self.draw(numbers), numbers.data)

@@ -1,0 +1,60 @@
+"""The expected test score of the best trial of a search, against the number of its trials."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..statistics.best import best_weights, ranking, search_budgets
+from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
+from .entry import Entry, a_family_for_each_task
+from .look import styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "Expected best against the number of trials"
+CAPTION = (
+    "The test score that a random search of n trials can expect when it keeps the trial with the lowest "
+    "validation loss: an unbiased estimate over all subsets of n trials, drawn to a tenth of the trials (at least "
+    "five). Bands: 95 % of bootstrap resamples, each curve by itself; overlapping bands do not mean equal "
+    "variants."
+)
+RESAMPLES = 400
+LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
+
+
+def numbers(study: Study) -> Curves:
+    """By task and variant, the expected best score of a search of n trials, n up to a tenth of the trials.
+
+    Beyond a tenth the unbiased estimator has too few disjoint samples. The band covers 95 % of bootstrap resamples.
+    """
+    parts = [
+        _expected(str(task), str(variant), own) for (task, variant), own in study.trials.groupby(["task", "variant"])
+    ]
+    return curves_of(study, parts, (-0.02, 1.04))
+
+
+def _expected(task: str, variant: str, trials: pd.DataFrame) -> pd.DataFrame:
+    count = len(trials)
+    budgets = search_budgets(count)
+    ranked = trials["score"].to_numpy()[ranking(trials["validation_loss"].to_numpy())]
+    weights = np.array([best_weights(count, int(n)) for n in budgets])
+    band = np.full((2, len(budgets)), np.nan)
+    if count >= FEWEST_IN_A_BAND:
+        drawn = np.sort(np.random.default_rng(0).integers(count, size=(RESAMPLES, count)), axis=1)
+        band = np.quantile(ranked[drawn] @ weights.T, (0.025, 0.975), axis=0)
+    return curve(task, variant, budgets * 1.0, weights @ ranked, band, n=budgets)
+
+
+@styled
+def draw(numbers: Curves) -> Figure:
+    """Draw the expected scores with a marker at each number of trials."""
+    return draw_curves(numbers, LOOKS)
+
+
+FIGURE = Entry("expected_best_trials", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)

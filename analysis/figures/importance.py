@@ -1,0 +1,36 @@
+"""What the figures of the functional analysis of variance share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from .choice import Axis
+from .pieces import log_ticks
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+TOO_FEW = "too few trials for an analysis of variance"
+
+
+def with_bands(marginals: pd.DataFrame) -> pd.DataFrame:
+    """Marginal curves with y, and low and high two standard errors to either side, in the units of the response.
+
+    marginals: of `tables.importance`; the mean of seconds and its error are logarithms. A missing error counts as zero.
+    """
+    half, logarithms = 2 * marginals["error"].fillna(0.0), marginals["response"] == "seconds"
+    bounds = {"y": marginals["mean"], "low": marginals["mean"] - half, "high": marginals["mean"] + half}
+    return marginals.assign(**{name: value.where(~logarithms, np.exp(value)) for name, value in bounds.items()})
+
+
+def axis_along_x(axes: Axes, axis: Axis) -> None:
+    """Give an x axis the range and the scale of a hyperparameter."""
+    axes.set_xscale("log" if axis.log else "linear")
+    axes.set_xlim(axis.low, axis.high)
+    if axis.log:
+        log_ticks(axes.xaxis, few=True)
+    else:
+        axes.locator_params(axis="x", nbins=4)

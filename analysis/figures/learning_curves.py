@@ -1,0 +1,104 @@
+"""Validation losses against training steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ..statistics.best import best_decile
+from .choice import levels_of, losses_of, quantiles
+from .curves import CurveLook, Curves, curve, curves_of, draw_curves
+from .entry import MOST_CURVES, Entry, a_family_for_each_task
+from .look import styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "Learning curves"
+CAPTION = (
+    "Validation loss: median over trials, with a band between the quartiles. Trials that stopped keep their last "
+    "loss; after divergence a trial counts as infinite. Dotted lines: the loss of the best model without memory, "
+    "and the loss at which the score reaches 1 (a task whose criterion is an accuracy can be solved above it). "
+    "Bands need five trials. With more than six variants each has a panel, showing the best decile, with the "
+    "others in grey."
+)
+FEWEST_IN_A_BAND = 5  # trials, for quartiles
+LOOKS = CurveLook("training steps", "validation loss", x_log=True, y_log=True)
+
+
+def numbers(study: Study) -> Curves:
+    """By task, variant and subset (all trials, best decile), quartiles of the validation loss at each evaluated step.
+
+    A trial that stopped keeps its last loss, one that diverged counts as infinite. The evaluation before the first
+    step is left out, since the axis is logarithmic.
+    """
+    parts = []
+    grids = {str(task): steps_of(group) for task, group in study.trials.groupby("task")}
+    for (task, variant), group in study.trials.groupby(["task", "variant"]):
+        steps = grids[str(task)]
+        decile = group.iloc[best_decile(group["validation_loss"])]
+        for subset, chosen in (("all trials", group), ("best decile", decile)):
+            low, middle, high = quantiles(settled(chosen, steps), (0.25, 0.5, 0.75))
+            if len(chosen) < FEWEST_IN_A_BAND:
+                low, high = np.full((2, len(steps)), np.nan)
+            kept = steps > 0
+            parts.append(
+                curve(str(task), str(variant), steps[kept], middle[kept], np.array([low, high])[:, kept], subset=subset)
+            )
+    levels = levels_of(study.trials)
+    curves = curves_of(study, parts, {})
+    if not parts:  # the table has the column all the same
+        curves = curves._replace(data=pd.DataFrame(columns=["task", "variant", "subset", "x", "y", "low", "high"]))
+    return curves._replace(
+        limits={task: _limits(curves.data[curves.data["task"] == task], *levels[task]) for task in curves.tasks},
+        levels={task: [(floor, "floor: no memory"), (solved, "solved")] for task, (floor, solved) in levels.items()},
+        subsets=("best decile",) if len(curves.variants) > MOST_CURVES else ("all trials", "best decile"),
+    )
+
+
+def steps_of(trials: pd.DataFrame) -> np.ndarray:
+    """The steps at which any of the trials was evaluated, in increasing order."""
+    evaluated = [np.asarray(steps, dtype=np.int64) for steps in trials["curve_steps"]]
+    return np.unique(np.concatenate(evaluated or [np.zeros(0, dtype=np.int64)]))
+
+
+def settled(trials: pd.DataFrame, steps: np.ndarray) -> np.ndarray:
+    """Validation losses of trials at common steps.
+
+    steps: [S].
+    Returns losses [trials, S]. A trial that stopped keeps its last loss; one that diverged, or was never evaluated,
+    counts as infinite from there on.
+    """
+    losses = np.full((len(trials), len(steps)), np.inf)
+    columns = (trials["curve_steps"], trials["curve_losses"], trials["status"])
+    for row, (own_steps, own_losses, status) in enumerate(zip(*columns, strict=True)):
+        if len(own_steps) == 0:
+            continue
+        values = losses_of(own_losses)
+        if status == "diverged":
+            own_steps, values = np.append(own_steps, own_steps[-1] + 0.5), np.append(values, np.inf)
+        last = np.searchsorted(own_steps, steps, side="right") - 1
+        losses[row] = np.where(last >= 0, values[np.maximum(last, 0)], np.inf)
+    return losses
+
+
+def _limits(curves: pd.DataFrame, floor: float, solved_loss: float) -> tuple[float, float]:
+    """Ends of the y axis: all curves, the floor and the solved loss, but not what lies far outside of these two."""
+    seen = curves[["low", "y"]].to_numpy(dtype=float).ravel()
+    seen = seen[np.isfinite(seen)]
+    low = 0.75 * min([solved_loss, *seen.tolist()])
+    high = 1.2 * max([floor, *seen.tolist()])
+    return max(low, solved_loss / 100), min(max(high, 1.6 * floor), 4 * floor)
+
+
+@styled
+def draw(numbers: Curves) -> Figure:
+    """Draw medians and quartiles, all trials left and the best decile right; the best decile only of many variants."""
+    return draw_curves(numbers, LOOKS)
+
+
+FIGURE = Entry("learning_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=3)

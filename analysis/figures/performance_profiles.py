@@ -1,0 +1,48 @@
+"""The share of trials whose test score reaches a threshold, against the threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..statistics.intervals import wilson
+from ..statistics.scores import performance_profile
+from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
+from .entry import Entry, a_family_for_each_task
+from .look import styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "Performance profiles"
+CAPTION = (
+    "The share of all trials whose test score is at least τ: how a variant fares when its hyperparameters are "
+    "drawn at random. Higher is better everywhere; where two curves cross, neither dominates. Bands: Wilson, 95 "
+    "%, pointwise; they need ten trials."
+)
+THRESHOLDS = np.linspace(0, 1, 51)
+LOOKS = CurveLook("score τ", "share of trials with score ≥ τ")
+
+
+def numbers(study: Study) -> Curves:
+    """By task and variant, the share of trials whose score is at least each threshold, with its Wilson interval."""
+    parts = []
+    for (task, variant), group in study.trials.groupby(["task", "variant"]):
+        shares = performance_profile(group["score"], THRESHOLDS)
+        band = np.full((2, len(shares)), np.nan)
+        if len(group) >= FEWEST_IN_A_BAND:
+            band = np.array([wilson(round(share * len(group)), len(group)) for share in shares]).T
+        parts.append(curve(str(task), str(variant), THRESHOLDS, shares, band))
+    return curves_of(study, parts, (-0.02, 1.04))
+
+
+@styled
+def draw(numbers: Curves) -> Figure:
+    """Draw the shares as lines."""
+    return draw_curves(numbers, LOOKS)
+
+
+FIGURE = Entry("performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)

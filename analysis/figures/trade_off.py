@@ -1,0 +1,110 @@
+"""The score of every trial against its parameters and its seconds, with the Pareto front."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .choice import tasks_in, variants_in
+from .entry import Entry, a_panel_for_each_task
+from .look import GREY, INK, WIDTH, look, new_figure, styled
+from .pieces import empty, legend_height, log_ticks, marker_legend, note_pooled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "Score against parameters and time"
+CAPTION = (
+    "Every trial; the line is the Pareto front over all variants, through the outlined trials that no cheaper "
+    "trial equals (above a score of .05). The front is chosen by the test score itself and therefore flatters its "
+    "trials."
+)
+COLUMNS = ["task", "variant", "point", "cost", "value", "score", "front"]
+LABELS = {"parameters": "parameters (trained values)", "seconds": "seconds of the trial"}
+LEAST_SCORE = 0.05  # of a trial on the front
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure.
+
+    data: one row per trial and cost (parameters or seconds), with its value and whether the trial is on the front.
+    counts: the summary of the study.
+    tasks, variants: in the order of the study.
+    """
+
+    data: pd.DataFrame
+    counts: pd.DataFrame
+    tasks: list[str]
+    variants: list[str]
+
+
+def numbers(study: Study) -> Numbers:
+    """Costs and scores of all trials, and which of them no cheaper trial equals."""
+    parts = []
+    for task in tasks_in(study, study.trials):
+        own = study.trials[study.trials["task"] == task]
+        for cost in LABELS:
+            front = pareto(own[cost].to_numpy(), own["score"].to_numpy())
+            parts.append(own.assign(cost=cost, value=own[cost], front=front)[COLUMNS])
+    data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
+    return Numbers(data, study.summary, tasks_in(study, data), variants_in(study, data))
+
+
+def pareto(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Which trials no other beats in cost and score.
+
+    cost, score: [P]. Of equal trials the first is on the front; only scores above .05 count.
+    Returns booleans [P].
+
+    >>> pareto(np.array([1.0, 2.0, 3.0]), np.array([0.2, 0.1, 0.3])).tolist()
+    [True, False, True]
+    """
+    front = np.zeros(len(cost), dtype=bool)
+    best = LEAST_SCORE
+    for k in np.lexsort((-score, cost)):
+        if score[k] > best:
+            front[k], best = True, score[k]
+    return front
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw two panels for each task, parameters left and seconds right."""
+    data, counts, tasks, variants = numbers
+    if not tasks:
+        return empty("no trials yet")
+    figure = new_figure(WIDTH, len(tasks) * 2.35 + 0.2 + legend_height(variants))
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey=True)
+    for row, task in zip(grid, tasks, strict=True):
+        for axes, cost in zip(row, LABELS, strict=True):
+            _panel(axes, data[(data["task"] == task) & (data["cost"] == cost)], variants)
+            axes.set_title(f"{task}, {cost}")
+            axes.set_xlabel(LABELS[cost])
+            log_ticks(axes.xaxis)
+            note_pooled(axes, counts[counts["task"] == task])
+        row[0].set_ylabel("score")
+    marker_legend(figure, variants)
+    return figure
+
+
+def _panel(axes: Axes, own: pd.DataFrame, variants: list[str]) -> None:
+    on_front = own["front"].to_numpy(dtype=bool)
+    front = own[on_front].sort_values("value")
+    axes.set_xscale("log")
+    axes.step(front["value"], front["score"], where="post", color=GREY, lw=1.0, zorder=2)
+    for variant in variants:
+        colour, marker, _ = look(variant)
+        for chosen, size, alpha, edge in ((~on_front, 9, 0.45, "none"), (on_front, 24, 1.0, INK)):
+            mine = own[chosen & (own["variant"] == variant).to_numpy()]
+            looks: dict[str, Any] = {"marker": marker, "color": colour, "edgecolors": edge, "linewidths": 0.6}
+            looks |= {"alpha": alpha, "zorder": 4 if size > 9 else 3, "rasterized": len(own) > 500}
+            axes.scatter(mine["value"], mine["score"], s=size, **looks)
+    axes.set_ylim(-0.04, 1.06)
+
+
+FIGURE = Entry("trade_off", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4)

@@ -1,0 +1,105 @@
+"""The score of each winner in the search against its score with a fresh seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .choice import tasks_in, variants_in
+from .entry import Entry, a_panel_for_each_task
+from .look import GREY, WIDTH, look, new_figure, styled
+from .pieces import counts_text, empty, legend_height, marker_legend
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "What the search promised and what it kept"
+CAPTION = (
+    "Each mark is the winner of a block of the search: its score in the search, and the score of the same "
+    "configuration with a fresh seed. Below the diagonal the search had flattered it. Marks on the same spot are "
+    "spread around it."
+)
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure.
+
+    data: one row per winner, see `tables.stages.confirmation`.
+    marks: the same rows with x and y, where the mark of each stands.
+    drops: by task, the mean of the score in the search minus that with a fresh seed.
+    counts: the summary of the study.
+    tasks, variants: in the order of the study.
+    """
+
+    data: pd.DataFrame
+    marks: pd.DataFrame
+    drops: dict[str, float]
+    counts: pd.DataFrame
+    tasks: list[str]
+    variants: list[str]
+
+
+def numbers(study: Study, confirmation: pd.DataFrame) -> Numbers:
+    """Scores of the winners in the search and with a fresh seed; confirmation: of `tables.stages`."""
+    tasks, parts, drops = tasks_in(study, confirmation), [], {}
+    for task in tasks:
+        own = confirmation[confirmation["task"] == task]
+        x, y = apart(own["search_score"].to_numpy(), own["fresh_score"].to_numpy())
+        parts.append(own.assign(x=x, y=y))
+        drops[task] = float((own["search_score"] - own["fresh_score"]).mean())
+    marks = pd.concat(parts) if parts else confirmation
+    return Numbers(confirmation, marks, drops, study.summary, tasks, variants_in(study, confirmation))
+
+
+def apart(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coordinates in which marks on the same spot lie around it, as the seeds of a sunflower do."""
+    spots = pd.DataFrame({"x": np.round(x, 2), "y": np.round(y, 2)})
+    k = spots.groupby(["x", "y"]).cumcount().to_numpy()
+    radius, angle = 0.024 * np.sqrt(k), 2.4 * k
+    return x + radius * np.cos(angle), y + radius * np.sin(angle)
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw a panel for each task, with the diagonal on which the search kept what it promised."""
+    tasks, variants = numbers.tasks, numbers.variants
+    if not tasks:
+        return empty("nothing confirmed yet")
+    columns = min(3, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure = new_figure(WIDTH * (columns + 0.3) / 3.3, rows * 2.75 + 0.25 + legend_height(variants))
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(tasks) :]:
+        axes.set_axis_off()
+    for place, (axes, task) in enumerate(zip(grid.flat, tasks, strict=False)):
+        own = numbers.marks[numbers.marks["task"] == task]
+        _panel(axes, own, variants, numbers.drops[task])
+        axes.set_title(task)
+        counts = numbers.counts[numbers.counts["task"] == task]
+        sums = counts[["trials", "solved", "diverged", "failed"]].sum()
+        axes.set_xlabel(f"score in the search; {len(own)} winners\nsearch: {counts_text(sums)}", fontsize=7)
+        if place % columns == 0:
+            axes.set_ylabel("score with a fresh seed")
+    marker_legend(figure, variants)
+    return figure
+
+
+def _panel(axes: Axes, own: pd.DataFrame, variants: list[str], drop: float) -> None:
+    axes.plot([0, 1], [0, 1], color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+    for variant in variants:
+        mine, (colour, marker, _) = own[own["variant"] == variant], look(variant)
+        looks: dict[str, Any] = {"marker": marker, "color": colour, "edgecolors": "white", "linewidths": 0.3}
+        axes.scatter(mine["x"], mine["y"], s=18, zorder=3, clip_on=False, alpha=0.85, **looks)
+    text = f"mean drop {drop:.2f}".replace("-", "−")
+    axes.text(0.03, 0.9, text, transform=axes.transAxes, va="top", fontsize=7, color=GREY)
+    axes.set_xlim(-0.02, 1.04)
+    axes.set_ylim(-0.02, 1.04)
+    axes.set_aspect("equal")
+
+
+FIGURE = Entry("winners_curse", TITLE, CAPTION, numbers, draw, ("confirmation",), a_panel_for_each_task, 9)

@@ -1,0 +1,92 @@
+"""What a reader of a report must know before its numbers."""
+
+from __future__ import annotations
+
+from ..study import Study
+from ..tables.comparisons import FEWEST_FOR_INFERENCE
+
+MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
+
+
+def notices(study: Study) -> list[str]:
+    """Everything that limits what may be concluded from a study, the most important first."""
+    parts = (_search, _incomplete, _failed, sessions, _eager, _few, _missing)
+    return [notice for part in parts for notice in part(study)]
+
+
+def planned(study: Study) -> int:
+    """How many trials the search has when it is complete."""
+    points = study.design.points or int(study.table["point"].max() + 1)
+    return len(study.variants) * len(study.tasks) * points
+
+
+def _search(study: Study) -> list[str]:
+    text = "This is a search: each variant got trials of its own or had some cut short. Nothing here compares variants."
+    return [] if study.comparable else [text]
+
+
+def _incomplete(study: Study) -> list[str]:
+    done, all_of_them = len(study.table), planned(study)
+    text = f"The study is not complete: {done} of {all_of_them} trials have been run."
+    return [text] if done < all_of_them else []
+
+
+def _failed(study: Study) -> list[str]:
+    failed = study.table[study.table["status"] == "failed"]
+    if failed.empty:
+        return []
+    kinds = failed["error"].map(lambda text: (text.strip().splitlines() or ["no message"])[-1]).value_counts()
+    most = MOST_NAMED["messages"]
+    shown = "; ".join(f"{count} × {str(message)[:160]}" for message, count in kinds.head(most).items())
+    more = f" and {len(kinds) - most} other messages" if len(kinds) > most else ""
+    return [
+        f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: "
+        f"{shown}{more}."
+    ]
+
+
+def sessions(study: Study) -> list[str]:
+    """What to say where trials ran under different code, versions or processors."""
+    from runs.record.facts import changes
+
+    facts = study.about.get("sessions") or []
+    counts = study.table["session"].value_counts().sort_index()
+    ran = [(k, facts[k]) for k in counts.index if k < len(facts)]
+    different = [(k, changed) for k, own in ran[1:] if (changed := changes(ran[0][1], own))]
+    if not different:
+        return []
+    most = MOST_NAMED["sessions"]
+    shown = "; ".join(f"{counts[k]} trials in session {k} ({', '.join(changed)})" for k, changed in different[:most])
+    more = f"; and {len(different) - most} other sessions" if len(different) > most else ""
+    return [
+        "The study was continued with other code, other versions or another processor than it began with, so that its "
+        f"numbers may differ in the last bits or more: {shown}{more}. The column session of the archive says which "
+        "trial ran in which."
+    ]
+
+
+def _eager(study: Study) -> list[str]:
+    eager = study.table[study.table["why_eager"] != ""]
+    counts = eager.groupby(["variant", "why_eager"], sort=False, as_index=False).size()
+    return [
+        f"The eager engine ran {row['size']} trials of {row['variant']}, several times as slowly as the fused one "
+        f"would: {row['why_eager']}."
+        for row in counts.to_dict("records")
+    ]
+
+
+def _few(study: Study) -> list[str]:
+    most = int(study.summary["trials"].max())
+    text = (
+        f"With at most {most} trials per variant and task nothing can be concluded from differences between variants."
+    )
+    return [text] if 0 < most < FEWEST_FOR_INFERENCE else []
+
+
+def _missing(study: Study) -> list[str]:
+    absent = study.summary[study.summary["trials"] == 0]
+    if absent.empty:
+        return []
+    most = MOST_NAMED["pairs"]
+    pairs = ", ".join(f"{row['variant']} on {row['task']}" for row in absent.head(most).to_dict("records"))
+    return [f"Without any trial: {pairs}{' and others' if len(absent) > most else ''}."]

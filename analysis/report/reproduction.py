@@ -1,0 +1,81 @@
+"""How to make a study again: its commands, search space, settings and versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from runs.arguments import on_record
+from runs.study.design import flat
+
+from ..study import Study
+
+Pairs = list[tuple[str, str]]
+
+
+def commands(about: Mapping[str, Any], name: str) -> str:
+    """The commands that check out the code, run the study with its stages, and analyse it, a line each.
+
+    about: facts stored with the trials, see `Study`; commands that are not those of this suite are left out.
+    name: of the study.
+    """
+    commit = re.fullmatch(r"([0-9a-f]{7,40})\+?", str(about.get("commit", "")))
+    checkout = f"git checkout {commit[1]}" if commit else ""
+    stages = [on_record(stage.get("command")) for stage in (about.get("stages") or {}).values()]
+    analysis = f"python -m analysis from=results/{name}/trials.parquet"
+    return "\n".join(line for line in (checkout, on_record(about.get("command", "")), *stages, analysis) if line)
+
+
+def space(study: Study) -> list[dict[str, str]]:
+    """The search space: name, low, high and scale of each hyperparameter."""
+    rows = []
+    for name, range_ in study.design.space.items():
+        kinds = ["log-uniform" if range_.log else "uniform"]
+        kinds += ["whole numbers"] if range_.integer else []
+        kinds += [f"drawn as 1 - {name}"] if range_.complement else []
+        rows.append({"name": name, "low": plain(range_.low), "high": plain(range_.high), "scale": ", ".join(kinds)})
+    return rows
+
+
+def knobs(study: Study, task: str, only: str = "") -> str:
+    """The knobs of a task as text, such as `lag 50`; only: the name of one knob."""
+    node = study.design.tasks.get(task) or {}
+    kept = {k: v for k, v in node.items() if k not in ("_target_", "label") and (not only or k == only)}
+    return ", ".join(f"{k} {plain(v)}" for k, v in kept.items())
+
+
+def settings(study: Study) -> Pairs:
+    """How models were built and trained; a hyperparameter of the search space is called searched."""
+    about = study.about
+    pairs = [("engine that ran", ", ".join(sorted(set(study.table["engine"]) - {""})) or "–")]
+    pairs += [(key, plain(about[key])) for key in ("match", "sampler", "seed") if key in about]
+    return [*pairs, *_parts(study)]
+
+
+def _parts(study: Study) -> Iterator[tuple[str, str]]:
+    searched = {range_.key for range_ in study.design.space.values()}
+    for part in ("initialisation", "model", "training"):
+        node = study.about.get(part) or {}
+        for key, value in (flat(node) if node else {}).items():
+            if key != "_target_":
+                title = key if part == "training" else f"{part}.{key}"
+                name = part if key == "label" else title
+                yield name, "searched" if f"{part}.{key}" in searched else plain(value)
+
+
+def versions(study: Study) -> Pairs:
+    """Commit, Python, machine and versions of the packages."""
+    about = study.about
+    pairs = [("code", str(about.get("commit") or "unknown"))]
+    pairs += [(key, str(about[key])) for key in ("python", "machine") if about.get(key)]
+    return pairs + sorted((str(k), str(v)) for k, v in (about.get("versions") or {}).items())
+
+
+def plain(value: Any) -> str:
+    """A setting as text.
+
+    >>> plain(0.0001), plain(50), plain("adam")
+    ('0.0001', '50', 'adam')
+    """
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,151 @@
+"""All figures: their files, how they are cut into pages, and that hard studies are drawn."""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+import pytest
+from matplotlib.text import Text
+
+import analysis.figures
+from analysis.figures.entry import Entry
+from analysis.figures.gallery import FIGURES, absent, draw_all, parts
+from analysis.study import Study
+from analysis.tables.comparisons import comparisons
+from analysis.tables.stages import stage_tables
+from analysis.tables.two_studies import changes
+
+from .synthetic import TWENTY, as_study, by_hand, explained, staged, study
+from .test_networks import diagnosed
+
+FEW = {"resamples": 20, "swaps": 19}
+# what the small print of a figure has in place of the number of trials that diverged
+INSTEAD = {"heat_map": "div.", "beside": "N ", "gradients": "test loss", "activations": "test loss"}
+SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis"}
+FILES = sorted(
+    path.stem for path in Path(analysis.figures.__file__).parent.glob("[a-z]*.py") if path.stem not in SHARED
+)
+MANY = "twenty variants"
+HARD = {
+    "missing pair, failed and diverged trials, an unknown variant": {
+        "variants": ("vanilla", "gru", "my_own_cell"),
+        "tasks": ("adding", "temporal_order_3"),
+        "points": 12,
+        "failed": 0.3,
+        "missing": (("gru", "adding"),),
+    },
+    MANY: {"variants": TWENTY, "points": 6, "failed": 0.05},
+}
+
+
+# drawn as learning curves are
+SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")
+SAME_CURVES += ("confirmed_profiles",)
+CASES = [(entry, case) for entry in FIGURES for case in HARD if case != MANY or entry.name not in SAME_CURVES]
+
+
+@cache
+def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
+    """A hard study with every table that a figure needs."""
+    rows, design = study(**HARD[case])
+    whole = as_study(*staged(rows, design, block_size=3))
+    tables = {"comparisons": comparisons(whole, **FEW), **explained(whole.table, design), **stage_tables(whole)}
+    tables |= {"beside": changes(whole, as_study(rows, design), **FEW), "profiles": tables["replicates"]}
+    with TemporaryDirectory() as folder:
+        return whole, tables | diagnosed(Path(folder), whole)
+
+
+def texts(figure):
+    return " ".join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize(("entry", "case"), CASES, ids=[f"{entry.name}-{case}" for entry, case in CASES])
+def test_figure_of_a_hard_study_fits_a_page_and_says_what_became_of_the_trials(entry, case):
+    whole, tables = hard(case)
+    _, part, needed = next(parts(entry, whole, tables))
+    figure, data = entry.drawn(part, *needed)
+    if case != MANY or entry.name == "learning_curves":  # the layout of many panels takes seconds
+        figure.draw_without_rendering()
+    width, height = figure.get_size_inches()
+    assert (width <= 7.3, height <= 12.0) == (True, True), f"{width} x {height} inches"
+    assert len(data)
+    assert INSTEAD.get(entry.name, "diverged") in texts(figure)
+
+
+@pytest.mark.parametrize("entry", FIGURES, ids=lambda entry: entry.name)
+def test_figure_of_nothing_says_so(entry):
+    failed = by_hand({"status": "failed"})
+    columns = ["task", "variant", "primary", "what", "term", "order", "hyperparameter", "response", "value", "top"]
+    columns += ["phase", "lag", "relevant", "hidden_size", "trial_id", "status", "test_loss", "reproduced"]
+    nothing = pd.DataFrame(columns=[*columns, "u_first", "search_score", "fresh_score", "score", "stage"]).astype(
+        {"primary": bool, "top": bool}
+    )
+    tables = {name: failed.table.iloc[:0] if name in TRIALS else nothing for name in entry.needs}
+    figure, _ = entry.drawn(failed, *tables.values())
+    assert texts(figure).strip()
+
+
+TRIALS = ("horizon_trials", "replicates", "repeats", "profiles")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_figure_is_a_file_with_numbers_drawing_title_and_caption(name):
+    module = importlib.import_module(f"analysis.figures.{name}")
+    assert isinstance(module.FIGURE, Entry)
+    assert module.FIGURE in FIGURES, f"{name} is not listed in gallery.FIGURES"
+    assert (module.FIGURE.title, module.FIGURE.caption) == (module.TITLE, module.CAPTION)
+    assert (module.FIGURE.numbers, module.FIGURE.draw) == (module.numbers, module.draw)
+
+
+def test_names_and_titles_of_figures_are_unique():
+    assert len({entry.name for entry in FIGURES}) == len({entry.title for entry in FIGURES}) == len(FIGURES)
+
+
+def entry_of(rows, most):
+    return Entry("made_up", "", "", lambda study: study, lambda numbers: numbers, ("table",), rows, most)
+
+
+def test_a_figure_that_is_too_tall_is_cut_by_task_with_its_tables():
+    whole = by_hand({}, {"task": "copying"}, {"variant": "gru"})
+    tables = {"table": pd.DataFrame({"task": ["copying", "adding"], "number": [1, 2]})}
+    height = lambda variants, tasks: variants * tasks  # noqa: E731
+    together = list(parts(entry_of(height, 4), whole, tables))
+    assert [(task, part.tasks) for task, part, _ in together] == [("", ["adding", "copying"])]
+    apart = list(parts(entry_of(height, 3), whole, tables))
+    assert [(task, part.tasks, needed[0]["number"].tolist()) for task, part, needed in apart] == [
+        ("adding", ["adding"], [2]),
+        ("copying", ["copying"], [1]),
+    ]
+
+
+def test_a_task_without_trials_has_no_page():
+    whole = by_hand({}, tasks=["adding", "copying"])
+    tables = {"table": pd.DataFrame({"task": ["adding"]})}
+    assert [task for task, *_ in parts(entry_of(lambda variants, tasks: 99, 1), whole, tables)] == ["adding"]
+
+
+def test_figures_are_saved_in_four_formats_and_left_out_without_their_tables(tmp_path, monkeypatch):
+    kept = [entry for entry in FIGURES if entry.name in ("heat_map", "forest")]
+    monkeypatch.setattr("analysis.figures.gallery.FIGURES", kept)
+    lines = []
+    (shown,) = draw_all(by_hand({}), {}, tmp_path, tell=lines.append)
+    assert (shown.name, shown.task, lines) == ("heat_map", "", ["figures: 1 of 1"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"heat_map.{s}" for s in ("csv", "pdf", "png", "svg")]
+    assert pd.read_csv(shown.file("csv"))["trials"].tolist() == [1]
+
+
+def test_the_command_that_makes_what_is_not_drawn_is_named():
+    titles = ["How far back the gradient reaches", "Gates and states over one sequence"]
+    nothing = pd.DataFrame()
+    assert absent(by_hand({}), {}) == {"python -m runs.inside study=synthetic": titles}
+    assert absent(by_hand({}), {"gradients": nothing, "sequences": nothing}) == {}
+
+
+def test_the_command_for_what_is_left_out_names_the_folder_and_the_own_classes(monkeypatch):
+    monkeypatch.setenv("LSTM_VARIANTS_CLASSES", "my_package.MyCell")
+    wanted = "LSTM_VARIANTS_CLASSES=my_package.MyCell python -m runs.inside study=mine results=elsewhere"
+    assert set(absent(by_hand({}, name="mine"), {}, "elsewhere")) == {wanted}
