@@ -1,4 +1,4 @@
-"""The contract of a task as checks, so that a task that breaks it is refused in one sentence and never trained on."""
+"""The contract of a task as checks: a task that breaks it is refused with one sentence and never trained on."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from contextlib import suppress
 from numbers import Integral, Real
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ T = TypeVar("T")
 FEW = 2
 """Sequences that `try_out` draws."""
 MOST_NUMBERS = 2**20
-"""How many numbers the inputs drawn by `try_out` may have; a task with a longer lag is first drawn in its trial."""
+"""The largest number of inputs that `try_out` draws. A task with a longer lag is first drawn in its trial."""
 
 _WHOLE = {
     "input_size": (1, "the width I of the inputs"),
@@ -31,9 +31,20 @@ _CASTS = {torch.float32: ".float()", torch.int64: ".long()"}
 
 
 def draw(task: Task, size: int, generator: torch.Generator) -> Batch:
-    """Draw `size` sequences of a task. Raises ValueError where they break the contract of `Batch`.
+    """Draw a batch of a task and check it.
 
-    The checks read every number once; beside the training on a batch that takes no time.
+    The checks read every number once, which takes little time compared with the training on a batch.
+
+    task: what is drawn from.
+    size: number of sequences B.
+    generator: where all random numbers come from.
+
+    Returns the batch.
+    Raises ValueError, naming the task, where it is not what `Batch` describes.
+
+    >>> from tasks import Adding
+    >>> draw(Adding(lag=20), 3, torch.Generator().manual_seed(0)).reads.shape
+    torch.Size([1, 3])
     """
     batch = task.batch(size, generator)
     check_batch(task, batch, size)
@@ -41,11 +52,17 @@ def draw(task: Task, size: int, generator: torch.Generator) -> Batch:
 
 
 def try_out(task: Task) -> None:
-    """Raise ValueError, naming the task, the rule and the value, where a task breaks the contract: found before
-    anything is started.
+    """Check a task before anything is started.
 
-    Draws two sequences, three times. A task whose lag makes even these large is not drawn; `draw` and `check_answers`
-    find the rest in its trial.
+    Two sequences are drawn, three times. A task whose lag makes even these large is not drawn; then `draw` and
+    `check_answers` find mistakes in its trial.
+
+    task: what is checked.
+
+    Raises ValueError, naming the task, the rule and the value, where the task breaks the contract.
+
+    >>> from tasks import Adding
+    >>> try_out(Adding(lag=20))
     """
     check_task(task)
     if FEW * task.lag * task.input_size > MOST_NUMBERS:
@@ -77,7 +94,12 @@ def try_out(task: Task) -> None:
 
 
 def check_task(task: Task) -> None:
-    """Raise ValueError where an attribute or a method of the contract is missing or out of range. Draws nothing."""
+    """Check the attributes and methods of a task, without drawing from it.
+
+    task: what is checked.
+
+    Raises ValueError where one of them is missing or out of range.
+    """
     for method in ("batch", "loss", "solved"):
         if getattr(type(task), method) is getattr(Task, method):
             raise ValueError(f"{task.name}: {method} must be defined")
@@ -98,7 +120,14 @@ def check_task(task: Task) -> None:
 
 
 def check_batch(task: Task, batch: Batch, size: int) -> None:
-    """Raise ValueError where a batch is not what `Batch` says of the given number of sequences."""
+    """Check that a batch is what `Batch` describes.
+
+    task: the task that it comes from, for its sizes and its name.
+    batch: what is checked.
+    size: the number of sequences that was asked for.
+
+    Raises ValueError, naming the task, the rule and the value, where it is not.
+    """
     name = task.name
     if not isinstance(batch, Batch):
         raise ValueError(f"{name}: batch must return a tasks.Batch, got {type(batch).__name__}")
@@ -141,16 +170,26 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
 
 
 def check_answers(task: Task, batch: Batch) -> None:
-    """Raise ValueError where the loss, the metrics, the criterion or the score of some answers are not what the
-    contract says.
+    """Check the loss, the metrics, the criterion and the score of random answers.
+
+    task: what is checked.
+    batch: a batch of it, checked.
+
+    Raises ValueError where one of them is not what the contract says.
     """
     guesses = _guesses(task, batch)
     check_loss(task, task.loss(guesses, batch))
     check_metrics(task, task.metrics(guesses.detach(), batch))
 
 
-def check_loss(task: Task, loss: Any) -> None:
-    """Raise ValueError where the loss of answers is no scalar that gradients flow through."""
+def check_loss(task: Task, loss: object) -> None:
+    """Check what `loss` of a task has returned.
+
+    task: for its name.
+    loss: what it has returned.
+
+    Raises ValueError where that is no scalar that gradients flow through.
+    """
     if not isinstance(loss, Tensor) or loss.dim() != 0:
         shown = f"a tensor {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
         raise ValueError(f"{task.name}: loss must return a scalar tensor, got {shown}")
@@ -161,8 +200,13 @@ def check_loss(task: Task, loss: Any) -> None:
 
 
 def check_metrics(task: Task, metrics: dict[str, float]) -> None:
-    """Raise ValueError where `metrics` are not plain numbers with the loss among them, or `solved` or `score` do not
-    judge them.
+    """Check what `metrics` of a task has returned, and what `solved` and `score` make of it.
+
+    task: what is checked.
+    metrics: what it has returned.
+
+    Raises ValueError where these are not plain numbers with the loss among them, or where `solved` does not return True
+    or False, or `score` no number in [0, 1].
     """
     name = task.name
     if not isinstance(metrics, dict) or "loss" not in metrics:
@@ -174,40 +218,43 @@ def check_metrics(task: Task, metrics: dict[str, float]) -> None:
                 f"{name}: metrics must be plain numbers, got {type(value).__name__} for {key!r}; use float(...)"
             )
     try:
-        solved: Any = task.solved(metrics)
+        solved: object = task.solved(metrics)
     except KeyError as error:
         raise ValueError(
             f"{name}: solved must ask for metrics that there are ({', '.join(metrics)}), got {error}"
         ) from None
     if isinstance(solved, Tensor) or solved not in (True, False):
         raise ValueError(f"{name}: solved must return True or False, got {solved!r}")
-    score: Any = task.score(metrics["loss"])
+    score: object = task.score(metrics["loss"])
     if not isinstance(score, float | int) or not 0 <= score <= 1:
         raise ValueError(f"{name}: score must be a number in 0..1, got {score!r} for the loss {metrics['loss']}")
 
 
-def _attribute(task: Task, name: str, meaning: str) -> Any:
+def _attribute(task: Task, name: str, meaning: str) -> object:
+    """The value of an attribute. Raises ValueError, saying what it means, where the task has none."""
     if not hasattr(task, name):
         raise ValueError(f"{task.name}: {name}, {meaning}, must be an attribute of the class or of the task, got none")
-    return getattr(task, name)
+    value: object = getattr(task, name)
+    return value
 
 
 def _guesses(task: Task, batch: Batch) -> Tensor:
-    """Some answers [K, B, O] that want a gradient."""
+    """Random answers [K, B, O] that require gradients."""
     return torch.randn(
         *batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
 
 
 def _tried(task: Task, method: str, call: Callable[[], T]) -> T:
-    """What a method of a task returns; whatever the code of a user raises becomes a ValueError that names both."""
+    """What a method of a task returns. Any error that it raises becomes a ValueError that names task and method."""
     try:
         return call()
     except Exception as error:
         raise ValueError(f"{task.name}: {method} raised {type(error).__name__}: {error}") from error
 
 
-def _tensor(name: str, what: str, value: Any, dtype: torch.dtype | None) -> None:
+def _tensor(name: str, what: str, value: object, dtype: torch.dtype | None) -> None:
+    """Raise ValueError unless a value is a dense tensor of data on the CPU, of the given type where one is given."""
     if not isinstance(value, Tensor):
         raise ValueError(f"{name}: {what} must be a torch.Tensor, got {type(value).__name__}; use torch.as_tensor(...)")
     if dtype is not None and value.dtype != dtype:
@@ -223,7 +270,8 @@ def _tensor(name: str, what: str, value: Any, dtype: torch.dtype | None) -> None
 
 
 def _copied(batch: Batch) -> Batch:
-    return Batch(*(None if v is None else v.clone() for v in batch))  # type: ignore[arg-type]
+    lengths = None if batch.lengths is None else batch.lengths.clone()
+    return Batch(batch.inputs.clone(), batch.targets.clone(), batch.reads.clone(), lengths)
 
 
 def _check_same(task: Task, batch: Batch, before: Batch, rule: str) -> None:
@@ -243,7 +291,7 @@ def _within(name: str, what: str, values: Tensor, least: int, greatest: int, rul
 
 
 def _finite(name: str, what: str, values: Tensor, lengths: Tensor | None) -> None:
-    """What lies behind the end of a sequence is not looked at."""
+    """Raise ValueError for a value that is not finite; values after the end of a sequence are not looked at."""
     if math.isfinite(float(values.sum())):  # in one pass; where it is not, a sum may also have been too large
         return
     wrong = ~values.isfinite()

@@ -1,4 +1,4 @@
-"""The contract of a task: what must be remembered, for how long, and when it counts as solved; and the registry.
+"""The contract of a task: what must be remembered, for how long, when it counts as solved, and under which name.
 
 Shapes: T steps, B sequences, I inputs, O outputs, K answers per sequence; time comes first. A task draws everything
 from the generator it is given and knows nothing of models.
@@ -16,13 +16,18 @@ from torch.nn import functional
 
 
 class Batch(NamedTuple):
-    """Sequences and what is asked of them. `tasks.contract` refuses a batch that is anything else.
+    """Sequences, and what is asked of them; `tasks.contract` refuses a batch that does not fit this description.
 
     inputs: [T, B, I] float32, finite. T may differ from batch to batch.
     targets: [K, B, O] float32, finite (regression), or [K, B] int64, classes in 0..O-1 (classification).
     reads: [K, B] int64 in 0..T-1, the step at which each answer is read from the model's output.
-    lengths: [B] int64 in 1..T, or None where all sequences are T steps long. What lies behind the end of a sequence
-    changes nothing.
+    lengths: [B] int64 in 1..T, the number of steps of each sequence, or None where all have T. What comes after the
+        end of a sequence changes nothing.
+
+    >>> from tasks import Adding
+    >>> batch = Adding(lag=20).batch(3, torch.Generator().manual_seed(0))
+    >>> batch.inputs.shape[1:], batch.targets.shape, batch.reads.shape
+    (torch.Size([3, 2]), torch.Size([1, 3, 1]), torch.Size([1, 3]))
     """
 
     inputs: Tensor
@@ -34,15 +39,27 @@ class Batch(NamedTuple):
 class Task:
     """A synthetic task.
 
+    A subclass with a name is registered: `class Adding(Regression, name="adding")`. It defines `batch`, `loss`,
+    `solved` and `oracle`; `Regression` and `Classification` have the loss already. Keyword arguments of `__init__` are
+    the knobs of the task; they become its typed configuration.
+
     Attributes:
-        input_size, output_size: I and O.
+        registry: all classes with a name, by name.
+        name: under which the task is registered; for a class without a name that of the class.
+        source: where the definition comes from. It becomes the last line of the docstring.
+        evaluation_size: number of sequences in a validation or test set, large enough for the criterion.
         lag: number of steps over which information must be kept; the knob that every task has.
+        input_size: width I of the inputs.
+        output_size: width O of the answers.
         floor: loss of the best model without memory.
         solved_loss: loss at which the score reaches 1.
-        evaluation_size: sequences in a validation or test set that make the criterion meaningful.
-        source: where the definition comes from; it becomes the last line of the docstring.
 
-    Keyword arguments of `__init__` are the task's knobs; they become its typed configuration.
+    >>> from tasks import Adding
+    >>> task = Adding(lag=20)
+    >>> task.name, task.input_size, task.output_size
+    ('adding', 2, 1)
+    >>> task.score(task.floor), task.score(task.solved_loss)
+    (0.0, 1.0)
     """
 
     registry: ClassVar[dict[str, type[Task]]] = {}
@@ -73,42 +90,82 @@ class Task:
         Task.registry[name] = cls
 
     def require(self, knob: str, least: int) -> None:
-        """Raise ValueError, naming task, knob, rule and value, where an integer knob is too small."""
+        """Check a whole-number knob; the constructors of tasks use this.
+
+        knob: its name.
+        least: the smallest value that is allowed.
+
+        Raises ValueError, naming task, knob, rule and value, for a smaller one.
+        """
         value = getattr(self, knob)
         if value < least:
             raise ValueError(f"{self.name}: {knob} must be at least {least}, got {value}")
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw `size` sequences, everything from the generator: the same state of it gives the same batch."""
+        """Draw a batch.
+
+        size: number of sequences B.
+        generator: where all random numbers come from. The same state of it gives the same batch.
+
+        Returns the sequences and what is asked of them.
+        """
         raise NotImplementedError
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
-        """Mean loss of the answers `outputs` [K, B, O], a scalar. Raises ValueError for targets of another shape."""
+        """Compute the mean loss of some answers.
+
+        outputs: the answers [K, B, O].
+        batch: what they answer.
+
+        Returns a scalar that gradients flow through.
+        Raises ValueError where answers and targets do not fit each other.
+        """
         raise NotImplementedError
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
-        """What is reported of the answers [K, B, O]: `loss` and, by task, `accuracy`, `recall_loss`, ..."""
+        """Measure some answers.
+
+        outputs: the answers [K, B, O].
+        batch: what they answer.
+
+        Returns numbers by name: `loss`, and what else the task reports, such as `accuracy` or `recall_loss`.
+        """
         return {"loss": float(self.loss(outputs, batch))}
 
     def solved(self, metrics: dict[str, float]) -> bool:
-        """The criterion of success, on the metrics of held-out data."""
+        """Decide whether the task is solved.
+
+        metrics: those of a validation or test set.
+
+        Returns True where they meet the task's criterion.
+        """
         raise NotImplementedError
 
     def oracle(self, batch: Batch) -> Tensor:
-        """The targets recomputed from `batch.inputs` (and lengths) alone, by other means than `batch` drew them: [K,
-        B(, O)].
+        """Compute the targets a second time, in another way than `batch` does; the tests compare the two.
+
+        batch: of which only `inputs` and `lengths` are used.
+
+        Returns [K, B, O] or [K, B], as `Batch.targets`.
         """
         raise NotImplementedError
 
     def relevant(self, batch: Batch) -> Tensor:
-        """The steps whose inputs decide the answers, [T, B] bool: cues, marked numbers, the query.
+        """Find the steps whose inputs decide the answers: cues, marked numbers, the query. Figures mark them.
 
-        Figures mark them; by default none.
+        batch: the sequences.
+
+        Returns [T, B] bool, by default False everywhere.
         """
         return torch.zeros(batch.inputs.shape[:2], dtype=torch.bool)
 
     def score(self, loss: float) -> float:
-        """How far a loss has come from the floor to solved, on a log scale, in [0, 1]; higher is better."""
+        """Say how far a loss has come from the floor to `solved_loss`, on a logarithmic scale.
+
+        loss: of a validation or test set.
+
+        Returns a number in [0, 1], 0 for a loss that is not finite. Higher is better.
+        """
         if not math.isfinite(loss):
             return 0.0
         if loss <= 0:
@@ -117,14 +174,31 @@ class Task:
 
 
 def one_hot(symbols: Tensor, size: int, present: Tensor | None = None) -> Tensor:
-    """Symbols [T, B] as one-hot vectors [T, B, size], zero where `present` [T, B] is False."""
+    """Write symbols as one-hot vectors.
+
+    symbols: [T, B] int64 in 0..size-1.
+    size: number of symbols.
+    present: [T, B] bool; where False the vector is zero. By default all are present.
+
+    Returns [T, B, size].
+
+    >>> one_hot(torch.tensor([[1, 0]]), 3).tolist()
+    [[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]]
+    """
     vectors = torch.zeros(*symbols.shape, size)
     ones = torch.ones_like(symbols, dtype=vectors.dtype) if present is None else present.to(vectors.dtype)
     return vectors.scatter_(2, symbols.unsqueeze(-1), ones.unsqueeze(-1))
 
 
 class Regression(Task):
-    """A task with real-valued answers and mean squared error."""
+    """A task whose answers are real numbers, with the mean squared error as loss.
+
+    >>> from tasks import Adding
+    >>> task, generator = Adding(lag=20), torch.Generator().manual_seed(0)
+    >>> batch = task.batch(3, generator)
+    >>> task.loss(batch.targets + 0.5, batch)
+    tensor(0.2500)
+    """
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if outputs.shape != batch.targets.shape:  # else they would be broadcast
@@ -134,9 +208,16 @@ class Regression(Task):
 
 
 class Classification(Task):
-    """A task whose answers are classes, with cross-entropy in nats; solved at 99 % accuracy.
+    """A task whose answers are classes, with the cross-entropy in nats as loss; solved at 99 % accuracy.
 
     `solved_loss` is the loss of a model that gives every right answer the probability 0.99.
+
+    >>> from tasks import DelayedRecall
+    >>> task, generator = DelayedRecall(lag=20), torch.Generator().manual_seed(0)
+    >>> batch = task.batch(3, generator)
+    >>> certain = 100.0 * one_hot(batch.targets, task.output_size)
+    >>> task.metrics(certain, batch)
+    {'loss': 0.0, 'accuracy': 1.0}
     """
 
     solved_loss = -math.log(0.99)

@@ -27,7 +27,6 @@ FLOORS = {
         "layers.options",
         "declaration",
         "layers",
-        "engine.observe",
         "variants",
         "catalogue",
         "__main__",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Unpack
 
-if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: a mistyped name is told before torch is imported
+if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: refuse a mistyped name before torch is imported
     from runs.console.known import refuse_mistyped
 
     refuse_mistyped("variant")

@@ -14,15 +14,23 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
 from torch import Tensor
+from typing_extensions import TypeVar
 
 F = TypeVar("F", bound=Callable[..., Tensor])
+S = TypeVar("S", bound=NamedTuple, default=Any)
+"""The State of a cell. A bare `Cell` leaves it open."""
+C = TypeVar("C", bound=type)
 
 
 class Values(SimpleNamespace):
-    """Named tensors of one step, each [B, H] or [H]: `a.f`, `p.p_f`."""
+    """Named tensors of one step, each [B, H] or [H]: `a.f`, `p.p_f`.
+
+    To a type checker every name is a tensor, since the names follow from the gates, and those may depend on a knob. A
+    misspelt name is refused when a layer of the cell is built: one step is tried, and the message lists the names.
+    """
 
     if TYPE_CHECKING:
 
@@ -35,6 +43,7 @@ class Values(SimpleNamespace):
 class Gate(NamedTuple):
     """One pre-activation of a cell: `W x + sum of R source + b`, every term optional.
 
+    name: how the step reads it, `a.<name>`; its parameters are W_<name>, R_<name> and b_<name>.
     hears: the sources that are multiplied by a recurrent matrix R: fields of the state, or methods marked `@feed`.
     input: whether there is a term W x.
     bias: whether there is a term b.
@@ -46,21 +55,23 @@ class Gate(NamedTuple):
     bias: bool = True
 
 
-class Source(NamedTuple):
+class Source(NamedTuple, Generic[S]):
     """One recurrent product of a step: R [len(gates) * H, H] times a vector per sequence [B, H].
 
+    name: of a field of the state, or of a method marked `@feed`.
     gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
     feed: elementwise function (a, s, p) -> [B, H] of what is known so far, or None for a field of the state.
     """
 
     name: str
     gates: tuple[str, ...]
-    feed: Callable[[Values, Any, Values], Tensor] | None
+    feed: Callable[[Values, S, Values], Tensor] | None
 
 
 class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
+    name: as in `Cell.blocks`.
     kind: "W" [H, I], "R" [H, H], "b" [H] or "p" [H].
     gate: the pre-activation it feeds, empty for a vector.
     source: what an R is multiplied with, else empty.
@@ -73,38 +84,67 @@ class Block(NamedTuple):
 
 
 def feed(method: F) -> F:
-    """Mark a method (a, s, p) -> [B, H] of a cell as a source that gates can hear.
+    """Mark a method of a cell as a source that gates can hear.
 
-    It may use the state and those pre-activations that hear only earlier sources.
+    method: an elementwise function (a, s, p) -> [B, H]. It may use the state and those pre-activations that hear only
+        earlier sources.
+
+    Returns the method itself.
+
+    >>> from variants import GRU
+    >>> GRU().feeds, GRU().sources[1].gates
+    (('reset_h',), ('n',))
     """
     method._is_feed = True  # type: ignore[attr-defined]
     return method
 
 
-class Cell:
+class Cell(Generic[S]):
     """A recurrent cell, declared.
 
-    Class attributes (a cell whose knobs change them sets them on the instance):
-        State: NamedTuple of the state, every field [B, H]; the first field is the output.
-        gates: pre-activations in order; a plain name hears the first field of the state and has W, R and b.
-        vectors: names of the parameters that hold one value per unit (peepholes).
-        above: fields of the state that are handed to the layer above as `a.below_<field>` sequences.
-        keeps, writes: (gate, sign) whose bias decides how long is remembered and how much is written; used by `chrono`.
-        min_layers: the least number of layers that makes sense.
-        projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
-        shared: names of gates whose W, R and b are common to all layers that have them.
-        remembers: fields of the state that zoneout may hold back; None for all. A counter is not memory.
-        source: where the definition comes from; it becomes the last line of the docstring.
-        control: True for a library's own implementation: for tests and benchmarks, not part of studies by default.
+    A subclass with a name is registered: `class GRU(Cell[HiddenState], name="gru")`. In brackets stands the type of the
+    state, so that a type checker knows what `step` gets and returns; a bare `Cell` leaves it open. Keyword arguments of
+    `__init__` are the knobs of the cell; they become its typed configuration.
 
-    Keyword arguments of `__init__` are the cell's knobs; they become its typed configuration.
+    Class attributes (a cell whose knobs change them sets them on the instance):
+        name: under which the cell is registered; empty for a class without a name.
+        State: NamedTuple of the state, every field [B, H]. The first field is the output.
+        gates: the pre-activations in order. A plain name hears the first field of the state and has W, R and b.
+        vectors: names of the parameters that have one value per unit, such as peepholes.
+        above: fields of the state that the next layer reads as `a.below_<field>`.
+        keeps: the gate whose bias decides how much of the state is kept, and a sign: 1 where a large bias keeps more,
+            -1 where it keeps less. The initialisation `chrono` sets this bias. None where no gate does this.
+        writes: the gate whose bias decides how much is written, and a sign, likewise.
+        min_layers: the smallest number of layers with which the cell can be built.
+        projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
+        shared: names of the gates whose W, R and b are common to all layers that have them.
+        remembers: fields of the state on which zoneout can act, by default all. A field that only counts steps is left
+            out.
+        source: where the definition comes from. It becomes the last line of the docstring.
+        control: True for a library's own implementation. It serves tests and benchmarks and is left out of studies
+            unless it is asked for.
+
+    Attributes of the class `Cell` itself:
+        registry: all classes with a name, by name.
+
+    >>> import torch
+    >>> from variants import build
+    >>> from variants.cells.gru import HiddenState
+    >>> class Leaky(Cell[HiddenState]):
+    ...     State = HiddenState
+    ...     gates = ("n",)
+    ...     def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
+    ...         return HiddenState(h=0.9 * s.h + 0.1 * torch.tanh(a.n))
+    >>> outputs, state = build(Leaky(), input_size=2, hidden_size=3)(torch.zeros(5, 1, 2))
+    >>> outputs.shape, Leaky().parameter_count(input_size=2, hidden_size=3)
+    (torch.Size([5, 1, 3]), 18)
     """
 
     registry: ClassVar[dict[str, type[Cell]]] = {}
     name: ClassVar[str] = ""
     control: ClassVar[bool] = False
 
-    State: ClassVar[type[Any]]
+    State: type[S]
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
     above: Sequence[str] = ()
@@ -116,61 +156,81 @@ class Cell:
     remembers: Sequence[str] | None = None
     source: str = ""
 
-    def __init_subclass__(cls, name: str | None = None, **kwargs: Any) -> None:
+    def __init_subclass__(cls, name: str | None = None, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__doc__ and "source" in vars(cls) and "Source:" not in cls.__doc__:
             cls.__doc__ = f"{inspect.cleandoc(cls.__doc__)}\n\nSource: {cls.source}."
-        if name is None:
-            return
-        if name in Cell.registry:
-            other = Cell.registry[name]
-            raise TypeError(
-                f"variant name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
-                f"{cls.__module__}.{cls.__qualname__}"
-            )
-        cls.name = name
-        Cell.registry[name] = cls
+        if name is not None:
+            register("variant", Cell.registry, name, cls)
+            cls.name = name
 
     # What a cell writes
     # ---------------------------------------------------------------------------------------------------
 
-    def step(self, a: Values, s: Any, p: Values) -> Any:
-        """One time step, elementwise only.
+    def step(self, a: Values, s: S, p: Values) -> S:
+        """Make one time step, by elementwise operations only.
 
-        a: pre-activations by gate name and `below_<field>` of the layer below, each [B, H].
-        s: the previous state. p: vectors and constants, each [H].
+        a: the pre-activations by the name of their gate, and `below_<field>` of the layer below, each [B, H].
+        s: the previous state, every field [B, H].
+        p: vectors and constants by name, each [H].
+
         Returns the new state.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define step(a, s, p)")
 
     def constants(self, hidden_size: int) -> Mapping[str, Tensor]:
-        """Values per unit that are not learned, each [H], reachable as `p.<name>` in the step."""
+        """Give the values per unit that are not learned.
+
+        hidden_size: number of hidden units H.
+
+        Returns tensors [H] by name; the step reads them as `p.<name>`. By default there are none.
+        """
         return {}
 
     def recurrent_mask(self, hidden_size: int) -> Tensor | None:
-        """A 0/1 matrix [H, H] that every R is multiplied with, or None."""
+        """Give the matrix that says which units hear which.
+
+        hidden_size: number of hidden units H.
+
+        Returns zeros and ones [H, H] that every R is multiplied with, or None where all units hear all.
+        """
         return None
 
     def validate(self, hidden_size: int, layers: int) -> None:
-        """Raise ValueError, naming the cell, the rule and the value, for a size that the cell cannot have."""
+        """Check the sizes of a module before it is built.
+
+        hidden_size: number of hidden units H of each layer.
+        layers: how many layers.
+
+        Raises ValueError, naming the cell, the rule and the value, for a size that the cell cannot have.
+        """
         if hidden_size < 1:
             raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
         if layers < self.min_layers:
             raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
 
-    def for_layer(self, layer: int) -> Cell:
-        """This cell as it stands in the given layer (0 is the lowest)."""
+    def for_layer(self, layer: int) -> Cell[S]:
+        """Give the cell as it stands in one layer; for a cell whose lowest layer differs.
+
+        layer: its number; 0 is the lowest.
+
+        Returns a cell with the same State; by default this one.
+        """
         return self
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
-        """Adjust freshly initialised parameter blocks in place (a forget bias, an identity)."""
+        """Adjust the parameters in place after an initialisation has filled them, for instance add a forget bias.
+
+        blocks: every block of `blocks` by name.
+        """
 
     # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer
     # was built.
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What a copy of this cell has: its attributes, but not what follows from the declaration, which the copy finds
-        anew.
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy of this cell has: its attributes.
+
+        What follows from the declaration is left out; the copy derives it again.
         """
         return {k: v for k, v in self.__dict__.items() if not isinstance(getattr(Cell, k, None), cached_property)}
 
@@ -184,7 +244,7 @@ class Cell:
 
     @cached_property
     def preactivations(self) -> tuple[Gate, ...]:
-        """The gates in full: a plain name hears the first field of the state."""
+        """The gates in full: a plain name has become a `Gate` that hears the first field of the state."""
         first = self.State._fields[0]
         return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
 
@@ -194,11 +254,11 @@ class Cell:
         return tuple(n for n in _ordered_names(type(self)) if getattr(getattr(type(self), n, None), "_is_feed", False))
 
     @cached_property
-    def sources(self) -> tuple[Source, ...]:
+    def sources(self) -> tuple[Source[S], ...]:
         """The recurrent products of one step in the order in which they can be computed.
 
-        Raises ValueError where a gate hears something else than fields of the state and feeds, or where those that hear
-        the same are not neighbours.
+        Raises ValueError where a gate hears something that is neither a field of the state nor a feed, or where the
+        gates that hear the same source are not neighbours.
         """
         plan = self.preactivations
         sources = []
@@ -250,8 +310,12 @@ class Cell:
         return tuple(blocks)
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
-        """Number of trainable values of every block of one layer and direction; what `recurrent_mask` hides is not
-        counted.
+        """Count the trainable values of every block of one layer and direction.
+
+        input_size: number of inputs of the layer.
+        hidden_size: number of hidden units H.
+
+        Returns the counts by name of the block. What `recurrent_mask` hides is not counted.
         """
         mask = self.recurrent_mask(hidden_size)
         recurrent = hidden_size**2 if mask is None else int(mask.sum())
@@ -259,11 +323,15 @@ class Cell:
         return {b.name: sizes[b.kind] for b in self.blocks}
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
-        """Number of trainable values of one layer and direction, without a projection of the input."""
+        """Count the trainable values of one layer and direction, without a projection of the input.
+
+        input_size: number of inputs of the layer.
+        hidden_size: number of hidden units H.
+        """
         return sum(self.block_sizes(input_size, hidden_size).values())
 
     @property
-    def knobs(self) -> dict[str, Any]:
+    def knobs(self) -> dict[str, object]:
         """The knobs of this cell and their values."""
         return {name: getattr(self, name) for name in knobs_of(type(self))}
 
@@ -271,8 +339,32 @@ class Cell:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.knobs.items())})"
 
 
+def register(kind: str, registry: dict[str, C], name: str, cls: C) -> None:
+    """Add a class to a registry.
+
+    kind: what the classes of the registry are called in messages, such as "variant".
+    registry: the classes by name, changed in place.
+    name: of the class.
+    cls: the class.
+
+    Raises TypeError, naming both classes, for a name that is in the registry already.
+    """
+    if name in registry:
+        other = registry[name]
+        raise TypeError(
+            f"{kind} name {name!r} is used twice: {other.__module__}.{other.__qualname__} and "
+            f"{cls.__module__}.{cls.__qualname__}"
+        )
+    registry[name] = cls
+
+
 def knobs_of(cls: type) -> dict[str, inspect.Parameter]:
-    """Keyword arguments of a class's constructor: its knobs, with types and defaults."""
+    """The knobs of a class: the keyword arguments of its constructor, with types and defaults.
+
+    >>> from variants import Vanilla
+    >>> {name: knob.default for name, knob in knobs_of(Vanilla).items()}
+    {'peepholes': (), 'forget_bias': 1.0}
+    """
     if cls.__init__ is object.__init__:  # type: ignore[misc]
         return {}
     parameters = inspect.signature(cls.__init__, eval_str=True).parameters  # type: ignore[misc]

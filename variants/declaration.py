@@ -1,10 +1,14 @@
-"""Checks what a cell declares, once, when a layer of it is built: names, gates, constants, and what `step` returns."""
+"""Checks the declaration of a cell when a layer of it is built: names, gates, constants, and what `step` returns.
+
+Every check raises ValueError with the name of the cell, the rule and the value. A mistake in the code of a cell becomes
+a ValueError as well, so that it is reported in one line.
+"""
 
 from __future__ import annotations
 
 import keyword
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +23,32 @@ SEQUENCES = 2
 
 
 def check_sizes(cell: Cell, *, input_size: int, hidden_size: int, layers: int) -> None:
-    """Raise ValueError where a size is not a whole number of at least 1, or one that the cell refuses."""
+    """Check the sizes of a module.
+
+    cell: the declared cell; its `validate` may refuse further sizes.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    layers: how many layers.
+
+    Raises ValueError where one is not a whole number of at least 1, or where the cell refuses it.
+
+    >>> from variants import Clockwork
+    >>> check_sizes(Clockwork(periods=(1, 2, 4, 8)), input_size=2, hidden_size=30, layers=1)
+    Traceback (most recent call last):
+    ValueError: clockwork: hidden_size must be divisible by its 4 groups, got 30
+    """
     check_whole_numbers(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
     ask(cell, "validate", lambda: cell.validate(hidden_size, layers))
 
 
 def check_whole_numbers(cell: Cell, **sizes: int) -> None:
-    """Raise ValueError where the cell is none, or a size is not a whole number of at least 1."""
+    """Check that a cell is one, and that sizes are whole numbers of at least 1.
+
+    cell: what was given as a cell.
+    sizes: by the name that messages use.
+
+    Raises ValueError where this is not so.
+    """
     if not isinstance(cell, Cell):
         raise ValueError(f"cell must be an instance of a subclass of Cell, such as Vanilla(), got {cell!r}")
     for name, size in sizes.items():
@@ -36,7 +59,13 @@ def check_whole_numbers(cell: Cell, **sizes: int) -> None:
 
 
 def check_options(cell: Cell, options: Options) -> None:
-    """Raise ValueError where an option of a module is of the wrong kind; rates are checked by `check_rate`."""
+    """Check the types of the options of a module; `check_rate` checks rates.
+
+    cell: for its name in messages.
+    options: what was given.
+
+    Raises ValueError where an option has another type.
+    """
     generator, stream = options.generator, options.stream
     for name, value in (("bidirectional", options.bidirectional), ("layer_norm", options.layer_norm)):
         if not isinstance(value, bool):
@@ -50,7 +79,15 @@ def check_options(cell: Cell, options: Options) -> None:
 
 
 def ask(cell: Cell, what: str, call: Callable[[], T]) -> T:
-    """What the code of a cell gives. A ValueError of its own goes through, anything else that it raises becomes one."""
+    """Call the code of a cell.
+
+    cell: for its name in messages.
+    what: the name of the method that is called.
+    call: calls it.
+
+    Returns what the method returns.
+    Raises ValueError where it fails: its own ValueError unchanged, and one that names the cell for any other error.
+    """
     try:
         return call()
     except ValueError:
@@ -60,11 +97,19 @@ def ask(cell: Cell, what: str, call: Callable[[], T]) -> T:
 
 
 def _failed(cell: Cell, what: str, error: Exception) -> ValueError:
+    """The message of an error in the code of a cell, in one line."""
     return ValueError(f"{cell.title}: {what} fails: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
 def declared_layers(cell: Cell, layers: int) -> list[Cell]:
-    """The cell as it stands in each layer. Raises ValueError where that is no cell with the same state."""
+    """Ask a cell how it stands in each layer.
+
+    cell: the declared cell.
+    layers: how many layers.
+
+    Returns one cell for each layer, the lowest first.
+    Raises ValueError where `for_layer` fails or does not return a cell with the same State.
+    """
     declared = []
     for layer in range(layers):
         here = ask(cell, f"for_layer({layer})", lambda layer=layer: cell.for_layer(layer))  # type: ignore[misc]
@@ -78,9 +123,12 @@ def declared_layers(cell: Cell, layers: int) -> list[Cell]:
 
 
 def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
-    """Raise ValueError where `shared` names what is a gate in none of the layers.
+    """Check that the names in `shared` are gates of at least one layer.
 
-    layers: the cell as it stands in each, checked.
+    cell: the declared cell.
+    layers: the cell as it stands in each layer, checked.
+
+    Raises ValueError for another name.
     """
     gates = list(dict.fromkeys(gate.name for here in (cell, *layers) for gate in here.preactivations))
     for name in cell.shared:
@@ -89,7 +137,19 @@ def check_shared(cell: Cell, layers: Sequence[Cell]) -> None:
 
 
 def check_declaration(cell: Cell) -> None:
-    """Raise ValueError, naming the cell, for names, gates, vectors or attributes that no layer can be built from."""
+    """Check the class attributes of a cell.
+
+    cell: the cell as it stands in a layer.
+
+    Raises ValueError for a State, a name, a gate, a vector or an attribute that no layer can be built from.
+
+    >>> from variants import GRU
+    >>> class Wrong(GRU):
+    ...     vectors = ("1st",)
+    >>> check_declaration(Wrong())
+    Traceback (most recent call last):
+    ValueError: gru: names in vectors must be Python identifiers such as 'p_i', got '1st'
+    """
     title, State = cell.title, getattr(cell, "State", None)
     fields: tuple[str, ...] = getattr(State, "_fields", ())
     if not (isinstance(State, type) and issubclass(State, tuple) and fields):
@@ -131,13 +191,13 @@ def check_declaration(cell: Cell) -> None:
     for name, value in _attributes(cell).items():
         if _owns_tensor(value):
             raise ValueError(
-                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or "
-                "holds one; declare what is learned in "
-                f"`vectors` and what is not in `constants`, got {type(value).__name__}"
+                f"{title}: a cell owns no tensors and no modules, but its attribute {name!r} is or holds one; declare "
+                f"what is learned in `vectors` and what is not in `constants`, got {type(value).__name__}"
             )
 
 
 def _check_gates(cell: Cell) -> None:
+    """Raise ValueError where a gate has a name that is taken, hears nothing there is, or has no term at all."""
     title, fields = cell.title, cell.State._fields
     if not cell.preactivations:
         raise ValueError(f"{title}: gates must name at least one pre-activation, got none")
@@ -173,6 +233,7 @@ def _check_gates(cell: Cell) -> None:
 
 
 def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
+    """Raise ValueError for a name that is no identifier or that is there twice."""
     seen: set[str] = set()
     for name in names:
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name) or name.startswith("__"):
@@ -182,15 +243,16 @@ def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
         seen.add(name)
 
 
-def _attributes(cell: Cell) -> dict[str, Any]:
-    """Attributes of a cell and of its classes, but for those of `Cell` itself."""
-    found: dict[str, Any] = {}
+def _attributes(cell: Cell) -> dict[str, object]:
+    """The attributes of a cell and of its classes, without those of `Cell` itself."""
+    found: dict[str, object] = {}
     for base in reversed([b for b in type(cell).__mro__ if issubclass(b, Cell) and b is not Cell]):
         found |= vars(base)
     return found | vars(cell)
 
 
-def _owns_tensor(value: Any) -> bool:
+def _owns_tensor(value: object) -> bool:
+    """Whether a value is a tensor or a module, or a collection in which there is one."""
     if isinstance(value, Mapping):
         return any(map(_owns_tensor, value.values()))
     if isinstance(value, list | tuple | set | frozenset):
@@ -199,8 +261,12 @@ def _owns_tensor(value: Any) -> bool:
 
 
 def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
-    """The constants of a cell in the default type.
+    """Ask a cell for its constants and check them.
 
+    cell: the cell as it stands in a layer.
+    hidden_size: number of hidden units H.
+
+    Returns tensors [H] by name, in the default type and on the default device of torch.
     Raises ValueError for a name, shape or type that a step cannot have.
     """
     constants = ask(cell, "constants", lambda: cell.constants(hidden_size))
@@ -233,7 +299,14 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
 
 
 def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
-    """The recurrent mask of a cell. Raises ValueError unless it is None or a matrix [H, H] of zeros and ones."""
+    """Ask a cell for its recurrent mask and check it.
+
+    cell: the declared cell.
+    hidden_size: number of hidden units H.
+
+    Returns zeros and ones [H, H] in the default type, or None where the cell has no mask.
+    Raises ValueError for anything else.
+    """
     mask = ask(cell, "recurrent_mask", lambda: cell.recurrent_mask(hidden_size))
     if mask is None:
         return None
@@ -258,10 +331,23 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
 
 
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
-    """Make one step of a cell on small tensors. Raises ValueError where a feed or the step fails or returns something
-    else than a state.
+    """Make one step of a cell on small tensors.
 
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+    constants: those of the cell, checked.
     below: fields of the layer below that the step may read.
+
+    Raises ValueError where a feed or the step fails, changes its arguments or the cell, or returns anything but a
+    State of tensors [B, H]. A misspelt name in the step is found here.
+
+    >>> from variants.cells.gru import GRU, HiddenState
+    >>> class Misspelt(GRU):
+    ...     def step(self, a, s, p):
+    ...         return HiddenState(h=a.update * s.h)
+    >>> try_step(Misspelt(), 4, {}, ())
+    Traceback (most recent call last):
+    ValueError: gru: step fails: AttributeError: there is no 'update' here; there is: r, u, n
     """
     before = {name: value for name, value in vars(cell).items() if name not in vars(Cell)}
     with torch.inference_mode(False), torch.enable_grad(), torch.random.fork_rng(devices=()):
@@ -323,7 +409,8 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
         _check_result(cell, f"the new state's {name!r}", value, shape)
 
 
-def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> None:
+def _check_result(cell: Cell, what: str, value: object, shape: tuple[int, int]) -> None:
+    """Raise ValueError unless the result of a feed or a step is a tensor that can be broadcast to a shape [B, H]."""
     rule = f"{cell.title}: {what} must be a floating-point tensor [B, {shape[1]}]"
     if not isinstance(value, Tensor):
         raise ValueError(f"{rule}, got {value!r}")
@@ -335,9 +422,8 @@ def _check_result(cell: Cell, what: str, value: Any, shape: tuple[int, int]) -> 
         raise ValueError(f"{rule} of the type of its arguments, got {_type(value)} for {_type(torch.empty(0))}")
     if value.requires_grad:
         raise ValueError(
-            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell "
-            "does not declare; "
-            "name what is learned in `vectors`"
+            f"{rule} computed from what the cell declares, but it depends on a parameter that the cell does not "
+            "declare; name what is learned in `vectors`"
         )
 
 

@@ -1,4 +1,4 @@
-"""Initialisation schemes: a factor of its own, functions of a cell's named parameter blocks."""
+"""Initialisation schemes: how the parameters of any cell start, independent of which cell it is."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from .cell import Cell
+from .cell import Cell, register
 from .layers.boundary import mode
 
 Stream = Callable[[str], torch.Generator]
@@ -38,19 +38,43 @@ def streams(*seed: int | str) -> Stream:
 
 
 def within(stream: Stream, place: str) -> Stream:
-    """The streams of one place, such as a layer and direction, among those of a whole model."""
+    """Derive the streams of one part of a model from those of the whole.
+
+    stream: of the whole model.
+    place: a name of the part, such as "0.1" for layer 0 backwards.
+
+    Returns a function from a purpose to a generator, as `streams` does.
+
+    >>> whole = streams(3)
+    >>> torch.equal(
+    ...     torch.rand(2, generator=within(whole, "0.1")("W_f")), torch.rand(2, generator=whole("0.1.W_f"))
+    ... )
+    True
+    """
     return lambda purpose: stream(f"{place}.{purpose}")
 
 
 class Scheme:
     """How the parameters of a cell start.
 
-    A subclass with a name is registered: `class Zero(Scheme, name="zero")`. It writes `fill`, and `finish` where
+    A subclass with a name is registered: `class Zero(Scheme, name="zero")`. It defines `fill`, and `finish` where
     several blocks depend on each other. Keyword arguments of `__init__` are its knobs; they become its typed
     configuration.
 
-    Every block draws from the stream of its own name, so that cells which share a block (W_z of an LSTM with and
-    without a forget gate) start from the same values of it.
+    Every block has a stream of random numbers of its own, which its name chooses. So cells that have a block in common,
+    such as W_z of an LSTM with and without a forget gate, start with the same values of it.
+
+    Attributes:
+        registry: all schemes with a name, by name.
+        name: under which the scheme is registered; empty for a class without a name.
+
+    >>> from variants import GRU, build
+    >>> class Zero(Scheme):
+    ...     def fill(self, kind, tensor, generator):
+    ...         tensor.zero_()
+    >>> module = build(GRU(), input_size=2, hidden_size=3, initialisation=Zero())
+    >>> all(not p.any() for p in module.parameters())
+    True
     """
 
     registry: ClassVar[dict[str, type[Scheme]]] = {}
@@ -59,13 +83,8 @@ class Scheme:
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
         if name is not None:
-            if name in Scheme.registry:
-                raise TypeError(
-                    f"initialisation name {name!r} is used twice: {Scheme.registry[name].__qualname__} "
-                    f"and {cls.__qualname__}"
-                )
+            register("initialisation", Scheme.registry, name, cls)
             cls.name = name
-            Scheme.registry[name] = cls
 
     def __call__(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
         """Fill the blocks of one layer and direction in place.
@@ -91,13 +110,23 @@ class Scheme:
         raise NotImplementedError
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-        """Set what concerns several blocks at once, after the cell's own adjustment (its forget bias)."""
+        """Set what depends on several blocks, after `fill` and after the cell's own `after_initialisation`.
+
+        cell: the cell as it stands in the layer.
+        blocks: as in a call, filled.
+        stream: gives a generator for a purpose.
+        """
 
 
 def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
     """Fill the blocks of one layer and direction by a scheme.
 
-    Raises ValueError where it fails or leaves a block without finite values.
+    scheme: how they start.
+    cell: the cell as it stands in the layer.
+    blocks: every block by name, changed in place.
+    stream: gives the generator of a block by its name.
+
+    Raises ValueError where the scheme fails or leaves a block without finite values.
     """
     with torch.no_grad():
         for tensor in blocks.values():
@@ -120,7 +149,19 @@ def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream:
 
 
 def scheme_of(cell: Cell, given: Scheme | str | None, default: type[Scheme]) -> Scheme:
-    """A scheme given as itself, by name or not at all; ValueError for a name that is not registered."""
+    """Find the scheme that an option means.
+
+    cell: for its name in messages.
+    given: a scheme, the name of one, or None.
+    default: the class that None stands for.
+
+    Returns the scheme.
+    Raises ValueError for a name that is not registered.
+
+    >>> from variants import GRU
+    >>> type(scheme_of(GRU(), "gaussian", GlorotOrthogonal)).__name__
+    'Gaussian'
+    """
     if isinstance(given, Scheme):
         return given
     if given is not None and not (isinstance(given, str) and given in Scheme.registry):
@@ -131,10 +172,13 @@ def scheme_of(cell: Cell, given: Scheme | str | None, default: type[Scheme]) -> 
 
 
 class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
-    """Input matrices uniform after Glorot & Bengio 2010, recurrent matrices orthogonal (Saxe et al. 2014), biases and
-    vectors 0.
+    """Uniform input matrices, orthogonal recurrent matrices, biases and vectors 0.
 
     W ~ U[-a, a] with a = sqrt(6 / (I + H)) for each gate's matrix.
+
+    Source: Glorot & Bengio 2010, "Understanding the difficulty of training deep feedforward neural networks" (W); Saxe,
+    McClelland & Ganguli 2014, "Exact solutions to the nonlinear dynamics of learning in deep linear neural networks"
+    (R).
     """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
@@ -147,10 +191,10 @@ class GlorotOrthogonal(Scheme, name="glorot_orthogonal"):
 
 
 class Identity(GlorotOrthogonal, name="identity"):
-    """Every recurrent matrix starts as the identity, input matrices uniform after Glorot & Bengio, biases and vectors
-    0.
+    """Every recurrent matrix starts as the identity; all else as in `glorot_orthogonal`.
 
-    Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", for any cell.
+    Source: Le, Jaitly & Hinton 2015, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units", here
+    for any cell.
     """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
@@ -161,7 +205,12 @@ class Identity(GlorotOrthogonal, name="identity"):
 
 
 class Gaussian(Scheme, name="gaussian"):
-    """Everything from N(0, std^2). Greff et al. 2017, section III: std = 0.1."""
+    """Everything from N(0, std^2).
+
+    std: the standard deviation, above 0.
+
+    Source: Greff et al. 2017, "LSTM: A Search Space Odyssey", section III, with std = 0.1.
+    """
 
     def __init__(self, *, std: float = 0.1) -> None:
         if std <= 0:
@@ -173,7 +222,10 @@ class Gaussian(Scheme, name="gaussian"):
 
 
 class UniformFan(Scheme, name="uniform_fan"):
-    """Everything from U[-1/sqrt(H), 1/sqrt(H)]: what `torch.nn.LSTM` does."""
+    """Everything from U[-1/sqrt(H), 1/sqrt(H)].
+
+    Source: `torch.nn.LSTM`.
+    """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         bound = 1.0 / math.sqrt(tensor.shape[0])
@@ -191,8 +243,7 @@ class Chrono(GlorotOrthogonal, name="chrono"):
 
     t_max: the longest lag in steps that the cell shall remember at the start, above 2.
 
-    Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp
-    time?", section 3.
+    Source: Tallec & Ollivier 2018, "Can recurrent neural networks warp time?", section 3.
     """
 
     def __init__(self, *, t_max: float = 100.0) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tasks import Batch, Task
 from variants import Recurrent, select_steps, streams
-from variants.engine.observe import watching
+from variants.layers.watch import watching
 
 from ..networks.readout import Network, untrained
 from .diagnosis_file import Arrays, Diagnosis

@@ -724,13 +724,6 @@ def test_every_file_of_the_folder_opens_with_one_line():
         assert opening.splitlines()[0].endswith("."), f"{path.name} should open with a sentence on one line"
 
 
-def test_a_name_used_twice_is_refused_naming_both_classes():
-    with pytest.raises(TypeError, match=r"'adding' is used twice: tasks\.synthetic\.adding\.Adding and .*Second"):
-
-        class Second(Task, name="adding"):
-            pass
-
-
 def test_a_class_without_a_name_is_not_registered():
     before = dict(Task.registry)
 

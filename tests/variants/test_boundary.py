@@ -345,7 +345,7 @@ def test_outputs_and_gradients_keep_no_more_memory_alive_than_a_few_times_their_
     outputs.sum().backward()
     for tensor in (outputs, without):
         assert tensor.untyped_storage().nbytes() <= 1.1 * tensor.nbytes
-    # Biases of all gates come from one tensor, as those of any cell whose biases are joined by torch.cat.
+    # Biases of all gates come from one tensor, as those of any cell whose biases are put together by torch.cat.
     assert all(
         p.grad.untyped_storage().nbytes() <= len(module.cell.preactivations) * p.grad.nbytes
         for p in module.parameters()

@@ -15,11 +15,11 @@ OTHER = os.geteuid() + 1
 
 @pytest.fixture(autouse=True)
 def place(tmp_path, monkeypatch):
-    """A folder for kernels that does not exist yet, and a process that has told and written nothing."""
+    """A folder for kernels that does not exist yet, and a process that has warned of nothing and written nothing."""
     folder = tmp_path / "kernels"
     monkeypatch.setenv("LSTM_VARIANTS_CACHE", str(folder))
     monkeypatch.delenv("LSTM_VARIANTS_CACHE_SHARED", raising=False)
-    monkeypatch.setattr(cache, "_told", set())
+    monkeypatch.setattr(cache, "_warned", set())
     monkeypatch.setattr(cache, "_written", 0)
     return folder
 
@@ -136,7 +136,7 @@ def test_a_damaged_file_is_not_read_and_can_be_written_again(damage):
     assert cache.read("a") == b"code"
 
 
-def test_a_folder_is_told_of_once(place):
+def test_a_folder_is_warned_of_once(place):
     place.mkdir()
     place.chmod(0o777)
     refused("a", "kernel cache")

@@ -7,11 +7,15 @@ import pytest
 
 MODULES = [
     "variants",
+    "variants.cell",
+    "variants.declaration",
     "variants.engine.inputs",
-    "variants.engine.observe",
     "variants.initialisation",
+    "variants.layers.boundary",
     "variants.layers.memory",
     "variants.layers.recurrent",
+    "variants.layers.regularisation",
+    "variants.layers.watch",
 ]
 
 

@@ -5,7 +5,7 @@ import pytest
 from tests.golden import cells
 from tests.variants.cases import REGISTERED
 
-AGAIN = "changed; if this is meant, write it anew with `python -m tests.golden` and put it into the changelog"
+AGAIN = "changed; if this is meant, write it again with `python -m tests.golden` and put it into the changelog"
 
 
 @pytest.mark.parametrize("name", REGISTERED)

@@ -167,13 +167,6 @@ def test_a_scheme_refuses_a_value_without_meaning(wrong):
         wrong()
 
 
-def test_two_schemes_of_one_name_are_refused():
-    with pytest.raises(TypeError, match=r"'gaussian' is used twice: Gaussian and .*Another"):
-
-        class Another(Scheme, name="gaussian"):
-            pass
-
-
 def test_a_stream_is_the_same_for_the_same_purpose():
     assert torch.equal(torch.rand(3, generator=streams(1, "a")("x")), torch.rand(3, generator=streams(1, "a")("x")))
 

@@ -18,7 +18,7 @@ class ClockworkState(NamedTuple):
     wait: Tensor
 
 
-class Clockwork(Cell, name="clockwork"):
+class Clockwork(Cell[ClockworkState], name="clockwork"):
     """Clockwork RNN: groups of units that update every T_k steps and keep their value in between.
 
         h = tanh(W_h x + R_h h' + b_h)  where  t mod T_k = 0,  else  h = h'

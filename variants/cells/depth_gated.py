@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor, sigmoid
 
 from ..cell import Gate, Values
-from .lstm import LSTMState, Vanilla
+from .lstm import Vanilla
 
 
 class DepthGated(Vanilla, name="depth_gated"):
@@ -37,9 +37,9 @@ class DepthGated(Vanilla, name="depth_gated"):
     def for_layer(self, layer: int) -> DepthGated:
         return LowestDepthGated(peepholes=self.peepholes, forget_bias=self.forget_bias) if layer == 0 else self
 
-    def cell(self, a: Values, s: LSTMState, p: Values) -> Tensor:
-        d = sigmoid(a.d + p.w_cd * s.c + p.w_ld * a.below_c)
-        return super().cell(a, s, p) + d * a.below_c
+    def cell(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        d = sigmoid(a.d + p.w_cd * c + p.w_ld * a.below_c)
+        return super().cell(a, c, p) + d * a.below_c
 
 
 class LowestDepthGated(DepthGated):
@@ -52,6 +52,6 @@ class LowestDepthGated(DepthGated):
     gates = ("z", "i", "f", "o", Gate("d"), Gate("l", bias=False))
     depth_vectors = ("w_cd",)
 
-    def cell(self, a: Values, s: LSTMState, p: Values) -> Tensor:
-        d = sigmoid(a.d + p.w_cd * s.c)
-        return Vanilla.cell(self, a, s, p) + d * a.l
+    def cell(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        d = sigmoid(a.d + p.w_cd * c)
+        return Vanilla.cell(self, a, c, p) + d * a.l

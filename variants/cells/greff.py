@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, tanh
 
 from ..cell import Gate, Values, feed
-from .lstm import LSTMState, NoForgetGate, Vanilla
+from .lstm import LSTM, LSTMState, NoForgetGate, Vanilla
 
 
 class NoInputGate(Vanilla, name="no_input_gate"):
@@ -25,7 +25,7 @@ class NoInputGate(Vanilla, name="no_input_gate"):
     writes = None
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NIG"
 
-    def input_gate(self, a: Values, s: LSTMState, p: Values) -> Any:
+    def input_gate(self, a: Values, c: Tensor, p: Values) -> Any:
         return 1.0
 
 
@@ -83,7 +83,7 @@ class GatesState(NamedTuple):
     o: Tensor
 
 
-class FullGateRecurrence(Vanilla, name="full_gate_recurrence"):
+class FullGateRecurrence(LSTM[GatesState], name="full_gate_recurrence"):
     """LSTM whose gates hear all gates of the previous step (FGR), as in the first LSTM of 1997.
 
         i = s(W_i x + R_i y' + R_i_i i' + R_i_f f' + R_i_o o' + p_i*c' + b_i)
@@ -98,11 +98,14 @@ class FullGateRecurrence(Vanilla, name="full_gate_recurrence"):
     gates = ("z", *(Gate(g, hears=("y", "i", "f", "o")) for g in ("i", "f", "o")))
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', FGR"
 
-    def step(self, a: Values, s: GatesState, p: Values) -> GatesState:  # type: ignore[override]
-        before = LSTMState(y=s.y, c=s.c)
-        y, c = super().step(a, before, p)
+    def step(self, a: Values, s: GatesState, p: Values) -> GatesState:
+        c = self.cell(a, s.c, p)
         return GatesState(
-            y=y, c=c, i=self.input_gate(a, before, p), f=self.forget_gate(a, before, p), o=self.output_gate(a, c, p)
+            y=self.output(a, c, p),
+            c=c,
+            i=self.input_gate(a, s.c, p),
+            f=self.forget_gate(a, s.c, p),
+            o=self.output_gate(a, c, p),
         )
 
 

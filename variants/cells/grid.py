@@ -21,7 +21,7 @@ class GridState(NamedTuple):
     c_time: Tensor
 
 
-class Grid(Cell, name="grid"):
+class Grid(Cell[GridState], name="grid"):
     """2-D Grid LSTM, time first: memory cells along depth as well as along time.
 
         zt = tanh(W_zt x + R_zt h_time' + b_zt)      it, ft, ot = s(W x + R h_time' + b)

@@ -1,13 +1,13 @@
-"""The LSTM family: the complete formula stands once in `Vanilla`, each relative states what it changes."""
+"""The LSTM family: the complete formula stands once, each relative states what it changes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, sigmoid, tanh
 
-from ..cell import Cell, Gate, Values
+from ..cell import Cell, Gate, S, Values
 
 
 class LSTMState(NamedTuple):
@@ -17,32 +17,19 @@ class LSTMState(NamedTuple):
     c: Tensor
 
 
-class Vanilla(Cell, name="vanilla"):
-    """LSTM as it is used today: forget gate, no peepholes unless asked for.
-
-        z = tanh(W_z x + R_z y' + b_z)
-        i = s(W_i x + R_i y' + p_i*c' + b_i)
-        f = s(W_f x + R_f y' + p_f*c' + b_f)
-        c = f*c' + i*z
-        o = s(W_o x + R_o y' + p_o*c + b_o)
-        y = o*tanh(c)
+class LSTM(Cell[S]):
+    """The parts of a step that all LSTMs of the family have; a relative replaces some of them.
 
     `x` [B, I] is the input, `y'` and `c'` [B, H] the previous output and cell, `s` the logistic function, `*`
-    elementwise. The output peephole looks at the new cell. Two baselines are called vanilla in the literature: this
-    one, without peepholes (p = 0), is the LSTM of colah's "Understanding LSTM Networks" (2015), `torch.nn.LSTM` with
-    one bias, and NP of Greff et al.; their V is `peephole` here.
+    elementwise.
 
     peepholes: the gates that see the cell through a vector, a subset of those the cell has.
     forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015: 1).
-
-    Parameters: 4H(I+H+1), plus H per peephole.
     """
 
-    State: ClassVar[type[Any]] = LSTMState
     gates: Sequence[str | Gate] = ("z", "i", "f", "o")
     keeps: tuple[str, int] | None = ("f", 1)
     writes: tuple[str, int] | None = ("i", 1)
-    source = "Gers, Schmidhuber & Cummins 2000, 'Learning to Forget', section 3"
 
     def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
         self.peepholes = tuple(peepholes)
@@ -57,25 +44,25 @@ class Vanilla(Cell, name="vanilla"):
             raise ValueError(f"{self.name}: peepholes must name each gate once, got {', '.join(self.peepholes)}")
         self.vectors = tuple(f"p_{g}" for g in allowed if g in self.peepholes)
 
-    def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
-        c = self.cell(a, s, p)
-        y = self.output_gate(a, c, p) * self.output_activation(c)
-        return LSTMState(y=y, c=c)
-
-    def cell(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+    def cell(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        """The new cell [B, H] from the previous one, `c`."""
         z = self.input_activation(a.z)
-        i = self.input_gate(a, s, p)
-        f = self.forget_gate(a, s, p)
-        return f * s.c + i * z
+        i = self.input_gate(a, c, p)
+        f = self.forget_gate(a, c, p)
+        return f * c + i * z
+
+    def output(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        """The output [B, H] from the new cell, `c`."""
+        return self.output_gate(a, c, p) * self.output_activation(c)
 
     def input_activation(self, z: Tensor) -> Tensor:
         return tanh(z)
 
-    def input_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
-        return sigmoid(self.peep("i", a.i, s.c, p))
+    def input_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        return sigmoid(self.peep("i", a.i, c, p))
 
-    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
-        return sigmoid(self.peep("f", a.f, s.c, p))
+    def forget_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        return sigmoid(self.peep("f", a.f, c, p))
 
     def output_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
         return sigmoid(self.peep("o", a.o, c, p))
@@ -93,6 +80,29 @@ class Vanilla(Cell, name="vanilla"):
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         if "b_f" in blocks:
             blocks["b_f"].add_(self.forget_bias)
+
+
+class Vanilla(LSTM[LSTMState], name="vanilla"):
+    """LSTM as it is used today: forget gate, no peepholes unless asked for.
+
+        z = tanh(W_z x + R_z y' + b_z)
+        i = s(W_i x + R_i y' + p_i*c' + b_i)
+        f = s(W_f x + R_f y' + p_f*c' + b_f)
+        c = f*c' + i*z
+        o = s(W_o x + R_o y' + p_o*c + b_o)
+        y = o*tanh(c)
+
+    The output peephole looks at the new cell. Two baselines are called vanilla in the literature: this one, without
+    peepholes (p = 0), is the LSTM of colah's "Understanding LSTM Networks" (2015), `torch.nn.LSTM` with one bias, and
+    NP of Greff et al.; their V is `peephole` here. Parameters: 4H(I+H+1), plus H per peephole.
+    """
+
+    State = LSTMState
+    source = "Gers, Schmidhuber & Cummins 2000, 'Learning to Forget', section 3"
+
+    def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
+        c = self.cell(a, s.c, p)
+        return LSTMState(y=self.output(a, c, p), c=c)
 
 
 class Peephole(Vanilla, name="peephole"):
@@ -125,8 +135,8 @@ class Coupled(Vanilla, name="coupled"):
     writes = None
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', CIFG"
 
-    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Tensor:
-        return 1.0 - self.input_gate(a, s, p)
+    def forget_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
+        return 1.0 - self.input_gate(a, c, p)
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         blocks["b_i"].sub_(self.forget_bias)
@@ -148,5 +158,5 @@ class NoForgetGate(Vanilla, name="no_forget_gate"):
     def __init__(self, *, peepholes: tuple[str, ...] = ()) -> None:
         super().__init__(peepholes=peepholes, forget_bias=0.0)
 
-    def forget_gate(self, a: Values, s: LSTMState, p: Values) -> Any:
+    def forget_gate(self, a: Values, c: Tensor, p: Values) -> Any:
         return 1.0

@@ -10,7 +10,7 @@ from ..cell import Cell, Gate, Values, feed
 from .gru import HiddenState
 
 
-class Mut1(Cell, name="mut1"):
+class Mut1(Cell[HiddenState], name="mut1"):
     """Mutant 1: the update gate does not hear the state, and the input reaches the candidate squashed and without
     reset.
 

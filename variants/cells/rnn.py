@@ -10,7 +10,7 @@ from ..cell import Cell, Values
 from .gru import HiddenState
 
 
-class RNN(Cell, name="rnn"):
+class RNN(Cell[HiddenState], name="rnn"):
     """Simple recurrent network.
 
         h = tanh(W_h x + R_h h' + b_h)

@@ -33,9 +33,12 @@ __all__ = [
 def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Engine]:
     """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
 
-    layers: the cell as it stands in each layer, by default in the two lowest. Each is traced anew, so that a formula
-    that was edited since is the one that runs. "auto" is fused where all of them can be traced, else eager with the
-    reason. "fused" raises ValueError where it cannot.
+    engine: "auto" is fused where all layers can be traced, else eager; "eager" and "fused" are as they say.
+    cell: the declared cell.
+    layers: the cell as it stands in each layer, by default in the two lowest. Each is traced at every call of this
+        function, so that a formula that has been edited since is the one that runs.
+
+    Raises ValueError for another name, and for "fused" where a layer cannot be traced.
     """
     if engine not in ENGINES:
         raise ValueError(f"{cell.title}: engine must be one of {', '.join(ENGINES)}, got {engine!r}")

@@ -5,7 +5,7 @@ It is the specification of a cell.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from ..cell import Values
 from .inputs import Request
 
 
-def run(request: Request) -> tuple[Any, Any]:
+def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     """Run one layer in one direction over a sequence, as `Request` and `Engine` say."""
     cell, state, normalise, active = request.cell, request.state, request.normalise, request.active
     names = [gate.name for gate in cell.preactivations]

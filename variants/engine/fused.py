@@ -13,7 +13,7 @@ import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -35,11 +35,15 @@ ALIGNED = 16
 """Numbers in 64 bytes."""
 NARROW = 32
 """Widths of the input up to which the derivative by the bias comes from the same product as that by W."""
+Table = ctypes.Array[ctypes.c_int64]
+"""The arguments of a kernel: numbers and addresses."""
+V = TypeVar("V")
 
 
 def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
-    """Why a cell cannot be fused, empty if it can; it is traced anew.
+    """Why a cell cannot be fused, empty if it can. The cell is traced at every call.
 
+    cell: the declared cell.
     layers: the cell as it stands in each layer, by default in the two lowest.
     """
     try:
@@ -68,7 +72,7 @@ def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
     return program(cell, Variation(constants=_constants(cell), below=below)).derivation
 
 
-def run(request: Request) -> tuple[Any, Any]:
+def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     """Run one layer in one direction over a sequence, as `Request` and `Engine` say.
 
     Raises ValueError for what it cannot do: another type or device than float32 on the CPU, layer normalisation, a cell
@@ -191,10 +195,10 @@ class _Compiled:
         self._table = ctypes.c_int64 * len(kernel.slots)
         self.slots = kernel.slots
 
-    def run(self, table: Any) -> None:
+    def run(self, table: Table) -> None:
         self._function(table)
 
-    def table(self, values: Sequence[int]) -> Any:
+    def table(self, values: Sequence[int]) -> Table:
         return self._table(*values)
 
 
@@ -219,7 +223,7 @@ class MemoryLayout:
         self._strides = [(k, name._replace(axis=""), "tb".index(name.axis)) for k, name in given if name.axis]
         self._given = [(k, name) for k, name in given if not name.axis]
 
-    def table(self, memory: Tensor, arrays: Mapping[Name, Tensor]) -> Any:
+    def table(self, memory: Tensor, arrays: Mapping[Name, Tensor]) -> Table:
         """The arguments, for its own arrays in `memory` and others by name."""
         values, base = self._template.copy(), memory.data_ptr()
         for k, offset in self._own:
@@ -234,18 +238,21 @@ class MemoryLayout:
         return memory.narrow(0, self.starts[name], self.room[name])
 
 
-class Tensors(NamedTuple):
-    """What derivatives are taken by: x, W, b, and by name first state, R, vectors, sequences from below."""
+class Tensors(NamedTuple, Generic[V]):
+    """What derivatives are taken by: x, W, b, and by name first state, R, vectors, sequences from below.
 
-    x: Any
-    weight: Any
-    bias: Any
-    state: dict[str, Any]
-    recurrent: dict[str, Any]
-    vectors: dict[str, Any]
-    below: dict[str, Any]
+    `V` is the type of what stands for each: the tensor, its derivative, or whether a derivative is wanted.
+    """
 
-    def flat(self) -> list[Any]:
+    x: V
+    weight: V
+    bias: V
+    state: dict[str, V]
+    recurrent: dict[str, V]
+    vectors: dict[str, V]
+    below: dict[str, V]
+
+    def flat(self) -> list[V]:
         return [*self[:3], *(v for group in self[3:] for v in group.values())]
 
 
@@ -275,13 +282,14 @@ class Call(NamedTuple):
         derivation = self.program.derivation
         return [n for n in derivation.operands if n not in derivation.state_operands]
 
-    def name(self, flat: Sequence[Any]) -> Tensors:
+    def name(self, flat: Sequence[V]) -> Tensors[V]:
         derivation = self.program.derivation
         rest = iter(flat[3:])
         groups = (derivation.fields, derivation.operands, self.program.vectors, derivation.variation.below)
-        return Tensors(*flat[:3], *({name: next(rest) for name in names} for names in groups))
+        x, weight, bias = flat[:3]
+        return Tensors(x, weight, bias, *({name: next(rest) for name in names} for names in groups))
 
-    def shared(self, tensors: Tensors) -> dict[Name, Tensor]:
+    def shared(self, tensors: Tensors[Tensor]) -> dict[Name, Tensor]:
         """Arrays that both kernels read."""
         arrays = dict(self.fixed)
         arrays |= {Name("R", source): v for source, v in tensors.recurrent.items()}
@@ -334,8 +342,8 @@ class Call(NamedTuple):
         return layouts[key]
 
     def bind(
-        self, tensors: Tensors, width: int, training: bool, apart: Mapping[str, Tensor]
-    ) -> tuple[MemoryLayout, Tensor, Any]:
+        self, tensors: Tensors[Tensor], width: int, training: bool, apart: Mapping[str, Tensor]
+    ) -> tuple[MemoryLayout, Tensor, Table]:
         """Prepare a forward run.
 
         tensors: as the kernel reads them.
@@ -398,7 +406,7 @@ class Call(NamedTuple):
         back.run(at_end)
         fields, step = self.program.derivation.fields, back.step
         # Copies of what lies in working memory, so that keeping a gradient does not keep that.
-        return Tensors(
+        return Tensors[Tensor | None](
             back.dx,
             back.weight,
             back.dbias.clone(),
@@ -449,7 +457,7 @@ class Back:
     def __init__(
         self,
         call: Call,
-        tensors: Tensors,
+        tensors: Tensors[Tensor],
         kept: Tensor,
         arriving: Mapping[str, Tensor],
         ends: tuple[str, ...],
@@ -635,7 +643,7 @@ def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
 
 
 def check_shapes(
-    cell: Cell, size: tuple[int, int, int], tensors: Tensors, others: Mapping[str, Mapping[str, Tensor]]
+    cell: Cell, size: tuple[int, int, int], tensors: Tensors[Tensor], others: Mapping[str, Mapping[str, Tensor]]
 ) -> None:
     """Raise ValueError, naming what does not fit, so that a kernel never reads or writes behind the end of a tensor.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -63,7 +63,7 @@ class Request(NamedTuple):
 
     cell: Cell
     inputs: Inputs
-    state: Any
+    state: NamedTuple
     recurrent: Mapping[str, Tensor] = NOTHING
     values: Mapping[str, Tensor] = NOTHING
     below: Mapping[str, Tensor] = NOTHING
@@ -76,7 +76,7 @@ class Request(NamedTuple):
     second: Callable[[], None] | None = None
 
 
-Engine = Callable[[Request], tuple[Any, Any]]
+Engine = Callable[[Request], tuple[NamedTuple, "NamedTuple | None"]]
 """Serves a request.
 
 Returns the State of sequences, fields [T, B, H] and None where not read, and the State after the last step, fields

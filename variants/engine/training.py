@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from operator import is_
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -158,7 +158,7 @@ class Session:
         if padded:
             fixed[Name("active")] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
         self._active = fixed.get(Name("active"))
-        self._state: Any = cell.State
+        self._state = cell.State
         names = cell.State._fields
         self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
         self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
@@ -184,7 +184,7 @@ class Session:
         self._backs: dict[tuple[str, ...], Back] = {}
         self._turn = 0
 
-    def run(self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, reads: Tensor | None) -> Any:
+    def run(self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, reads: Tensor | None) -> NamedTuple:
         """The State of sequences [T, B, H], the first field and those that the layer above reads; of the first only the
         steps `reads`.
 
@@ -192,7 +192,8 @@ class Session:
         """
         results = _Update.apply(self, reads, active, self._anchor, x, *below.values())  # type: ignore[no-untyped-call]
         sequences = dict(zip(self._call.sequences, results, strict=True))
-        return self._state(*map(sequences.get, self._state._fields))
+        read: NamedTuple = self._state(*map(sequences.get, self._state._fields))
+        return read
 
     def forward(
         self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, index: Tensor | None

@@ -1,5 +1,4 @@
-"""Checks a call of a recurrent module, once and before any engine sees it: inputs, state, lengths and the steps to
-read.
+"""Checks the arguments of a call of a recurrent module before an engine sees them.
 
 A wrong call raises ValueError with the name of the cell, the rule and what was given. Both kinds of modules,
 `Recurrent` and `NativeRecurrent`, use these functions, so that they accept and refuse the same.
@@ -7,27 +6,35 @@ A wrong call raises ValueError with the name of the cell, the rule and what was 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.utils.rnn import PackedSequence
 
-from ..cell import Cell
+from ..cell import Cell, S
 
 WHOLE = frozenset((torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8))
 FEW = 64
-"""So many numbers are looked at faster one by one than by an operation of torch."""
+"""Up to so many numbers are checked faster in Python than by operations of torch."""
 
 
 def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) -> Tensor:
-    """The inputs [T, B, I], in the floating-point type of the parameters.
+    """Check the inputs of a call.
 
-    like: a parameter. Under autocast the inputs keep their type. Raises ValueError for another shape, no step at all,
-    whole numbers or another device.
+    cell: for its name in messages.
+    inputs: [T, B, I].
+    input_size: number of inputs I of the module.
+    like: a parameter of the module.
+
+    Returns the inputs in the floating-point type of the parameters; under autocast they keep their own.
+    Raises ValueError for another shape, a sequence without steps, whole numbers or another device.
+
+    >>> from variants import GRU
+    >>> checked_inputs(GRU(), torch.zeros(5, 2, 3, dtype=torch.float64), 3, torch.zeros(1)).dtype
+    torch.float32
     """
     if not isinstance(inputs, Tensor):
         hint = (
@@ -69,16 +76,29 @@ def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) ->
 
 
 def checked_state(
-    cell: Cell, state: Any, inputs: Tensor, hidden_size: int, layers: int, directions: int
-) -> tuple[Any, ...]:
-    """One State per layer and direction, every field [B, H], from the state that a caller gave.
+    cell: Cell[S], state: object, inputs: Tensor, hidden_size: int, layers: int, directions: int
+) -> tuple[S, ...]:
+    """Check the state that a caller gave to a module.
 
-    state: the same with tuples in the place of States, fields also [1, H] or [H]; or as `torch.nn.LSTM` has it: one
-    tensor [layers * directions, B, H] for each field in a tuple, or the tensor itself where the state has one field.
-    What has another floating-point type is converted to that of the inputs. Raises ValueError, showing the right form,
-    for anything else.
+    cell: its State says which fields there are.
+    state: one State or tuple per layer and direction, with fields [B, H], [1, H] or [H]. Or the form of
+        `torch.nn.LSTM`: a tuple with one tensor [layers * directions, B, H] for each field, or the tensor itself where
+        the state has one field.
+    inputs: [T, B, I], checked.
+    hidden_size: number of hidden units H of each layer.
+    layers: how many layers.
+    directions: how many directions.
+
+    Returns one State per layer and direction, every field [B, H], in the floating-point type of the inputs.
+    Raises ValueError, showing the right form, for anything else.
+
+    >>> from variants import GRU
+    >>> (state,) = checked_state(GRU(), torch.zeros(1, 2, 4), torch.zeros(5, 2, 3), 4, layers=1, directions=1)
+    >>> state.h.shape
+    torch.Size([2, 4])
     """
     State, count, batch = cell.State, layers * directions, inputs.shape[1]
+    made: Callable[..., S] = State
     fields: tuple[str, ...] = State._fields
     whole = (count, batch, hidden_size)
     given = (state,) if isinstance(state, Tensor) else state
@@ -93,7 +113,7 @@ def checked_state(
             )
             raise ValueError(f"{_form(cell, count, hidden_size)}, got {got}")
         return tuple(
-            State(*(_checked(cell, n, v[k], inputs, hidden_size) for n, v in zip(fields, given, strict=True)))
+            made(*(_checked(cell, n, v[k], inputs, hidden_size) for n, v in zip(fields, given, strict=True)))
             for k in range(count)
         )
     if len(given) != count:
@@ -104,11 +124,12 @@ def checked_state(
         if not isinstance(one, tuple | list) or len(one) != len(fields) or names != fields:
             got = f"a {type(one).__name__} of {', '.join(names)}" if names != fields else f"a {type(one).__name__}"
             raise ValueError(f"{_form(cell, count, hidden_size)}, got {got}")
-        states.append(State(*(_checked(cell, n, v, inputs, hidden_size) for n, v in zip(fields, one, strict=True))))
+        states.append(made(*(_checked(cell, n, v, inputs, hidden_size) for n, v in zip(fields, one, strict=True))))
     return tuple(states)
 
 
 def _form(cell: Cell, count: int, units: int) -> str:
+    """The beginning of a message: which forms a state can have."""
     fields = cell.State._fields
     each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {units}]' for n in fields)})"
     stacked = ", ".join(f"{n} [{count}, B, {units}]" for n in fields)
@@ -116,7 +137,8 @@ def _form(cell: Cell, count: int, units: int) -> str:
     return f"{cell.title}: state must be {many} or torch's form ({stacked}{',' if len(fields) == 1 else ''})"
 
 
-def _checked(cell: Cell, name: str, given: Any, inputs: Tensor, units: int) -> Tensor:
+def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
+    """One field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
     batch = inputs.shape[1]
     if not isinstance(given, Tensor):
         raise ValueError(
@@ -143,10 +165,19 @@ def _checked(cell: Cell, name: str, given: Any, inputs: Tensor, units: int) -> T
 
 
 def checked_lengths(cell: Cell, lengths: Tensor | Sequence[int], inputs: Tensor, *, readable: bool = True) -> Tensor:
-    """The lengths [B] on the device of the inputs. Raises ValueError unless they are whole numbers in 1..T, one per
-    sequence.
+    """Check the lengths of the sequences.
 
-    readable: whether values may be looked at; while torch traces or transforms a call they may not.
+    cell: for its name in messages.
+    lengths: B whole numbers in 1..T.
+    inputs: [T, B, I], checked.
+    readable: whether values can be read; while torch traces or transforms a call they cannot.
+
+    Returns the lengths [B] on the device of the inputs.
+    Raises ValueError for anything else.
+
+    >>> from variants import GRU
+    >>> checked_lengths(GRU(), [5, 3], torch.zeros(5, 2, 1))
+    tensor([5, 3])
     """
     steps, batch, _ = inputs.shape
 
@@ -173,10 +204,20 @@ def checked_reads(
     *,
     readable: bool = True,
 ) -> Tensor | None:
-    """The steps [K, B] of which outputs are wanted, or None where these are all steps in their order.
+    """Check the steps of which a caller wants outputs.
 
-    lengths: [B], checked, or None. readable: whether values may be looked at.
-    Raises ValueError unless they are whole numbers in 0..T-1, each within its sequence's length.
+    cell: for its name in messages.
+    reads: [K, B] whole numbers in 0..T-1, each within its sequence's length.
+    inputs: [T, B, I], checked.
+    lengths: [B], checked, or None where all sequences have T steps.
+    readable: whether values can be read; while torch traces or transforms a call they cannot.
+
+    Returns the steps [K, B], or None where these are all steps in their order.
+    Raises ValueError for anything else.
+
+    >>> from variants import GRU
+    >>> checked_reads(GRU(), [[4, 4]], torch.zeros(5, 2, 1), None)
+    tensor([[4, 4]])
     """
     steps, batch, _ = inputs.shape
     if (
@@ -225,13 +266,14 @@ def checked_reads(
 
 @lru_cache(maxsize=16)
 def _in_order(steps: int, batch: int, device: torch.device) -> Tensor:
-    """The reads [T, B] of all steps in their order; kept, as making it takes longer than looking at it."""
+    """The reads [T, B] of all steps in their order; cached, as making the tensor takes longer than comparing it."""
     return torch.arange(steps, device=device).unsqueeze(1).expand(steps, batch).contiguous()
 
 
-def _whole_numbers(given: Any, inputs: Tensor) -> Tensor | None:
-    """A dense tensor of whole numbers from a tensor or nested lists; None if it is something else, or has no values
-    where inputs have.
+def _whole_numbers(given: object, inputs: Tensor) -> Tensor | None:
+    """A dense tensor of whole numbers from a tensor or nested lists.
+
+    None if it is something else, or if it is on the device meta, where tensors have no values, and the inputs are not.
     """
     try:
         values = given if isinstance(given, Tensor) else torch.tensor(given, device="cpu")
@@ -241,7 +283,8 @@ def _whole_numbers(given: Any, inputs: Tensor) -> Tensor | None:
     return values if dense and values.dtype in WHOLE else None
 
 
-def _described(given: Any) -> str:
+def _described(given: object) -> str:
+    """What a message says was given where whole numbers are wanted."""
     try:
         tensor = given if isinstance(given, Tensor) else torch.tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):
@@ -254,9 +297,16 @@ def _described(given: Any) -> str:
 
 
 def mode() -> str:
-    """What torch is doing that a compiled kernel cannot take part in, such as tracing; empty if it merely computes.
+    """Name the mode of torch in which a compiled kernel cannot run, such as tracing.
 
-    torch.compile is no such thing: it steps aside where a kernel runs.
+    Returns the name, as messages use it, or nothing where torch computes as usual. torch.compile is no such mode: a
+    kernel inside it is called as usual.
+
+    >>> mode()
+    ''
+    >>> with torch.autograd.forward_ad.dual_level():
+    ...     mode()
+    'forward-mode differentiation'
     """
     if torch.compiler.is_compiling():
         return "torch.export" if torch.compiler.is_exporting() else ""

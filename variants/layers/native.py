@@ -146,7 +146,7 @@ class NativeRecurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         """As `Recurrent.forward`."""
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
-        first: Any = None
+        first: Tensor | tuple[Tensor, ...] | None = None
         if state is not None:
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
             stacked = [torch.stack(f) for f in zip(*states, strict=True)]
@@ -156,7 +156,7 @@ class NativeRecurrent(nn.Module):
             lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
         if reads is not None:
             reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
-        packed: Any = x
+        packed: Tensor | nn.utils.rnn.PackedSequence = x
         if lengths is not None and len(lengths) > 0:
             packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
         outputs, last = self.module(packed, first)

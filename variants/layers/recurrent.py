@@ -102,7 +102,7 @@ class Recurrent(nn.Module):
         self.cells: list[Cell] = []
         self.parts = nn.ModuleList()
         self._wirings: list[_Wiring] = []
-        self._sessions: dict[tuple[Any, ...], Session] | None = None
+        self._sessions: dict[tuple[object, ...], Session] | None = None
         self._places: _Places | None = None
         self._memory: FlatMemory | None = None
         for layer in range(layers):
@@ -134,9 +134,7 @@ class Recurrent(nn.Module):
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
 
     def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
-        """Put the parameters of the lowest layer that has them in the place of this layer's own, for the gates that
-        layers share.
-        """
+        """Replace this layer's parameters of shared gates by those of the lowest layer that has them."""
         for block in cell.blocks:
             if block.gate not in cell.shared:
                 continue
@@ -213,7 +211,7 @@ class Recurrent(nn.Module):
         call = self._checked(inputs, state, lengths, reads, final=final)
         x, active, last = call.x, call.active, len(self.cells) - 1
         below: list[Mapping[str, Tensor]] = [{}] * self.directions
-        ends: list[Any] = []
+        ends: list[NamedTuple | None] = []
         for layer in range(self.layers):
             if layer > 0 and self.dropout > 0.0 and self.training:
                 x = x * dropout_mask(self.dropout, tuple(x.shape), x, call.generator)
@@ -232,12 +230,14 @@ class Recurrent(nn.Module):
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         return select_steps(x, call.reads), tuple(ends) if final else ()
 
-    def _checked(self, inputs: Tensor, state: Any, lengths: Any, reads: Any, *, final: bool) -> _Call:
+    def _checked(
+        self, inputs: Tensor, state: object, lengths: Tensor | None, reads: Tensor | None, *, final: bool
+    ) -> _Call:
         """The arguments of a call after all checks, and how it is served."""
         like = self._places.parameters[0] if self._places is not None else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
-        states: tuple[Any, ...] = (None,) * len(self.cells)
+        states: tuple[NamedTuple, ...] = ()
         if state is not None:
             states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
         run = self._engine(x, like, mode, states)
@@ -262,7 +262,7 @@ class Recurrent(nn.Module):
 
     def _layer(
         self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool, reads: Tensor | None = None
-    ) -> tuple[Any, Any]:
+    ) -> tuple[NamedTuple, NamedTuple | None]:
         """Run one layer in one direction.
 
         k: which layer and direction.
@@ -280,7 +280,7 @@ class Recurrent(nn.Module):
         else:
             sequences, end = self._called(k, call, x, below, final=final)
         if backwards:
-            sequences = type(sequences)(*(None if v is None else _reverse(v, active) for v in sequences))
+            sequences = self.cells[k].State(*(None if v is None else _reverse(v, active) for v in sequences))
         return sequences, end
 
     def _like(self) -> Tensor:
@@ -288,10 +288,10 @@ class Recurrent(nn.Module):
         first = next(iter(self._part(0)._parameters.values()), None)
         return next(self.parameters()) if first is None else first
 
-    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[Any, ...]) -> Engine:
+    def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[NamedTuple, ...]) -> Engine:
         """The engine that serves this call. Notes which one it is, and why it is not the fused one.
 
-        mode: what torch is doing besides computing. states: those given, else None for each layer and direction.
+        mode: what torch is doing besides computing. states: those given, else none.
         Raises ValueError where engine "fused" was asked for and cannot serve it.
         """
         if self._run is eager.run:
@@ -300,7 +300,7 @@ class Recurrent(nn.Module):
         if self._places is None:  # those of a module in training have been looked at already
             parts = (self._part(k)._parameters.values() for k in range(len(self.cells)))
             tensors = (x, *(v for part in parts for v in part if v is not None))
-        if states[0] is not None:
+        if states:
             tensors = chain(tensors, chain.from_iterable(states))
         why = mode or unserved(tensors, projected=self.project is not None)
         if why and self.asked_engine == "fused":
@@ -363,7 +363,7 @@ class Recurrent(nn.Module):
                 self.recurrent_mask.copy_(mask.to(kind))
         return self
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         """A copy of a module has parameters and buffers of its own, and is not in training."""
         return {**self.__dict__, "_sessions": None, "_places": None, "_memory": None}
 
@@ -460,10 +460,12 @@ class Recurrent(nn.Module):
         blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
         return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
 
-    def _called(self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool) -> tuple[Any, Any]:
+    def _called(
+        self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool
+    ) -> tuple[NamedTuple, NamedTuple | None]:
         """One layer in one direction by a call of an engine."""
         part = self._part(k)
-        # of pruning and normalisations, which compute a parameter anew for each call
+        # pruning and normalisations compute a parameter for each call in such a hook
         for hook in part._forward_pre_hooks.values():
             hook(part, ())
         cell, wiring, units = self.cells[k], self._wirings[k], self.hidden_size
@@ -528,7 +530,7 @@ class _Call(NamedTuple):
     """A call after all checks.
 
     x: inputs [T, B, I], after the projection where there is one.
-    states: one per layer and direction; None for each where buffers are reused.
+    states: one per layer and direction; none where buffers are reused.
     active: [T, B], which steps are within a sequence's length, or None.
     reads: [K, B], or None for all steps.
     run: the engine.
@@ -537,7 +539,7 @@ class _Call(NamedTuple):
     """
 
     x: Tensor
-    states: tuple[Any, ...]
+    states: tuple[NamedTuple, ...]
     active: Tensor | None
     reads: Tensor | None
     run: Engine
@@ -554,7 +556,7 @@ class _Places:
     owners: the dictionary of parameters of each layer and direction.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, parameters: Sequence[nn.Parameter], owners: Sequence[dict[str, nn.Parameter | None]]) -> None:
         self.parameters, self._owners = parameters, owners
         self._addresses = list(map(Tensor.data_ptr, parameters))
 

@@ -1,12 +1,13 @@
-"""Machine code on disk, kept from process to process; it is run unseen, so only what its owner could have written is
-read.
+"""Machine code on disk, kept from process to process.
+
+It is run without a look at it, so only files that nobody but the user could have written are read.
 
 The folder is LSTM_VARIANTS_CACHE, else `lstm-variants` in XDG_CACHE_HOME, else in `~/.cache`; where none of these can
 be had, nothing is kept. Its files are trusted if the folder and the file belong to the user or to root and nobody else
 may write to them. With LSTM_VARIANTS_CACHE_SHARED=1 the members of the folder's group are trusted as well: then folder
 and files may belong to any of them and be writable by the group, if the user is a member, too. What is not trusted is
-left unread, compiled anew, and told once. Links are never followed. On systems without owners of files (Windows) the
-folder is the user's own by its place, and nothing is checked.
+not read but compiled again, with one warning. Links are never followed. On systems without owners of files (Windows)
+the folder is the user's own by its place, and nothing is checked.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ STALE_SECONDS = 3600.0
 """Age at which a part of a file was left behind by a process that died."""
 
 _OURS = re.compile(r"[0-9a-f]{64}\.kernel|\.(kernel-)?\w{8}\.part")
-_told: set[Path] = set()
+_warned: set[Path] = set()
 _written = 0
 
 
@@ -161,12 +162,14 @@ def _why_not(status: os.stat_result, group: int) -> str:
 
 
 def _refuse(place: Path, why: str) -> None:
-    """Tell once of a folder that kernels are not taken from it."""
-    if place not in _told:
-        _told.add(place)
+    """Warn once that no kernels are taken from a folder."""
+    if place not in _warned:
+        _warned.add(place)
         cure = "set LSTM_VARIANTS_CACHE to a folder of your own, or, if this one is, use chmod go-w"
         warnings.warn(
-            f"kernel cache {place} {why}; kernels are compiled anew. To keep them, {cure}", RuntimeWarning, stacklevel=2
+            f"kernel cache {place} {why}; kernels are compiled again; to keep them, {cure}",
+            RuntimeWarning,
+            stacklevel=2,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -14,7 +14,7 @@ from .operations import SLOPES
 from .tracing import Function, Traced, trace
 
 ROOTS = frozenset(("tail", "swing"))
-"""What sigmoid and tanh, and their derivatives, are computed from: the forward kernel keeps it in the place of them."""
+"""What sigmoid and tanh, and their derivatives, are computed from: the forward kernel saves this instead of them."""
 CHEAP = frozenset(
     (
         "add",
@@ -31,7 +31,7 @@ CHEAP = frozenset(
         *LOGIC,
     )
 )
-"""Operations that the backward kernel does again rather than that a result is kept beside what it is computed from."""
+"""Operations so cheap that the backward kernel repeats them: what they are computed from is saved, not their result."""
 
 
 class Variation(NamedTuple):
@@ -214,7 +214,7 @@ class Derivation:
         """Take the derivative of tanh and sigmoid from their value where the backward kernel reads that anyhow.
 
         What they are computed from is more precise where a unit saturates, and is as well at hand there as a rule:
-        either it follows from the states, or the forward kernel keeps it in the place of the value. Only where the
+        either it follows from the states, or the forward kernel saves it instead of the value. Only where the
         value itself is a state or an operand, one number more would have to be kept.
         """
         graph, available = self.graph, self._available()
@@ -387,7 +387,7 @@ class Derivation:
         return reached
 
 
-def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, Any, Values]:
+def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, NamedTuple, Values]:
     """The arguments (a, s, p) of a cell's functions."""
 
     def named(kind: Kind) -> dict[str, Tensor]:

@@ -98,7 +98,7 @@ class Graph:
         return names
 
     def substitute(self, number: int, known: Mapping[int, int], done: dict[int, int] | None = None) -> int:
-        """The node with other nodes in the place of some, simplified anew."""
+        """The node after some nodes have been replaced by others, simplified again."""
         done = {} if done is None else done
         if number in known:
             return known[number]

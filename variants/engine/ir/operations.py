@@ -206,7 +206,7 @@ def _nan_to_num(graph: Graph, x: int, nan: int | None = None, high: int | None =
 
 
 def _power(graph: Graph, x: int, y: int) -> int:
-    """x^y, by the short ways that torch has for an exponent that is a constant."""
+    """x^y, by the formulas that torch uses for an exponent that is a constant."""
     one = graph.constant(1.0)
     if graph.value(x) == 1.0:
         return one

@@ -1,25 +1,24 @@
-"""The values of a layer's gates, for figures: a cell's own step is followed while it runs."""
+"""The values of a layer's gates, for figures: the step of the cell is followed while it runs."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from ..cell import Cell, Values
-from ..layers.recurrent import Recurrent
-from . import eager
-from .ir import gates
-from .ir.gates import AS_IT_IS
-from .ir.graph import Graph
-from .ir.names import Name
-from .ir.tracing import Follower
+from ..cell import Cell, S, Values
+from ..engine import eager
+from ..engine.ir import gates
+from ..engine.ir.graph import Graph
+from ..engine.ir.names import Name
+from ..engine.ir.tracing import Follower
+from .recurrent import Recurrent
 
-__all__ = ["AS_IT_IS", "Gates", "Watch", "watching"]
+R = TypeVar("R")
 
 
 class Gates(NamedTuple):
@@ -34,15 +33,20 @@ class Gates(NamedTuple):
 
 
 class Watch:
-    """What has been seen of the layers of a module, layer 0 forward first."""
+    """What has been seen of the layers of a module.
+
+    followed: the cells of the module while they are followed, layer 0 forward first.
+    """
 
     def __init__(self, followed: Sequence[_FollowedCell]) -> None:
         self._followed = followed
 
     def gates(self, layer: int) -> Gates:
-        """The gates of a layer since the watch began; those that are also fields of the state are left out.
+        """Read the gates of a layer since the watch began.
 
         layer: its number times the number of directions, plus 1 for the backward direction.
+
+        Returns values and functions by name. Gates that are also fields of the state are left out.
         """
         cell = self._followed[layer]
         if not cell.steps:
@@ -58,10 +62,11 @@ class Watch:
 def watching(module: Recurrent) -> Iterator[Watch]:
     """Watch the steps that a module makes inside the block.
 
-    Which value belongs to which gate is decided by `ir.gates.find`. Cells that cannot be fused are watched too.
+    `engine.ir.gates.find` decides which value belongs to which gate. Cells that cannot be fused are watched too.
 
     module: one that the eager engine runs.
 
+    Returns a context manager that gives the `Watch`.
     Raises ValueError for a module that another engine runs.
 
     >>> from variants import GRU
@@ -107,18 +112,18 @@ class _FollowedCell:
                 setattr(copied, source.name, self._followed(source.feed))
         step = self._followed(self._cell.step)
 
-        def recorded(a: Values, s: Any, p: Values) -> Any:
-            new = step(a, s, p)
+        def recorded(a: Values, s: NamedTuple, p: Values) -> NamedTuple:
+            new: NamedTuple = step(a, s, p)
             self._finish(new)
             return new
 
         copied.step = recorded  # type: ignore[method-assign]
         return copied
 
-    def _followed(self, function: Callable[[Values, Any, Values], Any]) -> Callable[[Values, Any, Values], Any]:
+    def _followed(self, function: Callable[[Values, S, Values], R]) -> Callable[[Values, S, Values], R]:
         """A step or feed that is followed while it runs."""
 
-        def followed(a: Values, s: Any, p: Values) -> Any:
+        def followed(a: Values, s: S, p: Values) -> R:
             names = {gate.name for gate in self._cell.preactivations}
             for name, tensor in vars(a).items():
                 self._follower.name(Name("a" if name in names else "below", name), tensor)
@@ -131,7 +136,7 @@ class _FollowedCell:
 
         return followed
 
-    def _finish(self, new: Any) -> None:
+    def _finish(self, new: NamedTuple) -> None:
         """Note the gates of the step that has just been made, and forget everything else of it."""
         follower = self._follower
         state = [follower.number(value) for value in new]

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, sigmoid, tanh
 
 from variants import Cell, Recurrent
-from variants.engine.observe import AS_IT_IS, watching
+from variants.engine.ir.gates import AS_IT_IS
+from variants.layers.watch import watching
 
 from .cases import DEFAULTS, generator, inputs_of, module_of, same
 
