@@ -119,7 +119,6 @@ def test_the_scheme_of_the_recipe_fills_every_parameter_within_its_bound(module)
 
 
 def test_the_figure_of_the_recipe_computes_means_and_draws_a_bar_for_each_variant(module):
-    pytest.importorskip("analysis.figures.entry", reason="figures are not one file each yet")
     own = module(*blocks("CONTRIBUTING.md", "python", "Add a figure"), "figure_of_the_recipe")
     trials = pd.DataFrame({"variant": ["gru", "vanilla", "gru"], "seconds": [1.0, 5.0, 2.0]})
     numbers = own.numbers(SimpleNamespace(trials=trials, variants=["vanilla", "gru"]))
@@ -362,7 +361,7 @@ def test_a_cell_needs_only_what_is_installed_without_extras():
     ]
     (code,) = blocks("README.md", "python", "A cell in plain Python")
     blocked = f"import sys\nsys.modules.update(dict.fromkeys({extras}))\n"
-    code = f"{blocked}{code}\nimport tasks\nfrom runs.trial.weights import load_model\nprint(module.engine)"
+    code = f"{blocked}{code}\nimport tasks\nfrom runs import load_model\nprint(module.engine)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("fused\n", 0), done.stderr
 

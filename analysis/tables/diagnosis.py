@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     }
 
 
-def _gradients(arrays: dict[str, np.ndarray], phase: str, facts: dict[str, Any]) -> pd.DataFrame:
+def _gradients(arrays: Mapping[str, np.ndarray], phase: str, facts: Mapping[str, Any]) -> pd.DataFrame:
     norm = arrays["gradient_trained" if phase == "trained" else "gradient_start"]
     relative = norm / norm[0] if len(norm) and norm[0] > 0 else np.full(len(norm), np.nan)
     columns = {"lag": arrays["lag"], "norm": norm, "relative": relative}
@@ -57,7 +58,9 @@ def _gradients(arrays: dict[str, np.ndarray], phase: str, facts: dict[str, Any])
     return pd.DataFrame({**facts, "phase": phase, **columns})
 
 
-def _sequences(arrays: dict[str, np.ndarray], about: dict[str, Any], facts: dict[str, Any]) -> list[dict[str, Any]]:
+def _sequences(
+    arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], facts: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     steps = len(arrays["inputs"])
     read = np.zeros(steps, dtype=bool)
     read[arrays["reads"]] = True

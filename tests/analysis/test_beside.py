@@ -230,7 +230,8 @@ def test_designs_are_told_apart_setting_by_setting(worse):
 
 def test_a_setting_that_one_design_lacks_is_a_dash(worse):
     one, other = (
-        replace(worse[0], about={**worse[0].about, "tasks": {"adding": {"label": "a", **k}}}) for k in ({}, {"lag": 9})
+        replace(worse[0], design=replace(worse[0].design, tasks={"adding": {"label": "a", **k}}))
+        for k in ({}, {"lag": 9})
     )
     assert differing(one, other).to_dict("records") == [{"setting": "task adding.lag", "study": "–", "other": "9"}]
 
@@ -240,14 +241,19 @@ def test_a_missing_pair_is_left_out_and_the_rest_compared(worse):
     assert set(changes(worse[0], other, **FEW)["variant"]) == {"vanilla", "gru"}
 
 
+def with_design(every, study, **changes):
+    """A study of these trials whose design is that of another one with changes."""
+    return Study.of(every, {**study.design.as_dict(), **study.about, **changes})
+
+
 def test_nothing_common_and_searches_are_refused(worse):
     new, old = worse
     with pytest.raises(ValueError, match="no task in common: adding here, copying there"):
-        compare_studies(new, Study.of(old.every.assign(task="copying"), {**old.about, "tasks": ["copying"]}))
+        compare_studies(new, with_design(old.every.assign(task="copying"), old, tasks=["copying"]))
     with pytest.raises(ValueError, match="no variant in common: vanilla, gru, coupled here, rnn there"):
-        compare_studies(new, Study.of(old.every.assign(variant="rnn"), {**old.about, "variants": ["rnn"]}))
+        compare_studies(new, with_design(old.every.assign(variant="rnn"), old, variants=["rnn"]))
     with pytest.raises(ValueError, match=r"study 'old' is a search \(sampler=tpe, pruner=none\)"):
-        compare_studies(new, Study.of(old.every, {**old.about, "sampler": "tpe"}))
+        compare_studies(new, with_design(old.every, old, sampler="tpe"))
 
 
 @pytest.fixture(scope="module")

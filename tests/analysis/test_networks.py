@@ -10,6 +10,7 @@ import pytest
 from analysis.figures import activations, gradients
 from analysis.figures.activations import MOST_UNITS, unit_order
 from analysis.tables import diagnosis
+from runs.trial.diagnosis_file import FORMAT
 
 from .synthetic import by_hand
 
@@ -32,7 +33,7 @@ def save(folder, table, task, variant, *, steps=12, units=9, seed=0, **changes):
     arrays |= {name: rng.random((steps, units)) for name in names}
     arrays |= {f"0.state.{f}": rng.normal(size=(steps, units)) for f in ("y", "c")}
     about = {
-        "format": diagnosis.FORMAT,
+        "format": FORMAT,
         "task": task,
         "variant": variant,
         "trial_id": own["trial_id"].iloc[0],

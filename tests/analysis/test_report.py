@@ -271,15 +271,18 @@ def test_settings_of_training_say_what_was_searched():
     training = {"optimiser": "adam", "learning_rate": 0.01, "clip": 1.0}
     initialisation = {"_target_": "x", "label": "glorot", "gain": 0.5}
     design = {"space": {"learning_rate": rate}, "training": training, "initialisation": initialisation, "seed": 3}
-    assert settings(by_hand({"engine": "eager"}, {"engine": "fused"}, {"engine": ""}, **design)) == [
+    rows = settings(by_hand({"engine": "eager"}, {"engine": "fused"}, {"engine": ""}, **design))
+    assert rows[:6] == [
         ("engine that ran", "eager, fused"),
+        ("match", "parameters"),
+        ("sampler", "random"),
         ("seed", "3"),
         ("initialisation", "glorot"),
         ("initialisation.gain", "0.5"),
-        ("optimiser", "adam"),
-        ("learning_rate", "searched"),
-        ("clip", "1"),
     ]
+    written = dict(rows)
+    assert (written["optimiser"], written["learning_rate"], written["clip"]) == ("adam", "searched", "1")
+    assert (written["budget"], written["model.layers"]) == ("2000", "1"), "what was not set has its default"
 
 
 def test_knobs_of_a_task_are_written_after_its_name():
