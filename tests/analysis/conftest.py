@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from runs.record.rows import tidy
-
-from .synthetic import study
+from tests.analysis.synthetic import study
 
 
 @pytest.fixture(scope="session")

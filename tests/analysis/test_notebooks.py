@@ -11,8 +11,7 @@ from analysis.notebooks.__main__ import FOLDER, NAMES, execute, main, without_ne
 from runs.record.archive import load, write_values
 from runs.record.rows import tidy
 from runs.record.tracked import of_runs, tracked
-
-from .synthetic import study
+from tests.analysis.synthetic import study
 
 ROOT = FOLDER.parent.parent
 

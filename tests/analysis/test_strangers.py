@@ -18,8 +18,7 @@ from analysis.tables.settings import recommended
 from runs.arguments import on_record
 from runs.record.archive import read_archive, write_values
 from runs.record.rows import tidy
-
-from .synthetic import study
+from tests.analysis.synthetic import study
 
 EVIL = "evil_module_of_a_stranger"
 

@@ -12,8 +12,7 @@ from runs.files import replacing, subfolder, writable, write_whole
 from runs.workers.accounting import read_cost
 from runs.workers.actions import status
 from runs.workers.planning import write_design
-
-from .conftest import make_design
+from tests.runs.conftest import make_design
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 WRITERS = {
@@ -247,7 +246,7 @@ def test_the_status_of_a_study_writes_nothing(tmp_path, capsys):
 
 
 def test_the_status_of_a_study_that_is_not_there_makes_no_folder(monkeypatch, capsys, tmp_path):
-    from .test_command_line import call
+    from tests.runs.configuration.test_command_line import call
 
     results = tmp_path / "results"
     code, _, err = call(monkeypatch, capsys, sweep.main, "sweep", "study=smoke", "action=status", f"results={results}")

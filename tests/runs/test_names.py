@@ -10,9 +10,8 @@ from runs import inside, tracking
 from runs.arguments import command
 from runs.names import checked_name
 from runs.study.design import Design
+from tests.runs.conftest import make_design
 from variants.cells.gru import GRU
-
-from .conftest import make_design
 
 
 class Mine(GRU):
@@ -100,8 +99,7 @@ def test_a_command_refuses_a_bad_name_before_it_writes(main, name, tmp_path, cap
 @pytest.mark.parametrize("name", ["..", ".", "'a b'", "../../x", "a$b", "x" * 300])
 def test_a_study_of_a_bad_name_leaves_nothing_behind(name, monkeypatch, capsys, tmp_path):
     from runs import sweep
-
-    from .test_command_line import call
+    from tests.runs.configuration.test_command_line import call
 
     results = tmp_path / "deep" / "results"
     code, _, err = call(monkeypatch, capsys, sweep.main, "sweep", "study=smoke", f"name={name}", f"results={results}")

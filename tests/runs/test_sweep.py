@@ -21,8 +21,8 @@ from runs.study.study import Study
 from runs.sweep import main
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.workers.status import print_counts
+from tests.runs.configuration.test_command_line import call
 from tests.runs.conftest import make_design
-from tests.runs.test_command_line import call
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 STUDY = ["study=smoke", "training.budget=8", "training.evaluation_sequences=16", "points=2"]

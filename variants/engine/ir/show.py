@@ -134,13 +134,9 @@ class _Writer:
                 others = {n: name for n, name in named.items() if n != node}
                 lines.append(f"{named[node]} = {self._text(node, others)[0]}")
                 known.add(node)
-        # what another pass has written is not written again
-        written = {line.split("=")[0] + "=" for line in lines}
-        return lines + [
-            f"{left} {self._text(node, named)[0]}"
-            for left, node in results
-            if left not in written and left != f"{named.get(node)} ="
-        ]
+        # a result that has a name is among these lines, or among those of another pass
+        unwritten = [(left, node) for left, node in results if left != f"{named.get(node)} ="]
+        return lines + [f"{left} {self._text(node, named)[0]}" for left, node in unwritten]
 
     def _operands(self, node: int) -> tuple[int, ...]:
         """What a formula shows a node to be computed from."""

@@ -16,8 +16,7 @@ from analysis.run import Options, analyse
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 from runs.record.archive import write_values
 from runs.record.rows import tidy
-
-from .synthetic import as_study, by_hand, staged, study
+from tests.analysis.synthetic import as_study, by_hand, staged, study
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,7 @@ from analysis.tables.stages import (
 )
 from runs.record.archive import write_values
 from runs.record.rows import of_stage, tidy
-
-from .synthetic import FIVE, as_study, by_hand, staged, study
+from tests.analysis.synthetic import FIVE, as_study, by_hand, staged, study
 
 
 def stage(solved_by_lag, variant="vanilla"):

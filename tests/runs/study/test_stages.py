@@ -23,11 +23,10 @@ from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.sweep import main
 from runs.trial.trial import Outcome
+from tests.runs.configuration.test_command_line import call as in_process
+from tests.runs.conftest import make_design
 
-from .conftest import make_design
-from .test_command_line import call as in_process
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def completed(storage, design, loss=lambda claim: (claim.index * 7 + len(claim.variant)) % 5 + 1.0):

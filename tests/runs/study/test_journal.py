@@ -104,7 +104,7 @@ for n in range(300):
 def test_who_reads_while_others_write_reads_whole_records_in_order(path):
     append(path)
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)], cwd=Path(__file__).parents[2])
+        subprocess.Popen([sys.executable, "-c", WRITER, str(path), str(k)], cwd=Path(__file__).parents[3])
         for k in range(2)
     ]
     journal, seen = SafeJournal(str(path)), []
@@ -334,7 +334,7 @@ SafeJournal(sys.argv[1]).append_logs([{"record": 2}, {"record": 3}])
 @pytest.mark.parametrize(("lost", "left"), [(1, [1, 2, 4]), (30, [1, 2, 4]), (40, [1, 4])])
 def test_a_writer_that_is_killed_in_the_middle_of_a_write_costs_its_last_record(path, lost, left):
     append(path, 1)
-    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(lost)], cwd=Path(__file__).parents[2])
+    done = subprocess.run([sys.executable, "-c", KILLED, str(path), str(lost)], cwd=Path(__file__).parents[3])
     assert done.returncode == -9
     append(path, 4)
     assert read(path) == left

@@ -12,8 +12,7 @@ from analysis.report.stage_sentences import confirmed_sentences, horizon_sentenc
 from analysis.tables.comparisons import COLUMNS
 from analysis.tables.stages import HORIZONS
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
-
-from .synthetic import by_hand
+from tests.analysis.synthetic import by_hand
 
 METHOD = (
     "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in Greff et "

@@ -19,7 +19,7 @@ from runs.study.plan import Search
 from runs.study.space import Dimension
 from runs.workers.actions import opened
 from tasks import Task
-from tests.runs.test_command_line import call, composed  # noqa: F401
+from tests.runs.configuration.test_command_line import call, composed  # noqa: F401
 from variants import Cell, Scheme
 
 REGISTERED = registered()
@@ -638,8 +638,7 @@ def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(a
     from runs.study.storage.opening import open_storage
     from runs.study.study import Study
     from runs.tracking import main
-
-    from .conftest import make_design
+    from tests.runs.conftest import make_design
 
     Study.create(open_storage("", tmp_path / "study"), Search(make_design()), {})
     before = sorted(tmp_path.rglob("*"))

@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import Tensor, sigmoid, tanh
 
+from tests.variants.cases import DEFAULTS, generator, inputs_of, module_of, same
 from variants import Cell, Recurrent
 from variants.engine.ir.gates import AS_IT_IS
 from variants.layers.watch import watching
-
-from .cases import DEFAULTS, generator, inputs_of, module_of, same
 
 GATES = {  # of the highest of two layers, with the squashing function of each
     "vanilla": {"z": "tanh", "i": "sigmoid", "f": "sigmoid", "o": "sigmoid"},

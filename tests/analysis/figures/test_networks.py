@@ -11,8 +11,7 @@ from analysis.figures import activations, gradients
 from analysis.figures.activations import MOST_UNITS, unit_order
 from analysis.tables import diagnosis
 from runs.trial.diagnosis_file import FORMAT
-
-from .synthetic import by_hand
+from tests.analysis.synthetic import by_hand
 
 GATES = {"gru": "run", "rnn": "", "my_own_cell": ("a+b", "k", "r", "u", "w", "v", "q", "e")}
 

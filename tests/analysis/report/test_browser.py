@@ -5,9 +5,8 @@ import pytest
 from analysis.run import Options, analyse
 from runs.record.archive import write_values
 from runs.record.rows import tidy
-
-from . import browser
-from .synthetic import study
+from tests.analysis.report import browser
+from tests.analysis.synthetic import study
 
 pytestmark = [
     pytest.mark.slow,

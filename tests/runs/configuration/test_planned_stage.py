@@ -7,8 +7,7 @@ import pytest
 from runs.configuration import stage
 from runs.configuration.stage import notes, staged
 from runs.study.plan import Search
-
-from .conftest import make_design
+from tests.runs.conftest import make_design
 
 
 @pytest.fixture

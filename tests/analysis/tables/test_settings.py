@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.tables.settings import recommended
-
-from .synthetic import as_study, by_hand, study
+from tests.analysis.synthetic import as_study, by_hand, study
 
 
 @pytest.fixture(scope="module")

@@ -16,11 +16,10 @@ from runs.study.space import Dimension
 from runs.trial.classes import construct
 from runs.trial.trial import Model, Training
 from tasks import Task
+from tests.runs.conftest import make_design
 from variants import Cell, Scheme, streams
 
-from .conftest import make_design
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_all_variants_share_points_and_seeds(design):

@@ -18,7 +18,7 @@ from variants.engine.cpu import machine
 from variants.engine.ir.derive import Variation
 
 TOLERANCE = 1e-5
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -8,8 +8,7 @@ import pytest
 from matplotlib.colors import to_hex, to_rgb
 
 from analysis.figures import boxes, look, pieces
-
-from .synthetic import as_study, study
+from tests.analysis.synthetic import as_study, study
 
 
 def test_palette_is_petroff10():

@@ -176,7 +176,7 @@ def test_the_margin_itself_is_not_excluded_by_an_interval_that_reaches_it(low, v
 
 
 def test_only_intervals_of_the_primary_endpoint_answer_claims():
-    from .synthetic import by_hand
+    from tests.analysis.synthetic import by_hand
 
     study = by_hand({"variant": "vanilla"}, {"variant": "rnn"})
     usual = {"baseline": "vanilla", "greff_welch_p": 0.5, "points": 30}

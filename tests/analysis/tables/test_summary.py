@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from analysis.tables.summary import in_order
-
-from .synthetic import as_study, by_hand, study
+from tests.analysis.synthetic import as_study, by_hand, study
 
 
 def row(study, task="adding", variant="vanilla"):

@@ -14,8 +14,7 @@ from analysis.study import Study
 from analysis.tables import two_studies as module
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, COLUMNS, changes, compare_studies, differing
 from runs.record.archive import write_values
-
-from .synthetic import as_study, by_hand, study
+from tests.analysis.synthetic import as_study, by_hand, study
 
 FEW = {"resamples": 200, "swaps": 199}
 GOOD, BAD = {"vanilla": 0.8, "gru": 0.8, "coupled": 0.8}, {"vanilla": 0.8, "gru": -3.0, "coupled": 0.8}

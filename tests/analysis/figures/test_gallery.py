@@ -18,9 +18,8 @@ from analysis.study import Study
 from analysis.tables.comparisons import comparisons
 from analysis.tables.stages import stage_tables
 from analysis.tables.two_studies import changes
-
-from .synthetic import TWENTY, as_study, by_hand, explained, staged, study
-from .test_networks import diagnosed
+from tests.analysis.figures.test_networks import diagnosed
+from tests.analysis.synthetic import TWENTY, as_study, by_hand, explained, staged, study
 
 FEW = {"resamples": 20, "swaps": 19}
 # what the small print of a figure has in place of the number of trials that diverged

@@ -7,8 +7,7 @@ from analysis.report.sentences import verdicts
 from analysis.statistics.resampling import Comparison
 from analysis.tables import comparisons as module
 from analysis.tables.comparisons import comparisons, is_better, is_significant, primary_endpoints, resolution
-
-from .synthetic import as_study, by_hand, study
+from tests.analysis.synthetic import as_study, by_hand, study
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,7 @@ import pytest
 
 from analysis.statistics import anova
 from analysis.tables.importance import importance
-
-from .synthetic import SPACE, as_study, study
+from tests.analysis.synthetic import SPACE, as_study, study
 
 ISHIGAMI = {"first": 0.314, "second": 0.442, "first and third": 0.244}  # Ishigami & Homma 1990, a = 7, b = 0.1
 

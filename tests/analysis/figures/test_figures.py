@@ -29,8 +29,7 @@ from analysis.figures import (
     winners_curse,
 )
 from analysis.tables.two_studies import ADVANTAGE, CHANGE
-
-from .synthetic import by_hand
+from tests.analysis.synthetic import by_hand
 
 NAN = float("nan")
 CURVE = {"curve_steps": [0, 10, 20, 40], "curve_losses": [1.0, 1.0, 1.0, 1.0], "train_losses": []}

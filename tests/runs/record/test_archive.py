@@ -15,10 +15,9 @@ from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.trial.trial import Outcome
 from tests.analysis.synthetic import staged, study
+from tests.runs.conftest import make_design
 
-from .conftest import make_design
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("module", ["runs.record.rows", "runs.record.archive", "runs.record.tracked"])

@@ -19,8 +19,7 @@ from runs.study.space import Dimension
 from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.trial.trial import Outcome
-
-from .conftest import make_design
+from tests.runs.conftest import make_design
 
 SMALL = {
     "points": 2,
@@ -322,8 +321,7 @@ def test_a_server_of_the_environment_is_used_with_its_password(tmp_path, monkeyp
 
 def test_nothing_of_a_secret_reaches_what_a_study_stores(tmp_path, monkeypatch, capsys):
     from runs import sweep
-
-    from .test_command_line import call
+    from tests.runs.configuration.test_command_line import call
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:S3CRET@127.0.0.1:9?token=T0KEN")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
