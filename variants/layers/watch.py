@@ -143,5 +143,5 @@ class _FollowedCell:
         names = [gate.name for gate in self._cell.preactivations]
         found = gates.find(follower.graph, follower.called, names, state)
         self.functions |= {gate.name: gate.function for gate in found}
-        self.steps.append({gate.name: follower.tensors[gate.node] for gate in found})
+        self.steps.append({gate.name: follower.tensors[gate.node].clone() for gate in found})
         self._follower = Follower(Graph())

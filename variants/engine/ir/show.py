@@ -32,11 +32,16 @@ _ATOM = 9
 _INDENT = " " * len("  1  product  ")
 
 LEGEND = """\
-h' is a state before the step, a.r the pre-activation of gate r, s the logistic function, * elementwise.
-dh is the derivative of the loss by h: what arrives at this step, plus what the next step hands back.
-s' and tanh' are derivatives. tail(v) and swing(v) are the numbers from which s(v) and s'(v), tanh(v)
-and tanh'(v) follow without a loss of digits. T steps, B sequences, I inputs, H units. W, R and b are
-those of the gates on the left, one below the other."""
+h'        a state before the step
+a.r       the pre-activation of gate r
+W R b     weights and biases of the gates on the left, one below the other
+s, *      the logistic function, the elementwise product
+s', tanh' derivatives
+dh        derivative of the loss by h: what arrives at this step, plus what
+          the next step hands back
+tail(v)   a number from which s(v) and s'(v) follow without a loss of digits
+swing(v)  the same for tanh(v) and tanh'(v)
+T B I H   steps, sequences, inputs, hidden units"""
 
 
 def show(derivation: Derivation, backward: Backward, bias: Iterable[str]) -> str:
@@ -134,9 +139,13 @@ class _Writer:
                 others = {n: name for n, name in named.items() if n != node}
                 lines.append(f"{named[node]} = {self._text(node, others)[0]}")
                 known.add(node)
-        # a result that has a name is among these lines, or among those of another pass
-        unwritten = [(left, node) for left, node in results if left != f"{named.get(node)} ="]
-        return lines + [f"{left} {self._text(node, named)[0]}" for left, node in unwritten]
+        # what another pass has written is not written again
+        written = {line.split("=")[0] + "=" for line in lines}
+        return lines + [
+            f"{left} {self._text(node, named)[0]}"
+            for left, node in results
+            if left not in written and left != f"{named.get(node)} ="
+        ]
 
     def _operands(self, node: int) -> tuple[int, ...]:
         """What a formula shows a node to be computed from."""
