@@ -16,7 +16,7 @@ def message(monkeypatch, tmp_path):
 
     def refused(wanted, stored, finished):
         search = Search(make_design(points=stored))
-        counts = {pair: {"told": done} for pair, done in zip(search.pairs, finished, strict=True)}
+        counts = {pair: {"done": done} for pair, done in zip(search.pairs, finished, strict=True)}
         study = SimpleNamespace(plan=search, refuse_another=lambda other: None, counts=lambda: counts)
         monkeypatch.setattr(stage, "find", lambda results, name, url: study)
         with pytest.raises(ValueError, match=r"^stage=confirm") as error:
