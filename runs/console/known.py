@@ -33,7 +33,8 @@ def names_in_source(kind: str) -> frozenset[str] | None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ClassDef):
                 continue
-            bases[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+            plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]  # Cell[LSTMState]
+            bases[node.name] = [ast.unparse(base).rpartition(".")[2] for base in plain]
             for keyword in node.keywords:
                 if keyword.arg == "name":
                     if not isinstance(keyword.value, ast.Constant):
