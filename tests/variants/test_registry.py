@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import tasks
 import variants
 from tasks import Task
 from tests import reference
@@ -179,6 +180,16 @@ def test_a_file_of_variants_imports_torch_and_the_standard_library_only(path):
 @pytest.mark.parametrize("cls", [*Cell.registry.values(), *Scheme.registry.values()], ids=lambda cls: cls.__name__)
 def test_a_registered_class_can_be_imported_from_the_package(cls):
     assert getattr(variants, cls.__name__) is cls
+
+
+@pytest.mark.parametrize(("package", "base"), [(variants, Cell), (tasks, Task)], ids=["variants", "tasks"])
+def test_a_class_that_is_registered_elsewhere_is_not_a_name_of_the_package(package, base):
+    try:
+        type("Foreign", (base,), {"__module__": "mine"}, name="foreign")
+        with pytest.raises(AttributeError, match="has no attribute 'Foreign'"):
+            package.Foreign  # noqa: B018
+    finally:
+        base.registry.pop("foreign")
 
 
 @pytest.mark.parametrize("name", ["LowestGrid", "Peephol"])

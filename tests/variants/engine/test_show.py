@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tests.variants.cases import REGISTERED
-from variants import Cell
+from variants import Cell, Gate, feed
 from variants.__main__ import main
 from variants.catalogue import kernel
 from variants.engine.ir.show import LEGEND
@@ -50,6 +50,48 @@ After the steps, one product over many of them for each
   dR = sum of da reset_h^T    for n
   db = sum of da"""
 
+BRACKETS = """\
+Brackets, every layer
+
+Forward, for t = 0 ... T-1
+  1  product  a.k = W x + R h' + b    [B, I+H] x [I+H, H]
+  2  product  a.q = W x    [B, I] x [I, H]
+  3  units    twice = h' * (a.q - m')
+  4  product  a.r = R twice    [B, H] x [H, H]
+  5  units    m = m' - (m' * a.k - a.q) + h' / (m' * a.r)
+              r = tanh(a.r)
+              h = m' * a.k + m' * a.k * r
+
+Saved for the backward pass, of every step
+  states    h, m
+  operands  twice
+  values    a.k, a.q - m', a.r
+
+Backward, for t = T-1 ... 0, from dh, dm
+  1  units    | forward 5: m = m' - (m' * a.k - a.q) + h' / (m' * a.r)
+              |            r = tanh(a.r)
+              |            h = m' * a.k + m' * a.k * r
+              v1 = h' / (m' * a.r) / (m' * a.r) * -dm
+              v2 = dh + dh * r + -dm
+              da.k = m' * v2
+              da.q = dm
+              da.r = dh * m' * a.k * tanh'(a.r) + m' * v1
+              dh' = dm / (m' * a.r)
+              dm' = dm + a.r * v1 + a.k * v2
+  2  product  dtwice = R^T [da.r]    | forward 4: R twice
+  3  units    | forward 3: twice = h' * (a.q - m')
+              da.q += h' * dtwice
+              dh' += dtwice * (a.q - m')
+              dm' += -(h' * dtwice)
+  4  product  dh' += R^T [da.k]    | forward 1: R h'
+
+After the steps, one product over many of them for each
+  dW = sum of da x^T
+  dx = W^T da
+  dR = sum of da h'^T    for k
+  dR = sum of da twice^T    for r
+  db = sum of da"""
+
 CLOCKWORK_FORWARD = """\
   1  product  a.h = W x + R h' + b    [B, I+H] x [I+H, H]
   2  units    h = tanh(a.h) if wait' <= 0.5 else h'
@@ -83,6 +125,31 @@ def test_every_kernel_has_a_formula_for_each_gate_and_state_and_a_derivative_for
         assert all(f"a.{g}" in products.replace(",", "").split() for g in gates)
         assert {f"da.{g}" for g in gates} <= left
     assert set(cell.State._fields) <= left
+
+
+class TwoState(NamedTuple):
+    h: Tensor
+    m: Tensor
+
+
+class Brackets(Cell):
+    """Differences of differences, quotients of products, gates without W, R or b, and parts that are used twice."""
+
+    State = TwoState
+    gates = ("k", Gate("q", bias=False), Gate("r", hears=("twice",), input=False, bias=False))
+
+    @feed
+    def twice(self, a, s, p):
+        return s.h * (a.q - s.m)
+
+    def step(self, a, s, p):
+        both = a.k * s.m
+        m = s.m - (both - a.q) + s.h / (a.r * s.m)
+        return TwoState(h=both * torch.tanh(a.r) + both, m=m)
+
+
+def test_brackets_terms_and_parts_are_those_of_the_formula_and_its_derivative():
+    assert kernel(Brackets) == f"{LEGEND}\n\n\n{BRACKETS}"
 
 
 class HiddenState(NamedTuple):

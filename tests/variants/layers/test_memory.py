@@ -65,6 +65,20 @@ def test_neighbours_are_one_array_and_others_are_none():
     assert memory.together([a, b]) is None
 
 
+def test_a_gradient_that_was_replaced_is_not_used_in_place():
+    a, b = (torch.nn.Parameter(torch.ones(2, 3)) for _ in range(2))
+    memory = FlatMemory([a, b])
+    b.grad = torch.zeros(2, 3)
+    assert memory.together([a, b]) is None
+
+
+def test_a_parameter_given_twice_is_there_once_and_gradients_start_at_zero():
+    a, b = (torch.nn.Parameter(torch.ones(2, 3)) for _ in range(2))
+    memory = FlatMemory([a, b, a])
+    assert len(memory.values) == 12
+    assert not memory.gradient.any()
+
+
 def test_outputs_of_a_call_after_training_are_its_own():
     module, x = Recurrent(Vanilla(), 4, 5), inputs_of().float()
     module.flatten_parameters()

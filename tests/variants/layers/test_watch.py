@@ -101,6 +101,69 @@ def test_names_follow_the_terms_of_a_users_step():
     assert watch.gates(0).functions == {"a+b": "sigmoid", "sigmoid(k)": "sigmoid", "relu(k)": "relu", "q": AS_IT_IS}
 
 
+class Forms(Cell):
+    """A cell whose new state is given by a function of (a, s)."""
+
+    State = TwoState
+    gates = ("k", "q")
+
+    def __init__(self, new):
+        self._new = new
+
+    def step(self, a, s, p):
+        return TwoState(*self._new(a, s))
+
+
+@pytest.mark.parametrize(
+    ("new", "functions"),
+    [
+        pytest.param(
+            lambda a, s: (sigmoid(a.k - a.q) * s.h, s.m + s.h), {"k+q": "sigmoid"}, id="a difference is a sum"
+        ),
+        pytest.param(
+            lambda a, s: (tanh(m := s.m + a.q) * sigmoid(a.k), m),
+            {"k": "sigmoid", "q": AS_IT_IS},
+            id="what squashes a new state is no gate",
+        ),
+        pytest.param(
+            lambda a, s: (s.h * (1.0 / sigmoid(a.k)), s.m * tanh(a.q)),
+            {"k": "sigmoid", "q": "tanh"},
+            id="a reciprocal is no rescaling",
+        ),
+        pytest.param(
+            lambda a, s: (s.h * (tanh(a.k) / 2.0), s.m * tanh(a.q)),
+            {"k": "tanh, rescaled", "q": "tanh"},
+            id="a quotient by a constant is a rescaling",
+        ),
+        pytest.param(lambda a, s: (2.0 * sigmoid(a.k), s.m * tanh(a.q)), {"q": "tanh"}, id="a new state is no gate"),
+    ],
+)
+def test_gates_follow_the_form_of_a_step(new, functions):
+    module = Recurrent(Forms(new), 2, 3, engine="eager")
+    watch, _ = watched(module, torch.randn(4, 1, 2, generator=generator()))
+    assert watch.gates(0).functions == functions
+
+
+def test_of_a_rescaled_and_a_plain_value_the_plain_one_is_shown():
+    module = Recurrent(
+        Forms(lambda a, s: (s.h * (2.0 * sigmoid(a.k)), s.m * sigmoid(3.0 * a.k) * tanh(a.q))), 2, 3, engine="eager"
+    )
+    inputs, part = torch.randn(1, 1, 2, generator=generator()), module.parts[0]
+    watch, _ = watched(module, inputs)
+    k = inputs[0] @ part["W_k"].T + part["b_k"]  # the first state is 0
+    assert watch.gates(0).functions["k"] == "sigmoid"
+    torch.testing.assert_close(watch.gates(0).values["k"][0], sigmoid(3.0 * k))
+
+
+def test_a_gate_that_is_not_there_at_every_step_is_left_out():
+    def new(a, s):
+        k = tanh(a.k) if bool(s.m[0, 0] < 0.75) else sigmoid(a.k) * torch.relu(a.k)
+        return k * tanh(a.q) + s.h, s.m + torch.ones_like(s.m)
+
+    watch, _ = watched(Recurrent(Forms(new), 2, 3, engine="eager"), torch.randn(4, 1, 2, generator=generator()))
+    assert watch.gates(0).functions == {"q": "tanh"}
+
+
 def test_a_fused_module_is_refused():
     with (
         pytest.raises(ValueError, match=r"vanilla: only the eager engine can be watched, got 'fused'"),
