@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.report.sentences import verdicts
@@ -68,6 +69,13 @@ def test_resolution_is_half_the_width_of_the_intervals(compared):
     assert resolved.loc[("adding", "solve_rate"), "half_width"] == pytest.approx(
         ((own["high"] - own["low"]) / 2).median()
     )
+
+
+def test_resolution_is_the_median_over_variants_with_the_fewest_points():
+    intervals = [(-0.1, 0.1, 40), (0.0, 0.4, 30), (-0.5, 0.5, 50), (np.nan, np.nan, 12)]
+    frame = pd.DataFrame(intervals, columns=["low", "high", "points"])
+    found = resolution(frame.assign(task="adding", endpoint="solve_rate", primary=True))
+    assert found[["half_width", "points"]].to_numpy().tolist() == [[pytest.approx(0.2), 30]]
 
 
 @pytest.mark.parametrize(("points", "inferred"), [(19, False), (20, True)])

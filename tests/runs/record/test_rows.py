@@ -86,36 +86,36 @@ def test_the_trials_of_a_stage_are_numbered_from_0():
     assert (confirmed["lag"].tolist(), confirmed.index.tolist()) == ([1, 2], [0, 1])
 
 
+NUMBERS = {
+    "params.seed": "7",
+    "params.model.hidden_size": "5",
+    "params.training.budget": "6",
+    "params.training.batch_size": "2",
+    "params.size": "4",
+    "metrics.steps": 6.0,
+    "metrics.best_step": 3.0,
+    "metrics.validation_loss": 0.5,
+    "metrics.test_loss": 0.4,
+    "metrics.score": 0.25,
+    "metrics.parameters": 99.0,
+    "metrics.flops_per_step": 80.0,
+    "metrics.seconds": 1.5,
+}
+
+
+def tracked(*runs):
+    """The table of runs in MLflow with these values, which are of `gru` on adding unless they say otherwise."""
+    space = {"rate": {"low": 0.1, "high": 1.0}, "size": {"low": 1, "high": 9, "integer": True}}
+    usual = {"tags.study": "s", "tags.task": "adding", "tags.variant": "gru", "tags.status": "finished"}
+    usual |= {"tags.engine": "fused", "tags.point": "0", "tags.trial_id": "a", "params.rate": "0.5", **NUMBERS}
+    return of_runs(pd.DataFrame([usual | run for run in runs]), Design.from_dict({"name": "s", "space": space}))
+
+
 def test_runs_in_mlflow_are_the_rows_of_the_table_with_its_types():
-    design = Design.from_dict(
-        {
-            "name": "s",
-            "space": {"rate": {"low": 0.1, "high": 1.0}, "size": {"low": 1, "high": 9, "integer": True}},
-        }
+    table = tracked(
+        {"tags.variant": "vanilla", "tags.point": "10", "params.rate": "0.5", "tags.trial_id": "c"},
+        {"tags.variant": "gru", "tags.point": "2", "params.rate": "0.25", "tags.trial_id": "a"},
     )
-    common = {"tags.study": "s", "tags.task": "adding", "tags.status": "finished", "tags.engine": "fused"}
-    numbers = {
-        "params.seed": "7",
-        "params.model.hidden_size": "5",
-        "params.training.budget": "6",
-        "params.training.batch_size": "2",
-        "params.size": "4",
-        "metrics.steps": 6.0,
-        "metrics.best_step": 3.0,
-        "metrics.validation_loss": 0.5,
-        "metrics.test_loss": 0.4,
-        "metrics.score": 0.25,
-        "metrics.parameters": 99.0,
-        "metrics.flops_per_step": 80.0,
-        "metrics.seconds": 1.5,
-    }
-    runs = pd.DataFrame(
-        [
-            common | numbers | {"tags.variant": variant, "tags.point": point, "params.rate": rate, "tags.trial_id": id}
-            for variant, point, rate, id in [("vanilla", "10", "0.5", "c"), ("gru", "2", "0.25", "a")]
-        ]
-    )
-    table = of_runs(runs, design)
     assert table["trial_id"].tolist() == ["a", "c"]  # by their points as numbers, not as texts
     assert table["rate"].tolist() == [0.25, 0.5]
     assert table["solved_step"].isna().all()
@@ -124,3 +124,15 @@ def test_runs_in_mlflow_are_the_rows_of_the_table_with_its_types():
     assert types["rate"] == types["test_loss"] == types["seconds"] == "float64"
     wanted = {"seed": 7, "hidden_size": 5, "batch_size": 2, "parameters": 99, "test_loss": 0.4, "status": "finished"}
     assert {name: table[name][0] for name in wanted} == wanted
+
+
+def test_runs_in_mlflow_are_sorted_by_task_point_and_variant():
+    places = [("copying", "0", "gru"), ("adding", "1", "gru"), ("adding", "0", "vanilla"), ("adding", "0", "gru")]
+    table = tracked(*({"tags.task": t, "tags.point": p, "tags.variant": v} for t, p, v in places))
+    found = table[["task", "point", "variant"]].to_numpy().tolist()
+    assert found == [["adding", 0, "gru"], ["adding", 0, "vanilla"], ["adding", 1, "gru"], ["copying", 0, "gru"]]
+
+
+def test_runs_in_mlflow_are_those_of_the_search_and_of_before_there_were_stages():
+    table = tracked(*({"tags.stage": s, "tags.trial_id": s or "old"} for s in ("horizon", None, "search", "confirm")))
+    assert table["trial_id"].tolist() == ["old", "search"]

@@ -23,6 +23,7 @@ from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.sweep import main
 from runs.trial.trial import Outcome
+from runs.workers.actions import opened
 from tests.runs.configuration.test_command_line import call as in_process
 from tests.runs.conftest import make_design
 
@@ -246,6 +247,12 @@ def test_an_extended_search_gets_a_stage_of_its_own(search, storage, tmp_path):
     rows, design = records(tmp_path, "study", stages=True)
     assert design["stages"]["confirm"]["points"] == 6
     assert len([r for r in rows if r["stage"] == "confirm"]) == 4 * (3 + 2)
+
+
+def test_an_action_on_a_stage_is_on_the_one_of_the_most_points(search, storage, tmp_path):
+    completed(storage, confirm(search))
+    completed(storage, confirm(completed(storage, replace(search.design, points=6))))
+    assert opened("", tmp_path / "study", "study", "confirm").plan.points == 6
 
 
 def test_a_search_of_adaptive_points_or_with_a_pruner_has_no_stages():

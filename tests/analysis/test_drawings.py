@@ -1,0 +1,87 @@
+"""What is written in figures, and which marks and lines stand where, from a few trials."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from analysis.figures import forest, heat_map, hyperparameters, memory_horizon, shares, trade_off, winners_curse
+from analysis.figures.look import look
+
+from .synthetic import by_hand
+
+
+def written(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_heat_map_writes_what_was_solved_and_what_diverged():
+    trials = [{"status": "solved", "score": 0.9, "validation_loss": 0.0}, *[{"status": "diverged"}] * 2]
+    left, right = heat_map.draw(heat_map.numbers(by_hand(*trials, {}, {"status": "failed"}))).axes
+    assert written(left) == ["25 %", "1/4"]
+    assert written(right) == ["0.90", "2 div."]
+
+
+def test_shares_of_the_best_trials_stand_at_the_tenth_in_which_they_lie():
+    trials = [{"variant": v, "learning_rate": rate} for v, rate in (("vanilla", 1e-4), ("gru", 1e-4), ("rnn", 1e-1))]
+    axes = hyperparameters.draw(hyperparameters.numbers(by_hand(*trials))).axes[0]
+    found = [(text.get_text(), text.get_position()[0]) for text in axes.texts if text.get_text().endswith(" %")]
+    assert found == [("67 %", 1e-4), ("33 %", 1e-1)]
+
+
+@pytest.mark.parametrize(("fresh", "text"), [(0.6, "mean drop 0.30"), (0.95, "mean drop −0.05")])
+def test_a_drop_is_positive_where_a_fresh_seed_does_worse(fresh, text):
+    frame = pd.DataFrame([{"task": "adding", "variant": "vanilla", "search_score": 0.9, "fresh_score": fresh}])
+    assert text in written(winners_curse.draw(winners_curse.numbers(by_hand({}), frame)).axes[0])
+
+
+def test_the_line_of_the_front_goes_through_its_trials():
+    trials = [{"parameters": p, "score": s, "seconds": 1.0} for p, s in ((300, 0.9), (100, 0.5), (200, 0.4))]
+    front = trade_off.draw(trade_off.numbers(by_hand(*trials))).axes[0].lines[0]
+    assert (front.get_xdata().tolist(), front.get_ydata().tolist()) == ([100, 300], [0.5, 0.9])
+
+
+def test_a_difference_that_is_claimed_has_a_filled_mark():
+    rows = [{"variant": "gru", "significant": True}, {"variant": "rnn", "significant": False}]
+    usual = {"task": "adding", "baseline": "vanilla", "endpoint": "solve_rate", "primary": True, "points": 30}
+    usual |= {"value": 0.7, "reference": 0.5, "difference": 0.2, "low": 0.1, "high": 0.3, "p": 0.01, "p_holm": 0.02}
+    usual |= {"greff_welch_p": 0.5, "span": 1.0}
+    study = by_hand({}, {"variant": "gru"}, {"variant": "rnn"}, baseline="vanilla")
+    axes = forest.draw(forest.numbers(study, pd.DataFrame([{**usual, **row} for row in rows]))).axes[0]
+    marks = [line for line in axes.lines if line.get_marker() in (look("gru").marker, look("rnn").marker)]
+    assert [to_hex(line.get_markerfacecolor()) for line in marks] == [to_hex(look("gru").colour), "#ffffff"]
+    assert [float(line.get_xdata()[0]) for line in marks] == pytest.approx([20.0, 20.0])
+
+
+def test_bars_are_pale_and_have_errors_where_there_is_room():
+    usual = {"task": "adding", "surrogate": "forest", "r2_process": 0.0}
+    terms = [("learning_rate", 1, 0.5, 0.03), ("size", 1, 0.1, 0.02), ("rest", 3, 0.2, np.nan)]
+    rows = [
+        {**usual, "variant": v, "r2_forest": r2, "term": term, "order": order, "share": share, "error": error}
+        for v, r2 in (("vanilla", 0.3), ("gru", 0.1))
+        for term, order, share, error in terms
+    ]
+    axes = shares.draw(shares.numbers(by_hand({}, {"variant": "gru"}), pd.DataFrame(rows))).axes[0]
+    assert {round(bar.get_y() + bar.get_height() / 2): bar.get_alpha() for bar in axes.patches} == {0: 1.0, 1: 0.35}
+    assert written(axes)[:3] == [".50 ± .03", ".10", ".20"]
+
+
+def runs(variant, *solved):
+    """Four runs at lag 16 and at each of its doublings, of which so many solve the task."""
+    return [
+        {"variant": variant, "lag": 16 * 2**j, "status": "solved" if k < n else "finished"}
+        for j, n in enumerate(solved)
+        for k in range(4)
+    ]
+
+
+def test_a_horizon_is_a_diamond_with_its_interval_or_a_triangle_to_where_it_may_lie():
+    table = by_hand(*runs("vanilla", 4, 2, 0), *runs("gru", 4, 4, 4), *runs("rnn", 1, 0, 0)).table
+    study = by_hand({}, {"variant": "gru"}, {"variant": "rnn"})
+    axes = memory_horizon.draw(memory_horizon.numbers(study, table)).axes[0]
+    assert [line.get_marker() for line in axes.lines if line.get_marker() != "None"] == ["D", ">", "<"]
+    ends = [line.get_xdata().tolist() for line in axes.lines if len(line.get_xdata()) == 2]
+    half = 1.96 * (0.5 * 0.5 / 3) ** 0.5  # of the runs at lag 32, in doublings around 16 · 2^(1.5 - 0.5)
+    assert ends == [pytest.approx([32 * 2**-half, 32 * 2**half])] * 2
