@@ -32,11 +32,12 @@ _ATOM = 9
 _INDENT = " " * len("  1  product  ")
 
 LEGEND = """\
-h' is a state before the step, a.r the pre-activation of gate r, s the logistic function, * elementwise.
-dh is the derivative of the loss by h: what arrives at this step, plus what the next step hands back.
-s' and tanh' are derivatives. tail(v) and swing(v) are the numbers from which s(v) and s'(v), tanh(v)
-and tanh'(v) follow without a loss of digits. T steps, B sequences, I inputs, H units. W, R and b are
-those of the gates on the left, one below the other."""
+h' is the state before the step. a.r is the pre-activation of gate r.
+s is the logistic function. s' and tanh' are derivatives. * is elementwise.
+dh is the derivative of the loss by h, from this step and from the next one.
+s(v) and s'(v) are computed from tail(v), tanh(v) and tanh'(v) from swing(v).
+T steps, B sequences, I inputs, H units. W, R and b are those of the gates on
+the left, one below the other."""
 
 
 def show(derivation: Derivation, backward: Backward, bias: Iterable[str]) -> str:
