@@ -34,7 +34,7 @@ STEPS, BATCHES, UNITS = (100, 1000), (1, 32, 128), (32, 64, 128, 200)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The arguments of the command. Raises ValueError for what is out of range."""
+    """Return the arguments of the command. Raises ValueError for what is out of range."""
     parser = Parser(
         prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -41,7 +41,7 @@ the left, one below the other."""
 
 
 def show(derivation: Derivation, backward: Backward, bias: Iterable[str]) -> str:
-    """The time step of a kernel as text: forward, what is saved, backward.
+    """Return the time step of a kernel as text: forward, what is saved, backward.
 
     derivation: the expressions of a cell and their order.
     backward: the backward time step, as `derivation.backward` gives it.
@@ -65,7 +65,7 @@ class _Writer:
         self._forward_lines: dict[Pass, list[str]] = {}
 
     def _results(self) -> dict[int, str]:
-        """Names of nodes by which other formulas call them: gates, operands of sources, and the new state."""
+        """Return names of nodes by which other formulas call them: gates, operands of sources, and the new state."""
         derivation, graph = self._derivation, self._graph
         operands = {n: source for source, n in derivation.operands.items() if source not in derivation.state_operands}
         state = {derivation.new(field): field for field in derivation.fields}
@@ -80,7 +80,7 @@ class _Writer:
         return {n: name for n, name in names.items() if graph.name(n) is None and graph.value(n) is None}
 
     def forward(self) -> list[str]:
-        """One paragraph for every product and pass of a time step."""
+        """Return one paragraph for every product and pass of a time step."""
         lines, known = ["Forward, for t = 0 ... T-1"], set[int]()
         for item, number in self._numbers.items():
             if isinstance(item, Mix):
@@ -106,14 +106,14 @@ class _Writer:
         return source if field is None else f"{field}'"
 
     def _results_of(self, item: Pass) -> list[tuple[str, int]]:
-        """The results of a pass: what stands left of the formula, and the node."""
+        """Return the results of a pass: what stands left of the formula, and the node."""
         derivation = self._derivation
         if item.operands:
             return [(f"{source} =", derivation.operands[source]) for source in item.operands]
         return [(f"{field} =", derivation.new(field)) for field in derivation.fields]
 
     def _formulas(self, results: Sequence[tuple[str, int]], names: Mapping[int, str], known: set[int]) -> list[str]:
-        """One line for each result, after lines for the parts that have a name or are used more than once.
+        """Return one line for each result, after lines for the parts that have a name or are used more than once.
 
         results: what stands left of a formula, and its node.
         names: nodes that have a name.
@@ -144,7 +144,7 @@ class _Writer:
         ]
 
     def _operands(self, node: int) -> tuple[int, ...]:
-        """What a formula shows a node to be computed from."""
+        """Return what a formula shows a node to be computed from."""
         if node in self._called:
             return self._called[node].operands
         operation, operands = self._graph.nodes[node][0], self._graph.operands(node)
@@ -153,7 +153,7 @@ class _Writer:
         return operands
 
     def _text(self, node: int, named: Mapping[int, str]) -> tuple[str, int]:
-        """A node as a formula, and how strongly its outermost operation binds."""
+        """Return a node as a formula, and how strongly its outermost operation binds."""
         if node in named:
             return named[node], _ATOM
         name, value = self._graph.name(node), self._graph.value(node)
@@ -179,7 +179,7 @@ class _Writer:
         return f"{_OF_ROOTS.get(operation, operation)}({', '.join(p for p, _ in parts)})", _ATOM
 
     def saved(self) -> list[str]:
-        """What the forward kernel keeps."""
+        """Return what the forward kernel keeps."""
         derivation = self._derivation
         states = ", ".join(derivation.fields)
         operands = [source for source in derivation.operands if source not in derivation.state_operands]
@@ -189,13 +189,13 @@ class _Writer:
         return [*lines, f"  values    {', '.join(values) or 'none: everything follows from the states'}"]
 
     def _states(self) -> dict[int, str]:
-        """Nodes that the backward kernel reads as states and operands, by name."""
+        """Return nodes that the backward kernel reads as states and operands, by name."""
         derivation = self._derivation
         read = {derivation.new(field) for field in derivation.fields} | set(derivation.operands.values())
         return {n: name for n, name in self._names.items() if n in read}
 
     def backward(self, step: Backward) -> list[str]:
-        """One paragraph for every pass and product of the backward time step, with the lines that it differentiates."""
+        """Return a paragraph for each pass and product of the backward step, with the lines that it differentiates."""
         arriving = ", ".join(f"d{field}" for field in step.fields)
         lines = [f"Backward, for t = T-1 ... 0, from {arriving}"]
         for number, item in enumerate(step.items, 1):
@@ -216,7 +216,7 @@ class _Writer:
         return f"d{operand} {'+=' if item.add else '='} R^T [{heard}]    | forward {', '.join(forward)}: R {operand}"
 
     def products(self) -> list[str]:
-        """The derivatives that are products over many steps at once."""
+        """Return the derivatives that are products over many steps at once."""
         derivation = self._derivation
         lines = ["After the steps, one product over many of them for each"]
         lines += ["  dW = sum of da x^T", "  dx = W^T da"] if derivation.input_gates else []
@@ -231,7 +231,7 @@ def _bracketed(part: tuple[str, int], least: int) -> str:
 
 
 def _input(name: Name) -> str:
-    """How a formula calls an input or the target of a derivative."""
+    """Return how a formula calls an input or the target of a derivative."""
     match name.kind:
         case "s":
             return f"{name.of}'"
