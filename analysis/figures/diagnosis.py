@@ -11,7 +11,7 @@ from ..tables.diagnosis import OF_THE_NETWORK
 if TYPE_CHECKING:
     from ..study import Study
 
-NOTHING = "no trained cell has been looked into yet"
+NOTHING = "no diagnosis of a trained network is stored yet"
 
 
 def outcomes_of(study: Study, found: pd.DataFrame) -> dict[tuple[str, str], str]:

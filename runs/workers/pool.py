@@ -25,7 +25,7 @@ from ..study.storage.opening import patiently
 from ..study.study import Study
 from .accounting import Memory, add_cost, session_cost
 from .ending import JOIN_SECONDS, Interruption, Limit
-from .status import beside, heading, in_other_hands
+from .status import heading, in_other_hands, result_file
 from .stop import asked_to_stop, asked_to_stop_at_once
 from .worker import work
 
@@ -238,5 +238,5 @@ def run_pool(pool: Pool, workers: int, mirror: Mirror | None, planning: float = 
         "megabytes_last": pool.memory.last,
     }
     cost = session_cost(pool.study, pool.pids, wall_clock, time.perf_counter() - begun, mirror)
-    add_cost(pool.folder / beside(pool.study, "session"), cost, planning, latest)
+    add_cost(pool.folder / result_file(pool.study, "session"), cost, planning, latest)
     return pool.exit_code()
