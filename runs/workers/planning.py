@@ -1,4 +1,4 @@
-"""What is recorded of a study before its workers start: the facts of the session, and the design in the study's folder."""
+"""What is recorded of a study before its workers start: the facts of the session, and the design as a file."""
 
 from __future__ import annotations
 
