@@ -34,17 +34,17 @@ class Study:
 
     @classmethod
     def of(cls, every: pd.DataFrame, values: Mapping[str, Any]) -> Study:
-        """A study from its tidy table and the plain values of its design, with the facts beside them."""
+        """Return a study from its tidy table and the plain values of its design, with the facts beside them."""
         return cls.from_archive(Archive.of(every, values))
 
     @classmethod
     def from_archive(cls, archive: Archive) -> Study:
-        """The study that an archive holds."""
+        """Return the study that an archive holds."""
         return cls(archive.table, archive.design, archive.about)
 
     @classmethod
     def read(cls, path: Path) -> Study:
-        """A study from its archive alone.
+        """Return a study from its archive alone.
 
         path: of `trials.parquet`.
 
@@ -63,7 +63,7 @@ class Study:
         return of_stage(self.every, "search")
 
     def stage(self, name: str) -> pd.DataFrame:
-        """The trials of a stage: search, confirm or horizon."""
+        """Return the trials of a stage: search, confirm or horizon."""
         return of_stage(self.every, name)
 
     @cached_property

@@ -1,9 +1,8 @@
-"""Look inside trained cells: `python -m runs.inside study=quick` saves weights, gradient norms, gates and states of the
-best trials.
+"""`python -m runs.inside study=quick`: weights, gradient norms, gates and states of the best trials.
 
-For each (task, variant) the trial with the lowest validation loss is trained again, which gives the same network to the
-bit where the machine and the versions are the same, and `results/<study>/models/<task>/<variant>.safetensors` and
-`.npz` are written. What is there and up to date is left alone.
+For each pair of task and variant, the trial with the lowest validation loss is trained again. This gives the same
+network to the last bit where the machine and the versions are the same. The command writes
+`results/<study>/models/<task>/<variant>.safetensors` and `.npz`, and skips files that are up to date.
 """
 
 from __future__ import annotations

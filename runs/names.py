@@ -12,7 +12,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def checked_name(value: Any, thing: str) -> str:
-    """The value itself where it is a name, which can stand unchanged in a path, a shell, a URL and a filter of MLflow.
+    """Return the value if it is a name, which can stand unchanged in a path, a shell, a URL and a filter of MLflow.
 
     value: what may be a name. thing: what it names, for the message.
     Raises ValueError with the rule and the value where it is no name.

@@ -84,7 +84,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     if study.finished():
         if mirror is not None:
             mirror.finish()
-        print(f"{plan.title}: all {study.size} trials are done; {next_step(study, results)}")
+        print(f"{plan.title}: all {study.size} trials are finished; {next_step(study, results)}")
         return 1 if print_failures(study) else 0
     code = run_pool(Pool(study, url, folder, config.trial_seconds), config.workers, mirror, planning)
     failed = print_counts(study)

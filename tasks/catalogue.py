@@ -9,41 +9,41 @@ from .task import Task
 
 
 def entries() -> dict[str, type[Task]]:
-    """The tasks of this package by name."""
+    """Return the tasks of this package by name."""
     return {name: cls for name, cls in Task.registry.items() if cls.__module__.startswith(f"{__package__}.")}
 
 
 def summary(cls: type[Task]) -> str:
-    """What must be remembered, in one sentence: the first paragraph of the docstring."""
+    """Return what must be remembered, in one sentence: the first paragraph of the docstring."""
     return " ".join(_text(cls).partition("\n\n")[0].split())
 
 
 def drawing(cls: type[Task]) -> list[str]:
-    """The example that the docstring draws, inputs above targets."""
+    """Return the example that the docstring draws, inputs above targets."""
     block = re.search(r"(?:^ {4}.*\n?)+", _text(cls), re.MULTILINE)
     return block.group().rstrip().splitlines() if block else []
 
 
 def criterion(cls: type[Task]) -> str:
-    """The sentence of the docstring that says when the task is solved."""
+    """Return the sentence of the docstring that says when the task is solved."""
     found = re.search(r"Solved.*?\.(?=\s|$)", _text(cls), re.DOTALL)
     return " ".join(found.group().split()) if found else ""
 
 
 def explanation(cls: type[Task], knob: str) -> str:
-    """What the docstring says of a knob."""
+    """Return what the docstring says of a knob."""
     found = re.search(rf"^{knob}: (.*?)(?=\n\n|\n\w[\w, ]*: |\Z)", _text(cls), re.MULTILINE | re.DOTALL)
     return " ".join(found.group(1).split()) if found else ""
 
 
 def knobs(cls: type[Task]) -> dict[str, object]:
-    """The keyword arguments of the constructor with their defaults, a word for one without."""
+    """Return the keyword arguments of the constructor with their defaults, a word for one without."""
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: "(must be given)" if p.default is p.empty else p.default for p in parameters}
 
 
 def overview() -> list[tuple[list[str], str]]:
-    """All tasks, one a row: name, knobs with defaults, floor at these defaults; what must be remembered."""
+    """Return all tasks, one a row: name, knobs with defaults, floor at these defaults; what must be remembered."""
     rows = [(["task", "knobs", "floor"], "what must be remembered")]
     for name, cls in entries().items():
         given = " ".join(f"{knob}={value}" for knob, value in knobs(cls).items())
@@ -52,7 +52,7 @@ def overview() -> list[tuple[list[str], str]]:
 
 
 def card(cls: type[Task]) -> str:
-    """One task in full: example, sizes, floor, when it is solved, knobs, source.
+    """Return one task in full: example, sizes, floor, when it is solved, knobs, source.
 
     Raises ValueError for a class of your own that has a knob without a default.
     """

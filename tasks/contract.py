@@ -231,7 +231,7 @@ def check_metrics(task: Task, metrics: dict[str, float]) -> None:
 
 
 def _attribute(task: Task, name: str, meaning: str) -> object:
-    """The value of an attribute. Raises ValueError, saying what it means, where the task has none."""
+    """Return the value of an attribute. Raises ValueError, saying what it means, where the task has none."""
     if not hasattr(task, name):
         raise ValueError(f"{task.name}: {name}, {meaning}, must be an attribute of the class or of the task, got none")
     value: object = getattr(task, name)
@@ -239,14 +239,14 @@ def _attribute(task: Task, name: str, meaning: str) -> object:
 
 
 def _guesses(task: Task, batch: Batch) -> Tensor:
-    """Random answers [K, B, O] that require gradients."""
+    """Return random answers [K, B, O] that require gradients."""
     return torch.randn(
         *batch.reads.shape, task.output_size, generator=torch.Generator().manual_seed(0)
     ).requires_grad_()
 
 
 def _tried(task: Task, method: str, call: Callable[[], T]) -> T:
-    """What a method of a task returns. Any error that it raises becomes a ValueError that names task and method."""
+    """Return what a method of a task returns. Any error becomes a ValueError that names the task and the method."""
     try:
         return call()
     except Exception as error:

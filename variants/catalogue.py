@@ -13,7 +13,7 @@ from .layers.recurrent import count_parameters
 
 
 def entries() -> dict[str, type[Cell]]:
-    """The variants of this package by name, each followed by those that derive from it; the controls last."""
+    """Return the variants of this package by name, each followed by those that derive from it; the controls last."""
     own = [
         cls
         for cls in _descendants(Cell)
@@ -23,40 +23,40 @@ def entries() -> dict[str, type[Cell]]:
 
 
 def summary(cls: type[Cell]) -> str:
-    """What a variant is, in one line: the first paragraph of its docstring."""
+    """Return what a variant is, in one line: the first paragraph of its docstring."""
     return " ".join(_text(cls).partition("\n\n")[0].split())
 
 
 def equations(cls: type[Cell]) -> list[str]:
-    """The indented block of a docstring that holds the formula."""
+    """Return the indented block of a docstring that holds the formula."""
     block = re.search(r"(?:^ {4}.*\n?)+", _text(cls), re.MULTILINE)
     return [line[4:] for line in block.group().rstrip().splitlines()] if block else []
 
 
 def formula(cls: type[Cell]) -> str:
-    """How many trainable values a layer has, in letters."""
+    """Return how many trainable values a layer has, in letters."""
     found = re.search(r"Parameters:\s(.*?)\.(?:\s|$)", _text(cls), re.DOTALL)
     return " ".join(found.group(1).split()) if found else ""
 
 
 def relation(cls: type[Cell]) -> str:
-    """How a variant differs from its relative, empty for one that is defined in full."""
+    """Return how a variant differs from its relative, empty for one that is defined in full."""
     found = re.search(r"Differs from .*?\.(?=\s|$)", _text(cls), re.DOTALL)
     return " ".join(found.group().split()) if found else ""
 
 
 def shapes(cls: type[Cell]) -> str:
-    """Where a docstring says what the letters stand for, its own or that of the class it derives from."""
+    """Return where a docstring says what the letters stand for, its own or that of the class it derives from."""
     return _inherited(cls, r"^`\w+`[^\n]* \[B, H\].*?(?<!\.)\.(?=\s|$)")
 
 
 def explanation(cls: type[Cell], knob: str) -> str:
-    """What a docstring says of a knob, its own or that of the class it derives from."""
+    """Return what a docstring says of a knob, its own or that of the class it derives from."""
     return _inherited(cls, rf"(?<=^{knob}: ).*?(?=\n\n|\n\w[\w, ]*: |\Z)")
 
 
 def overview(input_size: int, hidden_size: int) -> list[tuple[list[str], str]]:
-    """All variants, one a row: name, parameters of the fewest layers it can have; what it is, source."""
+    """Return all variants, one a row: name, parameters of the fewest layers it can have; what it is, source."""
     rows = [(["variant", "parameters"], f"at I={input_size}, H={hidden_size}")]
     for name, cls in entries().items():
         rows.append(([name, _count(cls, input_size, hidden_size)], f"{summary(cls)} [{cls.source}]"))
@@ -64,7 +64,7 @@ def overview(input_size: int, hidden_size: int) -> list[tuple[list[str], str]]:
 
 
 def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
-    """One variant in full: equations, shapes, parameters by block, knobs, relation, source.
+    """Return one variant in full: equations, shapes, parameters by block, knobs, relation, source.
 
     Raises ValueError for a class of your own that has a knob without a default.
     """
@@ -90,7 +90,7 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
 
 
 def kernel(cls: type[Cell]) -> str:
-    """The fused kernel of a variant in readable form: its time step, what it saves, and its backward pass.
+    """Return the fused kernel of a variant in readable form: its time step, what it saves, and its backward pass.
 
     cls: the variant, with its default knobs.
 
@@ -118,12 +118,12 @@ def kernel(cls: type[Cell]) -> str:
 
 
 def title(cls: type[Cell]) -> str:
-    """The registered name of a class, else the name of the class: a name is not handed down to a class of your own."""
+    """Return the registered name of a class, else its own name; a subclass does not inherit a registered name."""
     return str(vars(cls).get("name") or cls.__name__)
 
 
 def _built(cls: type[Cell]) -> Cell:
-    """The variant with its default knobs. Raises ValueError where a knob has no default."""
+    """Return the variant with its default knobs. Raises ValueError where a knob has no default."""
     try:
         return cls()
     except TypeError as error:
@@ -131,7 +131,7 @@ def _built(cls: type[Cell]) -> Cell:
 
 
 def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
-    """One line for every piece of the parameters: name, shape, number of values."""
+    """Return one line for every piece of the parameters: name, shape, number of values."""
     lines = [f"    {'P':<8} [{hidden_size}, {input_size}] {hidden_size * input_size}"] if cell.projects_input else []
     lowest = cell.for_layer(0)
     for here, title in ((lowest, "lowest layer"), (cell, "a layer above it")) if lowest is not cell else ((cell, ""),):
@@ -147,7 +147,7 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
 
 
 def _inherited(cls: type[Cell], pattern: str) -> str:
-    """What matches in the docstring of a class, or else of the nearest class it derives from."""
+    """Return what matches in the docstring of a class, or else of the nearest class it derives from."""
     for base in cls.__mro__:
         found = re.search(pattern, _text(base), re.DOTALL | re.MULTILINE)
         if found:

@@ -228,7 +228,7 @@ class Cell(Generic[S]):
     # was built.
 
     def __getstate__(self) -> dict[str, object]:
-        """What a copy of this cell has: its attributes.
+        """Return what a copy of this cell has: its attributes.
 
         What follows from the declaration is left out; the copy derives it again.
         """
@@ -359,7 +359,7 @@ def register(kind: str, registry: dict[str, C], name: str, cls: C) -> None:
 
 
 def knobs_of(cls: type) -> dict[str, inspect.Parameter]:
-    """The knobs of a class: the keyword arguments of its constructor, with types and defaults.
+    """Return the knobs of a class: the keyword arguments of its constructor, with types and defaults.
 
     >>> from variants import Vanilla
     >>> {name: knob.default for name, knob in knobs_of(Vanilla).items()}

@@ -97,7 +97,7 @@ def ask(cell: Cell, what: str, call: Callable[[], T]) -> T:
 
 
 def _failed(cell: Cell, what: str, error: Exception) -> ValueError:
-    """The message of an error in the code of a cell, in one line."""
+    """Return the message of an error in the code of a cell, in one line."""
     return ValueError(f"{cell.title}: {what} fails: {type(error).__name__}: {' '.join(str(error).split())}")
 
 
@@ -244,7 +244,7 @@ def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
 
 
 def _attributes(cell: Cell) -> dict[str, object]:
-    """The attributes of a cell and of its classes, without those of `Cell` itself."""
+    """Return the attributes of a cell and of its classes, without those of `Cell` itself."""
     found: dict[str, object] = {}
     for base in reversed([b for b in type(cell).__mro__ if issubclass(b, Cell) and b is not Cell]):
         found |= vars(base)
@@ -252,7 +252,7 @@ def _attributes(cell: Cell) -> dict[str, object]:
 
 
 def _owns_tensor(value: object) -> bool:
-    """Whether a value is a tensor or a module, or a collection in which there is one."""
+    """Return whether a value is a tensor or a module, or a collection in which there is one."""
     if isinstance(value, Mapping):
         return any(map(_owns_tensor, value.values()))
     if isinstance(value, list | tuple | set | frozenset):

@@ -75,7 +75,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, sequences: pd.DataFrame) -> Numbers:
-    """Gates and states of the best network of each pair over one test sequence, units in one order for all its maps.
+    """Return the gates and states of the best network of each pair over one test sequence, with one order of its units.
 
     sequences: of `tables.diagnosis`; of several layers the highest is shown.
     """
@@ -97,7 +97,7 @@ def _sequence(own: pd.DataFrame) -> Sequence:
 
 
 def _maps(own: pd.DataFrame) -> list[Map]:
-    """The maps of the gates and states of one variant."""
+    """Return the maps of the gates and states of one variant."""
     found = []
     for kind in ("gate", "state"):
         for name, units in own[own["kind"] == kind].groupby("name", sort=False):
@@ -111,7 +111,7 @@ def _maps(own: pd.DataFrame) -> list[Map]:
 
 
 def unit_order(states: np.ndarray) -> np.ndarray:
-    """Units by their part in the first principal component of their states, the most positive first.
+    """Return units by their part in the first principal component of their states, the most positive first.
 
     states: [units, anything].
     Returns indices [units].
@@ -167,7 +167,7 @@ class _Sheet:
         self.top = self.size[1] - 0.05
 
     def axes(self, line: int, column: int) -> Axes:
-        """New axes in a line and a column."""
+        """Return new axes in a line and a column."""
         left, bottom = _NAMES + column * (self.width + _GAP), self.top - (line + 1) * (self.height + _TITLE)
         return self._axes(left, bottom, self.width, self.height)
 

@@ -111,7 +111,7 @@ def _subset(trials: pd.DataFrame, subset: str) -> pd.DataFrame:
 
 
 def _scale(losses: np.ndarray, of_task: np.ndarray) -> Scale:
-    """The axis that shows the losses of a panel; without any the losses of its task, without these a decade."""
+    """Return the axis that shows the losses of a panel; without any the losses of its task, without these a decade."""
     candidates = (losses[np.isfinite(losses)], of_task[np.isfinite(of_task)], np.array([0.1, 1.0]))
     seen = next(values for values in candidates if len(values))
     low, high = float(seen.min()), float(seen.max())
@@ -120,7 +120,7 @@ def _scale(losses: np.ndarray, of_task: np.ndarray) -> Scale:
 
 
 def _box(x: np.ndarray) -> dict[str, float]:
-    """Range, quartiles and geometric mean; the names are those of `Axes.bxp`."""
+    """Return range, quartiles and geometric mean; the names are those of `Axes.bxp`."""
     if len(x) < FEWEST_IN_A_BOX:
         return {}
     q1, median, q3 = quantiles(x, (0.25, 0.5, 0.75))

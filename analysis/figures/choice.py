@@ -23,35 +23,35 @@ class Axis(NamedTuple):
 
 
 def tasks_in(study: Study, table: pd.DataFrame) -> list[str]:
-    """The tasks of a table in the order of the study."""
+    """Return the tasks of a table in the order of the study."""
     there = set(table["task"])
     return [task for task in study.tasks if task in there]
 
 
 def variants_in(study: Study, table: pd.DataFrame) -> list[str]:
-    """The variants of a table, the baseline first, then in the order of the study."""
+    """Return the variants of a table, the baseline first, then in the order of the study."""
     there = set(table["variant"])
     return [variant for variant in study.variants if variant in there]
 
 
 def rows_in(study: Study, table: pd.DataFrame) -> dict[str, list[str]]:
-    """By task of a table, its variants; both in the order of the study."""
+    """Return the variants of a table by task, both in the order of the study."""
     return {task: variants_in(study, table[table["task"] == task]) for task in tasks_in(study, table)}
 
 
 def records_of(table: pd.DataFrame) -> dict[str, Mapping[Any, Any]]:
-    """The rows of a table with one row per variant, by variant."""
+    """Return the rows of a table with one row per variant, by variant."""
     return {str(row["variant"]): row for row in table.to_dict("records")}
 
 
 def by_variant(table: pd.DataFrame, variants: Sequence[str]) -> pd.DataFrame:
-    """Rows in the order of the variants; the rows of one variant keep their order."""
+    """Return rows in the order of the variants; the rows of one variant keep their order."""
     place = {name: k for k, name in enumerate(variants)}
     return table.sort_values("variant", key=lambda names: names.map(place), kind="stable", ignore_index=True)
 
 
 def hyperparameters_in(study: Study, found: pd.Series) -> list[str]:
-    """The hyperparameters that are found, in the order of the search space, then any others."""
+    """Return the hyperparameters that are found, in the order of the search space, then any others."""
     present = list(dict.fromkeys(found))
     return [
         *(name for name in study.design.space if name in present),
@@ -60,7 +60,7 @@ def hyperparameters_in(study: Study, found: pd.Series) -> list[str]:
 
 
 def axis_of(study: Study, name: str, values: pd.Series) -> Axis:
-    """The axis of a hyperparameter: the range of the search space, or of the values where the space does not say.
+    """Return the axis of a hyperparameter: its range in the search space, else the range of the values.
 
     values: those that are shown; an axis is logarithmic only where all are positive.
     """
@@ -72,17 +72,17 @@ def axis_of(study: Study, name: str, values: pd.Series) -> Axis:
 
 
 def losses_of(values: pd.Series | np.ndarray) -> np.ndarray:
-    """Losses for a log axis: infinite where there is none, never below a tiny positive number."""
+    """Return losses for a log axis: infinite where there is none, never below a tiny positive number."""
     losses = np.asarray(values, dtype=float)
     return np.where(np.isfinite(losses), np.maximum(losses, _LEAST_LOSS), np.inf)
 
 
 def quantiles(values: np.ndarray, at: Sequence[float]) -> np.ndarray:
-    """Quantiles along axis 0 as order statistics, so that infinite values stay what they are."""
+    """Return quantiles along axis 0 as order statistics, so that infinite values stay what they are."""
     return np.asarray(np.quantile(values, at, axis=0, method="inverted_cdf"))
 
 
 def levels_of(trials: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """By task, the floor and the solved loss."""
+    """Return the floor and the solved loss by task."""
     firsts = trials.groupby("task")[["floor", "solved_loss"]].first()
     return {str(task): (float(row["floor"]), float(row["solved_loss"])) for task, row in firsts.iterrows()}

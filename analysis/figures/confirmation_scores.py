@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, replicates: pd.DataFrame, confirmed: pd.DataFrame, repeats: pd.DataFrame) -> Numbers:
-    """Scores of all runs with fresh seeds, with what `tables.stages` says of them.
+    """Return scores of all runs with fresh seeds, with what `tables.stages` says of them.
 
     replicates: winners of blocks, run again.
     confirmed: of `tables.stages`.

@@ -21,7 +21,7 @@ CAPTION = (
 
 
 def numbers(study: Study, profiles: pd.DataFrame) -> Curves:
-    """The performance profiles of other trials; profiles: trials of winners with fresh seeds, see `stage_tables`."""
+    """Return the performance profiles of the winners; profiles: their trials with fresh seeds, see `stage_tables`."""
     return performance_profiles.numbers(study.with_trials(profiles))
 
 

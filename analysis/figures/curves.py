@@ -79,7 +79,7 @@ def curves_of(
     limits: tuple[float, float] | Mapping[str, tuple[float, float]],
     **more: Any,
 ) -> Curves:
-    """The numbers of a figure of curves from those of each curve.
+    """Return the numbers of a figure of curves from those of each curve.
 
     study: the study.
     parts: one table for each curve, see `Curves.data`.
@@ -95,7 +95,7 @@ def curves_of(
 
 
 def curve(task: str, variant: str, x: Any, y: Any, band: np.ndarray, **more: Any) -> pd.DataFrame:
-    """The table of one curve; band: its lower and upper ends [2, points]."""
+    """Return the table of one curve; band: its lower and upper ends [2, points]."""
     return pd.DataFrame({"task": task, "variant": variant, **more, "x": x, "y": y, "low": band[0], "high": band[1]})
 
 

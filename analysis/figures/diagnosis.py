@@ -11,11 +11,11 @@ from ..tables.diagnosis import OF_THE_NETWORK
 if TYPE_CHECKING:
     from ..study import Study
 
-NOTHING = "no trained cell has been looked into yet"
+NOTHING = "no diagnosis of a trained network is stored yet"
 
 
 def outcomes_of(study: Study, found: pd.DataFrame) -> dict[tuple[str, str], str]:
-    """How the runs went that gave the networks, by (task, variant): `46 units, solved, test loss 0.0031`.
+    """Return how the runs went that gave the networks, by (task, variant): `46 units, solved, test loss 0.0031`.
 
     found: of `tables.diagnosis`. An asterisk stands where the run is not that of the study's table: it was trained
     again with another result, or the study has changed since.

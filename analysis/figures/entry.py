@@ -20,27 +20,27 @@ MOST_CURVES = 6  # in one panel; beyond it every variant gets a panel of its own
 
 
 def one_page(variants: int, tasks: int) -> int:
-    """Rows of a figure that always fits on a page."""
+    """Return rows of a figure that always fits on a page."""
     return 0
 
 
 def a_page_for_each_task(variants: int, tasks: int) -> int:
-    """Rows of a figure that is always drawn task by task."""
+    """Return rows of a figure that is always drawn task by task."""
     return sys.maxsize
 
 
 def a_row_for_each_pair(variants: int, tasks: int) -> int:
-    """Rows of a figure with one row for each task and variant, and room for a heading between tasks."""
+    """Return rows of a figure with one row for each task and variant, and room for a heading between tasks."""
     return tasks * (variants + 3)
 
 
 def a_panel_for_each_task(variants: int, tasks: int) -> int:
-    """Rows of a figure with one row of panels for each task."""
+    """Return rows of a figure with one row of panels for each task."""
     return tasks
 
 
 def a_family_for_each_task(variants: int, tasks: int) -> int:
-    """Rows of a figure in which the curves of all variants share a panel, unless there are too many."""
+    """Return rows of a figure in which the curves of all variants share a panel, unless there are too many."""
     return tasks if variants <= MOST_CURVES else sys.maxsize
 
 

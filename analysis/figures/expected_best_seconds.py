@@ -23,7 +23,7 @@ LOOKS = CurveLook("seconds spent on the search", "expected best score", x_log=Tr
 
 
 def numbers(study: Study) -> Curves:
-    """The expected best score of a search of n trials, with n times the mean seconds of a trial in place of n."""
+    """Return the expected best score of a search of n trials, with n times the mean seconds of a trial instead of n."""
     curves = expected_best_trials.numbers(study)
     if not curves.variants:
         return curves

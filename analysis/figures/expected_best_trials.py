@@ -29,7 +29,7 @@ LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
 
 
 def numbers(study: Study) -> Curves:
-    """By task and variant, the expected best score of a search of n trials, n up to a tenth of the trials.
+    """Return the expected best score of a search of n trials by task and variant, for n up to a tenth of the trials.
 
     Beyond a tenth the unbiased estimator has too few disjoint samples. The band covers 95 % of bootstrap resamples.
     """

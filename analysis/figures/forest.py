@@ -57,7 +57,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, comparisons: pd.DataFrame) -> Numbers:
-    """The differences in the primary endpoint of each task; comparisons: of `tables.comparisons`."""
+    """Return the differences in the primary endpoint of each task; comparisons: of `tables.comparisons`."""
     data = comparisons[comparisons["primary"]]
     return Numbers(data, study.summary, rows_in(study, data))
 

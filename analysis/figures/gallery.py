@@ -83,7 +83,7 @@ class Shown:
         return self.files[0].stem
 
     def file(self, suffix: str) -> Path:
-        """The file of a format: svg, pdf, png or csv."""
+        """Return the file of a format: svg, pdf, png or csv."""
         return next(path for path in self.files if path.suffix == f".{suffix}")
 
 
@@ -120,7 +120,7 @@ def draw_all(
 
 
 def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:
-    """Titles of the figures that are left out, by the command that makes what they need.
+    """Return titles of the figures that are left out, by the command that makes what they need.
 
     results: the folder that the study is in.
     """

@@ -54,7 +54,7 @@ class Numbers(NamedTuple):
     variants: list[str]
 
     def curve(self, task: str, variant: str, phase: str) -> tuple[np.ndarray, np.ndarray]:
-        """Lags and relative norms that a log axis can show."""
+        """Return lags and relative norms that a log axis can show."""
         data = self.data
         own = data[(data["task"] == task) & (data["variant"] == variant) & (data["phase"] == phase)]
         shown = own[np.isfinite(own["relative"]) & (own["relative"] > 0)].sort_values("lag")
@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, gradients: pd.DataFrame) -> Numbers:
-    """Gradient norms relative to lag 1, and where the inputs are that decide the answer.
+    """Return gradient norms relative to lag 1, and where the inputs are that decide the answer.
 
     gradients: of `tables.diagnosis`.
     """
@@ -75,7 +75,7 @@ def numbers(study: Study, gradients: pd.DataFrame) -> Numbers:
 
 
 def _limits(relative: np.ndarray) -> tuple[float, float]:
-    """Ends of an axis that shows all gradients of a task, down to the smallest that is worth showing."""
+    """Return ends of an axis that shows all gradients of a task, down to the smallest that is worth showing."""
     values = relative[np.isfinite(relative) & (relative > 0)]
     low, high = (max(LEAST_GRADIENT, values.min()), max(1.0, values.max())) if len(values) else (0.1, 1.0)
     margin = (high / low) ** 0.06 if high > low else 2.0

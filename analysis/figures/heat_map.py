@@ -37,7 +37,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study) -> Numbers:
-    """Counts, solve rate and score of the best decile of each task and variant."""
+    """Return counts, solve rate and score of the best decile of each task and variant."""
     return Numbers(study.summary.reindex(columns=COLUMNS), study.tasks, study.variants)
 
 

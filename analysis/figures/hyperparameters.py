@@ -51,7 +51,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study) -> Numbers:
-    """Values and scores of all trials, and how many of the best lie in the outer tenths of the search space.
+    """Return values and scores of all trials, and how many of the best lie in the outer tenths of the search space.
 
     Of a hyperparameter without influence, 10 % of the best trials are expected in each tenth.
     """
@@ -71,7 +71,7 @@ def numbers(study: Study) -> Numbers:
 
 
 def _edges(axis: Axis) -> tuple[float, float]:
-    """Where the lower tenth of an axis ends, and where the upper one begins."""
+    """Return where the lower tenth of an axis ends, and where the upper one begins."""
     low, high = (np.log(axis.low), np.log(axis.high)) if axis.log else (axis.low, axis.high)
     inner = [float(low + share * (high - low)) for share in (0.1, 0.9)]
     lower, upper = (float(np.exp(x)) if axis.log else x for x in inner)

@@ -17,7 +17,7 @@ TOO_FEW = "too few trials for an analysis of variance"
 
 
 def with_bands(marginals: pd.DataFrame) -> pd.DataFrame:
-    """Marginal curves with y, and low and high two standard errors to either side, in the units of the response.
+    """Return marginal curves with y, and low and high two standard errors to either side, in the units of the response.
 
     marginals: of `tables.importance`; the mean of seconds and its error are logarithms. A missing error counts as zero.
     """

@@ -31,7 +31,7 @@ LOOKS = CurveLook("training steps", "validation loss", x_log=True, y_log=True)
 
 
 def numbers(study: Study) -> Curves:
-    """By task, variant and subset (all trials, best decile), quartiles of the validation loss at each evaluated step.
+    """Return quartiles of the validation loss at each step by task, variant and subset (all trials, best decile).
 
     A trial that stopped keeps its last loss, one that diverged counts as infinite. The evaluation before the first
     step is left out, since the axis is logarithmic.
@@ -61,13 +61,13 @@ def numbers(study: Study) -> Curves:
 
 
 def steps_of(trials: pd.DataFrame) -> np.ndarray:
-    """The steps at which any of the trials was evaluated, in increasing order."""
+    """Return the steps at which any of the trials was evaluated, in increasing order."""
     evaluated = [np.asarray(steps, dtype=np.int64) for steps in trials["curve_steps"]]
     return np.unique(np.concatenate(evaluated or [np.zeros(0, dtype=np.int64)]))
 
 
 def settled(trials: pd.DataFrame, steps: np.ndarray) -> np.ndarray:
-    """Validation losses of trials at common steps.
+    """Return validation losses of trials at common steps.
 
     steps: [S].
     Returns losses [trials, S]. A trial that stopped keeps its last loss; one that diverged, or was never evaluated,
@@ -87,7 +87,7 @@ def settled(trials: pd.DataFrame, steps: np.ndarray) -> np.ndarray:
 
 
 def _limits(curves: pd.DataFrame, floor: float, solved_loss: float) -> tuple[float, float]:
-    """Ends of the y axis: all curves, the floor and the solved loss, but not what lies far outside of these two."""
+    """Return the ends of the y axis: all curves, the floor and the solved loss, but nothing far from these two."""
     seen = curves[["low", "y"]].to_numpy(dtype=float).ravel()
     seen = seen[np.isfinite(seen)]
     low = 0.75 * min([solved_loss, *seen.tolist()])

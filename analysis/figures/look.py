@@ -80,7 +80,7 @@ LOOKS: dict[str, Look] = {
 
 
 def look(variant: str) -> Look:
-    """The look of a variant.
+    """Return the look of a variant.
 
     variant: its name. One that is not in the list gets a look from the hash of its name, which is the same in every
         study; no variant of the list has that colour and that marker together.
@@ -160,7 +160,7 @@ def styled(draw: Callable[[N], Figure]) -> Callable[[N], Figure]:
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure that belongs to no window and changes no global state; width and height in inches."""
+    """Return an empty figure that belongs to no window and changes no global state; width and height in inches."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 

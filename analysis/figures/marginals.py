@@ -50,14 +50,14 @@ class Numbers(NamedTuple):
     variants: list[str]
 
     def of(self, task: str, response: str, name: str) -> pd.DataFrame:
-        """The curves of all variants in one panel."""
+        """Return the curves of all variants in one panel."""
         curves = self.curves
         chosen = (curves["task"] == task) & (curves["response"] == response) & (curves["hyperparameter"] == name)
         return curves[chosen].sort_values("value", kind="stable")
 
 
 def numbers(study: Study, marginals: pd.DataFrame) -> Numbers:
-    """Marginal curves with bands of two standard errors; marginals: of `tables.importance`."""
+    """Return marginal curves with bands of two standard errors; marginals: of `tables.importance`."""
     names, tasks = hyperparameters_in(study, marginals["hyperparameter"]), tasks_in(study, marginals)
     curves = with_bands(marginals) if len(marginals) else marginals
     values = {name: marginals.loc[marginals["hyperparameter"] == name, "value"] for name in names}
@@ -74,7 +74,7 @@ def numbers(study: Study, marginals: pd.DataFrame) -> Numbers:
 
 
 def _limits(logarithms: pd.Series) -> tuple[float, float]:
-    """Ends of an axis that shows all means, with a margin."""
+    """Return ends of an axis that shows all means, with a margin."""
     low, high = logarithms.min(), logarithms.max()
     return float(np.exp(low - 0.15 * (high - low) - 0.1)), float(np.exp(high + 0.15 * (high - low) + 0.1))
 

@@ -46,7 +46,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, horizon_trials: pd.DataFrame) -> Numbers:
-    """Shares of solved runs by lag, and horizons; horizon_trials: runs of the stage in which lags double."""
+    """Return shares of solved runs by lag, and horizons; horizon_trials: runs of the stage in which lags double."""
     runs = study.with_trials(horizon_trials)
     data = horizons(runs.table)
     rows = rows_in(runs, data)

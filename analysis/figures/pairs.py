@@ -52,12 +52,12 @@ class Numbers(NamedTuple):
     variant: str | None
 
     def term(self, task: str, first: str, second: str | None = None) -> pd.Series:
-        """Share and error of a hyperparameter or a pair, in either order."""
+        """Return share and error of a hyperparameter or a pair, in either order."""
         names = {first} if second is None else {f"{first} × {second}", f"{second} × {first}"}
         return self.shares[(self.shares["task"] == task) & self.shares["term"].isin(names)].iloc[0]
 
     def surface(self, task: str, across: str, up: str) -> np.ndarray:
-        """Mean scores [up, across] of a pair of hyperparameters, in either order."""
+        """Return mean scores [up, across] of a pair of hyperparameters, in either order."""
         data = self.data[self.data["task"] == task]
         chosen, index, columns = (data["first"] == across) & (data["second"] == up), "u_second", "u_first"
         if not chosen.any():
@@ -66,7 +66,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, marginals: pd.DataFrame, shares: pd.DataFrame, surfaces: pd.DataFrame) -> Numbers:
-    """Surfaces, marginal curves and shares of the first variant that has them, the baseline if it has.
+    """Return surfaces, marginal curves and shares of the first variant that has them, the baseline if it has.
 
     marginals, shares, surfaces: of `tables.importance`.
     """
@@ -88,7 +88,7 @@ def numbers(study: Study, marginals: pd.DataFrame, shares: pd.DataFrame, surface
 
 
 def _edges(study: Study, name: str, squares: int) -> np.ndarray:
-    """Values at the edges of squares of equal width in the unit cube; whole numbers are not rounded there."""
+    """Return values at the edges of squares of equal width in the unit cube; whole numbers are not rounded there."""
     dimension = replace(study.design.space[name], integer=False)
     return np.array([dimension.value(float(u)) for u in np.linspace(0, 1, squares + 1)])
 

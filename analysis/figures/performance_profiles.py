@@ -28,7 +28,7 @@ LOOKS = CurveLook("score τ", "share of trials with score ≥ τ")
 
 
 def numbers(study: Study) -> Curves:
-    """By task and variant, the share of trials whose score is at least each threshold, with its Wilson interval."""
+    """Return the share of trials that score at least each threshold, with its Wilson interval, by task and variant."""
     parts = []
     for (task, variant), group in study.trials.groupby(["task", "variant"]):
         shares = performance_profile(group["score"], THRESHOLDS)

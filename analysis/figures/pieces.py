@@ -29,7 +29,7 @@ def row_panels(
     extra: float = 0.1,
     **options: Any,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure with a panel for each task that has a row for each of its variants.
+    """Return a figure with a panel for each task that has a row for each of its variants.
 
     rows: by task, its variants.
     height, around: of one row, and of what stands around the rows of a panel, in inches.
@@ -118,12 +118,12 @@ def mark(axes: Axes, x: float, y: float, marker: str, colour: str, *, filled: bo
 
 
 def ink_on(colour: Sequence[float]) -> str:
-    """White or black, whichever is easier to read on a colour (red, green, blue in [0, 1])."""
+    """Return white or black, whichever is easier to read on a colour (red, green, blue in [0, 1])."""
     return "white" if np.dot(colour[:3], [0.299, 0.587, 0.114]) < 0.52 else "black"
 
 
 def reach_of(values: np.ndarray) -> float:
-    """A bit more than the largest absolute value that is finite; 1 where there is none."""
+    """Return a bit more than the largest absolute value that is finite; 1 where there is none."""
     seen = np.abs(values)
     return float(1.08 * max([*seen[np.isfinite(seen)], 0.0]) or 1.0)
 
@@ -248,7 +248,7 @@ def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
 
 
 def legend_height(variants: Sequence[str]) -> float:
-    """Height of the legend of markers, in inches."""
+    """Return height of the legend of markers, in inches."""
     return 0.16 * -(-len(variants) // 5)
 
 
@@ -308,7 +308,7 @@ def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
 
 
 def empty(text: str) -> Figure:
-    """A figure that says why there is nothing to see."""
+    """Return a figure that says why there is nothing to see."""
     figure = new_figure(WIDTH, 1.0)
     figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
     return figure

@@ -50,7 +50,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, shares: pd.DataFrame) -> Numbers:
-    """Shares of variance by hyperparameter, the sum of all pairs, and the rest; shares: of `tables.importance`."""
+    """Return the shares of each hyperparameter, of all pairs, and of the rest; shares: of `tables.importance`."""
     names = hyperparameters_in(study, shares.loc[shares["order"] == 1, "term"])
     bars, fits = [], []
     for (task, variant), own in shares.groupby(["task", "variant"], sort=False):
@@ -92,7 +92,7 @@ def draw(numbers: Numbers) -> Figure:
 
 
 def _colours(parts: list[str]) -> dict[str, Any]:
-    """By part, its colour: a ramp for the hyperparameters, greys for all pairs and the rest."""
+    """Return the colour of each part: a ramp for the hyperparameters, greys for all pairs and the rest."""
     from matplotlib import colormaps
 
     names = parts[:-2]
@@ -118,7 +118,7 @@ def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], pale:
 
 
 def _share_text(share: float, error: float) -> str:
-    """A share without its zero, with its error where there is room."""
+    """Return a share without its zero, with its error where there is room."""
     text = f"{share:.2f}"[1:] if share < 0.995 else "1"
     return text + (f" ± {error:.2f}".replace("0.", ".") if np.isfinite(error) and share > 0.16 else "")
 

@@ -26,7 +26,7 @@ LOOKS = CurveLook("training steps", "share solved", x_log=True, steps=True)
 
 
 def numbers(study: Study) -> Curves:
-    """By task and variant, the share of trials that have solved the task up to each step, with its Wilson interval.
+    """Return the share of trials that solved the task up to each step, with its Wilson interval, by task and variant.
 
     Diverged trials never solve a task. No trial is left out before the budget ends, so the shares are proportions.
     """

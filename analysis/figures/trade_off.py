@@ -44,7 +44,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study) -> Numbers:
-    """Costs and scores of all trials, and which of them no cheaper trial equals."""
+    """Return costs and scores of all trials, and which of them no cheaper trial equals."""
     parts = []
     for task in tasks_in(study, study.trials):
         own = study.trials[study.trials["task"] == task]
@@ -56,7 +56,7 @@ def numbers(study: Study) -> Numbers:
 
 
 def pareto(cost: np.ndarray, score: np.ndarray) -> np.ndarray:
-    """Which trials no other beats in cost and score.
+    """Return which trials no other beats in cost and score.
 
     cost, score: [P]. Of equal trials the first is on the front; only scores above .05 count.
     Returns booleans [P].

@@ -45,7 +45,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, changes: pd.DataFrame) -> Numbers:
-    """Values in both studies and their differences in the primary endpoint; changes: of `tables.two_studies`."""
+    """Return values in both studies and their differences in the primary endpoint; changes: of `tables.two_studies`."""
     data = changes[changes["primary"]]
     return Numbers(data, rows_in(study, data))
 

@@ -45,7 +45,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, confirmation: pd.DataFrame) -> Numbers:
-    """Scores of the winners in the search and with a fresh seed; confirmation: of `tables.stages`."""
+    """Return scores of the winners in the search and with a fresh seed; confirmation: of `tables.stages`."""
     tasks, parts, drops = tasks_in(study, confirmation), [], {}
     for task in tasks:
         own = confirmation[confirmation["task"] == task]
@@ -57,7 +57,7 @@ def numbers(study: Study, confirmation: pd.DataFrame) -> Numbers:
 
 
 def apart(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Coordinates in which marks on the same spot lie around it, as the seeds of a sunflower do."""
+    """Return coordinates in which marks on the same spot lie around it, as the seeds of a sunflower do."""
     spots = pd.DataFrame({"x": np.round(x, 2), "y": np.round(y, 2)})
     k = spots.groupby(["x", "y"]).cumcount().to_numpy()
     radius, angle = 0.024 * np.sqrt(k), 2.4 * k

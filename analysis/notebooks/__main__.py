@@ -84,7 +84,7 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"{results / study} has no trials.parquet; run {first} first")
         out = Path(values["out"]) if values.get("out") else results
         try:
-            writable(out / study)  # a mistake is told before the work
+            writable(out / study)  # a mistake is reported before the work starts
         except ValueError as error:
             raise ValueError(f"{error}; out=FOLDER writes elsewhere") from None
         for name in [only] if only else NAMES:

@@ -25,7 +25,7 @@ from analysis.statistics.resampling import compare
 
 
 def equal_variants(rng: np.random.Generator, variants: int = 5, points: int = 200, noise: float = 0.7) -> np.ndarray:
-    """Losses [V, P] of equal variants that meet the same points: what the point gives, and luck of their own."""
+    """Return losses [V, P] of equal variants that meet the same points: what the point gives, and luck of their own."""
     u = rng.random((3, points))
     surface = 2.0 * (1 - 6 * (u[0] - 0.6) ** 2) + 0.8 * u[1] - 0.5 * u[2] + 0.5 * rng.normal(size=points)
     return np.asarray(np.exp(-surface - noise * rng.normal(size=(variants, points))))

@@ -62,7 +62,7 @@ def _task(task: str, own: pd.DataFrame, baseline: str | None) -> str:
 
 
 def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
-    """Sentences on the differences that are claimed, and on the largest that the data leave possible of the others."""
+    """Return sentences on the differences that are claimed, and on how large the others could still be."""
     found, unit = [], endpoint.unit
     claimed = rows[rows["significant"]]
     for word, side in (("Higher", claimed["difference"] > 0), ("Lower", ~(claimed["difference"] > 0))):

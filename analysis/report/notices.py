@@ -9,13 +9,13 @@ MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
 
 
 def notices(study: Study) -> list[str]:
-    """Everything that limits what may be concluded from a study, the most important first."""
+    """Return everything that limits what may be concluded from a study, the most important first."""
     parts = (_search, _incomplete, _failed, sessions, _eager, _few, _missing)
     return [notice for part in parts for notice in part(study)]
 
 
 def planned(study: Study) -> int:
-    """How many trials the search has when it is complete."""
+    """Return how many trials the search has when it is complete."""
     points = study.design.points or int(study.table["point"].max() + 1)
     return len(study.variants) * len(study.tasks) * points
 
@@ -46,7 +46,7 @@ def _failed(study: Study) -> list[str]:
 
 
 def sessions(study: Study) -> list[str]:
-    """What to say where trials ran under different code, versions or processors."""
+    """Return what to say where trials ran under different code, versions or processors."""
     from runs.record.facts import changes
 
     facts = study.about.get("sessions") or []

@@ -40,13 +40,13 @@ def picture(shown: Shown, folder: Path) -> Picture:
 
 
 def groups(figures: Sequence[Shown], folder: Path) -> list[tuple[str, list[Picture]]]:
-    """Title and pictures of each figure; one that was drawn task by task has several pictures."""
+    """Return title and pictures of each figure; one that was drawn task by task has several pictures."""
     by_title = groupby(figures, key=lambda shown: shown.figure.title)
     return [(title, [picture(shown, folder) for shown in group]) for title, group in by_title]
 
 
 def _small_png(path: Path) -> bytes:
-    """A picture in 256 colours, a third of its size."""
+    """Return a picture in 256 colours, a third of its size."""
     from PIL import Image
 
     buffer = BytesIO()

@@ -61,7 +61,7 @@ class Report:
         return path
 
     def html(self, folder: Path) -> str:
-        """The text of the file; folder: the one that it will be in."""
+        """Return the text of the file; folder: the one that it will be in."""
         parts = (self._head(), self._claims(), self._settings(), self._reproduction())
         return page(
             "report.html.jinja",

@@ -15,7 +15,7 @@ Pairs = list[tuple[str, str]]
 
 
 def commands(about: Mapping[str, Any], name: str) -> str:
-    """The commands that check out the code, run the study with its stages, and analyse it, a line each.
+    """Return the commands that check out the code, run the study with its stages, and analyse it, a line each.
 
     about: facts stored with the trials, see `Study`; commands that are not those of this suite are left out.
     name: of the study.
@@ -28,7 +28,7 @@ def commands(about: Mapping[str, Any], name: str) -> str:
 
 
 def space(study: Study) -> list[dict[str, str]]:
-    """The search space: name, low, high and scale of each hyperparameter."""
+    """Return the search space: name, low, high and scale of each hyperparameter."""
     rows = []
     for name, range_ in study.design.space.items():
         kinds = ["log-uniform" if range_.log else "uniform"]
@@ -39,14 +39,14 @@ def space(study: Study) -> list[dict[str, str]]:
 
 
 def knobs(study: Study, task: str, only: str = "") -> str:
-    """The knobs of a task as text, such as `lag 50`; only: the name of one knob."""
+    """Return the knobs of a task as text, such as `lag 50`; only: the name of one knob."""
     node = study.design.tasks.get(task) or {}
     kept = {k: v for k, v in node.items() if k not in ("_target_", "label") and (not only or k == only)}
     return ", ".join(f"{k} {plain(v)}" for k, v in kept.items())
 
 
 def settings(study: Study) -> Pairs:
-    """How models were built and trained; a hyperparameter of the search space is called searched."""
+    """Return how models were built and trained; a hyperparameter of the search space is called searched."""
     design = study.design
     pairs = [("engine that ran", ", ".join(sorted(set(study.table["engine"]) - {""})) or "–")]
     pairs += [("match", design.match), ("sampler", design.sampler), ("seed", str(design.seed))]
@@ -65,7 +65,7 @@ def _parts(study: Study) -> Iterator[tuple[str, str]]:
 
 
 def versions(study: Study) -> Pairs:
-    """Commit, Python, machine and versions of the packages."""
+    """Return commit, Python, machine and versions of the packages."""
     about = study.about
     pairs = [("code", str(about.get("commit") or "unknown"))]
     pairs += [(key, str(about[key])) for key in ("python", "machine") if about.get(key)]
@@ -73,7 +73,7 @@ def versions(study: Study) -> Pairs:
 
 
 def plain(value: Any) -> str:
-    """A setting as text.
+    """Return a setting as text.
 
     >>> plain(0.0001), plain(50), plain("adam")
     ('0.0001', '50', 'adam')

@@ -42,7 +42,7 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
 
 
 def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str) -> str:
-    """Which variants are better or worse than the baseline on which tasks."""
+    """Return which variants are better or worse than the baseline on which tasks."""
     parts = []
     found = inferred[inferred["significant"]]
     for good, word in ((True, "better"), (False, "worse")):
@@ -66,7 +66,7 @@ def _all_or(on: list[str], tasks: list[str]) -> str:
 
 
 def _task(task: str, own: pd.DataFrame, summary: pd.DataFrame, half_width: float) -> str:
-    """The paragraph of a task.
+    """Return the paragraph of a task.
 
     own: its comparisons by the primary endpoint. half_width: of their intervals.
     """
@@ -99,7 +99,7 @@ def _task(task: str, own: pd.DataFrame, summary: pd.DataFrame, half_width: float
 
 
 def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
-    """The sentence on differences that are not claimed; none where there are none."""
+    """Return the sentence on differences that are not claimed; none where there are none."""
     limits = sorted((max(abs(row["low"]), abs(row["high"])), row["variant"]) for row in rest.to_dict("records"))
     if not limits:
         return []
@@ -113,7 +113,7 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
 
 
 def _method(inferred: pd.DataFrame, baseline: str) -> str:
-    """What the intervals mean, and what Greff's test would have said."""
+    """Return what the intervals mean, and what Greff's test would have said."""
     marked = inferred[inferred["greff_welch_p"] < 0.05]
     pairs = [f"{row['variant']} on {row['task']}" for row in marked.to_dict("records")] or ["nothing"]
     shown = words.listed(pairs)
@@ -127,7 +127,7 @@ def _method(inferred: pd.DataFrame, baseline: str) -> str:
 
 
 def _described(task: str, summary: pd.DataFrame) -> str:
-    """The paragraph of a task with too few points for a conclusion."""
+    """Return the paragraph of a task with too few points for a conclusion."""
     own = summary[(summary["task"] == task) & (summary["trials"] > 0)]
     if not own["solved"].any():
         best = own.sort_values(["decile_score"], ascending=False, kind="stable").head(words.MOST_NAMED)

@@ -55,13 +55,13 @@ def sections(study: Study, tables: Tables, results: Path | str | None = None) ->
 
 
 def _facts(study: Study, stage: str) -> Mapping[str, Any]:
-    """What is stored of a stage: its knobs, its number of trials, and the points of the search when it was planned."""
+    """Return what is stored of a stage: its knobs, its number of trials, and the points that the search then had."""
     facts: Mapping[str, Any] = (study.about.get("stages") or {}).get(stage, {})
     return facts
 
 
 def _warnings(study: Study, stage: str) -> list[str]:
-    """What a reader must know of a stage that is not complete, or older than its search."""
+    """Return what a reader must know of a stage that is not complete, or older than its search."""
     facts, found = _facts(study, stage), []
     done, points = len(study.stage(stage)), study.design.points
     if done < facts.get("trials", done):
@@ -129,7 +129,7 @@ def _counted(count: int, thing: str) -> str:
 
 
 def _conclusions(compared: pd.DataFrame, baseline: str | None) -> list[str]:
-    """What is claimed of the variants on one task."""
+    """Return what is claimed of the variants on one task."""
     found = []
     claimed = compared["p_holm"] <= SIGNIFICANT
     for word, side in (("better", compared["improvement"] > 0.5), ("worse", compared["improvement"] < 0.5)):
@@ -152,7 +152,7 @@ def _improvement(row: Mapping[Any, Any]) -> str:
 
 
 def _block_size(study: Study) -> int:
-    """The number of points in a block of the stage `confirm`, 0 where the study does not say."""
+    """Return the number of points in a block of the stage `confirm`, 0 where the study does not say."""
     from runs.study.stages import Confirm
 
     facts = _facts(study, "confirm")

@@ -40,7 +40,7 @@ class Column(NamedTuple):
     shown: Callable[[Row], str] | None = None
 
     def cell(self, row: Row) -> Cell:
-        """The cell of a row; a dash where there is no number.
+        """Return the cell of a row; a dash where there is no number.
 
         >>> named("solve_rate", "solve rate", ".0%").cell({"solve_rate": 0.25}).shown
         '25%'
@@ -63,13 +63,13 @@ class Table(NamedTuple):
     def of(
         cls, columns: Sequence[Column], rows: Iterable[Row], marked: Callable[[Row], bool] = lambda row: False
     ) -> Table:
-        """A table of plain rows; marked: whether a row stands out."""
+        """Return a table of plain rows; marked: whether a row stands out."""
         rows = list(rows)
         return cls(columns, [[c.cell(row) for c in columns] for row in rows], [marked(row) for row in rows])
 
 
 def named(name: str, title: str, form: str = "", shown: Callable[[Row], str] | None = None) -> Column:
-    """A column that shows an entry of its rows; name: of the entry, which may be missing."""
+    """Return a column that shows an entry of its rows; name: of the entry, which may be missing."""
     return Column(title, lambda row: row.get(name), form, shown)
 
 
@@ -78,7 +78,7 @@ def named(name: str, title: str, form: str = "", shown: Callable[[Row], str] | N
 
 
 def solve_rate(row: Row) -> str:
-    """A solve rate with its confidence interval.
+    """Return a solve rate with its confidence interval.
 
     >>> solve_rate({"solve_rate": 0.25, "solve_low": 0.071, "solve_high": 0.591})
     '25 % (7–59)'
@@ -104,7 +104,7 @@ SUMMARY = [
 
 
 def summary_table(study: Study) -> Table:
-    """The summary of each pair; rows of the baseline stand out."""
+    """Return the summary of each pair; rows of the baseline stand out."""
     return Table.of(SUMMARY, study.summary.to_dict("records"), lambda row: bool(row["variant"] == study.baseline))
 
 
@@ -113,7 +113,7 @@ def summary_table(study: Study) -> Table:
 
 
 def settings_table(study: Study, settings: pd.DataFrame) -> Table:
-    """The best trial of each pair in a row, with the scores of the next ones; settings: of `tables.settings`."""
+    """Return the best trial of each pair in a row, with the scores of the next ones; settings: of `tables.settings`."""
     columns = [named("task", "task"), named("variant", "variant")]
     columns += [_hyperparameter(name) for name in study.design.space if name in settings]
     columns += [
@@ -133,7 +133,7 @@ def settings_table(study: Study, settings: pd.DataFrame) -> Table:
 
 
 def _hyperparameter(name: str) -> Column:
-    """A hyperparameter of the best trial, with its range over the best decile in brackets."""
+    """Return a hyperparameter of the best trial, with its range over the best decile in brackets."""
 
     def shown(row: Row) -> str:
         low, high = (words.two_digits(row[f"{name}_{end}"]) for end in ("low", "high"))
@@ -143,7 +143,7 @@ def _hyperparameter(name: str) -> Column:
 
 
 def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
-    """Headings and rows of the table of best configurations; best: of `tables.stages`."""
+    """Return headings and rows of the table of best configurations; best: of `tables.stages`."""
     names = [c for c in best.columns if c not in ("point", "runs", "solved", "lowest", "highest", "median")]
     titles = {"hidden_size": "width", "search_score": "score in the search"}
     rows = []
@@ -161,7 +161,7 @@ def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def two_studies_table(both: TwoStudies) -> Table:
-    """Each variant in both studies, and its advantage over the baseline, in the endpoint of each task."""
+    """Return each variant in both studies, and its advantage over the baseline, in the endpoint of each task."""
     columns = [
         named("task", "task"),
         named("variant", "variant"),

@@ -61,7 +61,7 @@ class Surrogate:
         return means
 
     def marginal(self, *coordinates: int) -> Floats:
-        """The surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
+        """Return the surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
         others = np.delete(self.means, coordinates, axis=0)
         rest = self.weights * np.prod(others, axis=0)
         if len(coordinates) == 1:
@@ -180,7 +180,7 @@ def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife:
 
 
 def midpoints() -> Floats:
-    """The grid of a coordinate [G]."""
+    """Return the grid of a coordinate [G]."""
     return (np.arange(GRID) + 0.5) / GRID
 
 
@@ -200,7 +200,7 @@ def _decompose(
 
 
 def _jackknife(estimate: Floats, parts: Sequence[Floats]) -> Floats:
-    """Standard error of an estimate from its values with one group left out each; NaN without any."""
+    """Return standard error of an estimate from its values with one group left out each; NaN without any."""
     if not parts:
         return np.full_like(estimate, np.nan)
     values = np.array(parts)
@@ -210,7 +210,7 @@ def _jackknife(estimate: Floats, parts: Sequence[Floats]) -> Floats:
 
 
 def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
-    """Share of the variance of values that a surrogate predicts of trials it was not fitted to, in 5 folds."""
+    """Return share of the variance of values that a surrogate predicts of trials it was not fitted to, in 5 folds."""
     if y.var() == 0:
         return 0.0
     fold = np.random.default_rng(seed).permutation(len(u)) % FOLDS
@@ -223,7 +223,7 @@ def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
 
 
 def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: object | None = None) -> Surrogate:
-    """The surrogate of a kind as a sum of products. kernel: of a process, fitted before; else it is fitted here."""
+    """Return a surrogate as a sum of products. kernel: of a process, if fitted before; else it is fitted here."""
     if kind == "forest":
         return _forest_surrogate(u, y, seed)
     if kind == "process":
@@ -254,7 +254,7 @@ def _forest_surrogate(u: Floats, y: Floats, seed: int) -> Surrogate:
 
 
 def _leaves(tree: Tree, dimensions: int) -> tuple[Floats, Floats]:
-    """Boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
+    """Return boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
     boxes, values = [], []
     stack = [(0, np.tile([0.0, 1.0], (dimensions, 1)))]
     while stack:
@@ -290,7 +290,7 @@ def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None) -> G
 
 
 def fit_kernel(u: Floats, y: Floats, seed: int) -> object:
-    """The kernel of greatest marginal likelihood."""
+    """Return the kernel of greatest marginal likelihood."""
     return _process(u, y, seed).kernel_
 
 

@@ -257,7 +257,7 @@ def _sample(sample: Sample) -> tuple[Floats, Floats]:
 
 
 def _draw(rng: np.random.Generator, points: int, resamples: int) -> Floats:
-    """Bootstrap resamples [B, P]: how often each point occurs."""
+    """Return bootstrap resamples [B, P]: how often each point occurs."""
     if not points:
         return np.zeros((resamples, 0))
     return rng.multinomial(points, np.full(points, 1 / points), size=resamples).astype(float)
@@ -273,7 +273,7 @@ def _not_empty(counts: Floats) -> Floats:
 
 
 def _estimate(weights: Weights, terms: Sequence[_Term], effective: float, least: float) -> _Estimate:
-    """The signed sum of the statistics of terms, without a p-value.
+    """Return the signed sum of the statistics of terms, without a p-value.
 
     effective: number of trials on which a statistic rests. least: the smallest standard error.
     """
@@ -287,7 +287,7 @@ def _estimate(weights: Weights, terms: Sequence[_Term], effective: float, least:
 
 
 def _effective(weights: Weights, losses: Floats) -> float:
-    """The number of trials on which a statistic rests: k = 1 / (sum of squared weights), at least 1.5.
+    """Return the number of trials on which a statistic rests: k = 1 / (sum of squared weights), at least 1.5.
 
     The mean of n trials rests on k = n of them, the best decile on n/10, the expected best of 20 on fewer than n/20.
     The losses decide which trials these are, not how many. Below 1.5 the corrections by 1 - 1/k and k - 1 would blow
@@ -300,7 +300,7 @@ def _effective(weights: Weights, losses: Floats) -> float:
 
 
 def _standard_error(resampled: Floats, effective: float) -> float:
-    """The standard error of a statistic that rests on k trials, from its bootstrap resamples [B].
+    """Return the standard error of a statistic that rests on k trials, from its bootstrap resamples [B].
 
     The bootstrap takes the trials for the whole population and so divides their squared deviations by k, not by
     k - 1. In the mean its variance is (1 - 1/k) times the true one, so the standard error is divided by
@@ -315,12 +315,12 @@ def _standard_error(resampled: Floats, effective: float) -> float:
 
 
 def _nothing(points: int, resamples: int) -> _Estimate:
-    """The estimate from too few points."""
+    """Return the estimate from too few points."""
     return _Estimate(np.nan, np.zeros(resamples), np.nan, np.inf, points, np.nan)
 
 
 def _comparison(found: Sequence[_Estimate], resamples: int) -> Comparison:
-    """The comparison of V estimates."""
+    """Return the comparison of V estimates."""
     difference, error, freedom, p = (np.array([float(estimate[k]) for estimate in found]) for k in (0, 2, 3, 5))
     deviations = np.zeros((len(found), resamples))
     for row, estimate in zip(deviations, found, strict=True):
@@ -332,7 +332,7 @@ def _comparison(found: Sequence[_Estimate], resamples: int) -> Comparison:
 
 
 def _half_widths(deviations: Floats, error: Floats, freedom: Floats) -> Floats:
-    """Half widths [V] of simultaneous 95 % intervals from studentised deviations [V, B].
+    """Return half widths [V] of simultaneous 95 % intervals from studentised deviations [V, B].
 
     The 95 % quantile of the largest deviation of each resample, at least that of one normal deviate (1.96), is carried
     over to Student's t of each difference: the value that t exceeds as rarely as the normal deviate exceeds the
@@ -349,7 +349,7 @@ def _half_widths(deviations: Floats, error: Floats, freedom: Floats) -> Floats:
 
 
 def _swapped_p(weights: Weights, ours: _Term, theirs: _Term, labels: Floats, difference: float) -> float:
-    """The share of assignments of labels under which the difference is at least as large as the one seen.
+    """Return the share of assignments of labels under which the difference is at least as large as the one seen.
 
     labels: [B, K], 1 where a trial counts as ours, 0 where it counts as theirs; the trials of `ours` come first. The
     assignment that was seen counts as one of them, so the p-value is never 0.

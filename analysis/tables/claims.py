@@ -75,32 +75,32 @@ class Claim:
 
 
 def worse(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
-    """The claim that each of these variants does worse than the baseline, if it is one of `baselines`."""
+    """Return the claim that each of these variants does worse than the baseline, if it is one of `baselines`."""
     return lambda primary, shares, baseline: _directed(_of(primary, names, baseline, baselines), claimed_better=False)
 
 
 def improved(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
-    """The claim that each of these variants does better than the baseline."""
+    """Return the claim that each of these variants does better than the baseline."""
     return lambda primary, shares, baseline: _directed(_of(primary, names, baseline, baselines), claimed_better=True)
 
 
 def not_better(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
-    """The claim that none of these variants does better than the baseline."""
+    """Return the claim that none of these variants does better than the baseline."""
     return lambda primary, shares, baseline: _denied(_of(primary, names, baseline, baselines), sides=(True,))
 
 
 def not_worse(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
-    """The claim that none of these variants does worse than the baseline."""
+    """Return the claim that none of these variants does worse than the baseline."""
     return lambda primary, shares, baseline: _denied(_of(primary, names, baseline, baselines), sides=(False,))
 
 
 def no_different(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
-    """The claim that these variants do as well as the baseline."""
+    """Return the claim that these variants do as well as the baseline."""
     return lambda primary, shares, baseline: _denied(_of(primary, names, baseline, baselines), sides=(True, False))
 
 
 def first_that_answers(*tests: Test) -> Test:
-    """A claim that can be tested from either side: against a baseline that has the part, or one that has not."""
+    """Return a claim that can be tested from either side: against a baseline that has the part, or one that has not."""
 
     def test(primary: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
         found = (one(primary, shares, baseline) for one in tests)
@@ -110,13 +110,13 @@ def first_that_answers(*tests: Test) -> Test:
 
 
 def _of(primary: pd.DataFrame, names: tuple[str, ...], baseline: str, baselines: tuple[str, ...]) -> pd.DataFrame:
-    """Rows of variants under any of their names; none where the baseline is not one that the claim speaks of."""
+    """Return rows of variants under any of their names; none where the claim is about another baseline."""
     known = {alias for name in names for alias in ALIASES.get(name, (name,))} - {baseline}
     return primary[primary["variant"].isin(known) & (baseline in baselines)]
 
 
 def _reach(row: Mapping[Any, Any], to_better: bool) -> float:
-    """The largest difference to a side that the interval leaves possible, as a share of the endpoint's span."""
+    """Return the largest difference to a side that the interval leaves possible, as a share of the endpoint's span."""
     upwards = to_better != ENDPOINTS[row["endpoint"]].lower_is_better
     return max(0.0, float(row["high"] if upwards else -row["low"])) / float(row["span"])
 
@@ -148,7 +148,7 @@ def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
 
 
 def ranked(name: str, place: int) -> Test:
-    """The claim that a hyperparameter explains more of the score's variance than all others but `place` - 1."""
+    """Return the claim that a hyperparameter explains more of the score's variance than all others but `place` - 1."""
 
     def test(primary: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
         alone = _trusted(shares, 1)
@@ -166,17 +166,17 @@ def ranked(name: str, place: int) -> Test:
 
 
 def explains(name: str, limit: float) -> Test:
-    """The claim that a hyperparameter explains more than `limit` of the score's variance."""
+    """Return the claim that a hyperparameter explains more than `limit` of the score's variance."""
     return lambda primary, shares, baseline: _against_limit(_trusted(shares, 1), name, limit, above=True)
 
 
 def unimportant(name: str, limit: float = 0.05) -> Test:
-    """The claim that a hyperparameter hardly matters: a share below `limit`."""
+    """Return the claim that a hyperparameter hardly matters: a share below `limit`."""
     return lambda primary, shares, baseline: _against_limit(_trusted(shares, 1), name, limit, above=False)
 
 
 def independent(limit: float = 0.1) -> Test:
-    """The claim that hyperparameters hardly interact: all pairs together explain less than `limit`."""
+    """Return the claim that hyperparameters hardly interact: all pairs together explain less than `limit`."""
 
     def test(primary: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
         found = _trusted(shares, 2)
@@ -192,7 +192,7 @@ def independent(limit: float = 0.1) -> Test:
 
 
 def _against_limit(shares: pd.DataFrame, name: str, limit: float, *, above: bool) -> Finding:
-    """A share held against a limit for every variant and task, sure where it is two standard errors away from it."""
+    """Compare a share with a limit for every variant and task; two standard errors between them make it sure."""
     mine = shares[shares["term"] == name] if len(shares) else shares
     if mine.empty:
         return NOTHING
@@ -209,7 +209,7 @@ def _against_limit(shares: pd.DataFrame, name: str, limit: float, *, above: bool
 
 
 def _mostly(wrong: int, total: int) -> str:
-    """The verdict where a claim is wrong for some of all variants and tasks."""
+    """Return the verdict where a claim is wrong for some of all variants and tasks."""
     if not wrong:
         return AGREES
     return MIXED if 2 * wrong < total else DISAGREES
@@ -223,7 +223,7 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
 
 
 def _evidence(rows: pd.DataFrame) -> str:
-    """What is known of each pair of a task and a variant: the significant ones first, then those that are most open."""
+    """Return what is known of each pair: the significant ones first, then those that are most open."""
     parts = [_known(row) for row in sorted(rows.to_dict("records"), key=lambda row: -_openness(row))]
     if len(parts) > words.MOST_NAMED:
         parts = [*parts[: words.MOST_NAMED - 1], f"{len(parts) - words.MOST_NAMED + 1} more, less open"]
@@ -231,12 +231,12 @@ def _evidence(rows: pd.DataFrame) -> str:
 
 
 def _openness(row: Mapping[Any, Any]) -> float:
-    """How large a difference remains possible, as a share of the span; infinite for a significant difference."""
+    """Return how large a difference remains possible, as a share of the span; infinite for a significant difference."""
     return np.inf if row["significant"] else max(_reach(row, to_better) for to_better in (False, True))
 
 
 def _known(row: Mapping[Any, Any]) -> str:
-    """What is known of one pair of a task and a variant."""
+    """Return what is known of one pair of a task and a variant."""
     unit = ENDPOINTS[row["endpoint"]].unit
     if row["significant"]:
         text = f"{'better' if is_better(row) else 'worse'} by {words.amount(abs(row['difference']), unit)}"

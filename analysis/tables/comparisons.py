@@ -149,7 +149,7 @@ def resolution(compared: pd.DataFrame) -> pd.DataFrame:
 
 
 def _greff_welch(own: pd.DataFrame, present: Sequence[str]) -> dict[str, float]:
-    """The p-value of Greff's test by variant, against the first of those present, which is the baseline."""
+    """Return the p-value of Greff's test by variant, against the first of those present, which is the baseline."""
     losses = {}
     for variant in present:
         trials = own[own["variant"] == variant]

@@ -18,7 +18,7 @@ SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
-    """The tables `gradients` and `sequences` of all diagnoses in a folder of models; without rows where there are none.
+    """Return the tables `gradients` and `sequences` of all diagnoses in a folder of models; they may have no rows.
 
     gradients: one row per (task, variant, phase, lag): `norm`, its value `relative` to that of lag 1, the share of
     sequences in which the input at this lag is `relevant` to the answer, and the number of `sequences`.

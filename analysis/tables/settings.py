@@ -106,7 +106,7 @@ def _part(group: str, node: Mapping[str, Any], kind: type[Part]) -> Iterator[str
 
 
 def _defaults(node: Mapping[str, Any], kind: type[Part]) -> dict[str, Any]:
-    """The defaults of those knobs of a class that a node names."""
+    """Return the defaults of those knobs of a class that a node names."""
     from runs.trial.classes import construct
     from variants import knobs_of
 
@@ -125,7 +125,7 @@ def _word(value: Any) -> str:
 
 
 def _command(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> str:
-    """The command that trains a trial again, with the width that it had; empty where the design does not say enough."""
+    """Return the command that trains a trial again with its width; empty where the design does not say enough."""
     design = study.design
     if design.unknown or not design.initialisation:
         return ""

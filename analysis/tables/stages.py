@@ -142,7 +142,7 @@ def _middle(samples: Sequence[Floats]) -> dict[str, float]:
 
 
 def _against_baseline(wide: pd.DataFrame, variant: str, baseline: str | None) -> dict[str, float]:
-    """Probability of improvement of a variant on one task, with interval and p-value; nothing for the baseline itself.
+    """Return the probability of improvement of a variant on one task, with interval and p-value; none for the baseline.
 
     wide: scores by block and variant.
     """

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from runs.study.design import flat
+
 from ..statistics.endpoints import ENDPOINTS, Endpoint, primary_endpoint
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
@@ -80,26 +82,24 @@ def differing(study: Study, other: Study) -> pd.DataFrame:
 
 
 def _settings(study: Study) -> dict[str, str]:
-    """The settings of a study as they are written."""
+    """Return the settings of a study as they are written."""
     found: dict[str, str] = {}
     for axis, order in (("task", study.tasks), ("variant", study.variants)):
         found[f"{axis}s"] = ", ".join(order)
         nodes = study.design.tasks if axis == "task" else study.design.variants
-        found |= {f"{axis} {key}": value for key, value in _flat(nodes) if not key.endswith(".label")}
+        found |= {f"{axis} {key}": value for key, value in _written(nodes).items() if not key.endswith(".label")}
     for key, node in {**study.design.as_dict(), **study.about}.items():
         if key == "space":
             found |= {f"space {name}": _range(study, name) for name in node}
         elif key not in NOT_SETTINGS:
-            found |= dict(_flat({key: node}))
+            found |= _written({key: node})
     return found | {"engine that ran": ", ".join(sorted(set(study.table["engine"]) - {""}))}
 
 
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", f"{value:g}" if isinstance(value, float) else str(value)
+def _written(node: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values of nested mappings as text, by their keys joined by dots."""
+    values = {key: value for key, value in flat(node).items() if value != {}}
+    return {key: f"{value:g}" if isinstance(value, float) else str(value) for key, value in values.items()}
 
 
 def _range(study: Study, name: str) -> str:
@@ -136,7 +136,7 @@ class _Common(NamedTuple):
         return primary_endpoint(solved, len(self.ours) + len(self.theirs))
 
     def arrays(self, endpoint: Endpoint) -> tuple[Arrays, Arrays]:
-        """Values and validation losses of both studies, [V, P] and [V, Q]; steps count up to the smaller budget."""
+        """Return values and validation losses of both studies, [V, P] and [V, Q]; steps end at the smaller budget."""
         both = zip((self.ours, self.theirs), self.points, strict=True)
         ours, theirs = (self._arrays(endpoint, own, points) for own, points in both)
         return ours, theirs
@@ -195,7 +195,7 @@ def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1
 
 
 def _in_common(study: Study, other: Study) -> tuple[list[str], list[str]]:
-    """The tasks and the variants that have usable trials in both studies."""
+    """Return the tasks and the variants that have usable trials in both studies."""
     found = []
     for axis, ours, theirs in (("task", study.tasks, other.tasks), ("variant", study.variants, other.variants)):
         common = [name for name in ours if name in set(study.trials[axis]) & set(other.trials[axis])]
@@ -207,7 +207,7 @@ def _in_common(study: Study, other: Study) -> tuple[list[str], list[str]]:
 
 
 def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -> _Common:
-    """What two studies have in common on a task."""
+    """Return what two studies have in common on a task."""
     present = [v for v in variants if (ours["variant"] == v).any() and (theirs["variant"] == v).any()]
     shared = _shared_points(ours, theirs)
     paired = len(shared) >= LEAST_SHARED * min(ours["point"].nunique(), theirs["point"].nunique())
@@ -223,7 +223,7 @@ def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -
 
 
 def _shared_points(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[int, int]:
-    """Points of ours that are points of theirs, by their place in the unit cube."""
+    """Return points of ours that are points of theirs, by their place in the unit cube."""
     names = [c for c in ours if str(c).startswith("u_")]
     if not names or set(names) != {c for c in theirs if str(c).startswith("u_")}:
         return {}
@@ -254,7 +254,7 @@ def _compared(
 
 
 def _statistics(endpoint: Endpoint, sides: tuple[Side, Side], k: int, *, paired: bool) -> tuple[float, float]:
-    """The statistic of variant k in each study, or its advantage, over the trials on which the difference rests."""
+    """Return the statistic of variant k in each study, or its advantage, over the trials that are compared."""
     here = [np.logical_and.reduce([np.isfinite(values[k]) for values, _ in side]) for side in sides]
     if paired:
         here = [here[0] & here[1]] * 2
@@ -296,13 +296,13 @@ def _facts(common: _Common, variant: str, seed: int) -> dict[str, Any]:
 
 
 def _log_time(trials: pd.DataFrame) -> pd.Series[float]:
-    """The logarithm of the seconds per training step."""
+    """Return the logarithm of the seconds per training step."""
     ratios = trials["seconds"].clip(lower=1e-9) / trials["steps"].clip(lower=1)
     return pd.Series(np.log(ratios.to_numpy(dtype=float)), index=trials.index)
 
 
 def _ratio(logarithms: Sequence[pd.Series[float]], seed: int) -> tuple[float, float, float]:
-    """The factor between times and its interval, from logarithms of ratios or from those of both sides."""
+    """Return the factor between times and its interval, from logarithms of ratios or from those of both sides."""
     samples: list[Floats] = [np.asarray(x, dtype=np.float64) for x in logarithms]
     if min(len(x) for x in samples) == 0:
         return np.nan, np.nan, np.nan

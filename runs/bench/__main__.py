@@ -1,9 +1,8 @@
-"""Speed of every variant beside its native control, its eager engine and its own matrix products: `python -m
-runs.bench`.
+"""`python -m runs.bench`: the speed of every variant, of its native control, its eager engine and its matrix products.
 
-All are measured in turns within one process of one thread, forward and backward over a whole sequence; medians are
-compared as ratios. The fused engine is measured as a trial trains with it, which prepares memory and arguments once,
-and ("call") as any module that is called.
+All are measured in turns in one process with one thread, forward and backward over a whole sequence. Medians are
+compared as ratios. The fused engine is measured twice: as the trainer uses it, with memory and arguments that are
+prepared once, and (column "call") as a module that is called directly.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ STEPS, BATCHES, UNITS = (100, 1000), (1, 32, 128), (32, 64, 128, 200)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The arguments of the command. Raises ValueError for what is out of range."""
+    """Return the arguments of the command. Raises ValueError for what is out of range."""
     parser = Parser(
         prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

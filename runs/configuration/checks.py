@@ -1,4 +1,4 @@
-"""Refuses keys that nobody reads and arguments that have no effect."""
+"""Refuses unknown keys and arguments that have no effect."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HAVE_KEYS = {"model", "training", "tracking", "storage", "confirm", "horizon", "
 
 
 def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
-    """Raise ValueError for a key that was added to a configuration and that nobody reads.
+    """Raise ValueError for a key that was added to a configuration and is not read.
 
     It is also raised for a value where there should be keys.
     Classes with a `_target_` are not looked at: they refuse themselves what they do not take.
@@ -66,7 +66,7 @@ def _keys(key: str, value: Any) -> Iterator[str]:
 
 
 def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
-    """Raise ValueError for an argument of a trial or a study that has no effect beside the others.
+    """Raise ValueError for an argument of a trial or a study that has no effect given the others.
 
     asked: the arguments by the keys that they set, see `by_key`.
     """

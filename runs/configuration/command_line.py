@@ -59,7 +59,7 @@ class _Command:
         self.code = 0
 
     def run(self) -> int:
-        """Look at the arguments, compose the configuration and call `main`; returns the exit code."""
+        """Check the arguments, compose the configuration and call `main`; returns the exit code."""
         try:
             self._start()
         except MISTAKES as error:

@@ -30,7 +30,7 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
     config: composed from `conf/sweep.yaml`.
     overrides: the arguments that it was composed from.
 
-    Raises ValueError for whatever is wrong in the configuration, for a key that nobody reads, and for an argument
+    Raises ValueError for whatever is wrong in the configuration, for a key that is not read, and for an argument
     without effect.
     """
     refuse_unread(config, SweepConfig)

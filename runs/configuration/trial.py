@@ -26,7 +26,7 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None, ove
     choices: the choice that was taken of each group.
     overrides: the arguments that the configuration was composed from.
 
-    Raises ValueError for a value out of range, for a key that nobody reads, and for an argument without effect.
+    Raises ValueError for a value out of range, for a key that is not read, and for an argument without effect.
     """
     refuse_unread(config, TrialConfig)
     values = plain(config)

@@ -37,7 +37,7 @@ class Archive:
 
     @classmethod
     def of(cls, table: pd.DataFrame, values: Mapping[str, Any]) -> Archive:
-        """An archive of a table and of the plain values of a design with the facts beside them.
+        """Return an archive of a table and of the plain values of a design with the facts beside them.
 
         Raises ValueError or TypeError where the values are no design.
         """
@@ -55,7 +55,7 @@ def write_archive(archive: Archive, folder: Path) -> list[Path]:
 
 
 def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
-    """As `write_archive`, from plain values that nobody has checked.
+    """Write an archive as `write_archive` does, from plain values that have not been checked.
 
     values: of the design, with the facts beside them.
     """
@@ -78,7 +78,7 @@ def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
 
 
 def read_archive(path: Path) -> Archive:
-    """A study from its archive alone.
+    """Return a study from its archive alone.
 
     An archive may be somebody else's: no class that it names is imported, and all names in it are checked, since they
     may become names of files.
@@ -105,7 +105,7 @@ def read_archive(path: Path) -> Archive:
 
 
 def load(study: str, results: Path, storage: str = "", out: Path | None = None) -> Archive:
-    """A study from its storage; its archive is written on the way.
+    """Return a study from its storage; its archive is written on the way.
 
     study: its name. results: folder of all studies. storage: URL, empty for the journal in the study's folder.
     out: folder that receives the archive, by default `results/<study>`.

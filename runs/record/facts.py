@@ -35,7 +35,7 @@ DECISIVE_PACKAGES = ("torch", "numpy", "llvmlite")
 
 
 def facts() -> dict[str, Any]:
-    """What a result must carry to be reproduced.
+    """Return what a result must carry to be reproduced.
 
     Versions of Python and of packages, the commit of the code (with + where it was changed since), a hash of the code,
     the processor, the machine and the command.
@@ -49,13 +49,13 @@ def facts() -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """What numbers depend on besides the trial: the versions, the code and the processor."""
+    """Return what numbers depend on besides the trial: the versions, the code and the processor."""
     versions = {name: _version(name) for name in PACKAGES}
     return {"python": platform.python_version(), "versions": versions, "code": code(), "processor": processor()}
 
 
 def commit() -> str:
-    """The commit of the code that runs, `unknown` outside a git checkout."""
+    """Return the commit of the code that runs, `unknown` outside a git checkout."""
     root = Path(__file__).resolve().parents[2]
     try:
         run = subprocess.run(
@@ -73,7 +73,7 @@ def commit() -> str:
 
 @cache
 def code() -> str:
-    """A hash of the Python files that make a result: those of `variants`, `tasks` and `runs`.
+    """Return a hash of the Python files that make a result: those of `variants`, `tasks` and `runs`.
 
     It tells uncommitted changes apart.
     """
@@ -85,7 +85,7 @@ def code() -> str:
 
 @cache
 def processor() -> str:
-    """The name of the processor, as far as the system says it."""
+    """Return the name of the processor, as far as the system says it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -94,7 +94,7 @@ def processor() -> str:
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two environments, of what numbers depend on; what is not known of one of them is left out.
+    """Return what differs between two environments; what is not known of one of them is left out.
 
     >>> changes({"python": "3.11.2"}, {"python": "3.11.3", "processor": "A"})
     ['python 3.11.2 -> 3.11.3']
@@ -108,7 +108,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two environments have the same versions, code and processor, and name all of them.
+    """Return whether two environments have the same versions, code and processor, and name all of them.
 
     Commits are not compared, as the hash of the code says more.
     """

@@ -45,7 +45,7 @@ class Mirror:
         self._silent_until, self._rest = 0.0, REST_SECONDS[0]
 
     def greeting(self) -> str:
-        """Where the runs go, and the page that shows them; one line."""
+        """Return where the runs go, and the page that shows them; one line."""
         name, place = self.study.design.name, without_password(self.uri)
         try:
             self._tracker().experiment(name)
@@ -130,7 +130,7 @@ class Mirror:
             tracker.replaced = 0
 
     def behind(self) -> int:
-        """How many finished trials are not known to have a run."""
+        """Return how many finished trials are not known to have a run."""
         return sum(1 for finished in self.study.finished_trials() if finished.place not in self.done)
 
     def finish(self) -> None:
@@ -142,7 +142,7 @@ class Mirror:
             print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
 
     def _is_of(self, run: Run, finished: Finished) -> bool:
-        """Whether a run is of this record of a trial."""
+        """Return whether a run is of this record of a trial."""
         same_trial = run.trial == self._trial_id(finished, self._planned(finished).trial)
         return same_trial and run.record in ("", str(finished.stored._trial_id))
 

@@ -16,12 +16,12 @@ DEFAULT = "default"
 
 
 def default_uri(results: Path) -> str:
-    """The SQLite database in the results folder."""
+    """Return the SQLite database in the results folder."""
     return f"sqlite:///{Path(results).resolve() / 'mlflow.db'}"
 
 
 def stored_uri(uri: str, results: Path) -> str:
-    """What is stored with a study of the MLflow that it is tracked in.
+    """Return what is stored with a study of the MLflow that it is tracked in.
 
     Returns the URI without secrets, or `default` for the database in the results folder.
     """
@@ -29,7 +29,7 @@ def stored_uri(uri: str, results: Path) -> str:
 
 
 def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
-    """The URI of the MLflow of a study; empty where it was not tracked.
+    """Return the URI of the MLflow of a study; empty where it was not tracked.
 
     facts: stored with the study.
     results: the folder in which the study is now; it may have been copied or moved there.
@@ -51,7 +51,7 @@ def uri_of(facts: Mapping[str, Any], results: Path, given: str = "") -> str:
 
 
 def _given_uri(given: str, ours: str, results: Path) -> str:
-    """The URI that the user means by a word or gives; `ours` is that of the environment."""
+    """Return the URI that the user means by a word or gives; `ours` is that of the environment."""
     if given == "server" and not ours:
         raise ValueError("tracking=server needs its URI in the environment: MLFLOW_TRACKING_URI=http://...")
     words = {"server": ours, DEFAULT: default_uri(results), "none": ""}
@@ -62,7 +62,7 @@ def _given_uri(given: str, ours: str, results: Path) -> str:
 
 
 def _is_default(facts: Mapping[str, Any], stored: str, results: Path) -> bool:
-    """Whether a stored URI stands for the database in the results folder.
+    """Return whether a stored URI stands for the database in the results folder.
 
     Earlier versions stored the path that the database had at that time.
     """

@@ -81,7 +81,7 @@ ORDER = ("stage", "task", "lag", "block", "replicate", "point", "variant")
 
 
 def names_of(*kinds: Kind) -> list[str]:
-    """The names of the columns of some kinds.
+    """Return the names of the columns of some kinds.
 
     >>> names_of("integers", "floats")
     ['curve_steps', 'curve_losses', 'train_losses']
@@ -90,9 +90,9 @@ def names_of(*kinds: Kind) -> list[str]:
 
 
 def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> Row:
-    """The row of a finished trial: its place in the plan, the trial, its outcome and its hyperparameters.
+    """Return the row of a finished trial: its place in the plan, the trial, its outcome and its hyperparameters.
 
-    finished: the trial in the storage. planned: the same trial in the plan. problem: the task that it learnt.
+    finished: the trial in the storage. planned: the same trial in the plan. problem: its task.
     """
     design, trial, stored, outcome = plan.design, planned.trial, finished.stored, finished.outcome
     if design.adaptive:
@@ -124,7 +124,7 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> R
 
 
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """The table of trials from plain rows: one row per trial, `COLUMNS` first, sorted by `ORDER`.
+    """Return the table of trials from plain rows: one row per trial, `COLUMNS` first, sorted by `ORDER`.
 
     rows: values by column; None stands for a gap, in a list as well.
     Raises ValueError where a column is missing that every table must have.
@@ -159,5 +159,5 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
 
 
 def of_stage(table: pd.DataFrame, stage: str) -> pd.DataFrame:
-    """The trials of a stage: search, confirm or horizon."""
+    """Return the trials of a stage: search, confirm or horizon."""
     return table[table["stage"] == stage].reset_index(drop=True)

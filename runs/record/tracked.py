@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def tracked(about: Mapping[str, Any], results: Path) -> str:
-    """The URI of the MLflow that a study was tracked in, empty where it was not or where that cannot be used.
+    """Return the URI of the MLflow that a study was tracked in, empty where it was not or where that cannot be used.
 
     A SQLite file that does not exist cannot be used. A place that only the archive names is not used either, since the
     archive may be somebody else's, unless MLFLOW_TRACKING_URI names it too.
@@ -30,7 +30,7 @@ def tracked(about: Mapping[str, Any], results: Path) -> str:
 
 
 def of_runs(runs: pd.DataFrame, design: Design) -> pd.DataFrame:
-    """The columns of the tidy table that MLflow holds, with the same numbers in the same order.
+    """Return the columns of the tidy table that MLflow holds, with the same numbers in the same order.
 
     Not in MLflow are the constants of the task, the curves (they are metric histories) and the coordinates of the
     points. Stages after the search are left out.

@@ -121,7 +121,7 @@ class Tracker:
             error.close()
 
     def experiment(self, name: str) -> str:
-        """The id of an experiment, created where absent."""
+        """Return the id of an experiment, created where absent."""
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
             place = None if self.uri.startswith("http") else (self.results.resolve() / "mlartifacts" / name).as_uri()
@@ -152,7 +152,7 @@ class Tracker:
             )
 
     def link(self, name: str) -> str:
-        """Where a browser finds the runs of an experiment."""
+        """Return where a browser finds the runs of an experiment."""
         server = self.uri if self.uri.startswith("http") else DASHBOARD
         shown = without_password(server).split("?")[0].replace("***@", "").rstrip("/")
         page = f"{shown}/#/experiments/{self.experiment(name)}/runs"
@@ -162,12 +162,12 @@ class Tracker:
         return f"{page} ({'make dashboard' if self.uri == default_uri(Path('results')) else shows})"
 
     def mirrored(self, study: str, key: str = "", study_id: str = "") -> dict[tuple[str, str, int], Run]:
-        """The complete runs of a study's trials, by (task, variant, point); runs that were cut off or are of another
-        study are deleted.
+        """Return the complete runs of a study's trials, by (task, variant, point); delete incomplete ones.
 
-        key: of a stage, for (task, variant, number) of its trials; empty for the search. study_id: made with the study
-        when it was created, so that one that was started anew under the same name is another. Runs that are no trial's
-        are left alone.
+        key: of a stage, for (task, variant, number) of its trials; empty for the search.
+        study_id: made when the study was created, so that a new study of the same name has another one.
+
+        Runs that were cut off or are of another study are deleted. Runs that are not of a trial are left alone.
         """
         done: dict[tuple[str, str, int], Run] = {}
         before = self.replaced
@@ -320,7 +320,7 @@ def publish(
 
 
 def _about(experiment: str) -> str:
-    """The description of an experiment in the dashboard."""
+    """Return the description of an experiment in the dashboard."""
     if experiment == SUMMARIES:
         return "One run for each study with its figures, tables and report, and one for each variant on each task."
     if experiment == SINGLE_TRIALS:

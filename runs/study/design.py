@@ -94,7 +94,7 @@ class Design:
     # -------------------------------------------------------------------------------------------------------------
 
     def unit(self, task: str, point: int) -> dict[str, float]:
-        """Coordinates of a designed point in the unit cube, by hyperparameter.
+        """Return coordinates of a designed point in the unit cube, by hyperparameter.
 
         They are the same for all variants, and do not depend on the number of points.
         """
@@ -105,11 +105,11 @@ class Design:
         return dict(zip(self.space, u.tolist(), strict=True))
 
     def values(self, task: str, point: int) -> dict[str, float | int]:
-        """Hyperparameters of a designed point, by their names in the space."""
+        """Return hyperparameters of a designed point, by their names in the space."""
         return {name: self.space[name].value(u) for name, u in self.unit(task, point).items()}
 
     def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
-        """The trial of a variant at a point of a task, with the width that the point or `model` says.
+        """Return the trial of a variant at a point of a task, with the width that the point or `model` says.
 
         `runs.study.plan.Search.trial` gives the width that matches the baseline, for which it needs the classes.
 
@@ -147,7 +147,7 @@ class Design:
     # -------------------------------------------------------------------------------------------------------------
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, the inverse of `from_dict`."""
+        """Return plain values, the inverse of `from_dict`."""
         values = asdict(replace(self, unknown={}))
         del values["unknown"]
         for key, value in self.unknown.items():
@@ -157,7 +157,7 @@ class Design:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Design:
-        """A design from plain values: those of `as_dict`, of an earlier version, or incomplete ones.
+        """Return a design from plain values: those of `as_dict`, of an earlier version, or incomplete ones.
 
         values: only `name` is required. Variants and tasks may be a list of labels, or of nodes with a label. What is
             missing has its default; other keys, such as the facts that an archive stores beside the design, are left
@@ -185,7 +185,7 @@ class Design:
         )
 
     def differences(self, other: Design) -> list[str]:
-        """What differs in another design, except for the number of points.
+        """Return what differs in another design, except for the number of points.
 
         Returns one text for each value: 'training.budget: 300 there, 400 here', where `self` is there and `other` here.
         """
@@ -194,7 +194,7 @@ class Design:
 
 
 def seed_for(*parts: int | str) -> int:
-    """A 64-bit seed for a purpose.
+    """Return a 64-bit seed for a purpose.
 
     parts: the seed of the study and what it is for.
 
@@ -206,7 +206,7 @@ def seed_for(*parts: int | str) -> int:
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """The values of nested mappings by their keys, joined by dots.
+    """Return the values of nested mappings by their keys, joined by dots.
 
     >>> flat({"training": {"budget": 300}, "seed": 0})
     {'training.budget': 300, 'seed': 0}
@@ -218,7 +218,7 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """What differs between two flat mappings, one text for each key.
+    """Return what differs between two flat mappings, one text for each key.
 
     >>> differences({"seed": 0, "points": 5}, {"seed": 7, "points": 5})
     ['seed: 0 there, 7 here']
@@ -231,7 +231,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def _nodes(values: Mapping[str, Any] | Iterable[Any] | None, thing: str) -> dict[str, Node]:
-    """Variants or tasks by label, from a mapping, a list of labels, or a list of nodes."""
+    """Return variants or tasks by label, from a mapping, a list of labels, or a list of nodes."""
     if isinstance(values, Mapping):
         return {label: node if isinstance(node, Mapping) else {"label": label} for label, node in values.items()}
     nodes: dict[str, Node] = {}

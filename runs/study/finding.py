@@ -16,12 +16,12 @@ class NoStudy(ValueError):
 
 
 def there(results: Path) -> list[str]:
-    """The names of the studies that have a journal in a results folder."""
+    """Return the names of the studies that have a journal in a results folder."""
     return sorted(path.parent.name for path in Path(results).glob("*/journal.log"))
 
 
 def find(results: Path, name: str, url: str = "") -> Study:
-    """A study that was planned before; nothing is created.
+    """Return a study that was planned before; nothing is created.
 
     results: folder of all studies. url: of the storage, empty for the journal in the study's folder.
     Raises NoStudy, with the nearest name and those that there are.
@@ -42,7 +42,7 @@ def find(results: Path, name: str, url: str = "") -> Study:
 
 
 def records(results: Path, name: str, storage: str = "", stages: bool = False) -> tuple[list[Row], dict[str, Any]]:
-    """The rows of a study, and its design as plain values with the facts and the sessions beside it.
+    """Return the rows of a study, and its design as plain values with the facts and the sessions beside it.
 
     results: folder of all studies. storage: URL, empty for the journal in the study's folder.
     stages: whether to append the rows of the stages after the search, of each the one that was planned last; the

@@ -94,7 +94,8 @@ def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bo
     changed = differences(best.outcome, outcome)
     facts_of_file = {**about, "trial_id": best.trial.id, "point": best.point, "reproduced": not changed}
     save_model(path, network, best.trial, outcome, facts_of_file)
-    line = f"{name}: point {best.point}, {outcome.status}, test loss {outcome.test_loss:.3g}"
+    how = "not solved" if outcome.status == "finished" else outcome.status
+    line = f"{name}: point {best.point}, {how}, test loss {outcome.test_loss:.3g}"
     if changed:
         line += f"; not as recorded ({', '.join(changed)}): another machine, other versions or code; "
         line += "what is saved is of this run"

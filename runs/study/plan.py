@@ -67,10 +67,10 @@ class Plan(Protocol):
         """Number of trials of each pair."""
 
     def point_of(self, task: str, variant: str, index: int) -> int:
-        """The point whose hyperparameters a trial of a pair has."""
+        """Return the point whose hyperparameters a trial of a pair has."""
 
     def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
-        """A trial of a pair.
+        """Return a trial of a pair.
 
         values: the hyperparameters, where they are not those of a designed point.
         """
@@ -79,10 +79,10 @@ class Plan(Protocol):
         """This plan, which is stored, made as long as another one of the same key where that is longer."""
 
     def fixed(self) -> dict[str, Any]:
-        """The values that must not change once the plan is stored, by flat keys."""
+        """Return the values that must not change once the plan is stored, by flat keys."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as they are stored."""
+        """Return plain values, as they are stored."""
 
 
 @dataclass(frozen=True)
@@ -156,11 +156,11 @@ class Search:
         return self.design.points
 
     def point_of(self, task: str, variant: str, index: int) -> int:
-        """The index itself."""
+        """Return the index itself."""
         return index
 
     def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
-        """The trial of a variant at a point of a task.
+        """Return the trial of a variant at a point of a task.
 
         index: the point. values: the hyperparameters; by default those of the designed point.
         """
@@ -171,15 +171,15 @@ class Search:
         return wanted if wanted.length > self.length else self
 
     def fixed(self) -> dict[str, Any]:
-        """All values of the design but the number of points."""
+        """Return all values of the design but the number of points."""
         return flat({key: value for key, value in self.as_dict().items() if key != "points"})
 
     def as_dict(self) -> dict[str, Any]:
-        """The design as plain values."""
+        """Return the design as plain values."""
         return self.design.as_dict()
 
     def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
-        """The trial of a variant at a point of a task, its width matched to the baseline's where the design says so."""
+        """Return the trial of a variant at a point of a task; its width is matched where the design says so."""
         trial = self.design.trial(task, variant, point, values)
         if self.design.match == "parameters":
             width = self.matching_size(task, variant, trial.model)
@@ -187,7 +187,7 @@ class Search:
         return trial
 
     def matching_size(self, task: str, variant: str, model: Model) -> int:
-        """The width at which a variant has as nearly as possible the baseline's number of parameters.
+        """Return the width at which a variant has as nearly as possible the baseline's number of parameters.
 
         model: with the width of the baseline.
         """
@@ -232,7 +232,7 @@ def require_key(key: str) -> None:
 
 
 def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
-    """Trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
+    """Return trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
     directions = 2 if model.bidirectional else 1
     cells = count_parameters(
         cell,

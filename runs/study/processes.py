@@ -24,7 +24,7 @@ Signature = Mapping[str, Any]
 
 
 def signature(parent: int = 0) -> dict[str, Any]:
-    """What a worker signs its trials with.
+    """Return what a worker signs its trials with.
 
     parent: process id of the process that started it and that it lives with, 0 for none.
     """
@@ -53,7 +53,7 @@ def started(process: psutil.Process) -> str:
 
 
 def alive(worker: Signature) -> bool:
-    """Whether a process of this machine still runs; a zombie and another process with its id do not count."""
+    """Return whether a process of this machine still runs; a zombie and another process with its id do not count."""
     try:
         process = psutil.Process(worker["pid"])
         return bool(started(process) == worker["started"] and process.status() != psutil.STATUS_ZOMBIE)
@@ -62,7 +62,7 @@ def alive(worker: Signature) -> bool:
 
 
 def is_here(worker: Signature) -> bool:
-    """Whether a process is one of this machine."""
+    """Return whether a process is one of this machine."""
     return bool(worker.get("host") == socket.gethostname())
 
 
@@ -77,7 +77,7 @@ class Liveness:
         self._seen: dict[int, tuple[object, float]] = {}  # the last heartbeat of a trial, and since when
 
     def is_dead(self, number: int, worker: Signature, beat: object) -> bool:
-        """Whether the worker of a running trial is dead.
+        """Return whether the worker of a running trial is dead.
 
         number: of the trial in the storage. worker: empty where nobody has signed it. beat: the last heartbeat.
         """

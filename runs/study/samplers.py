@@ -14,7 +14,7 @@ LARGEST_CURVE = 20
 
 
 def distribution(dimension: Dimension) -> FloatDistribution | IntDistribution:
-    """The range of a hyperparameter as Optuna writes it."""
+    """Return the range of a hyperparameter as Optuna writes it."""
     low, high = dimension.limits
     if dimension.integer:
         return IntDistribution(int(low), int(high), log=dimension.log)
@@ -22,12 +22,12 @@ def distribution(dimension: Dimension) -> FloatDistribution | IntDistribution:
 
 
 def distributions(space: Mapping[str, Dimension]) -> dict[str, BaseDistribution]:
-    """The ranges of a space as Optuna writes them."""
+    """Return the ranges of a space as Optuna writes them."""
     return {name: distribution(dimension) for name, dimension in space.items()}
 
 
 def propose(study: optuna.Study, number: int, space: Mapping[str, Dimension]) -> dict[str, float | int]:
-    """The hyperparameters that the sampler of a study proposes for a trial that has just been claimed.
+    """Return the hyperparameters that the sampler of a study proposes for a trial that has just been claimed.
 
     number: of the trial in the storage.
     """
@@ -36,7 +36,7 @@ def propose(study: optuna.Study, number: int, space: Mapping[str, Dimension]) ->
 
 
 def suggested(trial: optuna.trial.Trial, name: str, dimension: Dimension) -> float | int:
-    """The value of one hyperparameter that Optuna suggests for a trial."""
+    """Return the value of one hyperparameter that Optuna suggests for a trial."""
     known = distribution(dimension)
     if isinstance(known, IntDistribution):
         return trial.suggest_int(name, known.low, known.high, log=known.log)
@@ -44,7 +44,7 @@ def suggested(trial: optuna.trial.Trial, name: str, dimension: Dimension) -> flo
 
 
 def sampler_of(name: str, seed: int) -> optuna.samplers.BaseSampler:
-    """An adaptive sampler.
+    """Return an adaptive sampler.
 
     name: tpe or cmaes. seed: of its random numbers.
     """
@@ -54,7 +54,7 @@ def sampler_of(name: str, seed: int) -> optuna.samplers.BaseSampler:
 
 
 def pruner_of(name: str, budget: int) -> optuna.pruners.BasePruner:
-    """A pruner.
+    """Return a pruner.
 
     name: asha or median. budget: of a trial, in updates.
     """
@@ -64,7 +64,7 @@ def pruner_of(name: str, budget: int) -> optuna.pruners.BasePruner:
 
 
 def thinned(steps: Sequence[int], losses: Sequence[float]) -> list[tuple[int, float]]:
-    """At most 20 evenly chosen points of a curve, its first and its last one among them.
+    """Return at most 20 evenly chosen points of a curve, among them its first and its last one.
 
     >>> [step for step, _ in thinned(range(39), range(39))][:4]
     [0, 2, 4, 6]

@@ -26,13 +26,13 @@ class Sessions:
         self._known: list[Facts] = []
 
     def all(self) -> list[Facts]:
-        """The facts of every session, in the order of their numbers."""
+        """Return the facts of every session, in the order of their numbers."""
         attributes = self.storage.get_study_user_attrs(self._id)
         later = takewhile(lambda name: name in attributes, (f"session {k}" for k in count(1)))
         return [attributes.get("facts", {}), *(attributes[name] for name in later)]
 
     def of(self, number: int) -> Facts:
-        """The facts of a session, empty where there is none of this number."""
+        """Return the facts of a session, empty where there is none of this number."""
         if number >= len(self._known):
             self._known = self.all()
         return self._known[number] if number < len(self._known) else {}
@@ -60,7 +60,7 @@ class Sessions:
         return bool(same)
 
     def news(self, number: int | None = None) -> str:
-        """One line on what differs in a session from an earlier one, empty where nothing does that numbers depend on.
+        """Return one line on how a session differs from an earlier one; empty where numbers cannot differ.
 
         number: of the session, by default that of this process.
         """

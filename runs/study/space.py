@@ -45,7 +45,7 @@ class Dimension:
         return self.log and not self.complement
 
     def value(self, u: float) -> float | int:
-        """The value at a coordinate.
+        """Return the value at a coordinate.
 
         u: in [0, 1).
         """
@@ -57,7 +57,7 @@ class Dimension:
         return 1.0 - drawn if self.complement else drawn
 
     def coordinate(self, value: float | int) -> float:
-        """The coordinate in [0, 1] of a value, the inverse of `value`.
+        """Return the coordinate in [0, 1] of a value, the inverse of `value`.
 
         A whole number stands for a part of [0, 1); its coordinate lies inside that part.
         """

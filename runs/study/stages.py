@@ -64,16 +64,16 @@ class Confirm:
         require(self.repeats >= 0, "confirm.repeats must be at least 0", self.repeats)
 
     def partition(self, points: int) -> list[range]:
-        """The points of each block."""
+        """Return the points of each block."""
         size = min(points, max(self.block_size, points // self.blocks))
         return [range(b * size, (b + 1) * size) for b in range(min(self.blocks, points // size))]
 
     def choose(self, losses: Losses) -> list[int]:
-        """The winner of each block, then that of all points."""
+        """Return the winner of each block, then that of all points."""
         return [ranked({p: losses[p] for p in block})[0] for block in self.partition(len(losses))] + ranked(losses)[:1]
 
     def runs(self, points: int, lag: int) -> list[Run]:
-        """The blocks in order, then the repeats."""
+        """Return the blocks in order, then the repeats."""
         blocks = len(self.partition(points))
         confirmed = [Run(b, b, 0, lag, ("block", b)) for b in range(blocks)]
         return confirmed + [Run(blocks, -1, r, lag, ("repeat", r)) for r in range(self.repeats)]
@@ -117,17 +117,17 @@ class Horizon:
         )
 
     def lags(self, lag: int) -> list[int]:
-        """From short to long, each twice the one before."""
+        """Return the lags from short to long, each twice the one before."""
         shortest = max(1, int(lag / 2**self.below + 0.5))
         return [shortest * 2**k for k in range(self.below + self.above + 1)]
 
     def choose(self, losses: Losses) -> list[int]:
-        """The best points that have a loss; where none has one, the first."""
+        """Return the best points that have a loss; where none has one, the first."""
         found = [p for p in ranked(losses) if losses[p] is not None][: self.best]
         return found or ranked(losses)[:1]
 
     def runs(self, points: int, lag: int) -> list[Run]:
-        """Lag by lag."""
+        """Return the runs, lag by lag."""
         return [Run(j, -1, j, at, (at, j)) for at in self.lags(lag) for j in range(self.runs_per_lag)]
 
 
@@ -135,7 +135,7 @@ KINDS: dict[str, type[Confirm] | type[Horizon]] = {k.kind: k for k in (Confirm, 
 
 
 def ranked(losses: Losses) -> list[int]:
-    """Points from the lowest to the highest loss, those without a loss last, equal ones in the order of the search.
+    """Return points by increasing loss, those without a loss last, equal ones in the order of the search.
 
     >>> ranked({0: 0.5, 1: None, 2: 0.1})
     [2, 0, 1]
@@ -169,7 +169,7 @@ class Stage:
 
     @classmethod
     def after(cls, search: Search, knobs: Confirm | Horizon, losses: Mapping[tuple[str, str], Losses]) -> Stage:
-        """The stage that follows a complete search.
+        """Return the stage that follows a complete search.
 
         losses: of each pair of a task and a variant.
         Raises ValueError where the search is no comparison of variants, or where the task has no such lag.
@@ -220,12 +220,12 @@ class Stage:
         return {task: self.knobs.runs(self.points, lag) for task, lag in lags.items()}
 
     def point_of(self, task: str, variant: str, index: int) -> int:
-        """The point of the search whose hyperparameters a trial of a pair has."""
+        """Return the point of the search whose hyperparameters a trial of a pair has."""
         chosen = self.chosen[task][variant]
         return chosen[self._runs[task][index].choice % len(chosen)]
 
     def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
-        """A trial of a pair: one of the search with other seeds, the same for all variants, and perhaps another lag.
+        """Return a trial of a pair: one of the search with other seeds, the same for all variants, or at another lag.
 
         values: the hyperparameters; by default those of its point.
         """
@@ -250,15 +250,15 @@ class Stage:
         return self
 
     def fixed(self) -> dict[str, Any]:
-        """The knobs of the stage but the one that may grow."""
+        """Return the knobs of the stage but the one that may grow."""
         return {f"{self.stage}.{k}": v for k, v in asdict(self.knobs).items() if k != self.knobs.grows}
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values without the search, the inverse of `from_dict`."""
+        """Return plain values without the search, the inverse of `from_dict`."""
         return {"stage": self.stage, "points": self.points, "knobs": asdict(self.knobs), "chosen": self.chosen}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], search: Search) -> Stage:
-        """A stage from plain values."""
+        """Return a stage from plain values."""
         knobs = KINDS[values["stage"]](**values["knobs"])
         return cls(search=search, points=values["points"], knobs=knobs, chosen=values["chosen"])

@@ -95,7 +95,7 @@ class Study:
 
     @classmethod
     def _known(cls, storage: Storage, plan: Plan) -> Study | None:
-        """The study of this name that is in a storage; None where its design was never stored."""
+        """Return the study of this name that is in a storage; None where its design was never stored."""
         try:
             known = cls.open(storage, plan.key)
         except KeyError:
@@ -108,7 +108,7 @@ class Study:
 
     @classmethod
     def open(cls, storage: Storage, key: str) -> Study:
-        """A study, or a stage of one, that was planned before.
+        """Return a study, or a stage of one, that was planned before.
 
         key: its name in the storage.
         Raises KeyError where there is none of this name.
@@ -131,7 +131,7 @@ class Study:
 
     @classmethod
     def await_plan(cls, storage: Storage, plan: Plan, seconds: float = 600.0) -> Study:
-        """The study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
+        """Return the study as soon as another process has planned it. Raises TimeoutError if none does so in time."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
@@ -153,7 +153,7 @@ class Study:
 
     @classmethod
     def stages(cls, storage: Storage, name: str) -> list[Study]:
-        """The stages of a study that were planned, those of the fewest points first."""
+        """Return the stages of a study that were planned, those of the fewest points first."""
         studies = [s.study_name for s in storage.get_all_studies() if "design" in s.user_attrs]
         found = [cls.open(storage, key) for key in studies if key.startswith(f"{name}/")]
         points = {id(study): study.plan.points for study in found if isinstance(study.plan, Stage)}
@@ -176,7 +176,7 @@ class Study:
         return len(absent)
 
     def _absent(self) -> list[tuple[Pair, int]]:
-        """The trials of the plan that no stored trial stands for, in the order of work."""
+        """Return the trials of the plan that no stored trial stands for, in the order of work."""
         retired = self._retired()
         present = {
             pair: {index_of(t) for t in self.trials(pair) if not t.state.is_finished() or _has_outcome(t, retired)}
@@ -190,7 +190,7 @@ class Study:
         return self.storage.get_study_id_from_name(self.plan.key)
 
     def _retired(self) -> frozenset[int]:
-        """Numbers of the stored trials whose outcome does not count any more."""
+        """Return numbers of the stored trials whose outcome does not count any more."""
         return frozenset(self.storage.get_study_user_attrs(self._meta).get("retired", ()))
 
     def retry(self) -> int:
@@ -320,7 +320,7 @@ class Study:
         return None
 
     def _waits(self) -> bool:
-        """Whether a trial waits.
+        """Return whether a trial waits.
 
         The queue is read again when that reading took at most a twentieth of the time since: a database takes seconds
         for thousands of trials.
@@ -368,12 +368,12 @@ class Study:
             self._lost(lease.pair, stored, reason)
 
     def held(self) -> list[Held]:
-        """The trials that run, those that have run longest first."""
+        """Return the trials that run, those that have run longest first."""
         found = [Held.of(pair, trial) for pair in self.plan.pairs for trial in self.trials(pair, (TrialState.RUNNING,))]
         return sorted(found, key=lambda held: -held.seconds)
 
     def reporter(self, lease: Lease) -> Callable[[int, float], None]:
-        """What a trial calls with the step and the loss of every evaluation.
+        """Return what a trial calls with the step and the loss of every evaluation.
 
         With a pruner it stores the loss, and raises `Pruned` where the pruner says so.
         """
@@ -421,7 +421,7 @@ class Study:
     # -------------------------------------------------------------------------------------------------------------
 
     def trials(self, pair: Pair, states: tuple[TrialState, ...] | None = None) -> list[FrozenTrial]:
-        """Stored trials of a pair of a task and a variant."""
+        """Return stored trials of a pair of a task and a variant."""
         return self.storage.get_all_trials(self._ids[pair], deepcopy=False, states=states)
 
     def finished_trials(self) -> Iterator[Finished]:
@@ -441,11 +441,11 @@ class Study:
         return len(self.plan.pairs) * self.plan.length
 
     def finished(self) -> bool:
-        """Whether every trial of the plan has finished."""
+        """Return whether every trial of the plan has finished."""
         return sum(1 for _ in self.finished_trials()) == self.size
 
     def counts(self) -> dict[Pair, dict[str, int]]:
-        """For each pair: how many trials are `done`, `running` and `waiting`, and of those done how many by status."""
+        """Count the trials of each pair: `done`, `running`, `waiting`, and those that are done by status."""
         counts = {pair: {"done": 0, "running": 0, "waiting": 0} for pair in self.plan.pairs}
         for finished in self.finished_trials():
             row = counts[finished.task, finished.variant]
@@ -457,16 +457,16 @@ class Study:
         return counts
 
     def failures(self) -> list[str]:
-        """The errors of the trials that have failed."""
+        """Return the errors of the trials that have failed."""
         return [finished.outcome.error for finished in self.finished_trials() if finished.status == "failed"]
 
     def stranger(self, finished: Finished) -> str:
-        """What is wrong with a stored trial that is not the one of the plan; empty where it is."""
+        """Return what is wrong with a stored trial that is not the one of the plan; empty where it is."""
         planned = self.plan.planned(finished.task, finished.variant, finished.index, finished.stored.params)
         return self._wrong(finished, planned.point, planned.trial.id)
 
     def _wrong(self, finished: Finished, point: int, trial_id: str) -> str:
-        """As `stranger`, for the point and the id that the trial has in the plan.
+        """Return what `stranger` returns, for the point and the id that the trial has in the plan.
 
         Code of another version may give the same trial another id, as with a new field of `Training`. Of trials of such
         code only the hyperparameters are compared.
@@ -490,7 +490,7 @@ class Study:
             raise ValueError(f"{self.plan.title}: {wrong}; {cure}")
 
     def records(self) -> list[Row]:
-        """The tidy table as rows; see `runs.record.rows`.
+        """Return the tidy table as rows; see `runs.record.rows`.
 
         Raises ValueError where a stored trial is not the one of the plan.
         """
@@ -513,19 +513,19 @@ class Study:
 
 
 def _made(storage: Storage, name: str, names: Collection[str]) -> int:
-    """The id of a study in a storage, which is created where it is not among the names that there are."""
+    """Return the id of a study in a storage, which is created where it is not among the names that there are."""
     if name in names:
         return storage.get_study_id_from_name(name)
     return storage.create_new_study([StudyDirection.MINIMIZE], name)
 
 
 def _has_outcome(trial: FrozenTrial, retired: Collection[int]) -> bool:
-    """Whether a stored trial has an outcome that counts; others wait, run, were put back, lost or retired."""
+    """Return whether a stored trial has an outcome that counts; others wait, run, were put back, lost or retired."""
     return "outcome" in trial.user_attrs and trial._trial_id not in retired
 
 
 def _goes_before(trial: FrozenTrial, order: int, retired: Collection[int]) -> bool:
-    """Whether another stored trial of the same index replaces one that was just claimed.
+    """Return whether another stored trial of the same index replaces one that was just claimed.
 
     It does where it has an outcome that counts, or where it runs and was stored earlier.
 

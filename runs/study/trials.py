@@ -92,7 +92,7 @@ class Held:
 
     @classmethod
     def of(cls, pair: Pair, trial: FrozenTrial) -> Held:
-        """A running trial of a pair, from its record in the storage."""
+        """Return a running trial of a pair, from its record in the storage."""
         worker = trial.user_attrs.get("worker", {})
         here = is_here(worker)
         seconds = (datetime.now() - trial.datetime_start).total_seconds() if trial.datetime_start else 0.0
@@ -125,6 +125,6 @@ class Waiting:
 
     @classmethod
     def of(cls, pair: Pair, place: int, trial: FrozenTrial) -> Waiting:
-        """A waiting trial of a pair, from its record in the storage."""
+        """Return a waiting trial of a pair, from its record in the storage."""
         tries = int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
         return cls(tries, index_of(trial), place, trial.number, trial._trial_id, pair)

@@ -33,12 +33,12 @@ class NotAllowed(ValueError):
 
 
 def target_of(cls: type[Any]) -> str:
-    """How configurations name a class: one of ours by its package and its own name, another one by its dotted path."""
+    """Return how configurations name a class: one of ours by package and name, another one by its dotted path."""
     return present_target(f"{cls.__module__}.{cls.__qualname__}")
 
 
 def present_target(target: str) -> str:
-    """The present name of a class; studies and archives of earlier versions also name the file that it was in.
+    """Return the present name of a class; studies and archives of earlier versions also name the file that it was in.
 
     >>> present_target("variants.lstm.Vanilla")
     'variants.Vanilla'
@@ -48,7 +48,7 @@ def present_target(target: str) -> str:
 
 
 def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A configuration node with the present name of its class."""
+    """Return a configuration node with the present name of its class."""
     target = node.get("_target_")
     return {**node, "_target_": present_target(target)} if isinstance(target, str) else dict(node)
 
@@ -58,7 +58,7 @@ def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
-    """The cell, task or scheme that a configuration node describes: its class, called with its knobs.
+    """Return the cell, task or scheme that a configuration node describes: its class, called with its knobs.
 
     node: `_target_` is the name of the class; `label` is left out; everything else is a knob.
     kind: what the class must be a subclass of.
@@ -80,7 +80,7 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
 
 
 def _class_of(target: Any, kind: type[T]) -> type[T]:
-    """The class that a node names."""
+    """Return the class that a node names."""
     what = f"{kind.__name__.lower()}: "
     found: object = _registered(target, kind) or _imported(target)
     if found is None and not _allowed(target):
@@ -113,14 +113,14 @@ def _refuse_unknown(knobs: Iterable[str], cls: type[Any], name: str) -> None:
 
 
 def _registered(target: Any, kind: type[Any]) -> type[Any] | None:
-    """The registered class of ours that a target names, None where there is none."""
+    """Return the registered class of ours that a target names, None where there is none."""
     if not isinstance(target, str) or target.partition(".")[0] not in OURS:
         return None
     return next((cls for cls in kind.registry.values() if target_of(cls) == present_target(target)), None)
 
 
 def _imported(target: Any) -> object | None:
-    """What a dotted path names among the modules that are imported, None where there is no such thing.
+    """Return what a dotted path names among the modules that are imported, None where there is no such thing.
 
     No code of a module is run, not even that of a module that makes its attributes when it is asked for them.
     """
@@ -162,7 +162,7 @@ def _needs_permission(target: Any) -> bool:
 
 
 def allowed_names() -> list[str]:
-    """The dotted paths of classes and packages that may be imported."""
+    """Return the dotted paths of classes and packages that may be imported."""
     return [name for name in os.environ.get(CLASSES, "").split(",") if name]
 
 

@@ -124,7 +124,7 @@ def gradients(network: Network, task: Task, batch: Batch) -> Gradients:
 
 
 def _squares(loss: Tensor, states: Sequence[tuple[Any, ...]], size: int) -> Tensor:
-    """The squared norm of the derivative of a loss by each carried state, [T, layers, B]."""
+    """Return the squared norm of the derivative of a loss by each carried state, [T, layers, B]."""
     carried = [
         Carried(step, layer, value)
         for step, of_step in enumerate(states)

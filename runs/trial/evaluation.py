@@ -38,7 +38,7 @@ def evaluate(network: Network, task: Task, batch: Batch) -> dict[str, float]:
 
 
 def _answers(network: Network, batch: Batch) -> torch.Tensor:
-    """The answers [K, B, O] of a network to a batch of any size, without gradients and regularisers."""
+    """Return the answers [K, B, O] of a network to a batch of any size, without gradients and regularisers."""
     steps, size = batch.inputs.shape[:2]
     chunk = max(FEWEST_EVALUATED, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
     network.eval()

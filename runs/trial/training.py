@@ -98,7 +98,7 @@ def _outcome(network: Network, task: Task, trial: Trial, validation: Validation,
     if end.best.parameters is not None:
         validation_loss = evaluate(network, task, validation.batch)["loss"]
         test_metrics = evaluate(network, task, held_out(task, trial, "test"))
-        if not math.isfinite(validation_loss):  # on sequences that the curve does not look at
+        if not math.isfinite(validation_loss):  # on sequences that the curve does not use
             status, solved_step, validation_loss, test_metrics = "diverged", None, None, {}
     score = 0.0
     if status == "solved":
@@ -151,7 +151,7 @@ def trained(
     *,
     raise_faults: bool = False,
 ) -> tuple[Network | None, Outcome]:
-    """As `run`, and return also the network with the parameters of `best_step`; None where the trial failed."""
+    """Run a trial as `run` does, and return its network with the parameters of `best_step` too; None if it failed."""
     start = time.perf_counter()
     try:
         network, task = untrained(trial)

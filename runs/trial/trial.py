@@ -142,12 +142,12 @@ class Trial:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain nested dictionaries, the inverse of `from_dict`."""
+        """Return plain nested dictionaries, the inverse of `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
-        """A trial from nested dictionaries."""
+        """Return a trial from nested dictionaries."""
         return cls(**{**values, "model": Model(**values["model"]), "training": Training(**values["training"])})
 
 
@@ -194,12 +194,12 @@ class Outcome:
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, the inverse of `from_dict`."""
+        """Return plain values, the inverse of `from_dict`."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Outcome:
-        """An outcome from plain values."""
+        """Return an outcome from plain values."""
         known = {f.name for f in fields(cls)}
         plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known}
         return cls(**plain)

@@ -15,7 +15,7 @@ from ..study.storage.repair import repaired
 from ..study.study import Study
 from .accounting import read_cost
 from .pool import sole_parent
-from .status import beside, outlook, print_counts
+from .status import outlook, print_counts, result_file
 from .stop import GRACE_SECONDS, ask_to_stop, asked_to_stop
 
 LISTED = 8  # running trials that `stop` names
@@ -55,7 +55,7 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     news = study.sessions.news(len(study.sessions.all()) - 1)
     if news:
         print(news)
-    cost = read_cost(folder / beside(study, "session"))
+    cost = read_cost(folder / result_file(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
         text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"

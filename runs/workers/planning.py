@@ -1,4 +1,4 @@
-"""What is recorded of a study before its workers start: the facts of the session, and the design beside the results."""
+"""What is recorded of a study before its workers start: the facts of the session, and the design as a file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..files import write_whole
 from ..record.facts import facts
 from ..record.places import stored_uri
 from ..study.study import Study
-from .status import beside
+from .status import result_file
 
 
 def facts_of_session(results: Path, tracking: str | None) -> dict[str, Any]:
@@ -44,4 +44,4 @@ def announce(study: Study, folder: Path) -> None:
 def write_design(study: Study, folder: Path) -> None:
     """Write the design, or the stage, with the facts of its first session as JSON into the study's folder."""
     text = json.dumps({**study.plan.as_dict(), **study.facts}, indent=1)
-    write_whole(folder / beside(study, "design"), text + "\n")
+    write_whole(folder / result_file(study, "design"), text + "\n")

@@ -25,11 +25,11 @@ from ..study.storage.opening import patiently
 from ..study.study import Study
 from .accounting import Memory, add_cost, session_cost
 from .ending import JOIN_SECONDS, Interruption, Limit
-from .status import beside, heading, in_other_hands
+from .status import heading, in_other_hands, result_file
 from .stop import asked_to_stop, asked_to_stop_at_once
 from .worker import work
 
-POLL_SECONDS = 0.5  # between two looks at the workers
+POLL_SECONDS = 0.5  # between two checks of the workers
 LONGEST_POLL_SECONDS = 5.0  # the same if reading the storage is slow
 MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, even if MLflow is far behind
 RECOVER_SECONDS = 3.0  # for putting trials back after a second interruption
@@ -111,7 +111,7 @@ class Pool:
                 bar.update(finished - before)
                 self._ask(lambda: self._limit.keep(self.processes, self.interruption))
                 elapsed = duration(time.perf_counter() - begun)
-                tick(f"{name}: {finished} of {self.study.size} trials are done, {elapsed} so far")
+                tick(f"{name}: {finished} of {self.study.size} trials are finished, {elapsed} so far")
                 reading = time.monotonic() - polled
                 self.memory.sample([p.pid for p in self.processes], finished - first >= 2 * len(self.processes))
                 if self._wanted():
@@ -238,5 +238,5 @@ def run_pool(pool: Pool, workers: int, mirror: Mirror | None, planning: float = 
         "megabytes_last": pool.memory.last,
     }
     cost = session_cost(pool.study, pool.pids, wall_clock, time.perf_counter() - begun, mirror)
-    add_cost(pool.folder / beside(pool.study, "session"), cost, planning, latest)
+    add_cost(pool.folder / result_file(pool.study, "session"), cost, planning, latest)
     return pool.exit_code()

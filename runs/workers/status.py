@@ -114,7 +114,7 @@ def next_step(study: Study, results: Path | str) -> str:
     return f"next: {command('analysis', results=results, **words)}"
 
 
-def beside(study: Study, what: str) -> str:
+def result_file(study: Study, what: str) -> str:
     """Return the name of a JSON file in the study's folder; the files of a stage begin with its name.
 
     what: the content, such as `design`.

@@ -21,7 +21,7 @@ from ..study.trials import Lease
 from ..trial.faults import OutOfTime
 from . import stop
 
-LOOK_SECONDS = 0.5  # between two looks at the trial
+LOOK_SECONDS = 0.5  # between two checks of the trial
 FILE_SECONDS = 2.0  # between two looks for the file that asks to stop: a network file system is asked rarely
 LAST_SECONDS = 5.0  # for the last action of a process that is about to be ended
 
@@ -106,7 +106,7 @@ class Watch:
         return asked
 
     def _look(self) -> None:
-        """Look at the trial again and again, and end the process if it must."""
+        """Check the trial again and again, and end the process if it must."""
         looked = 0.0
         while not self._over.is_set():
             signalled = self._wait_for_signal()

@@ -46,11 +46,11 @@ class Adding1997(Regression, name="adding_1997"):
         self.floor = self.variance(0.1 + 0.9 / (lag // 2 - 1))
 
     def variance(self, unseen: float) -> float:
-        """Variance of the answer where one of the two marks is unseen with this probability."""
+        """Return the variance of the answer where one of the two marks is unseen with this probability."""
         return (2 - unseen) / 3 / 16
 
     def answer(self, first: Tensor, second: Tensor) -> Tensor:
-        """What is asked of the two marked numbers."""
+        """Return what is asked of the two marked numbers."""
         return 0.5 + (first + second) / 4
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
@@ -82,7 +82,7 @@ class Adding1997(Regression, name="adding_1997"):
         return {**metrics, "published": float(self.published(metrics))}
 
     def published(self, metrics: dict[str, float]) -> bool:
-        """The criterion of the publication: no sequence wrong and a mean absolute error below 0.01."""
+        """Return the criterion of the publication: no sequence wrong and a mean absolute error below 0.01."""
         return metrics["wrong"] == 0 and metrics["absolute_error"] < 0.01
 
     def solved(self, metrics: dict[str, float]) -> bool:

@@ -41,7 +41,7 @@ class Multiplication(Adding1997, name="multiplication"):
         return first * second
 
     def published(self, metrics: dict[str, float]) -> bool:
-        """The criterion of the publication: fewer than 140 of 2000 sequences wrong."""
+        """Return the criterion of the publication: fewer than 140 of 2000 sequences wrong."""
         return metrics["wrong"] < 140 / 2000
 
     def solved(self, metrics: dict[str, float]) -> bool:

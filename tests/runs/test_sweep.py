@@ -64,7 +64,7 @@ def test_the_same_command_does_nothing_when_all_is_done(finished, here):
     before = (finished / "smoke" / "journal.log").read_bytes().count(b"\n")
     code, out, _ = here(finished, "workers=2")
     assert code == 0
-    assert "all 8 trials are done" in out
+    assert "all 8 trials are finished" in out
     rows = table(finished)
     assert len(rows) == 8
     assert (finished / "smoke" / "journal.log").read_bytes().count(b"\n") - before < 5

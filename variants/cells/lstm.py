@@ -45,14 +45,14 @@ class LSTM(Cell[S]):
         self.vectors = tuple(f"p_{g}" for g in allowed if g in self.peepholes)
 
     def cell(self, a: Values, c: Tensor, p: Values) -> Tensor:
-        """The new cell [B, H] from the previous one, `c`."""
+        """Return the new cell [B, H] from the previous one, `c`."""
         z = self.input_activation(a.z)
         i = self.input_gate(a, c, p)
         f = self.forget_gate(a, c, p)
         return f * c + i * z
 
     def output(self, a: Values, c: Tensor, p: Values) -> Tensor:
-        """The output [B, H] from the new cell, `c`."""
+        """Return the output [B, H] from the new cell, `c`."""
         return self.output_gate(a, c, p) * self.output_activation(c)
 
     def input_activation(self, z: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class LSTM(Cell[S]):
         return tanh(c)
 
     def peep(self, gate: str, preactivation: Tensor, c: Tensor, p: Values) -> Tensor:
-        """The pre-activation with its view of the cell, where the gate has one."""
+        """Return the pre-activation with its view of the cell, where the gate has one."""
         if gate not in self.peepholes:
             return preactivation
         vector: Tensor = getattr(p, f"p_{gate}")

@@ -31,7 +31,7 @@ __all__ = [
 
 
 def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, str, Engine]:
-    """The engine that runs a cell: its name, why it is eager where something faster was wanted, and its `run` function.
+    """Return the engine of a cell: its name, why it is eager where something faster was wanted, and its `run` function.
 
     engine: "auto" is fused where all layers can be traced, else eager; "eager" and "fused" are as they say.
     cell: the declared cell.
@@ -53,7 +53,7 @@ def choose(engine: str, cell: Cell, layers: Sequence[Cell] = ()) -> tuple[str, s
 
 
 def unserved(tensors: Iterable[Tensor], *, projected: bool) -> str:
-    """Which kind of tensor keeps the fused engine from serving a call, empty if none does.
+    """Return which kind of tensor keeps the fused engine from serving a call, empty if none does.
 
     tensors: inputs, parameters, state. projected: whether a product stands before the lowest layer, which autocast
     makes in another type.

@@ -41,7 +41,7 @@ V = TypeVar("V")
 
 
 def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
-    """Why a cell cannot be fused, empty if it can. The cell is traced at every call.
+    """Return why a cell cannot be fused, empty if it can. The cell is traced at every call.
 
     cell: the declared cell.
     layers: the cell as it stands in each layer, by default in the two lowest.
@@ -61,7 +61,7 @@ def why_not(cell: Cell, layers: Sequence[Cell] = ()) -> str:
 
 
 def derivation(cell: Cell, *, lowest: bool = True) -> Derivation:
-    """The expressions of a cell without regularisers, and the order of its time step.
+    """Return the expressions of a cell without regularisers, and the order of its time step.
 
     cell: the cell as it stands in a layer.
     lowest: whether that layer is the lowest one; others also read what the layer below hands up.
@@ -148,7 +148,7 @@ _by_formula: dict[str, Program] = {}
 
 
 def program(cell: Cell, variation: Variation) -> Program:
-    """The kernels of a cell under a variation; cells whose traced formulas are the same share them.
+    """Return the kernels of a cell under a variation; cells whose traced formulas are the same share them.
 
     Raises CannotFuse.
     """
@@ -166,7 +166,7 @@ def program(cell: Cell, variation: Variation) -> Program:
 
 
 def _formula(program: Program) -> str:
-    """Everything that the kernels of a program follow from, as text, in which 0.0 and -0.0, 1 and True differ."""
+    """Return all that determines the kernels of a program as text, in which 0.0 and -0.0, 1 and True differ."""
     derivation = program.derivation
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
     structure = (
@@ -224,7 +224,7 @@ class MemoryLayout:
         self._given = [(k, name) for k, name in given if not name.axis]
 
     def table(self, memory: Tensor, arrays: Mapping[Name, Tensor]) -> Table:
-        """The arguments, for its own arrays in `memory` and others by name."""
+        """Return the arguments, for its own arrays in `memory` and others by name."""
         values, base = self._template.copy(), memory.data_ptr()
         for k, offset in self._own:
             values[k] = base + offset
@@ -290,7 +290,7 @@ class Call(NamedTuple):
         return Tensors(x, weight, bias, *({name: next(rest) for name in names} for names in groups))
 
     def shared(self, tensors: Tensors[Tensor]) -> dict[Name, Tensor]:
-        """Arrays that both kernels read."""
+        """Return arrays that both kernels read."""
         arrays = dict(self.fixed)
         arrays |= {Name("R", source): v for source, v in tensors.recurrent.items()}
         arrays |= {Name("p", vector): v for vector, v in tensors.vectors.items()}
@@ -298,7 +298,7 @@ class Call(NamedTuple):
         return arrays
 
     def forward_layout(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
-        """The layout of the forward kernel for W of `width` columns and x of `row_of_x`.
+        """Return the layout of the forward kernel for W of `width` columns and x of `row_of_x`.
 
         With training its own arrays are what the backward kernel reads: all states with the first one in front,
         operands of sources, and what the derivation chose to save. apart: fields whose states are kept in memory of
@@ -362,7 +362,7 @@ class Call(NamedTuple):
         return layout, memory, layout.table(memory, arrays)
 
     def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
-        """The sequence [T, B, H] of a field, all of whose states lie in this memory from `start` on: all but the first.
+        """Return the sequence [T, B, H] of a field: all its states but the first, in memory from `start` on.
 
         To autograd it is no view, so that it can be changed in place like any output.
         """
@@ -392,7 +392,7 @@ class Call(NamedTuple):
     def backward(
         self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
     ) -> list[Tensor | None]:
-        """Derivatives by all tensors of the forward call, None where they are not wanted or there is no influence.
+        """Return derivatives by all tensors of the forward call; None where one is not wanted or has no influence.
 
         kept: what `forward` returned besides its results.
         """
@@ -417,7 +417,7 @@ class Call(NamedTuple):
         ).flat()
 
     def eagerly(self, flat: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The results of the same run by the eager engine, with derivatives of any order."""
+        """Return the results of the same run by the eager engine, with derivatives of any order."""
         given, variation, fixed = self.name(flat), self.program.derivation.variation, self.fixed
         constants = {n: fixed[Name("p", n)] for n in variation.constants}
         request = Request(
@@ -437,7 +437,7 @@ class Call(NamedTuple):
         return (*(getattr(sequences, n) for n in self.sequences), *(last or ()))
 
     def with_input(self, rows: Tensor) -> Tensor:
-        """Of columns for all gates those of the gates that have an input."""
+        """Return those columns, of the columns of all gates, whose gates have an input."""
         derivation = self.program.derivation
         if len(derivation.input_gates) == len(derivation.gates):
             return rows
@@ -529,7 +529,7 @@ class Back:
         self._table[self._arrivals[name]] = derivative.data_ptr()
 
     def carry(self, name: str) -> Tensor:
-        """The derivative by a field of the state before the first step, [B, H]."""
+        """Return the derivative by a field of the state before the first step, [B, H]."""
         return (
             self._layout.part(self._memory, Name("carry", name))
             .view(self._call.size[1], -1)
@@ -671,13 +671,13 @@ def check_shapes(
 
 
 def _strided(tensor: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """As [T, B, H], where only the last axis must be contiguous."""
+    """Return a tensor as [T, B, H], of which only the last axis must be contiguous."""
     tensor = tensor if tensor.dim() > 0 and tensor.shape[-1] == size[2] else tensor.expand(*tensor.shape[:-1], size[2])
     return (tensor if tensor.stride(-1) == 1 else tensor.contiguous()).expand(size)
 
 
 def _constants(cell: Cell) -> tuple[str, ...]:
-    """Names of the constants that a cell declares; they are the same for all sizes, but not every size is valid."""
+    """Return names of the constants of a cell. They are the same for all sizes, but not every size is valid."""
     for units in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 60, 64, 120, 128, 256, 720, 1024, 5040):
         try:
             cell.validate(units, max(cell.min_layers, 1))

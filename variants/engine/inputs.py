@@ -30,7 +30,7 @@ class Inputs(NamedTuple):
     bias: Tensor | None = None
 
     def preactivations(self, gates: Sequence[Gate], units: int) -> Tensor:
-        """The product for all steps at once, [T, B, G * H]; a gate without input is left with its bias."""
+        """Return the product for all steps at once, [T, B, G * H]; a gate without input is left with its bias."""
         heard = [gate.name for gate in gates if gate.input]
         if len(heard) == len(gates):
             return functional.linear(self.x, self.weight, self.bias)

@@ -124,7 +124,7 @@ class Parameters:
         self._learned, self._gradients = learned, [p.grad for p in learned]
 
     def moved(self) -> bool:
-        """Whether a gradient is no longer the one that was there in the beginning."""
+        """Return whether a gradient is no longer the one that was there in the beginning."""
         return not all(map(is_, [p.grad for p in self._learned], self._gradients))
 
 
@@ -198,7 +198,7 @@ class Session:
     def forward(
         self, x: Tensor, below: Sequence[Tensor], active: Tensor | None, index: Tensor | None
     ) -> tuple[int, tuple[Tensor, ...]]:
-        """A number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
+        """Return a number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
         self._turn += 1
         self._inputs.copy_(x)
         for target, v in zip(self._tensors.below.values(), below, strict=True):

@@ -129,7 +129,7 @@ def checked_state(
 
 
 def _form(cell: Cell, count: int, units: int) -> str:
-    """The beginning of a message: which forms a state can have."""
+    """Return the beginning of a message: which forms a state can have."""
     fields = cell.State._fields
     each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {units}]' for n in fields)})"
     stacked = ", ".join(f"{n} [{count}, B, {units}]" for n in fields)
@@ -138,7 +138,7 @@ def _form(cell: Cell, count: int, units: int) -> str:
 
 
 def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
-    """One field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
+    """Return one field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
     batch = inputs.shape[1]
     if not isinstance(given, Tensor):
         raise ValueError(
@@ -266,12 +266,12 @@ def checked_reads(
 
 @lru_cache(maxsize=16)
 def _in_order(steps: int, batch: int, device: torch.device) -> Tensor:
-    """The reads [T, B] of all steps in their order; cached, as making the tensor takes longer than comparing it."""
+    """Return reads [T, B] of all steps in order; cached, as making the tensor takes longer than comparing it."""
     return torch.arange(steps, device=device).unsqueeze(1).expand(steps, batch).contiguous()
 
 
 def _whole_numbers(given: object, inputs: Tensor) -> Tensor | None:
-    """A dense tensor of whole numbers from a tensor or nested lists.
+    """Return a dense tensor of whole numbers from a tensor or nested lists.
 
     None if it is something else, or if it is on the device meta, where tensors have no values, and the inputs are not.
     """
@@ -284,7 +284,7 @@ def _whole_numbers(given: object, inputs: Tensor) -> Tensor | None:
 
 
 def _described(given: object) -> str:
-    """What a message says was given where whole numbers are wanted."""
+    """Return what a message says was given where whole numbers are wanted."""
     try:
         tensor = given if isinstance(given, Tensor) else torch.tensor(given, device="cpu")
     except (TypeError, ValueError, RuntimeError):

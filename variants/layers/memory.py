@@ -40,7 +40,7 @@ class FlatMemory:
             start += p.numel()
 
     def together(self, parameters: Sequence[nn.Parameter | None]) -> tuple[Tensor, Tensor] | None:
-        """Blocks of parameters as one array [n * H, ...], and their gradients as another.
+        """Return blocks of parameters as one array [n * H, ...], and their gradients as another.
 
         parameters: of the same shape [H, ...]; None stands for one that a cell does not have.
 
@@ -57,7 +57,7 @@ class FlatMemory:
         return values, gradient
 
     def _holds(self, parameter: nn.Parameter) -> bool:
-        """Whether a parameter and its gradient are where they were put."""
+        """Return whether a parameter and its gradient are where they were put."""
         start, gradient = self._starts.get(parameter), parameter.grad
         if start is None or gradient is None:
             return False

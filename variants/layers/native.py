@@ -144,7 +144,7 @@ class NativeRecurrent(nn.Module):
         final: bool = True,
         reads: Tensor | None = None,
     ) -> tuple[Tensor, tuple[Any, ...]]:
-        """As `Recurrent.forward`."""
+        """Run over a batch of sequences; arguments and results are those of `Recurrent.forward`."""
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
         first: Tensor | tuple[Tensor, ...] | None = None
         if state is not None:

@@ -37,7 +37,7 @@ _TAKEN = frozenset(dir(nn.ParameterDict()))
 
 
 def attribute(name: str) -> str:
-    """The name under which a layer keeps a parameter: its own, or with a mark where torch uses that name itself
+    """Return the name under which a layer keeps a parameter: its own, or with a mark where torch uses that name itself
     (`copy`).
     """
     return f"{name}*" if name in _TAKEN else name
@@ -233,7 +233,7 @@ class Recurrent(nn.Module):
     def _checked(
         self, inputs: Tensor, state: object, lengths: Tensor | None, reads: Tensor | None, *, final: bool
     ) -> _Call:
-        """The arguments of a call after all checks, and how it is served."""
+        """Return the arguments of a call after all checks, and how it is served."""
         like = self._places.parameters[0] if self._places is not None else self._like()
         x = boundary.checked_inputs(self.cell, inputs, self.input_size, like)
         mode = boundary.mode()
@@ -270,7 +270,7 @@ class Recurrent(nn.Module):
         final: whether the state after the last step is wanted.
         reads: the steps of the first sequence that are wanted; only where buffers are reused.
 
-        Returns the State of sequences in the order of time, None for those that nobody reads, and the last State.
+        Returns the State of sequences in the order of time, None for those that are not read, and the last State.
         """
         active, backwards = call.active, k % self.directions == 1
         if backwards:
@@ -284,12 +284,12 @@ class Recurrent(nn.Module):
         return sequences, end
 
     def _like(self) -> Tensor:
-        """A parameter: inputs must have its type and device."""
+        """Return a parameter: inputs must have its type and device."""
         first = next(iter(self._part(0)._parameters.values()), None)
         return next(self.parameters()) if first is None else first
 
     def _engine(self, x: Tensor, like: Tensor, mode: str, states: tuple[NamedTuple, ...]) -> Engine:
-        """The engine that serves this call. Notes which one it is, and why it is not the fused one.
+        """Return the engine that serves this call. Notes which one it is, and why it is not the fused one.
 
         mode: what torch is doing besides computing. states: those given, else none.
         Raises ValueError where engine "fused" was asked for and cannot serve it.
@@ -364,7 +364,7 @@ class Recurrent(nn.Module):
         return self
 
     def __getstate__(self) -> dict[str, object]:
-        """A copy of a module has parameters and buffers of its own, and is not in training."""
+        """Return a copy of a module has parameters and buffers of its own, and is not in training."""
         return {**self.__dict__, "_sessions": None, "_places": None, "_memory": None}
 
     def _can_reuse(self) -> bool:
@@ -385,7 +385,7 @@ class Recurrent(nn.Module):
         return self._places is not None
 
     def _found_places(self) -> _Places | None:
-        """The parameters of all layers and where they are; None where one of them cannot be updated in place."""
+        """Return the parameters of all layers and where they are; None where one of them cannot be updated in place."""
         parameters: list[nn.Parameter] = []
         owners = []
         for k, cell in enumerate(self.cells):
@@ -409,7 +409,7 @@ class Recurrent(nn.Module):
         return _Places(parameters, owners)
 
     def _session(self, k: int, x: Tensor, below: Mapping[str, Tensor], *, padded: bool) -> Session:
-        """The session of a layer and direction for calls of this size."""
+        """Return the session of a layer and direction for calls of this size."""
         assert self._sessions is not None
         key = (k, *x.shape, x.requires_grad, tuple(below), padded)
         if key not in self._sessions:
@@ -439,7 +439,7 @@ class Recurrent(nn.Module):
         return self._sessions[key]
 
     def _block(self, k: int, name: str, like: Tensor) -> Tensor:
-        """A named block of a layer and direction.
+        """Return a named block of a layer and direction.
 
         Raises ValueError where it has another shape or type than it was built with.
         """
@@ -456,14 +456,14 @@ class Recurrent(nn.Module):
     def _stacked(
         self, k: int, names: tuple[str | None, ...], shape: tuple[int, ...], x: Tensor, like: Tensor
     ) -> Tensor:
-        """The named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
+        """Return the named blocks [H, ...] of a layer and direction one below the other, zeros for None."""
         blocks = [x.new_zeros(shape) if n is None else self._block(k, n, like) for n in names]
         return torch.cat(blocks) if blocks else x.new_zeros(0, *shape[1:])
 
     def _called(
         self, k: int, call: _Call, x: Tensor, below: Mapping[str, Tensor], *, final: bool
     ) -> tuple[NamedTuple, NamedTuple | None]:
-        """One layer in one direction by a call of an engine."""
+        """Return one layer in one direction by a call of an engine."""
         part = self._part(k)
         # pruning and normalisations compute a parameter for each call in such a hook
         for hook in part._forward_pre_hooks.values():
@@ -508,7 +508,7 @@ class Recurrent(nn.Module):
         self._ran_eager("a second derivative")
 
     def _zoneout_masks(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """By field of the state, how much of the old value is kept: a mask in training, the expectation else."""
+        """Return how much of the old value is kept, by field of the state: a mask in training, else the expectation."""
         shape = (*x.shape[:2], self.hidden_size)
         return {
             field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
@@ -516,7 +516,7 @@ class Recurrent(nn.Module):
         }
 
     def _dropout_masks(self, cell: Cell, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """By source, what it is multiplied with in training, [B, H]; one mask for the whole sequence."""
+        """Return what each source is multiplied with in training, [B, H]; one mask serves a whole sequence."""
         if self.recurrent_dropout == 0.0 or not self.training:
             return {}
         shape = (x.shape[1], self.hidden_size)
@@ -561,7 +561,7 @@ class _Places:
         self._addresses = list(map(Tensor.data_ptr, parameters))
 
     def as_they_were(self) -> bool:
-        """Whether parameters are where they were, none is frozen, and none has a hook.
+        """Return whether parameters are where they were, none is frozen, and none has a hook.
 
         Their gradients are looked at going backward.
         """
@@ -601,7 +601,7 @@ class _Wiring(NamedTuple):
 
 
 def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor]:
-    """The constants of a cell in one layer. Raises ValueError for whatever is wrong in its declaration."""
+    """Return the constants of a cell in one layer. Raises ValueError for whatever is wrong in its declaration."""
     check_declaration(cell)
     constants = checked_constants(cell, hidden_size)
     try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
@@ -609,7 +609,7 @@ def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor
 
 
 def _as_kernels_read(tensor: Tensor) -> bool:
-    """Whether numbers lie in memory one behind the other, as a kernel reads them."""
+    """Return whether numbers lie in memory one behind the other, as a kernel reads them."""
     return (
         tensor.dtype is torch.float32
         and tensor.layout is torch.strided
@@ -672,7 +672,7 @@ def count_parameters(
 
 
 def _reverse(sequence: Tensor, active: Tensor | None) -> Tensor:
-    """Each sequence of [T, B, ...] backwards in time within its own length; the padding stays where it is."""
+    """Return each sequence of [T, B, ...] backwards in time within its own length; the padding stays where it is."""
     if active is None:
         return sequence.flip(0)
     steps = torch.arange(len(sequence), device=sequence.device).unsqueeze(-1)

@@ -105,7 +105,7 @@ class _FollowedCell:
         self._follower = Follower(Graph())
 
     def copied(self) -> Cell:
-        """A copy of the cell whose step and feeds are followed; everything else is the cell's own."""
+        """Return a copy of the cell whose step and feeds are followed; everything else is the cell's own."""
         copied = copy.copy(self._cell)
         for source in self._cell.sources:
             if source.feed is not None:
@@ -121,7 +121,7 @@ class _FollowedCell:
         return copied
 
     def _followed(self, function: Callable[[Values, S, Values], R]) -> Callable[[Values, S, Values], R]:
-        """A step or feed that is followed while it runs."""
+        """Return a step or feed that is followed while it runs."""
 
         def followed(a: Values, s: S, p: Values) -> R:
             names = {gate.name for gate in self._cell.preactivations}

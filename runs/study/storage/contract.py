@@ -46,7 +46,7 @@ class Storage(BaseStorage):
 
     @abstractmethod
     def others(self, study: int, index: int, number: int) -> list[FrozenTrial]:
-        """The trials of a study with the same index in its plan, except for one.
+        """Return the trials of a study with the same index in its plan, except for one.
 
         study: its id. number: of the trial that is left out.
         """
@@ -65,5 +65,5 @@ INDEX = ("index", "point")
 
 
 def index_of(trial: FrozenTrial) -> int:
-    """The index of a stored trial in its plan."""
+    """Return the index of a stored trial in its plan."""
     return int(next(trial.user_attrs[name] for name in INDEX if name in trial.user_attrs))

@@ -120,7 +120,7 @@ class Database(RDBStorage, Storage):
                     connection.scalar(text("select pg_advisory_unlock(:n)"), {"n": number})
 
     def others(self, study: int, index: int, number: int) -> list[FrozenTrial]:
-        """The trials of a study with the same index, except for one."""
+        """Return the trials of a study with the same index, except for one."""
         from optuna.storages._rdb import models
         from sqlalchemy import select
 

@@ -87,7 +87,7 @@ class Journal(JournalStorage, Storage):
             self.set_trial_state_values(number, ending.state, ending.values)
 
     def others(self, study: int, index: int, number: int) -> list[FrozenTrial]:
-        """The trials of a study with the same index, except for one."""
+        """Return the trials of a study with the same index, except for one."""
         stored = self.get_all_trials(study, deepcopy=False)
         return [trial for trial in stored if index_of(trial) == index and trial._trial_id != number]
 
@@ -199,13 +199,13 @@ TAIL = len(KEY) + 8 + len(b'"}\n')
 
 
 def line_of(record: dict[str, Any]) -> bytes:
-    """A record as a line of the journal."""
+    """Return a record as a line of the journal."""
     text = json.dumps(record, separators=(",", ":")).encode()[:-1]
     return b'%b%b%08x"}\n' % (text, KEY, zlib.crc32(text))
 
 
 def checked(line: bytes) -> dict[str, Any]:
-    """The record of a line. Raises ValueError, saying what is wrong, where the line is not as it was written.
+    """Return the record of a line. Raises ValueError, saying what is wrong, where the line is not as it was written.
 
     A line without a checksum, of an earlier version or written by Optuna itself, must only be JSON.
     """
@@ -264,7 +264,7 @@ def locked(path: str) -> Iterator[IO[bytes]]:
 
 
 def holder(handle: IO[Any]) -> str:
-    """The process that holds the lock of a file, in words: its number, its command, and whether it is stopped."""
+    """Describe the process that holds the lock of a file: its number, its command, and whether it is stopped."""
     inode = f":{os.fstat(handle.fileno()).st_ino}"
     try:
         locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
@@ -277,7 +277,7 @@ def holder(handle: IO[Any]) -> str:
 
 
 def whole(handle: IO[bytes]) -> int:
-    """The length of a file up to its last line end; what a writer that died left after it is cut off."""
+    """Return the length of a file up to its last line end; what a writer that died left after it is cut off."""
     size = end = handle.seek(0, os.SEEK_END)
     while end > 0:
         start = max(0, end - 4096)

@@ -30,7 +30,7 @@ class StorageAway(ConnectionError, ValueError):
 
 
 def open_storage(url: str, folder: Path) -> Storage:
-    """The storage behind a URL.
+    """Return the storage behind a URL.
 
     url: of a database; empty for the journal file in the study's folder. folder: of the study.
     Raises StorageAway for a database that cannot be reached, and ValueError for a wrong URL or for SQLite, with which
@@ -49,7 +49,7 @@ def open_storage(url: str, folder: Path) -> Storage:
 
 
 def open_database(url: str) -> Storage:
-    """The storage in a database, whose tables are created where absent.
+    """Return the storage in a database, whose tables are created where absent.
 
     Raises StorageAway for a database that cannot be reached, and ValueError for a wrong URL.
     """
@@ -69,7 +69,7 @@ def open_database(url: str) -> Storage:
 
 
 def _refusal(url: str, error: Exception) -> ValueError:
-    """What to raise for a database that could not be opened; without the password."""
+    """Return what to raise for a database that could not be opened; without the password."""
     kind = StorageAway if type(error).__name__ in DATABASE_AWAY else ValueError
     reason = " ".join(str(getattr(error, "orig", None) or error).split("(Background on")[0].split())
     shown = without_password(reason.replace(url, "..."), url)[:300]

@@ -48,7 +48,7 @@ class Part:
     more: int = 0
 
     def text(self) -> bytes:
-        """The lines as they are to be written."""
+        """Return the lines as they are to be written."""
         return b"".join(
             [
                 *stand_ins(self.lost, self.first),
@@ -98,7 +98,7 @@ def repaired(path: Path, name: str) -> Iterator[str]:
 
 
 def shown(lost: Sequence[bytes]) -> str:
-    """The beginning of what was lost, in characters that any terminal can show."""
+    """Return the beginning of what was lost, in characters that any terminal can show."""
     text = b" ".join(lost).decode("ascii", "replace")
     return "".join(c if c.isprintable() and c != "\ufffd" else "." for c in text[:160]) + (
         "..." if len(text) > 160 else ""
@@ -130,7 +130,7 @@ def divided(content: bytes) -> Iterator[Part]:
 
 
 def salvaged(first: int, lines: list[bytes]) -> Part:
-    """What can be recovered from damaged lines that follow each other."""
+    """Return what can be recovered from damaged lines that follow each other."""
     part = Part(first, [], damaged=len(lines))
     block = b"".join(lines)
     mended = unflipped(block)  # also where the flip made two lines of one
@@ -156,12 +156,12 @@ def salvaged(first: int, lines: list[bytes]) -> Part:
 
 
 def remains(text: bytes) -> list[bytes]:
-    """A text that was lost, as a list; empty where it is only the end of a line, or what a flipped bit made of one."""
+    """Return a text that was lost, as a list; empty for the end of a line, or for what a flipped bit made of one."""
     return [text] if len(text.strip()) > 1 else []
 
 
 def unflipped(line: bytes) -> bytes | None:
-    """The line that differs from this one in a single bit and has the right checksum; None where there is none.
+    """Return the line that differs from this one in a single bit and has the right checksum; None where there is none.
 
     CRC-32 distinguishes all errors of one to three bits in lines of up to 11 kB, so that the line that it accepts is
     the one that was written.
@@ -194,7 +194,7 @@ def unflipped(line: bytes) -> bytes | None:
 
 
 def accepted(line: bytes) -> bytes | None:
-    """The line where it is a record with a checksum, else None."""
+    """Return the line where it is a record with a checksum, else None."""
     try:
         checked(line)
     except ValueError:
@@ -215,7 +215,7 @@ def stand_ins(lost: Sequence[bytes], first: int) -> Iterator[bytes]:
 
 
 def lost_trial(first: int) -> dict[str, Any]:
-    """A record that creates a failed trial without an index, which nothing reads or changes."""
+    """Return a record that creates a failed trial without an index, which nothing reads or changes."""
     now = datetime.now().astimezone().isoformat(timespec="microseconds")
     own = {
         "datetime_start": now,
@@ -231,7 +231,7 @@ def lost_trial(first: int) -> dict[str, Any]:
 
 
 def text_of(parts: Sequence[Part]) -> bytes:
-    """A journal of these parts."""
+    """Return a journal of these parts."""
     return b"".join(p.text() for p in parts)
 
 
@@ -256,7 +256,7 @@ def align(path: Path, parts: Sequence[Part], part: Part, name: str) -> None:
 
 
 def judged(path: Path, name: str) -> tuple[int, int]:
-    """How many outcomes of a study in a journal belong to their trials, and how many do not.
+    """Return how many outcomes of a study in a journal belong to their trials, and how many do not.
 
     Raises NotAllowed for a class that may not be imported.
     """

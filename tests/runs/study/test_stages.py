@@ -374,7 +374,7 @@ def test_status_export_and_a_second_call_know_the_stages(finished):
     assert "smoke horizon" in status
     (totals,) = [line.split() for line in status.splitlines() if line.startswith("all ")]
     assert totals[1] == "16", status
-    assert "stage horizon of study 'smoke': all 16 trials are done" in call(finished, *STAGE["horizon"]).stdout
+    assert "stage horizon of study 'smoke': all 16 trials are finished" in call(finished, *STAGE["horizon"]).stdout
     assert f"trials.parquet: {8 + 12 + 16} trials" in call(finished, "action=export").stdout
 
 

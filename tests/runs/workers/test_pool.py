@@ -407,7 +407,7 @@ def test_the_counts_of_a_search_that_prunes_have_a_column_for_it(capsys):
 
 def test_files_and_headings_of_a_stage_carry_its_name():
     search, stage = Study(), Study(stage="confirm")
-    assert [status.beside(study, "design") for study in (search, stage)] == ["design.json", "confirm_design.json"]
+    assert [status.result_file(study, "design") for study in (search, stage)] == ["design.json", "confirm_design.json"]
     assert [status.heading(study) for study in (search, stage)] == ["study", "study confirm"]
 
 

@@ -25,7 +25,7 @@ from pathlib import Path
 MOST_BYTES = 256 * 2**20
 """Size of the folder beyond which the oldest files are removed."""
 TRIMMED_EVERY = 64
-"""How many files this process writes between two looks at the size of the folder; it looks at its first file too."""
+"""How many files this process writes between two checks of the folder's size; the first check is at its first file."""
 STALE_SECONDS = 3600.0
 """Age at which a part of a file was left behind by a process that died."""
 
@@ -35,7 +35,7 @@ _written = 0
 
 
 def folder() -> Path | None:
-    """Where machine code is kept, whether it exists or not; None for a user without a home."""
+    """Return where machine code is kept, whether it exists or not; None for a user without a home."""
     chosen = os.environ.get("LSTM_VARIANTS_CACHE")
     if chosen:
         return Path(chosen)
@@ -46,7 +46,7 @@ def folder() -> Path | None:
 
 
 def read(key: str) -> bytes | None:
-    """What was written under a key; None where there is nothing, or nothing whole, or nothing to be trusted."""
+    """Return what was written under a key; None where there is nothing, or nothing whole, or nothing to be trusted."""
     place = folder()
     try:
         group = _group(place)
@@ -110,7 +110,7 @@ def _name(key: str) -> str:
 
 
 def _digest(key: str, payload: bytes) -> bytes:
-    """Of key and payload, so that a file under another name counts as damaged."""
+    """Return the digest of key and payload, so that a file under another name counts as damaged."""
     return hashlib.sha256(hashlib.sha256(key.encode()).digest() + payload).digest()
 
 
@@ -128,7 +128,7 @@ def _make(place: Path) -> None:
 
 
 def _group(place: Path | None) -> int | None:
-    """The group of a folder that can be trusted; None where there is no such folder.
+    """Return the group of a folder that can be trusted; None where there is no such folder.
 
     Raises OSError where there is none at all.
     """
@@ -145,7 +145,7 @@ def _group(place: Path | None) -> int | None:
 
 
 def _why_not(status: os.stat_result, group: int) -> str:
-    """Why a folder or a file of it cannot be trusted; empty where it can.
+    """Return why a folder or a file of it cannot be trusted; empty where it can.
 
     group: of the folder; with a shared cache its members may own and write it.
     """

@@ -162,7 +162,7 @@ class Doubles:
         return self._circular(x, 1)
 
     def _circular(self, x: ir.Value, ahead: int) -> ir.Value:
-        """The sine of x and a number of quarters of a turn."""
+        """Return the sine of x and a number of quarters of a turn."""
         build = self.build
         wide = self._wide(x)
         shifted = self._add(self._times(wide, 2.0 / math.pi), self._number(TO_INTEGER))
@@ -194,7 +194,7 @@ class Doubles:
         return self._narrow(build.select(self._bit(quarter, 2), build.fneg(value), value))
 
     def _long_angle(self, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-        """The angle from the nearest quarter of a turn and the number of that quarter, for |x| from LONG_ANGLE on.
+        """Return the angle from the nearest quarter of a turn and that quarter's number, for |x| from LONG_ANGLE on.
 
         |x| = m * 2^e with an integer m of 24 bits. Of x / (2 pi), whole turns do not matter: the digits of 1 / (2 pi)
         from number e on do.
@@ -227,7 +227,7 @@ class Doubles:
         return build.select(negative, build.fneg(angle), angle), build.select(negative, build.neg(quarter), quarter)
 
     def _log(self, x: ir.Value, less: ir.Value | None = None) -> ir.Value:
-        """The logarithm of x, which is 1 + `less` where that is given."""
+        """Return the logarithm of x, which is 1 + `less` where that is given."""
         build = self.build
         moved = build.add(build.bitcast(x, self.longs), self._integer(ONE - ROOT_HALF))
         exponent = build.lshr(moved, self._integer(52))

@@ -57,7 +57,7 @@ class Elementwise:
         return ir.Constant(self.ints, [value] * self.width)
 
     def apply(self, operation: str, arguments: Sequence[ir.Value]) -> ir.Value:
-        """The code of an operation of the table below."""
+        """Return the code of an operation of the table below."""
         if operation in IN_DOUBLE:
             return IN_DOUBLE[operation](Doubles(self.build, self.width), *arguments)
         return OPERATIONS[operation](self, *arguments)
@@ -150,12 +150,12 @@ class Elementwise:
         return self._div(swing, self._add(self._size(swing), self.constant(1.0)))
 
     def _bounded_slope(self, swing: ir.Value) -> ir.Value:
-        """The derivative of tanh from the swing: d * (2 - d) with d = 1 - |tanh(x)|."""
+        """Return the derivative of tanh from the swing: d * (2 - d) with d = 1 - |tanh(x)|."""
         distance = self._div(self.constant(1.0), self._add(self._size(swing), self.constant(1.0)))
         return self._mul(distance, self._sub(self.constant(2.0), distance))
 
     def _tail(self, x: ir.Value) -> ir.Value:
-        """The distance of sigmoid(x) from 0 or 1, whichever is nearer, with the sign of x."""
+        """Return the distance of sigmoid(x) from 0 or 1, whichever is nearer, with the sign of x."""
         low = self._at_least(self.build.fneg(self._abs(x)), TAIL_LOW)
         shifted = self._add(self._mul(low, self.constant(LOG2_E)), self.constant(TO_INTEGER + BIAS))
         n = self.build.fsub(shifted, self.constant(TO_INTEGER + BIAS))
@@ -171,7 +171,7 @@ class Elementwise:
         return self.build.select(negative, size, self._sub(self.constant(1.0), size))
 
     def _level_slope(self, tail: ir.Value) -> ir.Value:
-        """The derivative of sigmoid from its tail."""
+        """Return the derivative of sigmoid from its tail."""
         size = self._size(tail)
         return self._mul(size, self._sub(self.constant(1.0), size))
 
@@ -203,14 +203,14 @@ class Elementwise:
         return self.build.bitcast(self.build.shl(self.build.bitcast(shifted, self.ints), self.integer(23)), self.floats)
 
     def _signed(self, size: ir.Value, sign: ir.Value) -> ir.Value:
-        """A number that is not negative, with the sign of another one."""
+        """Return a number that is not negative, with the sign of another one."""
         bit = self.build.and_(self.build.bitcast(sign, self.ints), self.integer(-(1 << 31)))
         value = self.build.bitcast(self.build.or_(self.build.bitcast(size, self.ints), bit), self.floats)
         self._sizes[value] = size
         return value
 
     def _size(self, value: ir.Value) -> ir.Value:
-        """The absolute value, which is known of what was given its sign here."""
+        """Return the absolute value; for the result of `_signed` it is known already."""
         return self._sizes[value] if value in self._sizes else self._abs(value)
 
     def _at_least(self, x: ir.Value, low: float) -> ir.Value:

@@ -114,7 +114,7 @@ class _Emitter:
     # -----------------------------------------------------------------------------------------------
 
     def slot(self, name: Name) -> ir.Value:
-        """An argument by name."""
+        """Return an argument by name."""
         if name not in self._slots:
             self._slots[name] = self.entry.load(
                 self.entry.gep(self.function.args[0], [LONG(len(self._slots))], inbounds=True)
@@ -122,7 +122,7 @@ class _Emitter:
         return self._slots[name]
 
     def pointer(self, name: Name) -> ir.Value:
-        """The address of an array by name."""
+        """Return the address of an array by name."""
         return self.once("pointer", name, lambda: self.entry.inttoptr(self.slot(name), POINTER))
 
     def times_units(self, count: int) -> ir.Value:
@@ -130,7 +130,7 @@ class _Emitter:
         return self.once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
 
     def padded_units(self, count: int) -> ir.Value:
-        """The room for count * H columns of a product."""
+        """Return the room for count * H columns of a product."""
 
         def make() -> ir.Value:
             return self.entry.and_(
@@ -140,7 +140,7 @@ class _Emitter:
         return self.once("padded", count, make)
 
     def place(self, name: Name, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
-        """The place of an array [B, slots * H], or [T, B, slots * H] at a time."""
+        """Return the place of an array [B, slots * H], or [T, B, slots * H] at a time."""
         address = self.pointer(name)
         if time is not None:
             row = self.once("row", slots, lambda: self.entry.mul(self.times_units(slots), self.batch))
@@ -150,15 +150,15 @@ class _Emitter:
         return Place(address, self.times_units(slots))
 
     def now(self, name: Name, slots: int = 1, slot: int = 0) -> Place:
-        """The place of an array [T, B, slots * H] in this time step."""
+        """Return the place of an array [T, B, slots * H] in this time step."""
         return self.place(name, slots, slot, self.time)
 
     def padded(self, name: Name) -> Place:
-        """The place of an array [B, H']."""
+        """Return the place of an array [B, H']."""
         return Place(self.pointer(name), self.padded_units(1))
 
     def state(self, field: str, after: int) -> Place:
-        """The place of the state before (0) or after (1) this time step."""
+        """Return the place of the state before (0) or after (1) this time step."""
         return self.place(Name("states", field), time=self.build.add(self.time, LONG(after)))
 
     def common_leaves(self) -> dict[int, tuple[Place, ...]]:
@@ -182,7 +182,7 @@ class _Emitter:
         return leaves
 
     def once(self, kind: str, key: object, make: Callable[[], ir.Value]) -> ir.Value:
-        """A value that is computed in `entry`, the first time it is asked for."""
+        """Return a value that is computed in `entry`, the first time it is asked for."""
         if (kind, key) not in self._known:
             self._known[kind, key] = make()
         return self._known[kind, key]
@@ -249,7 +249,7 @@ class _Emitter:
         self.lanes(body)
 
     def _read(self, leaves: Leaves, nodes: Sequence[int]) -> list[int]:
-        """Leaves that nodes are computed from."""
+        """Return leaves that nodes are computed from."""
         reached: set[int] = set()
         stack = list(nodes)
         while stack:
@@ -305,7 +305,7 @@ class _Emitter:
 
 
 def forward(derivation: Derivation, training: bool) -> Kernel:
-    """The kernel that runs a cell over a sequence; with training it keeps what the backward kernel needs."""
+    """Return the kernel that runs a cell over a sequence; with training it keeps what the backward kernel needs."""
     emit = _Emitter(derivation)
     _pack_weights(emit, derivation)
     for name in emit.fields:
@@ -406,7 +406,7 @@ def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
 
 
 def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -> Kernel:
-    """The kernel that takes derivatives back through the steps from `stop` - 1 down to `start`.
+    """Return the kernel that takes derivatives back through the steps from `stop` - 1 down to `start`.
 
     sequences: fields of the state at whose sequences derivatives arrive.
     """

@@ -18,7 +18,7 @@ compiled = 0
 
 
 def load(code: str, entry: str, *, optimise: bool = False) -> int:
-    """The address of a function of a module: from this process, else from disk, else compiled now.
+    """Return the address of a function of a module: from this process, else from disk, else compiled now.
 
     optimise: run LLVM's passes before it generates code. Kernels, which are written as vectors and in single
     assignment, are as fast without, and compile in half the time.
@@ -59,12 +59,12 @@ def _object(code: str, machine: llvm.TargetMachine, optimise: bool) -> bytes:
 
 
 def processor() -> str:
-    """The kind of processor that code is generated for."""
+    """Return the kind of processor that code is generated for."""
     return str(llvm.get_host_cpu_name())
 
 
 def llvm_version() -> str:
-    """The version of LLVM."""
+    """Return the version of LLVM."""
     return ".".join(map(str, llvm.llvm_version_info))
 
 

@@ -51,7 +51,7 @@ OPERAND = 3  # numbers that describe an operand: address, distance of rows, K
 
 
 def padded(columns: int) -> int:
-    """The room that a row of a product needs."""
+    """Return the room that a row of a product needs."""
     return columns + -columns % PANEL
 
 
@@ -74,7 +74,7 @@ def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) ->
 
 @cache
 def addresses() -> dict[Name, int]:
-    """The compiled functions that kernels call: their addresses in this process."""
+    """Return the compiled functions that kernels call: their addresses in this process."""
     return {
         Name("product"): _compile("product", _define_product),
         Name("pack"): _compile("pack", _define_pack),
@@ -148,7 +148,7 @@ def _define_product(module: ir.Module, name: str) -> None:
 
 
 def _define_tile(module: ir.Module, rows: int) -> ir.Function:
-    """One tile: a few rows of one panel."""
+    """Return one tile: a few rows of one panel."""
     kind = ir.FunctionType(ir.VoidType(), [LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG])
     function = ir.Function(module, kind, f"tile{rows}")
     function.linkage = "internal"

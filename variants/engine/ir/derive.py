@@ -180,11 +180,11 @@ class Derivation:
         return (*items, Pass(()))
 
     def gates_of(self, mix: Mix) -> tuple[str, ...]:
-        """The gates whose pre-activations a product gives."""
+        """Return the gates whose pre-activations a product gives."""
         return self.gates[mix.first : mix.first + mix.size]
 
     def _mixes(self, known: set[str], mixed: set[str]) -> list[Mix]:
-        """The pre-activations that can be computed now, neighbours that need the same in one."""
+        """Return the pre-activations that can be computed now, neighbours that need the same in one."""
         mixes: list[Mix] = []
         for k, gate in enumerate(self.gates):
             if gate in mixed or not self.hears[gate] <= known:
@@ -198,11 +198,11 @@ class Derivation:
         return mixes
 
     def new(self, field: str) -> int:
-        """The node of a field of the new state."""
+        """Return the node of a field of the new state."""
         return self.step.outputs[Name("new", field)]
 
     def is_kept(self, node: int) -> bool:
-        """Whether a node that a kernel writes, as an operand or as a new state, is later read from there.
+        """Return whether a node that a kernel writes, as an operand or as a new state, is later read from there.
 
         Constants, previous states, vectors and the like are read where they always are. In a sequence that is not
         active, an operand and a new state hold something else.
@@ -233,17 +233,17 @@ class Derivation:
         return (self.step, *self.operand_traces.values())
 
     def _available(self) -> set[int]:
-        """Nodes that the backward kernel reads from memory anyhow."""
+        """Return nodes that the backward kernel reads from memory anyhow."""
         return set(self.step.outputs.values()) | {
             n for source, n in self.operands.items() if source not in self.state_operands
         }
 
     def _is_derivable(self, node: int, available: Set[int]) -> bool:
-        """Whether a node can be computed from what is available, states, vectors and constants."""
+        """Return whether a node can be computed from what is available, states, vectors and constants."""
         return not self._missing(node, available)
 
     def _missing(self, node: int, available: Set[int], beyond: Set[str] | None = None) -> set[int]:
-        """What must be kept for a node to be computed from what is available: pre-activations.
+        """Return what must be kept for a node to be computed from what is available: pre-activations.
 
         beyond: operations that are looked into; any other one is kept instead of the pre-activations below it. By
         default all are.
@@ -341,7 +341,7 @@ class Derivation:
         return Backward(fields, tuple(items), named("p"), named("below"))
 
     def _operand_name(self, source: str) -> Name:
-        """What R of a source is multiplied with: a field of the previous state, or a result of a pass."""
+        """Return what R of a source is multiplied with: a field of the previous state, or a result of a pass."""
         field = self.state_operands.get(source)
         return Name("u", source) if field is None else Name("s", field)
 
@@ -377,7 +377,7 @@ class Derivation:
         return result
 
     def reach(self, nodes: Iterable[int]) -> set[int]:
-        """The nodes themselves and all that they are computed from."""
+        """Return the nodes themselves and all that they are computed from."""
         reached, stack = set[int](), list(nodes)
         while stack:
             n = stack.pop()
@@ -388,7 +388,7 @@ class Derivation:
 
 
 def _values(cell: Cell, x: Mapping[Name, Tensor]) -> tuple[Values, NamedTuple, Values]:
-    """The arguments (a, s, p) of a cell's functions."""
+    """Return the arguments (a, s, p) of a cell's functions."""
 
     def named(kind: Kind) -> dict[str, Tensor]:
         return {name.of: v for name, v in x.items() if name.kind == kind}

@@ -46,7 +46,7 @@ class GateNode(NamedTuple):
 def find(
     graph: Graph, called: Mapping[int, Called], gates: Sequence[str], state: Collection[int], roots: Iterable[int] = ()
 ) -> list[GateNode]:
-    """The gates of a cell, in the order in which it declares them.
+    """Return the gates of a cell, in the order in which it declares them.
 
     A cell squashes its pre-activations somewhere in its step, so that the value of a gate has no name. It is found by
     following the pre-activations: where one, or a sum that it is a term of, times constants or not, enters a squashing
@@ -114,16 +114,16 @@ class _Followed:
             self._use(node)
 
     def shown(self, result: int) -> int:
-        """The result of a squashing function, or its rescaled form where only that is used."""
+        """Return the result of a squashing function, or its rescaled form where only that is used."""
         uses = self._uses[result]
         return uses[0] if uses and result not in uses else result
 
     def _operands(self, node: int) -> tuple[int, ...]:
-        """What a node is computed from; a squashing function is one operation, whatever its formula is."""
+        """Return what a node is computed from; a squashing function is one operation, whatever its formula is."""
         return self._called[node].operands if node in self._called else self._graph.operands(node)
 
     def _computed(self, roots: Iterable[int]) -> list[int]:
-        """The roots and everything that they are computed from, operands first."""
+        """Return the roots and everything that they are computed from, operands first."""
         reached, stack = set[int](), list(roots)
         while stack:
             node = stack.pop()
@@ -150,7 +150,7 @@ class _Followed:
                 self._terms[node] = frozenset().union(*(self._terms[n] for n in varying))
 
     def _rescales(self, node: int, varying: Sequence[int]) -> bool:
-        """Whether a node is another one plus, minus, times or divided by a constant."""
+        """Return whether a node is another one plus, minus, times or divided by a constant."""
         operation = self._graph.nodes[node][0]
         if len(varying) != 1:
             return False

@@ -30,11 +30,11 @@ class Graph:
         self._numbers: dict[tuple[object, ...], int] = {}
 
     def input(self, name: Name) -> int:
-        """A named value from outside."""
+        """Return a named value from outside."""
         return self._node("input", (name,))
 
     def constant(self, value: float | bool) -> int:
-        """A number in single precision, or a truth value."""
+        """Return a number in single precision, or a truth value."""
         return self._node("constant", (value if isinstance(value, bool) else ctypes.c_float(value).value,))
 
     def nothing(self) -> int:
@@ -44,22 +44,22 @@ class Graph:
         return self._node("nothing", ())
 
     def value(self, number: int) -> float | bool | None:
-        """The value of a constant, None for any other node."""
+        """Return the value of a constant, None for any other node."""
         operation, arguments = self.nodes[number]
         return arguments[0] if operation == "constant" and not isinstance(arguments[0], Name) else None
 
     def name(self, number: int) -> Name | None:
-        """The name of an input, None for any other node."""
+        """Return the name of an input, None for any other node."""
         operation, arguments = self.nodes[number]
         return arguments[0] if operation == "input" and isinstance(arguments[0], Name) else None
 
     def operands(self, number: int) -> tuple[int, ...]:
-        """The nodes that a node is computed from."""
+        """Return the nodes that a node is computed from."""
         operation, arguments = self.nodes[number]
         return () if operation in ("constant", "input") else tuple(a for a in arguments if isinstance(a, int))
 
     def is_truth(self, number: int) -> bool:
-        """Whether a node is true or false instead of a number."""
+        """Return whether a node is true or false instead of a number."""
         operation, arguments = self.nodes[number]
         return (
             operation in COMPARISONS
@@ -68,7 +68,7 @@ class Graph:
         )
 
     def apply(self, operation: str, *arguments: int) -> int:
-        """An operation on nodes, simplified where a constant allows it."""
+        """Return an operation on nodes, simplified where a constant allows it."""
         nothing = self.nothing()
         if nothing in arguments:
             return self._without(operation, arguments, nothing)
@@ -80,11 +80,11 @@ class Graph:
         return self._node(operation, arguments)
 
     def inputs(self) -> list[Name]:
-        """The names of all inputs, in the order in which they were asked for."""
+        """Return the names of all inputs, in the order in which they were asked for."""
         return [name for name in map(self.name, range(len(self.nodes))) if name is not None]
 
     def inputs_of(self, numbers: Iterable[int]) -> set[Name]:
-        """Names of the inputs that nodes depend on."""
+        """Return names of the inputs that nodes depend on."""
         names, stack, seen = set[Name](), list(numbers), set[int]()
         while stack:
             number = stack.pop()
@@ -98,7 +98,7 @@ class Graph:
         return names
 
     def substitute(self, number: int, known: Mapping[int, int], done: dict[int, int] | None = None) -> int:
-        """The node after some nodes have been replaced by others, simplified again."""
+        """Return the node after some nodes have been replaced by others, simplified again."""
         done = {} if done is None else done
         if number in known:
             return known[number]
@@ -117,7 +117,7 @@ class Graph:
         return self._numbers[key]
 
     def _without(self, operation: str, arguments: tuple[int, ...], nothing: int) -> int:
-        """An operation on a derivative that does not arrive.
+        """Return an operation on a derivative that does not arrive.
 
         As in autograd, all that is linear in it is left out: `nothing * y` is nothing, also where y is NaN, because no
         product is ever made. Where something else is done with it, it counts as 0.
@@ -140,7 +140,7 @@ class Graph:
         return self.apply(operation, *(self.constant(0.0) if a == nothing else a for a in arguments))
 
     def _simplify(self, operation: str, arguments: tuple[int, ...]) -> int | None:
-        """The node that an operation gives without being computed; None where it must be.
+        """Return the node that an operation gives without being computed; None where it must be.
 
         Every rule holds for all numbers. `x + -0.0` is `x`, but `x + 0.0` is not (it makes 0.0 of -0.0); `1 * x` and
         `x / 1` are `x`. There is no rule for `0 * x`, `0 / x` and `x - x`, which are NaN where x is NaN or infinite. A

@@ -70,10 +70,10 @@ class Name(NamedTuple):
 
 
 def derivative(name: Name) -> Name:
-    """The name of the derivative of the loss by a result of an expression."""
+    """Return the name of the derivative of the loss by a result of an expression."""
     return Name("d.new" if name.kind == "new" else "d.u", name.of)
 
 
 def of_kind(kind: Kind, names: list[Name] | set[Name]) -> list[str]:
-    """What the names of one kind belong to, in their order."""
+    """Return what the names of one kind belong to, in their order."""
     return [name.of for name in names if name.kind == kind]

@@ -22,17 +22,17 @@ LARGEST = (2 - 2.0**-23) * 2.0**127
 
 
 def number(graph: Graph, node: int) -> int:
-    """A node as a number: 1 for true, 0 for false."""
+    """Return a node as a number: 1 for true, 0 for false."""
     return graph.apply("where", node, graph.constant(1.0), graph.constant(0.0)) if graph.is_truth(node) else node
 
 
 def truth(graph: Graph, node: int) -> int:
-    """A node as a truth value: whether it is another number than 0."""
+    """Return a node as a truth value: whether it is another number than 0."""
     return node if graph.is_truth(node) else graph.apply("ne", node, graph.constant(0.0))
 
 
 def _value(graph: Graph, node: int) -> float:
-    """The value of an argument that must be a constant."""
+    """Return the value of an argument that must be a constant."""
     value = graph.value(node)
     if value is None:
         raise TypeError
@@ -154,14 +154,14 @@ def _clamp(graph: Graph, x: int, low: int | None = None, high: int | None = None
 
 
 def _maximum_of_numbers(graph: Graph, x: int, y: int) -> int:
-    """The larger one; where one is NaN, the other one."""
+    """Return the larger one; where one is NaN, the other one."""
     return graph.apply(
         "where", _is_nan(graph, x), y, graph.apply("where", _is_nan(graph, y), x, graph.apply("maximum", x, y))
     )
 
 
 def _minimum_of_numbers(graph: Graph, x: int, y: int) -> int:
-    """The smaller one; where one is NaN, the other one."""
+    """Return the smaller one; where one is NaN, the other one."""
     return graph.apply(
         "where", _is_nan(graph, x), y, graph.apply("where", _is_nan(graph, y), x, graph.apply("minimum", x, y))
     )
@@ -254,7 +254,7 @@ def _fraction(graph: Graph, x: int) -> int:
 
 
 def _sigmoid(graph: Graph, x: int) -> int:
-    """From its tail, of which the derivative is precise also where a gate is open or closed."""
+    """Return sigmoid from its tail, whose derivative is precise even where a gate is open or closed."""
     return graph.apply("level", graph.apply("tail", x))
 
 
@@ -265,12 +265,12 @@ def _sigmoid_backward(graph: Graph, cotangent: int, y: int) -> int:
 
 
 def _slope_of_sigmoid(graph: Graph, y: int) -> int:
-    """The derivative of sigmoid from its value."""
+    """Return the derivative of sigmoid from its value."""
     return _times(graph, y, _complement(graph, y))
 
 
 def _tanh(graph: Graph, x: int) -> int:
-    """From its swing, of which the derivative is precise also where a unit saturates."""
+    """Return tanh from its swing, whose derivative is precise even where a unit saturates."""
     return graph.apply("bounded", graph.apply("swing", x))
 
 
@@ -281,7 +281,7 @@ def _tanh_backward(graph: Graph, cotangent: int, y: int) -> int:
 
 
 def _slope_of_tanh(graph: Graph, y: int) -> int:
-    """The derivative of tanh from its value."""
+    """Return the derivative of tanh from its value."""
     return _complement(graph, _times(graph, y, y))
 
 
@@ -290,7 +290,7 @@ SLOPES = {"level_slope": ("level", _slope_of_sigmoid), "bounded_slope": ("bounde
 
 
 def _log_sigmoid(graph: Graph, x: int) -> tuple[int, int]:
-    """The logarithm of the logistic function, and exp(-|x|), which its derivative uses."""
+    """Return the logarithm of the logistic function, and exp(-|x|), which its derivative uses."""
     small = graph.apply("exp", graph.apply("neg", graph.apply("abs", x)))
     return graph.apply("sub", _at_most(graph, x, graph.constant(0.0)), graph.apply("log1p", small)), small
 
@@ -347,7 +347,7 @@ def _leaky_relu_backward(graph: Graph, cotangent: int, x: int, slope: int, is_re
 
 
 def _normal_below(graph: Graph, x: int) -> int:
-    """The part of a normal distribution that lies below x."""
+    """Return the part of a normal distribution that lies below x."""
     return _scaled(graph, _plus(graph, graph.apply("erf", _scaled(graph, x, math.sqrt(0.5))), 1.0), 0.5)
 
 
@@ -384,7 +384,7 @@ def _mish(graph: Graph, x: int) -> int:
 
 
 def _inside(graph: Graph, x: int, low: int, high: int, value: int) -> int:
-    """A value where x lies strictly between two numbers, else 0."""
+    """Return a value where x lies strictly between two numbers, else 0."""
     inside = graph.apply("and", graph.apply("gt", x, low), graph.apply("lt", x, high))
     return graph.apply("where", inside, value, graph.constant(0.0))
 

@@ -111,7 +111,7 @@ def _record(
 
 
 def _described(name: Name) -> str:
-    """How a message calls a result of the cell: a field of the new state by its name."""
+    """Return how a message calls a result of the cell: a field of the new state by its name."""
     return name.of if name.kind == "new" else str(name)
 
 
@@ -217,7 +217,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def _results(self, called: str, args: Any, kwargs: Mapping[str, Any], results: Sequence[Tensor]) -> tuple[int, ...]:
-        """The nodes of an operation's results. Raises CannotFuse for one that is not in the table."""
+        """Return the nodes of an operation's results. Raises CannotFuse for one that is not in the table."""
         name = called.removesuffix("_")
         if name in operations.SOURCES or (name == "fill" and not isinstance(args[1], Tensor)):
             return (self._constant(results[0]),)
@@ -234,7 +234,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _apply(
         self, name: str, called: str, args: Any, options: Mapping[str, Any], results: Sequence[Tensor]
     ) -> tuple[int, ...]:
-        """The nodes of an operation's results."""
+        """Return the nodes of an operation's results."""
         nodes = [self.number(a, f"an argument of {called!r}") for a in args if isinstance(a, Tensor)]
         if all(self.graph.value(n) is not None for n in nodes):
             return tuple(map(self._constant, results))  # torch itself has computed it
