@@ -30,7 +30,8 @@ def test_a_count_has_at_most_four_characters(value, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(9999, "9999"), (1e4, "10k"), (2e6, "2M"), (1e-4, "0.0001"), (9e-5, "9·$10^{-5}$"), (0.5, "0.5")]
+    ("value", "text"),
+    [(9999, "9999"), (1e4, "10k"), (2e6, "2M"), (1e-4, "0.0001"), (9e-5, "9·$10^{-5}$"), (0.5, "0.5")],
 )
 def test_a_tick_is_plain_between_a_ten_thousandth_and_ten_thousand(value, text):
     assert words.tick(value) == text
