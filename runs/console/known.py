@@ -33,7 +33,8 @@ def names_in_source(kind: str) -> frozenset[str] | None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ClassDef):
                 continue
-            bases[node.name] = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+            # of `Cell[HiddenState]` the class is `Cell`
+            bases[node.name] = [ast.unparse(base).partition("[")[0].rpartition(".")[2] for base in node.bases]
             for keyword in node.keywords:
                 if keyword.arg == "name":
                     if not isinstance(keyword.value, ast.Constant):
