@@ -142,6 +142,10 @@ def test_the_solve_rate_of_a_task_is_pooled_over_the_trials_of_all_variants():
     assert verdicts(by_hand(*trials), compared({}))[1].startswith("adding: 30 % of all trials solved it")
 
 
+def test_the_resolution_of_a_task_rests_on_the_fewest_points_of_its_variants():
+    assert "Resolution with 25 points: " in verdicts(solved(50), compared({}, {"variant": "rnn", "points": 25}))[1]
+
+
 @pytest.mark.parametrize(("rate", "near"), [(3, True), (8, False), (7, True), (93, True), (91, False), (50, False)])
 def test_a_solve_rate_near_that_of_another_endpoint_is_said(rate, near):
     text = "That share is close to one at which another endpoint takes over, and then the conclusion may be another."
