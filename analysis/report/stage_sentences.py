@@ -99,7 +99,7 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
         conclusions = _conclusions(own[own["p"].notna()], study.baseline) if replicates >= fewest else []
         paragraphs.append(" ".join([f"{task}: solved by {', '.join(solved)}.", *conclusions]))
     if replicates < fewest:
-        others = _counted(len(compared) // of_tasks["task"].nunique(), "variant")
+        others = _counted(variants, "variant")
         paragraphs.append(
             f"With {_counted(replicates, 'replicate')} nothing is concluded: with {others} beside the baseline, even a "
             f"variant that wins every comparison needs {fewest} replicates to be "

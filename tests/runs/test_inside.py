@@ -290,6 +290,19 @@ def test_the_best_trial_is_the_one_with_the_lowest_validation_loss(studied):
     }
 
 
+def test_a_pruned_trial_is_never_the_best_and_of_equals_the_first_is(design, tmp_path):
+    one_task = replace(design, tasks={"adding": design.tasks["adding"]})
+    study = Study.create(open_storage("", tmp_path), Search(one_task), {})
+    outcomes = {
+        0: Outcome(status="pruned", validation_loss=0.1),
+        1: Outcome(status="finished", validation_loss=0.5),
+        2: Outcome(status="finished", validation_loss=0.5),
+    }
+    while (claim := study.claim()) is not None:
+        study.finish(claim, outcomes[claim.index])
+    assert {best.point for best in best_trials(study).values()} == {1}
+
+
 def test_a_study_is_looked_into_once_and_gives_the_networks_on_record(studied):
     study, folder = studied
     lines = list(inspect_study(study, folder / "models"))

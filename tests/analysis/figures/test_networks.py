@@ -71,6 +71,12 @@ def test_pairs_without_a_diagnosis_are_left_out(module, table, tmp_path):
     assert data[["task", "variant"]].drop_duplicates().to_numpy().tolist() == [["copying", "gru"]]
 
 
+def test_only_the_highest_layer_is_on_top(tmp_path):
+    save(tmp_path, by_hand({}).table, "adding", "vanilla", about={"layers": 2}, **{"1.state.y": np.ones((12, 9))})
+    found = diagnosis.read(tmp_path)["sequences"].query("layer >= 0")
+    assert {(row["layer"], row["top"]) for row in found.to_dict("records")} == {(0, False), (1, True)}
+
+
 def test_vanished_and_exploded_gradients_are_not_drawn(tmp_path):
     study = by_hand({})
     save(tmp_path, study.table, "adding", "vanilla", gradient_trained=np.array([2.0, 1.0, 0.5, *np.zeros(7), np.inf]))

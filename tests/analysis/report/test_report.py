@@ -9,7 +9,7 @@ import pytest
 from analysis.__main__ import main
 from analysis.figures.gallery import FIGURES
 from analysis.report import tables
-from analysis.report.notices import notices, planned
+from analysis.report.notices import MOST_NAMED, notices, planned
 from analysis.report.report import Report
 from analysis.report.reproduction import knobs, settings, space
 from analysis.run import Options, analyse
@@ -104,6 +104,25 @@ def test_a_complete_study_with_enough_trials_has_no_notice():
 )
 def test_a_notice_says_what_limits_the_conclusions(trials, design, notice):
     assert notice in notices(by_hand(*trials, **design))
+
+
+def test_one_pair_with_enough_trials_is_enough_for_no_notice_on_their_number():
+    study = by_hand(*[{}] * 20, *[{"variant": "gru"}] * 3, points=20)
+    assert not any(notice.startswith("With at most") for notice in notices(study))
+
+
+@pytest.mark.parametrize(("absent", "others"), [(MOST_NAMED["pairs"], ""), (MOST_NAMED["pairs"] + 1, " and others")])
+def test_so_many_pairs_without_a_trial_are_named(absent, others):
+    names = [f"task_{k}" for k in range(absent)]
+    study = by_hand(*[{}] * 20, points=20, tasks=["adding", *names])
+    named = ", ".join(f"vanilla on {name}" for name in names[: MOST_NAMED["pairs"]])
+    assert f"Without any trial: {named}{others}." in notices(study)
+
+
+def test_a_picture_is_as_wide_on_the_page_as_its_inches_say(analysed, html):
+    widths = {float(width) for width in re.findall(r'<img[^>]*style="width:(\d+)px"', html)}
+    assert widths
+    assert min(widths) >= 3 * 110
 
 
 def test_a_study_has_a_trial_for_each_point_variant_and_task():

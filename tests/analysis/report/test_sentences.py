@@ -134,6 +134,17 @@ def test_many_variants_are_counted_and_few_are_named(count, opening, limits):
     assert f"Not told apart from it, with the largest difference that the data leave possible: {limits}." in task
 
 
+def test_the_solve_rate_of_a_task_is_pooled_over_the_trials_of_all_variants():
+    counts = {"vanilla": (5, 10), "gru": (7, 30)}
+    trials = [{"variant": v, "status": "solved" if k < n else "finished"}
+              for v, (n, every) in counts.items() for k in range(every)]  # fmt: skip
+    assert verdicts(by_hand(*trials), compared({}))[1].startswith("adding: 30 % of all trials solved it")
+
+
+def test_the_resolution_of_a_task_rests_on_the_fewest_points_of_its_variants():
+    assert "Resolution with 25 points: " in verdicts(solved(50), compared({}, {"variant": "rnn", "points": 25}))[1]
+
+
 @pytest.mark.parametrize(("rate", "near"), [(3, True), (8, False), (7, True), (93, True), (91, False), (50, False)])
 def test_a_solve_rate_near_that_of_another_endpoint_is_said(rate, near):
     text = "That share is close to one at which another endpoint takes over, and then the conclusion may be another."
@@ -337,6 +348,15 @@ def test_replicates_over_all_tasks_are_named_from_the_highest_score():
     )
 
 
+def test_the_task_with_the_most_variants_decides_how_many_replicates_are_needed():
+    tables = replicated({}, {"variant": "rnn"}, {"task": "copying"})
+    tables["confirmed"]["replicates"] = 5
+    assert confirmed_sentences(STUDY, tables)[-1].startswith(
+        "With 5 replicates nothing is concluded: with 2 variants beside the baseline, even a variant that wins every "
+        "comparison needs 7 replicates"
+    )
+
+
 @pytest.mark.parametrize(
     ("replicates", "text"),
     [
@@ -351,6 +371,12 @@ def test_too_few_replicates_conclude_nothing(replicates, text):
     found = confirmed_sentences(STUDY, tables)
     assert found[-1] == text
     assert ("likely" in found[1]) is (replicates == 6)
+
+
+def test_the_task_with_the_most_variants_decides_how_many_replicates_a_conclusion_takes():
+    tables = replicated({}, {"variant": "rnn"}, {"task": "copying"})
+    tables["confirmed"]["replicates"] = 6  # enough for one variant, 1 + log2(1 / .05), but not for two
+    assert "needs 7 replicates to be distinguished from luck." in confirmed_sentences(STUDY, tables)[-1]
 
 
 def test_the_points_that_a_conclusion_takes_are_those_of_the_blocks_of_this_study():

@@ -156,6 +156,20 @@ def test_evidence_of_a_rank_counts_the_variants_and_tasks_that_have_it():
     )
 
 
+@pytest.mark.parametrize(
+    ("sizes", "verdict"),
+    [
+        ([0.2, 0.2, 0.2], claims.AGREES),
+        ([0.2, 0.2, 0.6], claims.MIXED),
+        ([0.2, 0.6], claims.DISAGREES),  # true for exactly half of the variants and tasks
+    ],
+)
+def test_a_claim_of_a_rank_needs_more_than_half_of_the_variants_and_tasks(sizes, verdict):
+    found = [explained(size=x, learning_rate=0.5).assign(variant=f"v{k}") for k, x in enumerate(sizes)]
+    found = pd.concat(found, ignore_index=True)
+    assert claims.ranked("learning_rate", 1)(compared(), found, "vanilla").verdict == verdict
+
+
 def test_the_shares_of_all_pairs_of_hyperparameters_add_up_and_so_do_their_variances():
     pairs = {"a × b": 0.03, "a × c": 0.03, "b × c": 0.03}
     for error, verdict in ((0.002, claims.AGREES), (0.004, claims.UNDECIDED)):  # .09 + 2 (3 error²)^½ against .1

@@ -234,6 +234,12 @@ def test_rows_of_a_stage_say_what_they_are(search, storage, tmp_path):
     assert design["stages"]["horizon"]["knobs"]["best"] == 2
 
 
+def test_rows_of_a_stage_have_the_coordinates_of_their_points(search, storage):
+    for row in completed(storage, confirm(search)).records():
+        unit = search.design.unit(row["task"], row["point"])
+        assert {name: row[f"u_{name}"] for name in unit} == unit
+
+
 def test_without_asking_a_study_is_its_search(search, storage, tmp_path):
     completed(storage, confirm(search))
     rows, design = records(tmp_path, "study")

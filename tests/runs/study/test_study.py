@@ -85,6 +85,20 @@ def test_a_row_carries_hyperparameters_and_coordinates(study, design):
     assert {k: row[f"u_{k}"] for k in design.space} == design.unit("adding", 0)
 
 
+def test_a_row_carries_the_lag_and_the_losses_of_its_task(study, design):
+    study.finish(study.claim(), DONE)
+    (row,) = study.records()
+    assert (row["lag"], row["floor"], row["solved_loss"]) == (design.tasks["adding"]["lag"], 1 / 6, 0.01)
+
+
+def test_what_is_neither_done_nor_running_is_counted_as_waiting(study, design):
+    study.finish(study.claim(), DONE)
+    for _ in design.pairs:  # points are interleaved: the last of these is the second one of the first pair
+        study.claim()
+    counts = {"done": 1, "finished": 1, "running": 1, "waiting": design.points - 2}
+    assert study.counts()["adding", "vanilla"] == counts
+
+
 def test_optuna_knows_parameters_value_and_curve(study, design):
     study.finish(study.claim(), DONE)
     (stored,) = study.trials(("adding", "vanilla"), (TrialState.COMPLETE,))

@@ -7,10 +7,19 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from analysis.figures import forest, heat_map, hyperparameters, memory_horizon, shares, trade_off, winners_curse
+from analysis.figures import (
+    boxes,
+    forest,
+    heat_map,
+    hyperparameters,
+    memory_horizon,
+    shares,
+    solve_curves,
+    trade_off,
+    winners_curse,
+)
 from analysis.figures.look import look
-
-from .synthetic import by_hand
+from tests.analysis.synthetic import by_hand
 
 
 def written(axes):
@@ -22,6 +31,19 @@ def test_heat_map_writes_what_was_solved_and_what_diverged():
     left, right = heat_map.draw(heat_map.numbers(by_hand(*trials, {}, {"status": "failed"}))).axes
     assert written(left) == ["25 %", "1/4"]
     assert written(right) == ["0.90", "2 div."]
+
+
+def test_dots_are_filled_if_solved_hollow_if_not_and_crosses_if_diverged():
+    trials = [{"status": s} for s in ("solved", "finished", "finished", "diverged", "diverged", "diverged")]
+    filled, hollow, crosses = boxes.draw(boxes.numbers(by_hand(*trials))).axes[0].collections
+    assert [len(dots.get_offsets()) for dots in (filled, hollow, crosses)] == [1, 2, 3]
+    assert [len(dots.get_facecolor()) for dots in (filled, hollow)] == [1, 0]
+
+
+def test_a_share_of_solved_trials_holds_from_its_step_on():
+    trials = [{"status": "solved", "solved_step": 10.0, "curve_steps": [0, 10, 20], "curve_losses": [1.0] * 3}]
+    line = solve_curves.draw(solve_curves.numbers(by_hand(*trials))).axes[0].lines[0]
+    assert (line.get_drawstyle(), line.get_xdata().tolist()) == ("steps-post", [10, 20])
 
 
 def test_shares_of_the_best_trials_stand_at_the_tenth_in_which_they_lie():
