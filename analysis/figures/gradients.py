@@ -26,7 +26,7 @@ CAPTION = (
     "The best trial of each variant by validation loss: norm of the gradient of the last answer's loss by the "
     "state (all its fields, units and layers) that was carried k steps before that answer, before and after "
     "training, relative to k = 1. Mean over 32 test sequences. A line that falls says that what happened k steps "
-    "ago can hardly be learnt from; grey at the foot: how old the inputs are that decide the answer, the darker "
+    "ago can hardly be learned from; grey at the foot: how old the inputs are that decide the answer, the darker "
     "the more sequences have one there. *: the network is not the one of the study's table, since it was trained "
     "again by other code or elsewhere, or the study has been extended since."
 )

@@ -25,8 +25,8 @@ ACTIONS = ("run", "status", "stop", "retry", "repair", "export")
 class Tracking:
     """Where MLflow runs go.
 
-    enabled: whether to write them at all.
-    uri: a database or a server; empty for an SQLite file `mlflow.db` in the results folder.
+    enabled: whether trials and studies are written to MLflow.
+    uri: of a database or a server; empty for an SQLite file `mlflow.db` in the results folder.
     """
 
     enabled: bool = True
@@ -52,8 +52,8 @@ class TrialConfig:
     initialisation: how parameters start.
     model: the network around the cell.
     training: how it is trained.
-    seed: of initialisation, training data and input noise.
-    data_seed: of the validation and test sets.
+    seed: random seed of initialisation, training data and input noise.
+    data_seed: random seed of the validation and test sets.
     results: folder that receives everything.
     tracking: where MLflow runs go: sqlite, server, none.
     """
@@ -83,13 +83,13 @@ class SweepConfig:
     points: number of hyperparameter points per task, shared by all variants.
     match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
-    seed: from which points, initialisation and data are derived.
+    seed: random seed from which points, initialisation and data are derived.
     workers: processes on this machine.
     trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later
         run may have another limit.
     worker: number of this worker if a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
-    sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched by itself).
-    pruner: none, asha or median; of a search.
+    sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched separately).
+    pruner: none, asha or median (stops trials that do badly; variants cannot be compared then).
     action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at
         once), retry (run failed trials again), repair (keep what is intact of a damaged journal) or export (the table
         as parquet).

@@ -24,11 +24,11 @@ EXAMPLES = {
     ],
 }
 OPTIONS = """\
-  --cfg job            print the configuration and end
-  -m, --multirun       run every combination of values that are given with commas, or hand them to a launcher
+  --cfg job            print the configuration and exit
+  -m, --multirun       run every combination of values that are given with commas, or give them to a launcher
                        (hydra/launcher=...)
   --config-dir FOLDER  also take presets from this folder: FOLDER/study/mine.yaml is study=mine
-  --help               this text; with arguments, the values above are those that they make"""
+  --help               this text; the values above include the arguments that are given"""
 
 
 def manual(
@@ -53,8 +53,7 @@ def manual(
     sections = [
         (schema.__doc__ or "").partition("\n")[0],
         "\n".join(f"  {line}" for line in EXAMPLES[command]),
-        "Groups, of each of which one choice is taken (group=choice); `python -m variants` and `python -m tasks` "
-        "describe those:",
+        "Groups and their choices (group=choice); see also `python -m variants` and `python -m tasks`:",
         table(lists, columns),
         f"Keys of `{COMMANDS[command]}` (key=value):",
         table(keys, columns),

@@ -106,7 +106,7 @@ class Tracker:
             raise Locked(f"{path}: {error}") from None
         except sqlite3.DatabaseError as error:
             raise Unusable(
-                f"{path} is damaged ({error}); move it away, and python -m runs.tracking writes it anew from each study"
+                f"{path} is damaged ({error}); move it away; python -m runs.tracking writes it again from each study"
             ) from None
 
     def refuse_silence(self) -> None:

@@ -73,7 +73,7 @@ class Training:
     optimiser: adam, or nesterov (SGD with Nesterov momentum, its learning rate scaled by 1 - momentum as in Greff et
         al. 2017, III).
     learning_rate: step size.
-    momentum: of nesterov.
+    momentum: of the optimiser nesterov.
     batch_size: sequences per step.
     budget: largest number of steps (updates).
     clip_norm: largest norm of the gradient, 0 for no clipping.

@@ -294,7 +294,7 @@ def test_two_archives_alone_give_a_report_with_figure_and_section(archives, tmp_
     assert "mlflow" not in capsys.readouterr().out
     folder = tmp_path / "results" / "new"
     html = (folder / "report.html").read_text()
-    assert '<h2 id="beside-study">Beside study old</h2>' in html
+    assert '<h2 id="beside-study">Compared with study old</h2>' in html
     assert html.count('<figure id="beside">') == 1
     assert "The designs and versions of the two do not differ." in html
     assert (folder / "figures" / "beside.pdf").stat().st_size > 0

@@ -688,7 +688,7 @@ def test_every_key_is_explained_by_the_docstring_of_its_class(schema, parts):
 def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(main, command, monkeypatch, capsys):
     code, out, _ = call(monkeypatch, capsys, main, command, "--help")
     assert code == 0
-    listed = out.partition("describe those:\n")[2].partition("\nKeys of ")[0]
+    listed = out.partition("`python -m tasks`:\n")[2].partition("\nKeys of ")[0]
     assert {line.split()[0] for line in listed.splitlines() if line[:1].isalpha()} == set(early.groups(command))
     assert "training.clip_norm             largest norm of the gradient, 0 for no clipping." in out
 

@@ -346,4 +346,4 @@ def test_a_damaged_database_is_named_with_its_cure(damage, tmp_path, capsys):
     assert command.main(["study=study", f"results={tmp_path}"]) == 1
     line = capsys.readouterr().err
     assert line.startswith(f"error: mlflow: {tmp_path / 'mlflow.db'} is damaged (")
-    assert "move it away, and python -m runs.tracking writes it anew" in line
+    assert "move it away; python -m runs.tracking writes it again" in line
