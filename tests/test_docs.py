@@ -83,6 +83,7 @@ def module(tmp_path, monkeypatch):
     def write(code, name):
         (tmp_path / f"{name}.py").write_text(code, encoding="utf-8")
         importlib.invalidate_caches()
+        sys.modules.pop(name, None)  # one of another test
         return importlib.import_module(name)
 
     yield write

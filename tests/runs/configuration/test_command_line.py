@@ -178,14 +178,14 @@ def test_a_trial_prints_how_it_went_and_writes_its_outcome(monkeypatch, capsys, 
 
 
 def test_a_trial_of_a_cell_outside_the_folder_runs_by_its_import_path(monkeypatch, capsys, tmp_path):
-    (tmp_path / "my_cells.py").write_text(
+    (tmp_path / "cells_of_ones_own.py").write_text(
         "from variants.cells.lstm import Vanilla\n\n\nclass Leaky(Vanilla):\n"
         "    def __init__(self, *, leak: float = 0.5) -> None:\n"
         "        super().__init__()\n        self.leak = leak\n\n"
         "    def output_activation(self, c):\n        return self.leak * c\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    extra = ["variant._target_=my_cells.Leaky", "+variant.leak=0.25"]
+    extra = ["variant._target_=cells_of_ones_own.Leaky", "+variant.leak=0.25"]
     code, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", *TINY, *extra, f"results={tmp_path}")
     assert code == 0
     assert out.startswith("Leaky on adding: not solved")
