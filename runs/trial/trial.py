@@ -12,7 +12,6 @@ from typing import Any
 from ..rules import require, require_one_of
 from .classes import present_node
 
-STATUSES = ("solved", "finished", "diverged", "pruned", "failed")
 OPTIMISERS = ("adam", "nesterov")
 ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
 
