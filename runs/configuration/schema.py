@@ -75,14 +75,15 @@ class SweepConfig:
 
     name: of the study; its folder in the results and its MLflow experiment.
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
-        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
+        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, keep_bias: 0}}]`.
     baseline: the variant that the others are compared with.
     tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task:
         `{adding_long: {task: adding, lag: 400}}`. A task of your own: `{digits: {task: my_package.Digits}}`. From the
         shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
     points: number of hyperparameter points per task, shared by all variants.
     match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
-    space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
+    space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets. Variants
+        without the knob of a key `variant.<knob>` ignore it.
     seed: random seed from which points, initialisation and data are derived.
     workers: processes on this machine.
     trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later
