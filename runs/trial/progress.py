@@ -40,7 +40,7 @@ class Curve:
 
 @dataclass
 class Best:
-    """The look with the lowest validation loss, the first of equal ones.
+    """The look with the lowest validation loss, the first of equal ones, or that at which a solution ends the training.
 
     step, loss: where it was and what it gave.
     parameters: a copy of the parameters there; None before the first look.
@@ -55,9 +55,13 @@ class Best:
     def compare(self, step: int, loss: float, parameters: Tensor) -> None:
         """Take this look as the best one where its loss is lower."""
         if loss < self.loss:
-            self.step, self.loss, self.parameters, self.since = step, loss, parameters.clone(), 0
+            self.take(step, loss, parameters)
         else:
             self.since += 1
+
+    def take(self, step: int, loss: float, parameters: Tensor) -> None:
+        """Take this look as the best one, as that of a solution at which the training stops."""
+        self.step, self.loss, self.parameters, self.since = step, loss, parameters.clone(), 0
 
 
 class Recent:

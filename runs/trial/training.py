@@ -52,6 +52,8 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
                 status = "pruned"
                 break
             solution.look(step, network, meets)
+            if solution.stops:
+                best.take(step, value, flat.values)
             if solution.stops or 0 < training.patience <= best.since or step == training.updates:
                 break
 
