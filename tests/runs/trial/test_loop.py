@@ -495,3 +495,10 @@ def test_the_outputs_of_a_trained_network_are_not_overwritten_by_its_next_call()
     before = first.clone()
     network.recurrent(torch.ones(5, 3, 2), final=False)
     assert torch.equal(first, before)
+
+
+@pytest.mark.parametrize(("stop", "best"), [(True, 16), (False, 5)])
+def test_a_solution_that_ends_the_training_is_the_best_look_whatever_its_loss(script, stop, best):
+    script([0.9, 0.1, 0.5, 0.4, 0.6, 0.7, 0.8], meets=(False, False, False, True))
+    found = run(trial(stop_when_solved=stop))
+    assert (found.solved_step, found.best_step) == (16, best)
