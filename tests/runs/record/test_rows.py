@@ -18,7 +18,7 @@ def row(**changes):
 
 def test_a_column_stands_once_and_says_what_it_means():
     names = [column.name for column in COLUMNS]
-    assert len(set(names)) == len(names) == 34
+    assert len(set(names)) == len(names) == 35
     assert all(column.meaning for column in COLUMNS)
     assert set(ORDER) <= set(names)
 
@@ -44,6 +44,10 @@ def test_gaps_are_empty_texts_zeros_and_nan():
 )
 def test_a_column_that_an_earlier_version_did_not_have_is_filled(column, value):
     assert tidy([{k: v for k, v in row().items() if k != column}])[column].tolist() == [value]
+
+
+def test_what_a_trial_of_an_earlier_version_kept_is_not_known():
+    assert np.isnan(tidy([{k: v for k, v in row().items() if k != "kept"}])["kept"][0])
 
 
 def test_a_table_names_the_columns_it_lacks():
