@@ -300,8 +300,8 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_keep = log U[1, t_max - 1]
         b_write = -b_keep
 
-    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, whatever the knob
-    `keep_bias` of the cell says. A cell without such a gate starts as with `glorot_orthogonal`.
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, whatever the
+    knob `keep_bias` of the cell says. A cell without such a gate starts as with `glorot_orthogonal`.
 
     t_max: the longest lag in steps that the cell shall remember at the start, above 2.
 

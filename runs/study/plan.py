@@ -282,7 +282,7 @@ def matched(
 def require_key(key: str) -> None:
     """Raise ValueError unless a hyperparameter can set this in a trial, as in `training.learning_rate`."""
     of_variant = key.startswith(OF_VARIANT) and key.removeprefix(OF_VARIANT).isidentifier()
-    require(of_variant or key in KEYS, f"space: key must be {OF_VARIANT}<knob> or one of {', '.join(KEYS)}", key)
+    require(of_variant or key in KEYS, f"space: key must be one of {', '.join(KEYS)}, {OF_VARIANT}<knob>", key)
 
 
 def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:

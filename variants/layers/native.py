@@ -83,7 +83,8 @@ class NativeRNN(Native, name="native_rnn"):
 class NativeRecurrent(nn.Module):
     """A recurrent module of torch.nn with the interface of `Recurrent`.
 
-    All its parameters start uniformly unless a scheme is given, and the keep bias is added; the second bias starts at 0.
+    All its parameters start uniformly unless a scheme is given, and the keep bias is added; its second bias starts at
+    0. `kept` is that of `Recurrent`.
 
     cell: a control, such as `NativeLSTM()`.
     input_size: number of inputs I.

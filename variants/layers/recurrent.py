@@ -54,8 +54,8 @@ class Recurrent(nn.Module):
     Attributes:
         engine: which engine ran last, "fused" or "eager"; before the first call, which one will run.
         why_eager: why it was the eager one where "auto" was asked for; else empty.
-        kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean over
-            the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
+        kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean
+            over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
             `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
         generator: where the masks of the regularisers come from; it can be replaced.
