@@ -179,7 +179,7 @@ def test_grid_adds_the_keep_bias_to_both_forget_gates():
     cell = Cell.registry["grid"](keep_bias=3.0)
     upper = Recurrent(cell, 4, 5, layers=2).parts[1]
     biases = {name: value.unique().tolist() for name, value in upper.items() if name.startswith("b_")}
-    assert biases == dict.fromkeys(biases, [0.0]) | {"b_ft": [3.0], "b_fd": [3.0]}
+    assert biases == {name: [0.0] for name in biases} | {"b_ft": [3.0], "b_fd": [3.0]}
 
 
 class Own(Cell):
@@ -213,7 +213,7 @@ def test_a_cell_of_ones_own_gets_its_keep_bias_whatever_else_it_adjusts(cls):
 
 
 def test_a_cell_that_takes_the_keep_bias_and_forgets_it_is_refused():
-    with pytest.raises(ValueError, match="Forgetful: a cell that takes the knob keep_bias must store it as self.keep_"):
+    with pytest.raises(ValueError, match="Forgetful: a cell that takes the knob keep_bias must store it as self"):
         Recurrent(Forgetful(), 4, 5)
 
 

@@ -463,8 +463,8 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ),
         (
             "sweep",
-            "variants=[vanilla,grid] space.keep_bias.key=variant.tied",
-            "space.keep_bias.key must be that of a number, got 'variant.tied'",
+            "space.keep_bias.key=variant.peepholes",
+            "space.keep_bias.key must be that of a number, got 'variant.peepholes'",
         ),
         (
             "sweep",
