@@ -19,6 +19,7 @@ from analysis.figures import (
     winners_curse,
 )
 from analysis.figures.look import look
+from analysis.tables.importance import with_score
 from tests.analysis.synthetic import by_hand
 
 
@@ -79,15 +80,18 @@ def test_a_difference_that_is_claimed_has_a_filled_mark():
 
 def test_bars_are_pale_and_have_errors_where_there_is_room():
     usual = {"task": "adding", "surrogate": "forest", "r2_process": 0.0}
-    terms = [("learning_rate", 1, 0.5, 0.03), ("size", 1, 0.1, 0.02), ("rest", 3, 0.2, np.nan)]
+    terms = [("learning_rate", 1, 0.5, 0.04), ("size", 1, 0.2, 0.02), ("rest", 3, 0.2, np.nan)]
     rows = [
         {**usual, "variant": v, "r2_forest": r2, "term": term, "order": order, "share": share, "error": error}
-        for v, r2 in (("vanilla", 0.3), ("gru", 0.1))
+        for v, r2 in (("vanilla", 0.5), ("gru", 0.49))
         for term, order, share, error in terms
     ]
-    axes = shares.draw(shares.numbers(by_hand({}, {"variant": "gru"}), pd.DataFrame(rows))).axes[0]
-    assert {round(bar.get_y() + bar.get_height() / 2): bar.get_alpha() for bar in axes.patches} == {0: 1.0, 1: 0.35}
-    assert written(axes)[:3] == [".50 ± .03", ".10", ".20"]
+    study = by_hand({}, {"variant": "gru"})
+    for trials, text in ((100, [".25 ± .02", ".10"]), (99, [".2 ± .1", ".1"])):  # halves, as R² is .5
+        axes = shares.draw(shares.numbers(study, with_score(pd.DataFrame(rows).assign(trials=trials)))).axes[0]
+        alphas = {round(bar.get_y() + bar.get_height() / 2): bar.get_alpha() for bar in axes.patches}
+        assert alphas == {0: 1.0, 1: 0.35}
+        assert written(axes)[:2] == text
 
 
 def runs(variant, *solved):

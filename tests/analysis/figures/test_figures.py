@@ -28,6 +28,7 @@ from analysis.figures import (
     two_studies,
     winners_curse,
 )
+from analysis.tables.importance import with_score
 from analysis.tables.two_studies import ADVANTAGE, CHANGE
 from tests.analysis.synthetic import by_hand
 
@@ -324,16 +325,19 @@ TERMS = [
 @pytest.fixture(scope="module")
 def terms():
     frame = pd.DataFrame(TERMS, columns=["term", "order", "share", "error"])
-    return frame.assign(task="adding", variant="vanilla", surrogate="process", r2_forest=0.3, r2_process=0.6)
+    frame = frame.assign(task="adding", variant="vanilla", surrogate="process", r2_forest=0.3, r2_process=0.6)
+    return with_score(frame.assign(trials=50))
 
 
 def test_shares_are_each_hyperparameter_then_all_pairs_then_the_rest(terms):
-    more = terms.iloc[[2]].assign(term="size × input_noise", share=0.05)
+    more = with_score(terms.iloc[[2]].assign(term="size × input_noise", share=0.05))
     numbers = shares.numbers(by_hand({}), pd.concat([terms, more]))
     assert numbers.bars["part"].tolist() == ["learning_rate", "size", "all pairs", "three and more"]
-    assert numbers.bars["share"].tolist() == pytest.approx([0.4, 0.3, 0.15, 0.2])
-    assert numbers.bars["error"].tolist() == pytest.approx([0.03, 0.02, NAN, NAN], nan_ok=True)
-    assert numbers.fits[["r2", "surrogate"]].iloc[0].tolist() == [0.6, "process"]
+    assert numbers.bars["share"].tolist() == pytest.approx([0.24, 0.18, 0.09, 0.12]), (
+        "of the score's variance: times .6"
+    )
+    assert numbers.bars["error"].tolist() == pytest.approx([0.018, 0.012, NAN, NAN], nan_ok=True)
+    assert numbers.fits[["r2", "surrogate", "trials"]].iloc[0].tolist() == [0.6, "process", 50]
 
 
 def test_pairs_are_of_the_baseline_with_surfaces_and_shares_in_either_order(terms):
