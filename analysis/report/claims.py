@@ -9,8 +9,9 @@ import pandas as pd
 
 from runs.files import write_whole
 
-from ..tables.claim_rules import MARGIN, UNTESTED
+from ..tables.claim_rules import UNTESTED
 from ..tables.claims import CLAIMS
+from ..tables.comparisons import MARGIN
 from .pages import page
 
 COLUMNS = ["source", "claim", "verdict", "needed", "evidence", "beside"]

@@ -14,7 +14,8 @@ from runs.files import write_whole
 from ..figures.gallery import TWO_STUDIES, Shown
 from ..statistics.endpoints import SEARCH
 from ..study import Study
-from ..tables.claim_rules import MARGIN, UNTESTED
+from ..tables.claim_rules import UNTESTED
+from ..tables.comparisons import MARGIN
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction

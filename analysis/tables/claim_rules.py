@@ -11,16 +11,15 @@ import pandas as pd
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
+from .comparisons import BETTER, EVERYTHING_SOLVED, MARGIN, NOTHING_LEARNED, SAME, WORSE, half_width, is_better
 
 AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 ON_TASK, ON_LAG, ON_QUESTION = "depends on the task", "depends on the lag", "depends on the question"
 UNDECIDED, UNTESTED = "undecided at this N", "not answered here"
-MARGIN = 0.1  # a difference below it counts as none: 10 percentage points, .1 of the score, a tenth of the budget
 QUESTIONS = {"ease": "ease", "quality": "quality after tuning"}  # by the value of the column `question` of comparisons
 
 # Verdicts of a comparison that say that it could not show a difference, in words.
-UNANSWERED = {"nothing learned": "nothing was learned", "everything solved": "everything was solved"}
-SAME = "same"  # the verdict of a comparison whose interval lies inside the margin
+UNANSWERED = {NOTHING_LEARNED: "nothing was learned", EVERYTHING_SOLVED: "everything was solved"}
 NO_NUMBER = np.inf  # `needed` where no number of points would uphold a claim
 
 # A claim about a part of the LSTM is tested by removing that part from either baseline: `vanilla`, or the LSTM with
@@ -147,7 +146,7 @@ def _directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     counted, left_out = _counted(rows)
     if counted.empty:
         return _unanswered(rows)
-    claimed, opposite = ("better", "worse") if claimed_better else ("worse", "better")
+    claimed, opposite = (BETTER, WORSE) if claimed_better else (WORSE, BETTER)
     upheld, against = counted["verdict"] == claimed, counted["verdict"] == opposite
     if against.any():
         verdict = _dependence(counted, set(counted.loc[against, "variant"]))
@@ -167,11 +166,11 @@ def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
     counted, left_out = _counted(rows)
     if counted.empty:
         return _unanswered(rows)
-    against = counted["verdict"].isin(["better" if side else "worse" for side in sides])
+    against = counted["verdict"].isin([BETTER if side else WORSE for side in sides])
     if against.any():
         verdict, shown = _dependence(counted, set(counted.loc[against, "variant"])), counted[against]
         if verdict != DISAGREES:
-            shown = counted[counted["verdict"].isin(["better", "worse"])]
+            shown = counted[counted["verdict"].isin([BETTER, WORSE])]
     else:
         upheld = all(_excludes(row, sides) for row in counted.to_dict("records"))
         verdict, shown = AGREES if upheld else UNDECIDED, counted
@@ -183,7 +182,7 @@ def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
     """Return the verdict where these variants contradict a claim: on what it depends, if each of them also differs to
     the other side somewhere.
     """
-    signs = rows[rows["verdict"].isin(["better", "worse"]) & rows["variant"].isin(variants)]
+    signs = rows[rows["verdict"].isin([BETTER, WORSE]) & rows["variant"].isin(variants)]
     if (signs.groupby("variant")["verdict"].nunique() < 2).any():
         return DISAGREES
     within = (signs.groupby(["variant", "series"])["verdict"].nunique() > 1).any()
@@ -238,7 +237,7 @@ def _needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
     """
     if row["verdict"] == claimed:
         return float(np.fmin(row["needed"], row["points"]))
-    towards = _advantage(row) * (1 if claimed == "better" else -1)
+    towards = _advantage(row) * (1 if claimed == BETTER else -1)
     if towards <= MARGIN / 2 or not np.isfinite(row["needed"]):
         return NO_NUMBER
     return float(row["needed"])
@@ -249,7 +248,7 @@ def _needed_for_none(row: Mapping[Any, Any], side: bool) -> float:
     if _excludes(row, (side,)):
         return float(row["points"])
     room = MARGIN - _advantage(row) * (1 if side else -1)
-    half = max(row["high"] - row["difference"], row["difference"] - row["low"]) / row["span"]  # an end may be clipped
+    half = half_width(row["low"], row["difference"], row["high"]) / row["span"]
     return float(np.ceil(row["points"] * (half / room) ** 2 - 1e-9)) if room > 0 else NO_NUMBER
 
 
@@ -278,7 +277,7 @@ def _evidence(rows: pd.DataFrame) -> str:
 
 def _openness(row: Mapping[Any, Any]) -> float:
     """Return how large a difference remains possible, as a share of the span; infinite for a significant difference."""
-    if row["verdict"] in ("better", "worse"):
+    if row["verdict"] in (BETTER, WORSE):
         return np.inf
     return max(_reach(row, to_better) for to_better in (False, True))
 
@@ -287,10 +286,10 @@ def _known(row: Mapping[Any, Any]) -> str:
     """Return what is known of one pair of a task and a variant."""
     unit = ENDPOINTS[row["endpoint"]].unit
     margin = words.amount(MARGIN * row["span"], unit)
-    if row["verdict"] in ("better", "worse"):
+    if row["verdict"] in (BETTER, WORSE):
         text = f"{row['verdict']} by {words.amount(abs(row['difference']), unit)}"
     elif row["verdict"] == SAME and row["low"] * row["high"] > 0:
-        side = "better" if _advantage(row) > 0 else "worse"
+        side = BETTER if is_better(row) else WORSE
         text = f"{side} by {words.amount(abs(row['difference']), unit)}: different, but by less than {margin}"
     elif row["verdict"] == SAME:
         text = f"the same within {margin}"
