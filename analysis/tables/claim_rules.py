@@ -11,7 +11,17 @@ import pandas as pd
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
-from .comparisons import BETTER, EVERYTHING_SOLVED, MARGIN, NOTHING_LEARNED, SAME, WORSE, half_width, is_better
+from .comparisons import (
+    BETTER,
+    EVERYTHING_SOLVED,
+    FEWEST_FOR_INFERENCE,
+    MARGIN,
+    NOTHING_LEARNED,
+    SAME,
+    WORSE,
+    half_width,
+    is_better,
+)
 
 AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 ON_TASK, ON_LAG, ON_QUESTION = "depends on the task", "depends on the lag", "depends on the question"
@@ -236,7 +246,7 @@ def _needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
     An estimate of at most half the margin is never told apart before its interval fits inside the margin.
     """
     if row["verdict"] == claimed:
-        return float(np.fmin(row["needed"], row["points"]))
+        return float(np.clip(row["needed"], FEWEST_FOR_INFERENCE, row["points"]))
     towards = _advantage(row) * (1 if claimed == BETTER else -1)
     if towards <= MARGIN / 2 or not np.isfinite(row["needed"]):
         return NO_NUMBER

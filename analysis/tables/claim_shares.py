@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..statistics.anova import FEWEST
 from ..statistics.intervals import Floats
 from .claim_rules import AGREES, DISAGREES, MIXED, NO_NUMBER, NOTHING, UNDECIDED, UNTESTED, Finding, Test
 from .importance import LEAST_R2, share_text
@@ -48,7 +49,7 @@ def ranked(name: str, place: int) -> Test:
         mine, theirs = (share_text(float(share[term].mean()), trials) for term in (name, rival))
         text = (
             f"mean share {mine} against {theirs} for {rival}; surely the {ORDINALS[place]} share for {sure}, surely "
-            f"not for {wrong} of {len(places)} variants and tasks"
+            f"not for {wrong} of {len(places)} pairs{_left_out(shares, len(places))}"
         )
         return Finding(verdict, text, NO_NUMBER if wrong else _needed_for_place(mean, of_mean, place, trials))
 
@@ -102,12 +103,12 @@ def _against_limit(shares: pd.DataFrame, trusted: pd.DataFrame, name: str, limit
     text = (
         f"{name}: median share of the variance of the score {share_text(mine['of_score'].median(), least)} "
         f"(median R² {mine['r2'].median():.2f}); surely above {limit:.2f} for {over}, surely below for {under} of "
-        f"{len(mine)} variants and tasks"
+        f"{len(mine)} pairs{_left_out(shares, len(mine))}"
     )
     wrong, right = (under, over) if above else (over, under)
     room = (mine["of_score"] - limit) * (1 if above else -1)
     each = np.where(room > 0, mine["trials"] * (error / room.where(room > 0, 1.0)) ** 2, NO_NUMBER)
-    needed = max(float(np.sort(each)[len(mine) // 2]), 1.0)  # of more than half of them
+    needed = max(float(np.sort(each)[len(mine) // 2]), float(FEWEST))  # of more than half of them
     if 2 * max(wrong, right) <= len(mine):
         verdict = UNDECIDED
     elif not wrong:
@@ -131,7 +132,7 @@ def _needed_for_place(lead: Floats, doubt: Floats, place: int, trials: int) -> f
     """Return the trials with which a share would surely be at its place, if the leads stay as they are estimated."""
     if int((lead < 0).sum()) != place - 1 or (lead == 0).any():
         return NO_NUMBER
-    return max(float(np.ceil(trials * ((doubt / lead) ** 2).max())), 1.0)
+    return max(float(np.ceil(trials * ((doubt / lead) ** 2).max())), float(FEWEST))
 
 
 def _error_of_mean(errors: Floats, tasks: pd.Index[str]) -> Floats:
@@ -151,6 +152,12 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
         return pd.DataFrame(columns=["task", "variant", "term", "order", "of_score", "error", "r2", "trials"])
     chosen = shares[(shares["order"] == order) & (shares["r2"] >= LEAST_R2)]
     return chosen.assign(error=chosen["of_score_error"].fillna(0.0))
+
+
+def _left_out(shares: pd.DataFrame, counted: int) -> str:
+    """Return a text on the pairs that do not count, because too little is predicted or there are too few trials."""
+    others = len(shares[["task", "variant"]].drop_duplicates()) - counted
+    return f"; {others} more predict too little to count" if others else ""
 
 
 def _no_answer(shares: pd.DataFrame, name: str) -> Finding:

@@ -181,4 +181,4 @@ def _beside(question: str, found: dict[str, Finding]) -> str:
     other = {EASE: QUALITY, QUALITY: EASE}.get(question)
     if other is None or found[other].verdict == UNTESTED:
         return ""
-    return f"{QUESTIONS[other]} (the other question, not counted): {found[other].evidence}"
+    return f"{QUESTIONS[other].capitalize()}, the other question, not counted: {found[other].evidence}"

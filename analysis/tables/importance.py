@@ -91,13 +91,13 @@ def share_text(share: float, trials: int) -> str:
 
 
 def error_text(error: float, trials: int) -> str:
-    """Write the error of a share with the digits of the share, rounded up so that it never reads as none.
+    """Write the error of a share with the digits of the share, rounded up so that an error does not read as none.
 
-    >>> error_text(0.012, 50), error_text(0.012, 200)
-    ('0.1', '0.02')
+    >>> error_text(0.012, 50), error_text(0.012, 200), error_text(0.0, 50)
+    ('0.1', '0.02', '0.0')
     """
     unit = 10 ** _digits(trials)
-    return f"{np.ceil(error * unit - 1e-9) / unit:.{_digits(trials)}f}"
+    return f"{np.ceil(max(error * unit - 1e-9, 0.0)) / unit:.{_digits(trials)}f}"
 
 
 def _digits(trials: int) -> int:

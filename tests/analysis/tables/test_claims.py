@@ -241,7 +241,7 @@ def test_only_the_question_of_a_claim_counts_and_the_other_is_shown_beside():
     ease, quality = (compared(("rnn", "adding", d), question=q) for d, q in ((-0.3, "ease"), (0.0, "quality")))
     row = of_rnn(pd.concat([ease, quality]))
     assert (row["question"], row["verdict"]) == ("quality", rules.UNDECIDED)
-    assert row["beside"] == "ease (the other question, not counted): rnn on adding: worse by 30 percentage points"
+    assert row["beside"] == "Ease, the other question, not counted: rnn on adding: worse by 30 percentage points"
 
 
 def test_a_claim_about_quality_is_not_answered_by_ease():
@@ -396,7 +396,7 @@ def test_evidence_of_a_share_counts_both_sides_of_the_limit():
         assert claims.unimportant("size")(NONE, pd.concat(each), "vanilla") == rules.Finding(
             rules.DISAGREES,
             f"size: median share of the variance of the score {median} (median R² 1.00); surely above 0.05 for 2, "
-            "surely below for 1 of 3 variants and tasks",
+            "surely below for 1 of 3 pairs",
             np.inf,
         )
 
@@ -431,8 +431,7 @@ def test_evidence_of_a_rank_counts_the_variants_and_tasks_where_it_is_sure():
     each = [explained(size=x, learning_rate=0.5, variant=f"v{k}") for k, x in enumerate((0.2, 0.48, 0.6))]
     found = claims.ranked("learning_rate", 1)(NONE, pd.concat(each, ignore_index=True), "vanilla")
     assert found.evidence == (
-        "mean share 0.50 against 0.43 for size; surely the largest share for 1, surely not for 1 of 3 variants and "
-        "tasks"
+        "mean share 0.50 against 0.43 for size; surely the largest share for 1, surely not for 1 of 3 pairs"
     )
 
 
@@ -489,6 +488,12 @@ def test_interaction_is_answered_with_enough_trials_or_a_good_surrogate(trials, 
     assert found.verdict == verdict
     if verdict == rules.UNDECIDED:
         assert found.needed == 200
+
+
+def test_evidence_of_a_share_counts_the_pairs_that_are_left_out():
+    shares = pd.concat([explained(size=0.2, noise=0.0, r2=r2, variant=f"v{k}") for k, r2 in enumerate((0.9, 0.4, 0.3))])
+    for test in (claims.unimportant("size"), claims.ranked("size", 1)):
+        assert test(NONE, shares, "v0").evidence.endswith("of 1 pairs; 2 more predict too little to count")
 
 
 def test_a_surrogate_counts_from_half_of_the_variance_on():
