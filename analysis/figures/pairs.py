@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..tables.importance import error_text, share_text
 from .choice import Axis, axis_of, hyperparameters_in, tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .importance import TOO_FEW, axis_along_x, with_bands
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
 TITLE = "Pairs of hyperparameters"
 CAPTION = (
     "For the baseline. Below the diagonal the mean score over two hyperparameters, averaged over the others, from "
-    "0 (dark) to 1 (bright); on it the marginal curves; above it the share of variance that only the two "
-    "together explain, ± standard error. After figure 6 of Greff et al. 2017."
+    "0 (dark) to 1 (bright); on it the marginal curves; above it the share of the variance of the score that only the "
+    "two together explain, ± standard error (one digit below 100 trials; R² beside the title is the share that the "
+    "surrogate predicts of trials it has not seen). After figure 6 of Greff et al. 2017."
 )
 
 
@@ -34,7 +36,7 @@ class Numbers(NamedTuple):
 
     data: the surfaces as in `tables.importance`.
     curves: marginal curves of the score, with y, low and high.
-    shares: by (task, term), share and error; a term is a hyperparameter or a pair.
+    shares: by (task, term), share of the variance of the score and its error; a term is a hyperparameter or a pair.
     axes: the axis of each hyperparameter.
     edges: by hyperparameter, its values at the edges of the squares of a surface.
     counts: rows of the summary.
@@ -105,7 +107,8 @@ def draw(numbers: Numbers) -> Figure:
     for block, task in enumerate(tasks):
         square = grid[block * count : (block + 1) * count]
         _square(square, numbers, task)
-        square[0, 0].set_title(f"{task}, {numbers.variant}")
+        fit = numbers.term(task, next(iter(numbers.axes)))
+        square[0, 0].set_title(f"{task}, {numbers.variant}, R² {fit['r2']:.2f}")
         note_counts(square[-1, 0], numbers.counts[numbers.counts["task"] == task])
     return figure
 
@@ -121,7 +124,8 @@ def _square(square: np.ndarray, numbers: Numbers, task: str) -> None:
                 _surface(axes, numbers, task, column, row)
             else:
                 term = numbers.term(task, row, column)
-                text = f"interaction\n{term['share']:.2f} ± {term['error']:.2f}"
+                share = share_text(term["of_score"], term["trials"])
+                text = f"interaction\n{share} ± {error_text(term['of_score_error'], term['trials'])}"
                 axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8)
                 axes.set_axis_off()
             if i == len(names) - 1:
@@ -146,7 +150,8 @@ def _diagonal(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     axes.spines["right"].set_visible(True)
     axes.spines["left"].set_visible(False)
     axis_along_x(axes, numbers.axes[name])
-    text = f"{numbers.term(task, name)['share']:.2f} alone"
+    term = numbers.term(task, name)
+    text = f"{share_text(term['of_score'], term['trials'])} alone"
     axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize=6.5, color=GREY)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..tables.importance import LEAST_R2
+from ..tables.importance import LEAST_R2, error_text, share_text
 from .choice import hyperparameters_in, rows_in
 from .entry import Entry, a_row_for_each_pair
 from .importance import TOO_FEW
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 TITLE = "Which hyperparameters matter"
 CAPTION = (
     "Share of the variance of the score over the search space that each hyperparameter explains alone, that all "
-    "pairs add, and that is left. R²: how well the surrogate predicts trials it has not seen (5-fold "
-    "cross-validation); bars are pale below .2, where there is too little to take apart. After figure 5 of Greff "
-    "et al. 2017."
+    "pairs add, and that three and more add. A bar ends at R², the share that the surrogate predicts of trials it has "
+    "not seen (5-fold cross-validation); what is white is the luck of a seed, or more than these trials can show. Bars "
+    "are pale where R² is below .5 and the order of the parts is no finding. Below 100 trials a share is good to one "
+    "digit. After figure 5 of Greff et al. 2017, whose shares are of the variance of the surrogate."
 )
 PAIRS, REST = "all pairs", "three and more"
 SURROGATES = {"forest": "forest", "process": "Gaussian p."}
@@ -35,9 +36,10 @@ class Numbers(NamedTuple):
     """The numbers of the figure.
 
     data: the shares as in `tables.importance`.
-    bars: one row per (task, variant, part), from left to right: share and error; parts are the hyperparameters, all
-        pairs, and three and more.
-    fits: one row per (task, variant): R² of the better surrogate, and which one the shares are from.
+    bars: one row per (task, variant, part), from left to right: share of the variance of the score, and its error;
+        parts are the hyperparameters, all pairs, and three and more.
+    fits: one row per (task, variant): R² of the better surrogate, which one the shares are from, and of how many
+        trials.
     rows: by task, the variants from top to bottom.
     counts: the summary of the study.
     """
@@ -56,18 +58,17 @@ def numbers(study: Study, shares: pd.DataFrame) -> Numbers:
     for (task, variant), own in shares.groupby(["task", "variant"], sort=False):
         alone = own[own["order"] == 1].set_index("term")
         place = {"task": task, "variant": variant}
-        parts = [(name, alone.loc[name, "share"], alone.loc[name, "error"]) for name in names]
-        parts += [(PAIRS, own.loc[own["order"] == 2, "share"].sum(), np.nan)]
-        parts += [(REST, own.loc[own["order"] == 3, "share"].sum(), np.nan)]
+        parts = [(name, alone.loc[name, "of_score"], alone.loc[name, "of_score_error"]) for name in names]
+        parts += [(PAIRS, own.loc[own["order"] == 2, "of_score"].sum(), np.nan)]
+        parts += [(REST, own.loc[own["order"] == 3, "of_score"].sum(), np.nan)]
         bars += [{**place, "part": part, "share": share, "error": error} for part, share, error in parts]
-        r2 = own[["r2_forest", "r2_process"]].iloc[0].max()
-        fits.append({**place, "r2": r2, "surrogate": own["surrogate"].iloc[0]})
+        fits.append({**place, **own[["r2", "surrogate", "trials"]].iloc[0]})
     return Numbers(shares, pd.DataFrame(bars), pd.DataFrame(fits), rows_in(study, shares), study.summary)
 
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw a bar for each variant, taken apart. Bars are pale where the R² of the surrogate is below .2."""
+    """Draw a bar for each variant, taken apart. Bars are pale where the surrogate predicts less than half."""
     from matplotlib.patches import Patch
 
     rows = numbers.rows
@@ -78,14 +79,14 @@ def draw(numbers: Numbers) -> Figure:
     for axes, (task, variants) in zip(grid.flat, rows.items(), strict=True):
         for y, variant in enumerate(variants):
             own, fit = (f[(f["task"] == task) & (f["variant"] == variant)] for f in (numbers.bars, numbers.fits))
-            _bar(axes, own, y, colours, pale=fit["r2"].iloc[0] < LEAST_R2)
-            text = f"R² {fit['r2'].iloc[0]:.2f}, {SURROGATES[fit['surrogate'].iloc[0]]}".replace("-", "−")
+            _bar(axes, own, y, colours, fit.iloc[0])
+            text = f"R² {fit['r2'].iloc[0]:.2f}, {SURROGATES[fit['surrogate'].iloc[0]]}"
             right_of_row(axes, text, y, right=4, size=6.3, colour=GREY)
         axes.set_title(task)
         axes.set_xlim(0, 1.0)
         row_axis(axes, len(variants), across=False)
         row_names(axes, numbers.counts[numbers.counts["task"] == task], variants)
-    grid[-1, 0].set_xlabel("share of the surrogate's variance of the score, ± standard error")
+    grid[-1, 0].set_xlabel("share of the variance of the score, ± standard error")
     handles = [Patch(color=colour, label=part.replace("_", " ")) for part, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=7, frameon=False)
     return figure
@@ -100,27 +101,29 @@ def _colours(parts: list[str]) -> dict[str, Any]:
     return {**dict(zip(names, ramp, strict=True)), PAIRS: "#b8b8b8", REST: "#e4e4e4"}
 
 
-def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], pale: bool) -> None:
-    """Draw the parts of one bar from left to right, and write in those that are wide enough."""
+def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], fit: pd.Series) -> None:
+    """Draw the parts of one bar from left to right, and write in those that are wide enough; fit: a row of `fits`."""
     from matplotlib.colors import to_rgb
 
     middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.3}
-    left = 0.0
+    left, pale = 0.0, bool(fit["r2"] < LEAST_R2)
     for row in own.to_dict("records"):
         share, colour = row["share"], colours[row["part"]]
         axes.barh(y, share, left=left, height=0.74, color=colour, alpha=0.35 if pale else 1.0, ec="white", lw=0.4)
         if share >= 0.055:
             ink = "black" if pale else ink_on(to_rgb(colour))
-            axes.text(left + share / 2, y, _share_text(share, row["error"]), color=ink, **middle)
+            axes.text(left + share / 2, y, _in_bar(share, row["error"], fit["trials"]), color=ink, **middle)
         left += share
     if left == 0:
-        axes.text(0.5, y, "nothing to explain: the surrogate is constant", color=GREY, **middle)
+        axes.text(0.5, y, "nothing to explain: the surrogate predicts nothing", color=GREY, **middle)
 
 
-def _share_text(share: float, error: float) -> str:
+def _in_bar(share: float, error: float, trials: int) -> str:
     """Return a share without its zero, with its error where there is room."""
-    text = f"{share:.2f}"[1:] if share < 0.995 else "1"
-    return text + (f" ± {error:.2f}".replace("0.", ".") if np.isfinite(error) and share > 0.16 else "")
+    text = share_text(share, trials)
+    if np.isfinite(error) and share > 0.16:
+        text += f" ± {error_text(error, trials)}"
+    return text.replace("0.", ".")
 
 
 FIGURE = Entry("shares", TITLE, CAPTION, numbers, draw, needs=("shares",), rows=a_row_for_each_pair)

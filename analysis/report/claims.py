@@ -9,10 +9,19 @@ import pandas as pd
 
 from runs.files import write_whole
 
-from ..tables.claims import CLAIMS, MARGIN, UNTESTED
+from ..tables.claim_rules import UNTESTED
+from ..tables.claims import CLAIMS
+from ..tables.comparisons import MARGIN
 from .pages import page
 
-COLUMNS = ["source", "claim", "verdict", "evidence"]
+COLUMNS = ["source", "claim", "verdict", "needed", "evidence", "beside"]
+# What a claim is about, in words, by its question.
+ABOUT = {
+    "ease": "About ease: the share of settings that work.",
+    "quality": "About quality after tuning: what a search finds.",
+    "both": "About both: ease (the share of settings that work) and quality after tuning (what a search finds).",
+    "": "About hyperparameters.",
+}
 
 
 def write_claims(results: Path) -> Path:
@@ -32,7 +41,13 @@ def write_claims(results: Path) -> Path:
     tested = every[every["verdict"] != UNTESTED]
     by_claim = {key: rows.to_dict("records") for key, rows in tested.groupby(["claim", "source"])}
     groups = [
-        {"claim": c.text, "source": c.source, "rows": by_claim.get((c.text, c.source), []), "studies": c.studies}
+        {
+            "claim": c.text,
+            "source": c.source,
+            "about": ABOUT[c.question],
+            "rows": by_claim.get((c.text, c.source), []),
+            "studies": c.studies,
+        }
         for c in CLAIMS
     ]
     path = Path(results) / "claims.html"

@@ -14,11 +14,13 @@ from runs.files import write_whole
 from ..figures.gallery import TWO_STUDIES, Shown
 from ..statistics.endpoints import SEARCH
 from ..study import Study
-from ..tables.claims import MARGIN, UNTESTED
+from ..tables.claim_rules import UNTESTED
+from ..tables.comparisons import MARGIN
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .change_sentences import change_sentences
+from .claims import ABOUT
 from .notices import notices, planned
 from .pages import page
 from .pictures import groups, picture
@@ -95,6 +97,7 @@ class Report:
         return {
             "claims": [row for row in rows if row["verdict"] != UNTESTED],
             "untested": [row for row in rows if row["verdict"] == UNTESTED],
+            "about": ABOUT,
             "margin": MARGIN,
             "highest": max([int(count) for count in self.study.summary["trials"]], default=0),
         }

@@ -8,6 +8,9 @@ squared-exponential kernel has a term per trial, a forest a term per leaf (an in
 interactions are then integrals over one or two coordinates at a time, exact but for the grid, without sampling. Hooker
 2007; Hutter, Hoos & Leyton-Brown 2014 (fANOVA). The cube's measure is the search's own distribution, so log-scaled
 hyperparameters are integrated in the logarithm.
+
+Shares are of the variance of the surrogate. Times the cross-validated R2 of the surrogate they are of the variance of
+the outcomes: the rest is the luck of a seed, or more than the trials can show.
 """
 
 from __future__ import annotations
@@ -83,8 +86,8 @@ class Anova:
     grid: midpoints in the unit cube [G].
     mean: of the surrogate.
     curves, curve_errors: marginal of each hyperparameter [D, G], and its standard error.
-    shares, share_errors: share of the variance that each explains alone [D], and its standard error.
-    pairs, pair_errors: share of the variance that the interaction of two explains, and its standard error.
+    shares, share_errors: share of the surrogate's variance that each explains alone [D], and its standard error.
+    pairs, pair_errors: share of the surrogate's variance that the interaction of two explains, and its standard error.
     surfaces: marginal of each two [G, G].
     rest: share of interactions of three and more.
     """

@@ -15,10 +15,14 @@ from ..study import Study
 
 RESPONSES = ("score", "seconds")
 FIELDS = 16  # of the surface of two hyperparameters along each side, in the table
-LEAST_R2 = 0.2  # of the better surrogate, below which its shares say nothing
+# R2 of the better surrogate below which its shares answer no claim: with less than one half of the score's variance
+# predicted, what is not known outweighs what is known, and the order of the shares could be another.
+LEAST_R2 = 0.5
+FEW = 100  # trials below which a share is good to one digit
 COLUMNS = {
     "shares": [
-        *("task", "variant", "term", "order", "share", "error", "surrogate", "trials", "r2_forest", "r2_process"),
+        *("task", "variant", "term", "order", "share", "error", "of_score", "of_score_error", "surrogate", "trials"),
+        *("r2", "r2_forest", "r2_process"),
     ],
     "marginals": ["task", "variant", "response", "hyperparameter", "u", "value", "mean", "error"],
     "surfaces": ["task", "variant", "first", "second", "u_first", "u_second", "mean"],
@@ -34,7 +38,8 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
     workers: number of processes that share the pairs.
 
     shares: one row per task, variant and term, which is a hyperparameter, two of them, or `rest`: the share of the
-        surrogate's variance, its standard error, the surrogate chosen and the cross-validated R2 of both kinds.
+        surrogate's variance and its standard error, the columns of `with_score`, the surrogate chosen and the
+        cross-validated R2 of both kinds.
     marginals: one row per task, variant, response, hyperparameter and coordinate u: the marginal mean and its standard
         error, for the score and for the seconds of a trial (geometric mean; its error is that of the logarithm).
     surfaces: one row per task, variant, two hyperparameters and two coordinates: the marginal mean score.
@@ -59,6 +64,46 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
     }
 
 
+def with_score(shares: pd.DataFrame) -> pd.DataFrame:
+    """Return shares with their part of the variance of the score itself.
+
+    A surrogate explains a part of the variance of the score, and a hyperparameter a share of what the surrogate
+    explains. What the surrogate does not predict (the luck of a seed, and what too few trials do not show) counts as
+    explained by no hyperparameter.
+
+    shares: with the columns share, error, r2_forest and r2_process.
+
+    Columns that are added:
+    r2: of the surrogate chosen, in cross-validation; 0 where it is negative.
+    of_score, of_score_error: share and error times r2. The error of r2 is left out.
+    """
+    r2 = shares[["r2_forest", "r2_process"]].max(axis=1).clip(lower=0.0)
+    return shares.assign(r2=r2, of_score=shares["share"] * r2, of_score_error=shares["error"] * r2)
+
+
+def share_text(share: float, trials: int) -> str:
+    """Write a share with as many digits as it is good for: one below 100 trials, else two.
+
+    >>> share_text(0.4321, 50), share_text(0.4321, 200)
+    ('0.4', '0.43')
+    """
+    return f"{share:.{_digits(trials)}f}"
+
+
+def error_text(error: float, trials: int) -> str:
+    """Write the error of a share with the digits of the share, rounded up so that an error does not read as none.
+
+    >>> error_text(0.012, 50), error_text(0.012, 200), error_text(0.0, 50)
+    ('0.1', '0.02', '0.0')
+    """
+    unit = 10 ** _digits(trials)
+    return f"{np.ceil(max(error * unit - 1e-9, 0.0)) / unit:.{_digits(trials)}f}"
+
+
+def _digits(trials: int) -> int:
+    return 1 if trials < FEW else 2
+
+
 def _explain(task: str, variant: str, trials: pd.DataFrame, space: Mapping[str, Dimension]) -> dict[str, pd.DataFrame]:
     names, place = list(space), {"task": task, "variant": variant}
     points = trials[[f"u_{name}" for name in names]].to_numpy()
@@ -72,7 +117,7 @@ def _explain(task: str, variant: str, trials: pd.DataFrame, space: Mapping[str, 
     ]
     surfaces = [pd.DataFrame({**place, **columns}) for columns in _surfaces(found)]
     return {
-        "shares": pd.DataFrame([{**place, **row, **facts} for row in _terms(found)]),
+        "shares": with_score(pd.DataFrame([{**place, **row, **facts} for row in _terms(found)])),
         "marginals": pd.concat(curves),
         "surfaces": pd.concat(surfaces) if surfaces else pd.DataFrame(),
     }

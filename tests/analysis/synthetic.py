@@ -220,6 +220,8 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
     """
     import pandas as pd
 
+    from analysis.tables.importance import with_score
+
     space = Design.from_dict(design).space
 
     rng, names = np.random.default_rng(0), list(design["space"])
@@ -267,7 +269,11 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
     if not shares:
         nothing = pd.DataFrame(columns=["task", "variant", "term", "order", "hyperparameter", "response"])
         return {"shares": nothing, "marginals": nothing, "surfaces": nothing}
-    return {"shares": pd.DataFrame(shares), "marginals": pd.concat(marginals), "surfaces": pd.concat(surfaces)}
+    return {
+        "shares": with_score(pd.DataFrame(shares)),
+        "marginals": pd.concat(marginals),
+        "surfaces": pd.concat(surfaces),
+    }
 
 
 def staged(

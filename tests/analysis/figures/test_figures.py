@@ -28,6 +28,7 @@ from analysis.figures import (
     two_studies,
     winners_curse,
 )
+from analysis.tables.importance import with_score
 from analysis.tables.two_studies import ADVANTAGE, CHANGE
 from tests.analysis.synthetic import by_hand
 
@@ -254,7 +255,7 @@ def test_the_front_has_no_trial_that_a_cheaper_one_equals():
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_forest_has_the_primary_endpoint_of_each_task_in_the_order_of_the_study():
+def test_forest_has_the_endpoints_that_decide_in_the_order_of_the_study():
     study = by_hand({}, {"variant": "gru"}, {"variant": "rnn"})
     frame = pd.DataFrame(
         [("adding", "rnn", True, 0.1), ("adding", "gru", True, 0.2), ("adding", "gru", False, 0.3)],
@@ -265,7 +266,7 @@ def test_forest_has_the_primary_endpoint_of_each_task_in_the_order_of_the_study(
     assert numbers.data["difference"].tolist() == [0.1, 0.2]
 
 
-def test_two_studies_have_the_primary_endpoint_of_each_task():
+def test_two_studies_have_the_endpoints_that_decide():
     study = by_hand({}, {"variant": "gru"})
     rows = [
         ("gru", True, CHANGE, 0.1),
@@ -324,16 +325,19 @@ TERMS = [
 @pytest.fixture(scope="module")
 def terms():
     frame = pd.DataFrame(TERMS, columns=["term", "order", "share", "error"])
-    return frame.assign(task="adding", variant="vanilla", surrogate="process", r2_forest=0.3, r2_process=0.6)
+    frame = frame.assign(task="adding", variant="vanilla", surrogate="process", r2_forest=0.3, r2_process=0.6)
+    return with_score(frame.assign(trials=50))
 
 
 def test_shares_are_each_hyperparameter_then_all_pairs_then_the_rest(terms):
-    more = terms.iloc[[2]].assign(term="size × input_noise", share=0.05)
+    more = with_score(terms.iloc[[2]].assign(term="size × input_noise", share=0.05))
     numbers = shares.numbers(by_hand({}), pd.concat([terms, more]))
     assert numbers.bars["part"].tolist() == ["learning_rate", "size", "all pairs", "three and more"]
-    assert numbers.bars["share"].tolist() == pytest.approx([0.4, 0.3, 0.15, 0.2])
-    assert numbers.bars["error"].tolist() == pytest.approx([0.03, 0.02, NAN, NAN], nan_ok=True)
-    assert numbers.fits[["r2", "surrogate"]].iloc[0].tolist() == [0.6, "process"]
+    assert numbers.bars["share"].tolist() == pytest.approx([0.24, 0.18, 0.09, 0.12]), (
+        "of the score's variance: times .6"
+    )
+    assert numbers.bars["error"].tolist() == pytest.approx([0.018, 0.012, NAN, NAN], nan_ok=True)
+    assert numbers.fits[["r2", "surrogate", "trials"]].iloc[0].tolist() == [0.6, "process", 50]
 
 
 def test_pairs_are_of_the_baseline_with_surfaces_and_shares_in_either_order(terms):

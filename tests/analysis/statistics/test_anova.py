@@ -151,6 +151,9 @@ def test_tables_of_importance_are_those_of_the_analysis_of_the_scores(explained)
     assert shares["share"].tolist() == [*found.shares, *found.pairs.values(), found.rest]
     assert shares["error"].tolist()[:-1] == [*found.share_errors, *found.pair_errors.values()]
     assert (shares["surrogate"] == found.kind).all()
+    r2 = max(0.0, found.r2[found.kind])
+    assert shares["of_score"].tolist() == [share * r2 for share in shares["share"]]
+    assert shares["of_score_error"].tolist()[:-1] == [error * r2 for error in shares["error"][:-1]]
     assert shares[["r2_forest", "r2_process"]].iloc[0].to_dict() == {f"r2_{k}": v for k, v in found.r2.items()}
     curve = tables["marginals"].query("hyperparameter == 'size' and response == 'score'")
     assert curve["mean"].tolist() == found.curves[1].tolist()

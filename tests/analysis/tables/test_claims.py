@@ -1,224 +1,530 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.report.claims import write_claims
-from analysis.tables import claims
+from analysis.tables import claim_rules as rules
+from analysis.tables import claim_shares, claims
+from analysis.tables.importance import COLUMNS, with_score
 
-SHARES = pd.DataFrame(columns=["task", "variant", "term", "order", "share", "error", "r2_forest", "r2_process"])
-
-
-def compared(*rows, low=-0.2, high=0.3):
-    """Primary comparisons from (variant, difference, significant)."""
-    facts = {"task": "adding", "endpoint": "solve_rate", "primary": True, "low": low, "high": high, "span": 1.0}
-    return pd.DataFrame([{**facts, "variant": v, "difference": d, "significant": s} for v, d, s in rows])
+SHARES = pd.DataFrame(columns=COLUMNS["shares"])
+NONE = pd.DataFrame(columns=["variant", "verdict"])
 
 
-def explained(**shares):
-    facts = {"task": "adding", "variant": "vanilla", "error": 0.01, "r2_forest": 0.6, "r2_process": 0.7}
-    return pd.DataFrame([{**facts, "term": t, "order": 2 if "×" in t else 1, "share": x} for t, x in shares.items()])
+def compared(*rows, half=0.15, points=50, question="quality", **more):
+    """Comparisons by a solve rate from (variant, task, difference) or (variant, task, verdict that shows nothing)."""
+    usual = {"endpoint": "solve_rate", "question": question, "primary": True, "points": points, "span": 1.0}
+    made = []
+    for variant, task, difference in rows:
+        row = {**usual, "task": task, "series": task.split("_")[0], "variant": variant, "difference": 0.0}
+        if isinstance(difference, str):
+            made.append({**row, "low": -half, "high": half, "verdict": difference, "needed": np.nan})
+            continue
+        low, high = difference - half, difference + half
+        if max(-low, high) < 0.1:
+            verdict = "same"
+        elif low * high > 0:
+            verdict = "better" if difference > 0 else "worse"
+        else:
+            verdict = "open"
+        needed = np.ceil(points * (half / max(abs(difference), 0.1 - abs(difference))) ** 2 - 1e-9)
+        made.append({**row, "difference": difference, "low": low, "high": high, "verdict": verdict, "needed": needed})
+    return pd.DataFrame(made).assign(**more)
+
+
+def explained(trials=200, error=0.01, r2=1.0, variant="vanilla", task="adding", **shares):
+    """Shares of the variance of a surrogate with this R2; a name with × is a pair."""
+    facts = {"task": task, "variant": variant, "error": error, "r2_forest": 0.1, "r2_process": r2, "trials": trials}
+    rows = [{**facts, "term": t, "order": 2 if "×" in t else 1, "share": x} for t, x in shares.items()]
+    return with_score(pd.DataFrame(rows))
+
+
+def on(test, rows, baseline="vanilla"):
+    return test(rows, SHARES, baseline)
+
+
+# Verdicts
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("rows", "verdict"),
     [
-        ([("no_forget_gate", -0.3, True)], claims.AGREES),
-        ([("no_forget_gate", -0.1, False)], claims.UNDECIDED),
-        ([("no_forget_gate", 0.3, True)], claims.DISAGREES),
-        ([("no_forget_gate", -0.3, True), ("no_forget_gate", 0.0, False)], claims.MIXED),
-        ([("gru", -0.3, True)], claims.UNTESTED),
+        ([("no_forget_gate", "adding", -0.3)], rules.AGREES),
+        ([("no_forget_gate", "adding", -0.1)], rules.UNDECIDED),
+        ([("no_forget_gate", "adding", 0.3)], rules.DISAGREES),
+        ([("no_forget_gate", "adding", -0.3), ("no_forget_gate", "copying", 0.0)], rules.MIXED),
+        ([("no_forget_gate", "adding", -0.3), ("no_forget_gate", "copying", 0.3)], rules.ON_TASK),
+        ([("no_forget_gate", "adding_30", -0.3), ("no_forget_gate", "adding_120", 0.3)], rules.ON_LAG),
+        ([("gru", "adding", -0.3)], rules.UNTESTED),
     ],
 )
 def test_claim_that_something_is_worse(rows, verdict):
-    assert claims.worse("no_forget_gate")(compared(*rows), SHARES, "vanilla").verdict == verdict
+    assert on(rules.worse("no_forget_gate"), compared(*rows)).verdict == verdict
+
+
+def test_one_task_worse_and_two_better_is_not_called_agreement_in_part():
+    rows = compared(("no_forget_gate", "a", -0.3), ("no_forget_gate", "b", 0.3), ("no_forget_gate", "c", 0.4))
+    for test in (rules.worse, rules.improved, rules.not_worse, rules.not_better, rules.no_different):
+        assert on(test("no_forget_gate"), rows).verdict == "depends on the task"
+
+
+def test_different_variants_on_either_side_do_not_depend_on_the_task():
+    rows = compared(("coupled", "adding", 0.3), ("no_input_gate", "copying", -0.3))
+    assert on(rules.not_better(*claims.GREFF_CHANGES), rows).verdict == rules.DISAGREES
+    assert on(rules.worse("coupled", "no_input_gate"), rows).verdict == rules.DISAGREES
 
 
 def test_claim_of_a_difference_is_denied_where_it_can_only_be_small():
-    rows = compared(("no_forget_gate", 0.0, False), low=-0.09, high=0.4)
-    assert claims.worse("no_forget_gate")(rows, SHARES, "vanilla").verdict == claims.DISAGREES
-    assert claims.improved("no_forget_gate")(rows, SHARES, "vanilla").verdict == claims.UNDECIDED
-    wide = pd.concat([rows, compared(("no_forget_gate", 0.0, False)).assign(task="copying")])
-    assert claims.worse("no_forget_gate")(wide, SHARES, "vanilla").verdict == claims.UNDECIDED
+    rows = compared(("no_forget_gate", "adding", 0.07), half=0.165)  # from -.095 to .235
+    assert on(rules.worse("no_forget_gate"), rows).verdict == rules.DISAGREES
+    assert on(rules.improved("no_forget_gate"), rows).verdict == rules.UNDECIDED
+    wide = pd.concat([rows, compared(("no_forget_gate", "copying", 0.0))])
+    assert on(rules.worse("no_forget_gate"), wide).verdict == rules.UNDECIDED
 
 
 @pytest.mark.parametrize(
-    ("row", "low", "verdict"),
+    ("name", "difference", "verdict"),
     [
-        (("coupled", -0.3, True), -0.4, claims.DISAGREES),
-        (("coupled", 0.3, True), 0.1, claims.AGREES),
-        (("coupled", 0.0, False), -0.09, claims.AGREES),
-        (("coupled", 0.0, False), -0.11, claims.UNDECIDED),
-        (("greff_cifg", -0.3, True), -0.4, claims.DISAGREES),
+        ("coupled", -0.3, rules.DISAGREES),
+        ("coupled", 0.3, rules.AGREES),
+        ("coupled", 0.051, rules.AGREES),  # from -.099
+        ("coupled", 0.049, rules.UNDECIDED),  # from -.101
+        ("greff_cifg", -0.3, rules.DISAGREES),
     ],
 )
-def test_claim_that_something_is_no_worse_needs_an_interval_that_excludes_the_margin(row, low, verdict):
-    assert claims.not_worse("coupled")(compared(row, low=low), SHARES, "vanilla").verdict == verdict
+def test_claim_that_something_is_no_worse_needs_an_interval_that_excludes_the_margin(name, difference, verdict):
+    assert on(rules.not_worse("coupled"), compared((name, "adding", difference))).verdict == verdict
+
+
+def test_the_margin_itself_is_not_excluded_by_an_interval_that_reaches_it():
+    rows = compared(("coupled", "adding", 0.0))
+    assert on(rules.not_worse("coupled"), rows.assign(low=-0.0999)).verdict == rules.AGREES
+    assert on(rules.not_worse("coupled"), rows.assign(low=-0.1)).verdict == rules.UNDECIDED
+
+
+def test_a_significant_difference_inside_the_margin_is_none():
+    rows = compared(("coupled", "adding", 0.03), ("coupled", "copying", -0.03), half=0.02)
+    for test in (rules.not_better, rules.not_worse, rules.no_different):
+        found = on(test("coupled"), rows)
+        assert found.verdict == rules.AGREES
+        assert found.evidence == (
+            "coupled on adding: better by 3 percentage points: different, but by less than 10 percentage points; "
+            "coupled on copying: worse by 3 percentage points: different, but by less than 10 percentage points"
+        )
+    assert on(rules.worse("coupled"), rows).verdict == on(rules.improved("coupled"), rows).verdict == rules.DISAGREES
 
 
 def test_margin_is_a_share_of_the_budget_where_steps_are_compared_and_more_steps_are_worse():
-    rows = compared(("coupled", 0.0, False), low=-500.0, high=150.0).assign(endpoint="restricted_steps", span=2000.0)
-    assert claims.not_worse("coupled")(rows, SHARES, "vanilla").verdict == claims.AGREES
-    assert claims.not_better("coupled")(rows, SHARES, "vanilla").verdict == claims.UNDECIDED
+    rows = compared(("coupled", "adding", 0.0)).assign(endpoint="restricted_steps", span=2000.0, low=-500.0, high=150.0)
+    assert on(rules.not_worse("coupled"), rows).verdict == rules.AGREES
+    assert on(rules.not_better("coupled"), rows).verdict == rules.UNDECIDED
 
 
 def test_claim_of_no_difference_is_denied_by_either_side():
     for difference in (-0.3, 0.3):
-        assert (
-            claims.no_different("peephole")(compared(("peephole", difference, True)), SHARES, "vanilla").verdict
-            == claims.DISAGREES
-        )
+        assert on(rules.no_different("peephole"), compared(("peephole", "adding", difference))).verdict == "disagrees"
 
 
 @pytest.mark.parametrize(
     ("variant", "baseline", "difference", "verdict"),
     [
-        ("forget_bias_1", "forget_bias_0", 0.3, claims.AGREES),
-        ("forget_bias_1", "forget_bias_0", -0.3, claims.DISAGREES),
-        ("forget_bias_0", "vanilla", -0.3, claims.AGREES),
-        ("gru", "vanilla", 0.3, claims.UNTESTED),
+        ("forget_bias_1", "forget_bias_0", 0.3, rules.AGREES),
+        ("forget_bias_1", "forget_bias_0", -0.3, rules.DISAGREES),
+        ("forget_bias_0", "vanilla", -0.3, rules.AGREES),
+        ("gru", "vanilla", 0.3, rules.UNTESTED),
     ],
 )
 def test_forget_bias_of_one_is_judged_from_either_side(variant, baseline, difference, verdict):
     claim = next(c for c in claims.CLAIMS if "forget bias of 1 helps" in c.text)
-    assert claim.test(compared((variant, difference, True)), SHARES, baseline).verdict == verdict
+    assert on(claim.test, compared((variant, "adding", difference)), baseline).verdict == verdict
 
 
 def test_dropping_peepholes_is_judged_from_either_baseline():
     claim = next(c for c in claims.CLAIMS if c.text.startswith("Dropping peepholes"))
-    assert claim.test(compared(("greff_np", -0.3, True)), SHARES, "greff_v").verdict == claims.DISAGREES
-    assert claim.test(compared(("peephole", 0.3, True)), SHARES, "vanilla").verdict == claims.DISAGREES
-    assert claim.test(compared(("peephole", -0.3, True), high=-0.1), SHARES, "vanilla").verdict == claims.AGREES
+    assert on(claim.test, compared(("greff_np", "adding", -0.3)), "greff_v").verdict == rules.DISAGREES
+    assert on(claim.test, compared(("peephole", "adding", 0.3))).verdict == rules.DISAGREES
+    assert on(claim.test, compared(("peephole", "adding", -0.3))).verdict == rules.AGREES
 
 
 def test_claim_about_the_lstm_is_not_tested_against_another_baseline():
-    assert claims.worse("rnn")(compared(("rnn", -0.3, True)), SHARES, "gru").verdict == claims.UNTESTED
+    assert on(rules.worse("rnn"), compared(("rnn", "adding", -0.3)), "gru").verdict == rules.UNTESTED
 
 
 def test_evidence_gives_the_largest_difference_left_possible():
-    text = claims.not_worse("coupled")(compared(("coupled", 0.05, False)), SHARES, "vanilla").evidence
+    text = on(rules.not_worse("coupled"), compared(("coupled", "adding", 0.05), half=0.25)).evidence
     assert (
         text == "coupled on adding: not told apart, at most 20 percentage points worse and 30 percentage points better"
     )
+    same = on(rules.not_worse("coupled"), compared(("coupled", "adding", 0.0), half=0.05)).evidence
+    assert same == "coupled on adding: the same within 10 percentage points"
+
+
+# Guards
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["nothing learned", "nothing learned"], "not answered here: nothing was learned"),
+        (["everything solved", "everything solved"], "not answered here: everything was solved"),
+        (["nothing learned", "everything solved"], "not answered here: nothing was learned or everything was solved"),
+    ],
+)
+def test_where_no_comparison_can_show_a_difference_no_claim_is_answered(verdicts, expected):
+    rows = compared(*(("gru", task, v) for task, v in zip(("adding", "copying"), verdicts, strict=True)), half=0.01)
+    for test in (rules.worse, rules.improved, rules.not_worse, rules.not_better, rules.no_different):
+        assert on(test("gru"), rows).verdict == expected
+
+
+def test_a_comparison_that_cannot_show_a_difference_does_not_count_beside_one_that_can():
+    rows = compared(
+        ("gru", "adding", -0.3), ("gru", "copying", "nothing learned"), ("rnn", "adding", "nothing learned")
+    )
+    found = on(rules.worse("gru", "rnn"), rows)
+    assert found.verdict == rules.AGREES
+    assert found.evidence == (
+        "gru on adding: worse by 30 percentage points; "
+        "not counted: copying: nothing was learned; rnn on adding: nothing was learned"
+    )
+
+
+def test_the_other_side_of_a_claim_is_asked_where_the_first_has_no_answer():
+    first, second = compared(("gru", "adding", "nothing learned")), compared(("rnn", "adding", -0.3))
+    test = rules.first_that_answers(rules.worse("gru"), rules.worse("rnn"))
+    assert on(test, pd.concat([first, second])).verdict == rules.AGREES
+    assert on(test, first).verdict == "not answered here: nothing was learned"
+
+
+def test_a_floored_study_of_twelve_variants_and_three_tasks_decides_no_claim():
+    """The whole way from trials: 200 points each, none solved, the largest score .036."""
+    from analysis.tables.comparisons import comparisons
+    from tests.analysis.synthetic import by_hand
+
+    rng = np.random.default_rng(0)
+    variants = ("vanilla", "peephole", "gru", "rnn", "irnn", *claims.GREFF_CHANGES[1:])
+    pairs = [(v, task) for v in variants for task in ("adding", "copying", "delayed_recall")]
+    rows = [
+        {"variant": v, "task": task, "point": k, "score": score, "validation_loss": 1 - score, "test_loss": 1 - score}
+        for v, task in pairs
+        for k, score in enumerate(rng.uniform(0, 0.036, size=200))
+    ]
+    study = by_hand(*rows)
+    found = claims.held_against(study, comparisons(study, swaps=49), SHARES).set_index("claim")["verdict"]
+    assert len(variants) == 12
+    assert set(found) == {"not answered here: nothing was learned", "not answered here"}
+    assert set(found.index[found == "not answered here"]) == {
+        *(c.text for c in claims.CLAIMS if c.question == ""),
+        "A forget bias of 1 helps the LSTM.",  # of which it has no variant
+    }
+
+
+# Questions
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def held(comparisons, shares=SHARES):
+    from tests.analysis.synthetic import by_hand
+
+    return claims.held_against(by_hand({"variant": "vanilla"}, {"variant": "rnn"}), comparisons, shares)
+
+
+def of_rnn(comparisons):
+    found = held(comparisons).set_index("claim")
+    return found.loc["Gated units do better than the plain tanh network."]
+
+
+def test_only_the_question_of_a_claim_counts_and_the_other_is_shown_beside():
+    ease, quality = (compared(("rnn", "adding", d), question=q) for d, q in ((-0.3, "ease"), (0.0, "quality")))
+    row = of_rnn(pd.concat([ease, quality]))
+    assert (row["question"], row["verdict"]) == ("quality", rules.UNDECIDED)
+    assert row["beside"] == "Ease, the other question, not counted: rnn on adding: worse by 30 percentage points"
+
+
+def test_a_claim_about_quality_is_not_answered_by_ease():
+    ease = compared(("rnn", "adding", -0.3), question="ease")
+    solved = compared(("rnn", "adding", "everything solved"))
+    assert of_rnn(ease)["verdict"] == rules.UNTESTED
+    row = of_rnn(pd.concat([ease, solved]))
+    assert row["verdict"] == "not answered here: everything was solved"
+    assert row["beside"].endswith("rnn on adding: worse by 30 percentage points")
+
+
+def test_claims_about_hyperparameters_ask_no_question():
+    about = {c.text: c.question for c in claims.CLAIMS}
+    assert about["Momentum hardly matters."] == ""
+    assert about["A forget bias of 1 helps the LSTM."] == "both"
+    assert {q for text, q in about.items() if "GRU" in text or "gate" in text.lower()} == {"quality"}
+
+
+@pytest.mark.parametrize(
+    ("ease", "quality", "verdict"),
+    [
+        (rules.AGREES, rules.AGREES, rules.AGREES),
+        (rules.AGREES, rules.UNDECIDED, rules.MIXED),
+        (rules.AGREES, rules.DISAGREES, rules.ON_QUESTION),
+        (rules.DISAGREES, rules.MIXED, rules.ON_QUESTION),
+        (rules.UNDECIDED, rules.DISAGREES, rules.DISAGREES),
+        (rules.ON_TASK, rules.AGREES, rules.ON_TASK),
+        (rules.AGREES, "not answered here: everything was solved", rules.AGREES),
+        (rules.UNTESTED, rules.UNDECIDED, rules.UNDECIDED),
+        (rules.UNTESTED, rules.UNTESTED, rules.UNTESTED),
+        ("not answered here: nothing was learned",) * 3,
+    ],
+)
+def test_a_claim_about_both_questions_joins_their_verdicts(ease, quality, verdict):
+    found = rules.both_questions(rules.Finding(ease, "e", 30.0), rules.Finding(quality, "q", 70.0))
+    assert found.verdict == verdict
+    if rules.UNTESTED not in (ease, quality):
+        assert (found.evidence, found.needed) == ("ease: e; quality after tuning: q", 70.0)
+
+
+def test_only_intervals_of_the_endpoint_that_decides_answer_claims():
+    rows = compared(("rnn", "adding", -0.3))
+    for comparisons, verdict in (
+        (rows, rules.AGREES),
+        (rows.assign(primary=False), rules.UNTESTED),
+        (rows.assign(low=np.nan), rules.UNTESTED),
+    ):
+        assert of_rnn(comparisons)["verdict"] == verdict
+    columns = ["source", "claim", "question", "verdict", "needed", "evidence", "beside", "studies"]
+    assert list(held(rows).columns) == columns
+
+
+# The number of points
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("difference", "needed"),
+    [
+        (-0.1, 113),  # 50 (.15 / .1)²
+        (-0.3, 13),  # 50 (.15 / .3)²: fewer would have done
+        (-0.06, 313),  # 50 (.15 / .06)²
+        (-0.05, np.inf),  # told apart only where it also lies inside the margin
+        (0.3, np.inf),
+        (0.1, np.inf),
+    ],
+)
+def test_a_claim_of_a_difference_says_at_which_number_of_points_it_would_be_upheld(difference, needed):
+    found = on(rules.worse("gru"), compared(("gru", "adding", difference)))
+    assert found.needed == needed
+
+
+@pytest.mark.parametrize(
+    ("difference", "test", "needed"),
+    [
+        (0.0, rules.no_different, 113),  # 50 (.15 / .1)²
+        (0.05, rules.no_different, 450),  # 50 (.15 / .05)²
+        (0.05, rules.not_worse, 50),  # 50 (.15 / .15)²
+        (0.1, rules.not_better, np.inf),
+        (0.12, rules.no_different, np.inf),
+        (0.12, rules.not_worse, 50),  # already
+    ],
+)
+def test_a_claim_of_none_needs_the_points_at_which_the_intervals_fit_inside_the_margin(difference, test, needed):
+    assert on(test("gru"), compared(("gru", "adding", difference))).needed == needed
+
+
+def test_the_most_demanding_comparison_gives_the_number_of_points_of_a_claim():
+    rows = compared(("gru", "adding", 0.0), ("gru", "copying", 0.05), ("gru", "recall", "nothing learned"))
+    assert on(rules.no_different("gru"), rows).needed == 450
+    table = held(pd.concat([rows, compared(("rnn", "adding", 0.1))])).set_index("claim")["needed"]
+    assert table["GRU and LSTM are about equal."] == "450"
+    assert table["Gated units do better than the plain tanh network."] == "no N"
+    assert table["Momentum hardly matters."] == ""
+
+
+# Hyperparameters
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_importance_of_hyperparameters():
-    shares = explained(**{"learning_rate": 0.7, "size": 0.2, "learning_rate × size": 0.05})
-    none = compared()
+    shares = explained(**{"learning_rate": 0.7, "size": 0.2, "noise": 0.04, "learning_rate × size": 0.05})
     for test, verdict in (
-        (claims.ranked("learning_rate", 1), claims.AGREES),
-        (claims.ranked("size", 1), claims.DISAGREES),
-        (claims.ranked("size", 2), claims.AGREES),
-        (claims.explains("learning_rate", claims.VARIANCE), claims.AGREES),
-        (claims.explains("size", claims.VARIANCE), claims.DISAGREES),
-        (claims.independent(), claims.AGREES),
-        (claims.unimportant("size"), claims.DISAGREES),
-        (claims.unimportant("momentum"), claims.UNTESTED),
+        (claims.ranked("learning_rate", 1), rules.AGREES),
+        (claims.ranked("size", 1), rules.DISAGREES),
+        (claims.ranked("size", 2), rules.AGREES),
+        (claims.ranked("learning_rate", 2), rules.DISAGREES),
+        (claims.explains("learning_rate", claims.VARIANCE), rules.AGREES),
+        (claims.explains("size", claims.VARIANCE), rules.DISAGREES),
+        (claims.independent(), rules.AGREES),
+        (claims.unimportant("size"), rules.DISAGREES),
+        (claims.unimportant("momentum"), rules.UNTESTED),
     ):
-        assert test(none, shares, "vanilla").verdict == verdict
+        assert test(NONE, shares, "vanilla").verdict == verdict
 
 
 def test_a_share_within_two_standard_errors_of_the_limit_is_undecided():
-    shares = explained(learning_rate=0.7).assign(error=0.05)
-    assert claims.explains("learning_rate", claims.VARIANCE)(compared(), shares, "vanilla").verdict == claims.UNDECIDED
+    shares = explained(learning_rate=0.7, error=0.05)
+    assert claims.explains("learning_rate", claims.VARIANCE)(NONE, shares, "vanilla").verdict == rules.UNDECIDED
+
+
+def test_a_share_of_a_poor_surrogate_is_a_smaller_share_of_the_score():
+    for r2, verdict in ((0.9, rules.AGREES), (0.8, rules.UNDECIDED)):  # .9 · .8 = .72 ± 2 · .05 · .8 against .667
+        shares = explained(learning_rate=0.9, error=0.05, r2=r2)
+        assert claims.explains("learning_rate", claims.VARIANCE)(NONE, shares, "vanilla").verdict == verdict
+
+
+def test_two_thirds_are_denied_only_where_what_is_not_predicted_would_not_fill_them():
+    for r2, verdict in ((0.9, rules.DISAGREES), (0.6, rules.UNDECIDED)):  # .5 R² + 1 - R²: .55 or .7 against .667
+        shares = explained(learning_rate=0.5, r2=r2)
+        assert claims.explains("learning_rate", claims.VARIANCE)(NONE, shares, "vanilla").verdict == verdict
 
 
 @pytest.mark.parametrize(
     ("shares", "verdict"),
     [
-        ([0.9, 0.7], claims.UNDECIDED),  # sure for exactly half of the variants and tasks
-        ([0.9, 0.9, 0.7], claims.AGREES),
-        ([0.9, 0.9, 0.9, 0.4], claims.MIXED),
-        ([0.9, 0.9, 0.4, 0.4], claims.UNDECIDED),
-        ([0.9, 0.4, 0.4], claims.DISAGREES),
+        ([0.9, 0.7], rules.UNDECIDED),  # sure for exactly half of the variants and tasks
+        ([0.9, 0.9, 0.7], rules.AGREES),
+        ([0.9, 0.9, 0.9, 0.4], rules.MIXED),
+        ([0.9, 0.9, 0.4, 0.4], rules.UNDECIDED),
+        ([0.9, 0.4, 0.4], rules.DISAGREES),
     ],
 )
 def test_a_claim_of_a_share_needs_more_than_half_of_the_variants_and_tasks(shares, verdict):
-    found = pd.concat([explained(learning_rate=x).assign(error=0.05, variant=f"v{k}") for k, x in enumerate(shares)])
-    assert claims.explains("learning_rate", claims.VARIANCE)(compared(), found, "vanilla").verdict == verdict
+    found = pd.concat([explained(learning_rate=x, error=0.05, variant=f"v{k}") for k, x in enumerate(shares)])
+    assert claims.explains("learning_rate", claims.VARIANCE)(NONE, found, "vanilla").verdict == verdict
 
 
 def test_evidence_of_a_share_counts_both_sides_of_the_limit():
-    found = pd.concat([explained(size=x).assign(variant=f"v{k}") for k, x in enumerate((0.01, 0.2, 0.3))])
-    assert claims.unimportant("size")(compared(), found, "vanilla") == claims.Finding(
-        claims.DISAGREES, "size: median share 0.20; surely above 0.05 for 2, surely below for 1 of 3 variants and tasks"
-    )
+    for trials, median in ((200, "0.20"), (99, "0.2")):
+        each = [explained(size=x, trials=trials, variant=f"v{k}") for k, x in enumerate((0.01, 0.2, 0.3))]
+        assert claims.unimportant("size")(NONE, pd.concat(each), "vanilla") == rules.Finding(
+            rules.DISAGREES,
+            f"size: median share of the variance of the score {median} (median R² 1.00); surely above 0.05 for 2, "
+            "surely below for 1 of 3 pairs",
+            np.inf,
+        )
 
 
-def test_evidence_of_a_rank_counts_the_variants_and_tasks_that_have_it():
-    found = [explained(size=x, learning_rate=0.5).assign(variant=f"v{k}") for k, x in enumerate((0.2, 0.3, 0.6))]
-    found = pd.concat(found, ignore_index=True)
-    assert claims.ranked("learning_rate", 1)(compared(), found, "vanilla") == claims.Finding(
-        claims.MIXED, "largest share for 2 of 3 variants and tasks; median share 0.50"
-    )
-    assert claims.ranked("size", 2)(compared(), found, "vanilla").evidence == (
-        "second largest share for 2 of 3 variants and tasks; median share 0.30"
-    )
+def test_a_claim_of_a_share_says_at_which_number_of_trials_it_would_be_upheld():
+    each = [explained(learning_rate=x, error=0.1, variant=f"v{k}") for k, x in enumerate((0.767, 0.717, 0.9))]
+    found = claims.explains("learning_rate", 0.667)(NONE, pd.concat(each), "vanilla")
+    assert (found.verdict, round(found.needed)) == (rules.UNDECIDED, 800)  # 200 (.2 / .1)², in two of three
 
 
 @pytest.mark.parametrize(
     ("sizes", "verdict"),
     [
-        ([0.2, 0.2, 0.2], claims.AGREES),
-        ([0.2, 0.2, 0.6], claims.MIXED),
-        ([0.2, 0.6], claims.DISAGREES),  # true for exactly half of the variants and tasks
+        ([0.2, 0.2, 0.2], rules.AGREES),
+        ([0.2, 0.2, 0.6], rules.MIXED),  # first in the mean, but not for one
+        ([0.2, 0.8], rules.UNDECIDED),  # equal in the mean
+        ([0.2, 0.85], rules.UNDECIDED),  # .525 against .5, two errors of a mean are .04
+        ([0.2, 0.95], rules.DISAGREES),
+        ([0.45], rules.AGREES),
+        ([0.47], rules.UNDECIDED),  # a lead of .03 against 2 (.01 + .01)
+        ([0.53], rules.UNDECIDED),
+        ([0.55], rules.DISAGREES),
     ],
 )
-def test_a_claim_of_a_rank_needs_more_than_half_of_the_variants_and_tasks(sizes, verdict):
-    found = [explained(size=x, learning_rate=0.5).assign(variant=f"v{k}") for k, x in enumerate(sizes)]
-    found = pd.concat(found, ignore_index=True)
-    assert claims.ranked("learning_rate", 1)(compared(), found, "vanilla").verdict == verdict
+def test_a_rank_is_decided_by_the_mean_share_with_its_error(sizes, verdict):
+    each = [explained(size=x, learning_rate=0.5, variant=f"v{k}") for k, x in enumerate(sizes)]
+    found = claims.ranked("learning_rate", 1)(NONE, pd.concat(each, ignore_index=True), "vanilla")
+    assert found.verdict == verdict
+
+
+def test_evidence_of_a_rank_counts_the_variants_and_tasks_where_it_is_sure():
+    each = [explained(size=x, learning_rate=0.5, variant=f"v{k}") for k, x in enumerate((0.2, 0.48, 0.6))]
+    found = claims.ranked("learning_rate", 1)(NONE, pd.concat(each, ignore_index=True), "vanilla")
+    assert found.evidence == (
+        "mean share 0.50 against 0.43 for size; surely the largest share for 1, surely not for 1 of 3 pairs"
+    )
+
+
+def test_errors_add_up_within_a_task_and_in_squares_between_tasks():
+    """Leads of .15 with an error of .1 each: the mean's is .1 in one task, .1 / 3^½ = .058 over three."""
+    for tasks, verdict in (("aaa", rules.UNDECIDED), ("abc", rules.AGREES)):
+        each = [
+            explained(size=0.3, learning_rate=0.45, error=0.05, variant=f"v{k}", task=t) for k, t in enumerate(tasks)
+        ]
+        found = claims.ranked("learning_rate", 1)(NONE, pd.concat(each, ignore_index=True), "vanilla")
+        assert found.verdict == verdict
+        needed = {"aaa": 200 * (0.2 / 0.15) ** 2, "abc": 200 * (0.2 / 0.15) ** 2 / 3}[tasks]
+        assert found.needed == np.ceil(needed)
+
+
+def ranks(pairs, tasks, studies=100, truth=(0.45, 0.25, 0.05), noise=0.12, seed=0):
+    """Verdicts of simulated studies on the claim that the learning rate comes first."""
+    rng, found = np.random.default_rng(seed), []
+    facts = {"order": 1, "r2_forest": 1.0, "r2_process": 1.0, "trials": 50}
+    names = np.tile(["learning_rate", "size", "noise"], pairs)
+    place = {"variant": np.repeat([f"v{k}" for k in range(pairs)], 3), "task": np.repeat(np.arange(pairs) % tasks, 3)}
+    for _ in range(studies):
+        share = np.tile(truth, pairs) + noise * rng.normal(size=3 * pairs)
+        error = noise * np.sqrt(rng.chisquare(9, size=3 * pairs) / 9)  # as a jackknife of ten groups knows it
+        frame = with_score(pd.DataFrame({**place, "term": names, "share": share, "error": error, **facts}))
+        found.append(claims.ranked("learning_rate", 1)(NONE, frame, "vanilla").verdict)
+    return found
+
+
+@pytest.mark.parametrize("pairs", [3, 15, 36])
+def test_a_true_rank_is_not_denied_for_the_errors_of_its_shares(pairs):
+    found = ranks(pairs, tasks=3)
+    assert found.count(rules.DISAGREES) == 0
+    assert found.count(rules.MIXED) <= 1
+
+
+def test_a_rank_that_is_clear_is_found():
+    assert ranks(15, tasks=3, studies=20, truth=(0.7, 0.1, 0.05)).count(rules.AGREES) >= 18
+    assert ranks(15, tasks=3, studies=20, truth=(0.1, 0.7, 0.05)).count(rules.DISAGREES) >= 18
 
 
 def test_the_shares_of_all_pairs_of_hyperparameters_add_up_and_so_do_their_variances():
     pairs = {"a × b": 0.03, "a × c": 0.03, "b × c": 0.03}
-    for error, verdict in ((0.002, claims.AGREES), (0.004, claims.UNDECIDED)):  # .09 + 2 (3 error²)^½ against .1
-        shares = explained(**pairs).assign(error=error)
-        assert claims.independent()(compared(), shares, "vanilla").verdict == verdict
+    for error, verdict in ((0.002, rules.AGREES), (0.004, rules.UNDECIDED)):  # .09 + 2 (3 error²)^½ against .1
+        assert claims.independent()(NONE, explained(**pairs, error=error), "vanilla").verdict == verdict
 
 
-def test_a_surrogate_counts_from_a_fifth_of_the_variance_on():
-    for r2, verdict in ((0.2, claims.AGREES), (0.19, claims.UNTESTED)):
-        shares = explained(learning_rate=0.9, size=0.1).assign(r2_forest=0.05, r2_process=r2)
-        assert claims.ranked("learning_rate", 1)(compared(), shares, "vanilla").verdict == verdict
+@pytest.mark.parametrize(
+    ("trials", "r2", "verdict"),
+    [(200, 0.5, rules.AGREES), (199, 0.6, rules.AGREES), (199, 0.59, rules.UNDECIDED)],
+)
+def test_interaction_is_answered_with_enough_trials_or_a_good_surrogate(trials, r2, verdict):
+    found = claims.independent()(NONE, explained(**{"a × b": 0.01}, trials=trials, r2=r2), "vanilla")
+    assert found.verdict == verdict
+    if verdict == rules.UNDECIDED:
+        assert found.needed == 200
 
 
-@pytest.mark.parametrize(("low", "verdict"), [(-0.0999, claims.AGREES), (-0.1, claims.UNDECIDED)])
-def test_the_margin_itself_is_not_excluded_by_an_interval_that_reaches_it(low, verdict):
-    row = ("coupled", 0.0, False)
-    assert claims.not_worse("coupled")(compared(row, low=low), SHARES, "vanilla").verdict == verdict
+def test_evidence_of_a_share_counts_the_pairs_that_are_left_out():
+    shares = pd.concat([explained(size=0.2, noise=0.0, r2=r2, variant=f"v{k}") for k, r2 in enumerate((0.9, 0.4, 0.3))])
+    for test in (claims.unimportant("size"), claims.ranked("size", 1)):
+        assert test(NONE, shares, "v0").evidence.endswith("of 1 pairs; 2 more predict too little to count")
 
 
-def test_only_intervals_of_the_primary_endpoint_answer_claims():
-    from tests.analysis.synthetic import by_hand
-
-    study = by_hand({"variant": "vanilla"}, {"variant": "rnn"})
-    usual = {"baseline": "vanilla", "greff_welch_p": 0.5, "points": 30}
-    rows = compared(("rnn", -0.3, True)).assign(**usual)
-    cases = (
-        (rows, claims.AGREES),
-        (rows.assign(primary=False), claims.UNTESTED),
-        (rows.assign(low=float("nan")), claims.UNTESTED),
-    )
-    for comparisons, verdict in cases:
-        found = claims.held_against(study, comparisons, SHARES).set_index("claim")
-        assert found.loc["Gated units do better than the plain tanh network.", "verdict"] == verdict
-        assert list(found.columns) == ["source", "verdict", "evidence", "studies"]
+def test_a_surrogate_counts_from_half_of_the_variance_on():
+    for r2, verdict in ((0.5, rules.AGREES), (0.49, claim_shares.NOT_PREDICTED)):
+        shares = explained(learning_rate=0.9, size=0.1, r2=r2)
+        assert claims.ranked("learning_rate", 1)(NONE, shares, "vanilla").verdict == verdict
+        assert claims.ranked("momentum", 1)(NONE, shares, "vanilla").verdict == rules.UNTESTED
 
 
-def test_shares_of_a_surrogate_that_predicts_nothing_prove_nothing():
-    shares = explained(learning_rate=0.9, size=0.1).assign(r2_forest=0.05, r2_process=0.1)
-    assert claims.ranked("learning_rate", 1)(compared(), shares, "vanilla").verdict == claims.UNTESTED
+# The page, the list, the presets
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 def test_page_gathers_the_claims_of_every_study(tmp_path):
-    for study, verdict in (("one", claims.AGREES), ("two", claims.UNTESTED)):
+    for study, verdict in (("one", rules.AGREES), ("two", rules.UNTESTED)):
         (tmp_path / study).mkdir()
-        rows = [{"source": c.source, "claim": c.text, "verdict": verdict, "evidence": "e"} for c in claims.CLAIMS]
-        pd.DataFrame(rows).to_csv(tmp_path / study / "claims.csv", index=False)
+        rows = [{"source": c.source, "claim": c.text} for c in claims.CLAIMS]
+        facts = {"verdict": verdict, "evidence": "e", "needed": "240", "beside": "ease: too"}
+        pd.DataFrame(rows).assign(**facts).to_csv(tmp_path / study / "claims.csv", index=False)
     html = write_claims(tmp_path).read_text()
     assert html.count('<a href="one/report.html">') == len(claims.CLAIMS)
     assert '<a href="two/report.html">' not in html
+    assert html.count('<td class="text">240</td>') == html.count("ease: too") == len(claims.CLAIMS)
+    assert "About quality after tuning" in html
+
+
+def test_page_shows_that_a_study_learned_nothing(tmp_path):
+    (tmp_path / "floored").mkdir()
+    rows = compared(("rnn", "adding", "nothing learned"))
+    held(rows).to_csv(tmp_path / "floored" / "claims.csv", index=False)
+    assert "not answered here: nothing was learned" in write_claims(tmp_path).read_text()
 
 
 def test_every_claim_names_variants_that_exist_or_are_presets():
@@ -227,7 +533,7 @@ def test_every_claim_names_variants_that_exist_or_are_presets():
     from variants import Cell
 
     known = set(Cell.registry) | {path.stem for path in Path("conf/variant").glob("*.yaml")}
-    unknown = {alias for names in claims.ALIASES.values() for alias in names} - known
+    unknown = {alias for names in rules.ALIASES.values() for alias in names} - known
     assert not unknown, f"claims speak of variants that are neither registered nor presets: {sorted(unknown)}"
 
 
@@ -237,7 +543,7 @@ def test_aliases_are_the_presets_of_greff_and_the_variants_on_which_they_are_bui
     from yaml import safe_load
 
     built_on = {path.stem: safe_load(path.read_text())["defaults"][0] for path in Path("conf/variant").glob("greff_*")}
-    assert {alias: name for name, (_, alias) in claims.ALIASES.items()} == built_on
+    assert {alias: name for name, (_, alias) in rules.ALIASES.items()} == built_on
 
 
 @pytest.fixture(scope="module")
@@ -262,10 +568,10 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
 
     for name in claim.studies:
         design = presets[name]
-        rows = compared(*((v, -0.1, False) for v in design.variants if v != design.baseline))
+        rows = compared(*((v, "adding", -0.1) for v in design.variants if v != design.baseline))
         space = list(design.space)
         shares = explained(**dict.fromkeys(space, 0.3), **{f"{space[0]} × {h}": 0.01 for h in space[1:]})
-        assert claim.test(rows, shares, design.baseline).verdict != claims.UNTESTED, (
+        assert claim.test(rows, shares, design.baseline).verdict != rules.UNTESTED, (
             f"{name} does not answer: {claim.text}"
         )
         assert design.points >= max(FEWEST, FEWEST_FOR_INFERENCE), f"{name} has too few points for inference"
@@ -276,9 +582,8 @@ def test_page_names_the_study_that_answers_a_claim(tmp_path):
 
 
 def test_evidence_of_many_pairs_names_the_significant_and_the_most_open():
-    rows = pd.concat(
-        [compared((f"v{k}", 0.0, False), low=-0.01 * k, high=0.0) for k in range(9)] + [compared(("gru", -0.3, True))]
-    )
-    text = claims._evidence(rows.reset_index(drop=True))
-    assert text.startswith("gru on adding: worse by 30 percentage points; v8 on adding: not told apart, at most 8 ")
+    rows = [compared((f"v{k}", "adding", 0.0), half=0.1 + 0.01 * k) for k in range(9)]
+    rows += [compared(("gru", "adding", -0.3))]
+    text = rules._evidence(pd.concat(rows))
+    assert text.startswith("gru on adding: worse by 30 percentage points; v8 on adding: not told apart, at most 18 ")
     assert text.endswith("; 5 more, less open")
