@@ -1,0 +1,241 @@
+"""How the solve rate of each variant falls with the lag, and how it differs from that of the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..statistics.endpoints import RATES, mean_weights
+from ..statistics.half_lag import half_lags as half_lags_of
+from ..statistics.intervals import Floats, wilson
+from ..statistics.resampling import compare
+from ..study import Study
+from .comparisons import FEWEST_FOR_INFERENCE
+
+LAGS = ["series", "lag", "task", "variant", "trials", "solved", "solve_rate", "low", "high"]
+HALF_LAGS = [
+    *("series", "variant", "baseline", "points", "shortest", "longest", "first_rate", "half_lag", "low", "high"),
+    *("at_least", "doublings", "doublings_low", "doublings_high", "significant"),
+]
+LAG_EFFECTS = [
+    *("series", "variant", "baseline", "effect", "lag", "points", "value", "reference", "difference", "low", "high"),
+    *("p", "significant", "verdict"),
+]
+MEAN, SLOPE, AT_LAG = "mean", "slope", "lag"  # effects: over all lags, per doubling of the lag, at one lag
+NOTHING_LEARNED, EVERYTHING_SOLVED = "nothing learned", "everything solved"
+
+
+def lag_tables(
+    study: Study, compared: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+) -> dict[str, pd.DataFrame]:
+    """Return the tables `lags`, `half_lags` and `lag_effects` by name; none where no task has several lags.
+
+    study: the study.
+    compared: of `tables.comparisons.comparisons`.
+    resamples: number of bootstrap resamples.
+    seed: of the random draws.
+    """
+    if not several(study):
+        return {}
+    return {
+        "lags": lags(study),
+        "half_lags": half_lags(study, resamples=resamples, seed=seed),
+        "lag_effects": lag_effects(study, compared, resamples=resamples, seed=seed),
+    }
+
+
+def several(study: Study) -> dict[str, dict[int, str]]:
+    """Return the tasks by lag of each series that has trials at two lags or more."""
+    there = set(study.trials["task"])
+    found = {s: {lag: t for lag, t in tasks.items() if t in there} for s, tasks in study.series.items()}
+    return {series: tasks for series, tasks in found.items() if len(tasks) > 1}
+
+
+def lags(study: Study) -> pd.DataFrame:
+    """Return one row per series, lag and variant that has trials, with its solve rate.
+
+    Columns: those of `LAGS`; low and high are the ends of the 95 % interval (Wilson) of the solve rate.
+    """
+    rows = []
+    for series, tasks in several(study).items():
+        for lag, task in tasks.items():
+            own = study.trials[study.trials["task"] == task]
+            for variant in _present(study, own):
+                solved = own.loc[own["variant"] == variant, "status"] == "solved"
+                count, total = int(solved.sum()), len(solved)
+                ends = wilson(count, total)
+                rows.append([series, lag, task, variant, total, count, count / total, *ends])
+    return pd.DataFrame(rows, columns=LAGS)
+
+
+def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Return the lag at which half of the solve rate is left, a row per series and variant with trials at all lags.
+
+    study: the study.
+    resamples: number of bootstrap resamples of the points, which all lags and variants share.
+    seed: of the random draws.
+
+    Columns:
+    points: on which the row rests: those at which the variant has a trial at every lag.
+    shortest, longest: lag of the series.
+    first_rate: solve rate at the shortest lag.
+    half_lag: see `statistics.half_lag`; the longest lag where it is a bound, NaN where the shortest lag is not solved.
+    low, high: ends of its 95 % interval, NaN below 20 points; `high` is infinite where there is no upper bound.
+    at_least: whether the half lag is a bound: it is the longest lag or more.
+    doublings: by how many doublings of the lag it lies after that of the baseline, both cut at the longest lag.
+    doublings_low, doublings_high: ends of its 95 % interval, simultaneous over the variants of the series.
+    significant: whether that interval excludes zero.
+    """
+    rows: list[dict[str, Any]] = []
+    for series, tasks in several(study).items():
+        solved, variants = solved_by_lag(study, tasks)
+        if not variants:
+            continue
+        steps = list(tasks)
+        found = half_lags_of(steps, solved, resamples=resamples, seed=seed)
+        led = variants[0] == study.baseline
+        for v, variant in enumerate(variants):
+            points = int(np.isfinite(solved[v, 0]).sum())
+            enough = points >= FEWEST_FOR_INFERENCE
+            ends = (found.low[v], found.high[v], found.later_low[v], found.later_high[v])
+            low, high, after, before = ends if enough else (np.nan,) * 4
+            if v == 0 or not led:
+                after = before = np.nan
+            at_least = bool(np.isinf(found.log2[v]))
+            rows.append(
+                {
+                    "series": series,
+                    "variant": variant,
+                    "baseline": study.baseline if led else "",
+                    "points": points,
+                    "shortest": steps[0],
+                    "longest": steps[-1],
+                    "first_rate": float(np.nanmean(solved[v, 0])),
+                    "half_lag": float(steps[-1] if at_least else 2 ** found.log2[v]),
+                    "low": float(min(2.0**low, steps[-1])),
+                    "high": float(2.0**high),
+                    "at_least": at_least,
+                    "doublings": float(found.later[v]) if v and led else np.nan,
+                    "doublings_low": float(after),
+                    "doublings_high": float(before),
+                    "significant": bool(after * before > 0),
+                }
+            )
+    return pd.DataFrame(rows, columns=HALF_LAGS).astype({"at_least": bool, "significant": bool})
+
+
+def lag_effects(study: Study, compared: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+    """Return how each variant differs from the baseline over the lags of a series: on average, in slope, at each lag.
+
+    study: the study.
+    compared: of `tables.comparisons.comparisons`; its rows of the solve rate give the differences at single lags.
+    resamples: number of resamples and of label swaps.
+    seed: of both.
+
+    Columns:
+    effect: `mean` (of the solve rate over the lags), `slope` (its change per doubling of the lag: least squares over
+        log2 lag, point by point), or `lag` (at one lag).
+    lag: of the effect at one lag, else 0.
+    value, reference: of the variant and of the baseline.
+    difference: between them over the points that both have at all lags.
+    low, high, p: simultaneous over the variants of a series, for each effect on its own; NaN below 20 points. At
+        single lags those of the comparisons, which are simultaneous over the variants at that lag.
+    significant: whether the interval excludes zero and something was learned.
+    verdict: `nothing learned` or `everything solved` where that holds at all lags for both, else empty; at single lags
+        that of the comparisons.
+    """
+    rows: list[Mapping[Any, Any]] = []
+    for series, tasks in several(study).items():
+        solved, variants = solved_by_lag(study, tasks)
+        if len(variants) > 1 and variants[0] == study.baseline:
+            for effect, weights in ((MEAN, _average(tasks)), (SLOPE, slope_weights(list(tasks)))):
+                place = {"series": series, "baseline": study.baseline, "effect": effect, "lag": 0}
+                rows += [{**place, **row} for row in _contrast(solved, weights, variants, resamples, seed)]
+        for lag, task in tasks.items():
+            own = compared[(compared["task"] == task) & (compared["endpoint"] == "solve_rate")]
+            rows += own.assign(series=series, effect=AT_LAG, lag=lag).to_dict("records")
+    return pd.DataFrame(rows, columns=LAG_EFFECTS).astype({"significant": bool}).fillna({"verdict": ""})
+
+
+def slope_weights(lags: list[int]) -> Floats:
+    """Return the weights [L] whose sum with solve rates is their slope per doubling of the lag: least squares.
+
+    >>> slope_weights([30, 60, 120]).tolist()
+    [-0.5, 0.0, 0.5]
+    """
+    x = np.log2(np.asarray(lags, dtype=float))
+    x = x - x.mean()
+    return np.asarray(x / (x @ x), dtype=float)
+
+
+def solved_by_lag(study: Study, tasks: Mapping[int, str]) -> tuple[Floats, list[str]]:
+    """Return whether trials solved their task, 0 or 1 [V, L, P], and the variants that have trials at every lag.
+
+    A point at which a variant lacks a trial at any lag is NaN at all of them.
+
+    tasks: of a series, by lag.
+    """
+    own = study.trials[study.trials["task"].isin(list(tasks.values()))]
+    wide = own.assign(solved=(own["status"] == "solved").astype(float)).pivot(
+        index=["variant", "task"], columns="point", values="solved"
+    )
+    parts, variants = [], []
+    for variant in _present(study, own):
+        part = wide.reindex([(variant, task) for task in tasks.values()]).to_numpy(dtype=float)
+        whole = np.isfinite(part).all(axis=0)
+        if whole.any():
+            parts.append(np.where(whole, part, np.nan))
+            variants.append(variant)
+    return np.array(parts), variants
+
+
+def _present(study: Study, own: pd.DataFrame) -> list[str]:
+    there = set(own["variant"])
+    return [variant for variant in study.variants if variant in there]
+
+
+def _average(tasks: Mapping[int, str]) -> Floats:
+    return np.full(len(tasks), 1 / len(tasks))
+
+
+def _contrast(solved: Floats, weights: Floats, variants: list[str], resamples: int, seed: int) -> list[dict[str, Any]]:
+    """Return a row for each variant but the first: a weighted sum over the lags, compared point by point."""
+    values = np.einsum("l,vlp->vp", weights, solved)
+    reach = float(np.abs(weights).sum())
+    found = compare(
+        mean_weights, values, np.zeros_like(values), span=reach, resamples=resamples, swaps=resamples - 1, seed=seed
+    )
+    rows = []
+    for k, variant in enumerate(variants[1:]):
+        both = np.isfinite(values[k + 1]) & np.isfinite(values[0])
+        verdict = _guard(solved[[0, k + 1]][..., both])
+        enough = int(found.points[k]) >= FEWEST_FOR_INFERENCE
+        low, high = (float(np.clip(end[k], -reach, reach)) if enough else np.nan for end in (found.low, found.high))
+        rows.append(
+            {
+                "variant": variant,
+                "points": int(found.points[k]),
+                "value": float(values[k + 1][both].mean()) if both.any() else np.nan,
+                "reference": float(values[0][both].mean()) if both.any() else np.nan,
+                "difference": float(found.difference[k]),
+                "low": low,
+                "high": high,
+                "p": float(found.p[k]) if enough else np.nan,
+                "significant": bool(low * high > 0) and not verdict,
+                "verdict": verdict,
+            }
+        )
+    return rows
+
+
+def _guard(solved: Floats) -> str:
+    """Return why two variants cannot be compared [2, L, P]: at every lag both are on the floor, or both solve all."""
+    if not solved.size:
+        return ""
+    rates = solved.mean(axis=2)
+    if (rates < RATES[0]).all():
+        return NOTHING_LEARNED
+    return EVERYTHING_SOLVED if (rates > RATES[1]).all() else ""
