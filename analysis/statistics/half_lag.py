@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from .intervals import LEVEL, Floats
 
 TRIM = 0.25  # share of the curve that is left out at both ends, at least
+STEEP = 0.1  # a curve that falls from above 1 minus this to below it between two lags has its half lag anywhere there
 _MOST = 0.5 - 1e-6  # at one half nothing would be left; just below, it is the place where the curve crosses one half
 
 
@@ -37,10 +40,12 @@ class HalfLags(NamedTuple):
 def half_lags(lags: ArrayLike, solved: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> HalfLags:
     """Return the half lag of each variant with its interval, from points that all lags and variants share.
 
-    The points are resampled, all lags and variants together; the intervals are percentiles of the resamples. A resample
-    in which nothing is solved at the shortest lag says nothing and is left out. Where none of the trials solve a lag, or
-    all of them, the resamples do not vary; the interval is then extended to what it would be if three of them did
-    otherwise, the rule of three.
+    The points are resampled, all lags and variants together; the intervals are percentiles of the resamples, expanded
+    as Student's t is against the normal distribution, for as many trials as are solved at the shortest lag. A resample
+    in which nothing is solved there says nothing and is left out. Where none of the trials solve a lag, or all of them,
+    the resamples do not vary; the interval is then extended to what it would be if three of them did otherwise. Where
+    the whole fall, from nine tenths to one tenth, lies between two neighbouring lags, both of them take the place of
+    the estimate in a resample: nothing says where between them it lies.
 
     lags: from short to long [L].
     solved: whether a trial solved the task, 0 or 1 [V, L, P], the baseline first; NaN marks a trial that is missing.
@@ -48,13 +53,14 @@ def half_lags(lags: ArrayLike, solved: ArrayLike, *, resamples: int = 2000, seed
     seed: of the random draws.
 
     The differences to the first variant are of the half lags, each cut at the longest lag, as restricted mean survival
-    times are; a variant that never falls to one half counts with the longest lag. Their intervals are percentiles at
-    the level .05 / (V - 1), Bonferroni's.
+    times are; a variant that never falls to one half counts with the longest lag. Their intervals have the level
+    1 - .05 / (V - 1), Bonferroni's.
 
     Raises ValueError where the lags do not rise.
 
-    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3; Hanley & Lippman-Hand 1983, "If
-    Nothing Goes Wrong, Is Everything All Right?".
+    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 13.3; Hesterberg 2015, "What Teachers
+    Should Know About the Bootstrap", expanded percentiles; Hanley & Lippman-Hand 1983, "If Nothing Goes Wrong, Is
+    Everything All Right?", the rule of three.
     """
     values = np.asarray(solved, dtype=float)
     variants, _, points = values.shape
@@ -64,17 +70,37 @@ def half_lags(lags: ArrayLike, solved: ArrayLike, *, resamples: int = 2000, seed
     with np.errstate(invalid="ignore"):
         trials = there.astype(float) @ counts.T  # [V, L, 1 + B], the sample itself first
         rates = np.where(there, values, 0.0) @ counts.T / trials
-    found = half_lag(lags, np.moveaxis(rates, 1, 2))  # [V, 1 + B]
-    least, most = (half_lag(lags, rule) for rule in _rule_of_three(rates[..., 0], trials[..., 0]))
-    low, high = _percentiles(found[:, 1:], 1 - LEVEL)
-    low, high = np.fmin(low, least), np.fmax(high, most)
+    rates = np.moveaxis(rates, 1, 2)  # [V, 1 + B, L]
+    first = rates[:, 0, 0] * trials[:, 0, 0]
+    found = half_lag(lags, rates)
+    early, late = _where_it_may_lie(lags, rates, found)
+    fewer, more = (half_lag(lags, rule)[:, None] for rule in _rule_of_three(rates[:, 0], trials[..., 0]))
+    low, _ = _percentiles(early[:, 1:], 1 - LEVEL, first)
+    _, high = _percentiles(late[:, 1:], 1 - LEVEL, first)
     longest = np.log2(np.asarray(lags, dtype=float)[-1])
-    cut, least, most = (np.minimum(x, longest) for x in (found, least, most))
-    later = cut - cut[:1]
-    after, before = _percentiles(later[:, 1:], (1 - LEVEL) / max(variants - 1, 1))
-    after = np.fmin(after, np.fmin(least - cut[:1, 0], cut[:, 0] - most[0]))
-    before = np.fmax(before, np.fmax(most - cut[:1, 0], cut[:, 0] - least[0]))
-    return HalfLags(found[:, 0], low, high, later[:, 0], after, before)
+    cut, early, late, least, most = (np.minimum(x, longest) for x in (found, early, late, fewer, more))
+    level = (1 - LEVEL) / max(variants - 1, 1)
+    sizes = np.fmin(first, first[0])
+    after, _ = _percentiles((early - late[0])[:, 1:], level, sizes)
+    _, before = _percentiles((late - early[0])[:, 1:], level, sizes)
+    after = np.fmin(after, np.fmin(least[:, 0] - cut[0, 0], cut[:, 0] - most[0]))
+    before = np.fmax(before, np.fmax(most[:, 0] - cut[0, 0], cut[:, 0] - least[0]))
+    ends = np.fmin(low, fewer[:, 0]), np.fmax(high, more[:, 0])
+    return HalfLags(found[:, 0], *ends, cut[:, 0] - cut[0, 0], after, before)
+
+
+def _where_it_may_lie(lags: ArrayLike, rates: Floats, found: Floats) -> tuple[Floats, Floats]:
+    """Return the half lags [V, B] twice; the lags on both sides of a steep fall take their place.
+
+    rates: [V, B, L].
+    """
+    x = np.log2(np.asarray(lags, dtype=float))
+    falling = non_increasing(rates)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative = falling / falling[..., :1]
+    steep = (relative[..., :-1] >= 1 - STEEP) & (relative[..., 1:] <= STEEP)
+    place, any_steep = steep.argmax(axis=-1), steep.any(axis=-1)
+    return np.where(any_steep, x[place], found), np.where(any_steep, x[place + 1], found)
 
 
 def _rule_of_three(rates: Floats, trials: Floats) -> tuple[Floats, Floats]:
@@ -90,14 +116,18 @@ def _rule_of_three(rates: Floats, trials: Floats) -> tuple[Floats, Floats]:
     return fewer, more
 
 
-def _percentiles(resampled: Floats, level: float) -> tuple[Floats, Floats]:
-    """Return the two ends [V] that leave out a share `level` of the resamples [V, B]; NaN where there are none."""
+def _percentiles(resampled: Floats, level: float, sizes: Floats) -> tuple[Floats, Floats]:
+    """Return the two ends [V] outside which a share `level` lies, from resamples [V, B]; NaN where there are none.
+
+    sizes: number of trials on which each rests [V].
+    """
     ends = np.full((2, len(resampled)), np.nan)
     for v, row in enumerate(resampled):
-        known = row[~np.isnan(row)]
+        known, size = row[~np.isnan(row)], max(float(sizes[v]), 2.0)
         if len(known):
-            ends[0, v] = np.quantile(known, level / 2, method="lower")
-            ends[1, v] = np.quantile(known, 1 - level / 2, method="higher")
+            tail = normal.sf(np.sqrt(size / (size - 1)) * student.isf(level / 2, size - 1))
+            ends[0, v] = np.quantile(known, tail, method="lower")
+            ends[1, v] = np.quantile(known, 1 - tail, method="higher")
     return ends[0], ends[1]
 
 

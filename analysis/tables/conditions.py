@@ -23,6 +23,7 @@ INSIDE = "The best settings lie inside the search space."
 
 CONTROL_SOLVES = 0.05  # share of the trials that a control may solve at the longest lag
 FEWEST = 5  # trials of a baseline at a lag, below which nothing is said of its solve rate
+MOST_ENDS = 0.5  # share of the ends of ranges at which a notice must be possible, to say that there is none
 SAME_START = 1.1  # how many times as long one cell may remember at the start as another, to count as equal
 
 CONDITIONS = ["series", "condition", "holds", "evidence"]
@@ -68,7 +69,8 @@ def conditions(study: Study, found: pd.DataFrame | None = None) -> pd.DataFrame:
     room: yes, where the baseline solves between 5 and 95 % at more than half of the lags; unknown below 5 trials.
     start: no, where the time over which the gates of one cell keep its state at the start of training is more than 1.1
         times that of another; cells that never forget and those without a keep gate are not counted.
-    inside: no, where a range has a notice of `tables.edges`; unknown, where there are too few points for one.
+    inside: no, where a range has a notice of `tables.edges`; unknown, where there are too few points for one at most
+        ends.
     """
     found = edges(study) if found is None else found
     there = set(study.trials["task"])
@@ -139,7 +141,7 @@ def _inside(found: pd.DataFrame, tasks: Mapping[int, str]) -> tuple[str, str]:
             places.setdefault(f"{row['hyperparameter']} at its {row['end']} end", []).append(row["task"])
         named = [f"{place} ({words.listed(on)})" for place, on in places.items()]
         return NO, f"They pile up: {words.listed(named)}."
-    if own.empty or not own["possible"].all():
+    if own.empty or own["possible"].mean() < MOST_ENDS:
         return UNKNOWN, "There are too few points, or too few that come off the floor, to tell."
     return YES, "No outer tenth of a range holds more of the best tenth than chance would put there."
 

@@ -15,6 +15,7 @@ from ..statistics.resampling import compare
 from ..study import Study
 from .comparisons import FEWEST_FOR_INFERENCE
 
+FEWEST_SOLVED = 10  # trials at the shortest lag, below which there is no half of their share to speak of
 LAGS = ["series", "lag", "task", "variant", "trials", "solved", "solve_rate", "low", "high"]
 HALF_LAGS = [
     *("series", "variant", "baseline", "points", "shortest", "longest", "first_rate", "half_lag", "low", "high"),
@@ -83,7 +84,8 @@ def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataF
     shortest, longest: lag of the series.
     first_rate: solve rate at the shortest lag.
     half_lag: see `statistics.half_lag`; the longest lag where it is a bound, NaN where the shortest lag is not solved.
-    low, high: ends of its 95 % interval, NaN below 20 points; `high` is infinite where there is no upper bound.
+    low, high: ends of its 95 % interval; `high` is infinite where there is no upper bound. NaN below 20 points, and
+        where the variant solves fewer than ten trials at the shortest lag.
     at_least: whether the half lag is a bound: it is the longest lag or more.
     doublings: by how many doublings of the lag it lies after that of the baseline, both cut at the longest lag.
     doublings_low, doublings_high: ends of its 95 % interval, simultaneous over the variants of the series.
@@ -98,8 +100,9 @@ def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataF
         found = half_lags_of(steps, solved, resamples=resamples, seed=seed)
         led = variants[0] == study.baseline
         for v, variant in enumerate(variants):
-            points = int(np.isfinite(solved[v, 0]).sum())
-            enough = points >= FEWEST_FOR_INFERENCE
+            first = solved[v, 0]
+            points = int(np.isfinite(first).sum())
+            enough = points >= FEWEST_FOR_INFERENCE and np.nansum(first) >= FEWEST_SOLVED
             ends = (found.low[v], found.high[v], found.later_low[v], found.later_high[v])
             low, high, after, before = ends if enough else (np.nan,) * 4
             if v == 0 or not led:
@@ -113,7 +116,7 @@ def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataF
                     "points": points,
                     "shortest": steps[0],
                     "longest": steps[-1],
-                    "first_rate": float(np.nanmean(solved[v, 0])),
+                    "first_rate": float(np.nanmean(first)),
                     "half_lag": float(steps[-1] if at_least else 2 ** found.log2[v]),
                     "low": float(min(2.0**low, steps[-1])),
                     "high": float(2.0**high),
