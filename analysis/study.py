@@ -14,6 +14,7 @@ from runs.record.archive import Archive, read_archive
 from runs.record.rows import of_stage
 from runs.study.design import Design
 
+from .statistics.best import order_of
 from .tables.summary import in_order, summarise, usable
 
 BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
@@ -81,8 +82,10 @@ class Study:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The trials of the search."""
-        return of_stage(self.every, "search")
+        """The trials of the search, with a column `order`: lower is better, see `statistics.best.order_of`."""
+        trials = of_stage(self.every, "search")
+        by_steps = self.design.training.stop_when_solved
+        return trials.assign(order=order_of(trials["solved_step"], trials["validation_loss"], by_steps))
 
     def stage(self, name: str) -> pd.DataFrame:
         """Return the trials of a stage: search, confirm or horizon."""

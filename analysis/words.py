@@ -173,6 +173,15 @@ def two_digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
+def about(value: float) -> str:
+    """Write a large number roughly, with two significant digits.
+
+    >>> about(287.0), about(4.2)
+    ('290', '4')
+    """
+    return f"{float(f'{value:.2g}'):,.0f}"
+
+
 def count(value: float) -> str:
     """Write a count in at most four characters.
 

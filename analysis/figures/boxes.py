@@ -107,7 +107,7 @@ def numbers(study: Study) -> Numbers:
 
 
 def _subset(trials: pd.DataFrame, subset: str) -> pd.DataFrame:
-    return trials if subset == SUBSETS[0] else trials.iloc[best_decile(trials["validation_loss"])]
+    return trials if subset == SUBSETS[0] else trials.iloc[best_decile(trials["order"])]
 
 
 def _scale(losses: np.ndarray, of_task: np.ndarray) -> Scale:

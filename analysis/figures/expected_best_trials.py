@@ -42,7 +42,7 @@ def numbers(study: Study) -> Curves:
 def _expected(task: str, variant: str, trials: pd.DataFrame) -> pd.DataFrame:
     count = len(trials)
     budgets = search_budgets(count)
-    ranked = trials["score"].to_numpy()[ranking(trials["validation_loss"].to_numpy())]
+    ranked = trials["score"].to_numpy()[ranking(trials["order"].to_numpy())]
     weights = np.array([best_weights(count, int(n)) for n in budgets])
     band = np.full((2, len(budgets)), np.nan)
     if count >= FEWEST_IN_A_BAND:

@@ -90,9 +90,9 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
         mark(axes, scale * row["difference"], y, own_look.marker, own_look.colour, filled=bool(row["significant"]))
         right_of_row(axes, words.difference(row["difference"], row["low"], row["high"], unit), y, STOPS[0])
         if inferred:
-            right_of_row(axes, words.p_value(row["p_holm"]), y, STOPS[1])
+            right_of_row(axes, words.p_value(row["p"]), y, STOPS[1])
             right_of_row(axes, words.p_value(row["greff_welch_p"]), y, STOPS[2])
-    right_heads(axes, STOPS, ("difference [95 % interval]", "p, Holm", "Greff's p") if inferred else ("difference",))
+    right_heads(axes, STOPS, ("difference [95 % interval]", "p", "Greff's p") if inferred else ("difference",))
 
 
 def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]) -> None:

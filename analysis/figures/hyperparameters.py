@@ -61,7 +61,7 @@ def numbers(study: Study) -> Numbers:
     parts, outside = [], {}
     for task in tasks_in(study, study.trials) if names else []:
         own = study.trials[study.trials["task"] == task]
-        best = np.concatenate([g.index[best_decile(g["validation_loss"])] for _, g in own.groupby("variant")])
+        best = np.concatenate([g.index[best_decile(g["order"])] for _, g in own.groupby("variant")])
         for name in names:
             values, (lower, upper) = own.loc[best, name], edges[name]
             outside[task, name] = float((values <= lower).mean()), float((values >= upper).mean())

@@ -40,7 +40,7 @@ def numbers(study: Study) -> Curves:
     grids = {str(task): steps_of(group) for task, group in study.trials.groupby("task")}
     for (task, variant), group in study.trials.groupby(["task", "variant"]):
         steps = grids[str(task)]
-        decile = group.iloc[best_decile(group["validation_loss"])]
+        decile = group.iloc[best_decile(group["order"])]
         for subset, chosen in (("all trials", group), ("best decile", decile)):
             low, middle, high = quantiles(settled(chosen, steps), (0.25, 0.5, 0.75))
             if len(chosen) < FEWEST_IN_A_BAND:

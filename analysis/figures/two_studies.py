@@ -67,7 +67,7 @@ def draw(numbers: Numbers) -> Figure:
             left_of_row(left, variant, y)
             _values(left, row, y, words.UNITS[unit].factor, variant)
             _difference(right, row, y - _GAP, unit, look(variant).colour, look(variant).marker)
-            right_of_row(right, words.p_value(row["p_holm"]) if inferred else "", y - _GAP, STOPS[1], 6.3)
+            right_of_row(right, words.p_value(row["p"]) if inferred else "", y - _GAP, STOPS[1], 6.3)
             if variant in by[ADVANTAGE]:
                 _difference(right, by[ADVANTAGE][variant], y + _GAP, unit, GREY, "|")
         for axes in (left, right):
@@ -113,7 +113,7 @@ def _frame(left: Axes, right: Axes, task: str, own: pd.DataFrame) -> None:
     of_unit = {"%": " in percentage points", "steps": " in steps", "": ""}[endpoint.unit]
     right.set_xlabel(f"difference{of_unit}   {better}", fontsize=7.5)
     inferred = own["low"].notna().any()
-    right_heads(right, STOPS, ("difference [95 %]", "p, Holm") if inferred else ("difference",))
+    right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 
 
 FIGURE = Entry("beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=a_row_for_each_pair)

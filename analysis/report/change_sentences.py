@@ -67,7 +67,7 @@ def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> l
     claimed = rows[rows["significant"]]
     for word, side in (("Higher", claimed["difference"] > 0), ("Lower", ~(claimed["difference"] > 0))):
         named = [
-            f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p_holm'], unit)}"
+            f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p'], unit)}"
             for r in claimed[side].to_dict("records")
         ]
         if named:

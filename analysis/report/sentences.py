@@ -6,18 +6,30 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS, RATES
+from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY, SEARCH
 from ..study import Study
-from ..tables.comparisons import FEWEST_FOR_INFERENCE, is_better, resolution
+from ..tables.comparisons import (
+    BETTER,
+    EVERYTHING_SOLVED,
+    FEWEST_FOR_INFERENCE,
+    MARGIN,
+    NOTHING_LEARNED,
+    OPEN,
+    SAME,
+    WORSE,
+    resolution,
+)
 
-CLOSE = 0.03  # a solve rate to one at which the primary endpoint changes
+QUESTIONS = {EASE: "Ease", QUALITY: "Quality after tuning"}
+GUARDED = {NOTHING_LEARNED: "Nothing was learned", EVERYTHING_SOLVED: "Everything was solved"}
 
 
 def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
-    """Return one paragraph for the study, one per task, and one for the method.
+    """Return one paragraph for each of the two questions, one per task, and one for the method.
 
-    A difference is claimed where its adjusted p-value is at most .05 and its interval excludes zero. Otherwise the
-    paragraph gives the largest difference that the interval leaves possible, and never says that there is none.
+    A difference is claimed where its interval excludes zero, unless it lies inside the margin: then the two are called
+    the same within it. Otherwise the paragraph gives the largest difference that the interval leaves possible, and
+    never says that there is none. Nothing is said of differences where nothing was learned or everything was solved.
 
     study: the study.
     comparisons: of `tables.comparisons.comparisons`.
@@ -26,76 +38,124 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
     if study.baseline is None or primary.empty:
         return []
     tasks = [t for t in study.tasks if t in set(primary["task"])]
-    inferred = primary[np.isfinite(primary["low"])]
+    inferred = comparisons[np.isfinite(comparisons["low"])]
     if inferred.empty:
         opening = (
             f"With {int(primary['points'].max())} points per task, fewer than {FEWEST_FOR_INFERENCE}, nothing is "
             "concluded; the differences only describe these trials."
         )
         return [opening, *(_described(task, study.summary) for task in tasks)]
-    resolved = resolution(comparisons[comparisons["primary"]]).set_index("task")["half_width"]
     return [
-        _overall(inferred, tasks, study.baseline),
-        *(_task(task, inferred[inferred["task"] == task], study.summary, resolved.get(task, np.nan)) for task in tasks),
-        _method(inferred, study.baseline),
+        *(_overall(inferred, tasks, study.baseline, question) for question in QUESTIONS),
+        *(_task(task, inferred[inferred["task"] == task], study) for task in tasks),
+        _method(inferred[inferred["primary"]], study.baseline),
     ]
 
 
-def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str) -> str:
-    """Return which variants are better or worse than the baseline on which tasks."""
-    parts = []
-    found = inferred[inferred["significant"]]
-    for good, word in ((True, "better"), (False, "worse")):
-        on: dict[str, list[str]] = {}
-        for row in found.to_dict("records"):
-            if is_better(row) == good:
-                on.setdefault(row["variant"], []).append(row["task"])
-        if on:
-            named = [f"{variant} ({_all_or(where, tasks)})" for variant, where in on.items()]
-            parts.append(f"{word} than {baseline}: {words.listed(named)}")
-    never = [v for v in inferred["variant"].unique() if v not in set(found["variant"])]
+# The whole study
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: str) -> str:
+    """Return on which tasks the variants are better, worse or the same as the baseline in the answer to a question."""
+    own = inferred[inferred["question"] == question]
+    on = {
+        verdict: {str(v): list(rows["task"]) for v, rows in found.groupby("variant", sort=False)}
+        for verdict, found in own.groupby("verdict")
+    }
+    better, worse, same = (on.get(verdict, {}) for verdict in (BETTER, WORSE, SAME))
+    both = [v for v in better if v in worse]
+    parts = [
+        f"{word} than {baseline}: {_named({v: where for v, where in found.items() if v not in both}, tasks)}"
+        for word, found in (("better", better), ("worse", worse))
+        if set(found) - set(both)
+    ]
+    if both:
+        named = [f"{v} (better on {', '.join(better[v])}, worse on {', '.join(worse[v])})" for v in both]
+        parts.append(f"depends on the task: {words.listed(named)}")
+    if same:
+        parts.append(f"the same within {_margin(question)}: {_named(same, tasks)}")
+    never = [v for v in on.get(OPEN, {}) if v not in {*better, *worse, *same}]
     if never:
         named_or_counted = words.listed(never) if len(never) <= words.MOST_NAMED else f"{len(never)} variants"
         parts.append(f"not told apart from {baseline} on any task: {named_or_counted}")
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]}."
+    for verdict, text in GUARDED.items():
+        where = [t for t in tasks if set(own.loc[own["task"] == t, "verdict"]) == {verdict}]
+        if where:
+            parts.append(f"{text[0].lower()}{text[1:]} on {_all_or(where, tasks)}")
+    return f"{QUESTIONS[question]}: {'; '.join(parts)}." if parts else f"{QUESTIONS[question]}: nothing is concluded."
+
+
+def _named(found: dict[str, list[str]], tasks: list[str]) -> str:
+    """Return variants, each with the tasks on which something holds."""
+    return words.listed([f"{variant} ({_all_or(where, tasks)})" for variant, where in found.items()])
 
 
 def _all_or(on: list[str], tasks: list[str]) -> str:
     return "all tasks" if len(on) == len(tasks) > 1 else ", ".join(on)
 
 
-def _task(task: str, own: pd.DataFrame, summary: pd.DataFrame, half_width: float) -> str:
-    """Return the paragraph of a task.
+def _margin(question: str) -> str:
+    """Return the margin in the unit of the endpoint that decides a question."""
+    endpoint = next(e for e in ENDPOINTS.values() if e.question == question)
+    return words.amount(MARGIN, endpoint.unit)
 
-    own: its comparisons by the primary endpoint. half_width: of their intervals.
-    """
+
+# A task
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _task(task: str, own: pd.DataFrame, study: Study) -> str:
+    """Return the paragraph of a task: ease, how soon, then quality; own: its comparisons that have an interval."""
     if own.empty:
         return f"{task}: too few points for a conclusion."
-    first = own.iloc[0]
-    endpoint, counted = ENDPOINTS[first["endpoint"]], summary[summary["task"] == task]
-    rate = counted["solved"].sum() / counted["trials"].sum()
-    sentences = [
-        f"{task}: {words.level(rate, '%')} of all trials solved it, so the variants are compared by their "
-        f"{endpoint.title}."
-    ]
-    if min(abs(rate - edge) for edge in RATES) < CLOSE:
-        sentences.append(
-            "That share is close to one at which another endpoint takes over, and then the conclusion may be another."
-        )
-    for good, word in ((True, "Better"), (False, "Worse")):
+    resolved = resolution(own).set_index("endpoint")
+    sentences = []
+    for name, opening in (
+        ("solve_rate", "Ease: {baseline} solves the task at {level} of its points."),
+        ("restricted_steps", "How soon: {baseline} takes {level} on average, an unsolved trial its whole budget."),
+        ("expected_best_20", "Quality after tuning: the best of {search} of {baseline} is expected to score {level}."),
+    ):
+        rows = own[own["endpoint"] == name]
+        if rows.empty or (name == "restricted_steps" and set(rows["verdict"]) == {NOTHING_LEARNED}):
+            continue
+        first, unit = rows.iloc[0], ENDPOINTS[name].unit
+        facts = {"baseline": first["baseline"], "level": words.level(first["reference"], unit)}
+        sentences.append(opening.format(**facts, search=_search(int(rows["points"].min()))))
+        sentences += _differences(rows, unit)
+        if name in resolved.index:
+            sentences.append(_resolution(resolved.loc[name], unit, first["span"]))
+    return f"{task}. {' '.join(sentences)}"
+
+
+def _search(points: int) -> str:
+    return f"{SEARCH} trials" if points >= SEARCH else f"all {points} trials"
+
+
+def _differences(rows: pd.DataFrame, unit: str) -> list[str]:
+    """Return the sentences on all differences of a task in one endpoint, verdict by verdict."""
+    found, first = [], rows.iloc[0]
+    for verdict, text in GUARDED.items():
+        named = list(rows.loc[rows["verdict"] == verdict, "variant"])
+        if len(named) == len(rows):
+            return [f"{text}."]
+        if named:
+            found.append(f"{text} by {first['baseline']} and by {_counted(named)}.")
+    for verdict, word in ((BETTER, "Better"), (WORSE, "Worse")):
         named = [
-            f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p_holm'], endpoint.unit)}"
-            for r in own.to_dict("records")
-            if r["significant"] and is_better(r) == good
+            f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p'], unit)}"
+            for r in rows[rows["verdict"] == verdict].to_dict("records")
         ]
         if named:
-            shown = words.level(first["reference"], endpoint.unit)
-            sentences.append(f"{word} than {first['baseline']} ({shown}): {words.listed(named)}.")
-    sentences += _not_distinguished(own[~own["significant"]], endpoint.unit)
-    points = int(own["points"].min())
-    sentences.append(f"Resolution with {points} points: ± {words.amount(half_width, endpoint.unit)}.")
-    return " ".join(sentences)
+            found.append(f"{word} than {first['baseline']}: {words.listed(named)}.")
+    same = list(rows.loc[rows["verdict"] == SAME, "variant"])
+    if same:
+        found.append(f"The same within {words.amount(MARGIN * first['span'], unit)}: {_counted(same)}.")
+    return found + _not_distinguished(rows[rows["verdict"] == OPEN], unit)
+
+
+def _counted(names: list[str]) -> str:
+    return words.listed(names) if len(names) <= words.MOST_NAMED else f"{len(names)} variants"
 
 
 def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
@@ -112,17 +172,28 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
     return [f"Not told apart from it, with the largest difference that the data leave possible: {named}."]
 
 
+def _resolution(row: pd.Series[float], unit: str, span: float) -> str:
+    """Return what the points of a task can tell apart, and how many would tell a tenth of the span apart."""
+    text = f"{row['points']:.0f} points tell {words.amount(row['half_width'], unit)} apart"
+    if row["needed"] <= row["points"]:
+        return f"{text}."
+    return f"{text}; {words.number(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
+
+
 def _method(inferred: pd.DataFrame, baseline: str) -> str:
     """Return what the intervals mean, and what Greff's test would have said."""
-    marked = inferred[inferred["greff_welch_p"] < 0.05]
+    once = inferred.drop_duplicates(["task", "variant"])
+    marked = once[once["greff_welch_p"] < 0.05]
     pairs = [f"{row['variant']} on {row['task']}" for row in marked.to_dict("records")] or ["nothing"]
     shown = words.listed(pairs)
     if len(pairs) > words.MOST_NAMED:
-        shown = f"{len(pairs)} of {len(inferred)} variants and tasks"
+        shown = f"{len(pairs)} of {len(once)} variants and tasks"
     return (
-        "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in "
-        f"Greff et al. 2017, would have marked as different from {baseline}: {shown}. It marks equal variants too, "
-        "several times as often as its 5 %, and decides nothing here."
+        "Intervals and p-values hold for all variants together, for each task and each question separately; a "
+        "difference is told apart where its interval excludes zero, which is where p is at most .05. The best trials "
+        "are those that solved the task in the fewest steps, then those with the lowest validation loss. Welch's test "
+        f"on the best deciles, as in Greff et al. 2017, would have marked as different from {baseline}: {shown}. It "
+        "marks equal variants too, several times as often as its 5 %, and decides nothing here."
     )
 
 

@@ -161,7 +161,7 @@ def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 
 
 def two_studies_table(both: TwoStudies) -> Table:
-    """Return each variant in both studies, and its advantage over the baseline, in the endpoint of each task."""
+    """Return each variant in both studies, and its advantage over the baseline, by both questions."""
     columns = [
         named("task", "task"),
         named("variant", "variant"),
@@ -170,7 +170,7 @@ def two_studies_table(both: TwoStudies) -> Table:
         named("study", both.study, ".2f", lambda row: _value(row, "study")),
         named("other", both.other, ".2f", lambda row: _value(row, "other")),
         named("difference", "difference [95 %]", ".2f", _difference),
-        named("p_holm", "p, Holm", ".3f", lambda row: words.p_value(row["p_holm"])),
+        named("p", "p", ".3f", lambda row: words.p_value(row["p"])),
         named("points", "N", "d", lambda row: f"{row['points']} {'paired' if row['paired'] else 'unpaired'}"),
         Column("same outcome", lambda row: row["same_outcome"] / row["pairs"] if row["pairs"] else None, ".0%"),
         named(

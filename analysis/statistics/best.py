@@ -1,4 +1,7 @@
-"""The best trials of a search: which they are, and how good the best of so many is expected to be."""
+"""The best trials of a search: which they are, and how good the best of so many is expected to be.
+
+Best means the same everywhere: see `order_of`.
+"""
 
 from __future__ import annotations
 
@@ -12,27 +15,55 @@ from .intervals import Floats, Integers
 DECILE = 0.1
 
 
-def ranking(validation: ArrayLike) -> Integers:
-    """Return the indices of trials from the best to the worst by validation loss.
+def order_of(solved_step: ArrayLike, validation_loss: ArrayLike, by_steps: bool = True) -> Floats:
+    """Return one number per trial by which trials are sorted, the best first; equal trials have the same number.
 
-    validation: losses [P]. A trial without a finite loss (it diverged) comes last; ties keep the order given.
+    Trials that solved the task come before those that did not, sorted by the steps they took to solve it, then by
+    validation loss: a solved trial stops training, so that its loss says when it stopped and not how good it is.
+    Unsolved trials are sorted by validation loss. This is `runs.study.ranking.rank_key` for many trials at once.
 
-    >>> ranking([0.3, float("nan"), 0.1]).tolist()
+    solved_step: the update at which a trial solved its task [K], NaN where it did not.
+    validation_loss: the lowest one [K]; NaN for a trial without any, which comes last.
+    by_steps: False for training that does not stop when the task is solved (`training.stop_when_solved=false`): the
+        validation loss alone decides.
+
+    Returns 0, 1, 2 and so on [K], NaN for trials without a finite loss.
+
+    >>> order_of([float("nan"), 300, 200, 200], [0.01, 0.1, 0.3, 0.3]).tolist()
+    [2.0, 1.0, 0.0, 0.0]
+    """
+    steps, losses = np.asarray(solved_step, dtype=float), np.asarray(validation_loss, dtype=float)
+    steps = np.where(np.isfinite(steps) & by_steps, steps, np.inf)
+    finite = np.isfinite(losses)
+    order = np.full(len(losses), np.nan)
+    if finite.any():
+        keys = np.column_stack([steps[finite], losses[finite]])
+        order[finite] = np.unique(keys, axis=0, return_inverse=True)[1].ravel()
+    return order
+
+
+def ranking(order: ArrayLike) -> Integers:
+    """Return the indices of trials from the best to the worst.
+
+    order: a number per trial [P], lower is better, see `order_of`. A trial without a finite one (it diverged) comes
+        last; ties keep the order given.
+
+    >>> ranking([3, float("nan"), 1]).tolist()
     [2, 0, 1]
     """
-    losses = np.asarray(validation, dtype=float)
-    return np.argsort(np.where(np.isfinite(losses), losses, np.inf), kind="stable")
+    numbers = np.asarray(order, dtype=float)
+    return np.argsort(np.where(np.isfinite(numbers), numbers, np.inf), kind="stable")
 
 
-def best_decile(validation: ArrayLike) -> Integers:
-    """Return the indices of the best tenth of the trials by validation loss, rounded up, at least one.
+def best_decile(order: ArrayLike) -> Integers:
+    """Return the indices of the best tenth of the trials, rounded up, at least one.
 
-    validation: losses [P].
+    order: of the trials [P], see `order_of`.
 
     Source: Greff et al. 2017, "LSTM: A Search Space Odyssey", section V.
     """
-    order = ranking(validation)
-    return order[: max(1, int(np.ceil(DECILE * len(order) - 1e-9)))]
+    best_first = ranking(order)
+    return best_first[: max(1, int(np.ceil(DECILE * len(best_first) - 1e-9)))]
 
 
 def best_weights(trials: int, n: int) -> Floats:
@@ -63,17 +94,17 @@ def best_weights(trials: int, n: int) -> Floats:
     return weights
 
 
-def expected_best(values: ArrayLike, validation: ArrayLike, budgets: ArrayLike) -> Floats:
-    """Return the expected value of the trial that validation picks out of n, for each n in `budgets`.
+def expected_best(values: ArrayLike, order: ArrayLike, budgets: ArrayLike) -> Floats:
+    """Return the expected value of the best trial out of n, for each n in `budgets`.
 
     values: what is reported of each trial [P], for example the test score.
-    validation: losses that choose a trial [P], lower is better.
+    order: what chooses a trial [P], lower is better, see `order_of`.
     budgets: numbers n of trials in a search, each between 1 and P.
 
     Every subset of n trials counts once, so the estimator is unbiased. Dodge et al. 2019 ("Show your work") draw with
     replacement, which is biased downwards.
     """
-    ranked = np.asarray(values, dtype=float)[ranking(validation)]
+    ranked = np.asarray(values, dtype=float)[ranking(order)]
     return np.array([best_weights(len(ranked), int(n)) @ ranked for n in np.atleast_1d(np.asarray(budgets))])
 
 

@@ -1,8 +1,9 @@
 """What variants are compared by: each endpoint is a weighted mean of one number per trial.
 
 Letters of shapes: B resamples, K trials that the resamples are made of. A resample is a row of counts: how often each
-trial occurs in it. The bootstrap draws counts of points, a label swap counts of 0 or 1 of the trials of two variants;
-both ask the same functions for weights.
+trial occurs in it. A label swap counts 0 or 1 of each of the trials of two variants.
+
+The order of trials says which are the best: lower is better, see `analysis.statistics.best.order_of`.
 """
 
 from __future__ import annotations
@@ -16,38 +17,40 @@ from numpy.typing import ArrayLike
 from .best import DECILE, best_weights, ranking
 from .intervals import Floats
 
-Weights = Callable[[Floats, Floats], Floats]  # counts [B, K], validation [K] -> weights [B, K], each row with the sum 1
-RATES = (0.05, 0.95)  # the solve rate is the primary endpoint where it lies between these
+Weights = Callable[[Floats, Floats], Floats]  # counts [B, K], order [K] -> weights [B, K], each row with the sum 1
+EASE, QUALITY = "ease", "quality"
+"""The two questions about a variant: what share of its settings solves a task, and what tuning gets out of it."""
+
 SEARCH = 20  # trials of the search whose expected best score is an endpoint
 
 
-def mean_weights(counts: Floats, validation: Floats) -> Floats:
+def mean_weights(counts: Floats, order: Floats) -> Floats:
     """Return the weights [B, K] of the mean in each resample."""
     weights: Floats = counts / counts.sum(axis=1, keepdims=True)
     return weights
 
 
-def decile_weights(counts: Floats, validation: Floats) -> Floats:
-    """Return the weights [B, K] of the mean over the best decile by validation in each resample.
+def decile_weights(counts: Floats, order: Floats) -> Floats:
+    """Return the weights [B, K] of the mean over the best decile in each resample.
 
     It chooses as `best_decile` does. Where only some of the repetitions of a trial fit into the decile, the trial
     counts with those.
     """
-    order = ranking(validation)
-    ranked = counts[:, order]
+    best_first = ranking(order)
+    ranked = counts[:, best_first]
     quota = np.maximum(1, np.ceil(DECILE * ranked.sum(axis=1, keepdims=True) - 1e-9))
     weights = np.empty_like(ranked)
-    weights[:, order] = np.clip(quota - (np.cumsum(ranked, axis=1) - ranked), 0, ranked) / quota
+    weights[:, best_first] = np.clip(quota - (np.cumsum(ranked, axis=1) - ranked), 0, ranked) / quota
     return weights
 
 
-def expected_best_weights(counts: Floats, validation: Floats) -> Floats:
+def expected_best_weights(counts: Floats, order: Floats) -> Floats:
     """Return the weights [B, K] of the expected best of 20 trials in each resample, as `expected_best` has it.
 
     A resample of fewer than 20 trials is searched as a whole.
     """
-    order = ranking(validation)
-    ranked = counts[:, order]
+    best_first = ranking(order)
+    ranked = counts[:, best_first]
     upto = np.cumsum(ranked, axis=1).astype(np.int64)
     before = np.concatenate([np.zeros((len(upto), 1), dtype=np.int64), upto[:, :-1]], axis=1)
     found = np.empty_like(ranked)
@@ -57,7 +60,7 @@ def expected_best_weights(counts: Floats, validation: Floats) -> Floats:
         chosen_upto = np.concatenate([[0.0], np.cumsum(best_weights(int(total), min(SEARCH, int(total))))])
         found[rows] = chosen_upto[upto[rows]] - chosen_upto[before[rows]]
     weights = np.empty_like(ranked)
-    weights[:, order] = found
+    weights[:, best_first] = found
     return weights
 
 
@@ -69,6 +72,7 @@ class Endpoint:
     title: as it stands in sentences.
     weights: of the statistic, a weighted mean over trials.
     column: what is averaged, see `analysis.tables.comparisons.values_of`.
+    question: that it decides: ease or quality; empty for an endpoint that decides nothing.
     lower_is_better: True where less is better.
     unit: written after a number: %, steps, or nothing.
     """
@@ -77,6 +81,7 @@ class Endpoint:
     title: str
     weights: Weights
     column: str
+    question: str = ""
     lower_is_better: bool = False
     unit: str = ""
 
@@ -84,17 +89,17 @@ class Endpoint:
         """Return the range of the values: the budget in training steps for steps, else 1."""
         return float(budget) if self.column == "steps_to_solve" else 1.0
 
-    def statistic(self, values: ArrayLike, validation: ArrayLike) -> float:
-        """Return the endpoint of trials with these values [P] and validation losses [P]; NaN in values is left out."""
-        values, validation = np.asarray(values, dtype=float), np.asarray(validation, dtype=float)
+    def statistic(self, values: ArrayLike, order: ArrayLike) -> float:
+        """Return the endpoint of trials with these values [P] and this order [P]; NaN in values is left out."""
+        values, order = np.asarray(values, dtype=float), np.asarray(order, dtype=float)
         here = np.isfinite(values)
-        return float((self.weights(np.ones((1, int(here.sum()))), validation[here]) @ values[here])[0])
+        return float((self.weights(np.ones((1, int(here.sum()))), order[here]) @ values[here])[0])
 
 
 ENDPOINTS = {
     e.name: e
     for e in (
-        Endpoint("solve_rate", "solve rate", mean_weights, "solved", unit="%"),
+        Endpoint("solve_rate", "solve rate", mean_weights, "solved", EASE, unit="%"),
         Endpoint(
             "restricted_steps",
             "mean steps to solve",
@@ -104,25 +109,9 @@ ENDPOINTS = {
             unit="steps",
         ),
         Endpoint("best_decile", "score of the best decile", decile_weights, "score"),
-        Endpoint("expected_best_20", "expected best score of 20 trials", expected_best_weights, "score"),
+        Endpoint("expected_best_20", "expected best score of 20 trials", expected_best_weights, "score", QUALITY),
     )
 }
-
-
-def primary_endpoint(solved: int, trials: int) -> str:
-    """Return the name of the endpoint that decides on a task.
-
-    It is the solve rate where that lies in 5-95 %, the steps to solve above, and the score of the best decile below.
-
-    solved, trials: numbers of trials, pooled over all variants.
-
-    >>> primary_endpoint(96, 100)
-    'restricted_steps'
-    """
-    rate = solved / trials if trials else 0.0
-    if rate > RATES[1]:
-        return "restricted_steps"
-    return "solve_rate" if rate >= RATES[0] else "best_decile"
 
 
 def restricted_steps(solved_step: ArrayLike, budget: ArrayLike) -> Floats:

@@ -1,15 +1,19 @@
-"""Differences between variants with simultaneous confidence intervals from the bootstrap and p-values from label swaps.
+"""Differences between variants: simultaneous confidence intervals and p-values that always agree, from label swaps.
 
-Letters of shapes: V differences, P points of the design (trials of one variant on one task), B resamples, K trials.
+Letters of shapes: V differences, P points of the design (trials of one variant on one task), B swaps, K trials.
 
-All three comparisons are a signed sum of statistics. They differ in what is resampled together: `compare_pairs` has
+All three comparisons are a signed sum of statistics. They differ in whose labels are swapped: `compare_pairs` has
 partners that met the same points, `compare_groups` has partners that met different points, and `compare_advantages`
 has a difference in differences. The steps are the same:
 
-1. The points are resampled, all V differences in the same resamples.
-2. The standard error of a difference is that of its resamples, corrected for the number of trials on which the
-   statistic rests (`_standard_error`).
-3. The half width of the V intervals together comes from the largest studentised deviation (`_half_widths`).
+1. Labels are swapped at random, the same swaps for all V differences. If the labels mean nothing, the differences
+   after a swap are as likely as the one that was seen.
+2. Each difference is divided by its standard error, which is the standard deviation of the difference over the swaps.
+   Only between means of different points it follows from the trials (Welch 1947), after each swap anew, since groups
+   of different sizes may differ in their variances.
+3. The largest of the V quotients of each swap gives one critical value for all of them (`_comparison`): the interval
+   is the difference, give or take that many standard errors, and the p-value is at most .05 exactly where the interval
+   excludes zero.
 """
 
 from __future__ import annotations
@@ -20,14 +24,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm as normal
 from scipy.stats import t as student
 
-from .endpoints import Weights
+from .endpoints import Weights, mean_weights
 from .intervals import LEVEL, Floats, Integers
 
 FEWEST = 2  # points below which nothing is compared
-Sample = tuple[ArrayLike, ArrayLike]  # values and validation losses, each [V, P]; NaN in values marks a missing point
+ALIKE = 1e-9  # relative difference between two quotients that count as equal
+Sample = tuple[ArrayLike, ArrayLike]  # values and orders of trials, each [V, P]; NaN in values marks a missing point
 
 
 @dataclass(frozen=True)
@@ -36,8 +40,7 @@ class Comparison:
 
     difference: ours minus theirs [V].
     low, high: ends of the simultaneous 95 % confidence intervals [V].
-    p: p-values by label swaps [V].
-    p_holm: p-values adjusted for their number by Holm's method [V].
+    p: p-values adjusted for the number of differences [V]; at most .05 exactly where the interval excludes zero.
     points: number of points on which the difference rests, of the smaller side [V].
     """
 
@@ -45,28 +48,25 @@ class Comparison:
     low: Floats
     high: Floats
     p: Floats
-    p_holm: Floats
     points: Integers
 
 
 class _Term(NamedTuple):
-    """A statistic in a signed sum: its sign, the values and losses of its trials [K], and their resamples [B, K]."""
+    """A statistic in a signed sum: its sign, and the values and orders of its trials [K]."""
 
     sign: int
     values: Floats
-    losses: Floats
-    counts: Floats
+    order: Floats
 
 
 class _Estimate(NamedTuple):
-    """A difference, the same in every resample [B], its standard error, degrees of freedom, points and p-value."""
+    """A difference, its standard error, the same quotients after swaps [B], degrees of freedom, and points."""
 
     difference: float
-    resampled: Floats
     error: float
+    swapped: Floats
     freedom: float
     points: int
-    p: float
 
 
 # Comparisons
@@ -74,134 +74,70 @@ class _Estimate(NamedTuple):
 
 
 def compare(
-    weights: Weights,
-    values: ArrayLike,
-    validation: ArrayLike,
-    *,
-    span: float,
-    resamples: int = 2000,
-    swaps: int = 2000,
-    seed: int = 0,
+    weights: Weights, values: ArrayLike, order: ArrayLike, *, span: float, swaps: int = 1999, seed: int = 0
 ) -> Comparison:
     """Compare variants with a baseline that met the same points.
 
     This is `compare_pairs` with the baseline as every partner.
 
-    values, validation: of the trials [1 + V, P], the baseline first; NaN in `values` marks a point that is missing.
+    values, order: of the trials [1 + V, P], the baseline first; NaN in `values` marks a point that is missing.
     Other arguments: as in `compare_pairs`.
+
+    >>> found = compare(mean_weights, [[0] * 8, [1] * 8], [[0] * 8, [0] * 8], span=1.0)
+    >>> found.difference.tolist(), bool(found.low[0] > 0), bool(found.p[0] < 0.05)
+    ([1.0], True, True)
     """
-    values, losses = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (values, validation))
-    baseline = tuple(np.broadcast_to(x[0], x[1:].shape) for x in (values, losses))
-    return compare_pairs(
-        weights,
-        (values[1:], losses[1:]),
-        (baseline[0], baseline[1]),
-        span=span,
-        resamples=resamples,
-        swaps=swaps,
-        seed=seed,
-    )
+    first, second = (np.atleast_2d(np.asarray(x, dtype=float)) for x in (values, order))
+    baseline = tuple(np.broadcast_to(x[0], x[1:].shape) for x in (first, second))
+    ours, theirs = (first[1:], second[1:]), (baseline[0], baseline[1])
+    return compare_pairs(weights, ours, theirs, span=span, swaps=swaps, seed=seed)
 
 
 def compare_pairs(
-    weights: Weights,
-    ours: Sample,
-    theirs: Sample,
-    *,
-    span: float,
-    resamples: int = 2000,
-    swaps: int = 2000,
-    seed: int = 0,
+    weights: Weights, ours: Sample, theirs: Sample, *, span: float, swaps: int = 1999, seed: int = 0
 ) -> Comparison:
-    """Compare partners that met the same points.
+    """Compare partners that met the same points: their labels are swapped point by point.
 
     weights: of the statistic that is compared.
-    ours, theirs: values and validation losses, each [V, P]; NaN in values marks a point that is missing.
-    span: range of the values. The standard error is at least that of one point at which the two differ by the whole
-        span, so that two columns of zeros are not called equal beyond doubt.
-    resamples: number of bootstrap resamples of the points.
-    swaps: number of label swaps for the p-values.
+    ours, theirs: values and orders of trials, each [V, P]; NaN in values marks a point that is missing. Orders choose
+        the best trials, lower is better.
+    span: range of the values, see `_floor`.
+    swaps: number of random label swaps. 19 is the least with which anything can be told apart; the smallest p-value
+        is 1 / (1 + swaps).
     seed: of the random draws.
 
-    P-values: the labels of the two partners are swapped point by point, which is exact under the hypothesis that the
-    labels mean nothing; Holm 1979 over the V differences.
+    The p-value of a single difference is exact under the hypothesis that the labels mean nothing.
 
     Source: Westfall & Young 1993, "Resampling-Based Multiple Testing"; Romano & Wolf 2005.
     """
     first, second = _sample(ours), _sample(theirs)
     count, points = first[0].shape
-    rng = np.random.default_rng(seed)
-    drawn = _draw(rng, points, resamples)
-    swapped = (rng.random((swaps, points)) < 0.5).astype(float)
+    swapped = (np.random.default_rng(seed).random((swaps, points)) < 0.5).astype(float)
     found = []
     for v in range(count):
         both = np.isfinite(first[0][v]) & np.isfinite(second[0][v])
-        n = int(both.sum())
-        if n < FEWEST:
-            found.append(_nothing(n, resamples))
-            continue
-        counts = np.ascontiguousarray(_not_empty(drawn[:, both]))  # the order in memory decides the last bit
-        a, b = (_Term(s, x[v, both], y[v, both], counts) for s, (x, y) in ((1, first), (-1, second)))
-        moved = swapped[:, both]
-        estimate = _estimate(weights, [a, b], _effective(weights, a.losses), span / n)
-        found.append(estimate._replace(p=_swapped_p(weights, a, b, np.hstack([1 - moved, moved]), estimate.difference)))
-    return _comparison(found, resamples)
+        terms = [_Term(s, x[v, both], y[v, both]) for s, (x, y) in ((1, first), (-1, second))]
+        found.append(_of_pairs(weights, terms, swapped[:, both], span))
+    return _comparison(found, swaps)
 
 
 def compare_groups(
-    weights: Weights,
-    ours: Sample,
-    theirs: Sample,
-    *,
-    span: float,
-    resamples: int = 2000,
-    swaps: int = 2000,
-    seed: int = 0,
+    weights: Weights, ours: Sample, theirs: Sample, *, span: float, swaps: int = 1999, seed: int = 0
 ) -> Comparison:
-    """Compare partners that met different points.
+    """Compare partners that met different points: the labels are assigned at random to the trials of both sides.
 
-    The two sides are resampled independently, all V differences in the same resamples of a side. The variances of the
-    two sides add up, with the degrees of freedom of Welch 1947; each side's standard error is at least span / n / 2^½,
-    so that two sides of equal size have the floor of `compare_pairs` together. For p-values the labels are assigned
-    at random to the trials of both sides.
-
-    ours, theirs: values and validation losses, [V, P] and [V, Q].
+    ours, theirs: values and orders of trials, [V, P] and [V, Q].
     Other arguments: as in `compare_pairs`.
     """
     samples = _sample(ours), _sample(theirs)
-    count, rng = len(samples[0][0]), np.random.default_rng(seed)
-    drawn = [_draw(rng, x.shape[1], resamples) for x, _ in samples]
+    rng = np.random.default_rng(seed)
+    keys = rng.random((swaps, sum(x.shape[1] for x, _ in samples)))
     found = []
-    for v in range(count):
+    for v in range(len(samples[0][0])):
         here = [np.isfinite(x[v]) for x, _ in samples]
-        n = min(int(h.sum()) for h in here)
-        if n < FEWEST:
-            found.append(_nothing(n, resamples))
-            continue
-        terms = [
-            _Term(1, x[v, h], y[v, h], _not_empty(counts[:, h]))
-            for (x, y), h, counts in zip(samples, here, drawn, strict=True)
-        ]
-        effective = [_effective(weights, term.losses) for term in terms]
-        a, b = (
-            _estimate(weights, [term], k, span / len(term.values) / np.sqrt(2))
-            for term, k in zip(terms, effective, strict=True)
-        )
-        squares = [a.error**2, b.error**2]
-        difference = a.difference - b.difference
-        labels = np.zeros((swaps, sum(len(term.values) for term in terms)))
-        labels[:, : len(terms[0].values)] = 1.0
-        found.append(
-            _Estimate(
-                difference=difference,
-                resampled=a.resampled - b.resampled,
-                error=float(np.sqrt(sum(squares))),
-                freedom=sum(squares) ** 2 / sum(s**2 / (k - 1) for s, k in zip(squares, effective, strict=True)),
-                points=n,
-                p=_swapped_p(weights, terms[0], terms[1], rng.permuted(labels, axis=1), difference),
-            )
-        )
-    return _comparison(found, resamples)
+        sides = [[_Term(1, x[v, h], y[v, h])] for (x, y), h in zip(samples, here, strict=True)]
+        found.append(_of_groups(weights, sides, _labels(keys[:, np.concatenate(here)], int(here[0].sum())), span))
+    return _comparison(found, swaps)
 
 
 def compare_advantages(
@@ -211,152 +147,198 @@ def compare_advantages(
     *,
     paired: bool,
     span: float,
-    resamples: int = 2000,
+    swaps: int = 1999,
     seed: int = 0,
 ) -> Comparison:
     """Compare the advantages of variants over their baselines between two studies: a difference in differences.
 
-    There are no p-values: swapping the studies would test that nothing changed at all, not that the advantage did not.
-    A statistic of the four that rests on the fewest trials decides the correction of the standard error.
+    A variant and its baseline change the study together: point by point where the studies are paired, else at random.
+    That is exact where nothing changed at all. Where both changed alike it is approximate.
 
     ours, theirs: in each study, the variants and their baselines, each a sample [V, P] on the same points.
-    paired: whether both studies have the same points, which are then resampled together.
+    paired: whether both studies have the same points.
     Other arguments: as in `compare_pairs`.
     """
     studies = [(_sample(variant), _sample(baseline)) for variant, baseline in (ours, theirs)]
-    count, rng = len(studies[0][0][0]), np.random.default_rng(seed)
-    drawn = [_draw(rng, variant[0].shape[1], resamples) for variant, _ in studies]
-    if paired:
-        drawn[1] = drawn[0]
+    rng, sizes = np.random.default_rng(seed), [variant[0].shape[1] for variant, _ in studies]
+    drawn = rng.random((swaps, sizes[0] if paired else sum(sizes)))
     found = []
-    for v in range(count):
+    for v in range(len(studies[0][0][0])):
         here = [np.isfinite(variant[0][v]) & np.isfinite(baseline[0][v]) for variant, baseline in studies]
         if paired:
             here = [here[0] & here[1]] * 2
-        n = min(int(h.sum()) for h in here)
-        if n < FEWEST:
-            found.append(_nothing(n, resamples))
-            continue
-        terms = [
-            _Term(outer * inner, x[v, h], y[v, h], _not_empty(counts[:, h]))
-            for study, h, counts, outer in zip(studies, here, drawn, (1, -1), strict=True)
-            for (x, y), inner in zip(study, (1, -1), strict=True)
+        sides = [
+            [_Term(sign, x[v, h], y[v, h]) for sign, (x, y) in zip((1, -1), study, strict=True)]
+            for study, h in zip(studies, here, strict=True)
         ]
-        effective = min(_effective(weights, term.losses) for term in terms)
-        found.append(_estimate(weights, terms, effective, span / n))
-    return _comparison(found, resamples)
-
-
-# Resamples
-# ----------------------------------------------------------------------------------------------------------------------
+        if paired:
+            terms = [term._replace(sign=s * term.sign) for s, side in zip((1, -1), sides, strict=True) for term in side]
+            found.append(_of_pairs(weights, terms, (drawn[:, here[0]] < 0.5).astype(float), span))
+        else:
+            found.append(_of_groups(weights, sides, _labels(drawn[:, np.concatenate(here)], int(here[0].sum())), span))
+    return _comparison(found, swaps)
 
 
 def _sample(sample: Sample) -> tuple[Floats, Floats]:
-    values, losses = (np.atleast_2d(np.asarray(x, dtype=float)) for x in sample)
-    return values, losses
+    values, order = (np.atleast_2d(np.asarray(x, dtype=float)) for x in sample)
+    return values, order
 
 
-def _draw(rng: np.random.Generator, points: int, resamples: int) -> Floats:
-    """Return bootstrap resamples [B, P]: how often each point occurs."""
-    if not points:
-        return np.zeros((resamples, 0))
-    return rng.multinomial(points, np.full(points, 1 / points), size=resamples).astype(float)
+def _labels(keys: Floats, ours: int) -> Floats:
+    """Return assignments of labels [B, K] from random keys [B, K]: 1 for the trials with the `ours` smallest keys."""
+    labels = np.zeros(keys.shape)
+    np.put_along_axis(labels, np.argsort(keys, axis=1)[:, :ours], 1.0, axis=1)
+    return labels
 
 
-def _not_empty(counts: Floats) -> Floats:
-    """Resamples [B, K] of some of the points; a resample that drew none of them becomes the sample itself."""
-    return np.where(counts.sum(axis=1, keepdims=True) > 0, counts, 1.0)
+# Partners at the same points
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _of_pairs(weights: Weights, terms: Sequence[_Term], swapped: Floats, span: float) -> _Estimate:
+    """Return the estimate of a signed sum whose first half of terms is ours, and whose second half is its partner.
+
+    swapped: 1 where the two halves change places at a point, else 0 [B, P].
+    """
+    points = len(terms[0].values)
+    if points < FEWEST:
+        return _nothing(points, len(swapped))
+    floor = _floor(terms, span) / points
+    if weights is mean_weights:
+        return _of_mean_pairs(np.sum([term.sign * term.values for term in terms], axis=0), swapped, floor)
+    half, labels = len(terms) // 2, np.hstack([1.0 - swapped, swapped])
+    under_swaps = np.zeros(len(swapped))
+    for first, second in zip(terms[:half], terms[half:], strict=True):
+        under_swaps += first.sign * _exchanged(weights, first, second, labels)
+    return _of_swaps(_seen(weights, terms), under_swaps, floor, points)
+
+
+def _of_mean_pairs(differences: Floats, swapped: Floats, floor: float) -> _Estimate:
+    """Return the estimate of the mean of differences d [P], whose signs are swapped.
+
+    The standard deviation of the mean over all swaps is (sum of d^2)^½ / P.
+    """
+    points = len(differences)
+    spread = float(np.sqrt(np.sum(differences**2))) / points
+    error = spread or floor
+    moved = (1 - 2 * swapped) @ differences / points
+    return _Estimate(float(np.mean(differences)), error, moved / error, np.inf, points)
+
+
+# Partners at different points
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _of_groups(weights: Weights, sides: Sequence[Sequence[_Term]], labels: Floats, span: float) -> _Estimate:
+    """Return the estimate of the difference between the signed sums of two sides, whose labels are swapped.
+
+    labels: [B, K], 1 where a trial of both sides together counts as ours.
+    """
+    points = min(len(side[0].values) for side in sides)
+    if points < FEWEST:
+        return _nothing(points, len(labels))
+    floor = _floor([term for side in sides for term in side], span) / points
+    if weights is mean_weights:
+        sums = [np.sum([term.sign * term.values for term in side], axis=0) for side in sides]
+        return _of_mean_groups(sums[0], sums[1], labels, floor)
+    under_swaps, seen = np.zeros(len(labels)), 0.0
+    for first, second in zip(*sides, strict=True):
+        under_swaps += first.sign * _exchanged(weights, first, second, labels)
+        seen += _seen(weights, [first, second._replace(sign=-second.sign)])
+    return _of_swaps(seen, under_swaps, floor, points)
+
+
+def _of_mean_groups(ours: Floats, theirs: Floats, labels: Floats, floor: float) -> _Estimate:
+    """Return the estimate of the difference of two means, with the standard error of Welch 1947."""
+    sizes, both = (len(ours), len(theirs)), np.concatenate([ours, theirs])
+    both = both - both.mean()  # so that squares lose no digits
+    unswapped = np.repeat([1.0, 0.0], sizes)[None]
+
+    def moments(assigned: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return differences of means, and the squared standard error of each mean."""
+        means = [part @ both / n for part, n in zip((assigned, 1 - assigned), sizes, strict=True)]
+        squares = [part @ both**2 / n for part, n in zip((assigned, 1 - assigned), sizes, strict=True)]
+        first, second = (
+            np.maximum(square - mean**2, 0) / (n - 1) for square, mean, n in zip(squares, means, sizes, strict=True)
+        )
+        return means[0] - means[1], first, second
+
+    def error(first: Floats, second: Floats) -> Floats:
+        variance = first + second
+        return np.where(variance > 1e-12 * np.mean(both**2), np.sqrt(variance), floor)
+
+    seen, *squares = moments(unswapped)
+    moved, *others = moments(labels)
+    welch = [float(s[0]) ** 2 / (n - 1) for s, n in zip(squares, sizes, strict=True)]
+    total = float(squares[0][0] + squares[1][0])
+    freedom = total**2 / sum(welch) if sum(welch) > 0 else min(sizes) - 1
+    return _Estimate(float(seen[0]), float(error(*squares)[0]), moved / error(*others), freedom, min(sizes))
+
+
+# Statistics other than means
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _seen(weights: Weights, terms: Sequence[_Term]) -> float:
+    """Return a signed sum of statistics."""
+    return sum(t.sign * float(weights(np.ones((1, len(t.values))), t.order)[0] @ t.values) for t in terms)
+
+
+def _exchanged(weights: Weights, first: _Term, second: _Term, labels: Floats) -> Floats:
+    """Return the difference of a statistic between two partners for each assignment of labels [B, K]."""
+    values, order = (np.concatenate(both) for both in ((first.values, second.values), (first.order, second.order)))
+    moved: Floats = weights(labels, order) @ values - weights(1 - labels, order) @ values
+    return moved
+
+
+def _of_swaps(seen: float, under_swaps: Floats, floor: float, points: int) -> _Estimate:
+    """Return the estimate whose standard error is the standard deviation of the difference over the swaps."""
+    spread = float(np.sqrt(np.mean(under_swaps**2)))
+    error = spread if spread > 1e-12 else floor
+    return _Estimate(seen, error, under_swaps / error, np.inf, points)
 
 
 # Estimates
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def _estimate(weights: Weights, terms: Sequence[_Term], effective: float, least: float) -> _Estimate:
-    """Return the signed sum of the statistics of terms, without a p-value.
+def _floor(terms: Sequence[_Term], span: float) -> float:
+    """Return how much the values of terms differ at most; the span where they are all the same.
 
-    effective: number of trials on which a statistic rests. least: the smallest standard error.
+    A standard error of zero, where nothing varies, is replaced by what one point could change, this number divided by
+    the number of points: two columns of zeros are not called equal beyond doubt.
     """
-    total, resampled = 0.0, np.zeros(len(terms[0].counts))
-    for term in terms:
-        total += term.sign * float(weights(np.ones((1, len(term.values))), term.losses)[0] @ term.values)
-        resampled += term.sign * (weights(term.counts, term.losses) @ term.values)
-    points = min(len(term.values) for term in terms)
-    error = max(_standard_error(resampled, effective), least)
-    return _Estimate(total, resampled, error, freedom=2 * (effective - 1), points=points, p=np.nan)
+    values = np.concatenate([term.values for term in terms])
+    return min(float(np.ptp(values)), span) or span
 
 
-def _effective(weights: Weights, losses: Floats) -> float:
-    """Return the number of trials on which a statistic rests: k = 1 / (sum of squared weights), at least 1.5.
-
-    The mean of n trials rests on k = n of them, the best decile on n/10, the expected best of 20 on fewer than n/20.
-    The losses decide which trials these are, not how many. Below 1.5 the corrections by 1 - 1/k and k - 1 would blow
-    up: the best decile of ten trials is a single one, k = 1.
-
-    Source: Kish 1965, "Survey Sampling", the effective sample size of a weighted mean.
-    """
-    sample = weights(np.ones((1, len(losses))), losses)[0]
-    return max(float(1 / np.sum(sample**2)), 1.5)
-
-
-def _standard_error(resampled: Floats, effective: float) -> float:
-    """Return the standard error of a statistic that rests on k trials, from its bootstrap resamples [B].
-
-    The bootstrap takes the trials for the whole population and so divides their squared deviations by k, not by
-    k - 1. In the mean its variance is (1 - 1/k) times the true one, so the standard error is divided by
-    (1 - 1/k)^½. Each of the two statistics of a difference then has a variance with k - 1 degrees of freedom, and their
-    sum 2 (k - 1) where the two are equal (Welch 1947): the deviations follow Student's t rather than the normal
-    distribution. Without both corrections the best decile of 50 trials, k = 5, excludes a true zero in 13 % instead
-    of 5 % of studies; `analysis/notebooks/inference.py` shows what is left with them.
-
-    Source: Efron & Tibshirani 1993, "An Introduction to the Bootstrap", section 5.3 (the plug-in variance).
-    """
-    return float(np.std(resampled, ddof=1)) / float(np.sqrt(1 - 1 / effective))
-
-
-def _nothing(points: int, resamples: int) -> _Estimate:
+def _nothing(points: int, swaps: int) -> _Estimate:
     """Return the estimate from too few points."""
-    return _Estimate(np.nan, np.zeros(resamples), np.nan, np.inf, points, np.nan)
+    return _Estimate(np.nan, np.nan, np.zeros(swaps), np.inf, points)
 
 
-def _comparison(found: Sequence[_Estimate], resamples: int) -> Comparison:
-    """Return the comparison of V estimates."""
-    difference, error, freedom, p = (np.array([float(estimate[k]) for estimate in found]) for k in (0, 2, 3, 5))
-    deviations = np.zeros((len(found), resamples))
-    for row, estimate in zip(deviations, found, strict=True):
-        if np.isfinite(estimate.error):
-            row[:] = np.abs(estimate.resampled - estimate.difference) / estimate.error
-    half = _half_widths(deviations, error, freedom)
-    points = np.array([estimate.points for estimate in found], dtype=np.int64)
-    return Comparison(difference, difference - half, difference + half, p, holm(p), points)
+def _comparison(found: Sequence[_Estimate], swaps: int) -> Comparison:
+    """Return the comparison of V estimates.
 
-
-def _half_widths(deviations: Floats, error: Floats, freedom: Floats) -> Floats:
-    """Return half widths [V] of simultaneous 95 % intervals from studentised deviations [V, B].
-
-    The 95 % quantile of the largest deviation of each resample, at least that of one normal deviate (1.96), is carried
-    over to Student's t of each difference: the value that t exceeds as rarely as the normal deviate exceeds the
-    quantile.
+    The critical value is the one that the largest quotient of a swap exceeds in 5 % of the swaps, where the labels as
+    they were count as one swap more. It is at least that of one normal deviate (of Student's t between means of
+    different points), which matters only where hardly any point differs and there are few different swaps.
     """
-    quantile = float(np.quantile(deviations.max(axis=0), LEVEL, method="higher")) if len(deviations) else np.nan
-    quantile = max(quantile, float(normal.isf((1 - LEVEL) / 2)))
-    half: Floats = student.isf(normal.sf(quantile), freedom) * error
-    return half
+    difference, error, freedom = (np.array([float(estimate[k]) for estimate in found]) for k in (0, 1, 3))
+    points = np.array([estimate.points for estimate in found], dtype=np.int64)
+    largest = np.sort(np.max([np.zeros(swaps), *(np.abs(estimate.swapped) for estimate in found)], axis=0))
+    largest *= 1 + ALIKE
+    quotient = np.abs(difference) / error
+    as_large = swaps - np.searchsorted(largest, quotient, side="left")
+    p = np.maximum((1 + as_large) / (1 + swaps), 2 * student.sf(quotient, freedom))
+    allowed = int(round(1 - LEVEL, 9) * (1 + swaps))  # largest quotients that may reach the critical value
+    critical = largest[-allowed] if allowed else np.inf
+    half = np.maximum(critical, student.isf((1 - LEVEL) / 2, freedom)) * error
+    return Comparison(difference, difference - half, difference + half, np.where(np.isfinite(error), p, np.nan), points)
 
 
 # P-values
 # ----------------------------------------------------------------------------------------------------------------------
-
-
-def _swapped_p(weights: Weights, ours: _Term, theirs: _Term, labels: Floats, difference: float) -> float:
-    """Return the share of assignments of labels under which the difference is at least as large as the one seen.
-
-    labels: [B, K], 1 where a trial counts as ours, 0 where it counts as theirs; the trials of `ours` come first. The
-    assignment that was seen counts as one of them, so the p-value is never 0.
-    """
-    trials, losses = (np.concatenate(both) for both in ((ours.values, theirs.values), (ours.losses, theirs.losses)))
-    under_null = weights(labels, losses) @ trials - weights(1 - labels, losses) @ trials
-    return float((1 + np.sum(np.abs(under_null) >= abs(difference) - 1e-12)) / (1 + len(labels)))
 
 
 def holm(p: ArrayLike) -> Floats:

@@ -9,72 +9,80 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_decile, greff_welch
-from ..statistics.endpoints import ENDPOINTS, primary_endpoint, restricted_steps
+from ..statistics.endpoints import EASE, ENDPOINTS, Endpoint, restricted_steps
 from ..statistics.intervals import Floats
 from ..statistics.resampling import Comparison, compare
 from ..study import Study
 
-FEWEST_FOR_INFERENCE = 20  # points below which differences are shown without interval or p-value
+FEWEST_FOR_INFERENCE = 10  # points below which differences are shown without interval or p-value
 SIGNIFICANT = 0.05
+MARGIN = 0.1  # of the span: a difference below it counts as none
+BETTER, WORSE, SAME, OPEN = "better", "worse", "same", "open"
+NOTHING_LEARNED, EVERYTHING_SOLVED = "nothing learned", "everything solved"
+"""The verdicts on a difference, see `verdict_of`."""
+
+LEARNED = {"solve_rate": 0.05, "best_decile": 0.25}  # a variant that reaches one of them has learned something
+SOLVED = {"solve_rate": 0.95, "best_decile": 0.99, "expected_best_20": 0.99}  # above it there is nothing to tell apart
 COLUMNS = [
-    *("task", "variant", "baseline", "endpoint", "primary", "points", "value", "reference", "difference", "low"),
-    *("high", "p", "p_holm", "significant", "greff_welch_p", "span"),
+    *("task", "series", "variant", "baseline", "endpoint", "question", "primary", "points", "value", "reference"),
+    *("difference", "low", "high", "p", "verdict", "significant", "needed", "greff_welch_p", "span"),
 ]
+Levels = Mapping[str, float]  # the endpoints of one variant, by name
 
 
-def comparisons(study: Study, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
+def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
     """Return one row per task, endpoint and variant other than the baseline; none without a baseline.
 
     study: the study.
-    resamples, swaps: numbers of bootstrap resamples and of label swaps.
-    seed: of both.
+    swaps: number of label swaps.
+    seed: of the swaps.
 
     Columns:
+    series: of the task; the task itself where it is in none.
+    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials); empty
+    for endpoints that decide nothing.
+    primary: whether the endpoint decides a question.
     value, reference: the statistic of the variant and of the baseline.
     difference: between them, over the points that both have.
-    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 20 points.
-    p, p_holm: p-value by label swaps, and adjusted over the variants of a task.
-    primary: whether the endpoint decides on this task.
-    significant: of the primary endpoint, see `is_significant`.
+    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 10 points.
+    p: p-value adjusted over the variants of a task; at most .05 exactly where the interval excludes zero.
+    verdict: see `verdict_of`. significant: whether it is better or worse.
+    needed: see `needed`.
     greff_welch_p: see `statistics.best.greff_welch`; the same for all endpoints.
     span: the range of the endpoint's values.
     """
     rows: list[dict[str, Any]] = []
-    primary = primary_endpoints(study)
-    for task, decides in primary.items():
+    for task in study.tasks:
         own = study.trials[study.trials["task"] == task]
         present = [v for v in study.variants if (own["variant"] == v).any()]
         if study.baseline not in present:
             continue
-        losses = matrix(own, own["validation_loss"], present)
+        place = {"task": task, "series": _series(own, task), "baseline": study.baseline}
+        order = matrix(own, own["order"], present)
+        values = {e.name: matrix(own, values_of(own, e.column), present) for e in ENDPOINTS.values()}
+        levels = [levels_of(values, order, k) for k in range(len(present))]
         welch = _greff_welch(own, present)
         for endpoint in ENDPOINTS.values():
-            values = matrix(own, values_of(own, endpoint.column), present)
             span = endpoint.span(own["budget"].max())
-            found = compare(endpoint.weights, values, losses, span=span, resamples=resamples, swaps=swaps, seed=seed)
-            inferred = inferences(found, span, decides=endpoint.name == decides)
-            for k, (variant, row) in enumerate(zip(present[1:], inferred, strict=True), start=1):
-                rows.append(
-                    {
-                        "task": task,
-                        "variant": variant,
-                        "baseline": study.baseline,
-                        "endpoint": endpoint.name,
-                        "primary": endpoint.name == decides,
-                        "value": endpoint.statistic(values[k], losses[k]),
-                        "reference": endpoint.statistic(values[0], losses[0]),
-                        "greff_welch_p": welch[variant],
-                        "span": span,
-                        **row,
-                    }
-                )
+            found = compare(endpoint.weights, values[endpoint.name], order, span=span, swaps=swaps, seed=seed)
+            inferred = inferences(found, endpoint, span, [(mine, levels[0]) for mine in levels[1:]])
+            for variant, mine, row in zip(present[1:], levels[1:], inferred, strict=True):
+                shown = {"variant": variant, "value": mine[endpoint.name], "reference": levels[0][endpoint.name]}
+                rows.append({**place, **shown, **row, "greff_welch_p": welch[variant], "span": span})
     return pd.DataFrame(rows, columns=COLUMNS).astype({"primary": bool, "significant": bool})
 
 
-def primary_endpoints(study: Study) -> dict[str, str]:
-    """Return by task the name of the endpoint that decides: a rule on the solve rate pooled over all variants."""
-    solved = (study.trials["status"] == "solved").groupby(study.trials["task"]).agg(["sum", "count"])
-    return {t: primary_endpoint(*map(int, solved.loc[t])) for t in study.tasks if t in solved.index}
+def _series(own: pd.DataFrame, task: str) -> str:
+    """Return the series that the trials of a task name; the task where they name none."""
+    return str(own["series"].iloc[0]) or task if "series" in own else task
+
+
+def levels_of(values: Mapping[str, Floats], order: Floats, k: int) -> Levels:
+    """Return the endpoints of variant k over all its points, NaN where it has none; values, order: [V, P]."""
+    return {
+        name: ENDPOINTS[name].statistic(own[k], order[k]) if np.isfinite(own[k]).any() else np.nan
+        for name, own in values.items()
+    }
 
 
 def values_of(table: pd.DataFrame, column: str) -> pd.Series[float]:
@@ -98,36 +106,95 @@ def matrix(own: pd.DataFrame, values: pd.Series[float], variants: list[str], poi
     return (wide if points is None else wide.reindex(columns=points)).to_numpy(dtype=float)
 
 
-def inferences(found: Comparison, reach: float, *, decides: bool, with_p: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield for each difference its number of points, size, interval, p-values, and whether it is significant.
+def inferences(
+    found: Comparison, endpoint: Endpoint, span: float, levels: Sequence[Sequence[Levels]], reach: float = 1.0
+) -> Iterator[dict[str, Any]]:
+    """Yield what the columns of a table say of each difference.
 
-    There is no interval and no p-value below 20 points.
+    There is no interval and no p-value below 10 points.
 
     found: the differences.
-    reach: the largest possible difference, at which intervals end.
-    decides: whether this is the primary endpoint; no other can be significant.
-    with_p: False where there are no p-values, so that the interval alone decides.
+    endpoint: that is compared.
+    span: the range of its values.
+    levels: for each difference, the endpoints of all sides of it, for `verdict_of`.
+    reach: the largest possible difference, at which intervals end, as a multiple of the span.
     """
-    for k, points in enumerate(found.points):
+    for k, (points, sides) in enumerate(zip(found.points, levels, strict=True)):
         enough = bool(points >= FEWEST_FOR_INFERENCE)
-        low, high = (float(np.clip(end[k], -reach, reach)) for end in (found.low, found.high))
-        numbers = {"low": low, "high": high, "p": float(found.p[k]), "p_holm": float(found.p_holm[k])}
-        p = numbers["p_holm"] if with_p else 0.0
+        ends = (float(np.clip(end[k], -reach * span, reach * span)) for end in (found.low, found.high))
+        low, high, p = (x if enough else np.nan for x in (*ends, float(found.p[k])))
+        difference = float(found.difference[k])
+        verdict = verdict_of(endpoint, (low, difference, high), span, sides)
         yield {
+            "endpoint": endpoint.name,
+            "question": endpoint.question,
+            "primary": endpoint.question != "",
             "points": int(points),
-            "difference": float(found.difference[k]),
-            **(numbers if enough else dict.fromkeys(numbers, np.nan)),
-            "significant": decides and enough and is_significant(low, high, p),
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "p": p,
+            "verdict": verdict,
+            "significant": verdict in (BETTER, WORSE),
+            "needed": np.nan
+            if verdict in GUARDS
+            else needed(difference, half_width(low, difference, high), points, span),
         }
 
 
-def is_significant(low: float, high: float, p: float) -> bool:
-    """Return whether a difference is claimed: its adjusted p-value is at most .05 and its interval excludes zero.
+def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: float, sides: Sequence[Levels]) -> str:
+    """Return what may be said of a difference.
 
-    >>> is_significant(0.1, 0.3, 0.05), is_significant(-0.1, 0.3, 0.01), is_significant(0.1, 0.3, 0.06)
-    (True, False, False)
+    nothing learned: every side solves less than 5 % of its trials, and its best decile scores below .25.
+    everything solved: every side solves more than 95 % of its trials (solve rate), or scores above .99 and the interval
+        includes zero (scores). Steps to solve differ even then.
+    same: the interval lies inside a tenth of the span on both sides of zero, whether or not it includes zero.
+    better, worse: the interval excludes zero.
+    open: neither, or there are too few points for an interval.
+
+    endpoint: that is compared.
+    interval: low end, difference and high end; NaN ends for no interval.
+    span: the range of the endpoint's values.
+    sides: the endpoints of every side of the difference, such as the variant and the baseline.
     """
-    return p <= SIGNIFICANT and low * high > 0
+    low, difference, high = interval
+    if all(side[name] < least for side in sides for name, least in LEARNED.items()):
+        return NOTHING_LEARNED
+    apart = low * high > 0
+    solved = endpoint.name in SOLVED and all(side[endpoint.name] > SOLVED[endpoint.name] for side in sides)
+    if solved and (endpoint.question == EASE or not apart):
+        return EVERYTHING_SOLVED
+    if max(-low, high) < MARGIN * span:
+        return SAME
+    if not apart:
+        return OPEN
+    return BETTER if (difference > 0) != endpoint.lower_is_better else WORSE
+
+
+GUARDS = (NOTHING_LEARNED, EVERYTHING_SOLVED)  # verdicts that turn no interval into a sentence
+
+
+def half_width(low: float, difference: float, high: float) -> float:
+    """Return half the width of an interval, also where one of its ends was cut off at the largest difference."""
+    return max(difference - low, high - difference)
+
+
+def needed(difference: float, half: float, points: float, span: float) -> float:
+    """Return the number of points at which an interval of such a difference would decide; NaN where no number would.
+
+    Widths of intervals fall with the root of the number of points. With enough of them the interval excludes zero, or
+    lies inside the margin of a tenth of the span; the number at which the first of these happens is returned.
+
+    difference: that was seen, taken for the true one.
+    half: half the width of its interval.
+    points: on which it rests.
+    span: the range of the endpoint's values.
+
+    >>> needed(0.2, 0.3, 50, 1.0), needed(0.02, 0.24, 50, 1.0)
+    (113.0, 450.0)
+    """
+    farthest = max(abs(difference), MARGIN * span - abs(difference))
+    return float(np.ceil(points * (half / farthest) ** 2 - 1e-9)) if np.isfinite(half) else np.nan
 
 
 def is_better(row: Mapping[Any, Any]) -> bool:
@@ -138,14 +205,20 @@ def is_better(row: Mapping[Any, Any]) -> bool:
 def resolution(compared: pd.DataFrame) -> pd.DataFrame:
     """Return half the width of the intervals: the smallest difference that the study can distinguish from none.
 
-    compared: of `comparisons`.
+    compared: of `comparisons`. Differences where nothing was learned or everything was solved are left out.
 
-    Columns: task, endpoint, primary, half_width (median over variants), points.
+    Columns: task, endpoint, question, primary, half_width (median over variants), points (the fewest), and needed: the
+    number of points at which the half width would be a tenth of the span.
     """
-    inferred = compared[np.isfinite(compared["low"])].assign(half_width=lambda t: (t["high"] - t["low"]) / 2)
-    groups = inferred.groupby(["task", "endpoint", "primary"], sort=False)
-    found: pd.DataFrame = groups.agg(half_width=("half_width", "median"), points=("points", "min")).reset_index()
-    return found
+    inferred = compared[np.isfinite(compared["low"]) & ~compared["verdict"].isin(GUARDS)]
+    ends = (inferred["difference"] - inferred["low"], inferred["high"] - inferred["difference"])
+    inferred = inferred.assign(half_width=np.maximum(*ends))
+    groups = inferred.groupby(["task", "endpoint", "question", "primary"], sort=False)
+    found: pd.DataFrame = groups.agg(
+        half_width=("half_width", "median"), points=("points", "min"), span=("span", "first")
+    ).reset_index()
+    found["needed"] = np.ceil(found["points"] * (found["half_width"] / (MARGIN * found["span"])) ** 2 - 1e-9)
+    return found.drop(columns="span")
 
 
 def _greff_welch(own: pd.DataFrame, present: Sequence[str]) -> dict[str, float]:
@@ -153,5 +226,5 @@ def _greff_welch(own: pd.DataFrame, present: Sequence[str]) -> dict[str, float]:
     losses = {}
     for variant in present:
         trials = own[own["variant"] == variant]
-        losses[variant] = trials["test_loss"].to_numpy()[best_decile(trials["validation_loss"])]
+        losses[variant] = trials["test_loss"].to_numpy()[best_decile(trials["order"])]
     return {variant: greff_welch(losses[variant], losses[present[0]]) for variant in present[1:]}

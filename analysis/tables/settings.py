@@ -1,4 +1,4 @@
-"""The settings that a study recommends: the best trials by validation of each variant on each task, and how to train
+"""The settings that a study recommends: the best trials of each variant on each task, and how to train
 them again.
 """
 
@@ -28,7 +28,7 @@ RESULTS = ("hidden_size", "parameters", "status", "validation_loss", "test_loss"
 
 
 def recommended(study: Study) -> pd.DataFrame:
-    """Return one row per task, variant and rank 1 to 3: the best trials by validation loss.
+    """Return one row per task, variant and rank 1 to 3: the best trials (`statistics.best.order_of`).
 
     Trials without any loss are not ranked.
 
@@ -45,8 +45,8 @@ def recommended(study: Study) -> pd.DataFrame:
     for task, variant in study.pairs:
         every = groups.get((task, variant), study.trials.iloc[:0])
         own = every[np.isfinite(every["validation_loss"])]
-        ranked = own.iloc[ranking(own["validation_loss"])]
-        good = ranked.head(max(NARROW, len(best_decile(own["validation_loss"]))))
+        ranked = own.iloc[ranking(own["order"])]
+        good = ranked.head(max(NARROW, len(best_decile(own["order"]))))
         spread = {
             f"{n}_{end}": float(value)
             for n in names

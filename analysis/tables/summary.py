@@ -33,18 +33,18 @@ def usable(table: pd.DataFrame) -> pd.DataFrame:
 def summarise(table: pd.DataFrame, tasks: Sequence[str], variants: Sequence[str]) -> pd.DataFrame:
     """Return one row per pair of a task and a variant, with N = 0 where no trial has run.
 
-    table: trials of a search.
+    table: trials of a search with their order, as in `Study.table`.
     tasks, variants: in the order of the rows.
 
     Columns:
     trials (N, without failed ones), solved, diverged, failed;
     solve_rate with solve_low and solve_high (Wilson, 95 %);
     restricted_steps (mean of min(steps to solve, budget));
-    decile_score, decile_loss and decile_parameters (means over the best decile by validation, on test data; the
+    decile_score, decile_loss and decile_parameters (means over the best decile, on test data; the
     geometric mean for the loss);
     expected_best_20 (score; of all trials where there are fewer than 20);
     score, parameters, seconds (means over all trials);
-    best_loss (test loss of the best trial by validation).
+    best_loss (test loss of the best trial).
     """
     groups = dict(tuple(table.groupby(["task", "variant"])))
     pairs = ((task, variant) for task in tasks for variant in variants)
@@ -70,8 +70,8 @@ def _row(task: str, variant: str, every: pd.DataFrame) -> dict[str, Any]:
 
 
 def _means(trials: pd.DataFrame) -> dict[str, float]:
-    validation, score = trials["validation_loss"].to_numpy(), trials["score"].to_numpy()
-    best = trials.iloc[best_decile(validation)]
+    order, score = trials["order"].to_numpy(), trials["score"].to_numpy()
+    best = trials.iloc[best_decile(order)]
     with np.errstate(divide="ignore"):
         logs = np.log(best["test_loss"].to_numpy())
     return {
@@ -79,7 +79,7 @@ def _means(trials: pd.DataFrame) -> dict[str, float]:
         "decile_score": float(best["score"].mean()),
         "decile_loss": float(np.exp(logs.mean())),
         "decile_parameters": float(best["parameters"].mean()),
-        "expected_best_20": float(expected_best(score, validation, [min(SEARCH, len(trials))])[0]),
+        "expected_best_20": float(expected_best(score, order, [min(SEARCH, len(trials))])[0]),
         "score": float(score.mean()),
         "parameters": float(trials["parameters"].mean()),
         "seconds": float(trials["seconds"].mean()),

@@ -11,20 +11,21 @@ import pandas as pd
 
 from runs.study.design import flat
 
-from ..statistics.endpoints import ENDPOINTS, Endpoint, primary_endpoint
+from ..statistics.endpoints import ENDPOINTS, Endpoint
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
 from ..study import Study
-from .comparisons import inferences, matrix, values_of
+from .comparisons import Levels, inferences, levels_of, matrix, values_of
 
 LEAST_SHARED = 0.5  # of the points of the smaller study: from there on the studies are paired on a task
 NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks")
 CHANGE, ADVANTAGE = "variant", "advantage over the baseline"
 COLUMNS = [
-    *("task", "variant", "what", "endpoint", "primary", "paired", "points", "study", "other", "difference", "low"),
-    *("high", "p", "p_holm", "significant", "same_numbers", "same_outcome", "pairs", "time", "time_low", "time_high"),
+    *("task", "variant", "what", "endpoint", "question", "primary", "paired", "points", "study", "other"),
+    *("difference", "low", "high", "p", "verdict", "significant", "needed"),
+    *("same_numbers", "same_outcome", "pairs", "time", "time_low", "time_high"),
 ]
-Arrays = tuple[Floats, Floats]  # values and validation losses, each [V, P]
+Arrays = tuple[Floats, Floats]  # values and orders of trials, each [V, P]
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class TwoStudies:
     pairs: pd.DataFrame
 
 
-def compare_studies(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1999) -> TwoStudies:
+def compare_studies(study: Study, other: Study, *, swaps: int = 1999) -> TwoStudies:
     """Compare two studies where they have a task and a variant of the same name.
 
     study, other: the studies; differences are study minus other.
-    resamples, swaps: numbers of bootstrap resamples and of label swaps.
+    swaps: number of label swaps.
 
     Raises ValueError where one of them is a search, or where they have nothing in common.
     """
@@ -59,7 +60,7 @@ def compare_studies(study: Study, other: Study, *, resamples: int = 2000, swaps:
                 "its variants did not get the same trials"
             )
     name = other.name if other.name != study.name else f"{other.name} (other)"
-    pairs = changes(study, other, resamples=resamples, swaps=swaps)
+    pairs = changes(study, other, swaps=swaps)
     return TwoStudies(study.name, name, study.baseline, differing(study, other), pairs)
 
 
@@ -129,30 +130,31 @@ class _Common(NamedTuple):
     paired: bool
     budget: float
 
-    @property
-    def primary(self) -> str:
-        """The endpoint that decides, by the solve rate pooled over both studies."""
-        solved = sum(int((trials["status"] == "solved").sum()) for trials in (self.ours, self.theirs))
-        return primary_endpoint(solved, len(self.ours) + len(self.theirs))
-
     def arrays(self, endpoint: Endpoint) -> tuple[Arrays, Arrays]:
-        """Return values and validation losses of both studies, [V, P] and [V, Q]; steps end at the smaller budget."""
+        """Return values and orders of both studies, [V, P] and [V, Q]; steps end at the smaller budget."""
         both = zip((self.ours, self.theirs), self.points, strict=True)
         ours, theirs = (self._arrays(endpoint, own, points) for own, points in both)
         return ours, theirs
 
     def _arrays(self, endpoint: Endpoint, own: pd.DataFrame, points: list[int]) -> Arrays:
         values = values_of(own.assign(budget=own["budget"].clip(upper=self.budget)), endpoint.column)
-        losses = own["validation_loss"]
-        return matrix(own, values, self.variants, points), matrix(own, losses, self.variants, points)
+        return matrix(own, values, self.variants, points), matrix(own, own["order"], self.variants, points)
+
+    def levels(self) -> list[list[Levels]]:
+        """Return the endpoints of each variant in each study, [2][V]."""
+        arrays = {endpoint.name: self.arrays(endpoint) for endpoint in ENDPOINTS.values()}
+        return [
+            [levels_of({name: of[side][0] for name, of in arrays.items()}, order, v) for v in range(len(self.variants))]
+            for side, (_, order) in enumerate(arrays["solve_rate"])
+        ]
 
 
-def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
+def changes(study: Study, other: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
     """Return one row per common task, endpoint and variant, for the variant and for its advantage over the baseline.
 
     study, other: the studies. The baseline is that of `study`.
-    resamples, swaps: numbers of bootstrap resamples and of label swaps.
-    seed: of both.
+    swaps: number of label swaps.
+    seed: of the swaps.
 
     Columns:
     what: the variant itself, or its advantage over the baseline, whose difference is a difference in differences.
@@ -160,11 +162,11 @@ def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1
     of the other, the same place in the unit cube. Then the difference is over these points, else over all trials.
     points: on which the difference rests, of the smaller side.
     study, other: the statistic of each over those points. difference: study minus other.
-    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 20 points.
-    p, p_holm: by exchanging the studies point by point where they are paired, else by assigning the trials to the
-    studies at random; none for an advantage.
-    primary: whether the endpoint decides: a rule on the solve rate pooled over both studies.
-    significant: of the primary endpoint, see `comparisons.is_significant`; the interval alone decides for an advantage.
+    low, high: simultaneous 95 % confidence intervals over the variants of a task, NaN below 10 points.
+    p: adjusted over the variants of a task, by exchanging the studies point by point where they are paired, else by
+    assigning the trials to the studies at random; at most .05 exactly where the interval excludes zero.
+    question, primary, verdict, significant, needed: as in `comparisons.comparisons`, where every side of a difference
+    counts for "nothing learned" and "everything solved".
     same_numbers, same_outcome: of `pairs` trials at the same point, how many gave equal losses to the last bit, and how
     many were solved in both studies or in neither.
     time: seconds per training step, study over other (geometric mean), with its interval, which is not simultaneous.
@@ -176,19 +178,17 @@ def changes(study: Study, other: Study, *, resamples: int = 2000, swaps: int = 1
     for task in tasks:
         ours, theirs = (one.trials[one.trials["task"] == task] for one in (study, other))
         common = _common(ours, theirs, variants)
-        primary = common.primary
         facts = {v: _facts(common, v, seed) for v in common.variants}
+        levels = common.levels()
         for endpoint in ENDPOINTS.values():
-            place = {"task": task, "endpoint": endpoint.name, "paired": common.paired}
-            decides = {"primary": endpoint.name == primary}
-            options = {"span": endpoint.span(common.budget), "resamples": resamples, "seed": seed}
-            for what, names, sides, found in _compared(common, endpoint, study.baseline, swaps, options):
-                reach = options["span"] * (1 if what == CHANGE else 2)
-                inferred = inferences(found, reach, decides=decides["primary"], with_p=what == CHANGE)
+            span = endpoint.span(common.budget)
+            for what, names, sides, found in _compared(common, endpoint, study.baseline, swaps, seed):
+                known = [_levels(levels, common.variants, name, study.baseline, what) for name in names]
+                inferred = inferences(found, endpoint, span, known, reach=1 if what == CHANGE else 2)
                 for k, (variant, row) in enumerate(zip(names, inferred, strict=True)):
                     values = _statistics(endpoint, sides, k, paired=common.paired)
                     shown = {"variant": variant, "what": what, "study": values[0], "other": values[1]}
-                    rows.append({**place, **decides, **shown, **row, **facts[variant]})
+                    rows.append({"task": task, "paired": common.paired, **shown, **row, **facts[variant]})
     if not rows:
         raise ValueError("compare: the studies have no variant in common on any task")
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -237,19 +237,29 @@ def _shared_points(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[int, int]:
 Side = Sequence[Arrays]  # of one study: the variants, or the variants and their baselines
 
 
+def _levels(
+    levels: Sequence[Sequence[Levels]], variants: Sequence[str], name: str, baseline: str | None, what: str
+) -> list[Levels]:
+    """Return the endpoints of all sides of a difference: the variant in both studies, and the baseline's too."""
+    names = [name] if what == CHANGE else [name, str(baseline)]
+    return [of_study[variants.index(one)] for of_study in levels for one in names]
+
+
 def _compared(
-    common: _Common, endpoint: Endpoint, baseline: str | None, swaps: int, options: Mapping[str, Any]
+    common: _Common, endpoint: Endpoint, baseline: str | None, swaps: int, seed: int
 ) -> Iterator[tuple[str, list[str], tuple[Side, Side], Comparison]]:
     """Both kinds of differences of a task and endpoint: what, the variants, the two sides, and the comparison."""
     ours, theirs = common.arrays(endpoint)
+    span, weights = endpoint.span(common.budget), endpoint.weights
     compare = compare_pairs if common.paired else compare_groups
-    yield CHANGE, common.variants, ([ours], [theirs]), compare(endpoint.weights, ours, theirs, swaps=swaps, **options)
+    found = compare(weights, ours, theirs, span=span, swaps=swaps, seed=seed)
+    yield CHANGE, common.variants, ([ours], [theirs]), found
     others = [k for k, v in enumerate(common.variants) if v != baseline]
     if baseline not in common.variants or not others:
         return
     at = [common.variants.index(baseline)] * len(others)
     first, second = (((x[others], y[others]), (x[at], y[at])) for x, y in (ours, theirs))
-    found = compare_advantages(endpoint.weights, first, second, paired=common.paired, **options)
+    found = compare_advantages(weights, first, second, paired=common.paired, span=span, swaps=swaps, seed=seed)
     yield ADVANTAGE, [common.variants[k] for k in others], (first, second), found
 
 

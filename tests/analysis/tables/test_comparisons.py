@@ -5,9 +5,10 @@ import pandas as pd
 import pytest
 
 from analysis.report.sentences import verdicts
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.statistics.resampling import Comparison
 from analysis.tables import comparisons as module
-from analysis.tables.comparisons import comparisons, is_better, is_significant, primary_endpoints, resolution
+from analysis.tables.comparisons import comparisons, is_better, needed, resolution, verdict_of
 from tests.analysis.synthetic import as_study, by_hand, study
 
 
@@ -20,7 +21,7 @@ def compared():
         ("vanilla", "gru", "no_forget_gate"), tasks, points=60, skill=skill, missing=missing, failed=0.03
     )
     made = as_study(rows, design)
-    return made, comparisons(made, resamples=400, swaps=399)
+    return made, comparisons(made, swaps=399)
 
 
 def row(found, task, variant, endpoint="solve_rate"):
@@ -44,17 +45,20 @@ def test_difference_is_taken_over_the_points_that_both_have(compared):
     assert row(found, "adding", "gru")["points"] == len(both)
 
 
-def test_only_one_endpoint_of_a_task_decides(compared):
-    made, found = compared
-    decided = found[found["primary"]].groupby("task")["endpoint"].unique()
-    assert {task: list(names) for task, names in decided.items()} == {
-        t: [e] for t, e in primary_endpoints(made).items()
-    }
+def test_each_question_is_decided_by_one_endpoint(compared):
+    decided = compared[1].loc[compared[1]["primary"], ["question", "endpoint"]].drop_duplicates()
+    assert dict(decided.to_numpy()) == {"ease": "solve_rate", "quality": "expected_best_20"}
+    assert set(compared[1].loc[~compared[1]["primary"], "question"]) == {""}
 
 
-def test_only_the_primary_endpoint_can_be_significant(compared):
+def test_p_is_at_most_five_percent_exactly_where_the_interval_excludes_zero(compared):
     found = compared[1]
-    assert not (found["significant"] & ~found["primary"]).any()
+    assert ((found["p"] <= 0.05) == (found["low"] * found["high"] > 0)).all()
+    assert (found["p"] <= 0.05).any()
+
+
+def test_the_series_of_a_task_is_its_own_name_where_it_is_in_none(compared):
+    assert (compared[1]["series"] == compared[1]["task"]).all()
 
 
 def test_a_missing_pair_is_not_compared(compared):
@@ -72,17 +76,24 @@ def test_resolution_is_half_the_width_of_the_intervals(compared):
 
 
 def test_resolution_is_the_median_over_variants_with_the_fewest_points():
-    intervals = [(-0.1, 0.1, 40), (0.0, 0.4, 30), (-0.5, 0.5, 50), (np.nan, np.nan, 12)]
-    frame = pd.DataFrame(intervals, columns=["low", "high", "points"])
-    found = resolution(frame.assign(task="adding", endpoint="solve_rate", primary=True))
-    assert found[["half_width", "points"]].to_numpy().tolist() == [[pytest.approx(0.2), 30]]
+    intervals = [(-0.1, 0.1, 40, "open"), (0.0, 0.4, 30, "open"), (-0.5, 0.5, 50, "open"), (np.nan, np.nan, 12, "open")]
+    frame = pd.DataFrame([*intervals, (-0.9, 0.9, 5, "nothing learned")], columns=["low", "high", "points", "verdict"])
+    frame = frame.assign(difference=(frame["low"] + frame["high"]) / 2, span=1.0)
+    found = resolution(frame.assign(task="adding", endpoint="solve_rate", question="ease", primary=True))
+    assert found[["half_width", "points", "needed"]].to_numpy().tolist() == [[pytest.approx(0.2), 30, 120]]
 
 
-@pytest.mark.parametrize(("points", "inferred"), [(19, False), (20, True)])
-def test_intervals_and_p_values_begin_at_twenty_points(points, inferred):
-    found = comparisons(as_study(*study(("vanilla", "gru"), points=points)), resamples=50, swaps=49)
+def test_half_a_width_is_taken_from_the_end_that_was_not_cut_off():
+    frame = pd.DataFrame({"low": [-1.0], "high": [-0.3], "difference": [-0.8], "points": 20, "span": 1.0})
+    frame = frame.assign(task="adding", endpoint="solve_rate", question="ease", primary=True, verdict="worse")
+    assert resolution(frame)["half_width"].tolist() == pytest.approx([0.5])
+
+
+@pytest.mark.parametrize(("points", "inferred"), [(9, False), (10, True)])
+def test_intervals_and_p_values_begin_at_ten_points(points, inferred):
+    found = comparisons(as_study(*study(("vanilla", "gru"), points=points)), swaps=49)
     assert found["difference"].notna().all()
-    assert found[["low", "high", "p", "p_holm"]].notna().to_numpy().tolist() == [[inferred] * 4] * len(found)
+    assert found[["low", "high", "p"]].notna().to_numpy().tolist() == [[inferred] * 3] * len(found)
     assert (found["points"] == points).all()
 
 
@@ -112,7 +123,7 @@ def trials(variant, solved, points=20, **columns):
 def test_rows_of_two_variants_are_what_a_hand_computes():
     score = {"score": 0.25, "test_loss": 0.5, "validation_loss": 0.5}
     made = by_hand(*trials("vanilla", 10, **score), *trials("gru", 15, **score | {"score": 0.75}))
-    found = comparisons(made, resamples=50, swaps=49).set_index("endpoint")
+    found = comparisons(made, swaps=49).set_index("endpoint")
     assert found["value"].to_dict() == pytest.approx(
         {"solve_rate": 0.75, "restricted_steps": 175, "best_decile": 0.75, "expected_best_20": 0.75}
     )
@@ -132,7 +143,7 @@ def test_rows_of_two_variants_are_what_a_hand_computes():
         "solve_rate": True,
         "restricted_steps": False,
         "best_decile": False,
-        "expected_best_20": False,
+        "expected_best_20": True,
     }
     assert (found["points"] == 20).all()
     assert (found["baseline"] == "vanilla").all()
@@ -141,19 +152,9 @@ def test_rows_of_two_variants_are_what_a_hand_computes():
 
 def test_the_value_of_a_variant_is_over_all_its_points_and_the_difference_over_the_common_ones():
     made = by_hand(*trials("vanilla", 10, 24), *trials("gru", 15, 20))
-    found = row(comparisons(made, resamples=9, swaps=9), "adding", "gru")
+    found = row(comparisons(made, swaps=19), "adding", "gru")
     assert (found["value"], found["reference"]) == pytest.approx((15 / 20, 10 / 24))
     assert found["difference"] == pytest.approx(15 / 20 - 10 / 20)
-
-
-@pytest.mark.parametrize(
-    ("solved", "endpoint"), [(1, "best_decile"), (2, "solve_rate"), (38, "solve_rate"), (39, "restricted_steps")]
-)
-def test_the_endpoint_that_decides_follows_the_solve_rate_of_all_variants_together(solved, endpoint):
-    first = min(solved, 20)
-    failed = [{"variant": "gru", "status": "failed"}] * 20
-    made = by_hand(*trials("vanilla", first), *trials("gru", solved - first), *failed)
-    assert primary_endpoints(made) == {"adding": endpoint}
 
 
 def test_greffs_test_is_on_the_test_losses_of_the_best_deciles():
@@ -161,34 +162,115 @@ def test_greffs_test_is_on_the_test_losses_of_the_best_deciles():
 
     ours, theirs = ([{"variant": v, "validation_loss": k, "test_loss": (1 + k) * f} for k in range(30)] for v, f in
                     (("vanilla", 1.0), ("gru", 3.0)))  # fmt: skip
-    found = comparisons(by_hand(*ours, *theirs), resamples=9, swaps=9)
+    found = comparisons(by_hand(*ours, *theirs), swaps=19)
     p = ttest_ind([3.0, 6.0, 9.0], [1.0, 2.0, 3.0], equal_var=False).pvalue
     assert found["greff_welch_p"].tolist() == pytest.approx([p] * 4)
 
 
-def given(monkeypatch, *, low, high, p=0.01, points=20):
+LEARNED = {"solve_rate": 0.5, "best_decile": 0.9, "expected_best_20": 0.9, "restricted_steps": 200.0}
+FLOOR = {"solve_rate": 0.04, "best_decile": 0.24, "expected_best_20": 0.3, "restricted_steps": 400.0}
+EASY = {"solve_rate": 0.96, "best_decile": 1.0, "expected_best_20": 0.995, "restricted_steps": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "low", "high", "verdict"),
+    [
+        ("solve_rate", 0.01, 0.3, "better"),
+        ("solve_rate", -0.3, -0.01, "worse"),
+        ("restricted_steps", 4.0, 120.0, "worse"),
+        ("restricted_steps", -120.0, -4.0, "better"),
+        ("solve_rate", 0.0, 0.3, "open"),
+        ("solve_rate", -0.2, 0.05, "open"),
+        ("solve_rate", -0.099, 0.099, "same"),
+        ("solve_rate", 0.01, 0.099, "same"),  # it excludes zero, and is the same within the margin
+        ("solve_rate", -0.1, 0.05, "open"),
+        ("restricted_steps", -39.0, 39.0, "same"),
+        ("restricted_steps", -41.0, 39.0, "open"),
+        ("solve_rate", np.nan, np.nan, "open"),
+    ],
+)
+def test_the_verdict_follows_from_interval_margin_and_direction(endpoint, low, high, verdict):
+    span = 400.0 if endpoint == "restricted_steps" else 1.0
+    interval = (low, (low + high) / 2, high)
+    assert verdict_of(ENDPOINTS[endpoint], interval, span, (LEARNED, LEARNED)) == verdict
+
+
+@pytest.mark.parametrize("endpoint", list(ENDPOINTS))
+def test_nothing_is_said_of_a_pair_that_learned_nothing(endpoint):
+    assert verdict_of(ENDPOINTS[endpoint], (0.2, 0.3, 0.4), 1.0, (FLOOR, FLOOR)) == "nothing learned"
+
+
+@pytest.mark.parametrize("more", [{"solve_rate": 0.05}, {"best_decile": 0.25}, LEARNED])
+def test_one_of_a_pair_that_learned_is_enough_for_a_verdict(more):
+    for sides in ((FLOOR | more, FLOOR), (FLOOR, FLOOR | more)):
+        assert verdict_of(ENDPOINTS["solve_rate"], (0.2, 0.3, 0.4), 1.0, sides) == "better"
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "low", "sides", "verdict"),
+    [
+        ("solve_rate", 0.01, (EASY, EASY), "everything solved"),
+        ("solve_rate", 0.01, (EASY | {"solve_rate": 0.95}, EASY), "better"),
+        ("expected_best_20", -0.2, (EASY, EASY), "everything solved"),
+        ("expected_best_20", 0.01, (EASY, EASY), "better"),
+        ("expected_best_20", -0.2, (EASY | {"expected_best_20": 0.99}, EASY), "open"),
+        ("restricted_steps", 1.0, (EASY, EASY), "worse"),
+    ],
+)
+def test_where_both_solve_everything_only_steps_are_compared(endpoint, low, sides, verdict):
+    assert verdict_of(ENDPOINTS[endpoint], (low, 0.1, 0.3), 1.0, sides) == verdict
+
+
+def test_a_study_on_the_floor_gives_no_verdict():
+    rng = np.random.default_rng(0)
+    rows = [
+        {"variant": v, "status": "finished", "validation_loss": x, "score": 0.036 * x}
+        for v in ("vanilla", "gru", "rnn")
+        for x in rng.random(200)
+    ]
+    made = by_hand(*rows)
+    found = comparisons(made, swaps=199)
+    assert set(found["verdict"]) == {"nothing learned"}
+    assert not found["significant"].any()
+    assert found["needed"].isna().all()
+    assert resolution(found).empty
+    text = " ".join(verdicts(made, found))
+    assert text.count("Nothing was learned.") == 2
+    for word in ("Better", "Worse", "same within", "told apart from it"):
+        assert word not in text, word
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "number"),
+    [
+        (0.2, 0.3, 113),  # the interval excludes zero at 50 * (.3 / .2)²
+        (0.02, 0.24, 450),  # it lies inside the margin of .1 at 50 * (.24 / .08)²
+        (0.0, 0.1, 50),
+        (-0.2, 0.1, 13),
+    ],
+)
+def test_the_number_of_points_that_would_decide_follows_from_the_root_of_n(difference, half, number):
+    assert needed(difference, half, 50, 1.0) == number
+
+
+def test_no_number_of_points_is_named_without_an_interval():
+    assert np.isnan(needed(0.2, np.nan, 5, 1.0))
+
+
+def given(monkeypatch, *, low, high, p=0.01, points=10):
     """Make every comparison of one variant come out like this."""
-    found = Comparison(*(np.array([x]) for x in (0.25, low, high, p / 2, p)), np.array([points]))
+    found = Comparison(*(np.array([x]) for x in (0.25, low, high, p)), np.array([points]))
     monkeypatch.setattr(module, "compare", lambda *args, **options: found)
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "p", "points", "significant"),
-    [
-        (0.1, 0.4, 0.05, 20, True),
-        (-0.4, -0.1, 0.05, 20, True),
-        (0.1, 0.4, 0.0501, 20, False),
-        (-0.1, 0.4, 0.01, 20, False),
-        (0.0, 0.4, 0.01, 20, False),
-        (0.1, 0.4, 0.01, 19, False),
-    ],
+    ("low", "high", "points", "significant"), [(0.1, 0.4, 10, True), (-0.1, 0.4, 10, False), (0.1, 0.4, 9, False)]
 )
-def test_a_difference_is_claimed_where_p_and_interval_agree_over_enough_points(
-    monkeypatch, low, high, p, points, significant
-):
-    given(monkeypatch, low=low, high=high, p=p, points=points)
-    found = comparisons(by_hand(*trials("vanilla", 10), *trials("gru", 15)))
-    assert found["significant"].tolist() == [significant, False, False, False]
+def test_significant_is_a_verdict_of_better_or_worse_over_enough_points(monkeypatch, low, high, points, significant):
+    given(monkeypatch, low=low, high=high, points=points)
+    found = comparisons(by_hand(*trials("vanilla", 10), *trials("gru", 15))).set_index("endpoint")
+    assert found.loc["solve_rate", "significant"] == significant
+    assert (found["significant"] == found["verdict"].isin(["better", "worse"])).all()
 
 
 def test_intervals_end_where_no_difference_can_be_larger(monkeypatch):
@@ -196,7 +278,7 @@ def test_intervals_end_where_no_difference_can_be_larger(monkeypatch):
     found = comparisons(by_hand(*trials("vanilla", 10), *trials("gru", 15)))
     assert found["low"].tolist() == [-1.0, -400.0, -1.0, -1.0]
     assert found["high"].tolist() == [1.0, 400.0, 1.0, 1.0]
-    assert found[["p", "p_holm"]].to_numpy().tolist() == [[0.005, 0.01]] * 4
+    assert found["p"].tolist() == [0.01] * 4
 
 
 @pytest.mark.parametrize(
@@ -210,11 +292,6 @@ def test_intervals_end_where_no_difference_can_be_larger(monkeypatch):
 )
 def test_a_difference_is_better_in_the_direction_of_its_endpoint(endpoint, difference, better):
     assert is_better({"endpoint": endpoint, "difference": difference}) is better
-
-
-@pytest.mark.parametrize(("p", "claimed"), [(0.05, True), (0.051, False), (np.nan, False)])
-def test_a_claim_needs_a_p_value_of_at_most_five_percent(p, claimed):
-    assert is_significant(0.1, 0.2, p) is claimed
 
 
 def test_intervals_are_ordered(compared):
