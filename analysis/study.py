@@ -66,13 +66,8 @@ class Study:
         lags = self.table.groupby("task", sort=False)["lag"].first()
         for task in self.tasks:
             lag: Any = lags.get(task, self.design.tasks.get(task, {}).get("lag", 0))
-            found.setdefault(self.series_of(task), {})[int(lag)] = task
+            found.setdefault(self.design.series_of(task), {})[int(lag)] = task
         return {series: dict(sorted(tasks.items())) for series, tasks in found.items()}
-
-    def series_of(self, task: str) -> str:
-        """The series of a task; its own label where it is in none."""
-        label, _, lag = task.rpartition("_")
-        return label if lag.isdigit() and sum(t.startswith(f"{label}_") for t in self.tasks) > 1 else task
 
     @cached_property
     def controls(self) -> list[str]:

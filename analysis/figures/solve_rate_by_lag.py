@@ -8,8 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import RATES
-from ..tables.conditions import forgetful
+from ..tables.conditions import RATES, forgetful
 from .choice import by_variant
 from .entry import MOST_CURVES, Entry
 from .look import GREY, SHADE, WIDTH, look, new_figure, styled

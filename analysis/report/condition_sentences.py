@@ -69,15 +69,15 @@ def _without_memory(series: str, solves: Solves) -> str:
 def with_controls(study: Study, paragraphs: Sequence[str]) -> list[str]:
     """Return paragraphs on tasks and series, each with the sentence on the control where one belongs to it.
 
-    paragraphs: each begins with the name of a task or series and a colon or comma.
+    paragraphs: those on a task or series begin with its name and a full stop, comma or colon.
     """
     said = control_sentences(study)
     names = {task: said[series] for series, tasks in study.series.items() if series in said for task in tasks.values()}
     names |= said
     found = []
     for text in paragraphs:
-        head = text.partition(":")[0].partition(",")[0]
-        found.append(f"{text} {names[head]}" if head in names else text)
+        about = [name for name in names if text.startswith(tuple(f"{name}{mark} " for mark in ".,:"))]
+        found.append(" ".join([text, *(names[name] for name in about)]))
     return found
 
 

@@ -10,8 +10,8 @@ import pandas as pd
 
 from .. import words
 from ..study import Study
-from ..tables.comparisons import FEWEST_FOR_INFERENCE
-from ..tables.lags import AT_LAG, FEWEST_SOLVED, MEAN, NOTHING_LEARNED, SLOPE
+from ..tables.comparisons import FEWEST_FOR_INFERENCE, GUARDS, MARGIN, NOTHING_LEARNED, OPEN, SAME
+from ..tables.lags import AT_LAG, FEWEST_SOLVED, MEAN, SLOPE
 
 Rows = Sequence[Mapping[Any, Any]]
 UNIT = "%"
@@ -124,10 +124,14 @@ def _means(means: pd.DataFrame, baseline: str) -> list[str]:
         if rows:
             named = [f"{r['variant']} by {_size(r)}" for r in rows]
             found.append(f"Over all lags {word} than {baseline}: {words.listed(named)}.")
-    rest = means[~means["significant"] & (means["verdict"] == "")]["variant"].tolist()
-    if rest:
-        shown = words.listed(rest) if len(rest) <= words.MOST_NAMED else f"{len(rest)} variants"
-        found.append(f"Not told apart from it over all lags: {shown}.")
+    for verdict, words_for_it in (
+        (SAME, f"The same over all lags within {words.amount(MARGIN, UNIT)}"),
+        (OPEN, "Not told apart from it over all lags"),
+    ):
+        rest = means[means["verdict"] == verdict]["variant"].tolist()
+        if rest:
+            shown = words.listed(rest) if len(rest) <= words.MOST_NAMED else f"{len(rest)} variants"
+            found.append(f"{words_for_it}: {shown}.")
     return found
 
 
@@ -151,7 +155,7 @@ def _slopes(slopes: pd.DataFrame, lags: pd.DataFrame, means: pd.DataFrame, basel
             rates = [words.level(first[name], UNIT) for name in (variant, baseline)]
             text += f", but it has less to lose ({rates[0]} against {rates[1]} at lag {lags['lag'].min()})"
         found.append(f"{text}.")
-    if slopes.empty or found:
+    if found or not (slopes["verdict"] == OPEN).any():
         return found
     return [f"No variant is told apart from {baseline} in what it loses per doubling of the lag."]
 
@@ -172,6 +176,7 @@ def _by_lag(single: pd.DataFrame) -> list[str]:
 
 
 def _resolution(inferred: pd.DataFrame) -> list[str]:
+    inferred = inferred[~inferred["verdict"].isin(GUARDS)]
     if inferred.empty:
         return []
     half = ((inferred["high"] - inferred["low"]) / 2).groupby(inferred["effect"]).median()

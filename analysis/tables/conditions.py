@@ -9,10 +9,9 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import RATES
 from ..statistics.intervals import wilson
 from ..study import Study
-from .comparisons import FEWEST_FOR_INFERENCE
+from .comparisons import LEARNED, SOLVED
 from .edges import edges
 
 YES, NO, UNKNOWN = "yes", "no", "unknown"
@@ -22,6 +21,8 @@ START = "All variants start equal."
 INSIDE = "The best settings lie inside the search space."
 
 CONTROL_SOLVES = 0.05  # share of the trials that a control may solve at the longest lag
+FEWEST_OF_CONTROL = 20  # trials at which it can be said to fail
+RATES = (LEARNED["solve_rate"], SOLVED["solve_rate"])  # between floor and ceiling
 FEWEST = 5  # trials of a baseline at a lag, below which nothing is said of its solve rate
 MOST_ENDS = 0.5  # share of the ends of ranges at which a notice must be possible, to say that there is none
 SAME_START = 1.1  # how many times as long one cell may remember at the start as another, to count as equal
@@ -114,7 +115,7 @@ def _memory(study: Study, tasks: Mapping[int, str]) -> tuple[str, str]:
         return UNKNOWN, "There is no plain tanh network (rnn) in this study."
     if solves.surely:
         return NO, f"{solves.counted}."
-    fails = solves.trials >= FEWEST_FOR_INFERENCE and solves.solved <= CONTROL_SOLVES * solves.trials
+    fails = solves.trials >= FEWEST_OF_CONTROL and solves.solved <= CONTROL_SOLVES * solves.trials
     return (YES if fails else UNKNOWN), f"{solves.counted}."
 
 

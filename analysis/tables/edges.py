@@ -101,7 +101,7 @@ def _hearing(own: pd.DataFrame, key: str) -> pd.DataFrame:
 
 def _ends(study: Study, own: pd.DataFrame, name: str, place: pd.Series[float]) -> Iterator[dict[str, Any]]:
     """Yield a row for each end of a range; place: of each trial in it."""
-    best = np.concatenate([g.index[best_decile(g["validation_loss"])] for _, g in own.groupby("variant")])
+    best = np.concatenate([g.index[best_decile(g["order"])] for _, g in own.groupby("variant")])
     facts = {"point": own["point"], "u": place, "best": own.index.isin(best), "solved": own["status"] == "solved"}
     points = pd.DataFrame({**facts, "trials": 1}).groupby("point")
     u = points["u"].first().to_numpy()

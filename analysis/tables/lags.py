@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..statistics.endpoints import RATES, mean_weights
+from ..statistics.endpoints import mean_weights
 from ..statistics.half_lag import half_lags as half_lags_of
 from ..statistics.intervals import Floats, wilson
 from ..statistics.resampling import compare
 from ..study import Study
-from .comparisons import FEWEST_FOR_INFERENCE
+from .comparisons import BETTER, FEWEST_FOR_INFERENCE, GUARDS, MARGIN, OPEN, SAME, WORSE
 
 FEWEST_SOLVED = 10  # trials at the shortest lag, below which there is no half of their share to speak of
 LAGS = ["series", "lag", "task", "variant", "trials", "solved", "solve_rate", "low", "high"]
@@ -26,17 +26,17 @@ LAG_EFFECTS = [
     *("p", "significant", "verdict"),
 ]
 MEAN, SLOPE, AT_LAG = "mean", "slope", "lag"  # effects: over all lags, per doubling of the lag, at one lag
-NOTHING_LEARNED, EVERYTHING_SOLVED = "nothing learned", "everything solved"
 
 
 def lag_tables(
-    study: Study, compared: pd.DataFrame, *, resamples: int = 2000, seed: int = 0
+    study: Study, compared: pd.DataFrame, *, resamples: int = 2000, swaps: int = 1999, seed: int = 0
 ) -> dict[str, pd.DataFrame]:
     """Return the tables `lags`, `half_lags` and `lag_effects` by name; none where no task has several lags.
 
     study: the study.
     compared: of `tables.comparisons.comparisons`.
-    resamples: number of bootstrap resamples.
+    resamples: number of bootstrap resamples, for half lags.
+    swaps: number of label swaps, for differences.
     seed: of the random draws.
     """
     if not several(study):
@@ -44,7 +44,7 @@ def lag_tables(
     return {
         "lags": lags(study),
         "half_lags": half_lags(study, resamples=resamples, seed=seed),
-        "lag_effects": lag_effects(study, compared, resamples=resamples, seed=seed),
+        "lag_effects": lag_effects(study, compared, swaps=swaps, seed=seed),
     }
 
 
@@ -84,7 +84,7 @@ def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataF
     shortest, longest: lag of the series.
     first_rate: solve rate at the shortest lag.
     half_lag: see `statistics.half_lag`; the longest lag where it is a bound, NaN where the shortest lag is not solved.
-    low, high: ends of its 95 % interval; `high` is infinite where there is no upper bound. NaN below 20 points, and
+    low, high: ends of its 95 % interval; `high` is infinite where there is no upper bound. NaN below 10 points, and
         where the variant solves fewer than ten trials at the shortest lag.
     at_least: whether the half lag is a bound: it is the longest lag or more.
     doublings: by how many doublings of the lag it lies after that of the baseline, both cut at the longest lag.
@@ -130,13 +130,13 @@ def half_lags(study: Study, *, resamples: int = 2000, seed: int = 0) -> pd.DataF
     return pd.DataFrame(rows, columns=HALF_LAGS).astype({"at_least": bool, "significant": bool})
 
 
-def lag_effects(study: Study, compared: pd.DataFrame, *, resamples: int = 2000, seed: int = 0) -> pd.DataFrame:
+def lag_effects(study: Study, compared: pd.DataFrame, *, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
     """Return how each variant differs from the baseline over the lags of a series: on average, in slope, at each lag.
 
     study: the study.
     compared: of `tables.comparisons.comparisons`; its rows of the solve rate give the differences at single lags.
-    resamples: number of resamples and of label swaps.
-    seed: of both.
+    swaps: number of label swaps.
+    seed: of the random draws.
 
     Columns:
     effect: `mean` (of the solve rate over the lags), `slope` (its change per doubling of the lag: least squares over
@@ -144,23 +144,34 @@ def lag_effects(study: Study, compared: pd.DataFrame, *, resamples: int = 2000, 
     lag: of the effect at one lag, else 0.
     value, reference: of the variant and of the baseline.
     difference: between them over the points that both have at all lags.
-    low, high, p: simultaneous over the variants of a series, for each effect on its own; NaN below 20 points. At
+    low, high, p: simultaneous over the variants of a series, for each effect on its own; NaN below 10 points. At
         single lags those of the comparisons, which are simultaneous over the variants at that lag.
-    significant: whether the interval excludes zero and something was learned.
-    verdict: `nothing learned` or `everything solved` where that holds at all lags for both, else empty; at single lags
-        that of the comparisons.
+    verdict: as in `tables.comparisons`. Of the mean and the slope it is `nothing learned` or `everything solved` where
+        it is so at every lag; the margin of the slope is ten percentage points from the shortest lag to the longest,
+        and `worse` means that more is lost per doubling.
+    significant: whether the verdict is `better` or `worse`.
     """
     rows: list[Mapping[Any, Any]] = []
     for series, tasks in several(study).items():
+        single = compared[compared["task"].isin(list(tasks.values())) & (compared["endpoint"] == "solve_rate")]
+        single = single.assign(
+            series=series, effect=AT_LAG, lag=single["task"].map({t: lag for lag, t in tasks.items()})
+        )
         solved, variants = solved_by_lag(study, tasks)
         if len(variants) > 1 and variants[0] == study.baseline:
-            for effect, weights in ((MEAN, _average(tasks)), (SLOPE, slope_weights(list(tasks)))):
+            doublings = float(np.log2(max(tasks) / min(tasks)))
+            for effect, weights, margin in (
+                (MEAN, np.full(len(tasks), 1 / len(tasks)), MARGIN),
+                (SLOPE, slope_weights(list(tasks)), MARGIN / doublings),
+            ):
                 place = {"series": series, "baseline": study.baseline, "effect": effect, "lag": 0}
-                rows += [{**place, **row} for row in _contrast(solved, weights, variants, resamples, seed)]
-        for lag, task in tasks.items():
-            own = compared[(compared["task"] == task) & (compared["endpoint"] == "solve_rate")]
-            rows += own.assign(series=series, effect=AT_LAG, lag=lag).to_dict("records")
-    return pd.DataFrame(rows, columns=LAG_EFFECTS).astype({"significant": bool}).fillna({"verdict": ""})
+                found = _contrast(np.einsum("l,vlp->vp", weights, solved), float(np.abs(weights).sum()), swaps, seed)
+                for variant, row in zip(variants[1:], found, strict=True):
+                    verdict = _verdict(row, margin, set(single[single["variant"] == variant]["verdict"]))
+                    facts = {"variant": variant, "verdict": verdict, "significant": verdict in (BETTER, WORSE)}
+                    rows.append({**place, **row, **facts})
+        rows += single.to_dict("records")
+    return pd.DataFrame(rows, columns=LAG_EFFECTS).astype({"significant": bool})
 
 
 def slope_weights(lags: list[int]) -> Floats:
@@ -200,45 +211,28 @@ def _present(study: Study, own: pd.DataFrame) -> list[str]:
     return [variant for variant in study.variants if variant in there]
 
 
-def _average(tasks: Mapping[int, str]) -> Floats:
-    return np.full(len(tasks), 1 / len(tasks))
+def _contrast(values: Floats, reach: float, swaps: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield for each variant but the first how a number per point differs from that of the first.
 
-
-def _contrast(solved: Floats, weights: Floats, variants: list[str], resamples: int, seed: int) -> list[dict[str, Any]]:
-    """Return a row for each variant but the first: a weighted sum over the lags, compared point by point."""
-    values = np.einsum("l,vlp->vp", weights, solved)
-    reach = float(np.abs(weights).sum())
-    found = compare(
-        mean_weights, values, np.zeros_like(values), span=reach, resamples=resamples, swaps=resamples - 1, seed=seed
-    )
-    rows = []
-    for k, variant in enumerate(variants[1:]):
+    values: by variant and point [V, P]. reach: the range of such a number, at which intervals end.
+    """
+    found = compare(mean_weights, values, np.zeros_like(values), span=reach, swaps=swaps, seed=seed)
+    for k, points in enumerate(found.points):
         both = np.isfinite(values[k + 1]) & np.isfinite(values[0])
-        verdict = _guard(solved[[0, k + 1]][..., both])
-        enough = int(found.points[k]) >= FEWEST_FOR_INFERENCE
-        low, high = (float(np.clip(end[k], -reach, reach)) if enough else np.nan for end in (found.low, found.high))
-        rows.append(
-            {
-                "variant": variant,
-                "points": int(found.points[k]),
-                "value": float(values[k + 1][both].mean()) if both.any() else np.nan,
-                "reference": float(values[0][both].mean()) if both.any() else np.nan,
-                "difference": float(found.difference[k]),
-                "low": low,
-                "high": high,
-                "p": float(found.p[k]) if enough else np.nan,
-                "significant": bool(low * high > 0) and not verdict,
-                "verdict": verdict,
-            }
-        )
-    return rows
+        mine, reference = (float(values[v][both].mean()) if both.any() else np.nan for v in (k + 1, 0))
+        ends = (float(np.clip(end[k], -reach, reach)) for end in (found.low, found.high))
+        low, high, p = (x if points >= FEWEST_FOR_INFERENCE else np.nan for x in (*ends, float(found.p[k])))
+        row = {"points": int(points), "value": mine, "reference": reference}
+        yield {**row, "difference": float(found.difference[k]), "low": low, "high": high, "p": p}
 
 
-def _guard(solved: Floats) -> str:
-    """Return why two variants cannot be compared [2, L, P]: at every lag both are on the floor, or both solve all."""
-    if not solved.size:
-        return ""
-    rates = solved.mean(axis=2)
-    if (rates < RATES[0]).all():
-        return NOTHING_LEARNED
-    return EVERYTHING_SOLVED if (rates > RATES[1]).all() else ""
+def _verdict(row: Mapping[str, Any], margin: float, at_lags: set[str]) -> str:
+    """Return what may be said of a difference over the lags; at_lags: the verdicts at single lags."""
+    guard = next((verdict for verdict in GUARDS if at_lags == {verdict}), "")
+    if guard:
+        return guard
+    if max(-row["low"], row["high"]) < margin:
+        return SAME
+    if not row["low"] * row["high"] > 0:
+        return OPEN
+    return BETTER if row["difference"] > 0 else WORSE
