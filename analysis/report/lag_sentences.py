@@ -28,18 +28,15 @@ def lag_sentences(study: Study, tables: Mapping[str, pd.DataFrame]) -> list[str]
     """Return one paragraph for each series of lags, and one for the method; none where no task has several lags.
 
     study: the study.
-    tables: of `tables.lags.lag_tables`.
+    tables: those of `tables.lags.lag_tables` among others, by name.
     """
-    if not tables or tables["lags"].empty:
+    if "lags" not in tables:
         return []
-    paragraphs = [
-        _series(study, series, *(table[table["series"] == series] for table in map(tables.get, NAMES)))  # type: ignore[index]
-        for series in dict.fromkeys(tables["lags"]["series"])
-    ]
-    return [*paragraphs, METHOD]
-
-
-NAMES = ("lags", "half_lags", "lag_effects")
+    found = []
+    for series in dict.fromkeys(tables["lags"]["series"]):
+        own = [tables[name][tables[name]["series"] == series] for name in ("lags", "half_lags", "lag_effects")]
+        found.append(_series(study, str(series), *own))
+    return [*found, METHOD] if found else []
 
 
 def _series(study: Study, series: str, lags: pd.DataFrame, halves: pd.DataFrame, effects: pd.DataFrame) -> str:

@@ -37,6 +37,8 @@ class _Outer(NamedTuple):
 def edges(study: Study) -> pd.DataFrame:
     """Return one row per task, hyperparameter and end of its range: what lies in the outer tenth of the range.
 
+    There are none for a search, whose points are not due to chance.
+
     Trials of all variants are pooled that come off the floor at some setting. Since variants share their points, the
     points are what chance deals out: the p-values are the exact chance that as many points as lie in the outer tenth,
     drawn from all points of the task, hold as many of the best trials (or of the solved ones) as are seen there. They
@@ -59,7 +61,8 @@ def edges(study: Study) -> pd.DataFrame:
 
     Source: the exact permutation test of a sum, Fisher 1935; Pitman 1937.
     """
-    rows = [row for task in study.tasks for row in _of_task(study, task)]
+    tasks = study.tasks if study.comparable else []
+    rows = [row for task in tasks for row in _of_task(study, task)]
     table = pd.DataFrame(rows, columns=COLUMNS)
     tests = 2 * len(table)
     for name in ("p_best", "p_solved"):
