@@ -132,8 +132,9 @@ def test_the_figure_of_the_recipe_computes_means_and_draws_a_bar_for_each_varian
 def test_the_claim_of_the_recipe_follows_the_interval(module, low, high, verdict):
     own = module(*blocks("CONTRIBUTING.md", "python", "Add a claim of the literature"), "claim_of_the_recipe")
     row = {"task": "adding", "variant": "gru", "baseline": "vanilla", "endpoint": "solve_rate", "primary": True}
-    row |= {"difference": (low + high) / 2, "low": low, "high": high, "p": 0.01, "p_holm": 0.01, "span": 1.0}
-    row |= {"points": 50, "value": 0.4, "reference": 0.5, "significant": verdict == "disagrees"}
+    row |= {"difference": (low + high) / 2, "low": low, "high": high, "p": 0.01, "needed": 50.0, "span": 1.0}
+    row |= {"points": 50, "value": 0.4, "reference": 0.5, "series": "adding", "question": "quality"}
+    row |= {"significant": verdict == "disagrees", "verdict": {"disagrees": "worse", "agrees": "same"}[verdict]}
     assert own.claim.test(pd.DataFrame([row]), pd.DataFrame(), "vanilla").verdict == verdict
 
 

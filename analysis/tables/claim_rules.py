@@ -237,7 +237,7 @@ def _reach(row: Mapping[Any, Any], to_better: bool) -> float:
 
 def _excludes(row: Mapping[Any, Any], sides: tuple[bool, ...]) -> bool:
     """Return whether the interval excludes every difference of the margin or more to these sides."""
-    return bool(row["verdict"] == SAME) or all(_reach(row, side) < MARGIN for side in sides)
+    return all(_reach(row, side) < MARGIN for side in sides)
 
 
 def _needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:

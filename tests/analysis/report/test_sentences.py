@@ -15,11 +15,11 @@ from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 from tests.analysis.synthetic import by_hand
 
 METHOD = (
-    "Intervals and p-values hold for all variants together, for each task and each question separately; a difference is "
-    "told apart where its interval excludes zero, which is where p is at most .05. The best trials are those that "
-    "solved the task in the fewest steps, then those with the lowest validation loss. Welch's test on the best deciles, "
-    "as in Greff et al. 2017, would have marked as different from vanilla: {}. It marks equal variants too, several "
-    "times as often as its 5 %, and decides nothing here."
+    "Intervals and p-values hold for all variants together, for each task and each question separately; a "
+    "difference is told apart where its interval excludes zero, which is where p is at most .05. The best trials "
+    "are those that solved the task in the fewest steps, then those with the lowest validation loss. Welch's test "
+    "on the best deciles, as in Greff et al. 2017, would have marked as different from vanilla: {}. It marks equal "
+    "variants too, several times as often as its 5 %, and decides nothing here."
 )
 
 
@@ -99,8 +99,8 @@ def test_how_soon_stands_beside_ease(difference, verdict):
 def test_paragraph_of_a_task_on_quality_says_how_many_trials_are_searched(points, search):
     row = {**QUALITY, "difference": 0.2, "low": 0.1, "high": 0.3, "verdict": "better", "points": points}
     assert verdicts(solved(50), compared(row))[2] == (
-        f"adding. Quality after tuning: the best of {search} of vanilla is expected to score 0.41. Better than vanilla: "
-        f"gru by 0.20 (95 % interval 0.10 to 0.30, p = .034). {points} points tell 0.10 apart."
+        f"adding. Quality after tuning: the best of {search} of vanilla is expected to score 0.41. Better than "
+        f"vanilla: gru by 0.20 (95 % interval 0.10 to 0.30, p = .034). {points} points tell 0.10 apart."
     )
 
 
@@ -304,8 +304,8 @@ def test_studies_without_common_points_are_called_unpaired():
 
 def test_few_common_points_give_no_conclusion():
     assert change_sentences(changed({"low": np.nan, "high": np.nan, "points": 8})) == [
-        "adding, ease: compared by the solve rate, paired over 8 points that both studies have. Fewer than 10: nothing is "
-        "concluded; the differences only describe these trials."
+        "adding, ease: compared by the solve rate, paired over 8 points that both studies have. Fewer than 10: nothing "
+        "is concluded; the differences only describe these trials."
     ]
 
 
