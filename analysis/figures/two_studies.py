@@ -115,7 +115,7 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     change = own[own["what"] == CHANGE]
     points, how = int(change["points"].min()), "paired" if change["paired"].all() else "unpaired"
     shown = own[~own["verdict"].isin(GUARDS)]
-    reach = reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float))
+    reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 0.15 * scale)
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
     if endpoint.unit != "steps":

@@ -21,7 +21,7 @@ from analysis.tables.two_studies import changes
 from tests.analysis.figures.test_networks import diagnosed
 from tests.analysis.synthetic import TWENTY, as_study, by_hand, explained, staged, study
 
-FEW = {"resamples": 20, "swaps": 19}
+FEW = {"swaps": 19}
 # what the small print of a figure has in place of the number of trials that diverged
 INSTEAD = {"heat_map": "div.", "beside": "N ", "gradients": "test loss", "activations": "test loss"}
 SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis"}

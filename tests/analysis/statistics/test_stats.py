@@ -403,14 +403,28 @@ def test_half_widths_of_a_decile_are_from_the_deciles_of_swapped_trials():
     rng = np.random.default_rng(9)
     score, order = rng.random((2, 20)), rng.random((2, 20))
     found = compare(decile_weights, score, order, span=1.0, swaps=99, seed=3)
-    swapped = np.random.default_rng(3).random((99, 20)) < 0.5
+    rng = np.random.default_rng(3)
+    swapped = rng.random((99, 20)) < 0.5
 
     def decile(first):
         return np.mean([score[first[k], k] for k in np.argsort(order[first, np.arange(20)])[:2]])
 
     moved = np.array([decile(np.where(s, 0, 1)) - decile(np.where(s, 1, 0)) for s in swapped])
-    error = np.sqrt(np.mean(moved**2))
-    assert half_widths(found) == pytest.approx([critical([moved / error]) * error], rel=1e-6)
+    spread = np.sqrt(np.mean(moved**2))
+    counts = rng.multinomial(20, np.full(20, 0.05), size=500).astype(float)
+    means = [decile_weights(counts, o) @ x for x, o in zip(score, order, strict=True)]
+    least = np.std(means[1] - means[0], ddof=1) / np.sqrt(1 - 1 / 2)  # a decile of 20 rests on two trials
+    assert half_widths(found) == pytest.approx([critical([moved / spread]) * max(spread, least)], rel=1e-6)
+
+
+def test_an_interval_of_the_best_is_as_wide_as_a_bootstrap_says_where_the_sides_differ_much():
+    """The best of any mixture are the baseline's, which are all alike; those of the variant vary."""
+    rng = np.random.default_rng(1)
+    score, order = np.array([np.ones(40), rng.random(40) / 2]), np.array([np.zeros(40), rng.random(40)])
+    found = compare(decile_weights, score, order, span=1.0, swaps=199)
+    best = score[1][np.argsort(order[1])[:4]]
+    assert half_widths(found)[0] > 1.96 * best.std(ddof=1) / 2 * 0.8
+    assert found.high[0] < 0
 
 
 def test_half_width_of_groups_adds_the_variances_of_both_sides():
@@ -466,15 +480,19 @@ def test_an_advantage_in_the_best_decile_swaps_variant_and_baseline_together():
     found = compare_advantages(
         decile_weights, (samples[0], samples[1]), (samples[2], samples[3]), paired=True, span=1.0, swaps=99, seed=7
     )
-    swapped = np.random.default_rng(7).random((99, 10)) < 0.5
+    rng = np.random.default_rng(7)
+    swapped = rng.random((99, 10)) < 0.5
 
     def best(first, second, moved):
         score, order = (np.where(moved, b, a)[0] for a, b in zip(samples[first], samples[second], strict=True))
         return score[np.argmin(order)]
 
     moved = np.array([best(0, 2, s) - best(1, 3, s) - best(2, 0, s) + best(3, 1, s) for s in swapped])
-    error = np.sqrt(np.mean(moved**2))
-    assert half_widths(found) == pytest.approx([critical([moved / error]) * error], rel=1e-6)
+    spread, signs = np.sqrt(np.mean(moved**2)), (1, -1, -1, 1)
+    counts = rng.multinomial(10, np.full(10, 0.1), size=500).astype(float)
+    drawn = sum(s * decile_weights(counts, o[0]) @ x[0] for s, (x, o) in zip(signs, samples, strict=True))
+    least = np.std(drawn, ddof=1) / np.sqrt(1 - 1 / 1.5)  # the decile of ten is one trial, which counts as 1.5
+    assert half_widths(found) == pytest.approx([critical([moved / spread]) * max(spread, least)], rel=1e-6)
 
 
 @pytest.mark.parametrize("weights", [mean_weights, decile_weights])

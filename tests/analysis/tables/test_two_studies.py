@@ -16,7 +16,7 @@ from analysis.tables.two_studies import ADVANTAGE, CHANGE, COLUMNS, changes, com
 from runs.record.archive import write_values
 from tests.analysis.synthetic import as_study, by_hand, study
 
-FEW = {"resamples": 200, "swaps": 199}
+FEW = {"swaps": 199}
 GOOD, BAD = {"vanilla": 0.8, "gru": 0.8, "coupled": 0.8}, {"vanilla": 0.8, "gru": -3.0, "coupled": 0.8}
 THREE = ("vanilla", "gru", "coupled")
 
