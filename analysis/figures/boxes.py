@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 TITLE = "Test loss of all trials and of the best decile"
 CAPTION = (
-    "Left every trial, right the best decile by validation loss. Boxes: quartiles, with the median as a line and "
-    "the range as whiskers; diamonds: geometric means. Dots are trials: filled if solved, hollow if not, crosses "
-    "if diverged; trials that diverged before any loss was measured stand at “no loss” and count as worse than "
-    "all others. Grey bars and the numbers beside them: mean number of parameters in the best decile. After "
-    "figure 3 of Greff et al. 2017."
+    "Left every trial, right the best decile: solved trials first, by steps to solve, then by validation loss. "
+    "Boxes: quartiles, with the median as a line and the range as whiskers; diamonds: geometric means. Dots are "
+    "trials: filled if solved, hollow if not, crosses if diverged; trials that diverged before any loss was "
+    "measured stand at “no loss” and count as worse than all others. Grey bars and the numbers beside them: mean "
+    "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
 )
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
@@ -82,7 +82,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study) -> Numbers:
-    """Test losses of all trials and of the best decile by validation loss, with their quartiles and geometric means."""
+    """Test losses of all trials and of the best decile, with their quartiles and geometric means."""
     parts, places, boxes, scales = [], [], [], {}
     for task in study.tasks:
         trials = study.trials[study.trials["task"] == task]

@@ -34,6 +34,11 @@ def a_row_for_each_pair(variants: int, tasks: int) -> int:
     return tasks * (variants + 3)
 
 
+def two_rows_for_each_pair(variants: int, tasks: int) -> int:
+    """Return rows of a figure with one row for each task, question and variant, and room for headings between them."""
+    return 2 * a_row_for_each_pair(variants, tasks)
+
+
 def a_panel_for_each_task(variants: int, tasks: int) -> int:
     """Return rows of a figure with one row of panels for each task."""
     return tasks

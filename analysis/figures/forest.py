@@ -9,8 +9,9 @@ import pandas as pd
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
+from ..tables.comparisons import BETTER, GUARDS, MARGIN, SAME, WORSE
 from .choice import records_of, rows_in
-from .entry import Entry, a_row_for_each_pair
+from .entry import Entry, two_rows_for_each_pair
 from .look import GREY, INK, look, styled
 from .pieces import (
     counts_text,
@@ -33,20 +34,24 @@ if TYPE_CHECKING:
 
 TITLE = "Differences to the baseline"
 CAPTION = (
-    "Difference between each variant and the baseline in the endpoint that the share of solved trials chooses for "
-    "the task (solve rate between 5 and 95 %, above it steps to solve, below it the score of the best decile), "
-    "over the points that both have. Lines: 95 % intervals that hold for all variants of a task together. Filled "
-    "marks: the interval excludes zero and the label-swap p-value, Holm-adjusted over the variants, is at most "
-    ".05. Greff's p: Welch's test on the test losses of the best deciles, unadjusted; it marks equal variants far "
-    "too often. Without lines the study has too few points for inference."
+    "Difference between each variant and the baseline over the points that both have, by both questions. Ease: the "
+    "solve rate, the share of points at which a variant solves the task. Quality: the expected score of the best of 20 "
+    "trials (of all, where there are fewer); best are those that solved the task in the fewest steps, then those with "
+    "the lowest validation loss. Lines: 95 % intervals that hold for all variants of a task and question together; p: "
+    "from label swaps, at most .05 exactly where the interval excludes zero. Band: differences below a tenth, which "
+    "count as none. Filled marks: better or worse; half-filled: the same, the interval lies inside the band; hollow: "
+    "open. Where a variant and the baseline both learned nothing, or solved everything, no difference is shown. "
+    "Greff's p: Welch's test on the test losses of the best deciles, unadjusted; it marks equal variants far too "
+    "often. Without lines the study has too few points for inference."
 )
-STOPS = (6, 88, 118)  # points right of the axes at which the texts of a row begin
+STOPS = (6, 88, 112, 140)  # points right of the axes at which the texts of a row begin
+FILLS = {BETTER: "full", WORSE: "full", SAME: "left"}  # of the marks, by verdict; none for others
 
 
 class Numbers(NamedTuple):
     """The numbers of the figure.
 
-    data: the comparisons with the baseline in the endpoint of each task, see `tables.comparisons`.
+    data: the comparisons with the baseline in the endpoints that decide, see `tables.comparisons`.
     counts: the summary of the study.
     rows: by task, the variants from top to bottom.
     """
@@ -57,20 +62,22 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, comparisons: pd.DataFrame) -> Numbers:
-    """Return the differences in the primary endpoint of each task; comparisons: of `tables.comparisons`."""
+    """Return the differences in the endpoints that decide; comparisons: of `tables.comparisons`."""
     data = comparisons[comparisons["primary"]]
     return Numbers(data, study.summary, rows_in(study, data))
 
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw a panel for each task. Better is to the right in every panel; filled marks are significant."""
+    """Draw a panel for each task and question. Better is to the right; the verdict is in the fill of the mark."""
     data, counts, rows = numbers
     if not rows:
         return empty("no variant to compare with a baseline")
-    figure, grid = row_panels(rows, height=0.29, around=0.85)
-    for axes, (task, variants) in zip(grid.flat, rows.items(), strict=True):
-        own = data[data["task"] == task].set_index("variant").loc[variants]
+    panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
+    panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
+    figure, grid = row_panels(panels, height=0.29, around=0.85)
+    for axes, ((task, question), variants) in zip(grid.flat, panels.items(), strict=True):
+        own = data[(data["task"] == task) & (data["question"] == question)].set_index("variant").loc[variants]
         of_task = counts[counts["task"] == task]
         _rows(axes, own)
         _frame(axes, task, own, records_of(of_task)[own["baseline"].iloc[0]])
@@ -85,23 +92,39 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
     scale = words.UNITS[unit].factor
     inferred = own["low"].notna().any()
     for y, (variant, row) in enumerate(own.iterrows()):
+        if row["verdict"] in GUARDS:
+            right_of_row(axes, str(row["verdict"]), y, STOPS[0], colour=GREY)
+            continue
         own_look = look(str(variant))
         interval(axes, scale * row["low"], scale * row["high"], y, own_look.colour)
-        mark(axes, scale * row["difference"], y, own_look.marker, own_look.colour, filled=bool(row["significant"]))
+        fill = FILLS.get(row["verdict"], "none")
+        looks = {"fillstyle": fill} if fill != "none" else {}
+        filled = fill != "none"
+        mark(axes, scale * row["difference"], y, own_look.marker, own_look.colour, filled=filled, **looks)
         right_of_row(axes, words.difference(row["difference"], row["low"], row["high"], unit), y, STOPS[0])
         if inferred:
             right_of_row(axes, words.p_value(row["p"]), y, STOPS[1])
-            right_of_row(axes, words.p_value(row["greff_welch_p"]), y, STOPS[2])
-    right_heads(axes, STOPS, ("difference [95 % interval]", "p", "Greff's p") if inferred else ("difference",))
+            right_of_row(axes, str(row["verdict"]), y, STOPS[2])
+            right_of_row(axes, words.p_value(row["greff_welch_p"]), y, STOPS[3])
+    heads = ("difference [95 % interval]", "p", "verdict", "Greff's p") if inferred else ("difference",)
+    right_heads(axes, STOPS, heads)
 
 
 def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]) -> None:
-    """Draw the line of no difference, and write what is compared with what; baseline: its row of the summary."""
-    endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
+    """Draw the line of no difference and the band of the margin, and write what is compared with what.
+
+    baseline: its row of the summary.
+    """
+    endpoint, first = ENDPOINTS[own["endpoint"].iloc[0]], own.iloc[0]
+    scale = words.UNITS[endpoint.unit].factor
+    margin = scale * MARGIN * first["span"]
+    axes.axvspan(-margin, margin, color=GREY, alpha=0.13, lw=0, zorder=0.5)
     axes.axvline(0, color=INK, lw=0.9, zorder=1.5)
-    reach = reach_of(words.UNITS[endpoint.unit].factor * own[["low", "high", "difference"]].to_numpy(dtype=float))
-    axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
-    axes.set_title(f"{task}: {baseline['variant']} {words.level(own['reference'].iloc[0], endpoint.unit)}", pad=5)
+    shown = own[~own["verdict"].isin(GUARDS)]
+    reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
+    axes.set_xlim(-reach, reach)
+    level = words.level(first["reference"], endpoint.unit)
+    axes.set_title(f"{task}, {first['question']}: {baseline['variant']} {level}", pad=5)
     points = ", percentage points" if endpoint.unit == "%" else ""
     axes.set_xlabel(f"← worse    difference in {endpoint.title}{points}    better →", fontsize=7)
     axes.annotate(
@@ -117,4 +140,4 @@ def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]
     )
 
 
-FIGURE = Entry("forest", TITLE, CAPTION, numbers, draw, needs=("comparisons",), rows=a_row_for_each_pair)
+FIGURE = Entry("forest", TITLE, CAPTION, numbers, draw, needs=("comparisons",), rows=two_rows_for_each_pair)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
+from ..tables.comparisons import GUARDS
 from ..tables.two_studies import ADVANTAGE, CHANGE
 from .choice import records_of, rows_in
-from .entry import Entry, a_row_for_each_pair
+from .entry import Entry, two_rows_for_each_pair
 from .look import GREY, INK, look, styled
 from .pieces import empty, interval, left_of_row, mark, reach_of, right_heads, right_of_row, row_axis, row_panels
 
@@ -23,11 +24,12 @@ if TYPE_CHECKING:
 
 TITLE = "This study and the other"
 CAPTION = (
-    "Left the value of each variant in the endpoint that the share of solved trials, pooled over both studies, "
-    "chooses: hollow in the other study, filled in this one. Right the difference, this study minus the other, "
-    "over the points that both have where they are paired, else over all trials; in grey the change of the "
-    "variant's advantage over the baseline. Lines: 95 % intervals that hold for all variants of a task together; "
-    "filled marks: significant. Without lines there are too few points for inference."
+    "By both questions, ease (the solve rate) and quality (the expected score of the best of 20 trials). Left the "
+    "value of each variant: hollow in the other study, filled in this one. Right the difference, this study minus "
+    "the other, over the points that both have where they are paired, else over all trials; in grey the change of the "
+    "variant's advantage over the baseline. Lines: 95 % intervals that hold for all variants of a task together; p: "
+    "at most .05 exactly where the interval excludes zero; filled marks: better or worse. Nothing is shown where all "
+    "sides learned nothing or solved everything. Without lines there are too few points for inference."
 )
 STOPS = (6, 92)  # points right of the axes at which the texts of a row begin
 _GAP = 0.19  # of a row, between the variant's own difference and that of its advantage
@@ -36,7 +38,7 @@ _GAP = 0.19  # of a row, between the variant's own difference and that of its ad
 class Numbers(NamedTuple):
     """The numbers of the figure.
 
-    data: the differences in the endpoint of each task, see `tables.two_studies`.
+    data: the differences in the endpoints that decide, see `tables.two_studies`.
     rows: by task, the variants from top to bottom.
     """
 
@@ -45,35 +47,43 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, changes: pd.DataFrame) -> Numbers:
-    """Return values in both studies and their differences in the primary endpoint; changes: of `tables.two_studies`."""
+    """Return values in both studies and their differences, by question; changes: of `tables.two_studies`."""
     data = changes[changes["primary"]]
     return Numbers(data, rows_in(study, data))
 
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw two panels for each task: values of both studies left, differences right."""
+    """Draw two panels for each task and question: values of both studies left, differences right."""
     data, rows = numbers
     if not rows:
         return empty("nothing common to both studies")
-    figure, grid = row_panels(rows, height=0.33, around=0.95, columns=2, width_ratios=(1, 1.15))
-    for (left, right), (task, variants) in zip(grid, rows.items(), strict=True):
-        own = data[data["task"] == task]
-        by = {what: records_of(own[own["what"] == what]) for what in (ADVANTAGE, CHANGE)}
-        unit = ENDPOINTS[own["endpoint"].iloc[0]].unit
-        inferred = own["low"].notna().any()
-        for y, variant in enumerate(variants):
-            row = by[CHANGE][variant]
-            left_of_row(left, variant, y)
-            _values(left, row, y, words.UNITS[unit].factor, variant)
-            _difference(right, row, y - _GAP, unit, look(variant).colour, look(variant).marker)
-            right_of_row(right, words.p_value(row["p"]) if inferred else "", y - _GAP, STOPS[1], 6.3)
-            if variant in by[ADVANTAGE]:
-                _difference(right, by[ADVANTAGE][variant], y + _GAP, unit, GREY, "|")
+    panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
+    panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
+    figure, grid = row_panels(panels, height=0.33, around=0.95, columns=2, width_ratios=(1, 1.15))
+    for (left, right), ((task, question), variants) in zip(grid, panels.items(), strict=True):
+        own = data[(data["task"] == task) & (data["question"] == question)]
+        _rows(left, right, own, variants)
         for axes in (left, right):
             row_axis(axes, len(variants))
-        _frame(left, right, task, own)
+        _frame(left, right, f"{task}, {question}", own)
     return figure
+
+
+def _rows(left: Axes, right: Axes, own: pd.DataFrame, variants: Sequence[str]) -> None:
+    """Draw the values of each variant left, and its differences right."""
+    by = {what: records_of(own[own["what"] == what]) for what in (ADVANTAGE, CHANGE)}
+    unit = ENDPOINTS[own["endpoint"].iloc[0]].unit
+    inferred = own["low"].notna().any()
+    for y, variant in enumerate(variants):
+        row = by[CHANGE][variant]
+        left_of_row(left, variant, y)
+        _values(left, row, y, words.UNITS[unit].factor, variant)
+        _difference(right, row, y - _GAP, unit, look(variant).colour, look(variant).marker)
+        if inferred and row["verdict"] not in GUARDS:
+            right_of_row(right, words.p_value(row["p"]), y - _GAP, STOPS[1], 6.3)
+        if variant in by[ADVANTAGE]:
+            _difference(right, by[ADVANTAGE][variant], y + _GAP, unit, GREY, "|")
 
 
 def _values(axes: Axes, row: Mapping[Any, Any], y: float, scale: float, variant: str) -> None:
@@ -85,7 +95,10 @@ def _values(axes: Axes, row: Mapping[Any, Any], y: float, scale: float, variant:
 
 
 def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, colour: str, marker: str) -> None:
-    """Draw a difference with its interval, and write both beside the row."""
+    """Draw a difference with its interval, and write both beside the row; only the verdict where there is none."""
+    if row["verdict"] in GUARDS:
+        right_of_row(axes, row["verdict"], y, STOPS[0], 6.3, GREY)
+        return
     scale = words.UNITS[unit].factor
     interval(axes, scale * row["low"], scale * row["high"], y, colour, lw=1.5)
     size = 6 if marker == "|" else 5
@@ -94,19 +107,20 @@ def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, colour:
     right_of_row(axes, text, y, STOPS[0], 6.3, GREY if marker == "|" else INK)
 
 
-def _frame(left: Axes, right: Axes, task: str, own: pd.DataFrame) -> None:
+def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     """Give both panels their range, and write what is compared and in which unit."""
     endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
     scale = words.UNITS[endpoint.unit].factor
     better = "← better" if endpoint.lower_is_better else "better →"
     change = own[own["what"] == CHANGE]
     points, how = int(change["points"].min()), "paired" if change["paired"].all() else "unpaired"
-    reach = reach_of(scale * own[["low", "high", "difference"]].to_numpy(dtype=float))
+    shown = own[~own["verdict"].isin(GUARDS)]
+    reach = reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float))
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
     if endpoint.unit != "steps":
         left.set_xlim(-0.03 * scale, 1.03 * scale)
-    left.set_title(task, pad=5)
+    left.set_title(title, pad=5)
     left.set_xlabel(f"{endpoint.title}{' in %' if endpoint.unit == '%' else ''}   {better}", fontsize=7.5)
     looks: dict[str, Any] = {"pad": 5, "fontsize": 7.5, "fontweight": "normal", "loc": "left"}
     right.set_title(f"this study minus the other, {how}, N {points}", **looks)
@@ -116,4 +130,4 @@ def _frame(left: Axes, right: Axes, task: str, own: pd.DataFrame) -> None:
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 
 
-FIGURE = Entry("beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=a_row_for_each_pair)
+FIGURE = Entry("beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=two_rows_for_each_pair)

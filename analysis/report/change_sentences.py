@@ -6,19 +6,22 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS, Endpoint
-from ..tables.comparisons import FEWEST_FOR_INFERENCE
+from ..statistics.endpoints import EASE, ENDPOINTS, Endpoint
+from ..tables.comparisons import FEWEST_FOR_INFERENCE, MARGIN, OPEN, SAME
 from ..tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
+from .sentences import GUARDED, counted
 
 
 def change_sentences(both: TwoStudies) -> list[str]:
-    """Return one paragraph per task, and one on equal numbers and time.
+    """Return one paragraph per task and question, and one on equal numbers and time.
 
     both: of `tables.two_studies.compare_studies`.
     """
     primary = both.pairs[both.pairs["primary"]]
-    found = [_task(str(task), own, both.baseline) for task, own in primary.groupby("task", sort=False)]
-    closing = _closing(primary[primary["what"] == CHANGE])
+    groups = primary.groupby(["task", "question"], sort=False)
+    found = [_task(str(task), own, both.baseline) for (task, _), own in groups]
+    once = primary[(primary["what"] == CHANGE) & (primary["question"] == EASE)]
+    closing = _closing(once)
     return [*found, closing] if closing else found
 
 
@@ -48,7 +51,7 @@ def _task(task: str, own: pd.DataFrame, baseline: str | None) -> str:
         if change["paired"].all()
         else f"unpaired, {points} trials or more on each side"
     )
-    opening = f"{task}: compared by the {endpoint.title}, {how}."
+    opening = f"{task}, {endpoint.question}: compared by the {endpoint.title}, {how}."
     if change["low"].isna().all():
         return (
             f"{opening} Fewer than {FEWEST_FOR_INFERENCE}: nothing is concluded; the differences only describe "
@@ -64,6 +67,10 @@ def _task(task: str, own: pd.DataFrame, baseline: str | None) -> str:
 def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
     """Return sentences on the differences that are claimed, and on how large the others could still be."""
     found, unit = [], endpoint.unit
+    for verdict, text in GUARDED.items():
+        guarded = list(rows.loc[rows["verdict"] == verdict, "variant"])
+        if guarded:
+            found.append(f"{text} in both studies{of}: {counted(guarded)}.")
     claimed = rows[rows["significant"]]
     for word, side in (("Higher", claimed["difference"] > 0), ("Lower", ~(claimed["difference"] > 0))):
         named = [
@@ -72,7 +79,10 @@ def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> l
         ]
         if named:
             found.append(f"{word} in this study{of}: {'; '.join(named)}.")
-    rest = rows[~rows["significant"] & np.isfinite(rows["low"])]
+    same = list(rows.loc[rows["verdict"] == SAME, "variant"])
+    if same:
+        found.append(f"The same within {words.amount(MARGIN, unit)}{of}: {counted(same)}.")
+    rest = rows[(rows["verdict"] == OPEN) & np.isfinite(rows["low"])]
     limits = sorted((max(abs(r["low"]), abs(r["high"])), r["variant"]) for r in rest.to_dict("records"))
     if limits:
         shown = ", ".join(f"{variant} ({words.amount(limit, unit)})" for limit, variant in limits)

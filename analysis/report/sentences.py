@@ -48,7 +48,7 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
     return [
         *(_overall(inferred, tasks, study.baseline, question) for question in QUESTIONS),
         *(_task(task, inferred[inferred["task"] == task], study) for task in tasks),
-        _method(inferred[inferred["primary"]], study.baseline),
+        _method(inferred[inferred["primary"]], study),
     ]
 
 
@@ -140,7 +140,7 @@ def _differences(rows: pd.DataFrame, unit: str) -> list[str]:
         if len(named) == len(rows):
             return [f"{text}."]
         if named:
-            found.append(f"{text} by {first['baseline']} and by {_counted(named)}.")
+            found.append(f"{text} by {first['baseline']} and by {counted(named)}.")
     for verdict, word in ((BETTER, "Better"), (WORSE, "Worse")):
         named = [
             f"{r['variant']} by {words.size(r['difference'], r['low'], r['high'], r['p'], unit)}"
@@ -150,11 +150,12 @@ def _differences(rows: pd.DataFrame, unit: str) -> list[str]:
             found.append(f"{word} than {first['baseline']}: {words.listed(named)}.")
     same = list(rows.loc[rows["verdict"] == SAME, "variant"])
     if same:
-        found.append(f"The same within {words.amount(MARGIN * first['span'], unit)}: {_counted(same)}.")
+        found.append(f"The same within {words.amount(MARGIN * first['span'], unit)}: {counted(same)}.")
     return found + _not_distinguished(rows[rows["verdict"] == OPEN], unit)
 
 
-def _counted(names: list[str]) -> str:
+def counted(names: list[str]) -> str:
+    """Return a list of names, or how many variants they are where they are many."""
     return words.listed(names) if len(names) <= words.MOST_NAMED else f"{len(names)} variants"
 
 
@@ -180,7 +181,7 @@ def _resolution(row: pd.Series[float], unit: str, span: float) -> str:
     return f"{text}; {words.number(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
 
 
-def _method(inferred: pd.DataFrame, baseline: str) -> str:
+def _method(inferred: pd.DataFrame, study: Study) -> str:
     """Return what the intervals mean, and what Greff's test would have said."""
     once = inferred.drop_duplicates(["task", "variant"])
     marked = once[once["greff_welch_p"] < 0.05]
@@ -188,12 +189,15 @@ def _method(inferred: pd.DataFrame, baseline: str) -> str:
     shown = words.listed(pairs)
     if len(pairs) > words.MOST_NAMED:
         shown = f"{len(pairs)} of {len(once)} variants and tasks"
+    best = "those with the lowest validation loss"
+    if study.design.training.stop_when_solved:
+        best = f"those that solved the task in the fewest steps, then {best}"
     return (
         "Intervals and p-values hold for all variants together, for each task and each question separately; a "
         "difference is told apart where its interval excludes zero, which is where p is at most .05. The best trials "
-        "are those that solved the task in the fewest steps, then those with the lowest validation loss. Welch's test "
-        f"on the best deciles, as in Greff et al. 2017, would have marked as different from {baseline}: {shown}. It "
-        "marks equal variants too, several times as often as its 5 %, and decides nothing here."
+        f"are {best}. Welch's test on the best deciles, as in Greff et al. 2017, would have marked as different from "
+        f"{study.baseline}: {shown}. It marks equal variants too, several times as often as its 5 %, and decides "
+        "nothing here."
     )
 
 

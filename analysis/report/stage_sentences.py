@@ -117,10 +117,11 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
 def _opening(replicates: int, size: int) -> str:
     search = f"a search of {size} trials" if size else "a search"
     return (
-        f"The trials were split into blocks, each of them {search}. The winner of each block by validation loss was "
+        f"The trials were split into blocks, each of them {search}. The best trial of each block was "
         f"trained again with a fresh seed and scored on fresh test data: {_counted(replicates, 'replicate')} of "
         "“search, then train” per task and variant, free of the luck that made them win. All variants share "
-        "blocks and seeds."
+        "blocks and seeds. This asks what one such search finds, which is another question than that of the verdicts "
+        "on the whole study."
     )
 
 

@@ -65,16 +65,38 @@ def test_the_line_of_the_front_goes_through_its_trials():
     assert (front.get_xdata().tolist(), front.get_ydata().tolist()) == ([100, 300], [0.5, 0.9])
 
 
-def test_a_difference_that_is_claimed_has_a_filled_mark():
-    rows = [{"variant": "gru", "significant": True}, {"variant": "rnn", "significant": False}]
-    usual = {"task": "adding", "baseline": "vanilla", "endpoint": "solve_rate", "primary": True, "points": 30}
-    usual |= {"value": 0.7, "reference": 0.5, "difference": 0.2, "low": 0.1, "high": 0.3, "p": 0.01, "p_holm": 0.02}
+def compared_by_hand(*rows):
+    usual = {"task": "adding", "baseline": "vanilla", "endpoint": "solve_rate", "question": "ease", "primary": True}
+    usual |= {"value": 0.7, "reference": 0.5, "difference": 0.2, "low": 0.1, "high": 0.3, "p": 0.01, "points": 30}
     usual |= {"greff_welch_p": 0.5, "span": 1.0}
-    study = by_hand({}, {"variant": "gru"}, {"variant": "rnn"}, baseline="vanilla")
-    axes = forest.draw(forest.numbers(study, pd.DataFrame([{**usual, **row} for row in rows]))).axes[0]
-    marks = [line for line in axes.lines if line.get_marker() in (look("gru").marker, look("rnn").marker)]
-    assert [to_hex(line.get_markerfacecolor()) for line in marks] == [to_hex(look("gru").colour), "#ffffff"]
-    assert [float(line.get_xdata()[0]) for line in marks] == pytest.approx([20.0, 20.0])
+    study = by_hand({}, *({"variant": row["variant"]} for row in rows), baseline="vanilla")
+    return forest.draw(forest.numbers(study, pd.DataFrame([{**usual, **row} for row in rows]))).axes[0]
+
+
+def test_a_mark_is_filled_where_told_apart_half_where_the_same_and_hollow_where_open():
+    verdicts = {"gru": "better", "rnn": "open", "irnn": "same", "mut1": "worse"}
+    axes = compared_by_hand(*({"variant": v, "verdict": verdict} for v, verdict in verdicts.items()))
+    marks = [line for line in axes.lines if line.get_marker() in {look(v).marker for v in verdicts}]
+    fills = [(to_hex(line.get_markerfacecolor()), line.get_fillstyle()) for line in marks]
+    colours = {v: to_hex(look(v).colour) for v in verdicts}
+    assert fills == [
+        (colours["gru"], "full"),
+        ("#ffffff", "full"),
+        (colours["irnn"], "left"),
+        (colours["mut1"], "full"),
+    ]
+    assert [float(line.get_xdata()[0]) for line in marks] == pytest.approx([20.0] * 4)
+
+
+def test_no_difference_is_drawn_where_nothing_was_learned():
+    axes = compared_by_hand({"variant": "gru", "verdict": "nothing learned"})
+    assert [line for line in axes.lines if line.get_marker() == look("gru").marker] == []
+    assert "nothing learned" in written(axes)
+
+
+def test_the_margin_is_a_band_around_zero():
+    band = compared_by_hand({"variant": "gru", "verdict": "open"}).patches[0]
+    assert (band.get_x(), band.get_width()) == pytest.approx((-10, 20))
 
 
 def test_bars_are_pale_and_have_errors_where_there_is_room():

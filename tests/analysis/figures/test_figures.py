@@ -254,7 +254,7 @@ def test_the_front_has_no_trial_that_a_cheaper_one_equals():
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def test_forest_has_the_primary_endpoint_of_each_task_in_the_order_of_the_study():
+def test_forest_has_the_endpoints_that_decide_in_the_order_of_the_study():
     study = by_hand({}, {"variant": "gru"}, {"variant": "rnn"})
     frame = pd.DataFrame(
         [("adding", "rnn", True, 0.1), ("adding", "gru", True, 0.2), ("adding", "gru", False, 0.3)],
@@ -265,7 +265,7 @@ def test_forest_has_the_primary_endpoint_of_each_task_in_the_order_of_the_study(
     assert numbers.data["difference"].tolist() == [0.1, 0.2]
 
 
-def test_two_studies_have_the_primary_endpoint_of_each_task():
+def test_two_studies_have_the_endpoints_that_decide():
     study = by_hand({}, {"variant": "gru"})
     rows = [
         ("gru", True, CHANGE, 0.1),

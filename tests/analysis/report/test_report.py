@@ -235,7 +235,7 @@ def test_best_configurations_have_their_median_with_range_and_what_was_solved():
 
 def two_studies(**changes):
     row = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
-    row |= {"study": 0.5, "other": 0.75, "difference": -0.25, "low": -0.4, "high": -0.1, "p_holm": 0.0123}
+    row |= {"study": 0.5, "other": 0.75, "difference": -0.25, "low": -0.4, "high": -0.1, "p": 0.0123}
     row |= {
         "points": 50,
         "paired": True,
@@ -258,7 +258,7 @@ def test_two_studies_are_compared_in_the_unit_of_the_endpoint():
         "new": "50",
         "old": "75",
         "difference [95 %]": "−25 [−40, −10]",
-        "p, Holm": ".012",
+        "p": ".012",
         "N": "50 paired",
         "same outcome": "75%",
         "time per step": "1.50 [1.25, 2.00]",

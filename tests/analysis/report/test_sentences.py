@@ -15,18 +15,27 @@ from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 from tests.analysis.synthetic import by_hand
 
 METHOD = (
-    "Intervals and p-values hold for all variants of a task together. Welch's test on the best deciles, as in Greff et "
-    "al. 2017, would have marked as different from vanilla: {}. It marks equal variants too, several times as often as "
-    "its 5 %, and decides nothing here."
+    "Intervals and p-values hold for all variants together, for each task and each question separately; a "
+    "difference is told apart where its interval excludes zero, which is where p is at most .05. The best trials "
+    "are those that solved the task in the fewest steps, then those with the lowest validation loss. Welch's test "
+    "on the best deciles, as in Greff et al. 2017, would have marked as different from vanilla: {}. It marks equal "
+    "variants too, several times as often as its 5 %, and decides nothing here."
 )
 
 
 def compared(*rows, **facts):
     """Comparisons with the columns given, of `gru` on adding by the solve rate unless they say otherwise."""
-    usual = {"task": "adding", "variant": "gru", "baseline": "vanilla", "endpoint": "solve_rate", "primary": True}
-    usual |= {"points": 30, "value": 0.7, "reference": 0.52, "difference": 0.18, "low": -0.05, "high": 0.41, "p": 0.02}
-    usual |= {"p_holm": 0.034, "significant": False, "greff_welch_p": 0.5, "span": 1.0}
-    return pd.DataFrame([{**usual, **facts, **row} for row in rows], columns=COLUMNS)
+    usual = {"task": "adding", "series": "adding", "variant": "gru", "baseline": "vanilla", "endpoint": "solve_rate"}
+    usual |= {"question": "ease", "primary": True, "verdict": "open", "needed": 90.0, "span": 1.0, "points": 30}
+    usual |= {"value": 0.7, "reference": 0.52, "difference": 0.18, "low": -0.05, "high": 0.41, "p": 0.034}
+    usual |= {"greff_welch_p": 0.5}
+    full = [{**usual, **facts, **row} for row in rows]
+    full = [{**row, "significant": row["verdict"] in ("better", "worse")} for row in full]
+    return pd.DataFrame(full, columns=COLUMNS)
+
+
+STEPS = {"endpoint": "restricted_steps", "question": "", "primary": False, "span": 2000.0, "reference": 1250.0}
+QUALITY = {"endpoint": "expected_best_20", "question": "quality", "reference": 0.412}
 
 
 def solved(rate, variants=("vanilla", "gru"), tasks=("adding",), **columns):
@@ -35,120 +44,131 @@ def solved(rate, variants=("vanilla", "gru"), tasks=("adding",), **columns):
     return by_hand(*({**trial, "variant": v, "task": t} for t in tasks for v in variants for trial in trials))
 
 
+EASE = "adding. Ease: vanilla solves the task at 52 % of its points. "
+
+
 @pytest.mark.parametrize(
     ("row", "text"),
     [
         (
-            {"significant": True, "low": 0.05, "high": 0.31},
-            "Better than vanilla (52 %): gru by 18 percentage points (95 % interval 5 to 31 percentage points, "
-            "p = .034). Resolution with 30 points: ± 13 percentage points.",
+            {"verdict": "better", "low": 0.05, "high": 0.31},
+            "Better than vanilla: gru by 18 percentage points (95 % interval 5 to 31 percentage points, p = .034). "
+            "30 points tell 13 percentage points apart; 10 would need about 51.",
         ),
         (
-            {"significant": True, "low": -0.31, "high": -0.05, "difference": -0.18, "p_holm": 0.0004},
-            "Worse than vanilla (52 %): gru by 18 percentage points (95 % interval 5 to 31 percentage points, "
-            "p < .001). Resolution with 30 points: ± 13 percentage points.",
+            {"verdict": "worse", "low": -0.31, "high": -0.05, "difference": -0.18, "p": 0.0004},
+            "Worse than vanilla: gru by 18 percentage points (95 % interval 5 to 31 percentage points, p < .001). "
+            "30 points tell 13 percentage points apart; 10 would need about 51.",
         ),
         (
             {"low": -0.05, "high": 0.41},
             "Not told apart from it, with the largest difference that the data leave possible: gru (41 percentage "
-            "points). Resolution with 30 points: ± 23 percentage points.",
+            "points). 30 points tell 23 percentage points apart; 10 would need about 160.",
         ),
         (
-            {"low": -0.41, "high": 0.05},
+            {"low": -0.41, "high": 0.05, "difference": -0.18},
             "Not told apart from it, with the largest difference that the data leave possible: gru (41 percentage "
-            "points). Resolution with 30 points: ± 23 percentage points.",
+            "points). 30 points tell 23 percentage points apart; 10 would need about 160.",
         ),
+        (
+            {"verdict": "same", "low": 0.01, "high": 0.09, "difference": 0.05},
+            "The same within 10 percentage points: gru. 30 points tell 4 percentage points apart.",
+        ),
+        ({"verdict": "nothing learned"}, "Nothing was learned."),
+        ({"verdict": "everything solved"}, "Everything was solved."),
     ],
 )
-def test_paragraph_of_a_task_by_the_solve_rate(row, text):
-    _, task, method = verdicts(solved(50), compared(row))
-    assert task == f"adding: 50 % of all trials solved it, so the variants are compared by their solve rate. {text}"
+def test_paragraph_of_a_task_on_ease(row, text):
+    _, _, task, method = verdicts(solved(50), compared(row))
+    assert task == EASE + text
     assert method == METHOD.format("nothing")
 
 
-@pytest.mark.parametrize(("difference", "word"), [(-300.0, "Better"), (300.0, "Worse")])
-def test_paragraph_of_a_task_by_steps(difference, word):
+@pytest.mark.parametrize(("difference", "verdict"), [(-300.0, "better"), (300.0, "worse")])
+def test_how_soon_stands_beside_ease(difference, verdict):
     low, high = sorted((difference / 2, 1.5 * difference))
-    row = {"difference": difference, "low": low, "high": high, "significant": True, "reference": 1250.0}
-    assert verdicts(solved(99), compared(row, endpoint="restricted_steps"))[1] == (
-        "adding: 99 % of all trials solved it, so the variants are compared by their mean steps to solve. "
-        f"{word} than vanilla (1,250 steps): gru by 300 steps (95 % interval 150 steps to 450 steps, p = .034). "
-        "Resolution with 30 points: ± 150 steps."
+    row = {**STEPS, "difference": difference, "low": low, "high": high, "verdict": verdict}
+    assert verdicts(solved(99), compared({"verdict": "everything solved"}, row))[2] == (
+        f"{EASE}Everything was solved. How soon: vanilla takes 1,250 steps on average, an unsolved trial its whole "
+        f"budget. {verdict.capitalize()} than vanilla: gru by 300 steps (95 % interval 150 steps to 450 steps, "
+        "p = .034). 30 points tell 150 steps apart."
     )
 
 
-def test_paragraph_of_a_task_by_the_best_decile():
-    row = {"difference": 0.2, "low": 0.1, "high": 0.3, "significant": True, "reference": 0.412}
-    assert verdicts(solved(1), compared(row, endpoint="best_decile"))[1] == (
-        "adding: 1 % of all trials solved it, so the variants are compared by their score of the best decile. "
-        "Better than vanilla (0.41): gru by 0.20 (95 % interval 0.10 to 0.30, p = .034). "
-        "Resolution with 30 points: ± 0.10."
+@pytest.mark.parametrize(("points", "search"), [(30, "20 trials"), (20, "20 trials"), (12, "all 12 trials")])
+def test_paragraph_of_a_task_on_quality_says_how_many_trials_are_searched(points, search):
+    row = {**QUALITY, "difference": 0.2, "low": 0.1, "high": 0.3, "verdict": "better", "points": points}
+    assert verdicts(solved(50), compared(row))[2] == (
+        f"adding. Quality after tuning: the best of {search} of vanilla is expected to score 0.41. Better than "
+        f"vanilla: gru by 0.20 (95 % interval 0.10 to 0.30, p = .034). {points} points tell 0.10 apart."
     )
 
 
-def test_the_opening_names_what_is_better_worse_and_not_told_apart():
+def test_pairs_that_learned_nothing_are_named_where_others_did():
+    rows = [{"verdict": "nothing learned"}, {"variant": "irnn", "verdict": "nothing learned"}, {"variant": "rnn"}]
+    task = verdicts(solved(50, ("vanilla", "gru", "irnn", "rnn")), compared(*rows))[2]
+    assert task.startswith(f"{EASE}Nothing was learned by vanilla and by gru and irnn. Not told apart from it, ")
+    assert "gru (" not in task
+
+
+def opening(*rows, tasks=("adding", "copying"), question=0, **facts):
+    """The opening paragraph on a question."""
+    variants = ("vanilla", *dict.fromkeys(row.get("variant", "gru") for row in rows))
+    return verdicts(solved(50, variants, tasks), compared(*rows, **facts))[question]
+
+
+def test_the_opening_names_what_is_better_worse_the_same_and_not_told_apart():
     rows = [
-        {"variant": "gru", "significant": True, "difference": 0.2},
-        {"variant": "gru", "significant": True, "difference": 0.2, "task": "copying"},
-        {"variant": "rnn", "significant": True, "difference": -0.2, "task": "copying"},
+        {"variant": "gru", "verdict": "better"},
+        {"variant": "gru", "verdict": "better", "task": "copying"},
+        {"variant": "rnn", "verdict": "worse", "task": "copying"},
         {"variant": "rnn"},
         {"variant": "irnn"},
+        {"variant": "mut1", "verdict": "same"},
     ]
-    study = solved(50, ("vanilla", "gru", "rnn", "irnn"), ("adding", "copying"))
-    assert verdicts(study, compared(*rows))[0] == (
-        "Better than vanilla: gru (all tasks); worse than vanilla: rnn (copying); "
-        "not told apart from vanilla on any task: irnn."
+    assert opening(*rows) == (
+        "Ease: better than vanilla: gru (all tasks); worse than vanilla: rnn (copying); the same within 10 percentage "
+        "points: mut1 (adding); not told apart from vanilla on any task: irnn."
     )
 
 
-def test_the_only_task_of_a_study_is_named():
-    assert verdicts(solved(50), compared({"significant": True}))[0] == "Better than vanilla: gru (adding)."
+def test_the_two_questions_have_an_opening_each():
+    rows = [{"verdict": "better"}, {**QUALITY, "verdict": "same"}]
+    assert opening(*rows, tasks=("adding",)) == "Ease: better than vanilla: gru (adding)."
+    text = "Quality after tuning: the same within 0.10: gru (adding)."
+    assert opening(*rows, tasks=("adding",), question=1) == text
 
 
-def test_a_variant_may_be_better_on_one_task_and_worse_on_another():
-    rows = [{"significant": True, "difference": d, "task": t} for t, d in (("adding", 0.2), ("copying", -0.2))]
-    study = solved(50, tasks=("adding", "copying"))
-    opening = verdicts(study, compared(*rows))[0]
-    assert opening == "Better than vanilla: gru (adding); worse than vanilla: gru (copying)."
+def test_a_variant_that_is_better_on_one_task_and_worse_on_another_depends_on_the_task():
+    rows = [{"verdict": v, "task": t} for t, v in (("adding", "better"), ("copying", "worse"))]
+    assert opening(*rows) == "Ease: depends on the task: gru (better on adding, worse on copying)."
 
 
 @pytest.mark.parametrize(
-    ("count", "opening", "limits"),
+    ("verdict", "text"),
+    [("nothing learned", "nothing was learned"), ("everything solved", "everything was solved")],
+)
+def test_a_task_on_which_nothing_can_be_told_is_said_once(verdict, text):
+    rows = [{"variant": v, "verdict": verdict, "task": "copying"} for v in ("gru", "rnn")]
+    assert opening(*rows, {"verdict": "better"}) == f"Ease: better than vanilla: gru (adding); {text} on copying."
+
+
+@pytest.mark.parametrize(
+    ("count", "first", "limits"),
     [
-        (
-            2,
-            "Not told apart from vanilla on any task: v1 and v0.",
-            "v0 (11 percentage points) and v1 (12 percentage points)",
-        ),
-        (
-            7,
-            "Not told apart from vanilla on any task: 7 variants.",
-            "7 variants, from 11 percentage points (v0) to 17 percentage points (v6)",
-        ),
+        (2, "v1 and v0", "v0 (11 percentage points) and v1 (12 percentage points)"),
+        (7, "7 variants", "7 variants, from 11 percentage points (v0) to 17 percentage points (v6)"),
     ],
-)  # fmt: skip
-def test_many_variants_are_counted_and_few_are_named(count, opening, limits):
+)
+def test_many_variants_are_counted_and_few_are_named(count, first, limits):
     rows = [{"variant": f"v{k}", "low": -0.11 - 0.01 * k, "high": 0.05} for k in reversed(range(count))]
-    first, task, _ = verdicts(solved(50), compared(*rows))
-    assert first == opening
-    assert f"Not told apart from it, with the largest difference that the data leave possible: {limits}." in task
-
-
-def test_the_solve_rate_of_a_task_is_pooled_over_the_trials_of_all_variants():
-    counts = {"vanilla": (5, 10), "gru": (7, 30)}
-    trials = [{"variant": v, "status": "solved" if k < n else "finished"}
-              for v, (n, every) in counts.items() for k in range(every)]  # fmt: skip
-    assert verdicts(by_hand(*trials), compared({}))[1].startswith("adding: 30 % of all trials solved it")
+    found = verdicts(solved(50), compared(*rows))
+    assert found[0] == f"Ease: not told apart from vanilla on any task: {first}."
+    assert f"Not told apart from it, with the largest difference that the data leave possible: {limits}." in found[2]
 
 
 def test_the_resolution_of_a_task_rests_on_the_fewest_points_of_its_variants():
-    assert "Resolution with 25 points: " in verdicts(solved(50), compared({}, {"variant": "rnn", "points": 25}))[1]
-
-
-@pytest.mark.parametrize(("rate", "near"), [(3, True), (8, False), (7, True), (93, True), (91, False), (50, False)])
-def test_a_solve_rate_near_that_of_another_endpoint_is_said(rate, near):
-    text = "That share is close to one at which another endpoint takes over, and then the conclusion may be another."
-    assert (text in verdicts(solved(rate), compared({}))[1]) is near
+    assert "25 points tell " in verdicts(solved(50), compared({}, {"variant": "rnn", "points": 25}))[2]
 
 
 @pytest.mark.parametrize(
@@ -166,28 +186,33 @@ def test_the_last_paragraph_says_what_greffs_test_would_have_marked(p, marked):
 
 
 def test_a_task_with_too_few_points_says_so_where_another_has_enough():
-    rows = [{}, {"task": "copying", "low": np.nan, "high": np.nan, "p_holm": np.nan, "points": 12}]
+    rows = [{}, {"task": "copying", "low": np.nan, "high": np.nan, "p": np.nan, "points": 9}]
     found = verdicts(solved(50, tasks=("adding", "copying")), compared(*rows))
-    assert found[2] == "copying: too few points for a conclusion."
+    assert found[3] == "copying: too few points for a conclusion."
 
 
-def test_other_endpoints_change_no_verdict():
-    other = {"primary": False, "endpoint": "best_decile", "low": -9.0, "high": 9.0, "greff_welch_p": 0.001}
+def test_an_endpoint_that_decides_nothing_changes_no_verdict():
+    other = {"primary": False, "endpoint": "best_decile", "question": "", "low": -9.0, "high": 9.0, "greff_welch_p": 0}
     assert verdicts(solved(50), compared({}, other)) == verdicts(solved(50), compared({}))
 
 
+def test_the_best_trials_are_those_of_the_lowest_loss_where_training_goes_on_after_the_solution():
+    study = by_hand({}, {"variant": "gru"}, training={"stop_when_solved": False})
+    assert "The best trials are those with the lowest validation loss. " in verdicts(study, compared({}))[-1]
+
+
 def test_few_points_are_described_by_what_was_solved():
-    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    few = compared({"low": np.nan, "high": np.nan, "points": 9})
     trials = [{"variant": v, "status": "solved" if k < n else "finished"} for v, n in (("vanilla", 3), ("gru", 5))
               for k in range(12)]  # fmt: skip
     assert verdicts(by_hand(*trials), few) == [
-        "With 12 points per task, fewer than 20, nothing is concluded; the differences only describe these trials.",
+        "With 9 points per task, fewer than 10, nothing is concluded; the differences only describe these trials.",
         "adding: solved by gru 5 of 12 and vanilla 3 of 12 trials.",
     ]
 
 
 def test_few_points_of_an_unsolved_task_are_described_by_the_best_deciles():
-    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    few = compared({"low": np.nan, "high": np.nan, "points": 9})
     trials = [{"variant": v, "score": s, "validation_loss": 1.0} for v, s in (("vanilla", 0.214), ("gru", 0.5))]
     assert (
         verdicts(by_hand(*trials), few)[1]
@@ -196,7 +221,7 @@ def test_few_points_of_an_unsolved_task_are_described_by_the_best_deciles():
 
 
 def test_a_description_of_many_variants_names_six():
-    few = compared({"low": np.nan, "high": np.nan, "points": 12})
+    few = compared({"low": np.nan, "high": np.nan, "points": 9})
     trials = [{"variant": f"v{k}", "status": "solved"} for k in range(9)]
     text = verdicts(by_hand(*trials, {"variant": "vanilla", "status": "solved"}), few)[1]
     assert text.endswith("v4 1 of 1 trials, and fewer by 4 others.")
@@ -209,14 +234,16 @@ def test_a_description_of_many_variants_names_six():
 def changed(*rows, **facts):
     """Two studies with these changes, of `gru` on adding by the solve rate unless they say otherwise."""
     usual = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
+    usual |= {"question": "ease", "verdict": "open", "p": 0.004}
     usual |= {"paired": True, "points": 40, "study": 0.4, "other": 0.6, "difference": -0.2, "low": -0.3, "high": 0.1}
-    usual |= {"p_holm": 0.004, "significant": False, "same_numbers": 0, "same_outcome": 0, "pairs": 0, "time": np.nan}
-    pairs = pd.DataFrame([{**usual, **facts, **row} for row in rows])
+    usual |= {"same_numbers": 0, "same_outcome": 0, "pairs": 0, "time": np.nan}
+    full = [{**usual, **facts, **row} for row in rows]
+    pairs = pd.DataFrame([{**row, "significant": row["verdict"] in ("better", "worse")} for row in full])
     return TwoStudies("new", "old", "vanilla", pd.DataFrame(), pairs)
 
 
-CLAIMED = {"significant": True, "high": -0.1}
-LEADS = {"what": ADVANTAGE, "p_holm": np.nan}
+CLAIMED = {"verdict": "worse", "high": -0.1}
+LEADS = {"what": ADVANTAGE, "p": 0.02}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +254,7 @@ LEADS = {"what": ADVANTAGE, "p_holm": np.nan}
             "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004).",
         ),
         (
-            [{"significant": True, "difference": 0.2, "low": 0.1, "high": 0.3}],
+            [{"verdict": "better", "difference": 0.2, "low": 0.1, "high": 0.3}],
             "Higher in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004).",
         ),
         (
@@ -244,7 +271,11 @@ LEADS = {"what": ADVANTAGE, "p_holm": np.nan}
             [CLAIMED, {**CLAIMED, **LEADS}],
             "Lower in this study: gru by 20 percentage points (95 % interval 10 to 30 percentage points, p = .004). "
             "Lower in this study in its advantage over vanilla: gru by 20 percentage points (95 % interval 10 to 30 "
-            "percentage points).",
+            "percentage points, p = .020).",
+        ),
+        (
+            [{"verdict": "nothing learned"}, {"verdict": "same", "variant": "rnn"}],
+            "Nothing was learned in both studies: gru. The same within 10 percentage points: rnn.",
         ),
         (
             [CLAIMED, LEADS],
@@ -260,19 +291,21 @@ LEADS = {"what": ADVANTAGE, "p_holm": np.nan}
     ],
 )
 def test_paragraph_on_what_changed_on_a_task(rows, text):
-    opening = "adding: compared by the solve rate, paired over 40 points that both studies have."
+    opening = "adding, ease: compared by the solve rate, paired over 40 points that both studies have."
     assert change_sentences(changed(*rows)) == [f"{opening} {text}"]
 
 
 def test_studies_without_common_points_are_called_unpaired():
     text = change_sentences(changed({}, {"points": 25, "variant": "rnn"}, paired=False))[0]
-    assert text.startswith("adding: compared by the solve rate, unpaired, 25 trials or more on each side. No variant's")
+    assert text.startswith(
+        "adding, ease: compared by the solve rate, unpaired, 25 trials or more on each side. No variant's"
+    )
 
 
 def test_few_common_points_give_no_conclusion():
     assert change_sentences(changed({"low": np.nan, "high": np.nan, "points": 8})) == [
-        "adding: compared by the solve rate, paired over 8 points that both studies have. Fewer than 20: nothing is "
-        "concluded; the differences only describe these trials."
+        "adding, ease: compared by the solve rate, paired over 8 points that both studies have. Fewer than 10: nothing "
+        "is concluded; the differences only describe these trials."
     ]
 
 
@@ -314,9 +347,10 @@ def test_the_first_paragraph_on_replicates_says_how_they_were_made():
     stages = {"confirm": {"points": 60, "knobs": {"blocks": 10, "block_size": 5}}}
     study = by_hand({"variant": "vanilla"}, {"variant": "gru"}, stages=stages)
     assert confirmed_sentences(study, replicated({}))[0] == (
-        "The trials were split into blocks, each of them a search of 6 trials. The winner of each block by validation "
-        "loss was trained again with a fresh seed and scored on fresh test data: 10 replicates of “search, then train” "
-        "per task and variant, free of the luck that made them win. All variants share blocks and seeds."
+        "The trials were split into blocks, each of them a search of 6 trials. The best trial of each block was "
+        "trained again with a fresh seed and scored on fresh test data: 10 replicates of “search, then train” "
+        "per task and variant, free of the luck that made them win. All variants share blocks and seeds. "
+        "This asks what one such search finds, which is another question than that of the verdicts on the whole study."
     )
 
 
