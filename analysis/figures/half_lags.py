@@ -103,7 +103,12 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
     if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]):
         ends = (row["doublings"], row["doublings_low"], row["doublings_high"])
-        right_of_row(axes, "{} [{}, {}]".format(*(f"{x:+.1f}".replace("-", "−") for x in ends)), y, STOPS[1])
+        right_of_row(axes, "{} [{}, {}]".format(*(_doublings(x) for x in ends)), y, STOPS[1])
+
+
+def _doublings(value: float) -> str:
+    """Write a number of doublings with one digit and a sign; zero has none."""
+    return f"{value:+.1f}".replace("-", "−") if abs(value) >= 0.05 else "0.0"
 
 
 FIGURE = Entry(

@@ -56,7 +56,7 @@ def conditions_table(table: pd.DataFrame) -> Table:
 
 def control_sentences(study: Study) -> dict[str, str]:
     """Return for each series that does not need memory a sentence that says so."""
-    return {series: f"{_without_memory(series, solves)}" for series, solves in forgetful(study).items()}
+    return {series: _without_memory(series, solves) for series, solves in forgetful(study).items()}
 
 
 def _without_memory(series: str, solves: Solves) -> str:
@@ -67,13 +67,15 @@ def _without_memory(series: str, solves: Solves) -> str:
 
 
 def with_controls(study: Study, paragraphs: Sequence[str]) -> list[str]:
-    """Return paragraphs on tasks and series, each with the sentence on the control where one belongs to it.
+    """Return paragraphs on tasks and series; those on one that does not need memory say so.
+
+    The paragraph of a series, or of a task that is in none, has the numbers.
 
     paragraphs: those on a task or series begin with its name and a full stop, comma or colon.
     """
     said = control_sentences(study)
-    names = {task: said[series] for series, tasks in study.series.items() if series in said for task in tasks.values()}
-    names |= said
+    short = "As {} shows at its longest lag, this task does not need memory as measured here."
+    names = {task: short.format(name) for name in said for task in study.series[name].values()} | said
     found = []
     for text in paragraphs:
         about = [name for name in names if text.startswith(tuple(f"{name}{mark} " for mark in ".,:"))]

@@ -143,7 +143,8 @@ def half_lag(lags: ArrayLike, rates: ArrayLike, trim: float = TRIM) -> Floats:
     It is a bound where the curve ends above one half: the half lag is then at least the longest lag, and infinite here.
     It is never below the shortest lag, since it is relative to the rate there: a variant that hardly ever solves the
     shortest lag may still have a long half lag. Where nothing is solved at the shortest lag there is none (NaN).
-    Between two lags the place rests on the straight line, which no number of trials can check.
+    Between two lags the place rests on the straight line, which no number of trials can check: lags that are a factor
+    of two apart are close enough, a factor of four is not.
 
     lags: from short to long [L].
     rates: shares of solved trials, each over the same number of trials [..., L].

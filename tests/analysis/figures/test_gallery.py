@@ -16,14 +16,23 @@ from analysis.figures.entry import Entry
 from analysis.figures.gallery import FIGURES, absent, draw_all, parts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons
+from analysis.tables.lags import half_lags, lags
 from analysis.tables.stages import stage_tables
 from analysis.tables.two_studies import changes
 from tests.analysis.figures.test_networks import diagnosed
+from tests.analysis.lagged import lagged
 from tests.analysis.synthetic import TWENTY, as_study, by_hand, explained, staged, study
 
 FEW = {"swaps": 19}
 # what the small print of a figure has in place of the number of trials that diverged
-INSTEAD = {"heat_map": "div.", "beside": "N ", "gradients": "test loss", "activations": "test loss"}
+INSTEAD = {
+    "solve_rate_by_lag": "(N ",
+    "half_lags": "N ",
+    "heat_map": "div.",
+    "beside": "N ",
+    "gradients": "test loss",
+    "activations": "test loss",
+}
 SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis"}
 FILES = sorted(
     path.stem for path in Path(analysis.figures.__file__).parent.glob("[a-z]*.py") if path.stem not in SHARED
@@ -53,6 +62,8 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     rows, design = study(**HARD[case])
     whole = as_study(*staged(rows, design, block_size=3))
     tables = {"comparisons": comparisons(whole, **FEW), **explained(whole.table, design), **stage_tables(whole)}
+    several = lagged(dict.fromkeys(HARD[case]["variants"], (5, 3, 0)), points=6)
+    tables |= {"lags": lags(several), "half_lags": half_lags(several, resamples=20)}
     tables |= {"beside": changes(whole, as_study(rows, design), **FEW), "profiles": tables["replicates"]}
     with TemporaryDirectory() as folder:
         return whole, tables | diagnosed(Path(folder), whole)
@@ -79,7 +90,18 @@ def test_figure_of_a_hard_study_fits_a_page_and_says_what_became_of_the_trials(e
 def test_figure_of_nothing_says_so(entry):
     failed = by_hand({"status": "failed"})
     columns = ["task", "variant", "primary", "what", "term", "order", "hyperparameter", "response", "value", "top"]
-    columns += ["phase", "lag", "relevant", "hidden_size", "trial_id", "status", "test_loss", "reproduced"]
+    columns += [
+        "series",
+        "half_lag",
+        "phase",
+        "lag",
+        "relevant",
+        "hidden_size",
+        "trial_id",
+        "status",
+        "test_loss",
+        "reproduced",
+    ]
     nothing = pd.DataFrame(columns=[*columns, "u_first", "search_score", "fresh_score", "score", "stage"]).astype(
         {"primary": bool, "top": bool}
     )
