@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -109,7 +112,7 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
     """Return the paragraph of a task: ease, how soon, then quality; own: its comparisons that have an interval."""
     if own.empty:
         return f"{task}: too few points for a conclusion."
-    resolved = resolution(own).set_index("endpoint")
+    resolved = {row["endpoint"]: row for row in resolution(own).to_dict("records")}
     sentences = []
     for name, opening in (
         ("solve_rate", "Ease: {baseline} solves the task at {level} of its points."),
@@ -123,8 +126,8 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
         facts = {"baseline": first["baseline"], "level": words.level(first["reference"], unit)}
         sentences.append(opening.format(**facts, search=_search(int(rows["points"].min()))))
         sentences += _differences(rows, unit)
-        if name in resolved.index:
-            sentences.append(_resolution(resolved.loc[name], unit, first["span"]))
+        if name in resolved:
+            sentences.append(_resolution(resolved[name], unit, first["span"]))
     return f"{task}. {' '.join(sentences)}"
 
 
@@ -173,7 +176,7 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
     return [f"Not told apart from it, with the largest difference that the data leave possible: {named}."]
 
 
-def _resolution(row: pd.Series[float], unit: str, span: float) -> str:
+def _resolution(row: Mapping[Any, Any], unit: str, span: float) -> str:
     """Return what the points of a task can tell apart, and how many would tell a tenth of the span apart."""
     text = f"{row['points']:.0f} points tell {words.amount(row['half_width'], unit)} apart"
     if row["needed"] <= row["points"]:
