@@ -23,7 +23,7 @@ from tests.analysis.figures.test_networks import diagnosed
 from tests.analysis.lagged import lagged
 from tests.analysis.synthetic import TWENTY, as_study, by_hand, explained, staged, study
 
-FEW = {"resamples": 20, "swaps": 19}
+FEW = {"swaps": 19}
 # what the small print of a figure has in place of the number of trials that diverged
 INSTEAD = {
     "solve_rate_by_lag": "(N ",
