@@ -62,7 +62,9 @@ COLUMNS = (
     Column("flops_per_step", "integer", "of a forward pass, per sequence and time step", "metrics.flops_per_step"),
     Column("steps", "integer", "updates made", "metrics.steps"),
     Column("sequences", "integer", "training sequences seen"),
-    Column("best_step", "integer", "update with the lowest validation loss, or that of the solution", "metrics.best_step"),
+    Column(
+        "best_step", "integer", "update with the lowest validation loss, or that of the solution", "metrics.best_step"
+    ),
     Column("budget", "integer", "largest number of updates", "params.training.budget"),
     Column("lag", "integer", "of the task, in time steps"),
     Column("batch_size", "integer", "sequences per update", "params.training.batch_size"),

@@ -218,8 +218,8 @@ class Outcome:
     steps: updates made.
     sequences: training sequences seen.
     solved_step: update at which the task was solved (see `Training`), None if it was not or if the training diverged.
-    best_step, validation_loss: where the validation loss was lowest, or the look at which a solution ended the training,
-        and its value.
+    best_step, validation_loss: where the validation loss was lowest, or the look at which a solution ended the
+        training, and its value.
     test_loss, test_metrics: on the test set with the parameters of `best_step`.
     score: in [0, 1], of the test loss on the task's log scale; 1 where training stopped at the solution, since the loss
         says no more then.
