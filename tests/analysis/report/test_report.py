@@ -83,9 +83,9 @@ def test_a_complete_study_with_enough_trials_has_no_notice():
     [
         ([{}] * 20, {"points": 21}, "The study is not complete: 20 of 21 trials have been run."),
         (
-            [{}] * 19,
-            {"points": 19},
-            "With at most 19 trials per variant and task nothing can be concluded from differences between variants.",
+            [{}] * 9,
+            {"points": 9},
+            "With at most 9 trials per variant and task nothing can be concluded from differences between variants.",
         ),
         (
             [*[{}] * 20, *[{"status": "failed", "error": f"Traceback\n{k % 5}"} for k in range(6)]],
