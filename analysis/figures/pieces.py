@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def row_panels(
-    rows: Mapping[str, Sequence[str]],
+    rows: Mapping[Any, Sequence[str]],
     height: float,
     around: float,
     columns: int = 1,
@@ -31,7 +31,7 @@ def row_panels(
 ) -> tuple[Figure, np.ndarray]:
     """Return a figure with a panel for each task that has a row for each of its variants.
 
-    rows: by task, its variants.
+    rows: by task, or by task and question, the variants.
     height, around: of one row, and of what stands around the rows of a panel, in inches.
     columns: panels side by side.
     extra: height of what stands around all panels, in inches.
