@@ -11,6 +11,7 @@ import pandas as pd
 
 from runs.study.design import flat
 
+from ..statistics.best import order_of
 from ..statistics.endpoints import ENDPOINTS, Endpoint
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
@@ -177,7 +178,8 @@ def changes(study: Study, other: Study, *, swaps: int = 1999, seed: int = 0) -> 
     rows: list[dict[str, Any]] = []
     for task in tasks:
         ours, theirs = (one.trials[one.trials["task"] == task] for one in (study, other))
-        common = _common(ours, theirs, variants)
+        by_steps = all(one.design.training.stop_when_solved for one in (study, other))
+        common = _common(*_ordered_together(ours, theirs, by_steps), variants)
         facts = {v: _facts(common, v, seed) for v in common.variants}
         levels = common.levels()
         for endpoint in ENDPOINTS.values():
@@ -204,6 +206,13 @@ def _in_common(study: Study, other: Study) -> tuple[list[str], list[str]]:
             raise ValueError(f"compare: the studies have no {axis} in common: {mine} here, {yours} there")
         found.append(common)
     return found[0], found[1]
+
+
+def _ordered_together(ours: pd.DataFrame, theirs: pd.DataFrame, by_steps: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the trials of both studies with one order over all of them; by_steps: see `order_of`."""
+    both = pd.concat([ours[["solved_step", "validation_loss"]], theirs[["solved_step", "validation_loss"]]])
+    order = order_of(both["solved_step"], both["validation_loss"], by_steps)
+    return ours.assign(order=order[: len(ours)]), theirs.assign(order=order[len(ours) :])
 
 
 def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -> _Common:

@@ -201,6 +201,17 @@ def test_intervals_end_where_no_difference_can_be_larger_and_for_an_advantage_tw
         assert (advantage["low"], advantage["high"]) == (-2 * span, 1.5)
 
 
+def test_trials_of_two_studies_have_one_order():
+    """Ours solve after 100 to 111 steps and score .5, theirs after 500 to 511 and score 1: swapped, ours come first."""
+    ours, theirs = (
+        [{"solved_step": at + k, "status": "solved", "score": s, "u_learning_rate": k / 12} for k in range(12)]
+        for at, s in ((100.0, 0.5), (500.0, 1.0))
+    )
+    first, second = (by_hand(*trials).trials for trials in (ours, theirs))
+    ordered = module._ordered_together(first, second, by_steps=True)
+    assert max(ordered[0]["order"]) < min(ordered[1]["order"])
+
+
 def test_a_study_is_compared_with_one_of_its_own_name():
     one = made(points=4)
     both = compare_studies(one, one, swaps=19)
