@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import words
 from ..study import Study
-from ..tables.comparisons import FEWEST_FOR_INFERENCE, GUARDS, MARGIN, NOTHING_LEARNED, OPEN, SAME
+from ..tables.comparisons import FEWEST_FOR_INFERENCE, GUARDS, HARDLY_SOLVED, MARGIN, NOTHING_LEARNED, OPEN, SAME
 from ..tables.lags import AT_LAG, FEWEST_SOLVED, MEAN, SLOPE
 
 Rows = Sequence[Mapping[Any, Any]]
@@ -44,7 +44,7 @@ def _series(study: Study, series: str, lags: pd.DataFrame, halves: pd.DataFrame,
     steps = [str(lag) for lag in dict.fromkeys(lags["lag"])]
     opening = f"{series}, lags {words.listed(steps)}:"
     if not lags["solved"].any():
-        return f"{opening} nothing was learned at any lag."
+        return f"{opening} no trial was solved at any lag."
     rows = halves.to_dict("records")
     baseline = next((row for row in rows if row["variant"] == study.baseline), None)
     others = [row for row in rows if row["variant"] != study.baseline]
@@ -108,9 +108,10 @@ def _effects(effects: pd.DataFrame, lags: pd.DataFrame, baseline: str) -> list[s
     found = [*_means(inferred[inferred["effect"] == MEAN], baseline)]
     found += _slopes(inferred[inferred["effect"] == SLOPE], lags, inferred[inferred["effect"] == MEAN], baseline)
     found += _by_lag(effects[effects["effect"] == AT_LAG])
-    nothing = effects[(effects["effect"] == MEAN) & (effects["verdict"] == NOTHING_LEARNED)]["variant"].tolist()
-    if nothing:
-        found.append(f"Nothing was learned at any lag by {words.listed([baseline, *nothing])}.")
+    for verdict, text in ((NOTHING_LEARNED, "Nothing was learned"), (HARDLY_SOLVED, "Hardly any trial was solved")):
+        those = effects[(effects["effect"] == MEAN) & (effects["verdict"] == verdict)]["variant"].tolist()
+        if those:
+            found.append(f"{text} at any lag by {words.listed([baseline, *those])}.")
     return found + _resolution(inferred)
 
 

@@ -15,6 +15,7 @@ from ..tables.comparisons import (
     BETTER,
     EVERYTHING_SOLVED,
     FEWEST_FOR_INFERENCE,
+    HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
     OPEN,
@@ -24,7 +25,11 @@ from ..tables.comparisons import (
 )
 
 QUESTIONS = {EASE: "Ease", QUALITY: "Quality after tuning"}
-GUARDED = {NOTHING_LEARNED: "Nothing was learned", EVERYTHING_SOLVED: "Everything was solved"}
+GUARDED = {
+    NOTHING_LEARNED: "Nothing was learned",
+    HARDLY_SOLVED: "Hardly any trial was solved",
+    EVERYTHING_SOLVED: "Everything was solved",
+}
 
 
 def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
@@ -120,7 +125,7 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
         ("expected_best_20", "Quality after tuning: the best of {search} of {baseline} is expected to score {level}."),
     ):
         rows = own[own["endpoint"] == name]
-        if rows.empty or (name == "restricted_steps" and set(rows["verdict"]) == {NOTHING_LEARNED}):
+        if rows.empty or (name == "restricted_steps" and set(rows["verdict"]) <= {NOTHING_LEARNED, HARDLY_SOLVED}):
             continue
         first, unit = rows.iloc[0], ENDPOINTS[name].unit
         facts = {"baseline": first["baseline"], "level": words.level(first["reference"], unit)}
@@ -178,7 +183,8 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
 
 def _resolution(row: Mapping[Any, Any], unit: str, span: float) -> str:
     """Return what the points of a task can tell apart, and how many would tell a tenth of the span apart."""
-    text = f"{row['points']:.0f} points tell {words.amount(row['half_width'], unit)} apart"
+    apart = "no difference" if row["half_width"] >= span else words.amount(row["half_width"], unit)
+    text = f"{row['points']:.0f} points tell {apart} apart"
     if row["needed"] <= row["points"]:
         return f"{text}."
     return f"{text}; {words.number(MARGIN * span, unit)} would need about {words.about(row['needed'])}."

@@ -15,6 +15,7 @@ from .comparisons import (
     BETTER,
     EVERYTHING_SOLVED,
     FEWEST_FOR_INFERENCE,
+    HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
     SAME,
@@ -29,7 +30,11 @@ UNDECIDED, UNTESTED = "undecided at this N", "not answered here"
 QUESTIONS = {"ease": "ease", "quality": "quality after tuning"}  # by the value of the column `question` of comparisons
 
 # Verdicts of a comparison that say that it could not show a difference, in words.
-UNANSWERED = {NOTHING_LEARNED: "nothing was learned", EVERYTHING_SOLVED: "everything was solved"}
+UNANSWERED = {
+    NOTHING_LEARNED: "nothing was learned",
+    HARDLY_SOLVED: "hardly anything was solved",
+    EVERYTHING_SOLVED: "everything was solved",
+}
 NO_NUMBER = np.inf  # `needed` where no number of points would uphold a claim
 
 # A claim about a part of the LSTM is tested by removing that part from either baseline: `vanilla`, or the LSTM with

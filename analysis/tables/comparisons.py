@@ -18,7 +18,7 @@ FEWEST_FOR_INFERENCE = 10  # points below which differences are shown without in
 SIGNIFICANT = 0.05
 MARGIN = 0.1  # of the span: a difference below it counts as none
 BETTER, WORSE, SAME, OPEN = "better", "worse", "same", "open"
-NOTHING_LEARNED, EVERYTHING_SOLVED = "nothing learned", "everything solved"
+NOTHING_LEARNED, HARDLY_SOLVED, EVERYTHING_SOLVED = "nothing learned", "hardly solved", "everything solved"
 """The verdicts on a difference, see `verdict_of`."""
 
 LEARNED = {"solve_rate": 0.05, "best_decile": 0.25}  # a variant that reaches one of them has learned something
@@ -146,8 +146,10 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     """Return what may be said of a difference.
 
     nothing learned: every side solves less than 5 % of its trials, and its best decile scores below .25.
-    everything solved: every side solves more than 95 % of its trials (solve rate), or scores above .99 and the interval
-        includes zero (scores). Steps to solve differ even then.
+    hardly solved: something was learned, but all sides together solve less than 5 % of their trials (solve rate and
+        steps to solve), so that they are about equal because both fail.
+    everything solved: all sides together solve more than 95 % of their trials (solve rate), or every side scores above
+        .99 and the interval includes zero (scores). Steps to solve differ even then.
     same: the interval lies inside a tenth of the span on both sides of zero, whether or not it includes zero.
     better, worse: the interval excludes zero.
     open: neither, or there are too few points for an interval.
@@ -160,9 +162,13 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     low, difference, high = interval
     if all(side[name] < least for side in sides for name, least in LEARNED.items()):
         return NOTHING_LEARNED
-    apart = low * high > 0
-    solved = endpoint.name in SOLVED and all(side[endpoint.name] > SOLVED[endpoint.name] for side in sides)
-    if solved and (endpoint.question == EASE or not apart):
+    apart, rate = low * high > 0, float(np.mean([side["solve_rate"] for side in sides]))
+    if endpoint.column in ("solved", "steps_to_solve") and rate < LEARNED["solve_rate"]:
+        return HARDLY_SOLVED
+    if endpoint.question == EASE and rate > SOLVED["solve_rate"]:
+        return EVERYTHING_SOLVED
+    scores = endpoint.question != EASE and endpoint.name in SOLVED
+    if scores and not apart and all(side[endpoint.name] > SOLVED[endpoint.name] for side in sides):
         return EVERYTHING_SOLVED
     if max(-low, high) < MARGIN * span:
         return SAME
@@ -171,7 +177,7 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     return BETTER if (difference > 0) != endpoint.lower_is_better else WORSE
 
 
-GUARDS = (NOTHING_LEARNED, EVERYTHING_SOLVED)  # verdicts that turn no interval into a sentence
+GUARDS = (NOTHING_LEARNED, HARDLY_SOLVED, EVERYTHING_SOLVED)  # verdicts that turn no interval into a sentence
 
 
 def half_width(low: float, difference: float, high: float) -> float:

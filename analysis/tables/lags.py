@@ -13,7 +13,17 @@ from ..statistics.half_lag import half_lags as half_lags_of
 from ..statistics.intervals import Floats, wilson
 from ..statistics.resampling import compare
 from ..study import Study
-from .comparisons import BETTER, FEWEST_FOR_INFERENCE, GUARDS, MARGIN, OPEN, SAME, WORSE
+from .comparisons import (
+    BETTER,
+    FEWEST_FOR_INFERENCE,
+    GUARDS,
+    HARDLY_SOLVED,
+    MARGIN,
+    NOTHING_LEARNED,
+    OPEN,
+    SAME,
+    WORSE,
+)
 
 FEWEST_SOLVED = 10  # trials at the shortest lag, below which there is no half of their share to speak of
 LAGS = ["series", "lag", "task", "variant", "trials", "solved", "solve_rate", "low", "high"]
@@ -146,7 +156,7 @@ def lag_effects(study: Study, compared: pd.DataFrame, *, swaps: int = 1999, seed
     difference: between them over the points that both have at all lags.
     low, high, p: simultaneous over the variants of a series, for each effect on its own; NaN below 10 points. At
         single lags those of the comparisons, which are simultaneous over the variants at that lag.
-    verdict: as in `tables.comparisons`. Of the mean and the slope it is `nothing learned` or `everything solved` where
+    verdict: as in `tables.comparisons`. Of the mean and the slope it is one of `comparisons.GUARDS` where
         it is so at every lag; the margin of the slope is ten percentage points from the shortest lag to the longest,
         and `worse` means that more is lost per doubling.
     significant: whether the verdict is `better` or `worse`.
@@ -229,6 +239,8 @@ def _contrast(values: Floats, reach: float, swaps: int, seed: int) -> Iterator[d
 def _verdict(row: Mapping[str, Any], margin: float, at_lags: set[str]) -> str:
     """Return what may be said of a difference over the lags; at_lags: the verdicts at single lags."""
     guard = next((verdict for verdict in GUARDS if at_lags == {verdict}), "")
+    if at_lags == {NOTHING_LEARNED, HARDLY_SOLVED}:
+        guard = HARDLY_SOLVED
     if guard:
         return guard
     if max(-row["low"], row["high"]) < margin:

@@ -60,7 +60,7 @@ def test_differences_of_both_signs_depend_on_the_lag():
 def test_nothing_is_said_but_that_where_nothing_was_learned():
     assert (
         said({"vanilla": (0, 0, 0), "gru": (0, 0, 0)})[0]
-        == "adding, lags 30, 60 and 120: nothing was learned at any lag."
+        == "adding, lags 30, 60 and 120: no trial was solved at any lag."
     )
 
 
