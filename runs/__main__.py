@@ -62,11 +62,11 @@ def run_with_progress(trial: Trial) -> Outcome:
     Raises Interrupted where a signal asked to stop.
     """
     label = f"{trial.variant['label']} on {trial.task['label']}"
-    with tqdm(total=trial.training.budget, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+    with tqdm(total=trial.training.updates, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
         tick = in_log()
 
         def report(step: int, loss: float) -> None:
-            tick(f"{label}: {step} of {trial.training.budget} steps, validation loss {loss:.4g}")
+            tick(f"{label}: {step} of {trial.training.updates} steps, validation loss {loss:.4g}")
             bar.update(step - bar.n)
             bar.set_postfix_str(f"validation loss {loss:.4g}")
 

@@ -57,9 +57,9 @@ def within(stream: Stream, place: str) -> Stream:
 class Scheme:
     """How the parameters of a cell start.
 
-    A subclass with a name is registered: `class Zero(Scheme, name="zero")`. It defines `fill`, and `finish` where
-    several blocks depend on each other. Keyword arguments of `__init__` are its knobs; they become its typed
-    configuration.
+    A subclass with a name is registered: `class Zero(Scheme, name="zero")`. It defines `fill`, `finish` where several
+    blocks depend on each other, and `readout` where the read-out does not start after Glorot. Keyword arguments of
+    `__init__` are its knobs; they become its typed configuration.
 
     Every block has a stream of random numbers of its own, which its name chooses. So cells that have a block in common,
     such as W_z of an LSTM with and without a forget gate, start with the same values of it.
@@ -117,6 +117,16 @@ class Scheme:
         stream: gives a generator for a purpose.
         """
 
+    def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:
+        """Fill a linear read-out in place: by default uniform after Glorot, with zero bias.
+
+        weight: [O, H], where H is the width of what it reads, twice that of a layer with two directions.
+        bias: [O].
+        stream: gives a generator for a purpose.
+        """
+        nn.init.xavier_uniform_(weight, generator=stream("readout"))
+        nn.init.zeros_(bias)
+
 
 def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
     """Fill the blocks of one layer and direction by a scheme.
@@ -146,6 +156,25 @@ def initialise(scheme: Scheme, cell: Cell, blocks: Mapping[str, Tensor], stream:
                 f"{cell.title}: the initialisation {name} must fill every block in place with finite "
                 f"values, got others in {block}"
             )
+
+
+def initialise_readout(scheme: Scheme, weight: Tensor, bias: Tensor, stream: Stream) -> None:
+    """Fill a linear read-out by a scheme.
+
+    scheme: how it starts.
+    weight: [O, H], changed in place.
+    bias: [O], changed in place.
+    stream: gives a generator for a purpose.
+
+    Raises ValueError where the scheme leaves it without finite values.
+    """
+    with torch.no_grad():
+        weight.fill_(math.nan)
+        bias.fill_(math.nan)
+        scheme.readout(weight, bias, stream)
+    if not bool(weight.isfinite().all() and bias.isfinite().all()):
+        name = scheme.name or type(scheme).__name__
+        raise ValueError(f"the initialisation {name} must fill the read-out in place with finite values, got others")
 
 
 def scheme_of(cell: Cell, given: Scheme | str | None, default: type[Scheme]) -> Scheme:
@@ -220,6 +249,33 @@ class Gaussian(Scheme, name="gaussian"):
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         tensor.normal_(0.0, self.std, generator=generator)
 
+    def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:
+        generator = stream("readout")
+        for tensor in (weight, bias):
+            tensor.normal_(0.0, self.std, generator=generator)
+
+
+class Uniform(Scheme, name="uniform"):
+    """Everything from U[-bound, bound].
+
+    bound: the largest absolute value, above 0.
+
+    Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", section 5, with bound = 0.1.
+    """
+
+    def __init__(self, *, bound: float = 0.1) -> None:
+        if bound <= 0:
+            raise ValueError(f"uniform: bound must be positive, got {bound}")
+        self.bound = bound
+
+    def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
+        tensor.uniform_(-self.bound, self.bound, generator=generator)
+
+    def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:
+        generator = stream("readout")
+        for tensor in (weight, bias):
+            tensor.uniform_(-self.bound, self.bound, generator=generator)
+
 
 class UniformFan(Scheme, name="uniform_fan"):
     """Everything from U[-1/sqrt(H), 1/sqrt(H)].
@@ -230,6 +286,11 @@ class UniformFan(Scheme, name="uniform_fan"):
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         bound = 1.0 / math.sqrt(tensor.shape[0])
         tensor.uniform_(-bound, bound, generator=generator)
+
+    def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:
+        bound, generator = 1.0 / math.sqrt(weight.shape[1]), stream("readout")
+        for tensor in (weight, bias):
+            tensor.uniform_(-bound, bound, generator=generator)
 
 
 class Chrono(GlorotOrthogonal, name="chrono"):

@@ -8,6 +8,7 @@ from torch.nn import functional
 from tasks import Batch, Task
 from tasks.contract import check_task
 from variants import Cell, Scheme, Stream, build, streams
+from variants.initialisation import initialise_readout
 
 from ..trial.classes import construct
 from ..trial.trial import Model, Trial
@@ -19,7 +20,7 @@ class Network(nn.Module):
     cell: of all layers.
     task: gives the widths of inputs and answers.
     model: the options of the layers.
-    scheme: how the parameters of the layers start. Those of the read-out are uniform after Glorot, with zero bias.
+    scheme: how the parameters of the layers and of the read-out start.
     stream: where all random numbers come from, also those of the masks of dropout and zoneout.
     """
 
@@ -42,8 +43,7 @@ class Network(nn.Module):
         self.readout: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
             nn.Linear, self.recurrent.output_size, task.output_size
         )
-        nn.init.xavier_uniform_(self.readout.weight, generator=stream("readout"))
-        nn.init.zeros_(self.readout.bias)
+        initialise_readout(scheme, self.readout.weight, self.readout.bias, stream)
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the answers to a batch, [K, B, O]."""

@@ -111,7 +111,7 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> R
         "session": finished.session,
         "seed": trial.seed,
         "hidden_size": trial.model.hidden_size,
-        "budget": trial.training.budget,
+        "budget": trial.training.updates,
         "batch_size": trial.training.batch_size,
         "lag": problem.lag,
         "floor": problem.floor,

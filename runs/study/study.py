@@ -379,7 +379,7 @@ class Study:
         """
         if self.design.pruner == "none":
             return lambda step, loss: None
-        pruner = pruner_of(self.design.pruner, lease.trial.training.budget)
+        pruner = pruner_of(self.design.pruner, lease.trial.training.updates)
         study = optuna.load_study(study_name=self._name(lease.pair), storage=self.storage, pruner=pruner)
         grid = evaluation_grid(lease.trial.training)
         reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}

@@ -26,24 +26,49 @@ one batch after the other. To change one of them is to change the numbers of eve
 
 
 def batches(task: Task, trial: Trial) -> Iterator[Batch]:
-    """Yield the batches that a trial is trained on, without end.
+    """Yield the batches that a trial is trained on, without end: fresh sequences, or a training set again and again.
 
     task: what they are drawn from.
-    trial: its `seed` gives the data and, from a stream of its own, the noise on the inputs, so that the same data are
-    drawn with and without noise.
+    trial: its `seed` gives the data and, from streams of their own, the noise on the inputs and the order of the
+        training set in each epoch, so that the same data are drawn with and without noise.
     """
-    training = trial.training
+    return _from_training_set(task, trial) if trial.training.training_sequences else _fresh(task, trial)
+
+
+def _fresh(task: Task, trial: Trial) -> Iterator[Batch]:
+    """Yield batches of sequences that are drawn for them."""
     data, noise = streams(trial.seed)("training data"), streams(trial.seed)("input noise")
-    size, count = training.batch_size, 1
+    size, count = trial.training.batch_size, 1
     while True:
-        drawn = draw(task, count * size, data)
-        if training.input_noise > 0:
-            disturbed = drawn.inputs + training.input_noise * torch.randn(drawn.inputs.shape, generator=noise)
-            drawn = drawn._replace(inputs=disturbed)
+        drawn = _noisy(draw(task, count * size, data), trial.training.input_noise, noise)
         inputs, targets, reads = (torch.split(v, size, dim=1) for v in drawn[:3])
         lengths = [None] * count if drawn.lengths is None else torch.split(drawn.lengths, size)
         yield from map(Batch, inputs, targets, reads, lengths)
         count = max(1, min(MOST_DRAWN, DRAWN_NUMBERS * count // drawn.inputs.numel()))
+
+
+def _from_training_set(task: Task, trial: Trial) -> Iterator[Batch]:
+    """Yield the batches of a training set, in a new order in each epoch; the last of an epoch may be smaller.
+
+    Batches of sequences that have lengths end with the longest of them. Noise is drawn anew for each batch.
+    """
+    training, stream = trial.training, streams(trial.seed)
+    every = draw(task, training.training_sequences, stream("training data"))
+    order, noise = stream("order of the training set"), stream("input noise")
+    while True:
+        for chosen in torch.split(torch.randperm(training.training_sequences, generator=order), training.batch_size):
+            inputs, targets, reads = (v.index_select(1, chosen) for v in every[:3])
+            lengths = None if every.lengths is None else every.lengths[chosen]
+            if lengths is not None:
+                inputs = inputs[: int(lengths.max())]
+            yield _noisy(Batch(inputs, targets, reads, lengths), training.input_noise, noise)
+
+
+def _noisy(batch: Batch, deviation: float, noise: torch.Generator) -> Batch:
+    """Return a batch with Gaussian noise on its inputs."""
+    if deviation == 0:
+        return batch
+    return batch._replace(inputs=batch.inputs + deviation * torch.randn(batch.inputs.shape, generator=noise))
 
 
 def held_out(task: Task, trial: Trial, purpose: str) -> Batch:
@@ -55,6 +80,18 @@ def held_out(task: Task, trial: Trial, purpose: str) -> Batch:
     """
     size = trial.training.evaluation_sequences or task.evaluation_size
     return draw(task, size, streams(trial.data_seed)(purpose))
+
+
+def fresh_sets(task: Task, trial: Trial) -> Iterator[Batch]:
+    """Yield sets of sequences that a look is confirmed on, each of them new: the same for trials of one `data_seed`.
+
+    task: what they are drawn from.
+    trial: a set is as large as its validation set, and at least as large as the task's criterion asks for.
+    """
+    size = max(trial.training.evaluation_sequences, task.evaluation_size)
+    generator = streams(trial.data_seed)("confirmation")
+    while True:
+        yield draw(task, size, generator)
 
 
 def part_of(batch: Batch, start: int, stop: int | None) -> Batch:

@@ -1,15 +1,15 @@
-"""Evaluation: at which steps of a training, on which sequences, and whether the task's criterion is met there."""
+"""Looks: at which updates of a training, on which sequences, and whether the task is solved there."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
 from tasks import Batch, Task
 
 from ..networks.readout import Network
-from .data import part_of
-from .trial import Training
+from .data import fresh_sets, part_of
+from .progress import Recent
+from .trial import Training, Trial
 
 MOST_EVALUATED, FEWEST_EVALUATED = 256, 16
 """How many sequences are evaluated at a time; fewer where they are long, but not so few that products become slow."""
@@ -22,14 +22,15 @@ the C library each time, and to fetch them again takes as long as the forward pa
 
 
 def evaluation_grid(training: Training) -> list[int]:
-    """Return the steps at which to evaluate: 0, then at most `evaluations` log-spaced ones up to the budget.
+    """Return the updates at which to look: 0, then at most `evaluations` evenly spaced ones, or the end of each epoch.
 
     >>> evaluation_grid(Training(budget=100, evaluations=5))
-    [0, 1, 3, 10, 32, 100]
+    [0, 20, 40, 60, 80, 100]
+    >>> evaluation_grid(Training(training_sequences=100, epochs=3))
+    [0, 4, 8, 12]
     """
-    first = 1 if training.evaluations > 1 else training.budget
-    points = np.geomspace(first, training.budget, training.evaluations)
-    return [0, *np.unique(np.rint(points).astype(int)).tolist()]
+    looks, updates = training.epochs or training.evaluations, training.updates
+    return sorted({(2 * k * updates + looks) // (2 * looks) for k in range(looks + 1)})  # rounded
 
 
 def evaluate(network: Network, task: Task, batch: Batch) -> dict[str, float]:
@@ -63,12 +64,56 @@ class Validation:
         count, size = self.few.inputs.shape[1], batch.inputs.shape[1]
         self._others = part_of(batch, count, None) if count < size else None
 
-    def evaluate(self, network: Network) -> tuple[float, bool]:
-        """Return the loss on the first sequences, and whether these and all together meet the task's criterion."""
+    def evaluate(self, network: Network, criterion: bool = True) -> tuple[float, bool]:
+        """Return the loss on the first sequences, and whether these and all together meet the task's criterion.
+
+        network: what is evaluated.
+        criterion: whether that is asked; without it the second answer is False.
+        """
         answers = _answers(network, self.few)
         metrics = self.task.metrics(answers, self.few)
-        solved = self.task.solved(metrics)
-        if solved and self._others is not None:
+        meets = criterion and self.task.solved(metrics)
+        if meets and self._others is not None:
             every = torch.cat((answers, _answers(network, self._others)), dim=1)
-            solved = self.task.solved(self.task.metrics(every, self.batch))
-        return metrics["loss"], solved
+            meets = self.task.solved(self.task.metrics(every, self.batch))
+        return metrics["loss"], meets
+
+
+class Solution:
+    """Whether and when the task of a trial is solved, as `Training` defines it.
+
+    step: update at which it was; None while it is not.
+    """
+
+    def __init__(self, task: Task, trial: Trial) -> None:
+        self.step: int | None = None
+        self._task, self._training = task, trial.training
+        self._fresh = fresh_sets(task, trial)
+        self._recent = Recent(task.evaluation_size) if trial.training.criterion == "training" else None
+
+    @property
+    def stops(self) -> bool:
+        """Whether the training stops, as the task is solved."""
+        return self.step is not None and self._training.stop_when_solved
+
+    @property
+    def by_looks(self) -> bool:
+        """Whether a look can still solve the task."""
+        return self.step is None and self._recent is None
+
+    def look(self, step: int, network: Network, meets: bool) -> None:
+        """Confirm a look on fresh sequences; meets: whether it met the criterion on the validation set."""
+        if not (meets and self.by_looks):
+            return
+        sets = (next(self._fresh) for _ in range(self._training.confirmations))
+        if all(self._task.solved(evaluate(network, self._task, fresh)) for fresh in sets):
+            self.step = step
+
+    def update(self, step: int, outputs: torch.Tensor, batch: Batch) -> None:
+        """Note the answers [K, B, O] to a training batch, where training sequences decide."""
+        if self._recent is None or self.step is not None:
+            return
+        self._recent.add(self._task.metrics(outputs.detach(), batch), batch.inputs.shape[1])
+        means = self._recent.means()
+        if means is not None and self._task.solved(means):
+            self.step = step

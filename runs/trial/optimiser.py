@@ -55,12 +55,13 @@ class Optimiser:
         self._momentum: list[torch.Tensor | None] = [None]
 
     def step(self) -> None:
-        """Take one step: of Adam with its published constants, or of SGD with Nesterov momentum.
+        """Take one step: of Adam with its published constants, of SGD with Nesterov momentum, or of plain SGD.
 
-        Source: Kingma & Ba 2015, "Adam"; for the other Greff et al. 2017, section III, who scale the learning rate by
+        Source: Kingma & Ba 2015, "Adam"; for the second Greff et al. 2017, section III, who scale the learning rate by
         1 - momentum.
         """
         given = self._training
+        momentum = given.momentum if given.optimiser == "nesterov" else 0.0
         if given.optimiser == "adam":
             # Adam(fused=True) calls this as well; what it does around the call takes longer than the update of a
             # small network.
@@ -81,9 +82,9 @@ class Optimiser:
                 self._momentum,
                 fused=True,
                 weight_decay=0.0,
-                momentum=given.momentum,
-                lr=given.learning_rate * (1.0 - given.momentum),
+                momentum=momentum,
+                lr=given.learning_rate * (1.0 - momentum),
                 dampening=0.0,
-                nesterov=given.momentum > 0,
+                nesterov=momentum > 0,
                 maximize=False,
             )

@@ -1,8 +1,10 @@
-"""What a training keeps in mind: its curve, its best parameters, and whether its task is solved."""
+"""What a training keeps in mind: its curve, its best parameters, and its recent training sequences."""
 
 from __future__ import annotations
 
 import math
+from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -10,11 +12,11 @@ from torch import Tensor
 
 @dataclass
 class Curve:
-    """The losses of a training at its evaluations.
+    """The losses of a training at its looks.
 
-    steps: at which it was evaluated.
+    steps: updates at which it was evaluated.
     losses: on the validation set.
-    train_losses: mean loss of the batches since the evaluation before; None at step 0.
+    train_losses: mean loss of the batches since the look before; None at step 0.
     """
 
     steps: list[int] = field(default_factory=list)
@@ -38,11 +40,11 @@ class Curve:
 
 @dataclass
 class Best:
-    """The evaluation with the lowest validation loss, the first of equal ones.
+    """The look with the lowest validation loss, the first of equal ones.
 
     step, loss: where it was and what it gave.
-    parameters: a copy of the parameters there; None before the first evaluation.
-    since: how many evaluations there were after it.
+    parameters: a copy of the parameters there; None before the first look.
+    since: how many looks there were after it.
     """
 
     step: int = 0
@@ -51,29 +53,44 @@ class Best:
     since: int = 0
 
     def compare(self, step: int, loss: float, parameters: Tensor) -> None:
-        """Take this evaluation as the best one where its loss is lower."""
+        """Take this look as the best one where its loss is lower."""
         if loss < self.loss:
             self.step, self.loss, self.parameters, self.since = step, loss, parameters.clone(), 0
         else:
             self.since += 1
 
 
-@dataclass
-class Solution:
-    """Whether a task is solved: its criterion must be met at several evaluations in a row.
+class Recent:
+    """The mean metrics of the most recent training sequences.
 
-    needed: at how many.
-    step: of the first of them; None while the task is not solved.
+    needed: how many sequences; the batch that exceeds the number counts with all of its sequences.
     """
 
-    needed: int
-    step: int | None = None
-    _in_a_row: list[int] = field(default_factory=list)
+    def __init__(self, needed: int) -> None:
+        self._needed, self._sequences, self._added = needed, 0, 0
+        self._batches: deque[tuple[int, dict[str, float]]] = deque()
+        self._sums: dict[str, float] = {}
 
-    def confirmed(self, step: int, meets: bool) -> bool:
-        """Note whether an evaluation meets the criterion; return True at the one that confirms the solution."""
-        self._in_a_row = [*self._in_a_row, step] if meets else []
-        if self.step is not None or len(self._in_a_row) < self.needed:
-            return False
-        self.step = self._in_a_row[0]
-        return True
+    def add(self, metrics: Mapping[str, float], sequences: int) -> None:
+        """Note the metrics of one batch, which are means over so many sequences."""
+        self._batches.append((sequences, {name: value * sequences for name, value in metrics.items()}))
+        self._sequences += sequences
+        self._sum_up(self._batches[-1][1], 1)
+        while self._sequences - self._batches[0][0] >= self._needed:
+            left, sums = self._batches.popleft()
+            self._sequences -= left
+            self._sum_up(sums, -1)
+        self._added += 1
+        if self._added >= len(self._batches):  # anew, so that rounding errors do not add up and no NaN stays
+            self._added = 0
+            self._sums = {name: sum(sums[name] for _, sums in self._batches) for name in metrics}
+
+    def _sum_up(self, sums: Mapping[str, float], sign: int) -> None:
+        for name, value in sums.items():
+            self._sums[name] = self._sums.get(name, 0.0) + sign * value
+
+    def means(self) -> dict[str, float] | None:
+        """Return the mean metrics of the last sequences, or None while there are too few."""
+        if self._sequences < self._needed:
+            return None
+        return {name: value / self._sequences for name, value in self._sums.items()}

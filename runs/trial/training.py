@@ -15,10 +15,10 @@ from tasks.contract import check_answers
 
 from ..networks.readout import Network, untrained
 from .data import batches, held_out
-from .evaluation import Validation, evaluate, evaluation_grid
+from .evaluation import Solution, Validation, evaluate, evaluation_grid
 from .faults import Interrupted, MachineFault, OutOfTime, Pruned, is_of_the_machine
 from .optimiser import Flat, Optimiser
-from .progress import Best, Curve, Solution
+from .progress import Best, Curve
 from .trial import Outcome, Trial
 
 Report = Callable[[int, float], None]
@@ -26,21 +26,21 @@ Stopping = Callable[[], bool]
 
 
 def train(network: Network, task: Task, trial: Trial, report: Report, stopping: Stopping) -> Outcome:
-    """Train a network in place, to the parameters of its best evaluation; the arguments are those of `run`."""
+    """Train a network in place, to the parameters of its best look; the arguments are those of `run`."""
     training = trial.training
-    grid = evaluation_grid(training)
+    grid = frozenset(evaluation_grid(training))
     validation = Validation(task, held_out(task, trial, "validation"), training.curve_sequences)
     check_answers(task, validation.few)
     data = batches(task, trial)
     flat = Flat(network)
     optimiser = Optimiser(flat.values, flat.gradient, training)
-    curve, best, solution = Curve(), Best(), Solution(training.confirmations)
+    curve, best, solution = Curve(), Best(), Solution(task, trial)
     step, status = 0, "finished"
 
     while True:
-        # evaluate
-        if step in grid:
-            value, meets = validation.evaluate(network)
+        # look
+        if step in grid or solution.stops:
+            value, meets = validation.evaluate(network, solution.by_looks)
             if not math.isfinite(value):
                 status = "diverged"
                 break
@@ -51,26 +51,25 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
             except Pruned:
                 status = "pruned"
                 break
-            if solution.confirmed(step, meets):
-                status = "solved"
-                if training.stop_when_solved:
-                    break
-            if 0 < training.patience <= best.since or step == grid[-1]:
+            solution.look(step, network, meets)
+            if solution.stops or 0 < training.patience <= best.since or step == training.updates:
                 break
 
         # update
         if stopping():
             raise Interrupted(trial.id)
         batch = next(data)
-        loss = task.loss(network(batch), batch)
+        outputs = network(batch)
+        loss = task.loss(outputs, batch)
         step += 1
         value = loss.item()
         if not math.isfinite(value):
             status = "diverged"
             break
         curve.add_update(value)
+        solution.update(step, outputs, batch)
         flat.gradient.zero_()
-        torch.autograd.backward(loss)
+        torch.autograd.backward(loss * len(batch.reads) if training.loss == "sum" else loss)
         if training.clip_norm > 0:
             flat.clip(training.clip_norm)
         optimiser.step()
@@ -78,6 +77,8 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
     flat.release()
     if best.parameters is not None:
         flat.values.copy_(best.parameters)
+    if status == "finished" and solution.step is not None:
+        status = "solved"
     return _outcome(network, task, trial, validation, End(status, step, curve, best, solution))
 
 
@@ -99,16 +100,18 @@ def _outcome(network: Network, task: Task, trial: Trial, validation: Validation,
         validation_loss = evaluate(network, task, validation.batch)["loss"]
         test_metrics = evaluate(network, task, held_out(task, trial, "test"))
         if not math.isfinite(validation_loss):  # on sequences that the curve does not use
-            status, solved_step, validation_loss, test_metrics = "diverged", None, None, {}
+            status, validation_loss, test_metrics = "diverged", None, {}
+    if status == "diverged":
+        solved_step = None
     score = 0.0
-    if status == "solved":
+    if status == "solved" and end.solution.stops:
         score = 1.0
     elif test_metrics:
         score = task.score(test_metrics["loss"])
     return Outcome(
         status=status,
         steps=end.step,
-        sequences=end.step * trial.training.batch_size,
+        sequences=trial.training.sequences(end.step),
         solved_step=solved_step,
         best_step=end.best.step,
         validation_loss=validation_loss,
@@ -135,7 +138,7 @@ def run(
     """Run a trial; whatever goes wrong in it becomes an outcome of status failed with the error.
 
     trial: what to run.
-    report: called with (step, validation loss) at every evaluation; it may raise `Pruned` to end the trial there.
+    report: called with (step, validation loss) at every look; it may raise `Pruned` to end the trial there.
     stopping: asked before every update whether to stop. It may raise `OutOfTime`.
     raise_faults: raise MachineFault, not return a failed outcome, where the machine lacked something.
 

@@ -12,7 +12,9 @@ from typing import Any
 from ..rules import require, require_one_of
 from .classes import present_node
 
-OPTIMISERS = ("adam", "nesterov")
+OPTIMISERS = ("adam", "nesterov", "sgd")
+LOSSES = ("mean", "sum")
+CRITERIA = ("held_out", "training")
 ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
 
 
@@ -67,23 +69,44 @@ class Model:
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a model is trained.
+    """How a model is trained, and when its task is solved.
 
-    optimiser: adam, or nesterov (SGD with Nesterov momentum, its learning rate scaled by 1 - momentum as in Greff et
-        al. 2017, III).
+    A look is an evaluation during training: before the first update, and then `evaluations` times at even distances or
+    once per epoch. A trial is solved at the first look that meets the task's criterion on the validation set and, at
+    once, on each of `confirmations` sets of fresh sequences that no look has used before.
+
+    With `criterion: training` it is solved at the first update at which the criterion is met by the mean metrics of the
+    most recent training sequences, as many as the task's `evaluation_size`, each as it was trained on. (Hochreiter &
+    Schmidhuber 1997, "Long Short-Term Memory", section 5, stop so.)
+
+    optimiser: adam, nesterov (SGD with Nesterov momentum, its learning rate scaled by 1 - momentum as in Greff et al.
+        2017, III), or sgd (plain SGD).
     learning_rate: step size.
     momentum: of the optimiser nesterov.
-    batch_size: sequences per step.
-    budget: largest number of steps (updates).
+    batch_size: sequences per update.
+    budget: largest number of updates, where `epochs` is 0.
+    training_sequences: size of a fixed training set, which each epoch uses in a new order; its last batch may be
+        smaller. 0 for fresh sequences in every batch, without end.
+    epochs: how often the training set is used, 0 where `budget` decides. With it there is one look per epoch.
+    loss: mean, or sum: over the answers of a sequence, averaged over sequences. It decides the gradient alone; every
+        loss that is recorded is the task's mean.
     clip_norm: largest norm of the gradient, 0 for no clipping.
     input_noise: standard deviation of Gaussian noise on the inputs during training.
-    evaluations: number of log-spaced evaluations, besides the one before the first step.
-    confirmations: consecutive evaluations within the criterion that make a trial solved.
+    evaluations: number of evenly spaced looks, besides the one before the first update, where `epochs` is 0.
+    criterion: held_out or training, on which sequences the task's criterion must be met.
+    confirmations: number of fresh sets on which the criterion must be met too, 0 for none. Each has as many sequences
+        as the task's criterion asks for, or as the validation set where that is larger.
+    patience: looks without improvement after which to stop, 0 for never (Greff: 15 epochs).
     evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
-    curve_sequences: how many sequences of the validation set an evaluation uses, 0 for all; the others are used where
-        these meet the criterion, and at the end.
-    patience: evaluations without improvement after which to stop, 0 for never (Greff: 15).
-    stop_when_solved: whether to stop at the evaluation that confirms the solution.
+    curve_sequences: how many sequences of the validation set a look uses, 0 for all; the others are used where these
+        meet the criterion, and at the end.
+    stop_when_solved: whether to stop as soon as the task is solved.
+
+    Trials of versions that had no `training_sequences`, `epochs`, `loss` and `criterion` are read with these defaults.
+    Their evaluations were log-spaced, and `confirmations` were consecutive ones.
+
+    >>> Training(training_sequences=100, epochs=5).updates  # an epoch is three batches of 32 and one of 4
+    20
     """
 
     optimiser: str = "adam"
@@ -91,10 +114,14 @@ class Training:
     momentum: float = 0.9
     batch_size: int = 32
     budget: int = 2000
+    training_sequences: int = 0
+    epochs: int = 0
+    loss: str = "mean"
     clip_norm: float = 1.0
     input_noise: float = 0.0
     evaluations: int = 40
-    confirmations: int = 2
+    criterion: str = "held_out"
+    confirmations: int = 1
     patience: int = 0
     evaluation_sequences: int = 0
     curve_sequences: int = 256
@@ -102,14 +129,46 @@ class Training:
 
     def __post_init__(self) -> None:
         require_one_of("training.optimiser", self.optimiser, OPTIMISERS)
+        require_one_of("training.loss", self.loss, LOSSES)
+        require_one_of("training.criterion", self.criterion, CRITERIA)
         require(
             0 < self.learning_rate < math.inf, "training.learning_rate must be positive and finite", self.learning_rate
         )
         require(0 <= self.momentum < 1, "training.momentum must be in [0, 1)", self.momentum)
-        for name in ("batch_size", "budget", "evaluations", "confirmations"):
+        for name in ("batch_size", "budget", "evaluations"):
             require(getattr(self, name) >= 1, f"training.{name} must be at least 1", getattr(self, name))
-        for name in ("clip_norm", "input_noise", "patience", "evaluation_sequences", "curve_sequences"):
+        for name in (
+            *("clip_norm", "input_noise", "training_sequences", "epochs"),
+            *("confirmations", "patience", "evaluation_sequences", "curve_sequences"),
+        ):
             require(getattr(self, name) >= 0, f"training.{name} must be 0 or more", getattr(self, name))
+        size = self.training_sequences
+        if size == 0:
+            require(self.epochs == 0, "training.epochs must be 0 without training.training_sequences", self.epochs)
+        else:
+            rule = f"training.batch_size must be at most training.training_sequences ({size})"
+            require(self.batch_size <= size, rule, self.batch_size)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """The number of batches of the training set; 0 where there is none."""
+        return -(-self.training_sequences // self.batch_size)
+
+    @property
+    def updates(self) -> int:
+        """The largest number of updates: those of all epochs, or the budget where `epochs` is 0."""
+        return self.epochs * self.updates_per_epoch or self.budget
+
+    def sequences(self, updates: int) -> int:
+        """Return how many training sequences so many updates see; a sequence counts each time it is used.
+
+        >>> Training(training_sequences=100, epochs=5).sequences(5)
+        132
+        """
+        if self.training_sequences == 0:
+            return updates * self.batch_size
+        epochs, rest = divmod(updates, self.updates_per_epoch)
+        return epochs * self.training_sequences + rest * self.batch_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,11 +217,11 @@ class Outcome:
         failed.
     steps: updates made.
     sequences: training sequences seen.
-    solved_step: update of the first of the evaluations that confirmed the solution, None if unsolved.
+    solved_step: update at which the task was solved (see `Training`), None if it was not or if the training diverged.
     best_step, validation_loss: where the validation loss was lowest, and its value.
     test_loss, test_metrics: on the test set with the parameters of `best_step`.
-    score: in [0, 1], of the test loss on the task's log scale; 1 when solved, since a solved trial stops and its loss
-        says no more.
+    score: in [0, 1], of the test loss on the task's log scale; 1 where training stopped at the solution, since the loss
+        says no more then.
     curve_steps, curve_losses: validation curve.
     train_losses: mean training loss since the evaluation before, None at step 0.
     parameters: trainable values.

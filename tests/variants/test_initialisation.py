@@ -7,7 +7,7 @@ import torch
 
 from tests.variants.cases import DEFAULTS, fitting
 from variants import Cell, Recurrent, Scheme, streams
-from variants.initialisation import Chrono, Gaussian
+from variants.initialisation import Chrono, Gaussian, Uniform, initialise_readout
 
 INPUTS, H = 60, 100  # large enough for statistics
 
@@ -79,6 +79,57 @@ def test_gaussian_draws_everything_from_its_deviation(block):
 def test_uniform_fan_draws_everything_as_torch_does(block):
     v, bound = part("peephole", "uniform_fan")[block], 1 / math.sqrt(H)
     assert 0.9 * bound < v.abs().max() <= bound
+
+
+@pytest.mark.parametrize("block", ["W_z", "R_z", "b_z", "p_i"])
+def test_uniform_draws_everything_from_its_bound(block):
+    v = part("peephole", Uniform(bound=0.3))[block]
+    assert 0.9 * 0.3 < v.abs().max() <= 0.3
+    assert abs(v.mean().item()) < 4 * 0.3 / math.sqrt(3 * v.numel())
+
+
+def readout(scheme) -> tuple[torch.Tensor, torch.Tensor]:
+    weight, bias = torch.empty(50, H), torch.empty(50)
+    initialise_readout(scheme, weight, bias, streams(3))
+    return weight, bias
+
+
+class OnlyFill(Scheme):
+    def fill(self, kind, tensor, generator):
+        tensor.zero_()
+
+
+@pytest.mark.parametrize(
+    "scheme", [*(Scheme.registry[name]() for name in ("glorot_orthogonal", "identity", "chrono")), OnlyFill()], ids=str
+)
+def test_a_read_out_starts_after_glorot_with_zero_bias_unless_its_scheme_says_otherwise(scheme):
+    weight, bias = readout(scheme)
+    expected = torch.nn.init.xavier_uniform_(torch.empty(50, H), generator=streams(3)("readout"))
+    assert torch.equal(weight, expected)
+    assert not bias.any()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "largest"), [(Uniform(bound=0.3), 0.3), (Scheme.registry["uniform_fan"](), 1 / math.sqrt(H))], ids=str
+)
+def test_a_uniform_scheme_draws_the_read_out_from_the_same_bound(scheme, largest):
+    for v in readout(scheme):
+        assert 0.9 * largest < v.abs().max() <= largest
+        assert v.std().item() == pytest.approx(largest / math.sqrt(3), rel=0.3 if v.dim() == 1 else 0.03)
+
+
+def test_gaussian_draws_the_read_out_and_its_bias_from_the_same_deviation():
+    for v in readout(Gaussian(std=0.2)):
+        assert v.std().item() == pytest.approx(0.2, rel=0.25 if v.dim() == 1 else 0.03)
+
+
+def test_a_scheme_that_leaves_a_read_out_unfilled_is_refused():
+    class Forgetful(OnlyFill):
+        def readout(self, weight, bias, stream):
+            weight.zero_()
+
+    with pytest.raises(ValueError, match="the initialisation Forgetful must fill the read-out in place"):
+        readout(Forgetful())
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)
@@ -161,7 +212,11 @@ def test_the_projection_of_the_input_is_drawn():
     assert module.project["P"].std().item() == pytest.approx(0.1, rel=0.03)
 
 
-@pytest.mark.parametrize("wrong", [lambda: Gaussian(std=0.0), lambda: Chrono(t_max=2.0)], ids=["gaussian", "chrono"])
+@pytest.mark.parametrize(
+    "wrong",
+    [lambda: Gaussian(std=0.0), lambda: Uniform(bound=0.0), lambda: Chrono(t_max=2.0)],
+    ids=["gaussian", "uniform", "chrono"],
+)
 def test_a_scheme_refuses_a_value_without_meaning(wrong):
     with pytest.raises(ValueError, match="must be"):
         wrong()

@@ -129,19 +129,23 @@ def test_a_trial_that_is_asked_to_stop_has_no_outcome():
         run(trial(), stopping=lambda: True)
 
 
-def test_a_solved_trial_stops_at_the_confirming_evaluation(monkeypatch):
+def test_a_solved_trial_stops_at_the_look_that_solves_it(monkeypatch):
     monkeypatch.setattr(Adding, "solved", lambda self, metrics: True)
     outcome = run(trial(training={"confirmations": 2}))
-    assert (outcome.status, outcome.solved_step, outcome.steps, outcome.score) == ("solved", 0, 1, 1.0)
+    assert (outcome.status, outcome.solved_step, outcome.steps, outcome.score) == ("solved", 0, 0, 1.0)
 
 
-def test_a_criterion_met_once_is_not_enough(monkeypatch):
-    answers = iter([True, False, True, False, True, False])
-    monkeypatch.setattr(Adding, "solved", lambda self, metrics: next(answers))
-    assert run(trial(training={"confirmations": 2})).status == "finished"
+def test_a_criterion_that_only_the_validation_set_meets_is_not_enough(monkeypatch):
+    sizes, plain = [], Adding.metrics
+    monkeypatch.setattr(
+        Adding, "metrics", lambda self, outputs, batch: sizes.append(outputs.shape[1]) or plain(self, outputs, batch)
+    )
+    monkeypatch.setattr(Adding, "solved", lambda self, metrics: sizes[-1] == 16)
+    assert run(trial()).status == "finished"
+    assert sizes.count(Adding.evaluation_size) == 5  # at each of the five looks
 
 
-def test_patience_stops_after_evaluations_without_improvement():
+def test_patience_stops_after_looks_without_improvement():
     outcome = run(trial(training={"learning_rate": 1e-30, "patience": 2, "evaluations": 12}))
     assert outcome.steps < 12
 
@@ -163,14 +167,15 @@ def test_the_validation_loss_is_that_of_all_sequences():
 @pytest.mark.parametrize(
     ("budget", "evaluations", "steps"),
     [
-        (100, 5, [0, 1, 3, 10, 32, 100]),
-        (100, 2, [0, 1, 100]),
+        (100, 5, [0, 20, 40, 60, 80, 100]),
+        (100, 3, [0, 33, 67, 100]),
         (100, 1, [0, 100]),
         (4, 9, [0, 1, 2, 3, 4]),
         (1, 3, [0, 1]),
+        (2000, 40, list(range(0, 2001, 50))),
     ],
 )
-def test_the_evaluation_grid_is_log_spaced_from_the_first_step_to_the_budget(budget, evaluations, steps):
+def test_looks_are_evenly_spaced_up_to_the_budget(budget, evaluations, steps):
     assert evaluation_grid(Training(budget=budget, evaluations=evaluations)) == steps
 
 
@@ -205,6 +210,14 @@ def test_nesterov_is_that_of_torch_with_the_learning_rate_scaled_by_one_minus_mo
     expected = reference(lambda parameters: torch.optim.SGD(parameters, lr=0.025, momentum=0.75, nesterov=True))
     torch.testing.assert_close(
         updates(Training(optimiser="nesterov", learning_rate=0.1, momentum=0.75), GRADIENTS), expected
+    )
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.75])
+def test_sgd_is_that_of_torch_without_momentum(momentum):
+    expected = reference(lambda parameters: torch.optim.SGD(parameters, lr=0.1))
+    torch.testing.assert_close(
+        updates(Training(optimiser="sgd", learning_rate=0.1, momentum=momentum), GRADIENTS), expected
     )
 
 
@@ -276,6 +289,14 @@ def test_an_evaluation_asks_for_all_sequences_only_where_the_first_meet_the_crit
     network = Right(batch, wrong)
     loss, solved = Validation(task, batch, 5).evaluate(network)
     assert (pytest.approx(loss, abs=1e-6), solved, network.asked) == (*expected, asked)
+
+
+def test_an_evaluation_that_need_not_know_of_the_criterion_uses_the_first_sequences_only():
+    task = Adding(lag=6)
+    batch = task.batch(20, torch.Generator().manual_seed(0))
+    network = Right(batch, ())
+    assert Validation(task, batch, 5).evaluate(network, criterion=False) == (0.0, False)
+    assert network.asked == 5
 
 
 def test_streams_of_different_purposes_differ():

@@ -63,6 +63,11 @@ def test_an_outcome_survives_json():
         (Training, "clip_norm", -1.0),
         (Training, "input_noise", -0.1),
         (Training, "optimiser", "adamw"),
+        (Training, "loss", "median"),
+        (Training, "criterion", "test"),
+        (Training, "confirmations", -1),
+        (Training, "training_sequences", -1),
+        (Training, "epochs", 5),
         (Model, "hidden_size", 0),
         (Model, "layers", 0),
         (Model, "engine", "cuda"),
@@ -74,6 +79,33 @@ def test_an_outcome_survives_json():
 def test_a_value_out_of_range_is_refused_with_its_name_and_itself(part, name, value):
     with pytest.raises(ValueError, match=rf"{part.__name__.lower()}\.{name} must .*, got {value!r}"):
         part(**{name: value})
+
+
+def test_a_batch_is_not_larger_than_the_training_set():
+    with pytest.raises(
+        ValueError, match=r"^training\.batch_size must be at most training\.training_sequences \(10\), got 11$"
+    ):
+        Training(training_sequences=10, batch_size=11)
+
+
+@pytest.mark.parametrize(
+    ("training", "updates"),
+    [
+        ({"budget": 11}, 11),
+        ({"budget": 11, "training_sequences": 10, "batch_size": 4}, 11),
+        ({"budget": 11, "training_sequences": 10, "batch_size": 4, "epochs": 6}, 18),
+        ({"budget": 11, "training_sequences": 12, "batch_size": 4, "epochs": 6}, 18),
+    ],
+)
+def test_epochs_decide_the_number_of_updates(training, updates):
+    assert Training(**training).updates == updates
+
+
+def test_a_trial_of_a_version_without_training_sets_is_read_with_fresh_data_and_a_mean_loss():
+    values = TRIAL.as_dict()
+    for name in ("training_sequences", "epochs", "loss", "criterion"):
+        del values["training"][name]
+    assert Trial.from_dict(values) == TRIAL
 
 
 def test_the_engines_are_those_that_there_are():
