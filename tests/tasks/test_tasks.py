@@ -726,7 +726,9 @@ def test_temporal_order_names_the_published_classes(name, classes):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_has_an_entry_in_the_tables_of_this_file(name):
     assert name in AGE, f"add {name} to AGE: the earliest step its answers need"
-    assert set(LEAST[name]) == set(knobs(name)) - OF_THE_LOSS, f"give the smallest value of every knob of {name} in LEAST"
+    assert set(LEAST[name]) == set(knobs(name)) - OF_THE_LOSS, (
+        f"give the smallest value of every knob of {name} in LEAST"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
