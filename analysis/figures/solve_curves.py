@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 TITLE = "Share of trials that have solved the task"
 CAPTION = (
-    "A trial counts from the first of the consecutive evaluations within the task's criterion. Diverged trials "
+    "A trial counts from the look at which it met the task's criterion, also on fresh sequences. Diverged trials "
     "stay in the denominator. Bands: Wilson, 95 %, pointwise; they need ten trials."
 )
 LOOKS = CurveLook("training steps", "share solved", x_log=True, steps=True)

@@ -44,7 +44,7 @@ else:
 # %% [markdown]
 # ## What became of the trials
 #
-# `solved` trials met the task's criterion in consecutive evaluations; `finished` ones spent their budget; `diverged`
+# `solved` trials met the task's criterion, also on fresh sequences; `finished` ones spent their budget; `diverged`
 # ones count as unsolved with their whole budget. `failed` means that the program broke: those say nothing about a
 # variant and are left out.
 

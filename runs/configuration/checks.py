@@ -76,6 +76,12 @@ def refuse_idle(config: DictConfig, asked: Mapping[str, str]) -> None:
     optimiser = config.training.optimiser
     if momentum and optimiser != "nesterov":
         raise ValueError(f"{momentum}: is read with training.optimiser=nesterov only, got {optimiser}")
+    for idle in (asked.get("training.budget"), asked.get("training.evaluations")):
+        if idle and config.training.epochs > 0:
+            raise ValueError(f"{idle}: is read with training.epochs=0 only, got {config.training.epochs}")
+    confirmations, criterion = asked.get("training.confirmations"), config.training.criterion
+    if confirmations and criterion == "training":
+        raise ValueError(f"{confirmations}: is read with training.criterion=held_out only, got {criterion}")
     uri = asked.get("tracking.uri")
     if uri and not config.tracking.enabled:
         raise ValueError(f"{uri}: is read where MLflow is written only, got tracking.enabled=false")

@@ -343,13 +343,38 @@ def test_a_mistyped_name_is_answered_without_torch(command):
             "training.momentum=0.5",
             "training.momentum=0.5: is read with training.optimiser=nesterov only, got adam",
         ),
+        (
+            "trial",
+            "training.optimiser=sgd training.momentum=0.5",
+            "training.momentum=0.5: is read with training.optimiser=nesterov only, got sgd",
+        ),
+        (
+            "trial",
+            "training.training_sequences=100 training.epochs=3 training.budget=5",
+            "training.budget=5: is read with training.epochs=0 only, got 3",
+        ),
+        (
+            "trial",
+            "training.training_sequences=100 training.epochs=3 training.evaluations=5",
+            "training.evaluations=5: is read with training.epochs=0 only, got 3",
+        ),
+        (
+            "trial",
+            "training.criterion=training training.confirmations=2",
+            "training.confirmations=2: is read with training.criterion=held_out only, got training",
+        ),
+        (
+            "trial",
+            "training.epochs=3",
+            "training.epochs must be 0 without training.training_sequences, got 3",
+        ),
         ("trial", "tracking.uri=http://x tracking=none", "tracking.uri=http://x: is read where MLflow is written only"),
         ("trial", "hydra.run.dir=/proc/x", "[Errno 2] No such file or directory: '/proc/x'"),
         ("trial", "variant._target_=os.system", "cell: 'os.system' must be a subclass of variants.cell.Cell"),
         (
             "trial",
             "training.optimiser=adm",
-            "training.optimiser must be one of adam, nesterov, got 'adm'; did you mean 'adam'?",
+            "training.optimiser must be one of adam, nesterov, sgd, got 'adm'; did you mean 'adam'?",
         ),
         (
             "sweep",
