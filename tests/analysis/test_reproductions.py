@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
 from analysis import reproductions as command
-from analysis.tables.reproductions import ABLATION, PUBLISHED, STUDIES, published_text
+from analysis.tables.reproductions import ABLATION, PUBLISHED, STUDIES, published_text, reproductions
 from runs.configuration.command_line import CONF, register
 from runs.configuration.study import design_from
 
@@ -75,6 +76,12 @@ def test_chrono_and_forget_bias_share_everything_but_the_initialisation(designs)
 def test_the_makefile_runs_every_study():
     recipe = (ROOT / "Makefile").read_text()
     assert all(re.search(rf"\b{name}\b", recipe) for name in STUDIES)
+
+
+def test_the_page_of_a_folder_that_lacks_studies_says_so():
+    page = command.written(reproductions({}), {}, datetime(2026, 3, 1, tzinfo=UTC))
+    assert page.count("| not run |") == len(PUBLISHED)
+    assert "Written on 2026-03-01 from 0 trials" in page
 
 
 def test_a_folder_without_studies_is_refused_in_one_line(tmp_path, capsys):
