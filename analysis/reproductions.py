@@ -14,12 +14,14 @@ from pathlib import Path
 import pandas as pd
 
 from runs.arguments import command, key_values
+from runs.console.text import wrapped
 from runs.files import replacing, writable, write_whole
 from runs.record import archive
 
 from .study import Study
 from .tables.reproductions import NOT_RUN, REPRODUCED, STUDIES, reproductions
 
+COLUMNS = 120  # of the longest line of the page, without its tables
 KEYS = {
     "results": "folder of all studies (results)",
     "page": "file that receives the page (reproductions.md in the results folder)",
@@ -92,10 +94,15 @@ def written(table: pd.DataFrame, studies: Mapping[str, Study], now: datetime) ->
     studies: that it comes from, by name.
     now: when the page is written.
     """
-    parts = [NOTE, "# Published numbers, reproduced or not", INTRODUCTION.strip(), origin(studies, now)]
+    parts = [
+        NOTE,
+        "# Published numbers, reproduced or not",
+        INTRODUCTION.strip(),
+        wrapped(origin(studies, now), COLUMNS),
+    ]
     for source in dict.fromkeys(table["source"]):
         rows = table[table["source"] == source]
-        parts += [f"## {source}", _markdown(rows), *dict.fromkeys(rows["differs"])]
+        parts += [f"## {source}", _markdown(rows), *(wrapped(text, COLUMNS) for text in dict.fromkeys(rows["differs"]))]
     return "\n\n".join(parts) + "\n"
 
 

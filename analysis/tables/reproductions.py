@@ -62,19 +62,24 @@ class Published:
     direction: int = 0
     differs: str = ""
 
+    @property
+    def places(self) -> int:
+        """Decimal places with which its numbers are shown and compared: none for a count, four for other numbers."""
+        return 0 if abs(self.value) >= 1000 else 4
+
     def verdict(self, found: Measured) -> str:
-        """Return whether our interval agrees with what was published."""
+        """Return whether our interval agrees with what was published, all at the precision of `shown`."""
         if not np.isfinite([found.value, found.low, found.high]).all():
             return NOT_REPRODUCED
-        inside = found.low <= self.value <= found.high
-        agrees = {0: inside, 1: found.low > self.value, -1: found.high < self.value}[self.direction]
+        low, high = round(found.low, self.places), round(found.high, self.places)
+        agrees = {0: low <= self.value <= high, 1: low > self.value, -1: high < self.value}[self.direction]
         return REPRODUCED if agrees else NOT_REPRODUCED
 
     def shown(self, value: float) -> str:
         """Return one of its numbers as text: a count with its thousands, or four decimal places."""
         if not np.isfinite(value):
             return "–"
-        return f"{value:,.0f}" if abs(self.value) >= 1000 else f"{value:.4f}"
+        return f"{value:,.{self.places}f}"
 
 
 # How our studies measure

@@ -14,6 +14,8 @@ from analysis import reproductions as command
 from analysis.tables.reproductions import ABLATION, PUBLISHED, STUDIES, published_text, reproductions
 from runs.configuration.command_line import CONF, register
 from runs.configuration.study import design_from
+from runs.networks.readout import untrained
+from runs.study.plan import Search, network_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reproductions.md").read_text()
@@ -66,6 +68,21 @@ def test_a_rate_of_1997_makes_the_step_of_half_for_half_the_sum_of_squares(desig
     assert training.learning_rate == rate == 0.5 * outputs / 2  # our mean is 2 / outputs times their error
     assert (training.optimiser, training.batch_size, training.clip_norm) == ("sgd", 1, 0)
     assert (training.criterion, training.stop_when_solved) == ("training", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "biases"), [("reproduce_adding", 93, [-3, -6]), ("reproduce_order", 156, [-2, -4])]
+)
+def test_a_network_of_1997_has_the_published_weights_and_start(designs, name, weights, biases):
+    search = Search(designs[name])
+    ((task, variant),) = designs[name].pairs
+    network, problem = untrained(search.trial(task, variant, 0, {}))
+    assert network.parameter_count == weights
+    assert network_parameters(network.recurrent.cell, problem, search.trial(task, variant, 0, {}).model, 2) == weights
+    named = {place: p.detach() for place, p in network.named_parameters()}
+    assert named.pop("recurrent.parts.0.b_i").tolist() == biases
+    assert 0.05 < max(float(p.abs().max()) for p in named.values()) <= 0.1
+    assert bool(named["readout.bias"].any()), "the read-out starts as all else"
 
 
 def test_chrono_and_forget_bias_share_everything_but_the_initialisation(designs):
