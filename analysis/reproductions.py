@@ -102,7 +102,8 @@ def written(table: pd.DataFrame, studies: Mapping[str, Study], now: datetime) ->
     ]
     for source in dict.fromkeys(table["source"]):
         rows = table[table["source"] == source]
-        parts += [f"## {source}", _markdown(rows), *(wrapped(text, COLUMNS) for text in dict.fromkeys(rows["differs"]))]
+        differs = dict.fromkeys(wrapped(text, COLUMNS) for text in rows["differs"])
+        parts += [f"## {source}", _markdown(rows), *differs]
     return "\n\n".join(parts) + "\n"
 
 
