@@ -64,7 +64,7 @@ def call(monkeypatch, capsys, main, name, *arguments):
         ("model.zoneout={c: -1}", r"model.zoneout.c must be in \[0, 1\), got -1"),
         ("model.zoneout={q: 0.5}", r"vanilla: zoneout must be on a field that remembers \(y, c\), got 'q'"),
         ("training.learning_rate=0", "training.learning_rate must be positive and finite, got 0.0"),
-        ("training.optimiser=adamw", "training.optimiser must be one of adam, nesterov, got 'adamw'"),
+        ("training.optimiser=adamw", "training.optimiser must be one of adam, nesterov, sgd, got 'adamw'"),
         ("variant.peepholes=[q]", r"vanilla: peepholes must be on gates that the cell has \(i, f, o\), got 'q'"),
         ("variant._target_=nowhere.Cell", "cell: cannot import 'nowhere.Cell'"),
     ],
