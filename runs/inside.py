@@ -1,6 +1,6 @@
 """`python -m runs.inside study=quick`: weights, gradient norms, gates and states of the best trials.
 
-For each pair of task and variant, the trial with the lowest validation loss is trained again. This gives the same
+For each pair of task and variant, the best trial of the search is trained again. This gives the same
 network to the last bit where the machine and the versions are the same. The command writes
 `results/<study>/models/<task>/<variant>.safetensors` and `.npz`, and skips files that are up to date.
 """

@@ -124,7 +124,7 @@ class Search:
         require_one_of("baseline", design.baseline, design.variants, "the variants ")
         require_one_of("sampler", design.sampler, DESIGNED + ADAPTIVE)
         require_one_of("pruner", design.pruner, PRUNERS)
-        searched = design.space or not design.adaptive
+        searched = len(design.space) > 0 or not design.adaptive
         require(searched, f"space must have a hyperparameter with sampler={design.sampler}", list(design.space))
         variants, same_width = matched(design.variants, design.baseline, design.match, design.same_width)
         require(

@@ -8,6 +8,11 @@ from runs.study.plan import Search
 from tests.runs.configuration.test_command_line import composed  # noqa: F401
 
 
+@pytest.fixture(autouse=True)
+def hydra(composed):  # noqa: F811
+    """Names of tasks are looked up among Hydra's presets."""
+
+
 def lags(nodes):
     return {name: (node["_target_"], node["label"], node["lag"]) for name, node in nodes.items()}
 

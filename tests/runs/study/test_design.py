@@ -90,9 +90,7 @@ def test_a_series_and_same_widths_survive_json_and_earlier_designs_have_neither(
 def test_differences_of_a_series_are_its_lags():
     design = make_design(**SERIES)
     three = {"adding_20": {"_target_": "tasks.Adding", "label": "adding_20", "lag": 20}}
-    more = replace(
-        design, tasks={**design.tasks, **three}, levels={"adding": ("adding_9", "adding_12", "adding_20")}
-    )
+    more = replace(design, tasks={**design.tasks, **three}, levels={"adding": ("adding_9", "adding_12", "adding_20")})
     assert design.differences(more) == ["tasks.adding.lag: [9, 12] there, [9, 12, 20] here"]
     assert make_design().differences(design) == ["tasks.adding.lag: 4 there, [9, 12] here"]
 

@@ -185,7 +185,7 @@ def test_a_horizon_runs_the_best_configurations_at_lags_that_double(search):
     lags = [stage.planned("adding", "gru", k).trial.task["lag"] for k in range(stage.length)]
     assert lags == [2] * 3 + [4] * 3 + [8] * 3 + [16] * 3
     assert [stage.planned("recall", "gru", k).trial.task["lag"] for k in (0, 3, 6, 9)] == [2, 4, 8, 16]
-    best = sorted(range(5), key=lambda p: losses(search)["adding", "gru"][p])[:2]
+    best = sorted(range(5), key=lambda p: results(search)["adding", "gru"][p])[:2]
     assert [stage.point_of("adding", "gru", k) for k in range(6)] == [best[0], best[1], best[0]] * 2
     at_its_lag = stage.planned("adding", "gru", 3).trial
     searched = search.plan.trial("adding", "gru", best[0])
