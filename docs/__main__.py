@@ -19,7 +19,7 @@ CARD_WIDTH = 100  # characters of a line in a card
 
 VARIANTS = f"""
 A variant is a kind of recurrent cell. Each one is a class in `variants/cells/` and is chosen on the command line by
-its name: `variant=gru`. Its knobs are options: `variant.forget_bias=0`. `python -m variants` prints this catalogue in
+its name: `variant=gru`. Its knobs are options: `variant.keep_bias=0`. `python -m variants` prints this catalogue in
 the terminal, `python -m variants gru` one card, and `python -m variants gru --kernel` what its compiled kernel
 computes. `python -m variants my_package.MyCell` shows a cell of your own.
 

@@ -8,8 +8,8 @@ import re
 from .cell import Cell, knobs_of
 from .engine import fused
 from .engine.ir.show import LEGEND, show
-from .layers.native import Native
-from .layers.recurrent import count_parameters
+from .layers.native import Native, NativeRecurrent
+from .layers.recurrent import Recurrent, count_parameters
 
 
 def entries() -> dict[str, type[Cell]]:
@@ -81,6 +81,7 @@ def card(cls: type[Cell], input_size: int, hidden_size: int) -> str:
         count = " = ".join(filter(None, (formula(cls), _count(cls, input_size, hidden_size))))
         lines.append(f"Parameters: {count} (I={input_size}, H={hidden_size}{layers})")
         lines += _blocks(cell, input_size, hidden_size)
+        lines += _kept(cell, input_size, hidden_size)
     lines.append("")
     for knob, value in knobs_of(cls).items():
         lines.append(f"Knob {knob} = {value.default!r}: {explanation(cls, knob)}")
@@ -144,6 +145,16 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
             )
             lines.append(f"    {name:<8} {shape} {size}")
     return lines
+
+
+def _kept(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
+    """Return the line that says what a variant keeps at the start; none where no gate decides it."""
+    module = NativeRecurrent if isinstance(cell, Native) else Recurrent
+    kept = module(cell, input_size, hidden_size, layers=cell.min_layers).kept  # type: ignore[arg-type]
+    if kept is None:
+        return []
+    share = "its whole state" if cell.never_forgets else f"{kept:.2f}".removeprefix("0") + " of its state"
+    return ["", f"It keeps {share} per step at the start of training."]
 
 
 def _inherited(cls: type[Cell], pattern: str) -> str:

@@ -16,6 +16,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple
 
+import torch
 from torch import Tensor
 from typing_extensions import TypeVar
 
@@ -115,7 +116,10 @@ class Cell(Generic[S]):
             field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
         keeps: the gate whose bias decides how much of the state is kept, and a sign: 1 where a large bias keeps more,
-            -1 where it keeps less. The initialisation `chrono` sets this bias. None where no gate does this.
+            -1 where it keeps less. At the start of training the knob `keep_bias` of a cell that has it is added to this
+            bias, by `Cell.add_keep_bias`; the initialisation `chrono` sets this bias itself. None where no gate does
+            this.
+        never_forgets: whether the whole state is kept at every step, whatever the parameters are.
         writes: the gate whose bias decides how much is written, and a sign, likewise.
         min_layers: the smallest number of layers with which the cell can be built.
         projects_input: whether a learned linear map P [H, I] stands before the lowest layer.
@@ -153,6 +157,7 @@ class Cell(Generic[S]):
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
     writes: tuple[str, int] | None = None
+    never_forgets: bool = False
     min_layers: int = 1
     projects_input: bool = False
     shared: Sequence[str] = ()
@@ -222,9 +227,9 @@ class Cell(Generic[S]):
         return self
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
-        """Adjust the parameters in place after an initialisation has filled them, for instance add a forget bias.
+        """Adjust the parameters in place after an initialisation has filled them, for instance set a matrix.
 
-        blocks: every block of `blocks` by name.
+        blocks: every block of `blocks` by name, to whose biases `add_keep_bias` has added.
         """
 
     # No engine sees a change of a cell: kernels, parameters and their names follow from what it was when a layer
@@ -239,6 +244,43 @@ class Cell(Generic[S]):
 
     # What follows from it
     # -------------------------------------------------------------------------------------------------
+
+    def add_keep_bias(self, blocks: Mapping[str, Tensor]) -> None:
+        """Add the knob `keep_bias` to the bias of the gate that keeps, in place; schemes call it.
+
+        A large keep bias keeps more, so that it is subtracted where a large bias of the gate keeps less. A cell without
+        this knob, or without `keeps`, is left as it is.
+
+        blocks: every block of `blocks` by name, filled.
+
+        Raises ValueError for a cell that takes the knob and does not store it.
+        """
+        if not hasattr(self, "keep_bias") and "keep_bias" in knobs_of(type(self)):
+            raise ValueError(f"{self.title}: a cell that takes the knob keep_bias must store it as self.keep_bias")
+        if self.keeps is None or not hasattr(self, "keep_bias"):
+            return
+        gate, sign = self.keeps
+        if f"b_{gate}" in blocks:
+            blocks[f"b_{gate}"].add_(sign * self.keep_bias)
+
+    def kept(self, blocks: Mapping[str, Tensor]) -> Tensor | None:
+        """Compute which share of the state each unit keeps from one step to the next, by the bias of its gate alone.
+
+        blocks: every block of `blocks` by name.
+
+        Returns s(sign * b) of the gate that keeps, [H], 1 for a cell that never forgets; None where no gate decides it.
+
+        >>> import torch
+        >>> from variants import Coupled
+        >>> Coupled().kept({"b_i": torch.tensor([0.0, -1.0, 1.0])})
+        tensor([0.5000, 0.7311, 0.2689])
+        """
+        if self.never_forgets:
+            return torch.ones(())
+        if self.keeps is None or f"b_{self.keeps[0]}" not in blocks:
+            return None
+        gate, sign = self.keeps
+        return torch.sigmoid(sign * blocks[f"b_{gate}"].detach())
 
     @property
     def title(self) -> str:
@@ -347,6 +389,16 @@ class Cell(Generic[S]):
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.knobs.items())})"
 
 
+class Keeping:
+    """The knob of a cell whose bias decides how long it remembers, for cells that have no other knobs.
+
+    keep_bias: added at the start of training to the bias of the gate that keeps, so that more is kept.
+    """
+
+    def __init__(self, *, keep_bias: float = 1.0) -> None:
+        self.keep_bias = keep_bias
+
+
 def register(kind: str, registry: dict[str, C], name: str, cls: C) -> None:
     """Add a class to a registry.
 
@@ -371,7 +423,7 @@ def knobs_of(cls: type) -> dict[str, inspect.Parameter]:
 
     >>> from variants import Vanilla
     >>> {name: knob.default for name, knob in knobs_of(Vanilla).items()}
-    {'peepholes': (), 'forget_bias': 1.0}
+    {'peepholes': (), 'keep_bias': 1.0}
     """
     if cls.__init__ is object.__init__:  # type: ignore[misc]
         return {}

@@ -164,8 +164,9 @@ def check_declaration(cell: Cell) -> None:
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
-    if not isinstance(cell.projects_input, bool):
-        raise ValueError(f"{title}: projects_input must be True or False, got {cell.projects_input!r}")
+    for what in ("projects_input", "never_forgets"):
+        if not isinstance(getattr(cell, what), bool):
+            raise ValueError(f"{title}: {what} must be True or False, got {getattr(cell, what)!r}")
     _check_gates(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]

@@ -97,6 +97,7 @@ class Scheme:
         with torch.no_grad():
             for block, tensor in blocks.items():
                 self.fill(kinds[block], tensor, stream(block))
+            cell.add_keep_bias(blocks)
             cell.after_initialisation(blocks)
             self.finish(cell, blocks, stream)
 
@@ -299,8 +300,8 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_keep = log U[1, t_max - 1]
         b_write = -b_keep
 
-    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, so that the
-    forget bias of the cell has no effect. A cell without such a gate starts as with `glorot_orthogonal`.
+    The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, whatever the
+    knob `keep_bias` of the cell says. A cell without such a gate starts as with `glorot_orthogonal`.
 
     t_max: the longest lag in steps that the cell shall remember at the start, above 2.
 

@@ -25,7 +25,7 @@ def knobs_given(node: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
     cls: the class whose defaults are left out.
 
     >>> from variants import Vanilla
-    >>> knobs_given({"_target_": "variants.Vanilla", "peepholes": ["i"], "forget_bias": 1.0}, Vanilla)
+    >>> knobs_given({"_target_": "variants.Vanilla", "peepholes": ["i"], "keep_bias": 1.0}, Vanilla)
     {'peepholes': ['i']}
     """
     defaults = default_knobs(cls)
@@ -39,23 +39,31 @@ def for_its_class(
     """Return a node without the knobs that belong to the choice whose `_target_` it has replaced.
 
     `variant=vanilla variant._target_=my_package.MyCell` composes all knobs of `vanilla`. Of these the node of MyCell
-    keeps those that were set. Its label becomes the name of its own class.
+    keeps those that were set. Its label becomes the name of its own class. A node of a registered class gets the
+    defaults of the knobs that it does not name.
 
     group: variant, task or initialisation.
     node: the composed node.
     choice: the choice of the group that the node was composed from; None if it is not known.
-    asked: keys of the command line, such as `variant.forget_bias`; these knobs were set, whatever their value.
+    asked: keys of the command line, such as `variant.keep_bias`; these knobs were set, whatever their value.
     """
     registry = GROUPS[group].registry
     target = present_target(node["_target_"])
     if choice not in registry or target == target_of(registry[choice]):
-        return dict(node)
+        return _complete(node, registry)
     given = knobs_given(node, registry[choice])
     kept = {k: v for k, v in node.items() if k in ("_target_", "label", *given) or f"{group}.{k}" in asked}
     if node["label"] == choice:
         names = {target_of(cls): name for name, cls in registry.items()}
         kept["label"] = names.get(target, target.rpartition(".")[2])
-    return kept
+    return _complete(kept, registry)
+
+
+def _complete(node: Mapping[str, Any], registry: Mapping[str, type[Any]]) -> dict[str, Any]:
+    """Return a node with all knobs of its class, where that is registered."""
+    target = present_target(node["_target_"])
+    found = next((cls for cls in registry.values() if target_of(cls) == target), None)
+    return {**node} if found is None else {**node, **{k: v for k, v in default_knobs(found).items() if k not in node}}
 
 
 def _plain(value: Any) -> Any:

@@ -39,7 +39,7 @@ def variant_node(entry: Any) -> dict[str, Any]:
     if isinstance(entry, dict) and len(entry) == 1:
         ((label, knobs),) = entry.items()
         return labelled("variant", str(label), knobs)
-    example = "{no_bias: {variant: vanilla, forget_bias: 0}}"
+    example = "{no_bias: {variant: vanilla, keep_bias: 0}}"
     rule = f"must be a name, the dotted path of a class, or a label with knobs, as in {example}"
     require(isinstance(entry, str) and entry != "", f"each of the variants {rule}", entry)
     return node_from("variant", entry, {}, None)
@@ -136,11 +136,12 @@ def dimension(name: str, node: Any) -> Dimension:
 def _refuse_other_numbers(name: str, found: Dimension) -> None:
     """Raise ValueError unless a range is of the kind of numbers that its key of the trial takes."""
     part, _, knob = found.key.partition(".")
-    # model.zoneout takes a number, or numbers by field
-    kinds = {f.name: str(f.type).partition(" | ")[0] for f in fields({"model": Model, "training": Training}[part])}
-    require(kinds[knob] in ("int", "float"), f"space.{name}.key must be that of a number", found.key)
-    whole = kinds[knob] == "float" or found.integer
-    require(whole, f"space.{name}.integer must be true for {found.key}", found.integer)
+    if not found.knob:  # `runs.study.plan.Search` checks the knobs of variants
+        # model.zoneout takes a number, or numbers by field
+        kinds = {f.name: str(f.type).partition(" | ")[0] for f in fields({"model": Model, "training": Training}[part])}
+        require(kinds[knob] in ("int", "float"), f"space.{name}.key must be that of a number", found.key)
+        whole = kinds[knob] == "float" or found.integer
+        require(whole, f"space.{name}.integer must be true for {found.key}", found.integer)
     for end, value in (("low", found.low), ("high", found.high)):
         fits = not found.integer or float(value).is_integer()
         require(fits, f"space.{name}.{end} must be a whole number for {found.key}", value)

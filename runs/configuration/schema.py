@@ -75,7 +75,7 @@ class SweepConfig:
 
     name: of the study; its folder in the results and its MLflow experiment.
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
-        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
+        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, keep_bias: 0}}]`.
     baseline: the variant that the others are compared with.
     tasks: name to knobs; `{adding: {lag: 50}}`. Several lags, `{adding: {lag: [30, 60, 120]}}` or
         `tasks.adding.lag=[30,60,120]`, make a series: the tasks adding_30, adding_60 and adding_120, which share points
@@ -86,7 +86,8 @@ class SweepConfig:
     match: parameters (each variant gets the width that has the baseline's number of parameters), width (all have the
         same) or both (each variant but the baseline is there twice, as `gru` and as `gru_same_width`).
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets. With
-        `space=none` nothing is searched: points differ in their seeds only.
+        `space=none` nothing is searched: points differ in their seeds only. Variants without the knob of a key
+        `variant.<knob>` ignore it.
     seed: random seed from which points, initialisation and data are derived.
     workers: processes on this machine.
     trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later

@@ -37,7 +37,7 @@ class Column(NamedTuple):
     kind: Kind
     meaning: str
     mlflow: str = ""
-    earlier: str | int | None = None
+    earlier: str | float | None = None
 
 
 COLUMNS = (
@@ -71,6 +71,7 @@ COLUMNS = (
     Column("test_loss", "float", "loss on the test set with the parameters of `best_step`", "metrics.test_loss"),
     Column("score", "float", "of the test loss, from 0 (floor) to 1 (solved)", "metrics.score"),
     Column("seconds", "float", "wall time", "metrics.seconds"),
+    Column("kept", "float", "share of the state that a step keeps at the start", "metrics.kept", earlier=float("nan")),
     Column("floor", "float", "loss of the best model without memory"),
     Column("solved_loss", "float", "loss at which the task counts as solved"),
     Column("curve_steps", "integers", "updates at which the validation loss was taken"),

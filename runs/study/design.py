@@ -138,12 +138,14 @@ class Design:
         """
         values = self.values(task, point) if values is None else values
         series = self.series_of(task)
-        parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
+        parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}, "variant": {}}
         for name, value in values.items():
             part, _, key = self.space[name].key.partition(".")
             parts[part][key] = value
+        node = self.variants[variant]
+        knobs = {knob: value for knob, value in parts["variant"].items() if knob in node}  # others ignore them
         return Trial(
-            variant=self.variants[variant],
+            variant={**node, **knobs},
             task=self.tasks[task],
             initialisation=self.initialisation,
             model=replace(self.model, **parts["model"]),

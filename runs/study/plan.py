@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import Any, Protocol
 
 from tasks import Task
-from variants import Cell, count_parameters
+from variants import Cell, count_parameters, knobs_of
 
 from ..rules import require, require_one_of
 from ..trial.classes import construct
 from ..trial.trial import Model, Training, Trial
 from .design import ADAPTIVE, DESIGNED, Design, Node
+from .space import OF_VARIANT, check_knobs
 
 MATCHES = ("parameters", "width", "both")
 PRUNERS = ("none", "asha", "median")
 KEYS = [f"{part.__name__.lower()}.{f.name}" for part in (Training, Model) for f in fields(part)]
-"""What a hyperparameter can set in a trial."""
+"""What a hyperparameter can set in a trial, besides a knob of the variants."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Search:
     >>> from runs.study.space import Dimension
     >>> glorot = {"_target_": "variants.GlorotOrthogonal", "label": "glorot_orthogonal"}
     >>> space = {"learning_rate": Dimension(key="training.learning_rate", low=1e-3, high=1e-1, log=True)}
-    >>> variants = {"gru": {"_target_": "variants.GRU", "label": "gru"}}
+    >>> variants = {"gru": {"_target_": "variants.GRU", "label": "gru", "keep_bias": 1.0}}
     >>> tasks = {"adding": {"_target_": "tasks.Adding", "label": "adding", "lag": 20}}
     >>> search = Search(
     ...     Design(
@@ -132,6 +133,9 @@ class Search:
             f"variants must be {', '.join(variants)} with match={design.match}",
             list(design.variants),
         )
+        cells = {label: construct(node, Cell) for label, node in design.variants.items()}
+        defaults = {v: {n: q.default for n, q in knobs_of(type(cell)).items()} for v, cell in cells.items()}
+        check_knobs(design.space, design.variants, defaults)
         for u in (0.0, 1.0 - 1e-12):  # the ends of every range
             values = {name: dimension.value(u) for name, dimension in design.space.items()}
             for task, variant in self.pairs:
@@ -277,7 +281,8 @@ def matched(
 
 def require_key(key: str) -> None:
     """Raise ValueError unless a hyperparameter can set this in a trial, as in `training.learning_rate`."""
-    require(key in KEYS, f"space: key must be one of {', '.join(KEYS)}", key)
+    of_variant = key.startswith(OF_VARIANT) and key.removeprefix(OF_VARIANT).isidentifier()
+    require(of_variant or key in KEYS, f"space: key must be one of {', '.join(KEYS)}, {OF_VARIANT}<knob>", key)
 
 
 def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:

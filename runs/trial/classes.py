@@ -23,6 +23,11 @@ T = TypeVar("T")
 OURS = ("variants", "tasks")
 """Packages whose classes are always found."""
 
+WITHOUT_KEEP_BIAS = {
+    f"variants.{name}" for name in ("GRU", "GRUResetAfter", "Mut1", "Mut2", "Mut3", "NativeGRU", "NativeLSTM")
+}
+"""Classes that had no knob `keep_bias` in versions before 0.3.0, and started as they do now with 0."""
+
 
 class NotAllowed(ValueError):
     """A file or a storage names a class that may not be imported."""
@@ -48,9 +53,25 @@ def present_target(target: str) -> str:
 
 
 def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration node with the present name of its class."""
+    """Return a configuration node with the present names of its class and its knobs.
+
+    The knob `keep_bias` was called `forget_bias`. Classes that did not have it started as they do now with 0, so that a
+    node of one of them without it says 0; a node of the present version always names it.
+
+    >>> present_node({"_target_": "variants.lstm.Vanilla", "forget_bias": 0.5})
+    {'_target_': 'variants.Vanilla', 'keep_bias': 0.5}
+    >>> present_node({"_target_": "variants.GRU"})
+    {'_target_': 'variants.GRU', 'keep_bias': 0.0}
+    """
     target = node.get("_target_")
-    return {**node, "_target_": present_target(target)} if isinstance(target, str) else dict(node)
+    if not isinstance(target, str):
+        return dict(node)
+    found = {**node, "_target_": present_target(target)}
+    if target.partition(".")[0] == "variants" and "keep_bias" not in found:
+        found = {"keep_bias" if knob == "forget_bias" else knob: value for knob, value in found.items()}
+        if found["_target_"] in WITHOUT_KEEP_BIAS:
+            found.setdefault("keep_bias", 0.0)
+    return found
 
 
 # Objects

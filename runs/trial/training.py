@@ -123,6 +123,7 @@ def _outcome(network: Network, task: Task, trial: Trial, validation: Validation,
         train_losses=tuple(end.curve.train_losses),
         parameters=network.parameter_count,
         flops_per_step=network.flops_per_step,
+        kept=network.recurrent.kept,
         engine=network.recurrent.engine,
         why_eager=network.recurrent.why_eager,
     )

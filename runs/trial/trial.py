@@ -226,6 +226,8 @@ class Outcome:
     train_losses: mean training loss since the evaluation before, None at step 0.
     parameters: trainable values.
     flops_per_step: of the products of one forward pass, per sequence and time step.
+    kept: mean share of the state that a step keeps at the start of training, 1 for a cell that never forgets; None
+        where no gate decides it.
     seconds: wall time.
     engine: which ran.
     why_eager: why the eager engine ran where a faster one was asked for.
@@ -246,6 +248,7 @@ class Outcome:
     train_losses: tuple[float | None, ...] = ()
     parameters: int = 0
     flops_per_step: int = 0
+    kept: float | None = None
     seconds: float = 0.0
     engine: str = ""
     why_eager: str = ""

@@ -23,7 +23,7 @@ def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
 # A value for every knob that is not its default: a new knob needs a line here.
 OTHER_KNOBS: dict[str, Any] = {
     "peepholes": other_peepholes,
-    "forget_bias": lambda cls: cls().forget_bias + 2.0,
+    "keep_bias": lambda cls: cls().keep_bias + 2.0,
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,
     "input_gate_bias": lambda cls: (-1.0, -2.0),
@@ -37,7 +37,7 @@ CASES = DEFAULTS + [
     pytest.param(cls(**{knob: OTHER_KNOBS[knob](cls)}), id=f"{name}-{knob}")
     for name, cls in REGISTERED.items()
     for knob in knobs_of(cls)
-    if knob in OTHER_KNOBS and knob not in ("forget_bias", "input_gate_bias")
+    if knob in OTHER_KNOBS and knob not in ("keep_bias", "input_gate_bias")
 ]
 
 

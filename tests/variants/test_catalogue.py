@@ -37,6 +37,16 @@ def test_a_card_shows_blocks_knobs_and_source(cls):
     assert cls.source in text
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("gru", "It keeps .73 of its state per"), ("lstm_1997", "It keeps its whole state per"), ("rnn", "")],
+)
+def test_a_card_says_what_is_kept_at_the_start(name, line):
+    text = catalogue.card(Cell.registry[name], 4, 16)
+    assert line in text
+    assert ("It keeps" in text) == bool(line)
+
+
 @pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items()])
 def test_a_card_explains_every_knob(cls):
     assert all(catalogue.explanation(cls, knob) for knob in cls().knobs), (

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.variants.cases import DEFAULTS, fitting
-from variants import Cell, Recurrent, Scheme, streams
+from variants import GRU, Cell, Recurrent, Scheme, build, knobs_of, streams
 from variants.initialisation import Chrono, Gaussian, Uniform, initialise_readout
 
 INPUTS, H = 60, 100  # large enough for statistics
@@ -64,7 +64,7 @@ def test_glorot_orthogonal_draws_orthogonal_recurrent_matrices(gate):
 
 
 def test_glorot_orthogonal_leaves_vectors_and_biases_at_zero():
-    w = part("peephole", "glorot_orthogonal", forget_bias=0.0)
+    w = part("peephole", "glorot_orthogonal", keep_bias=0.0)
     assert not any(w[n].any() for n in w if n[0] in "bp")
 
 
@@ -139,8 +139,8 @@ def test_identity_starts_every_recurrent_matrix_as_the_identity(cell: Cell):
         assert all(torch.equal(values[b.name], torch.eye(module.hidden_size)) for b in here.blocks if b.kind == "R")
 
 
-def test_identity_leaves_biases_at_zero_but_for_the_forget_bias():
-    w = part("vanilla", "identity", forget_bias=1.0)
+def test_identity_leaves_biases_at_zero_but_for_the_keep_bias():
+    w = part("vanilla", "identity", keep_bias=1.0)
     assert {n: v.unique().tolist() for n, v in w.items() if n[0] == "b"} == {
         "b_z": [0.0],
         "b_i": [0.0],
@@ -151,16 +151,114 @@ def test_identity_leaves_biases_at_zero_but_for_the_forget_bias():
 
 @pytest.mark.parametrize("scheme", ["glorot_orthogonal", "gaussian", "uniform_fan", "identity"])
 @pytest.mark.parametrize(
-    ("name", "block", "sign"), [("vanilla", "b_f", 1), ("coupled", "b_i", -1), ("grid", "b_ft", 1)]
+    ("name", "block", "sign"),
+    [
+        ("vanilla", "b_f", 1),
+        ("full_gate_recurrence", "b_f", 1),
+        ("coupled", "b_i", -1),
+        ("grid", "b_ft", 1),
+        ("gru", "b_u", 1),
+        ("gru_reset_after", "b_u", 1),
+        ("mut1", "b_u", -1),
+        ("mut2", "b_u", -1),
+        ("mut3", "b_u", -1),
+    ],
 )
-def test_the_forget_bias_is_added_once(scheme, name, block, sign):
+def test_the_keep_bias_is_added_once(scheme, name, block, sign):
     torch.testing.assert_close(
-        part(name, scheme, forget_bias=3.0)[block], part(name, scheme, forget_bias=0.0)[block] + 3.0 * sign
+        part(name, scheme, keep_bias=3.0)[block], part(name, scheme, keep_bias=0.0)[block] + 3.0 * sign
     )
 
 
-def test_the_forget_bias_is_not_added_again_when_the_module_runs():
-    module = Recurrent(Cell.registry["vanilla"](forget_bias=3.0), 4, 5)
+@pytest.mark.parametrize("cls", [pytest.param(cls, id=name) for name, cls in Cell.registry.items() if cls.keeps])
+def test_every_cell_whose_bias_decides_what_it_keeps_has_the_knob_with_the_same_default(cls):
+    assert knobs_of(cls)["keep_bias"].default == 1.0
+
+
+def test_grid_adds_the_keep_bias_to_both_forget_gates():
+    cell = Cell.registry["grid"](keep_bias=3.0)
+    upper = Recurrent(cell, 4, 5, layers=2).parts[1]
+    biases = {name: value.unique().tolist() for name, value in upper.items() if name.startswith("b_")}
+    assert biases == {name: [0.0] for name in biases} | {"b_ft": [3.0], "b_fd": [3.0]}
+
+
+class Own(Cell):
+    """A cell of somebody else: u writes, so that a large bias keeps less."""
+
+    State, gates, keeps = GRU.State, ("u", "n"), ("u", -1)
+
+    def __init__(self, *, keep_bias: float = 1.0) -> None:
+        self.keep_bias = keep_bias
+
+    def step(self, a, s, p):
+        u = a.u.sigmoid()
+        return self.State(h=(1 - u) * s.h + u * a.n.tanh())
+
+
+class OwnStart(Own):
+    def after_initialisation(self, blocks):
+        blocks["b_n"].fill_(7.0)
+
+
+class Forgetful(Own):
+    def __init__(self, *, keep_bias: float = 1.0) -> None:
+        pass
+
+
+@pytest.mark.parametrize("cls", [Own, OwnStart])
+def test_a_cell_of_ones_own_gets_its_keep_bias_whatever_else_it_adjusts(cls):
+    module = Recurrent(cls(keep_bias=2.0), 4, 5)
+    assert module.parts[0]["b_u"].unique().tolist() == [-2.0]
+    assert module.kept == pytest.approx(1 / (1 + math.exp(-2.0)))
+
+
+def test_a_cell_that_takes_the_keep_bias_and_forgets_it_is_refused():
+    with pytest.raises(ValueError, match="Forgetful: a cell that takes the knob keep_bias must store it as self"):
+        Recurrent(Forgetful(), 4, 5)
+
+
+# What is kept at the start
+# ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "layers"), [("vanilla", 1), ("coupled", 2), ("gru", 1), ("mut1", 1), ("grid", 3)])
+def test_a_keep_bias_of_one_keeps_what_the_logistic_function_of_one_is(name, layers):
+    assert Recurrent(Cell.registry[name](), 4, 5, layers=layers).kept == pytest.approx(0.7310586)
+
+
+def test_what_is_kept_is_the_mean_over_the_units_of_all_layers_and_directions():
+    module = Recurrent(GRU(keep_bias=0.5), 4, 5, layers=2, bidirectional=True, initialisation=Gaussian(std=1.0))
+    shares = [1 / (1 + math.exp(-b)) for part in module.parts for b in part["b_u"].tolist()]
+    assert len(shares) == 20
+    assert module.kept == pytest.approx(sum(shares) / 20)
+
+
+def test_what_is_kept_at_the_start_does_not_follow_the_training():
+    module = Recurrent(GRU(), 4, 5)
+    module.parts[0]["b_u"].data.fill_(9.0)
+    assert module.kept == pytest.approx(0.7310586)
+
+
+@pytest.mark.parametrize("name", ["native_lstm", "native_gru"])
+def test_a_control_keeps_what_its_gate_says(name):
+    assert build(Cell.registry[name](keep_bias=2.0), 4, 5, initialisation="identity").kept == pytest.approx(0.8807971)
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("no_forget_gate", 1.0), ("lstm_1997", 1.0), ("rnn", None), ("irnn", None), ("clockwork", None)],
+)
+def test_a_cell_without_a_gate_that_keeps_keeps_all_or_nobody_knows(name, kept):
+    assert Recurrent(Cell.registry[name](), 4, 8).kept == kept
+
+
+def test_what_is_kept_on_the_device_meta_is_not_known():
+    with torch.device("meta"):
+        assert Recurrent(GRU(), 4, 5).kept is None
+
+
+def test_the_keep_bias_is_not_added_again_when_the_module_runs():
+    module = Recurrent(Cell.registry["vanilla"](keep_bias=3.0), 4, 5)
     for _ in range(3):
         module(torch.zeros(2, 1, 4))
     assert module.parts[0]["b_f"].unique().tolist() == [3.0]
@@ -189,10 +287,8 @@ def test_chrono_writes_as_much_as_it_forgets():
     assert torch.equal(w["b_i"], -w["b_f"])
 
 
-def test_chrono_takes_the_place_of_the_forget_bias():
-    assert torch.equal(
-        part("vanilla", "chrono", forget_bias=5.0)["b_f"], part("vanilla", "chrono", forget_bias=0.0)["b_f"]
-    )
+def test_chrono_takes_the_place_of_the_keep_bias():
+    assert torch.equal(part("vanilla", "chrono", keep_bias=5.0)["b_f"], part("vanilla", "chrono", keep_bias=0.0)["b_f"])
 
 
 def test_chrono_starts_a_cell_without_a_gate_that_keeps_like_its_base():

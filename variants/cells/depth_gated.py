@@ -28,14 +28,14 @@ class DepthGated(Vanilla, name="depth_gated"):
     min_layers = 2
     source = "Yao, Cohn, Vylomova, Duh & Dyer 2015, 'Depth-Gated LSTM'"
 
-    def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
-        super().__init__(peepholes=peepholes, forget_bias=forget_bias)
+    def __init__(self, *, peepholes: tuple[str, ...] = (), keep_bias: float = 1.0) -> None:
+        super().__init__(peepholes=peepholes, keep_bias=keep_bias)
         self.vectors = (*self.vectors, *self.depth_vectors)
 
     depth_vectors: tuple[str, ...] = ("w_cd", "w_ld")
 
     def for_layer(self, layer: int) -> DepthGated:
-        return LowestDepthGated(peepholes=self.peepholes, forget_bias=self.forget_bias) if layer == 0 else self
+        return LowestDepthGated(peepholes=self.peepholes, keep_bias=self.keep_bias) if layer == 0 else self
 
     def cell(self, a: Values, c: Tensor, p: Values) -> Tensor:
         d = sigmoid(a.d + p.w_cd * c + p.w_ld * a.below_c)

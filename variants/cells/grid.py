@@ -36,7 +36,7 @@ class Grid(Cell[GridState], name="grid"):
     tanh(o*c) for o*tanh(c); its matrices act on H = [h_time, h_depth] where ours are split into R and W.
 
     tied: whether all layers share the weights of the LSTM along depth.
-    forget_bias: added to the biases of both forget gates at the start of training.
+    keep_bias: added at the start of training to the biases of both forget gates, ft and fd, so that more is kept.
 
     Parameters: 8H(2H+1), in the lowest layer 7H(2H+1), and once HI for the projection; with tied depth, each layer
     above the second has 4H(2H+1) and the second has H(2H+1) more.
@@ -54,13 +54,13 @@ class Grid(Cell[GridState], name="grid"):
     projects_input = True
     source = "Kalchbrenner, Danihelka & Graves 2015, 'Grid Long Short-Term Memory', section 3"
 
-    def __init__(self, *, tied: bool = False, forget_bias: float = 1.0) -> None:
+    def __init__(self, *, tied: bool = False, keep_bias: float = 1.0) -> None:
         self.tied = tied
-        self.forget_bias = forget_bias
+        self.keep_bias = keep_bias
         self.shared = tuple(gate.name for gate in self.preactivations if gate.name.endswith("d")) if tied else ()
 
     def for_layer(self, layer: int) -> Grid:
-        return LowestGrid(tied=self.tied, forget_bias=self.forget_bias) if layer == 0 else self
+        return LowestGrid(tied=self.tied, keep_bias=self.keep_bias) if layer == 0 else self
 
     @feed
     def new_h_time(self, a: Values, s: GridState, p: Values) -> Tensor:
@@ -80,9 +80,8 @@ class Grid(Cell[GridState], name="grid"):
         return sigmoid(a.fd) * a.below_c_depth + sigmoid(a.id) * tanh(a.zd)
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
-        for name in ("b_ft", "b_fd"):
-            if name in blocks:
-                blocks[name].add_(self.forget_bias)
+        if "b_fd" in blocks:
+            blocks["b_fd"].add_(self.keep_bias)
 
 
 class LowestGrid(Grid):

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, sigmoid, tanh
 
-from ..cell import Cell, Gate, Values, feed
+from ..cell import Cell, Gate, Keeping, Values, feed
 
 
 class HiddenState(NamedTuple):
@@ -15,7 +15,7 @@ class HiddenState(NamedTuple):
     h: Tensor
 
 
-class GRU(Cell[HiddenState], name="gru"):
+class GRU(Keeping, Cell[HiddenState], name="gru"):
     """Gated recurrent unit, the reset gate applied before the recurrent product.
 
         r = s(W_r x + R_r h' + b_r)
@@ -43,7 +43,7 @@ class GRU(Cell[HiddenState], name="gru"):
         return HiddenState(h=u * s.h + (1.0 - u) * n)
 
 
-class GRUResetAfter(Cell[HiddenState], name="gru_reset_after"):
+class GRUResetAfter(Keeping, Cell[HiddenState], name="gru_reset_after"):
     """Gated recurrent unit, the reset gate applied after the recurrent product.
 
         r = s(W_r x + R_r h' + b_r)

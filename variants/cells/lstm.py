@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, sigmoid, tanh
@@ -24,16 +24,17 @@ class LSTM(Cell[S]):
     elementwise.
 
     peepholes: the gates that see the cell through a vector, a subset of those the cell has.
-    forget_bias: added to the forget gate's bias at the start of training (Jozefowicz et al. 2015: 1).
+    keep_bias: added at the start of training to the bias of the gate that keeps, here the forget gate, so that more is
+        kept (Jozefowicz et al. 2015: 1).
     """
 
     gates: Sequence[str | Gate] = ("z", "i", "f", "o")
     keeps: tuple[str, int] | None = ("f", 1)
     writes: tuple[str, int] | None = ("i", 1)
 
-    def __init__(self, *, peepholes: tuple[str, ...] = (), forget_bias: float = 1.0) -> None:
+    def __init__(self, *, peepholes: tuple[str, ...] = (), keep_bias: float = 1.0) -> None:
         self.peepholes = tuple(peepholes)
-        self.forget_bias = forget_bias
+        self.keep_bias = keep_bias
         allowed = [gate.name for gate in self.preactivations if gate.name in ("i", "f", "o")]
         for gate in self.peepholes:
             if gate not in allowed:
@@ -77,10 +78,6 @@ class LSTM(Cell[S]):
         vector: Tensor = getattr(p, f"p_{gate}")
         return preactivation + vector * c
 
-    def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
-        if "b_f" in blocks:
-            blocks["b_f"].add_(self.forget_bias)
-
 
 class Vanilla(LSTM[LSTMState], name="vanilla"):
     """LSTM as it is used today: forget gate, no peepholes unless asked for.
@@ -117,8 +114,8 @@ class Peephole(Vanilla, name="peephole"):
 
     source = "Gers & Schmidhuber 2000, 'Recurrent Nets that Time and Count', section 3"
 
-    def __init__(self, *, peepholes: tuple[str, ...] = ("i", "f", "o"), forget_bias: float = 1.0) -> None:
-        super().__init__(peepholes=peepholes, forget_bias=forget_bias)
+    def __init__(self, *, peepholes: tuple[str, ...] = ("i", "f", "o"), keep_bias: float = 1.0) -> None:
+        super().__init__(peepholes=peepholes, keep_bias=keep_bias)
 
 
 class Coupled(Vanilla, name="coupled"):
@@ -126,7 +123,7 @@ class Coupled(Vanilla, name="coupled"):
 
         f = 1 - i
 
-    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f. A forget bias is subtracted from
+    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f. The keep bias is subtracted from
     b_i, since 1 - s(v) = s(-v). Parameters: 3H(I+H+1), plus H per peephole.
     """
 
@@ -138,25 +135,23 @@ class Coupled(Vanilla, name="coupled"):
     def forget_gate(self, a: Values, c: Tensor, p: Values) -> Tensor:
         return 1.0 - self.input_gate(a, c, p)
 
-    def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
-        blocks["b_i"].sub_(self.forget_bias)
-
 
 class NoForgetGate(Vanilla, name="no_forget_gate"):
     """LSTM without forget gate (NFG): the cell is never erased.
 
         f = 1,  that is  c = c' + i*z
 
-    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f, and no forget bias.
+    Differs from `vanilla` in the forget gate only; there are no W_f, R_f, p_f, b_f, and no keep bias.
     Parameters: 3H(I+H+1), plus H per peephole.
     """
 
     gates: Sequence[str | Gate] = ("z", "i", "o")
     keeps = None
+    never_forgets = True
     source = "Greff et al. 2017, 'LSTM: A Search Space Odyssey', NFG"
 
     def __init__(self, *, peepholes: tuple[str, ...] = ()) -> None:
-        super().__init__(peepholes=peepholes, forget_bias=0.0)
+        super().__init__(peepholes=peepholes)
 
     def forget_gate(self, a: Values, c: Tensor, p: Values) -> Any:
         return 1.0

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, sigmoid, tanh
 
-from ..cell import Cell, Gate, Values, feed
+from ..cell import Cell, Gate, Keeping, Values, feed
 from .gru import HiddenState
 
 
-class Mut1(Cell[HiddenState], name="mut1"):
+class Mut1(Keeping, Cell[HiddenState], name="mut1"):
     """Mutant 1: the update gate does not hear the state, and the input reaches the candidate squashed and without
     reset.
 

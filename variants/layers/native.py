@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from ..cell import Cell, Gate
+from ..cell import Cell, Gate, Keeping
 from ..cells.gru import HiddenState
 from ..cells.lstm import LSTMState
 from ..declaration import check_options, check_sizes
@@ -17,7 +17,7 @@ from ..engine import select_steps
 from ..initialisation import UniformFan, initialise, scheme_of, streams, within
 from . import boundary
 from .options import GivenOptions, Options
-from .recurrent import count_parameters
+from .recurrent import count_parameters, kept_at_start
 
 TAKEN = frozenset(("layers", "bidirectional", "engine", "initialisation", "stream", "generator"))
 """The options of a module that a control takes; each of the others must be as by default."""
@@ -35,12 +35,12 @@ class Native(Cell):
         return super().block_sizes(input_size, hidden_size) | second
 
 
-class NativeLSTM(Native, name="native_lstm"):
+class NativeLSTM(Keeping, Native, name="native_lstm"):
     """`torch.nn.LSTM`, the library's own kernel: a control.
 
         z = tanh(W_z x + R_z y' + b_z)    i, f, o = s(W x + R y' + b)    c = f*c' + i*z    y = o*tanh(c)
 
-    The model of `vanilla` but for a second, redundant bias; forget_bias is 0. Parameters: 4H(I+H+2).
+    The model of `vanilla` but for a second, redundant bias. Parameters: 4H(I+H+2).
     """
 
     module = nn.LSTM
@@ -51,7 +51,7 @@ class NativeLSTM(Native, name="native_lstm"):
     source = "torch.nn.LSTM"
 
 
-class NativeGRU(Native, name="native_gru"):
+class NativeGRU(Keeping, Native, name="native_gru"):
     """`torch.nn.GRU`, the library's own kernel: a control.
 
         r, u = s(W x + R h' + b)    n = tanh(W_n x + b_n + r*(R_n h' + c_n))    h = u*h' + (1-u)*n
@@ -83,7 +83,8 @@ class NativeRNN(Native, name="native_rnn"):
 class NativeRecurrent(nn.Module):
     """A recurrent module of torch.nn with the interface of `Recurrent`.
 
-    All its parameters start uniformly unless a scheme is given; its second bias starts at 0.
+    All its parameters start uniformly unless a scheme is given, and the keep bias is added; its second bias starts at
+    0. `kept` is that of `Recurrent`.
 
     cell: a control, such as `NativeLSTM()`.
     input_size: number of inputs I.
@@ -113,6 +114,7 @@ class NativeRecurrent(nn.Module):
             self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
         scheme, stream = scheme_of(cell, given.initialisation, UniformFan), given.stream or streams(0)
         names = [gate.name for gate in cell.preactivations]
+        filled = []
         for layer in range(layers):
             for direction in range(self.directions):
                 suffix = f"_l{layer}" + ("_reverse" if direction else "")
@@ -122,6 +124,8 @@ class NativeRecurrent(nn.Module):
                     blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
                 getattr(self.module, "bias_hh" + suffix).data.zero_()
                 initialise(scheme, cell, blocks, within(stream, f"{layer}.{direction}"))
+                filled.append((cell, blocks))
+        self.kept = kept_at_start(filled)
 
     @property
     def parameter_count(self) -> int:

@@ -54,6 +54,8 @@ class Recurrent(nn.Module):
     Attributes:
         engine: which engine ran last, "fused" or "eager"; before the first call, which one will run.
         why_eager: why it was the eager one where "auto" was asked for; else empty.
+        kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean
+            over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
             `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
         generator: where the masks of the regularisers come from; it can be replaced.
@@ -131,6 +133,9 @@ class Recurrent(nn.Module):
                 self._wirings.append(_wiring(here, buffers, shapes))
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
+        self.kept = kept_at_start(
+            (here, {b.name: self._part(k)[attribute(b.name)] for b in here.blocks}) for k, here in enumerate(self.cells)
+        )
 
     def _share(self, cell: Cell, part: nn.ParameterDict, direction: int) -> None:
         """Replace this layer's parameters of shared gates by those of the lowest layer that has them."""
@@ -629,6 +634,20 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
         shapes={b.name: shapes[b.kind] for b in cell.blocks},
     )
+
+
+def kept_at_start(layers: Iterable[tuple[Cell, Mapping[str, Tensor]]]) -> float | None:
+    """Compute which share of the state is kept from one step to the next, by the biases alone.
+
+    layers: the cell and its blocks by name, of each layer and direction, after the initialisation.
+
+    Returns the mean over the units of all layers; None where no gate decides it, and where tensors have no values.
+    """
+    shares = [cell.kept(blocks) for cell, blocks in layers]
+    known = [share.mean() for share in shares if share is not None]
+    if len(known) < len(shares) or any(share.is_meta for share in known) or boundary.mode():
+        return None
+    return float(sum(known)) / len(known)
 
 
 def count_parameters(

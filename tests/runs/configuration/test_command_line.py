@@ -301,12 +301,21 @@ def test_a_knob_of_a_class_is_an_option_with_its_default():
 
 
 def test_a_replaced_target_sheds_the_knobs_of_the_option_it_came_from():
-    node = {"_target_": "my.Cell", "label": "vanilla", "peepholes": [], "forget_bias": 1.0, "leak": 2}
+    node = {"_target_": "my.Cell", "label": "vanilla", "peepholes": [], "keep_bias": 1.0, "leak": 2}
     assert for_its_class("variant", node, "vanilla") == {"_target_": "my.Cell", "label": "Cell", "leak": 2}
 
 
 def test_a_study_takes_a_variant_by_its_import_path(composed):
-    assert variant_node("variants.cells.gru.GRU") == {"_target_": "variants.cells.gru.GRU", "label": "gru"}
+    assert variant_node("variants.cells.gru.GRU") == {
+        "_target_": "variants.cells.gru.GRU",
+        "label": "gru",
+        "keep_bias": 1.0,
+    }
+
+
+def test_a_class_of_ours_in_the_place_of_another_has_all_its_knobs():
+    node = {"_target_": "variants.GRU", "label": "vanilla", "peepholes": [], "keep_bias": 1.0}
+    assert for_its_class("variant", node, "vanilla") == {"_target_": "variants.GRU", "label": "gru", "keep_bias": 1.0}
 
 
 def test_no_yaml_stands_in_a_folder_without_a_group():

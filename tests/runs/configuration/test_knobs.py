@@ -8,7 +8,7 @@ from runs.configuration import knobs
 from runs.configuration.knobs import for_its_class, knobs_given
 from variants import Vanilla
 
-VANILLA = {"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla", "peepholes": [], "forget_bias": 1.0}
+VANILLA = {"_target_": "variants.cells.lstm.Vanilla", "label": "vanilla", "peepholes": [], "keep_bias": 1.0}
 
 
 def test_the_example_is_true():
@@ -21,7 +21,7 @@ def test_a_list_is_as_good_as_a_tuple(empty):
 
 
 def test_what_differs_from_the_default_or_is_no_knob_of_the_class_was_given():
-    assert knobs_given({**VANILLA, "forget_bias": 0.0, "leak": 2}, Vanilla) == {"forget_bias": 0.0, "leak": 2}
+    assert knobs_given({**VANILLA, "keep_bias": 0.0, "leak": 2}, Vanilla) == {"keep_bias": 0.0, "leak": 2}
 
 
 def test_a_node_of_its_own_class_or_of_an_unknown_choice_stays_as_it_is():
@@ -33,8 +33,8 @@ def test_a_node_of_its_own_class_or_of_an_unknown_choice_stays_as_it_is():
 
 def test_a_knob_that_the_command_line_sets_to_the_old_default_is_kept():
     other = {**VANILLA, "_target_": "my.Cell"}
-    kept = for_its_class("variant", other, "vanilla", ["variant.forget_bias"])
-    assert kept == {"_target_": "my.Cell", "label": "Cell", "forget_bias": 1.0}
+    kept = for_its_class("variant", other, "vanilla", ["variant.keep_bias"])
+    assert kept == {"_target_": "my.Cell", "label": "Cell", "keep_bias": 1.0}
 
 
 def test_a_label_of_ones_own_and_the_name_of_another_choice_are_kept_and_found():

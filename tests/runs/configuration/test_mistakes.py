@@ -31,8 +31,8 @@ def package(tmp_path, monkeypatch):
     (tmp_path / "own_package.py").write_text(
         "from tasks.synthetic.adding import Adding\nfrom variants.cells.lstm import Vanilla\n\n\n"
         "class Leaky(Vanilla):\n"
-        "    def __init__(self, *, leak: float = 0.5, forget_bias: float = 0.0) -> None:\n"
-        "        super().__init__(forget_bias=forget_bias)\n        self.leak = leak\n\n\n"
+        "    def __init__(self, *, leak: float = 0.5, keep_bias: float = 0.0) -> None:\n"
+        "        super().__init__(keep_bias=keep_bias)\n        self.leak = leak\n\n\n"
         "class Digits(Adding):\n"
         "    def __init__(self, *, lag: int = 7, noise: float = 0.5) -> None:\n"
         "        super().__init__(lag=lag)\n        self.noise = noise\n"
@@ -180,7 +180,7 @@ def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument
                 "tracking.uri=http://a,b",
             ],
         ),
-        ("sweep", ["variants=[vanilla, {zero: {variant: vanilla, forget_bias: 0}}]"]),
+        ("sweep", ["variants=[vanilla, {zero: {variant: vanilla, keep_bias: 0}}]"]),
         (
             "sweep",
             [
@@ -304,8 +304,8 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("trial", "task.lagg=3", "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"),
         (
             "trial",
-            "variant.forget_bais=1",
-            "unknown key 'variant.forget_bais'; did you mean 'variant.forget_bias'? The keys ",
+            "variant.forget_bias=1",
+            "unknown key 'variant.forget_bias'; did you mean 'variant.keep_bias'? The keys ",
         ),
         ("trial", "+training.foo=1", "unknown key 'training.foo'; the keys are: optimiser, "),
         ("trial", "++training.budgett=1", "unknown key 'training.budgett'; did you mean 'training.budget'? "),
@@ -314,7 +314,8 @@ def test_a_mistyped_name_is_answered_without_torch(command):
             "+tracking.url=x",
             "unknown key 'tracking.url'; did you mean 'tracking.uri'? The keys are: enabled, uri",
         ),
-        ("trial", "+variant.foo=1", "vanilla: unknown knob 'foo'; its knobs are: peepholes, forget_bias"),
+        ("trial", "+variant.foo=1", "vanilla: unknown knob 'foo'; its knobs are: peepholes, keep_bias"),
+        ("trial", "variant=gru +variant.forget_bias=0", "gru: unknown knob 'forget_bias'; did you mean 'keep_bias'? "),
         ("trial", "+task.lagg=1", "adding: unknown knob 'lagg'; did you mean 'lag'? Its knobs are: lag"),
         ("trial", "training={budget: 3, foo: 2}", "unknown key 'training.foo'; the keys are: optimiser, "),
         ("trial", "foo", "an argument must be key=value, got 'foo'"),
@@ -440,13 +441,13 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ),
         (
             "sweep",
-            "variants=[vanilla,{vanilla: {forget_bias: 0}}]",
+            "variants=[vanilla,{vanilla: {keep_bias: 0}}]",
             "variants must be different, got 'vanilla' twice; with other",
         ),
         (
             "sweep",
-            "variants=[vanilla,{a: {variant: vanilla, forget_bais: 0}}]",
-            "variant a: unknown knob 'forget_bais'; did you mean ",
+            "variants=[vanilla,{a: {variant: vanilla, forget_bias: 0}}]",
+            "variant a: unknown knob 'forget_bias'; did you mean 'keep_bias'",
         ),
         ("sweep", "variants=[vanilla,{a: 5}]", "variants: a must have knobs, as in {a: {<knob>: <value>}}, got 5"),
         ("sweep", "space.size=5", "space.size must have keys (key, low, high, log, integer, complement), got 5"),
@@ -455,11 +456,26 @@ def test_a_mistyped_name_is_answered_without_torch(command):
         ("sweep", "space.size.log=maybe", "space.size.log must be true or false, got 'maybe'"),
         ("sweep", "space.size.integer=false", "space.size.integer must be true for model.hidden_size, got False"),
         ("sweep", "space.size.key=model.engine", "space.size.key must be that of a number, got 'model.engine'"),
+        (
+            "sweep",
+            "space.keep_bias.key=variant.keepbias",
+            "space.keep_bias.key must be a knob that a variant has, got 'variant.keepbias'; did you mean 'keep_bias'?",
+        ),
+        (
+            "sweep",
+            "space.keep_bias.key=variant.peepholes",
+            "space.keep_bias.key must be that of a number, got 'variant.peepholes'",
+        ),
+        (
+            "sweep",
+            "variants=[vanilla,forget_bias_0]",
+            "variant forget_bias_0 sets keep_bias=0.0, which the study searches in space.keep_bias; ~space.keep_bias ",
+        ),
         ("sweep", "space.size.lo=3", "unknown key 'space.size.lo'; did you mean 'space.size.low'?"),
         (
             "sweep",
             "space={foo: {low: 1}}",
-            "unknown hyperparameter 'foo'; the space has: learning_rate, size, clip_norm; '+space={",
+            "unknown hyperparameter 'foo'; the space has: learning_rate, size, keep_bias; '+space={",
         ),
         ("sweep", "+space.foo={low: 1}", "space.foo must have key, high, got "),
         ("sweep", "confirm=null", "confirm must have keys, as in confirm.<key>=<value>, got None"),
@@ -577,9 +593,9 @@ def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(compos
 
 
 def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):  # noqa: F811
-    given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, forget_bias: 0.0}}]"]
+    given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, keep_bias: 0.0}}]"]
     design = design_from(composed("sweep", overrides=given))
-    assert design.variants["zero"] == {**design.variants["vanilla"], "label": "zero", "forget_bias": 0.0}
+    assert design.variants["zero"] == {**design.variants["vanilla"], "label": "zero", "keep_bias": 0.0}
 
 
 def test_a_class_of_ones_own_without_a_name_does_not_take_that_of_its_relative(package):
@@ -588,13 +604,13 @@ def test_a_class_of_ones_own_without_a_name_does_not_take_that_of_its_relative(p
 
 def test_knobs_of_a_variant_of_ones_own_may_be_set_in_a_study(package):
     node = variant_node({"leaky": {"variant": "own_package.Leaky", "leak": 0.25}})
-    assert node == {"_target_": "own_package.Leaky", "label": "leaky", "leak": 0.25, "forget_bias": 0.0}
+    assert node == {"_target_": "own_package.Leaky", "label": "leaky", "leak": 0.25, "keep_bias": 0.0}
 
 
 def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_default_of_the_old_one(composed, package):  # noqa: F811
-    given = ["variant._target_=own_package.Leaky", "variant.forget_bias=1.0"]
+    given = ["variant._target_=own_package.Leaky", "variant.keep_bias=1.0"]
     trial = trial_from(composed("trial", overrides=given), {"variant": "vanilla"}, given)
-    assert trial.variant["forget_bias"] == 1.0
+    assert trial.variant["keep_bias"] == 1.0
 
 
 def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811

@@ -52,6 +52,10 @@ def test_the_series_of_an_earlier_table_is_its_task():
     assert tidy([{k: v for k, v in row(task="recall").items() if k != "series"}])["series"].tolist() == ["recall"]
 
 
+def test_what_a_trial_of_an_earlier_version_kept_is_not_known():
+    assert np.isnan(tidy([{k: v for k, v in row().items() if k != "kept"}])["kept"][0])
+
+
 def test_a_table_names_the_columns_it_lacks():
     rows, _ = study(points=2)
     with pytest.raises(ValueError, match=r"needs the columns lag, floor$"):

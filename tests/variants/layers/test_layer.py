@@ -153,7 +153,7 @@ def test_parameters_have_the_names_of_the_declaration(case: Cell):
 
 
 def test_a_module_says_what_it_is():
-    assert "Peephole(peepholes=('i', 'f', 'o'), forget_bias=1.0), 4, 5" in repr(module_of(cell("peephole")))
+    assert "Peephole(peepholes=('i', 'f', 'o'), keep_bias=1.0), 4, 5" in repr(module_of(cell("peephole")))
 
 
 def test_building_leaves_the_global_random_state_alone():

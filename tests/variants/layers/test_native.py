@@ -118,8 +118,7 @@ def test_the_second_bias_starts_at_zero(name):
 def test_a_control_starts_as_the_declared_cell_from_the_same_stream(name):
     declared, gates, special = PAIRS[name]
     control = build(Cell.registry[name](), INPUTS, H, initialisation="gaussian", stream=streams(5))
-    knobs = {"forget_bias": 0.0} if declared == "vanilla" else {}
-    mine = build(Cell.registry[declared](**knobs), INPUTS, H, initialisation="gaussian", stream=streams(5))
+    mine = build(Cell.registry[declared](), INPUTS, H, initialisation="gaussian", stream=streams(5))
     blocks = torch_blocks(control, 0, gates)
     for block in set(blocks) & set(mine.parts[0]) - set(special or {}):
         same(mine.parts[0][block], blocks[block], f"{name}: {block}")
