@@ -34,7 +34,8 @@ where it stopped. Each study is a preset `conf/study/reproduce_*.yaml` whose poi
 
 *Ours* is the estimate over seeds with its 95 % bootstrap interval (10,000 resamples of the seeds): the mean of
 sequences and differences, the median of losses. A number is reproduced where it lies in our interval, a direction where
-our whole interval lies on its side of 0. With few seeds an interval is wide, and then "reproduced" says little.
+our whole interval lies on its side of 0. With few seeds an interval is wide, and then "reproduced" says little. *Not
+run* means that the folder of results lacked a study; nothing is said of that number.
 """
 
 

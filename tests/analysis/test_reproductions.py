@@ -36,16 +36,16 @@ def test_the_page_has_no_other_numbers():
 
 def test_verdicts_of_the_page_follow_from_its_intervals():
     by_title = {published.title: published for published in PUBLISHED}
-    checked = 0
     for row in ROWS:
-        if row[0] not in by_title or row[2] == "–":
+        if row[0] not in by_title:
+            continue
+        if row[2] == "–":
+            assert row[3:5] == ["0", "not run"], row
             continue
         low, high = (float(v.replace(",", "")) for v in re.search(r"\((\S+) to (\S+)\)", row[2]).groups())
         published = by_title[row[0]]
         shown = {0: low <= published.value <= high, 1: low > 0, -1: high < 0}[published.direction]
         assert row[4] == ("reproduced" if shown else "not reproduced"), row
-        checked += 1
-    assert checked == len(PUBLISHED)
 
 
 @pytest.fixture(scope="module")
