@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..study import Study
 
-REPRODUCED, NOT_REPRODUCED, NOT_RUN = "reproduced", "not reproduced", "not run"
+REPRODUCED, NOT_REPRODUCED, TOO_FEW, NOT_RUN = "reproduced", "not reproduced", "too few seeds", "not run"
 RESAMPLES = 10_000
 
 Studies = Mapping[str, Study]
@@ -69,6 +69,8 @@ class Published:
 
     def verdict(self, found: Measured) -> str:
         """Return whether our interval agrees with what was published, all at the precision of `shown`."""
+        if found.seeds < 2:
+            return TOO_FEW
         if not np.isfinite([found.value, found.low, found.high]).all():
             return NOT_REPRODUCED
         low, high = round(found.low, self.places), round(found.high, self.places)

@@ -15,6 +15,7 @@ from analysis.tables.reproductions import (
     NOT_RUN,
     PUBLISHED,
     REPRODUCED,
+    TOO_FEW,
     Measured,
     Published,
     gain,
@@ -46,10 +47,10 @@ def test_the_interval_of_equal_seeds_is_their_number():
     assert (found.low, found.value, found.high) == (7, 7, 7)
 
 
-def test_one_seed_has_no_interval_and_reproduces_nothing():
+def test_one_seed_has_no_interval_and_decides_nothing():
     found = sequences_to_solve([study_of(solved_step=[7.0], budget=[9], batch_size=[1])])
     assert np.isnan(found.low)
-    assert published(7.0).verdict(found) == NOT_REPRODUCED
+    assert published(7.0).verdict(found) == TOO_FEW
 
 
 def test_the_median_is_that_of_the_variant_alone():
