@@ -17,6 +17,7 @@ from runs.arguments import command, key_values
 from runs.console.text import wrapped
 from runs.files import replacing, writable, write_whole
 from runs.record import archive
+from runs.study.finding import records
 
 from .study import Study
 from .tables.reproductions import NOT_RUN, REPRODUCED, STUDIES, reproductions
@@ -71,6 +72,8 @@ def read_studies(results: Path) -> dict[str, Study]:
     found = {}
     for name in STUDIES:
         if (results / name / "journal.log").is_file():
+            if not records(results, name, "", stages=True)[0]:
+                continue  # no trial of it is finished yet
             found[name] = Study.from_archive(archive.load(name, results))
         elif (results / name / archive.ARCHIVE).is_file():
             found[name] = Study.read(results / name / archive.ARCHIVE)
