@@ -10,12 +10,13 @@ INSTALL := -m pip install --quiet --disable-pip-version-check
 STUDY ?= quick
 WORKERS ?= 2
 EXAMPLES ?= 2000
+SEEDS ?= 3
 PORT ?= 5000
 OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick inside notebooks test test-all fuzz lint docs dashboard optuna-dashboard bench clean
+.PHONY: help quick reproduce inside notebooks test test-all fuzz lint docs dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +39,15 @@ $(RAY)/.installed: pyproject.toml
 quick: $(VENV)/.installed ## environment, a small real study (STUDY=quick, WORKERS=2), its figures and report
 	$(PY) -m runs.sweep study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
+
+reproduce: $(VENV)/.installed ## published numbers again, in minutes (SEEDS=3 of the networks of 1997): which are reproduced
+	for study in reproduce_adding reproduce_order; do \
+	  $(PY) -m runs.sweep study=$$study points=$(SEEDS) workers=$(WORKERS) tracking=none || exit; \
+	done
+	for study in reproduce_ablation reproduce_chrono reproduce_forget_bias; do \
+	  $(PY) -m runs.sweep study=$$study workers=$(WORKERS) tracking=none || exit; \
+	done
+	$(PY) -m analysis.reproductions
 
 inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of a study (STUDY=quick), and its report again
 	$(PY) -m runs.inside study=$(STUDY) workers=$(WORKERS)

@@ -120,6 +120,19 @@ def lstm_1997(x, w, old, at):
     return {"y": s(net(x, heard, w, "o")) * h, "c": c}
 
 
+def memory_blocks(x, w, old, at):
+    heard = np.concatenate([old[u] for u in ("y1", "y2", "i", "o")], 1) if at.heard is None else at.heard
+
+    def net_of(unit):
+        sources = ("", "_constant_y2", "_constant_i", "_constant_o")
+        return net(x, heard, w | {f"R_{unit}": np.concatenate([w[f"R_{unit}{source}"] for source in sources], 1)}, unit)
+
+    i, o = s(net_of("i")), s(net_of("o"))
+    c1 = old["c1"] + i * (4 * s(net_of("z1")) - 2)
+    c2 = old["c2"] + i * (4 * s(net_of("z2")) - 2)
+    return {"y1": o * (2 * s(c1) - 1), "y2": o * (2 * s(c2) - 1), "c1": c1, "c2": c2, "i": i, "o": o}
+
+
 def gru(x, w, old, at):
     h = old["h"]
     r = s(net(x, h, w, "r"))
@@ -227,6 +240,7 @@ STEPS: dict[str, Step] = {
         *(
             full_gate_recurrence,
             lstm_1997,
+            memory_blocks,
             gru,
             gru_reset_after,
             rnn,
@@ -242,6 +256,9 @@ STEPS: dict[str, Step] = {
 }
 
 
+SHOWN = {"memory_blocks": ("y1", "y2")}  # fields that make up the output, where they are not the first alone
+
+
 def run(
     name: str,
     inputs: ndarray,
@@ -251,7 +268,7 @@ def run(
     projection: ndarray | None = None,
     heard: Sequence[ndarray] | None = None,
 ) -> tuple[ndarray, list[State]]:
-    """A stack of layers over a sequence: outputs [T, B, H] of the highest layer and every layer's last state.
+    """A stack of layers over a sequence: outputs [T, B, O] of the highest layer and every layer's last state.
 
     layers: parameters of each layer. projection: of the input, [H, I]. heard: of one layer, y' of every step as
     constants.
@@ -269,5 +286,6 @@ def run(
             sequence.append(state)
         final.append(state)
         below = sequence
-        x = np.stack([next(iter(state.values())) for state in sequence])
+        shown = SHOWN.get(name, tuple(start)[:1])
+        x = np.stack([np.concatenate([state[field] for field in shown], -1) for state in sequence])
     return x, final

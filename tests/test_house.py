@@ -52,7 +52,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report",
-        "run",
+        "run, reproductions",
         "__main__",
         "notebooks",
     ],

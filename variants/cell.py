@@ -109,9 +109,11 @@ class Cell(Generic[S]):
 
     Class attributes (a cell whose knobs change them sets them on the instance):
         name: under which the cell is registered; empty for a class without a name.
-        State: NamedTuple of the state, every field [B, H]. The first field is the output.
+        State: NamedTuple of the state, every field [B, H]. The first field is the output, unless `shows` says more.
         gates: the pre-activations in order. A plain name hears the first field of the state and has W, R and b.
         vectors: names of the parameters that have one value per unit, such as peepholes.
+        shows: fields of the state that stand beside each other in the output, [B, H * len(shows)]; by default the first
+            field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
         keeps: the gate whose bias decides how much of the state is kept, and a sign: 1 where a large bias keeps more,
             -1 where it keeps less. At the start of training the knob `keep_bias` of a cell that has it is added to this
@@ -151,6 +153,7 @@ class Cell(Generic[S]):
     State: type[S]
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
+    shows: Sequence[str] = ()
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
     writes: tuple[str, int] | None = None
@@ -289,6 +292,11 @@ class Cell(Generic[S]):
         """The gates in full: a plain name has become a `Gate` that hears the first field of the state."""
         first = self.State._fields[0]
         return tuple(g if isinstance(g, Gate) else Gate(g, (first,)) for g in self.gates)
+
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """Fields of the state that make up the output: those of `shows`, or else the first one."""
+        return tuple(self.shows) or self.State._fields[:1]
 
     @cached_property
     def feeds(self) -> tuple[str, ...]:

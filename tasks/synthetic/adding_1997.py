@@ -28,6 +28,7 @@ class Adding1997(Regression, name="adding_1997"):
 
     lag: shortest length T in steps, at least 20 (the first ten pairs must be in the first half); both numbers are at
     least T/2 steps old.
+    logistic: whether a logistic function squashes the answer, as in the paper's networks; else the answer is linear.
 
     The paper needed 74,000 sequences for T = 100, 209,000 for 500, and 853,000 for 1000.
     """
@@ -40,8 +41,8 @@ class Adding1997(Regression, name="adding_1997"):
     lowest: ClassVar[float] = -1.0
     neutral: ClassVar[float] = 0.0
 
-    def __init__(self, *, lag: int = 100) -> None:
-        self.lag = lag
+    def __init__(self, *, lag: int = 100, logistic: bool = False) -> None:
+        self.lag, self.logistic = lag, logistic
         self.require("lag", 20)
         self.floor = self.variance(0.1 + 0.9 / (lag // 2 - 1))
 
@@ -72,8 +73,15 @@ class Adding1997(Regression, name="adding_1997"):
             torch.stack((values, markers), dim=-1), targets.view(1, size, 1), (lengths - 1).view(1, size), lengths
         )
 
+    def squashed(self, outputs: Tensor) -> Tensor:
+        """Return the answers [1, B, 1] that the network gives by its outputs."""
+        return outputs.sigmoid() if self.logistic else outputs
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return super().loss(self.squashed(outputs), batch)
+
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
-        errors = (outputs - batch.targets).abs()
+        errors = (self.squashed(outputs) - batch.targets).abs()
         metrics = {
             **super().metrics(outputs, batch),
             "absolute_error": float(errors.mean()),

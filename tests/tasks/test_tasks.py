@@ -35,7 +35,10 @@ LEAST = {
     "temporal_order": {"lag": 10},
     "temporal_order_3": {"lag": 10},
 }
-"""Smallest value of every knob."""
+"""Smallest value of every knob that is a number."""
+
+OF_THE_LOSS = {"logistic"}
+"""Knobs, true or false, that change the loss and not the batch."""
 
 
 def first_mark(batch: Batch) -> Tensor:
@@ -413,6 +416,53 @@ def test_temporal_order_error_is_the_largest_over_the_outputs(name):
     assert metrics["wrong"] == pytest.approx(float((largest >= 0.3).float().mean()))
 
 
+# Logistic outputs.
+
+
+@pytest.mark.parametrize("name", ["adding_1997", "multiplication"])
+def test_a_logistic_answer_is_that_of_the_squashed_output(name):
+    linear, squashed = Task.registry[name](), Task.registry[name](logistic=True)
+    batch = draw(linear, 7)
+    outputs = torch.randn(1, 7, 1, generator=torch.Generator().manual_seed(2))
+    assert squashed.metrics(outputs, batch) == linear.metrics(1 / (1 + torch.exp(-outputs)), batch)
+    assert float(squashed.loss(outputs, batch)) == float(linear.loss(outputs.sigmoid(), batch))
+
+
+@pytest.mark.parametrize(("name", "floor"), [("temporal_order", 3 / 16), ("temporal_order_3", 7 / 64)])
+def test_four_or_eight_logistic_outputs_without_memory_have_the_documented_loss(name, floor):
+    task = Task.registry[name](logistic=True)
+    batch = draw(task, 5)
+    constant = torch.full((1, 5, task.output_size), -math.log(task.output_size - 1))  # s of it is 1 / outputs
+    assert task.floor == floor
+    assert float(task.loss(constant, batch)) == pytest.approx(floor, rel=1e-6)
+
+
+def test_logistic_outputs_learn_one_for_the_right_class_by_the_mean_squared_error():
+    task = Task.registry["temporal_order"](logistic=True)
+    batch = draw(task, 1)._replace(targets=torch.tensor([[2]]))
+    outputs = torch.log(torch.tensor([[[0.1 / 0.9, 0.2 / 0.8, 0.6 / 0.4, 0.5 / 0.5]]]))
+    metrics = task.metrics(outputs, batch)
+    assert metrics["loss"] == pytest.approx((0.01 + 0.04 + 0.16 + 0.25) / 4)
+    assert metrics["absolute_error"] == pytest.approx((0.1 + 0.2 + 0.4 + 0.5) / 4)
+    assert (metrics["wrong"], metrics["accuracy"], metrics["published"]) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "worst", "solved"),
+    [(0.09, 0.29, True), (0.09, 0.31, False), (0.11, 0.11, False)],
+    ids=["all right and a small mean error", "one of 2000 wrong", "mean error too large"],
+)
+def test_temporal_order_with_logistic_outputs_is_solved_as_published(error, worst, solved):
+    task = Task.registry["temporal_order"](logistic=True)
+    batch = draw(task, task.evaluation_size)
+    wanted = torch.nn.functional.one_hot(batch.targets, 4).float()
+    answers = wanted + error * (1 - 2 * wanted)
+    answers[:, 0, 0] = (wanted + worst * (1 - 2 * wanted))[:, 0, 0]
+    metrics = task.metrics(torch.logit(answers), batch)
+    assert metrics["published"] == solved
+    assert task.solved(metrics) is solved
+
+
 @pytest.mark.parametrize("name", ["adding_1997", "multiplication", "temporal_order", "temporal_order_3"])
 def test_published_criteria_are_judged_on_2000_sequences(name):
     assert Task.registry[name].evaluation_size == 2000
@@ -504,7 +554,7 @@ def test_the_earliest_input_an_answer_needs_is_about_lag_steps_old(name, lag):
     assert lag / 2 <= age.float().median() <= 1.3 * lag
 
 
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n) if k not in OF_THE_LOSS])
 def test_every_knob_changes_the_batch(name, knob):
     default = knobs(name)[knob].default
     one, other = draw(Task.registry[name]()), draw(Task.registry[name](**{knob: default + 1}))
@@ -515,12 +565,13 @@ def test_every_knob_changes_the_batch(name, knob):
 def test_knobs_are_keyword_only_typed_and_have_defaults(name, knob):
     parameter = knobs(name)[knob]
     assert parameter.kind is parameter.KEYWORD_ONLY
-    assert parameter.annotation == "int"
-    assert isinstance(parameter.default, int)
+    kind = bool if knob in OF_THE_LOSS else int
+    assert parameter.annotation == kind.__name__
+    assert type(parameter.default) is kind
 
 
 @pytest.mark.parametrize("below", [1, 1000])
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n) if k not in OF_THE_LOSS])
 def test_a_bad_knob_raises_naming_task_knob_rule_and_value(name, knob, below):
     least = LEAST[name][knob]
     with pytest.raises(ValueError, match=rf"^{name}: {knob} must be at least {least}, got {least - below}$"):
@@ -675,7 +726,9 @@ def test_temporal_order_names_the_published_classes(name, classes):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_has_an_entry_in_the_tables_of_this_file(name):
     assert name in AGE, f"add {name} to AGE: the earliest step its answers need"
-    assert set(LEAST[name]) == set(knobs(name)), f"give the smallest value of every knob of {name} in LEAST"
+    assert set(LEAST[name]) == set(knobs(name)) - OF_THE_LOSS, (
+        f"give the smallest value of every knob of {name} in LEAST"
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -26,6 +26,7 @@ OTHER_KNOBS: dict[str, Any] = {
     "keep_bias": lambda cls: cls().keep_bias + 2.0,
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,
+    "input_gate_bias": lambda cls: (-1.0, -2.0),
 }
 
 REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}
@@ -36,7 +37,7 @@ CASES = DEFAULTS + [
     pytest.param(cls(**{knob: OTHER_KNOBS[knob](cls)}), id=f"{name}-{knob}")
     for name, cls in REGISTERED.items()
     for knob in knobs_of(cls)
-    if knob in OTHER_KNOBS and knob != "keep_bias"
+    if knob in OTHER_KNOBS and knob not in ("keep_bias", "input_gate_bias")
 ]
 
 

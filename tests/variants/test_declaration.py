@@ -98,6 +98,7 @@ WRONG_DECLARATIONS = {
     "a vector named as a bias": (cell_with(vectors=("b_n",)), "vector 'b_n' has the name of another parameter"),
     "a feed named as a field": (cell_with(h=feed(lambda self, a, s, p: s.h)), "the @feed 'h' has the name of a field"),
     "an unknown gate that layers share": (cell_with(shared=("q",)), r"shared must be names of gates \(n\), got 'q'"),
+    "an unknown field that is shown": (cell_with(shows=("c",)), r"shows must be fields of the state \(h\), got 'c'"),
     "an unknown field above": (cell_with(above=("c",)), r"above must be fields of the state \(h\), got 'c'"),
     "an unknown field that remembers": (
         cell_with(remembers=("c",)),

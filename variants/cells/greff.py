@@ -119,8 +119,8 @@ class LSTM1997(NoForgetGate, name="lstm_1997"):
     Differs from `no_forget_gate` in g and h, in the gradient, and in having no peepholes. Errors flow back in time
     through the cell c = c' + i*z alone, where nothing scales them; at the block input and the gates they change W, R
     and b and go no further back. They still reach the input x, so layers can be stacked. The networks of that paper had
-    more that is not here: blocks of cells that share their gates, gates that hear the gates, and biases of the gates
-    chosen for each task. Parameters: 3H(I+H+1).
+    more, which `memory_blocks` has: blocks of cells that share their gates, gates that hear the gates, and biases of
+    the gates chosen for each task. Parameters: 3H(I+H+1).
     """
 
     gates = tuple(Gate(g, hears=("detached_y",)) for g in ("z", "i", "o"))

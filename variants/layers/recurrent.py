@@ -108,8 +108,7 @@ class Recurrent(nn.Module):
         self._places: _Places | None = None
         self._memory: FlatMemory | None = None
         for layer in range(layers):
-            below = hidden_size * self.directions
-            width = below if layer > 0 else hidden_size if cell.projects_input else input_size
+            width = self.output_size if layer > 0 else hidden_size if cell.projects_input else input_size
             for direction in range(self.directions):
                 here = declared[layer]
                 shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
@@ -160,8 +159,8 @@ class Recurrent(nn.Module):
 
     @property
     def output_size(self) -> int:
-        """Width of an output: H times the number of directions."""
-        return self.hidden_size * self.directions
+        """Width of an output: H times the number of directions, and of fields that the cell shows."""
+        return self.hidden_size * self.directions * len(self.cell.shown)
 
     @property
     def parameter_count(self) -> int:
@@ -209,7 +208,7 @@ class Recurrent(nn.Module):
         reads: [K, B] integers, the steps of which outputs are wanted, each within its sequence's length; by default
             all.
 
-        Returns the outputs of the highest layer, [T, B, H * directions] or [K, B, H * directions], and the state after
+        Returns the outputs of the highest layer, [T, B, O] or [K, B, O] with O = `output_size`, and the state after
         each sequence's last step, empty without `final`.
         Raises ValueError, naming cell, rule and value, for anything else.
         """
@@ -223,14 +222,14 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self.directions):
                 k = layer * self.directions + direction
-                # in one direction only, they are read at once
-                if call.reuse and call.reads is not None and k == last == layer:
+                # in one direction and one field only, they are read at once
+                if call.reuse and call.reads is not None and k == last == layer and len(self.cell.shown) == 1:
                     return self._layer(k, call, x, below[direction], final=False, reads=call.reads)[0][0], ()
                 sequences, end = self._layer(k, call, x, below[direction], final=final)
                 ends.append(end)
-                outputs.append(sequences[0])
+                outputs += [getattr(sequences, name) for name in self.cell.shown]
                 below[direction] = {n: getattr(sequences, n) for n in self.cells[k].above}
-            x = outputs[0] if self.directions == 1 else torch.cat(outputs, dim=-1)
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
             if active is not None:
                 x = x.masked_fill(~active.unsqueeze(-1), 0.0)
         return select_steps(x, call.reads), tuple(ends) if final else ()
@@ -632,7 +631,7 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
         },
         vectors={name: attribute(name) for name in cell.vectors},
         constants=constants,
-        read=tuple(n for n in cell.State._fields if n == cell.State._fields[0] or n in cell.above),
+        read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
         shapes={b.name: shapes[b.kind] for b in cell.blocks},
     )
 
@@ -681,7 +680,11 @@ def count_parameters(
     counted: set[str] = set()
     for layer in range(layers):
         here = cell.for_layer(layer)
-        width = hidden_size * directions if layer > 0 else hidden_size if cell.projects_input else input_size
+        width = input_size
+        if layer > 0:
+            width = hidden_size * directions * len(cell.shown)
+        elif cell.projects_input:
+            width = hidden_size
         shared = {b.name for b in here.blocks if b.gate in here.shared}
         sizes = here.block_sizes(width, hidden_size)
         total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)

@@ -17,6 +17,7 @@ FORMULAS = {
     "no_output_activation": lambda i, h: 4 * h * (i + h + 1),
     "full_gate_recurrence": lambda i, h: 4 * h * (i + h + 1) + 9 * h**2,
     "lstm_1997": lambda i, h: 3 * h * (i + h + 1),
+    "memory_blocks": lambda i, h: 4 * h * (i + 4 * h + 1),
     "gru": lambda i, h: 3 * h * (i + h + 1),
     "gru_reset_after": lambda i, h: 3 * h * (i + h + 1) + h,
     "rnn": lambda i, h: h * (i + h + 1),

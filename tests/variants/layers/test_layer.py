@@ -86,7 +86,7 @@ def test_the_backward_reader_is_a_forward_one_of_the_reversed_sequence(case: Cel
         for name, value in both.parts[1].items():
             one.parts[0][name].copy_(value)
     inputs = inputs_of()
-    same(both(inputs)[0][..., both.hidden_size :], one(inputs.flip(0))[0].flip(0))
+    same(both(inputs)[0][..., both.output_size // 2 :], one(inputs.flip(0))[0].flip(0))
 
 
 @pytest.mark.parametrize("case", DEFAULTS)
@@ -96,7 +96,8 @@ def test_readers_that_change_places_read_the_reversed_sequence_the_same(case: Ce
         for layer in range(2):
             for direction in range(2):
                 for name, value in one.parts[2 * layer + direction].items():
-                    changed = value if layer == 0 or not name.startswith("W_") else value.roll(one.hidden_size, dims=1)
+                    above = layer > 0 and name.startswith("W_")
+                    changed = value.roll(one.output_size // 2, dims=1) if above else value
                     other.parts[2 * layer + 1 - direction][name].copy_(changed)
     inputs = inputs_of()
     forward, backward = one(inputs)[0].chunk(2, dim=-1)

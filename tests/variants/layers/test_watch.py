@@ -18,6 +18,7 @@ GATES = {  # of the highest of two layers, with the squashing function of each
     "no_input_activation": {"z": AS_IT_IS, "i": "sigmoid", "f": "sigmoid", "o": "sigmoid"},
     "full_gate_recurrence": {"z": "tanh"},  # its other gates are fields of the state
     "lstm_1997": {"z": "tanh, rescaled", "i": "sigmoid", "o": "sigmoid"},
+    "memory_blocks": {"z1": "tanh, rescaled", "z2": "tanh, rescaled"},  # its gates are fields of the state
     "depth_gated": {"z": "tanh", "i": "sigmoid", "f": "sigmoid", "o": "sigmoid", "d": "sigmoid"},
     "gru": {"r": "sigmoid", "u": "sigmoid", "n": "tanh"},
     "gru_reset_after": {"r": "sigmoid", "u": "sigmoid", "m": AS_IT_IS, "n": "tanh"},
