@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # -------------------------------------------------------------------------------------------------------------------
 
 
+TALLEST = 11.9  # inches of a figure, on a page
+
+
 def row_panels(
     rows: Mapping[Any, Sequence[str]],
     height: float,
@@ -32,13 +35,15 @@ def row_panels(
     """Return a figure with a panel for each task that has a row for each of its variants.
 
     rows: by task, or by task and question, the variants.
-    height, around: of one row, and of what stands around the rows of a panel, in inches.
+    height, around: of one row, and of what stands around the rows of a panel, in inches. Rows are less high where the
+        figure would be higher than a page.
     columns: panels side by side.
     extra: height of what stands around all panels, in inches.
     options: handed on to `Figure.subplots`.
     Returns the figure and its axes [tasks, columns].
     """
-    heights = [height * len(variants) + around for variants in rows.values()]
+    room = (TALLEST - extra - around * len(rows)) / max(1, sum(map(len, rows.values())))
+    heights = [min(height, room) * len(variants) + around for variants in rows.values()]
     figure = new_figure(WIDTH, sum(heights) + extra)
     return figure, figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
 
