@@ -18,6 +18,8 @@ from runs.record import archive
 
 from .figures.gallery import absent, draw_all
 from .report.claims import write_claims
+from .report.condition_sentences import with_controls
+from .report.lag_sentences import lag_sentences
 from .report.report import Report
 from .report.sentences import verdicts
 from .report.stage_sentences import sections
@@ -25,7 +27,10 @@ from .study import Study
 from .tables import diagnosis
 from .tables.claims import held_against
 from .tables.comparisons import comparisons
+from .tables.conditions import conditions
+from .tables.edges import edges
 from .tables.importance import importance
+from .tables.lags import lag_tables
 from .tables.settings import recommended
 from .tables.stages import stage_tables
 from .tables.two_studies import TwoStudies, compare_studies
@@ -128,9 +133,12 @@ def tabulate(study: Study, both: TwoStudies | None, announce: Callable[[str], No
     compared = comparisons(study) if study.comparable else None
     claims = None if compared is None else held_against(study, compared, explained["shares"])
     stages = stage_tables(study) if study.comparable else {}
+    ends = edges(study)
     written = {"cells": study.summary, "recommended": settings}
     written |= {name: table for name, table in explained.items() if len(table)}
     written |= {} if compared is None or not len(compared) else {"comparisons": compared}
+    written |= {} if compared is None else lag_tables(study, compared)
+    written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})
     written |= {} if both is None else {"beside": both.pairs}
     written |= stages
     written |= {} if claims is None else {"claims": claims}
@@ -156,7 +164,9 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
     report = Report(
         study=study,
         figures=figures,
-        verdicts=[] if tables.comparisons is None else verdicts(study, tables.comparisons),
+        verdicts=[] if tables.comparisons is None else with_controls(study, verdicts(study, tables.comparisons)),
+        lags=with_controls(study, lag_sentences(study, tables.written)),
+        edges=tables.written["edges"],
         claims=tables.claims,
         both=both,
         settings=tables.settings,

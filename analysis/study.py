@@ -18,6 +18,7 @@ from .statistics.best import order_of
 from .tables.summary import in_order, summarise, usable
 
 BASELINES = ("vanilla", "greff_v")  # in studies whose design does not say
+PLAIN = ("variants.RNN", "variants.rnn")  # the plain tanh network: its class, and its name where no class is on record
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,22 @@ class Study:
     def name(self) -> str:
         """The name of the study."""
         return self.design.name
+
+    @cached_property
+    def series(self) -> dict[str, dict[int, str]]:
+        """The tasks of each series by their lags, the shortest first; a task in no series is one of its own."""
+        found: dict[str, dict[int, str]] = {}
+        lags = self.table.groupby("task", sort=False)["lag"].first()
+        for task in self.tasks:
+            lag: Any = lags.get(task, self.design.tasks.get(task, {}).get("lag", 0))
+            found.setdefault(self.design.series_of(task), {})[int(lag)] = task
+        return {series: dict(sorted(tasks.items())) for series, tasks in found.items()}
+
+    @cached_property
+    def controls(self) -> list[str]:
+        """The variants that are the plain tanh network, which should not solve a task that needs memory."""
+        nodes = {variant: self.design.variants.get(variant, {}) for variant in self.variants}
+        return [variant for variant, node in nodes.items() if node.get("_target_", f"variants.{variant}") in PLAIN]
 
     @cached_property
     def table(self) -> pd.DataFrame:

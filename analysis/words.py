@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -121,6 +121,24 @@ def horizon(log2_horizon: float, error: float, *, at_least: bool = False, at_mos
         return f"{'≥' if at_least else '<'} {steps}"
     low, high = (2 ** (log2_horizon + 1.96 * side * error) for side in (-1, 1))
     return f"{steps} [{low:,.0f}, {high:,.0f}]"
+
+
+def half_lag(row: Mapping[Any, Any]) -> str:
+    """Return the half lag of a row of `half_lags` with its interval, or as a bound.
+
+    >>> row = {"half_lag": 110.1, "low": 90.1, "high": 133.3, "at_least": False, "longest": 240, "first_rate": 0.8}
+    >>> half_lag(row), half_lag(row | {"high": float("inf")})
+    ('110 [90, 133]', '110 [90, ≥ 240]')
+    >>> half_lag(row | {"half_lag": 240.0, "at_least": True, "low": 204.0, "high": float("inf")})
+    '≥ 240 [204, ≥ 240]'
+    """
+    if not np.isfinite(row["half_lag"]):
+        return NOTHING
+    longest = f"≥ {row['longest']:,.0f}"
+    shown = longest if row["at_least"] else f"{row['half_lag']:,.0f}"
+    if not np.isfinite(row["low"]):
+        return shown
+    return f"{shown} [{row['low']:,.0f}, {longest if np.isinf(row['high']) else format(row['high'], ',.0f')}]"
 
 
 def p_value(p: float) -> str:

@@ -78,6 +78,7 @@ class Entry:
     rows: its height, in rows or panels, for a number of variants and a number of tasks.
     most: rows of one page; a figure with more is drawn task by task.
     command: module that makes the tables in `needs` where `python -m analysis` does not.
+    of_series: whether it shows series of lags; a figure that is too tall is then drawn series by series.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Entry:
     rows: Callable[[int, int], int] = one_page
     most: int = 38
     command: str = ""
+    of_series: bool = False
 
     def drawn(self, study: Study, *tables: pd.DataFrame) -> Drawn:
         """Compute and draw.

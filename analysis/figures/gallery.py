@@ -20,6 +20,7 @@ from . import (
     expected_best_trials,
     forest,
     gradients,
+    half_lags,
     heat_map,
     hyperparameters,
     learning_curves,
@@ -29,6 +30,7 @@ from . import (
     performance_profiles,
     shares,
     solve_curves,
+    solve_rate_by_lag,
     trade_off,
     two_studies,
     winners_curse,
@@ -40,6 +42,8 @@ TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
     TWO_STUDIES,
     forest.FIGURE,
+    solve_rate_by_lag.FIGURE,
+    half_lags.FIGURE,
     boxes.FIGURE,
     expected_best_trials.FIGURE,
     expected_best_seconds.FIGURE,
@@ -137,11 +141,16 @@ def parts(
 ) -> Iterator[tuple[str, Study, list[pd.DataFrame]]]:
     """What a figure is drawn from: everything at once, or task by task where it would be too tall.
 
-    Yields the task (empty for all), the study and the tables of the figure.
+    Yields the task or series (empty for all), the study and the tables of the figure.
     """
     needed = [tables[name] for name in entry.needs]
-    if len(study.tasks) == 1 or entry.rows(len(study.variants), len(study.tasks)) <= entry.most:
+    units = list(dict.fromkeys(needed[0]["series"])) if entry.of_series else study.tasks
+    if len(units) <= 1 or entry.rows(len(study.variants), len(units)) <= entry.most:
         yield "", study, needed
+        return
+    if entry.of_series:
+        for series in units:
+            yield str(series), study, [table[table["series"] == series] for table in needed]
         return
     for task in study.tasks:
         part = study.of_task(task)

@@ -162,11 +162,14 @@ def spread(positions: Sequence[float], gap: float, low: float = 0.0, high: float
     return moved
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], height: float) -> None:
+def label_ends(
+    axes: Axes, ends: Sequence[tuple[str, float, float]], height: float, names: Mapping[str, str] | None = None
+) -> None:
     """Write the names of variants right of the axes, each beside the end of its curve.
 
     ends: (variant, x, y) in data units.
     height: of the axes, in inches.
+    names: of variants that are written otherwise.
     """
     if not ends:
         return
@@ -185,7 +188,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[str, float, float]], height: flo
             clip_on=False,
         )
         axes.annotate(
-            variant,
+            (names or {}).get(variant, variant),
             (1.055, place),
             xycoords="axes fraction",
             xytext=(2, 0),

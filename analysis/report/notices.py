@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
+from .. import words
 from ..study import Study
 from ..tables.comparisons import FEWEST_FOR_INFERENCE
+from ..tables.edges import edges
+from .condition_sentences import control_sentences
 
 MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
 
 
-def notices(study: Study) -> list[str]:
-    """Return everything that limits what may be concluded from a study, the most important first."""
-    parts = (_search, _incomplete, _failed, sessions, _eager, _few, _missing)
-    return [notice for part in parts for notice in part(study)]
+def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
+    """Return everything that limits what may be concluded from a study, the most important first.
+
+    found: of `tables.edges.edges`; computed where it is not given.
+    """
+    found = edges(study) if found is None else found
+    before, after = (_search, _incomplete, _failed, sessions, _eager, _few), (_missing,)
+    return [
+        *(notice for part in before for notice in part(study)),
+        *control_sentences(study).values(),
+        *edge_notices(found),
+        *(notice for part in after for notice in part(study)),
+    ]
 
 
 def planned(study: Study) -> int:
@@ -81,6 +95,29 @@ def _few(study: Study) -> list[str]:
         f"With at most {most} trials per variant and task nothing can be concluded from differences between variants."
     )
     return [text] if 0 < most < FEWEST_FOR_INFERENCE else []
+
+
+def edge_notices(found: pd.DataFrame) -> list[str]:
+    """Return a notice for each range at whose end the best trials, or the solved ones, pile up.
+
+    found: of `tables.edges.edges`. A range that piles up on several tasks has one notice; the numbers are those of the
+    task on which most of the best lie there.
+    """
+    texts = []
+    for (name, end), own in found[found["notice"]].groupby(["hyperparameter", "end"], sort=False):
+        row = own.sort_values("share", ascending=False, kind="stable").to_dict("records")[0]
+        which, way = ("upper", "upwards") if end == "upper" else ("lower", "downwards")
+        share, expected, outer, rest = (
+            words.level(row[column], "%") for column in ("share", "expected", "solve_outer", "solve_rest")
+        )
+        others = [task for task in own["task"] if task != row["task"]]
+        also = f"; so it does on {words.listed(others)}" if others else ""
+        texts.append(
+            f"Widen {name} {way}, unless it has a natural end there: on {row['task']} {share} of the best tenth of the "
+            f"trials lie in its {which} tenth ({expected} expected), and {outer} of the trials there solve the task, "
+            f"against {rest} of the others{also}."
+        )
+    return texts
 
 
 def _missing(study: Study) -> list[str]:

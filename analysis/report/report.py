@@ -16,11 +16,14 @@ from ..statistics.endpoints import SEARCH
 from ..study import Study
 from ..tables.claim_rules import UNTESTED
 from ..tables.comparisons import MARGIN
+from ..tables.conditions import conditions, starts
+from ..tables.edges import edges
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .change_sentences import change_sentences
 from .claims import ABOUT
+from .condition_sentences import condition_sentences, conditions_table, start_sentences, starts_table
 from .notices import notices, planned
 from .pages import page
 from .pictures import groups, picture
@@ -41,6 +44,8 @@ class Report:
     stages: of `report.stage_sentences`.
     best: the best configurations, of `tables.stages`.
     absent: titles of the figures that are left out, by the command that makes what they need.
+    edges: of `tables.edges`; computed where it is not given.
+    lags: sentences of `report.lag_sentences`.
     """
 
     study: Study
@@ -52,6 +57,8 @@ class Report:
     stages: Sequence[Section] = ()
     best: pd.DataFrame | None = None
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    edges: pd.DataFrame | None = None
+    lags: Sequence[str] = ()
 
     def write(self, path: Path) -> Path:
         """Write the report as one file that needs no other; returns its path.
@@ -64,11 +71,13 @@ class Report:
 
     def html(self, folder: Path) -> str:
         """Return the text of the file; folder: the one that it will be in."""
-        parts = (self._head(), self._claims(), self._settings(), self._reproduction())
+        found = edges(self.study) if self.edges is None else self.edges
+        parts = (self._head(found), self._conditions(found), self._claims(), self._settings(), self._reproduction())
         return page(
             "report.html.jinja",
             **{name: value for part in parts for name, value in part.items()},
             verdicts=self.verdicts,
+            lag_sentences=self.lags,
             both=self._two_studies(folder),
             stages=self.stages,
             best=None if self.best is None else best_table(self.best),
@@ -79,7 +88,7 @@ class Report:
             absent=self.absent,
         )
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self, found: pd.DataFrame) -> dict[str, Any]:
         study = self.study
         return {
             "study": study,
@@ -87,9 +96,23 @@ class Report:
             "planned": planned(study),
             "created": study.about.get("created", ""),
             "commit": study.about.get("commit", ""),
-            "notices": notices(study),
+            "notices": notices(study, found),
             "knobs": {task: reproduction.knobs(study, task) for task in study.tasks},
             "lags": {task: reproduction.knobs(study, task, "lag") for task in study.tasks},
+        }
+
+    def _conditions(self, found: pd.DataFrame) -> dict[str, Any]:
+        """Return what the study can answer; None where its variants cannot be compared at all."""
+        study = self.study
+        if not study.comparable or study.trials.empty:
+            return {"conditions": None}
+        table, started = conditions(study, found), starts(study)
+        return {
+            "conditions": {
+                "sentences": [*condition_sentences(table), *start_sentences(study, started)],
+                "table": conditions_table(table),
+                "starts": None if started.empty else starts_table(study, started),
+            }
         }
 
     def _claims(self) -> dict[str, Any]:

@@ -77,12 +77,16 @@ class SweepConfig:
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
         `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, forget_bias: 0}}]`.
     baseline: the variant that the others are compared with.
-    tasks: name to knobs; `{adding: {lag: 50}}`. A second version of a task:
+    tasks: name to knobs; `{adding: {lag: 50}}`. Several lags, `{adding: {lag: [30, 60, 120]}}` or
+        `tasks.adding.lag=[30,60,120]`, make a series: the tasks adding_30, adding_60 and adding_120, which share points
+        and seeds. A second version of a task:
         `{adding_long: {task: adding, lag: 400}}`. A task of your own: `{digits: {task: my_package.Digits}}`. From the
         shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
     points: number of hyperparameter points per task, shared by all variants.
-    match: parameters (each variant gets the width that has the baseline's number of parameters) or width.
-    space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets.
+    match: parameters (each variant gets the width that has the baseline's number of parameters), width (all have the
+        same) or both (each variant but the baseline is there twice, as `gru` and as `gru_same_width`).
+    space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets. With
+        `space=none` nothing is searched: points differ in their seeds only.
     seed: random seed from which points, initialisation and data are derived.
     workers: processes on this machine.
     trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later

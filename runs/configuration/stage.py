@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from ..study.finding import NoStudy, find
 from ..study.plan import Plan, Search
+from ..study.ranking import Result
 from ..study.stages import KINDS, Confirm, Horizon, Stage
 from ..study.study import Study
 from .schema import plain
@@ -53,10 +54,11 @@ def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
             f"stage={config.stage} needs the complete search, but {total} {are} missing in study {name!r} "
             f"({_listed(missing)}); {first}"
         )
-    losses: dict[tuple[str, str], dict[int, float | None]] = {pair: {} for pair in stored.pairs}
+    results: dict[tuple[str, str], dict[int, Result]] = {pair: {} for pair in stored.pairs}
     for trial in study.finished_trials():
-        losses[trial.task, trial.variant][trial.index] = trial.outcome.validation_loss
-    return Stage.after(stored, knobs_of_stage(config, config.stage), losses)
+        outcome = trial.outcome
+        results[trial.task, trial.variant][trial.index] = Result(outcome.validation_loss, outcome.solved_step)
+    return Stage.after(stored, knobs_of_stage(config, config.stage), results)
 
 
 def _missing(study: Study, points: int) -> dict[tuple[str, str], int]:

@@ -14,13 +14,14 @@ from tasks.contract import try_out
 from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
-from ..study.plan import Search
+from ..study.plan import Search, matched
 from ..study.stages import KINDS
 from ..trial.classes import allow, construct
 from ..trial.trial import Model, Training
 from .checks import by_key, refuse_idle, refuse_unread
-from .nodes import dimension, labelled, variant_node
+from .nodes import dimension, variant_node
 from .schema import ACTIONS, SweepConfig, plain
+from .series import task_nodes
 from .stage import knobs_of_stage
 
 
@@ -58,8 +59,9 @@ def design_from(config: DictConfig) -> Design:
         ("space", dict, "hyperparameters with ranges"),
     ):
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
-    variants = _by_label([variant_node(entry) for entry in values["variants"]])
-    tasks = {str(label): labelled("task", str(label), knobs) for label, knobs in values["tasks"].items()}
+    named = _by_label([variant_node(entry) for entry in values["variants"]])
+    variants, same_width = matched(named, values["baseline"], values["match"], {})
+    tasks, levels = task_nodes(values["tasks"])
     for node in tasks.values():
         try_out(construct(node, Task))
     allow([values["initialisation"]["_target_"]])
@@ -69,7 +71,9 @@ def design_from(config: DictConfig) -> Design:
         variants=variants,
         tasks=tasks,
         points=values["points"],
+        levels=levels,
         match=values["match"],
+        same_width=same_width,
         space={name: dimension(name, node) for name, node in values["space"].items()},
         initialisation=values["initialisation"],
         model=Model(**values["model"]),

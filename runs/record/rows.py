@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 Kind = Literal["text", "integer", "float", "integers", "floats"]
+SAME_AS_TASK = "of the task"
 STAGES = ("search", "confirm", "horizon")
 """The stages of a study, in their order."""
 
@@ -28,7 +29,8 @@ class Column(NamedTuple):
         integer 0, in a float or a list of floats NaN.
     meaning: what it says of a trial.
     mlflow: where a run in MLflow has it, as in `metrics.test_loss`; empty where it does not.
-    earlier: the value for archives of earlier versions that lack the column; None where it must be there.
+    earlier: the value for archives of earlier versions that lack the column, `SAME_AS_TASK` for that of the column
+        `task`; None where it must be there.
     """
 
     name: str
@@ -43,6 +45,7 @@ COLUMNS = (
     Column("stage", "text", "search, confirm or horizon", earlier="search"),
     Column("variant", "text", "label of the variant", "tags.variant"),
     Column("task", "text", "label of the task", "tags.task"),
+    Column("series", "text", "the series that the task is a level of, else the task", earlier=SAME_AS_TASK),
     Column("trial_id", "text", "hash of what was run", "tags.trial_id"),
     Column("status", "text", "solved, finished, diverged, pruned or failed", "tags.status"),
     Column("engine", "text", "which engine ran", "tags.engine"),
@@ -106,6 +109,7 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> R
         "replicate": planned.replicate,
         "variant": finished.variant,
         "task": finished.task,
+        "series": design.series_of(finished.task),
         "point": planned.point,
         "trial_id": trial.id,
         "session": finished.session,
@@ -136,7 +140,8 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     for column in COLUMNS:
         if column.earlier is not None:
             there = column.name in table
-            table[column.name] = table[column.name].fillna(column.earlier) if there else column.earlier
+            earlier = table.get("task", "") if column.earlier == SAME_AS_TASK else column.earlier
+            table[column.name] = table[column.name].fillna(earlier) if there else earlier
     names = [column.name for column in COLUMNS]
     lost = [name for name in names if name not in table]
     if lost:

@@ -35,8 +35,13 @@ class Design:
     baseline: the variant that the others are compared with, empty for none.
     variants, tasks: label to configuration node, in the order of work.
     points: how many places in the space each pair of a task and a variant is trained at; may grow.
-    match: parameters (each variant gets the width at which it has as many as the baseline) or width.
-    space: name of a hyperparameter to its range.
+    levels: name of a series to its tasks, the one with the shortest lag first; the tasks of a series share points and
+        seeds. Empty where every task has one lag.
+    match: parameters (each variant gets the width at which it has as many as the baseline), width, or both: every
+        variant but the baseline is there twice.
+    same_width: the variants that are there a second time for match=both, with the baseline's width, to the variant that
+        each of them repeats.
+    space: name of a hyperparameter to its range. Where it is empty, points differ in their seeds only.
     initialisation: configuration node.
     model, training: what the hyperparameters of a point do not set.
     seed: from which points, initialisation and data are derived.
@@ -51,7 +56,9 @@ class Design:
     variants: Mapping[str, Node]
     tasks: Mapping[str, Node]
     points: int
+    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     match: str = "parameters"
+    same_width: Mapping[str, str] = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
     initialisation: Node = field(default_factory=dict)
     model: Model = field(default_factory=Model)
@@ -74,6 +81,9 @@ class Design:
             checked_name(name, "name of a hyperparameter")
         if self.baseline:
             checked_name(self.baseline, "name of the baseline")
+        for series, tasks in self.levels.items():
+            for name in (series, *tasks):
+                checked_name(name, "name of a series or of one of its tasks")
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -90,18 +100,29 @@ class Design:
         """Whether variants may be compared by this study: shared points, and every trial is run to its end."""
         return not self.adaptive and self.pruner == "none"
 
+    def series_of(self, task: str) -> str:
+        """Return the series that a task belongs to; the task's own label where it is in none."""
+        return self._series.get(task, task)
+
+    @cached_property
+    def _series(self) -> dict[str, str]:
+        return {task: series for series, tasks in self.levels.items() for task in tasks}
+
     # Points and trials
     # -------------------------------------------------------------------------------------------------------------
 
     def unit(self, task: str, point: int) -> dict[str, float]:
         """Return coordinates of a designed point in the unit cube, by hyperparameter.
 
-        They are the same for all variants, and do not depend on the number of points.
+        They are the same for all variants and all tasks of a series, and do not depend on the number of points.
         """
+        if not self.space:
+            return {}
+        series = self.series_of(task)
         if self.sampler == "sobol":
-            u = self._sobol(task)[point]
+            u = self._sobol(series)[point]
         else:
-            u = np.random.default_rng(seed_for(self.seed, "points", task, point)).random(len(self.space))
+            u = np.random.default_rng(seed_for(self.seed, "points", series, point)).random(len(self.space))
         return dict(zip(self.space, u.tolist(), strict=True))
 
     def values(self, task: str, point: int) -> dict[str, float | int]:
@@ -116,6 +137,7 @@ class Design:
         values: the hyperparameters; by default those of the designed point.
         """
         values = self.values(task, point) if values is None else values
+        series = self.series_of(task)
         parts: dict[str, dict[str, Any]] = {"training": {}, "model": {}}
         for name, value in values.items():
             part, _, key = self.space[name].key.partition(".")
@@ -126,18 +148,18 @@ class Design:
             initialisation=self.initialisation,
             model=replace(self.model, **parts["model"]),
             training=replace(self.training, **parts["training"]),
-            seed=seed_for(self.seed, "trial", task, point) >> 1,
-            data_seed=seed_for(self.seed, "data", task) >> 1,
+            seed=seed_for(self.seed, "trial", series, point) >> 1,
+            data_seed=seed_for(self.seed, "data", series) >> 1,
         )
 
-    def _sobol(self, task: str) -> NDArray[np.float64]:
-        if task not in self._sequences:
+    def _sobol(self, series: str) -> NDArray[np.float64]:
+        if series not in self._sequences:
             from scipy.stats.qmc import Sobol
 
-            rng = np.random.default_rng(seed_for(self.seed, "points", task))
+            rng = np.random.default_rng(seed_for(self.seed, "points", series))
             power = max(1, (self.points - 1).bit_length())
-            self._sequences[task] = Sobol(len(self.space), scramble=True, rng=rng).random_base2(power)
-        return self._sequences[task]
+            self._sequences[series] = Sobol(len(self.space), scramble=True, rng=rng).random_base2(power)
+        return self._sequences[series]
 
     @cached_property
     def _sequences(self) -> dict[str, NDArray[np.float64]]:
@@ -176,6 +198,8 @@ class Design:
             tasks=_nodes(values.get("tasks"), "task"),
             points=int(values.get("points") or 0),
             baseline=values.get("baseline") or "",
+            levels={name: tuple(labels) for name, labels in (values.get("levels") or {}).items()},
+            same_width=dict(values.get("same_width") or {}),
             space={name: _dimension(name, node) for name, node in (values.get("space") or {}).items()},
             initialisation=values.get("initialisation") or {},
             model=Model(**ours["model"]),
@@ -189,8 +213,23 @@ class Design:
 
         Returns one text for each value: 'training.budget: 300 there, 400 here', where `self` is there and `other` here.
         """
-        mine, theirs = (flat({k: v for k, v in d.as_dict().items() if k != "points"}) for d in (self, other))
-        return differences(mine, theirs)
+        return differences(self.fixed(), other.fixed())
+
+    def fixed(self) -> dict[str, Any]:
+        """Return all values but the number of points, by flat keys, as a user writes them.
+
+        A series is one task with a list of lags, and variants that `match` has added are left out.
+        """
+        values = self.as_dict()
+        for key in ("points", "levels", "same_width"):
+            del values[key]
+        values["variants"] = {v: node for v, node in self.variants.items() if v not in self.same_width}
+        values["tasks"] = {}
+        for task, node in self.tasks.items():
+            series = self.series_of(task)
+            lag = {} if task == series else {"lag": [*values["tasks"].get(series, {}).get("lag", ()), node.get("lag")]}
+            values["tasks"][series] = {**node, "label": series, **lag} if lag else node
+        return flat(values)
 
 
 def seed_for(*parts: int | str) -> int:

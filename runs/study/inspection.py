@@ -16,11 +16,12 @@ from ..trial.diagnosis_file import read_diagnosis, write_diagnosis
 from ..trial.training import prepare_process, trained
 from ..trial.trial import Outcome, Trial
 from ..trial.weights import read_about, save_model
+from .ranking import RankKey, rank_key
 from .study import Study
 
 
 class Best(NamedTuple):
-    """The best trial of a (task, variant) by validation loss, and what is on record of it."""
+    """The best trial of a (task, variant) by the rule of `ranking`, and what is on record of it."""
 
     task: str
     variant: str
@@ -55,14 +56,19 @@ def up_to_date(path: Path, trial: Trial) -> bool:
 
 
 def best_trials(study: Study) -> dict[tuple[str, str], Best]:
-    """Return the trial with the lowest validation loss of each (task, variant) that has one; of equals the first."""
+    """Return the best trial of each (task, variant) that has one with a validation loss; of equals the first."""
     best: dict[tuple[str, str], Best] = {}
+    by_steps = study.design.training.stop_when_solved
+
+    def key(outcome: Outcome) -> RankKey:
+        return rank_key(outcome.solved_step, outcome.validation_loss, by_steps)
+
     for finished in study.finished_trials():
         outcome, task, variant = finished.outcome, finished.task, finished.variant
         known = best.get((task, variant))
         if outcome.validation_loss is None or outcome.status in ("failed", "pruned"):
             continue
-        if known is None or outcome.validation_loss < (known.outcome.validation_loss or 0.0):
+        if known is None or key(outcome) < key(known.outcome):
             planned = study.plan.planned(task, variant, finished.index, finished.stored.params)
             best[task, variant] = Best(task, variant, planned.point, planned.trial, outcome)
     return best

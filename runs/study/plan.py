@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Protocol
@@ -13,9 +13,9 @@ from variants import Cell, count_parameters
 from ..rules import require, require_one_of
 from ..trial.classes import construct
 from ..trial.trial import Model, Training, Trial
-from .design import ADAPTIVE, DESIGNED, Design, flat
+from .design import ADAPTIVE, DESIGNED, Design, Node
 
-MATCHES = ("parameters", "width")
+MATCHES = ("parameters", "width", "both")
 PRUNERS = ("none", "asha", "median")
 KEYS = [f"{part.__name__.lower()}.{f.name}" for part in (Training, Model) for f in fields(part)]
 """What a hyperparameter can set in a trial."""
@@ -124,7 +124,14 @@ class Search:
         require_one_of("baseline", design.baseline, design.variants, "the variants ")
         require_one_of("sampler", design.sampler, DESIGNED + ADAPTIVE)
         require_one_of("pruner", design.pruner, PRUNERS)
-        require(len(design.space) > 0, "space must have at least one hyperparameter", list(design.space))
+        searched = design.space or not design.adaptive
+        require(searched, f"space must have a hyperparameter with sampler={design.sampler}", list(design.space))
+        variants, same_width = matched(design.variants, design.baseline, design.match, design.same_width)
+        require(
+            (variants.keys(), same_width) == (design.variants.keys(), design.same_width),
+            f"variants must be {', '.join(variants)} with match={design.match}",
+            list(design.variants),
+        )
         for u in (0.0, 1.0 - 1e-12):  # the ends of every range
             values = {name: dimension.value(u) for name, dimension in design.space.items()}
             for task, variant in self.pairs:
@@ -172,7 +179,7 @@ class Search:
 
     def fixed(self) -> dict[str, Any]:
         """Return all values of the design but the number of points."""
-        return flat({key: value for key, value in self.as_dict().items() if key != "points"})
+        return self.design.fixed()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the design as plain values."""
@@ -181,13 +188,14 @@ class Search:
     def trial(self, task: str, variant: str, point: int, values: Mapping[str, float | int] | None = None) -> Trial:
         """Return the trial of a variant at a point of a task; its width is matched where the design says so."""
         trial = self.design.trial(task, variant, point, values)
-        if self.design.match == "parameters":
-            width = self.matching_size(task, variant, trial.model)
-            trial = replace(trial, model=replace(trial.model, hidden_size=width))
-        return trial
+        width = self.matching_size(task, variant, trial.model)
+        return replace(trial, model=replace(trial.model, hidden_size=width))
 
     def matching_size(self, task: str, variant: str, model: Model) -> int:
-        """Return the width at which a variant has as nearly as possible the baseline's number of parameters.
+        """Return the width of a variant that matches the baseline as the design says.
+
+        It is the one at which the variant has as nearly as possible the baseline's number of parameters, or as nearly
+        as possible the baseline's width.
 
         model: with the width of the baseline.
         """
@@ -203,27 +211,68 @@ class Search:
         return {}
 
     def _solve_size(self, task: str, variant: str, model: Model) -> int:
-        problem = construct(self.design.tasks[task], Task)
-        baseline, cell = (construct(self.design.variants[v], Cell) for v in (self.design.baseline, variant))
+        design = self.design
+        cell = construct(design.variants[variant], Cell)
+        if design.match == "width" or variant in design.same_width:
+            return nearest_accepted(cell, model, model.hidden_size, lambda width: abs(width - model.hidden_size))
+        problem, baseline = construct(design.tasks[task], Task), construct(design.variants[design.baseline], Cell)
         wanted = network_parameters(baseline, problem, model, model.hidden_size)
         size = 1
         while network_parameters(cell, problem, model, size) < wanted:
             size += 1
-        # A cell may refuse a width (clockwork: one that its groups do not divide). The nearest that it accepts is
-        # taken, the smaller one first; 64 to both sides are tried.
-        nearest = sorted(
-            range(max(1, size - 64), size + 65), key=lambda n: abs(network_parameters(cell, problem, model, n) - wanted)
+        return nearest_accepted(
+            cell, model, size, lambda width: abs(network_parameters(cell, problem, model, width) - wanted)
         )
-        refused = None
-        for n in nearest:
-            try:
-                cell.validate(n, model.layers)
-            except ValueError as error:
-                refused = refused or error
-                continue
-            return n
-        assert refused is not None
-        raise refused
+
+
+def nearest_accepted(cell: Cell, model: Model, size: int, distance: Callable[[int], int]) -> int:
+    """Return the nearest width that a cell accepts, the smaller one of two that are equally near.
+
+    A cell may refuse a width, as clockwork does with one that its groups do not divide.
+
+    model: the network around the cell. size: 64 widths to both sides of it are tried. distance: of a width.
+    Raises the ValueError of the cell where it accepts none of these.
+    """
+    refused = None
+    for width in sorted(range(max(1, size - 64), size + 65), key=distance):
+        try:
+            cell.validate(width, model.layers)
+        except ValueError as error:
+            refused = refused or error
+            continue
+        return width
+    assert refused is not None
+    raise refused
+
+
+def matched(
+    variants: Mapping[str, Node], baseline: str, match: str, known: Mapping[str, str]
+) -> tuple[dict[str, Node], dict[str, str]]:
+    """Return the variants of a study in the order of work, and those that are there a second time, to their originals.
+
+    With match=both each variant but the baseline is followed by `<label>_same_width`, which has the baseline's width.
+
+    known: variants that are there a second time already.
+    Raises ValueError where a variant has the name of another one's second.
+
+    >>> nodes = {"vanilla": {"label": "vanilla"}, "gru": {"label": "gru"}}
+    >>> matched(nodes, "vanilla", "both", {})[1]
+    {'gru_same_width': 'gru'}
+    """
+    if match != "both":
+        return dict(variants), {}
+    found: dict[str, Node] = {}
+    same_width: dict[str, str] = {}
+    for label, node in variants.items():
+        if label in known:
+            continue
+        found[label] = node
+        if label != baseline:
+            second = f"{label}_same_width"
+            rule = f"with match=both no variant may be called {second}, as {label} with the baseline's width is"
+            require(second not in variants or second in known, rule, second)
+            found[second], same_width[second] = {**node, "label": second}, label
+    return found, same_width
 
 
 def require_key(key: str) -> None:

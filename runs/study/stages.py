@@ -13,9 +13,7 @@ from ..rules import require
 from ..trial.classes import construct
 from .design import Design, Node, seed_for
 from .plan import Plan, Planned, Search
-
-Losses = Mapping[int, float | None]
-"""The validation loss of the trial at each point, None where it has none."""
+from .ranking import Results, ranked
 
 
 class Run(NamedTuple):
@@ -40,7 +38,7 @@ class Run(NamedTuple):
 class Confirm:
     """The second stage: the winners of the search are run again with fresh seeds, on fresh validation and test sets.
 
-    The points are divided into blocks, and of each block the point with the lowest validation loss is run once. A block
+    The points are divided into blocks, and the best point of each block (see `runs.study.ranking`) is run once. A block
     is as good as a separate search, so that its run is an unbiased replicate of "search, then train". In addition the
     best configuration of the whole search is run `repeats` times, which describes that configuration and tests nothing.
     200 points make ten blocks of 20 and 20 runs, a tenth of the search; 10 points make two blocks of five.
@@ -68,9 +66,13 @@ class Confirm:
         size = min(points, max(self.block_size, points // self.blocks))
         return [range(b * size, (b + 1) * size) for b in range(min(self.blocks, points // size))]
 
-    def choose(self, losses: Losses) -> list[int]:
-        """Return the winner of each block, then that of all points."""
-        return [ranked({p: losses[p] for p in block})[0] for block in self.partition(len(losses))] + ranked(losses)[:1]
+    def choose(self, results: Results, by_steps: bool = True) -> list[int]:
+        """Return the winner of each block, then that of all points.
+
+        by_steps: whether steps to solve decide, see `runs.study.ranking.rank_key`.
+        """
+        blocks = [{p: results[p] for p in block} for block in self.partition(len(results))]
+        return [ranked(each, by_steps)[0] for each in (*blocks, results)]
 
     def runs(self, points: int, lag: int) -> list[Run]:
         """Return the blocks in order, then the repeats."""
@@ -93,8 +95,11 @@ class Horizon:
     38 % of a search of 200 points, and each further doubling would double that. A horizon beyond the longest lag is
     reported as a bound, and `above` may be raised later, which keeps the runs that are done.
 
+    Each task of a series has a horizon of its own: its best configurations at its lag, trained at lags around it. Runs
+    of two tasks of a series at the same lag share their seeds, so that they differ in their configurations only.
+
     below, above: doublings below and above the study's lag. The shortest lag is rounded, the others are its doublings.
-    best: number of configurations, ranked by validation loss at the study's lag.
+    best: number of configurations, the best at the study's lag (see `runs.study.ranking`).
     runs_per_lag: number of runs at each lag; they take turns with the configurations.
     """
 
@@ -121,10 +126,13 @@ class Horizon:
         shortest = max(1, int(lag / 2**self.below + 0.5))
         return [shortest * 2**k for k in range(self.below + self.above + 1)]
 
-    def choose(self, losses: Losses) -> list[int]:
-        """Return the best points that have a loss; where none has one, the first."""
-        found = [p for p in ranked(losses) if losses[p] is not None][: self.best]
-        return found or ranked(losses)[:1]
+    def choose(self, results: Results, by_steps: bool = True) -> list[int]:
+        """Return the best points that have a loss; where none has one, the first.
+
+        by_steps: whether steps to solve decide, see `runs.study.ranking.rank_key`.
+        """
+        found = ranked(results, by_steps)
+        return [p for p in found if results[p].validation_loss is not None][: self.best] or found[:1]
 
     def runs(self, points: int, lag: int) -> list[Run]:
         """Return the runs, lag by lag."""
@@ -132,15 +140,6 @@ class Horizon:
 
 
 KINDS: dict[str, type[Confirm] | type[Horizon]] = {k.kind: k for k in (Confirm, Horizon)}
-
-
-def ranked(losses: Losses) -> list[int]:
-    """Return points by increasing loss, those without a loss last, equal ones in the order of the search.
-
-    >>> ranked({0: 0.5, 1: None, 2: 0.1})
-    [2, 0, 1]
-    """
-    return sorted(losses, key=lambda p: (losses[p] is None, losses[p] or 0.0, p))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,10 +167,10 @@ class Stage:
                     raise ValueError(f"stage={self.stage} (horizon.below={below}): {error}") from None
 
     @classmethod
-    def after(cls, search: Search, knobs: Confirm | Horizon, losses: Mapping[tuple[str, str], Losses]) -> Stage:
+    def after(cls, search: Search, knobs: Confirm | Horizon, results: Mapping[tuple[str, str], Results]) -> Stage:
         """Return the stage that follows a complete search.
 
-        losses: of each pair of a task and a variant.
+        results: of each pair of a task and a variant.
         Raises ValueError where the search is no comparison of variants, or where the task has no such lag.
         """
         design = search.design
@@ -181,7 +180,8 @@ class Stage:
             "(sampler random or sobol, pruner none)",
             f"sampler={design.sampler}, pruner={design.pruner}",
         )
-        chosen = {t: {v: knobs.choose(losses[t, v]) for v in design.variants} for t in design.tasks}
+        by_steps = design.training.stop_when_solved
+        chosen = {t: {v: knobs.choose(results[t, v], by_steps) for v in design.variants} for t in design.tasks}
         return cls(search=search, points=design.points, knobs=knobs, chosen=chosen)
 
     @property
@@ -225,12 +225,14 @@ class Stage:
         return chosen[self._runs[task][index].choice % len(chosen)]
 
     def planned(self, task: str, variant: str, index: int, values: Mapping[str, float | int] | None = None) -> Planned:
-        """Return a trial of a pair: one of the search with other seeds, the same for all variants, or at another lag.
+        """Return a trial of a pair: one of the search with other seeds, or at another lag.
+
+        All variants have the same seeds, and so have all tasks of a series.
 
         values: the hyperparameters; by default those of its point.
         """
         run, point = self._runs[task][index], self.point_of(task, variant, index)
-        purpose = (task, *run.purpose)
+        purpose = (self.design.series_of(task), *run.purpose)
         trial = replace(
             self.search.trial(task, variant, point, values),
             task=self._node(task, run.lag),

@@ -1,8 +1,9 @@
 """A study in its storage, which is the record: plan it, take trials from it, finish them, read them.
 
 One Optuna study for each pair of a task and a variant, named `<study>/<task>/<variant>`, holds its trials; one named
-`<study>` holds the design. A trial waits until a worker claims it. Trials are claimed in interleaved order, so that a
-study that is stopped at any time has as many of each pair. A stage after the search is a study as well, named
+`<study>` holds the design. A trial waits until a worker claims it. The baseline's first points, the pilot, are claimed
+first. The other trials are claimed in interleaved order, so that a study that is stopped at any time has as many of
+each pair. A stage after the search is a study as well, named
 `<study>/<stage>-<points>`.
 """
 
@@ -31,6 +32,7 @@ from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial
 from .design import Design, differences
+from .pilot import findings, pilot_points
 from .plan import Plan, Search
 from .processes import Liveness, alive, is_here, signature
 from .samplers import distributions, propose, pruner_of, sampler_of, thinned
@@ -327,8 +329,9 @@ class Study:
         """
         if not self._queue or time.monotonic() > self._stale:
             begun = time.monotonic()
+            pilot = pilot_points(self.plan)
             waiting = [
-                Waiting.of(pair, place, trial)
+                Waiting.of(pair, place, trial, pilot if pair[1] == self.design.baseline else 0)
                 for place, pair in enumerate(self.plan.pairs)
                 for trial in self.trials(pair, (TrialState.WAITING,))
             ]
@@ -459,6 +462,16 @@ class Study:
     def failures(self) -> list[str]:
         """Return the errors of the trials that have failed."""
         return [finished.outcome.error for finished in self.finished_trials() if finished.status == "failed"]
+
+    def pilot(self) -> list[str]:
+        """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot."""
+        count, baseline = pilot_points(self.plan), self.design.baseline
+        own: dict[str, list[Outcome]] = {task: [] for task in self.design.tasks}
+        for finished in self.finished_trials():
+            if finished.variant == baseline and finished.index < count:
+                own[finished.task].append(finished.outcome)
+        complete = count > 0 and all(len(outcomes) == count for outcomes in own.values())
+        return findings(self.design, own) if complete else []
 
     def stranger(self, finished: Finished) -> str:
         """Return what is wrong with a stored trial that is not the one of the plan; empty where it is."""

@@ -111,12 +111,14 @@ class Waiting:
 
     tries: how often it was tried or lost its worker together with its parent. What has killed a worker comes last, so
         that it takes down as little as possible.
+    after_pilot: whether it is none of the pilot, which comes first, see `runs.study.pilot`.
     index: its number in the plan. place: that of its pair in the order of work.
     order: in which it was stored. number: of the trial in the storage.
     pair: labels of its task and variant.
     """
 
     tries: int
+    after_pilot: bool
     index: int
     place: int
     order: int
@@ -124,7 +126,11 @@ class Waiting:
     pair: Pair
 
     @classmethod
-    def of(cls, pair: Pair, place: int, trial: FrozenTrial) -> Waiting:
-        """Return a waiting trial of a pair, from its record in the storage."""
+    def of(cls, pair: Pair, place: int, trial: FrozenTrial, pilot: int) -> Waiting:
+        """Return a waiting trial of a pair, from its record in the storage.
+
+        pilot: how many of the first trials of this pair are the study's pilot.
+        """
         tries = int(trial.user_attrs["attempt"] + trial.user_attrs.get("orphaned", 0))
-        return cls(tries, index_of(trial), place, trial.number, trial._trial_id, pair)
+        index = index_of(trial)
+        return cls(tries, index >= pilot, index, place, trial.number, trial._trial_id, pair)

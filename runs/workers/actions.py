@@ -49,6 +49,8 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     """
     study = opened(url, folder, name, stage)
     print_counts(study)
+    for line in study.pilot():
+        print(line)
     times = [trial.outcome.seconds for trial in study.finished_trials()]
     for line in outlook(study.size - len(times), times, study.held()):
         print(line)

@@ -90,6 +90,8 @@ class Submission(Callback):
         folder = Path(config.results) / config.name
         study = opened(str(config.storage.url), folder, config.name, config.stage)
         failed = print_counts(study)
+        for line in study.pilot():
+            print(line)
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if asked_to_stop(folder) else 1)

@@ -74,6 +74,7 @@ class Pool:
         self.memory = Memory()
         self._limit = Limit(study, seconds)
         self._waiting_for = ""  # the line on other processes that was printed last
+        self._pilot_said = bool(study.pilot())  # by the session in which the pilot was finished
 
     def start(self, workers: int) -> None:
         """Start the workers, but not more than there are trials to run."""
@@ -109,6 +110,7 @@ class Pool:
                 polled = time.monotonic()
                 before, finished = finished, self._ask(self._finished)
                 bar.update(finished - before)
+                self._say_pilot()
                 self._ask(lambda: self._limit.keep(self.processes, self.interruption))
                 elapsed = duration(time.perf_counter() - begun)
                 tick(f"{name}: {finished} of {self.study.size} trials are finished, {elapsed} so far")
@@ -117,6 +119,7 @@ class Pool:
                 if self._wanted():
                     self._replace_ended()
                     self._name_other_processes()
+            self._say_pilot()
 
     def leave(self) -> None:
         """Wait for the workers to end, and put back what those that died have left."""
@@ -188,6 +191,14 @@ class Pool:
         if others and not self._waiting_for:
             print(others, file=sys.stderr, flush=True)
         self._waiting_for = others
+
+    def _say_pilot(self) -> None:
+        """Say once what the baseline's first points say of the study, as soon as they are finished."""
+        if self._pilot_said or self.interruption:
+            return
+        for line in self._ask(self.study.pilot):
+            self._pilot_said = True
+            tqdm.write(line)
 
     def exit_code(self) -> int:
         """Say on stderr why the study is not finished, if it is not; returns the exit code."""

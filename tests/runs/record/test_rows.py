@@ -18,7 +18,7 @@ def row(**changes):
 
 def test_a_column_stands_once_and_says_what_it_means():
     names = [column.name for column in COLUMNS]
-    assert len(set(names)) == len(names) == 34
+    assert len(set(names)) == len(names) == 35
     assert all(column.meaning for column in COLUMNS)
     assert set(ORDER) <= set(names)
 
@@ -44,6 +44,12 @@ def test_gaps_are_empty_texts_zeros_and_nan():
 )
 def test_a_column_that_an_earlier_version_did_not_have_is_filled(column, value):
     assert tidy([{k: v for k, v in row().items() if k != column}])[column].tolist() == [value]
+
+
+def test_the_series_of_an_earlier_table_is_its_task():
+    rows = [row(task="adding_9", series="adding"), row(task="recall", series=None)]
+    assert tidy(rows)["series"].tolist() == ["adding", "recall"]
+    assert tidy([{k: v for k, v in row(task="recall").items() if k != "series"}])["series"].tolist() == ["recall"]
 
 
 def test_a_table_names_the_columns_it_lacks():

@@ -11,7 +11,7 @@ import pytest
 
 from runs.networks.readout import Network
 from runs.study.design import Design
-from runs.study.plan import Search, network_parameters, require_key
+from runs.study.plan import Search, matched, network_parameters, require_key
 from runs.study.space import Dimension
 from runs.trial.classes import construct
 from runs.trial.trial import Model, Training
@@ -43,6 +43,99 @@ def test_more_points_keep_the_first_ones(design):
     assert [more.trial("adding", "gru", p).id for p in range(3)] == [
         design.trial("adding", "gru", p).id for p in range(3)
     ]
+
+
+SERIES = {
+    "tasks": {
+        "adding_9": {"_target_": "tasks.Adding", "label": "adding_9", "lag": 9},
+        "recall": {"_target_": "tasks.DelayedRecall", "label": "recall", "lag": 3},
+        "adding_12": {"_target_": "tasks.Adding", "label": "adding_12", "lag": 12},
+    },
+    "levels": {"adding": ("adding_9", "adding_12")},
+}
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+def test_tasks_of_a_series_share_points_and_seeds_with_the_task_that_has_its_name(sampler):
+    series, single = make_design(sampler=sampler, **SERIES), make_design(sampler=sampler)
+    for point in range(3):
+        trials = [series.trial(t, "gru", point) for t in ("adding_9", "adding_12")]
+        trials.append(single.trial("adding", "gru", point))
+        assert len({(t.training, t.model.hidden_size, t.seed, t.data_seed) for t in trials}) == 1
+        assert [t.task["lag"] for t in trials] == [9, 12, 4]
+        assert series.trial("recall", "gru", point).id == single.trial("recall", "gru", point).id
+
+
+def test_a_task_without_a_series_is_its_own():
+    design = make_design(**SERIES)
+    assert [design.series_of(t) for t in ("adding_9", "adding_12", "recall", "other")] == [
+        "adding",
+        "adding",
+        "recall",
+        "other",
+    ]
+
+
+def test_a_series_and_same_widths_survive_json_and_earlier_designs_have_neither():
+    variants, same_width = matched(make_design().variants, "vanilla", "both", {})
+    design = make_design(**SERIES, match="both", variants=variants, same_width=same_width)
+    stored = json.loads(json.dumps(design.as_dict()))
+    again = Design.from_dict(stored)
+    assert (again.levels, again.same_width) == ({"adding": ("adding_9", "adding_12")}, {"gru_same_width": "gru"})
+    assert again.as_dict() == design.as_dict()
+    del stored["levels"], stored["same_width"]
+    assert (Design.from_dict(stored).levels, Design.from_dict(stored).same_width) == ({}, {})
+
+
+def test_differences_of_a_series_are_its_lags():
+    design = make_design(**SERIES)
+    three = {"adding_20": {"_target_": "tasks.Adding", "label": "adding_20", "lag": 20}}
+    more = replace(
+        design, tasks={**design.tasks, **three}, levels={"adding": ("adding_9", "adding_12", "adding_20")}
+    )
+    assert design.differences(more) == ["tasks.adding.lag: [9, 12] there, [9, 12, 20] here"]
+    assert make_design().differences(design) == ["tasks.adding.lag: 4 there, [9, 12] here"]
+
+
+def test_differences_of_another_match_do_not_list_the_variants_that_it_adds():
+    variants, same_width = matched(make_design().variants, "vanilla", "both", {})
+    both = make_design(match="both", variants=variants, same_width=same_width)
+    assert make_design().differences(both) == ["match: 'parameters' there, 'both' here"]
+
+
+def test_with_match_both_a_variant_is_there_with_equal_parameters_and_with_equal_width():
+    variants, same_width = matched(make_design().variants, "vanilla", "both", {})
+    assert list(variants) == ["vanilla", "gru", "gru_same_width"]
+    both = Search(make_design(match="both", variants=variants, same_width=same_width))
+    alike = [Search(make_design(match=match)) for match in ("parameters", "width")]
+    for point in range(3):
+        own = [both.trial("adding", v, point).model for v in ("vanilla", "gru", "gru_same_width")]
+        theirs = [search.trial("adding", "gru", point).model for search in alike]
+        assert own == [alike[0].trial("adding", "vanilla", point).model, *theirs]
+        assert own[1] != own[2]
+
+
+def test_no_variant_may_have_the_name_of_a_second_one():
+    variants = {**make_design().variants, "gru_same_width": {"_target_": "variants.GRU", "label": "gru_same_width"}}
+    with pytest.raises(ValueError, match="with match=both no variant may be called gru_same_width, as gru with"):
+        matched(variants, "vanilla", "both", {})
+
+
+def test_equal_width_is_the_nearest_that_the_cell_accepts():
+    clockwork = {"_target_": "variants.Clockwork", "label": "clockwork", "periods": (1, 2, 4, 8)}  # four groups
+    variants = {**make_design().variants, "clockwork": clockwork}
+    space = {"size": Dimension(key="model.hidden_size", low=5, high=11, integer=True)}
+    search = Search(make_design(match="width", variants=variants, space=space))
+    width = {n: search.trial("adding", "clockwork", 0, {"size": n}).model.hidden_size for n in range(5, 12)}
+    assert width == {5: 4, 6: 4, 7: 8, 8: 8, 9: 8, 10: 8, 11: 12}
+
+
+@pytest.mark.parametrize("sampler", ["random", "sobol"])
+def test_points_of_an_empty_space_differ_in_their_seeds_only(sampler):
+    search = Search(make_design(space={}, sampler=sampler))
+    a, b = (search.trial("adding", "gru", point) for point in range(2))
+    assert a.seed != b.seed
+    assert replace(a, seed=0) == replace(b, seed=0)
 
 
 def test_matched_variants_have_the_nearest_number_of_parameters(design):
@@ -105,11 +198,13 @@ def test_every_whole_number_of_a_range_gets_the_same_share():
     ("changes", "message"),
     [
         ({"points": 0}, "points must be at least 1, got 0"),
-        ({"match": "size"}, "match must be one of parameters, width, got 'size'"),
+        ({"match": "size"}, "match must be one of parameters, width, both, got 'size'"),
         ({"baseline": "lstm"}, "baseline must be one of the variants vanilla, gru, got 'lstm'"),
         ({"variants": {}}, "variants of a study must not be empty"),
         ({"tasks": {}}, "tasks of a study must not be empty"),
-        ({"space": {}}, "space must have at least one"),
+        ({"space": {}, "sampler": "tpe"}, r"space must have a hyperparameter with sampler=tpe, got \[\]"),
+        ({"match": "both"}, "variants must be vanilla, gru, gru_same_width with match=both, got "),
+        ({"same_width": {"gru": "vanilla"}}, "variants must be vanilla, gru with match=parameters, got "),
         ({"name": "a/b"}, "name of a study .* got 'a/b'"),
     ],
 )

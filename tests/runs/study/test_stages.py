@@ -18,11 +18,12 @@ from runs.record.mirror import Mirror
 from runs.study.design import Design
 from runs.study.finding import records
 from runs.study.plan import Search
+from runs.study.ranking import Result
 from runs.study.stages import Confirm, Horizon, Stage
 from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.sweep import main
-from runs.trial.trial import Outcome
+from runs.trial.trial import Outcome, Training
 from runs.workers.actions import opened
 from tests.runs.configuration.test_command_line import call as in_process
 from tests.runs.conftest import make_design
@@ -39,19 +40,19 @@ def completed(storage, design, loss=lambda claim: (claim.index * 7 + len(claim.v
     return study
 
 
-def losses(study):
+def results(study):
     found = {pair: {} for pair in study.plan.pairs}
     for finished in study.finished_trials():
-        found[finished.task, finished.variant][finished.index] = finished.outcome.validation_loss
+        found[finished.task, finished.variant][finished.index] = Result(finished.outcome.validation_loss)
     return found
 
 
 def confirm(study, **knobs):
-    return Stage.after(study.plan, Confirm(**{"block_size": 2, "repeats": 2} | knobs), losses(study))
+    return Stage.after(study.plan, Confirm(**{"block_size": 2, "repeats": 2} | knobs), results(study))
 
 
 def horizon(study, **knobs):
-    return Stage.after(study.plan, Horizon(**{"best": 2, "runs_per_lag": 3} | knobs), losses(study))
+    return Stage.after(study.plan, Horizon(**{"best": 2, "runs_per_lag": 3} | knobs), results(study))
 
 
 @pytest.fixture
@@ -82,13 +83,48 @@ def test_points_make_at_most_ten_blocks_of_at_least_five(points, count, size):
 
 
 def test_the_winner_of_a_block_has_its_lowest_loss_and_a_trial_without_loss_comes_last():
-    assert Confirm(block_size=2).choose({0: None, 1: 3.0, 2: 0.5, 3: 0.1, 4: 0.7, 5: 0.7, 6: None, 7: None}) == [
-        1,
-        3,
-        4,
-        6,
-        3,
-    ]
+    found = dict(enumerate(map(Result, (None, 3.0, 0.5, 0.1, 0.7, 0.7, None, None))))
+    assert Confirm(block_size=2).choose(found) == [1, 3, 4, 6, 3]
+
+
+SOLVED = {0: Result(0.1), 1: Result(0.9, 300), 2: Result(0.8, 200), 3: Result(0.05), 4: Result(None), 5: Result(0.3)}
+
+
+def test_solved_points_are_chosen_before_unsolved_ones_by_steps_to_solve():
+    assert Confirm(block_size=3).choose(SOLVED) == [2, 3, 2]
+    assert Horizon(best=4).choose(SOLVED) == [2, 1, 3, 0]
+
+
+def test_where_training_goes_on_after_the_solution_loss_alone_chooses():
+    assert Confirm(block_size=3).choose(SOLVED, by_steps=False) == [0, 3, 3]
+    assert Horizon(best=4).choose(SOLVED, by_steps=False) == [3, 0, 5, 2]
+
+
+@pytest.mark.parametrize(("stops", "chosen"), [(True, [1]), (False, [0])])
+def test_a_stage_ranks_as_the_training_of_its_search_stops(stops, chosen):
+    design = make_design(points=2, training=Training(stop_when_solved=stops, budget=6, evaluations=3))
+    found = {pair: {0: Result(0.1), 1: Result(0.2, 3)} for pair in design.pairs}
+    stage = Stage.after(Search(design), Horizon(best=1, runs_per_lag=1), found)
+    assert stage.chosen["recall"]["gru"] == chosen
+
+
+def test_runs_of_a_stage_have_the_same_seeds_at_all_levels_of_a_series(storage):
+    nodes = {f"adding_{n}": {"_target_": "tasks.Adding", "label": f"adding_{n}", "lag": n} for n in (4, 8)}
+    study = completed(storage, make_design(points=5, tasks=nodes, levels={"adding": tuple(nodes)}))
+    for stage in (confirm(study), horizon(study)):
+        trials = {t: [stage.planned(t, "gru", k).trial for k in range(stage.length)] for t in nodes}
+        seeds = {
+            t: {(trial.task["lag"], k % 3): (trial.seed, trial.data_seed) for k, trial in enumerate(own)}
+            for t, own in trials.items()
+        }
+        if stage.stage == "confirm":
+            short, long = ([(trial.seed, trial.data_seed) for trial in trials[t]] for t in nodes)
+            assert short == long
+            assert {trial.task["lag"] for trial in trials["adding_8"]} == {8}
+        else:  # half, once, twice and four times the lag, with three runs at each
+            shared = seeds["adding_4"].keys() & seeds["adding_8"].keys()
+            assert shared == {(lag, run) for lag in (4, 8, 16) for run in range(3)}
+            assert all(seeds["adding_4"][place] == seeds["adding_8"][place] for place in shared)
 
 
 def test_a_confirmed_trial_is_that_of_the_search_but_for_its_seeds(search):

@@ -60,9 +60,29 @@ def test_every_point_of_the_design_is_claimed_once(study, design):
 
 
 def test_points_are_claimed_in_interleaved_order(study, design):
-    assert [(c.index, c.task, c.variant) for c in claim_all(study)] == [
-        (p, *cell) for p in range(3) for cell in design.pairs
-    ]
+    claimed = [(c.index, c.task, c.variant) for c in claim_all(study)]
+    of_others = [place for place in claimed if place[2] != design.baseline]
+    assert of_others == [(p, t, v) for p in range(3) for t, v in design.pairs if v != design.baseline]
+
+
+def test_the_first_five_points_of_the_baseline_are_claimed_first(folder):
+    design = make_design(points=7)
+    study = Study.create(open_storage("", folder), Search(design), FACTS)
+    claimed = [(c.index, c.task, c.variant) for c in claim_all(study)]
+    pilot = [(p, t, "vanilla") for p in range(5) for t in design.tasks]
+    assert claimed == pilot + [place for p in range(7) for pair in design.pairs if (place := (p, *pair)) not in pilot]
+
+
+def test_the_pilot_speaks_once_all_its_trials_have_finished(folder):
+    design = make_design(points=6)
+    study = Study.create(open_storage("", folder), Search(design), FACTS)
+    for number in range(11):
+        assert study.pilot() == [] if number < 10 else len(study.pilot()) == 3
+        claim = study.claim()
+        solved = claim.task == "recall" and claim.index == 4
+        study.finish(claim, Outcome(status="solved" if solved else "finished", validation_loss=1.0))
+    assert study.pilot()[0].startswith("pilot: nothing is learned on adding: 0 of 5 points, best score .00;")
+    assert study.pilot()[2].endswith(": recall (1 of 5 points)")
 
 
 def test_a_finished_trial_is_read_back_as_one_row(study):

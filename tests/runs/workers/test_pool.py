@@ -46,6 +46,7 @@ class Study:
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
         self.size, self.recovered, self.enqueued, self.failed = 5, [], 0, []
+        self.said = []  # of the pilot
 
     def finished_trials(self):
         return iter(self.ended)
@@ -70,6 +71,9 @@ class Study:
 
     def failures(self):
         return self.errors
+
+    def pilot(self):
+        return self.said
 
 
 def trial(pid=7, seconds=1.0, end=None, host=None):
@@ -154,6 +158,19 @@ def test_workers_are_not_wanted_after_an_interruption_or_a_request_to_stop_or_to
     assert dying._wanted()
     ask_to_stop(tmp_path)
     assert not stopped._wanted()
+
+
+def test_what_the_pilot_says_is_printed_once_and_not_again_in_a_later_session(workers, capsys):
+    study = Study()
+    first = workers(study)
+    first._say_pilot()
+    assert capsys.readouterr().out == ""
+    study.said = ["pilot: one", "pilot: two"]
+    first._say_pilot()
+    first._say_pilot()
+    assert capsys.readouterr().out == "pilot: one\npilot: two\n"
+    workers(study)._say_pilot()
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""The lag at which half of the solve rate at the shortest lag is left, by variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from .choice import by_variant
+from .entry import Entry, a_row_for_each_pair
+from .look import GREY, INK, look, styled
+from .pieces import empty, interval, left_of_row, mark, right_heads, right_of_row, row_axis, row_panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..study import Study
+
+TITLE = "At which lag is half of the solve rate left?"
+CAPTION = (
+    "The lag at which one half of the solve rate at the shortest lag is left (trimmed Spearman-Kärber estimate over "
+    "log2 lag), with its 95 % interval from a bootstrap of the points that all lags and variants share. Arrows and ≥:"
+    " more than half is left at the longest lag, or may be, and the number is a bound. Right: by how many doublings "
+    "of the lag a variant falls off later than the baseline, with an interval that holds for all variants of a series"
+    " together; filled marks: it excludes zero. Without a line: too few points, or fewer than ten trials solved at "
+    "the shortest lag."
+)
+STOPS = (6, 96)  # points right of the axes at which the texts of a row begin
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure.
+
+    data: the half lags, see `tables.lags.half_lags`; variants in the order of the study.
+    rows: by series, the variants from top to bottom.
+    """
+
+    data: pd.DataFrame
+    rows: dict[str, list[str]]
+
+
+def numbers(study: Study, half_lags: pd.DataFrame) -> Numbers:
+    """Return the half lags of each series; half_lags: of `tables.lags`."""
+    data = by_variant(half_lags, study.variants)
+    rows = {str(s): data[data["series"] == s]["variant"].tolist() for s in dict.fromkeys(half_lags["series"])}
+    return Numbers(data, rows)
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw a panel for each series, a row for each variant; the dotted line is the baseline."""
+    data, rows = numbers
+    if not rows:
+        return empty("no task has several lags")
+    figure, grid = row_panels(rows, height=0.27, around=0.75)
+    for axes, (series, variants) in zip(grid.flat, rows.items(), strict=True):
+        own = data[data["series"] == series]
+        _frame(axes, series, own)
+        for y, row in enumerate(own.to_dict("records")):
+            _row(axes, row, y)
+        row_axis(axes, len(variants))
+        right_heads(axes, STOPS, ("half lag [95 %]", "doublings later than the baseline"))
+    return figure
+
+
+def _frame(axes: Axes, series: str, own: pd.DataFrame) -> None:
+    """Draw the axis of lags, and the half lag of the baseline as a dotted line."""
+    first = own.iloc[0]
+    shortest, longest = float(first["shortest"]), float(first["longest"])
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(shortest, longest * (longest / shortest) ** 0.04)
+    ticks = shortest * 2.0 ** np.arange(np.floor(np.log2(longest / shortest)) + 1)
+    axes.set_xticks(ticks, [words.tick(round(x)) for x in ticks])
+    axes.minorticks_off()
+    axes.set_title(f"{series}: lags {words.tick(shortest)} to {words.tick(longest)}", pad=12)
+    axes.set_xlabel("lag in steps")
+    baseline = own[(own["variant"] == own["baseline"]) & np.isfinite(own["half_lag"])]
+    if len(baseline):
+        axes.axvline(baseline["half_lag"].iloc[0], color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+
+
+def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
+    """Draw the half lag of a variant with its interval, an arrow where it has no upper end, and both in numbers."""
+    variant, longest = str(row["variant"]), float(row["longest"])
+    colour, marker, _ = look(variant)
+    left_of_row(axes, variant, y, up=4.0, size=7.5, colour=INK)
+    left_of_row(
+        axes, f"N {row['points']}, {100 * row['first_rate']:.0f} % solved at {row['shortest']}", y, -4.4, 6, GREY
+    )
+    if np.isfinite(row["half_lag"]):
+        open_end = np.isinf(row["high"]) or row["at_least"]
+        interval(axes, row["low"], longest if open_end else row["high"], y, colour)
+        if np.isinf(row["high"]) and not row["at_least"]:
+            axes.plot(
+                longest, y, ls="none", marker="$→$", ms=7, mfc=colour, mec=colour, mew=0.3, zorder=3, clip_on=False
+            )
+        filled = bool(row["significant"]) or variant == row["baseline"]
+        mark(axes, row["half_lag"], y, ">" if row["at_least"] else marker, colour, filled=filled, clip_on=False)
+    right_of_row(axes, words.half_lag(row), y, STOPS[0])
+    if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]):
+        ends = (row["doublings"], row["doublings_low"], row["doublings_high"])
+        right_of_row(axes, "{} [{}, {}]".format(*(f"{x:+.1f}".replace("-", "−") for x in ends)), y, STOPS[1])
+
+
+FIGURE = Entry(
+    "half_lags", TITLE, CAPTION, numbers, draw, needs=("half_lags",), rows=a_row_for_each_pair, of_series=True
+)
