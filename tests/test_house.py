@@ -52,7 +52,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report",
-        "run",
+        "run, calibration",
         "__main__",
         "notebooks",
     ],
