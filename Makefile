@@ -16,7 +16,7 @@ OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick reproduce inside notebooks test test-all fuzz lint docs dashboard optuna-dashboard bench clean
+.PHONY: help quick reproduce inside notebooks test test-all fuzz lint docs calibrate dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ lint: $(VENV)/.installed ## ruff and mypy
 
 docs: $(VENV)/.installed ## write the generated pages again: docs/variants.md, docs/tasks.md, docs/reference.md
 	$(PY) -m docs
+
+calibrate: $(VENV)/.installed ## measure how often comparisons err and what they find, and write it into docs/statistics.md
+	$(PY) -m analysis.calibration write=docs/statistics.md
 
 dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
 	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \

@@ -52,7 +52,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report",
-        "run, reproductions",
+        "run, calibration, reproductions",
         "__main__",
         "notebooks",
     ],

@@ -1,0 +1,84 @@
+"""`python -m analysis.calibration`: how often studies of equal variants err, and how often a difference is found.
+
+Such as `python -m analysis.calibration studies=200 points=50`: it takes minutes. The tables go to the screen.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+KEYS = {
+    "studies": "number of made-up studies of each kind; one for all points, or one for each (200)",
+    "points": "numbers of points (10,50,200)",
+    "read": "in how many of them sentences and claims are read (a quarter)",
+    "power": "number of made-up studies for each difference that is there (500)",
+    "swaps": "number of label swaps (99)",
+    "write": "a page that receives the tables between its markers, such as docs/statistics.md",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; return the exit code."""
+    from runs.arguments import key_values
+
+    try:
+        values = key_values(arguments, KEYS, __doc__ or "")
+        if values is None:
+            return 0
+        text = _calibrated(values)
+        print(text)
+        if values.get("write"):
+            from .page import write_between_markers
+
+            write_between_markers(Path(values["write"]), text)
+    except (ValueError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _calibrated(values: Mapping[str, str]) -> str:
+    """Return the tables that the arguments ask for. Raises ValueError where they make no sense."""
+    points = _numbers(values, "points", "10,50,200")
+    studies = _numbers(values, "studies", "200")
+    if len(studies) not in (1, len(points)):
+        raise ValueError(f"studies must be one number, or one for each of {len(points)} points, got {len(studies)}")
+    studies *= len(points) // len(studies)
+    swaps, power = (_numbers(values, name, usual)[0] for name, usual in (("swaps", "99"), ("power", "500")))
+
+    import pandas as pd
+
+    from runs.record.facts import processor
+
+    from .errors import measured
+    from .page import tables
+    from .power import powers
+    from .studies import SCENARIOS
+
+    families, whole = [], []
+    for count, number in zip(points, studies, strict=True):
+        read = _numbers(values, "read", str(max(1, number // 4)))[0]
+        for scenario in SCENARIOS.values():
+            print(f"{scenario.name}, {count} points: {number} studies", file=sys.stderr, flush=True)
+            by_family, by_study = measured(scenario, count, number, read=read, swaps=swaps)
+            families.append(by_family)
+            whole.append(by_study)
+    found = pd.concat([powers(count, power) for count in points])
+    about = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {swaps} label swaps; 399 for power."
+    return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found)}"
+
+
+def _numbers(values: Mapping[str, str], name: str, usual: str) -> list[int]:
+    """Return the numbers of an argument. Raises ValueError where one is no positive whole number."""
+    parts = (values.get(name) or usual).split(",")
+    if not all(part.strip().isdigit() and int(part) for part in parts):
+        raise ValueError(f"{name} must be positive whole numbers, got {values[name]!r}")
+    return [int(part) for part in parts]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
