@@ -5,7 +5,6 @@ Such as `python -m analysis.calibration studies=200 points=50`: it takes minutes
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime

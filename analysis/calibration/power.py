@@ -18,7 +18,7 @@ RATE = 0.5  # solve rate of the baseline and of the ten variants that do not dif
 def powers(
     points: int, studies: int, *, differences: tuple[float, ...] = DIFFERENCES, swaps: int = 399, seed: int = 2026
 ) -> pd.DataFrame:
-    """Return how often a baseline that solves half of its trials and eleven variants, of which one is worse, are told apart.
+    """Return how often a study tells one worse variant of eleven apart from a baseline that solves half of its trials.
 
     points: number of trials of each variant.
     studies: number of made-up studies for each difference.

@@ -87,7 +87,7 @@ def test_a_study_on_the_floor_gives_no_verdict_and_no_claim(points):
     assert not compared["significant"].any()
     text = " ".join(verdicts(study, compared)).lower()
     assert "nothing was learned" in text
-    assert "better than" not in text and "worse than" not in text and "the same" not in text
+    assert not any(stated in text for stated in ("better than", "worse than", "the same"))
     claims = held_against(study, compared, pd.DataFrame())
     assert claims["verdict"].str.startswith("not answered here").all()
 
@@ -164,7 +164,7 @@ def test_tables_replace_what_stands_between_the_markers(tmp_path):
 def test_a_page_without_markers_is_refused(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("nothing\n")
-    with pytest.raises(ValueError, match="page.md: the page must have the lines <!-- calibration: begin -->"):
+    with pytest.raises(ValueError, match=r"page\.md: the page must have the lines <!-- calibration: begin -->"):
         write_between_markers(page, "new")
 
 
