@@ -100,7 +100,9 @@ class OnlyFill(Scheme):
 
 
 @pytest.mark.parametrize(
-    "scheme", [*(Scheme.registry[name]() for name in ("glorot_orthogonal", "identity", "chrono")), OnlyFill()], ids=str
+    "scheme",
+    [*(Scheme.registry[name]() for name in ("glorot_orthogonal", "identity", "chrono")), OnlyFill()],
+    ids=["glorot_orthogonal", "identity", "chrono", "OnlyFill"],
 )
 def test_a_read_out_starts_after_glorot_with_zero_bias_unless_its_scheme_says_otherwise(scheme):
     weight, bias = readout(scheme)
@@ -110,7 +112,9 @@ def test_a_read_out_starts_after_glorot_with_zero_bias_unless_its_scheme_says_ot
 
 
 @pytest.mark.parametrize(
-    ("scheme", "largest"), [(Uniform(bound=0.3), 0.3), (Scheme.registry["uniform_fan"](), 1 / math.sqrt(H))], ids=str
+    ("scheme", "largest"),
+    [(Uniform(bound=0.3), 0.3), (Scheme.registry["uniform_fan"](), 1 / math.sqrt(H))],
+    ids=["uniform", "uniform_fan"],
 )
 def test_a_uniform_scheme_draws_the_read_out_from_the_same_bound(scheme, largest):
     for v in readout(scheme):
