@@ -72,7 +72,7 @@ class Scheme:
     >>> class Zero(Scheme):
     ...     def fill(self, kind, tensor, generator):
     ...         tensor.zero_()
-    >>> module = build(GRU(), input_size=2, hidden_size=3, initialisation=Zero())
+    >>> module = build(GRU(keep_bias=0.0), input_size=2, hidden_size=3, initialisation=Zero())
     >>> all(not p.any() for p in module.parameters())
     True
     """

@@ -181,8 +181,8 @@ OF_1997 = (
 )
 OF_THE_ABLATION = (
     "Three seeds there, so that the published median is itself uncertain. Not known of it: initialisation, forget bias "
-    "(ours: 1), the exact form of its adding problem, and whether the last or the best network was tested (ours: that "
-    "of the best look)."
+    "(ours: 1), the exact form of its adding problem, and whether the last or the best network was tested. Ours is the "
+    "last one. The best of 15 looks has smaller errors: medians of .0006 to .0033 where the last network has these."
 )
 OF_CHRONO = (
     "Only the direction is compared. Their copying has longer lags (500 and more), ten symbols of eight, 128 units and "
