@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS
-from ..tables.comparisons import BETTER, GUARDS, MARGIN, SAME, WORSE
+from ..statistics.endpoints import ENDPOINTS, QUALITY
+from ..tables.comparisons import BETTER, EVERYTHING_SOLVED, GUARDS, MARGIN, SAME, WORSE
 from .choice import records_of, rows_in
 from .entry import Entry, two_rows_for_each_pair
 from .look import GREY, INK, look, styled
@@ -40,7 +40,8 @@ CAPTION = (
     "the lowest validation loss. Lines: 95 % intervals that hold for all variants of a task and question together; p: "
     "from label swaps, at most .05 exactly where the interval excludes zero. Band: differences below a tenth, which "
     "count as none. Filled marks: better or worse; half-filled: the same, the interval lies inside the band; hollow: "
-    "open. Where a variant and the baseline both learned nothing, or solved everything, no difference is shown. "
+    "open. Where a variant and the baseline both learned nothing, or solved everything, no difference is shown; solved "
+    "after tuning are those whose best trials solve the task, however few these are. "
     "Greff's p: Welch's test on the test losses of the best deciles, unadjusted; it marks equal variants far too "
     "often. Without lines the study has too few points for inference."
 )
@@ -93,7 +94,7 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
     inferred = own["low"].notna().any()
     for y, (variant, row) in enumerate(own.iterrows()):
         if row["verdict"] in GUARDS:
-            right_of_row(axes, str(row["verdict"]), y, STOPS[0], colour=GREY)
+            right_of_row(axes, _guard(row), y, STOPS[0], colour=GREY)
             continue
         own_look = look(str(variant))
         interval(axes, scale * row["low"], scale * row["high"], y, own_look.colour)
@@ -108,6 +109,13 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
             right_of_row(axes, words.p_value(row["greff_welch_p"]), y, STOPS[3])
     heads = ("difference [95 % interval]", "p", "verdict", "Greff's p") if inferred else ("difference",)
     right_heads(axes, STOPS, heads)
+
+
+def _guard(row: pd.Series[Any]) -> str:
+    """Return the words for a verdict that says that no difference could show."""
+    if row["verdict"] == EVERYTHING_SOLVED and row["question"] == QUALITY:
+        return "solved after tuning"
+    return str(row["verdict"])
 
 
 def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]) -> None:

@@ -63,7 +63,8 @@ def draw(numbers: Numbers) -> Figure:
         for y, row in enumerate(own.to_dict("records")):
             _row(axes, row, y)
         row_axis(axes, len(variants))
-        right_heads(axes, STOPS, ("half lag [95 %]", "doublings later than the baseline"))
+        heads = ("half lag [95 %]", "doublings later than the baseline")
+        right_heads(axes, STOPS, heads if own["doublings_low"].notna().any() else heads[:1])
     return figure
 
 
@@ -74,6 +75,8 @@ def _frame(axes: Axes, series: str, own: pd.DataFrame) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(shortest, longest * (longest / shortest) ** 0.04)
     ticks = shortest * 2.0 ** np.arange(np.floor(np.log2(longest / shortest)) + 1)
+    if longest > 1.25 * ticks[-1]:  # room for a label of its own
+        ticks = np.append(ticks, longest)
     axes.set_xticks(ticks, [words.tick(round(x)) for x in ticks])
     axes.minorticks_off()
     axes.set_title(f"{series}: lags {words.tick(shortest)} to {words.tick(longest)}", pad=12)
@@ -99,7 +102,10 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
                 longest, y, ls="none", marker="$→$", ms=7, mfc=colour, mec=colour, mew=0.3, zorder=3, clip_on=False
             )
         filled = bool(row["significant"]) or variant == row["baseline"]
-        mark(axes, row["half_lag"], y, ">" if row["at_least"] else marker, colour, filled=filled, clip_on=False)
+        mark(axes, row["half_lag"], y, marker, colour, filled=filled, clip_on=False)
+        if row["at_least"]:  # beside the mark: a mark of a variant may be a triangle to the right
+            beside = {"xytext": (3.5, 0), "textcoords": "offset points", "annotation_clip": False}
+            axes.annotate("→", (row["half_lag"], y), va="center", fontsize=9, color=colour, **beside)
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
     if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]):
         ends = (row["doublings"], row["doublings_low"], row["doublings_high"])

@@ -95,11 +95,12 @@ def _a_panel_each(numbers: Numbers) -> Figure:
         for axes in grid.flat[len(numbers.variants) :]:
             axes.set_axis_off()
         for axes, variant in zip(grid.flat, numbers.variants, strict=False):
-            _frame(axes, own)
-            if variant != numbers.baseline and (own["variant"] == numbers.baseline).any():
-                _curve(axes, own, numbers.baseline, 0.0, grey=True)
+            _frame(axes, own, named=axes is grid.flat[0])
+            beside = 0.0 if variant == numbers.baseline else 0.8  # marks stand side by side, so do their intervals
+            if beside and (own["variant"] == numbers.baseline).any():
+                _curve(axes, own, numbers.baseline, -beside, grey=True)
             if (own["variant"] == variant).any():
-                _curve(axes, own, variant, 0.0)
+                _curve(axes, own, variant, beside)
             name = f"{variant} (control)" if variant in numbers.controls else variant
             axes.set_title(name, fontsize=7.5, color=readable(look(variant).colour), pad=3)
             axes.tick_params(labelsize=7)
@@ -116,8 +117,8 @@ def _title(numbers: Numbers, series: str, own: pd.DataFrame) -> str:
     return f"{text}: does not need memory" if series in numbers.without_memory else text
 
 
-def _frame(axes: Axes, own: pd.DataFrame) -> None:
-    """Draw the axes of a panel, with the floor and the ceiling."""
+def _frame(axes: Axes, own: pd.DataFrame, named: bool = True) -> None:
+    """Draw the axes of a panel, with the floor and the ceiling; named: whether their names are written."""
     lags = np.array(sorted(set(own["lag"])), dtype=float)
     ticks = np.log2(lags)
     margin = 0.08 * (ticks[-1] - ticks[0])
@@ -131,8 +132,9 @@ def _frame(axes: Axes, own: pd.DataFrame) -> None:
         (100 * RATES[1], 103, "ceiling", 99, 0.99, "right"),
     ):
         axes.axhspan(low, high, color=SHADE, lw=0, zorder=0.5)
-        place = axes.get_yaxis_transform()
-        axes.text(x, at, name, transform=place, fontsize=6.5, color=GREY, ha=side, va="center")
+        if named:
+            place = axes.get_yaxis_transform()
+            axes.text(x, at, name, transform=place, fontsize=6.5, color=GREY, ha=side, va="center")
 
 
 def _curve(

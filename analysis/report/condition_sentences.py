@@ -103,11 +103,12 @@ def start_sentences(study: Study, started: pd.DataFrame) -> list[str]:
     own = started[(started["variant"] == study.baseline) & (started["over_lag"] < FORGOTTEN)]
     if len(own):
         row = own.sort_values("lag", kind="stable").to_dict("records")[0]
-        drawn = " (the median of what was drawn)" if row["kept_low"] < row["kept_high"] else ""
+        drawn, who = (" (the median of what was drawn)", "half of its trials remember nothing")
+        if row["kept_low"] == row["kept_high"]:
+            drawn, who = "", "nothing is remembered"
         found.append(
             f"At lag {row['lag']} ({row['task']}) {row['variant']} keeps {_tiny(row['over_lag'])} of its state at the "
-            f"start of training, {row['kept']:.2f} a step{drawn}: at the start nothing is remembered over this lag or "
-            "a longer one."
+            f"start of training, {row['kept']:.2f} a step{drawn}: at the start {who} over this lag or a longer one."
         )
     return found
 
@@ -130,7 +131,7 @@ def starts_table(study: Study, started: pd.DataFrame) -> Table:
     for variant, own in started.groupby("variant", sort=False):
         median = float(own["kept"].median())
         ends = {"low": own["kept_low"].min(), "high": own["kept_high"].max()}
-        over = {str(lag): float(part["over_lag"].median()) for lag, part in own.groupby("lag")}
+        over = {str(lag): median**lag for lag in lags}
         rows.append({"variant": variant, "kept": median, **ends, **over})
     return Table.of(columns, rows, lambda row: bool(row["variant"] == study.baseline))
 

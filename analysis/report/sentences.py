@@ -30,6 +30,7 @@ GUARDED = {
     HARDLY_SOLVED: "Hardly any trial was solved",
     EVERYTHING_SOLVED: "Everything was solved",
 }
+AFTER_TUNING = " after tuning"  # what is added where the best trials solve a task, however few they are
 
 
 def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
@@ -87,11 +88,17 @@ def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: 
     if never:
         named_or_counted = words.listed(never) if len(never) <= words.MOST_NAMED else f"{len(never)} variants"
         parts.append(f"not told apart from {baseline} on any task: {named_or_counted}")
-    for verdict, text in GUARDED.items():
+    for verdict, text in _guarded(question).items():
         where = [t for t in tasks if set(own.loc[own["task"] == t, "verdict"]) == {verdict}]
         if where:
             parts.append(f"{text[0].lower()}{text[1:]} on {_all_or(where, tasks)}")
     return f"{QUESTIONS[question]}: {'; '.join(parts)}." if parts else f"{QUESTIONS[question]}: nothing is concluded."
+
+
+def _guarded(question: str) -> dict[str, str]:
+    """Return the words for each verdict that says that no difference could show, in the answer to a question."""
+    solved = GUARDED[EVERYTHING_SOLVED]
+    return {**GUARDED, EVERYTHING_SOLVED: f"{solved}{AFTER_TUNING}" if question == QUALITY else solved}
 
 
 def _named(found: dict[str, list[str]], tasks: list[str]) -> str:
@@ -143,7 +150,7 @@ def _search(points: int) -> str:
 def _differences(rows: pd.DataFrame, unit: str) -> list[str]:
     """Return the sentences on all differences of a task in one endpoint, verdict by verdict."""
     found, first = [], rows.iloc[0]
-    for verdict, text in GUARDED.items():
+    for verdict, text in _guarded(first["question"]).items():
         named = list(rows.loc[rows["verdict"] == verdict, "variant"])
         if len(named) == len(rows):
             return [f"{text}."]

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS
+from ..statistics.endpoints import ENDPOINTS, QUALITY
 from .comparisons import (
     BETTER,
     EVERYTHING_SOLVED,
@@ -211,7 +211,7 @@ def _counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     for (task, verdict), own in rows[guarded].groupby(["task", "verdict"], sort=False):
         whole = len(own) == (rows["task"] == task).sum()
         name = str(task) if whole else f"{words.listed(list(own['variant']))} on {task}"
-        parts.append(f"{name}: {UNANSWERED[str(verdict)]}")
+        parts.append(f"{name}: {_why(str(verdict), own)}")
     return rows[~guarded], f"; not counted: {'; '.join(parts)}" if parts else ""
 
 
@@ -221,7 +221,13 @@ def _unanswered(rows: pd.DataFrame) -> Finding:
     if not why:
         return NOTHING
     _, left_out = _counted(rows)
-    return Finding(f"{UNTESTED}: {' or '.join(UNANSWERED[verdict] for verdict in why)}", left_out.removeprefix("; "))
+    return Finding(f"{UNTESTED}: {' or '.join(_why(verdict, rows) for verdict in why)}", left_out.removeprefix("; "))
+
+
+def _why(verdict: str, rows: pd.DataFrame) -> str:
+    """Return in words why rows of one question cannot show a difference; their best trials may be the only solved."""
+    tuned = verdict == EVERYTHING_SOLVED and (rows["question"] == QUALITY).all()
+    return UNANSWERED[verdict] + (" after tuning" if tuned else "")
 
 
 # The margin and the number of points

@@ -154,14 +154,18 @@ def _inside(found: pd.DataFrame, tasks: Mapping[int, str]) -> tuple[str, str]:
 def starts(study: Study) -> pd.DataFrame:
     """Return one row per task and variant whose trials say what share of its state is kept per step at the start.
 
+    Only points count at which all variants that have trials of the task have one that says it, if there are any: where
+    the bias is drawn, medians over other points differ though the variants start equal.
+
     Columns:
-    kept: the median over the trials, from 0 to 1; 1 for a cell that never forgets.
+    trials: that count.
+    kept: the median over them, from 0 to 1; 1 for a cell that never forgets.
     kept_low, kept_high: the smallest and the largest, which differ where the bias is drawn.
     over_lag: the median share that is left after the lag of the task, `kept` to the power of the lag.
     """
     if "kept" not in study.trials:
         return pd.DataFrame(columns=STARTS)
-    known = study.trials[study.trials["kept"].notna()]
+    known = _at_shared_points(study.trials[study.trials["kept"].notna()])
     rows = []
     for task, variant in study.pairs:
         own = known[(known["task"] == task) & (known["variant"] == variant)]
@@ -171,6 +175,13 @@ def starts(study: Study) -> pd.DataFrame:
             ends = float(kept.min()), float(kept.max())
             rows.append([task, lag, variant, len(own), median, *ends, float(median**lag)])
     return pd.DataFrame(rows, columns=STARTS)
+
+
+def _at_shared_points(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials at points of a task that all its variants have; all of a task where there is no such point."""
+    there = trials.groupby(["task", "point"])["variant"].transform("nunique")
+    shared = there == trials.groupby("task")["variant"].transform("nunique")
+    return trials[shared | ~shared.groupby(trials["task"]).transform("any")]
 
 
 def per_variant(started: pd.DataFrame) -> dict[str, float]:

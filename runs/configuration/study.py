@@ -15,6 +15,7 @@ from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
 from ..study.plan import Search, matched
+from ..study.space import Dimension
 from ..study.stages import KINDS
 from ..trial.classes import allow, construct
 from ..trial.trial import Model, Training
@@ -59,6 +60,8 @@ def design_from(config: DictConfig) -> Design:
         ("space", dict, "hyperparameters with ranges"),
     ):
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
+    space = {name: dimension(name, node) for name, node in values["space"].items()}
+    _refuse_two_of_a_key(space)
     named = _by_label([variant_node(entry) for entry in values["variants"]])
     variants, same_width = matched(named, values["baseline"], values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
@@ -74,7 +77,7 @@ def design_from(config: DictConfig) -> Design:
         levels=levels,
         match=values["match"],
         same_width=same_width,
-        space={name: dimension(name, node) for name, node in values["space"].items()},
+        space=space,
         initialisation=values["initialisation"],
         model=Model(**values["model"]),
         training=Training(**values["training"]),
@@ -92,6 +95,15 @@ def _refuse_regularisation(search: Search) -> None:
         trial = search.trial(task, variant, 0, largest)
         if trial.model.regularised:
             untrained(trial)
+
+
+def _refuse_two_of_a_key(space: Mapping[str, Dimension]) -> None:
+    """Raise ValueError if two hyperparameters set the same option, as only one of them would have an effect."""
+    names: dict[str, str] = {}
+    for name, found in space.items():
+        other = names.setdefault(found.key, name)
+        rule = f"space.{name}.key must be another one than that of space.{other}; ~space.{other} takes that one out"
+        require(other == name, rule, found.key)
 
 
 def _by_label(nodes: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:

@@ -79,8 +79,11 @@ def findings(design: Design, outcomes: Mapping[str, Sequence[Outcome]]) -> list[
         lines.append(f"pilot: the study goes on; a changed one needs another name: name={design.name}_2")
     fine = [found for name in series if not warned[name] for found in series[name]]
     if fine:
-        listed = ", ".join(f"{found.task} ({found})" for found in fine)
-        lines.append(f"pilot: {design.baseline} solved some of its first points, or came off the floor: {listed}")
+        some, none = (", ".join(f"{f.task} ({f})" for f in fine if f.floor == floor) for floor in (False, True))
+        at_floor = f"; it learned nothing at other lags: {none}" if none else ""
+        lines.append(
+            f"pilot: {design.baseline} solved some of its first points, or came off the floor: {some}{at_floor}"
+        )
     return lines
 
 

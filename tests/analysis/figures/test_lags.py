@@ -57,14 +57,35 @@ def test_more_than_six_variants_have_a_panel_each_with_the_baseline_in_grey(vari
     assert curves == ([6] if panels == 1 else [1, 2, 2, 2, 2, 2, 2, 0])
 
 
+def test_in_panels_of_their_own_marks_stand_beside_the_baseline_and_one_panel_names_the_bands():
+    names = ["vanilla", *(f"cell_{k}" for k in range(6))]
+    first, second, *_ = drawn(solve_rate_by_lag, lagged(dict.fromkeys(names, (20, 10, 0)))).axes
+    grey, own = (line.get_xdata()[0] for line in second.lines if line.get_marker() != "None")
+    assert grey < np.log2(30) < own
+    assert ("floor" in written(first), "floor" in written(second)) == (True, False)
+
+
 def test_a_half_lag_has_its_interval_or_an_arrow_where_it_is_a_bound():
     (axes,) = drawn(half_lags, lagged(FALLS)).axes
     assert [line.get_marker() for line in axes.lines if line.get_marker() not in ("None", "$→$")] == [
         look("vanilla").marker,
-        ">",
+        look("gru").marker,
         look("rnn").marker,
     ]
+    assert written(axes).count("→") == 1
     assert "≥ 120 [120, ≥ 120]" in written(axes)
+
+
+def test_the_axis_of_half_lags_ends_with_the_longest_lag_where_it_has_room():
+    for lags_of_series, ticks in (((30, 100), ["30", "60", "100"]), ((30, 64), ["30", "60"]), ((30, 60), ["30", "60"])):
+        (axes,) = drawn(half_lags, lagged({"vanilla": (20, 5)}, lags=lags_of_series)).axes
+        assert [label.get_text() for label in axes.get_xticklabels()] == ticks
+
+
+def test_few_points_have_no_column_of_doublings():
+    for points, count in ((20, 1), (6, 0)):
+        (axes,) = drawn(half_lags, lagged({"vanilla": (points, 5), "gru": (points, 3)}, points, (30, 60))).axes
+        assert written(axes).count("doublings later than the baseline") == count
 
 
 @pytest.mark.parametrize(("most", "names"), [(0, ["adding", "copying"]), (9, [""])])

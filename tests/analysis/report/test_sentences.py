@@ -104,6 +104,14 @@ def test_paragraph_of_a_task_on_quality_says_how_many_trials_are_searched(points
     )
 
 
+def test_quality_is_solved_after_tuning_though_few_trials_solve_the_task():
+    quality = {**QUALITY, "verdict": "everything solved", "reference": 1.0}
+    first, second, task, _ = verdicts(solved(50), compared({}, quality))
+    assert second == "Quality after tuning: everything was solved after tuning on adding."
+    assert task.endswith("is expected to score 1.00. Everything was solved after tuning.")
+    assert "solved after" not in first
+
+
 def test_pairs_that_learned_nothing_are_named_where_others_did():
     rows = [{"verdict": "nothing learned"}, {"variant": "irnn", "verdict": "nothing learned"}, {"variant": "rnn"}]
     task = verdicts(solved(50, ("vanilla", "gru", "irnn", "rnn")), compared(*rows))[2]

@@ -180,6 +180,13 @@ def test_where_no_comparison_can_show_a_difference_no_claim_is_answered(verdicts
         assert on(test("gru"), rows).verdict == expected
 
 
+def test_what_only_the_best_trials_solve_is_called_solved_after_tuning():
+    rows = compared(("gru", "adding", "everything solved"), question="quality")
+    found = on(rules.worse("gru"), rows)
+    assert found.verdict == "not answered here: everything was solved after tuning"
+    assert found.evidence == "not counted: adding: everything was solved after tuning"
+
+
 def test_a_comparison_that_cannot_show_a_difference_does_not_count_beside_one_that_can():
     rows = compared(
         ("gru", "adding", -0.3), ("gru", "copying", "nothing learned"), ("rnn", "adding", "nothing learned")

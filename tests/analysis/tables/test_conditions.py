@@ -97,6 +97,20 @@ def test_what_is_kept_over_a_lag_is_a_power():
     assert table["over_lag"].tolist() == pytest.approx([0.5**30, 0.5**60, 0.5**120])
 
 
+def test_variants_start_equal_where_they_do_so_at_the_points_that_all_have():
+    drawn = [{"point": p, "kept": kept, "status": "finished"} for p, kept in enumerate((0.5, 0.7, 0.9))]
+    rows = [{**row, "variant": v} for v in ("vanilla", "gru") for row in drawn[: 3 if v == "vanilla" else 2]]
+    study = by_hand(*rows)
+    assert starts(study)["kept"].tolist() == pytest.approx([0.6, 0.6])
+    assert starts(study)["trials"].tolist() == [2, 2]
+    assert holds(study, START) == "yes"
+
+
+def test_variants_without_a_common_point_have_the_starts_of_all_their_trials():
+    rows = [{"point": p, "kept": kept, "variant": v} for p, v, kept in ((0, "vanilla", 0.5), (1, "gru", 0.9))]
+    assert starts(by_hand(*rows))["kept"].tolist() == pytest.approx([0.5, 0.9])
+
+
 def test_a_table_without_the_column_has_no_starts():
     study = lagged({"vanilla": ROOMY})
     assert starts(study).empty
@@ -138,6 +152,12 @@ def test_the_start_has_a_sentence_where_variants_differ_and_where_nothing_is_rem
     assert forgotten.startswith("At lag 60 (adding_60) vanilla keeps 7e-9 of its state")
 
 
+def test_a_drawn_start_says_how_many_trials_remember_nothing():
+    rows = [{"point": p, "kept": kept, "lag": 60} for p, kept in enumerate((0.5, 0.7, 0.99))]
+    (sentence,) = start_sentences(by_hand(*rows), starts(by_hand(*rows)))
+    assert "0.70 a step (the median of what was drawn): at the start half of its trials remember nothing" in sentence
+
+
 def test_the_start_has_no_sentence_where_all_remember():
     study = lagged({"vanilla": ROOMY, "gru": ROOMY}, kept={"vanilla": 0.99, "gru": 0.99})
     assert start_sentences(study, starts(study)) == []
@@ -150,3 +170,9 @@ def test_the_table_of_starts_has_a_row_for_each_variant_and_a_column_for_each_la
         "kept per step", "after 30 steps", "after 60 steps", "after 120 steps",
     ]  # fmt: skip
     assert [[cell.shown for cell in row][:2] for row in table.rows] == [["vanilla", "0.500"]]
+
+
+def test_what_is_left_after_a_lag_is_a_power_of_what_the_table_says_is_kept():
+    rows = [{"task": t, "lag": n, "kept": kept} for t, n, kept in (("a", 1, 0.9), ("b", 2, 0.5), ("c", 3, 0.6))]
+    (row,) = starts_table(by_hand(*rows), starts(by_hand(*rows))).rows
+    assert [cell.shown for cell in row] == ["vanilla", "0.600 (0.50–0.90)", "0.6", "0.36", "0.22"]

@@ -77,6 +77,32 @@ def test_nothing_is_said_of_effects_where_nothing_was_learned_at_any_lag():
     assert found.loc[("mean", 0, "rnn"), "verdict"] != "nothing learned"
 
 
+@pytest.mark.parametrize(
+    ("at_lags", "verdict"),
+    [
+        (["nothing learned", "hardly solved", "nothing learned"], "hardly solved"),
+        (["everything solved"] * 3, "everything solved"),
+        (["everything solved", "hardly solved", "hardly solved"], "same"),
+    ],
+)
+def test_effects_have_the_verdict_of_single_lags_that_could_not_show_a_difference(at_lags, verdict):
+    study = lagged({"vanilla": (20, 10, 5), "gru": (20, 10, 5)})  # equal point by point
+    compared = comparisons(study, swaps=19)
+    rates = compared["endpoint"] == "solve_rate"
+    compared.loc[rates, "verdict"] = at_lags
+    found = lag_effects(study, compared, swaps=19).set_index("effect")
+    assert found.loc[["mean", "slope"], "verdict"].tolist() == [verdict] * 2
+
+
+def test_a_slope_is_the_same_where_less_than_the_margin_is_lost_over_all_lags(monkeypatch):
+    study = lagged({"vanilla": (20, 10, 5), "gru": (20, 10, 5)})
+    for half, verdict in ((0.049, "same"), (0.051, "open")):  # of two doublings
+        row = {"points": 20, "value": 0.0, "reference": 0.0, "difference": 0.0, "low": -half, "high": half, "p": 1.0}
+        monkeypatch.setattr("analysis.tables.lags._contrast", lambda *given, row=row: iter([row]))
+        found = lag_effects(study, comparisons(study, swaps=19), swaps=19).set_index("effect")
+        assert found.loc["slope", "verdict"] == verdict
+
+
 def test_too_few_points_have_no_interval():
     found = effects({"vanilla": (9, 5, 0), "gru": (9, 9, 9)}, points=9)
     assert found.loc[("mean", 0, "gru"), ["low", "high", "p"]].isna().all()

@@ -592,6 +592,13 @@ def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(compos
     assert design.tasks["short"]["lag"] == 5
 
 
+def test_two_hyperparameters_may_not_set_the_same_option(composed):  # noqa: F811
+    given = ["study=smoke", "+space.bias={key: variant.keep_bias, low: 0, high: 4}"]
+    rule = "space.bias.key must be another one than that of space.keep_bias; ~space.keep_bias takes that one out"
+    with pytest.raises(ValueError, match=f"{rule}, got 'variant.keep_bias'"):
+        design_from(composed("sweep", overrides=given))
+
+
 def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):  # noqa: F811
     given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, keep_bias: 0.0}}]"]
     design = design_from(composed("sweep", overrides=given))

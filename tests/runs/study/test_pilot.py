@@ -73,7 +73,8 @@ def test_a_series_is_fine_where_one_of_its_lags_is_neither_always_solved_nor_on_
         {"adding_9": outcomes(2), "adding_18": outcomes(1, 0.0), "adding_36": outcomes(0, 0.0, 0.02)},
     )
     assert found == [
-        f"{FINE} adding_9 (2 of 2 points), adding_18 (1 of 2 points), adding_36 (0 of 2 points, best score .02)"
+        f"{FINE} adding_9 (2 of 2 points), adding_18 (1 of 2 points); it learned nothing at other lags: adding_36 (0 "
+        "of 2 points, best score .02)"
     ]
 
 
