@@ -23,7 +23,7 @@ def ended(tmp_path, monkeypatch):
     """How a multirun ends: the exit code, or None where the process just goes on."""
 
     def end(finished, failed=0, arguments=("worker=range(0,2)",)):
-        study = SimpleNamespace(finished=lambda: finished, pilot=lambda: [])
+        study = SimpleNamespace(finished=lambda: finished, pilot=list)
         monkeypatch.setattr(launcher, "opened", lambda *where: study)
         monkeypatch.setattr(launcher, "print_counts", lambda study: failed)
         monkeypatch.setattr(launcher, "next_step", lambda study, results: "next")
