@@ -170,8 +170,8 @@ def test_evidence_gives_the_largest_difference_left_possible():
     ("verdicts", "expected"),
     [
         (["nothing learned", "nothing learned"], "not answered here: nothing was learned"),
-        (["everything solved", "everything solved"], "not answered here: everything was solved"),
-        (["nothing learned", "everything solved"], "not answered here: nothing was learned or everything was solved"),
+        (["everything solved", "everything solved"], "not answered here: everything was solved after tuning"),
+        (["nothing learned", "everything solved"], "not answered here: nothing was learned or everything was solved after tuning"),
     ],
 )
 def test_where_no_comparison_can_show_a_difference_no_claim_is_answered(verdicts, expected):
@@ -256,7 +256,7 @@ def test_a_claim_about_quality_is_not_answered_by_ease():
     solved = compared(("rnn", "adding", "everything solved"))
     assert of_rnn(ease)["verdict"] == rules.UNTESTED
     row = of_rnn(pd.concat([ease, solved]))
-    assert row["verdict"] == "not answered here: everything was solved"
+    assert row["verdict"] == "not answered here: everything was solved after tuning"
     assert row["beside"].endswith("rnn on adding: worse by 30 percentage points")
 
 
@@ -276,7 +276,7 @@ def test_claims_about_hyperparameters_ask_no_question():
         (rules.DISAGREES, rules.MIXED, rules.ON_QUESTION),
         (rules.UNDECIDED, rules.DISAGREES, rules.DISAGREES),
         (rules.ON_TASK, rules.AGREES, rules.ON_TASK),
-        (rules.AGREES, "not answered here: everything was solved", rules.AGREES),
+        (rules.AGREES, "not answered here: everything was solved after tuning", rules.AGREES),
         (rules.UNTESTED, rules.UNDECIDED, rules.UNDECIDED),
         (rules.UNTESTED, rules.UNTESTED, rules.UNTESTED),
         ("not answered here: nothing was learned",) * 3,
