@@ -70,7 +70,7 @@ def measured(
             sentences = _without_method([*verdicts(study, compared), *lag_sentences(study, lags)])
             said = {"stated": any(STATED.search(sentence) for sentence in sentences), **_claims(study, compared)}
         whole.append({"wrong": any(row["wrong"] for row in own), **said})
-    place = {"scenario": scenario.name, "points": points, "studies": studies}
+    place: dict[str, Any] = {"scenario": scenario.name, "points": points, "studies": studies}
     by_family = pd.DataFrame(families).groupby(["task", "family"], sort=False).mean().reset_index()
     shares = pd.DataFrame(whole).astype(float).mean()
     return by_family.assign(**place), pd.DataFrame([{**place, "read": read, **shares}])

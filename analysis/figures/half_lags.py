@@ -104,7 +104,7 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
         filled = bool(row["significant"]) or variant == row["baseline"]
         mark(axes, row["half_lag"], y, marker, colour, filled=filled, clip_on=False)
         if row["at_least"]:  # beside the mark: a mark of a variant may be a triangle to the right
-            beside = {"xytext": (3.5, 0), "textcoords": "offset points", "annotation_clip": False}
+            beside: dict[str, Any] = {"xytext": (3.5, 0), "textcoords": "offset points", "annotation_clip": False}
             axes.annotate("→", (row["half_lag"], y), va="center", fontsize=9, color=colour, **beside)
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
     if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]):
