@@ -171,7 +171,10 @@ def test_evidence_gives_the_largest_difference_left_possible():
     [
         (["nothing learned", "nothing learned"], "not answered here: nothing was learned"),
         (["everything solved", "everything solved"], "not answered here: everything was solved after tuning"),
-        (["nothing learned", "everything solved"], "not answered here: nothing was learned or everything was solved after tuning"),
+        (
+            ["nothing learned", "everything solved"],
+            "not answered here: nothing was learned or everything was solved after tuning",
+        ),
     ],
 )
 def test_where_no_comparison_can_show_a_difference_no_claim_is_answered(verdicts, expected):
