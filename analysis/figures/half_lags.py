@@ -107,7 +107,8 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
             beside: dict[str, Any] = {"xytext": (3.5, 0), "textcoords": "offset points", "annotation_clip": False}
             axes.annotate("→", (row["half_lag"], y), va="center", fontsize=9, color=colour, **beside)
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
-    if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]):
+    both_beyond = row["at_least"] and row["doublings"] == 0  # of two bounds there is no difference
+    if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]) and not both_beyond:
         ends = (row["doublings"], row["doublings_low"], row["doublings_high"])
         right_of_row(axes, "{} [{}, {}]".format(*(_doublings(x) for x in ends)), y, STOPS[1])
 
