@@ -98,7 +98,18 @@ def sequences_to_solve(studies: Sequence[Study]) -> Measured:
     sequences = (trials["solved_step"].fillna(trials["budget"]) * trials["batch_size"]).to_numpy(float)
     spread = "" if not len(sequences) else f"; {sequences.min():,.0f} to {sequences.max():,.0f} sequences"
     solved = f"{trials['solved_step'].notna().sum()} of {len(trials)} seeds solved it"
-    return _measured(np.mean, sequences, solved + spread)
+    return _measured(np.mean, sequences, solved + spread + _unsolved(trials))
+
+
+def _unsolved(trials: pd.DataFrame) -> str:
+    """Return how far the trials came that did not solve their task; nothing where their metrics do not say."""
+    unsolved = trials[trials["solved_step"].isna()]
+    metrics = [json.loads(text) for text in unsolved.get("test_metrics", pd.Series(dtype=str))]
+    known = [m for m in metrics if {"absolute_error", "wrong"} <= m.keys()]
+    if not known:
+        return ""
+    error, wrong = (max(m[name] for m in known) for name in ("absolute_error", "wrong"))
+    return f"; unsolved seeds end with a mean absolute error up to {error:.3f} and up to {100 * wrong:.1f} % wrong"
 
 
 def median_loss(variant: str) -> Callable[[Sequence[Study]], Measured]:

@@ -18,6 +18,7 @@ from analysis.tables.reproductions import (
     TOO_FEW,
     Measured,
     Published,
+    _unsolved,
     gain,
     median_loss,
     order_of_medians,
@@ -122,3 +123,18 @@ def test_what_was_not_run_is_said():
     assert len(table) == len(PUBLISHED)
     assert set(table["verdict"]) == {NOT_RUN}
     assert set(table["ours_text"]) == {"–"}
+
+
+def test_the_note_says_how_far_unsolved_seeds_came():
+    trials = pd.DataFrame(
+        {
+            "solved_step": [np.nan, np.nan, 5.0],
+            "test_metrics": [
+                '{"absolute_error": 0.01, "wrong": 0.03}',
+                '{"absolute_error": 0.02, "wrong": 0.01}',
+                "{}",
+            ],
+        }
+    )
+    assert _unsolved(trials).endswith("a mean absolute error up to 0.020 and up to 3.0 % wrong")
+    assert _unsolved(trials.iloc[2:]) == ""
