@@ -170,11 +170,24 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     scores = endpoint.question != EASE and endpoint.name in SOLVED
     if scores and not apart and all(side[endpoint.name] > SOLVED[endpoint.name] for side in sides):
         return EVERYTHING_SOLVED
-    if max(-low, high) < MARGIN * span:
+    found = by_interval(low, difference, high, MARGIN * span)
+    return {BETTER: WORSE, WORSE: BETTER}.get(found, found) if endpoint.lower_is_better else found
+
+
+def by_interval(low: float, difference: float, high: float, margin: float) -> str:
+    """Return what an interval alone says of a difference of which more is better: same, open, better or worse.
+
+    low, difference, high: the interval and its middle; NaN ends for no interval.
+    margin: a difference below it counts as none.
+
+    >>> by_interval(0.01, 0.05, 0.09, 0.1), by_interval(0.01, 0.2, 0.4, 0.1), by_interval(-0.1, 0.1, 0.3, 0.1)
+    ('same', 'better', 'open')
+    """
+    if max(-low, high) < margin:
         return SAME
-    if not apart:
+    if not low * high > 0:
         return OPEN
-    return BETTER if (difference > 0) != endpoint.lower_is_better else WORSE
+    return BETTER if difference > 0 else WORSE
 
 
 GUARDS = (NOTHING_LEARNED, HARDLY_SOLVED, EVERYTHING_SOLVED)  # verdicts that turn no interval into a sentence

@@ -20,9 +20,8 @@ from .comparisons import (
     HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
-    OPEN,
-    SAME,
     WORSE,
+    by_interval,
 )
 
 FEWEST_SOLVED = 10  # trials at the shortest lag, below which there is no half of their share to speak of
@@ -243,8 +242,4 @@ def _verdict(row: Mapping[str, Any], margin: float, at_lags: set[str]) -> str:
         guard = HARDLY_SOLVED
     if guard:
         return guard
-    if max(-row["low"], row["high"]) < margin:
-        return SAME
-    if not row["low"] * row["high"] > 0:
-        return OPEN
-    return BETTER if row["difference"] > 0 else WORSE
+    return by_interval(row["low"], row["difference"], row["high"], margin)

@@ -50,7 +50,7 @@ def _fresh(task: Task, trial: Trial) -> Iterator[Batch]:
 def _from_training_set(task: Task, trial: Trial) -> Iterator[Batch]:
     """Yield the batches of a training set, in a new order in each epoch; the last of an epoch may be smaller.
 
-    Batches of sequences that have lengths end with the longest of them. Noise is drawn anew for each batch.
+    Batches of sequences that have lengths end with the longest of them. Each batch gets fresh noise.
     """
     training, stream = trial.training, streams(trial.seed)
     every = draw(task, training.training_sequences, stream("training data"))

@@ -85,7 +85,7 @@ class Recent:
             self._sequences -= left
             self._sum_up(sums, -1)
         self._added += 1
-        if self._added >= len(self._batches):  # anew, so that rounding errors do not add up and no NaN stays
+        if self._added >= len(self._batches):  # sum up again, so that rounding errors do not add up and no NaN stays
             self._added = 0
             self._sums = {name: sum(sums[name] for _, sums in self._batches) for name in metrics}
 

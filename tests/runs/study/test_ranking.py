@@ -1,9 +1,12 @@
 """Which trial is better: solved before unsolved, then by steps to solve, then by loss."""
 
+import itertools
 import math
 
+import numpy as np
 import pytest
 
+from analysis.statistics.best import order_of
 from runs.study.ranking import Result, rank_key, ranked
 
 TRIALS = [Result(0.9, 100), Result(0.2, 150), Result(0.4, 150), Result(0.01), Result(0.3), Result(None), Result(None)]
@@ -25,3 +28,14 @@ def test_a_trial_without_a_finite_loss_is_last_even_where_it_is_said_to_be_solve
 
 def test_a_step_that_is_nan_is_none():
     assert rank_key(math.nan, 0.5) == rank_key(None, 0.5)
+
+
+@pytest.mark.parametrize("by_steps", [True, False])
+def test_the_analysis_orders_trials_by_the_same_rule(by_steps):
+    rng = np.random.default_rng(0)
+    steps = np.where(rng.random(60) < 0.5, rng.integers(1, 5, 60) * 50.0, np.nan)
+    losses = np.where(rng.random(60) < 0.8, rng.integers(1, 6, 60) / 10, np.nan)
+    order = order_of(steps, losses, by_steps)
+    keys = [rank_key(step, loss, by_steps) for step, loss in zip(steps, losses, strict=True)]
+    for (a, first), (b, second) in itertools.permutations(zip(order, keys, strict=True), 2):
+        assert (np.nan_to_num(a, nan=np.inf) < np.nan_to_num(b, nan=np.inf)) == (first < second)
