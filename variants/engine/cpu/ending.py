@@ -59,6 +59,28 @@ address of derivatives, address and strides of the steps read) and the descripti
 SEQUENCE = 5
 
 
+class Rows(NamedTuple):
+    """Address of the first row of a matrix, and the distance to the next."""
+
+    address: ir.Value
+    stride: ir.Value
+
+
+class Operand(NamedTuple):
+    """A factor of a product: K numbers in each row."""
+
+    address: ir.Value
+    stride: ir.Value
+    inner: ir.Value
+
+
+class Packed(NamedTuple):
+    """A packed matrix, and how many rows its panels have room for."""
+
+    address: ir.Value
+    room: ir.Value
+
+
 class _Writer:
     """Writes the kernel of a loss, one pass after the other."""
 
@@ -99,8 +121,9 @@ class _Writer:
             derivative = self.pointer("derivative")
             self.transpose(self.at["O"], self.pointer("columns"), LONG(CHUNK), rows, derivative, self.derivative_room)
             self.add_outer(first, rows)
-            self.product(rows, self.width, (derivative, self.derivative_room, self.at["O"]), self.at["O"],
-                         "packed_back", (self.pointer("zeros"), LONG(0)), (self.pointer("arriving"), self.width))  # fmt: skip
+            operand = Operand(derivative, self.derivative_room, self.at["O"])
+            init, target = Rows(self.pointer("zeros"), LONG(0)), Rows(self.pointer("arriving"), self.width)
+            self.product(rows, operand, Packed(self.pointer("packed_back"), self.at["O"]), init, target)
             self.scatter(first, rows)
         self.add_weight()
         build.ret(build.fmul(self.sum_lanes(build.load(self.total), WIDE), self.function.args[1]))
@@ -230,26 +253,29 @@ class _Writer:
         shown = build.mul(self.at["P"], self.at["H"])
         build.call(
             self.pointer("product", product.PRODUCT),
-            [rows, self.at["O"], self.panels, count, shown, self.pointer("packed"), self.pointer("init"), LONG(0),
-             answers, self.answer_room],
-        )  # fmt: skip
+            [
+                rows,
+                self.at["O"],
+                self.panels,
+                count,
+                shown,
+                self.pointer("packed"),
+                self.pointer("init"),
+                LONG(0),
+                answers,
+                self.answer_room,
+            ],
+        )
 
-    def product(
-        self,
-        rows: ir.Value,
-        columns: ir.Value,
-        operand: tuple[ir.Value, ir.Value, ir.Value],
-        inner: ir.Value,
-        packed: str,
-        init: tuple[ir.Value, ir.Value],
-        target: tuple[ir.Value, ir.Value],
-    ) -> None:
-        """target = init + operand (address, stride, K) * packed."""
+    def product(self, rows: ir.Value, operand: Operand, packed: Packed, init: Rows, target: Rows) -> None:
+        """target = init + operand * packed, for the columns of all sequences."""
         build = self.build
-        for k, value in enumerate((build.ptrtoint(operand[0], LONG), *operand[1:])):
+        for k, value in enumerate((build.ptrtoint(operand.address, LONG), operand.stride, operand.inner)):
             build.store(value, build.gep(self.operand, [LONG(k)]))
-        function = self.pointer("product", product.PRODUCT)
-        build.call(function, [rows, columns, self.operand, LONG(1), inner, self.pointer(packed), *init, *target])
+        build.call(
+            self.pointer("product", product.PRODUCT),
+            [rows, self.width, self.operand, LONG(1), packed.room, packed.address, *init, *target],
+        )
 
     def transpose(
         self,
@@ -269,9 +295,7 @@ class _Writer:
                 for i in (i for i in range(LANES) if not i & distance):
                     low, high = block[i], block[i + distance]
                     for k, moved in enumerate((0, distance)):
-                        lanes = [
-                            [j + moved, LANES + j - distance + moved][bool(j & distance)] for j in range(LANES)
-                        ]
+                        lanes = [[j + moved, LANES + j - distance + moved][bool(j & distance)] for j in range(LANES)]
                         mask = ir.Constant(ir.VectorType(INT, LANES), lanes)
                         block[i + k * distance] = build.shuffle_vector(low, high, mask)
             corner = build.gep(target, [build.add(build.mul(c, target_stride), r)])
@@ -284,8 +308,8 @@ class _Writer:
         starts = build.icmp_signed("==", first, LONG(0))
         init = build.select(starts, self.pointer("zeros"), self.pointer("sum"))
         stride = build.select(starts, LONG(0), self.width)
-        self.product(self.at["O"], self.width, (columns, LONG(CHUNK), rows), LONG(CHUNK), "gathered",
-                     (init, stride), (self.pointer("sum"), self.width))  # fmt: skip
+        gathered, target = Packed(self.pointer("gathered"), LONG(CHUNK)), Rows(self.pointer("sum"), self.width)
+        self.product(self.at["O"], Operand(columns, LONG(CHUNK), rows), gathered, Rows(init, stride), target)
         part = self.part
         with loop(build, LONG(0), self.at["O"]) as o:
             build.store(self.math.constant(0.0), part)
@@ -303,7 +327,7 @@ class _Writer:
             target = build.inttoptr(build.load(build.gep(self.pointer("rows", LONG), [where])), POINTER)
             start = build.add(build.mul(n, self.width), build.mul(p, self.room))
             source = build.gep(self.pointer("arriving"), [start])
-            self.units(lambda h, kind: self.add_at(source, h, target, h, kind))  # noqa: B023
+            self.units(lambda h, kind: self.add_at(source, h, target, h, kind))
 
     def add_at(self, source: ir.Value, at: ir.Value, target: ir.Value, to: ir.Value, kind: ir.Type) -> None:
         self.store(self.build.fadd(self.load(target, to, kind), self.load(source, at, kind)), target, to)
@@ -316,7 +340,7 @@ class _Writer:
             source = build.gep(self.pointer("sum"), [start])
             start = build.add(build.mul(o, shown), build.mul(p, self.at["H"]))
             target = build.gep(self.pointer("weight_gradient"), [start])
-            self.units(lambda h, kind: self.add_at(source, h, target, h, kind))  # noqa: B023
+            self.units(lambda h, kind: self.add_at(source, h, target, h, kind))
 
     # Losses of 16 answers, from row n of the chunk on. Each replaces the answers in `columns` by their derivatives.
     # --------------------------------------------------------------------------------------------------------------
@@ -338,16 +362,16 @@ class _Writer:
         self.by_number(n, real, each)
 
     def binary_cross_entropy(self, n: ir.Value, real: ir.Value) -> None:
-        """(1 - t) y - log sigmoid(y), with log sigmoid(y) = min(y, 0) - log(1 + exp(-|y|)), and sigmoid(y) - t."""
+        """(1 - t) y - min(y, 0) + log(1 + exp(-|y|)) and sigmoid(y) - t."""
         apply, constant = self.math.apply, self.math.constant
 
         def each(answer: ir.Value, target: ir.Value) -> tuple[ir.Value, ir.Value]:
             small = apply("exp", [apply("neg", [apply("abs", [answer])])])
             negative = apply("where", [apply("lt", [answer, constant(0.0)]), answer, constant(0.0)])
-            logarithm = apply("sub", [negative, apply("log1p", [small])])
             linear = apply("mul", [apply("sub", [constant(1.0), target]), answer])
+            loss = apply("add", [apply("sub", [linear, negative]), apply("log1p", [small])])
             sigmoid = apply("level", [apply("tail", [answer])])
-            return apply("sub", [linear, logarithm]), apply("sub", [sigmoid, target])
+            return loss, apply("sub", [sigmoid, target])
 
         self.by_number(n, real, each)
 
@@ -553,8 +577,9 @@ class Ending:
         numbers = [*(values.get(name, 0) for name in ARGUMENTS), *(v for one in (*given, *panels) for v in one)]
         self._table = (ctypes.c_int64 * len(numbers))(*numbers)
         self._kept = (*whole.values(), *sequences, *derivatives)
-        self._function, self._clear, self._count = _compiled(loss), _clear(), 0
+        self._function, self._clear = _compiled(loss), _clear()
         self._answers = self._rows = torch.empty(0)
+        self._accepted: list[tuple[torch.Size, torch.dtype]] = []
 
     def run(
         self,
@@ -579,21 +604,23 @@ class Ending:
         Returns the loss, summed in double precision.
         Raises ValueError for a tensor of another type or shape.
         """
-        shape = reads[0].shape
-        if shape[0] != self._count:
-            self._allocate(shape[0])
-        self._check_run(shape, reads, targets, weights)
+        given = [(t.shape, t.dtype) for t in (*reads, targets)]
+        if weights is not None:
+            given.append((weights.shape, weights.dtype))
+        if given != self._accepted:
+            self._accept(reads, targets, weights)
+            self._accepted = given
         table, place = self._table, len(ARGUMENTS) + 2
         for read in reads:
             table[place] = read.data_ptr()
             table[place + 1], table[place + 2] = read.stride()
             place += SEQUENCE
         table[_TARGETS] = targets.data_ptr()
-        table[_TARGETS + 1 : _TARGETS + 1 + targets.dim()] = targets.stride()
+        table[_TARGETS + 1 : _TARGETS + 1 + targets.dim()] = list(targets.stride())
         if weights is None:
-            table[_WEIGHTS : _WEIGHTS + 3] = (self._one, 0, 0)
+            table[_WEIGHTS : _WEIGHTS + 3] = [self._one, 0, 0]
         else:
-            table[_WEIGHTS : _WEIGHTS + 3] = (weights.data_ptr(), *weights.stride())
+            table[_WEIGHTS : _WEIGHTS + 3] = [weights.data_ptr(), *weights.stride()]
         return self._function(table, scale, scale if derivative_scale is None else derivative_scale)
 
     def clear(self) -> None:
@@ -605,41 +632,35 @@ class Ending:
         """The answers of the last run, [K, B, O]: a view of memory that the next run uses again."""
         return self._answers
 
-    def _allocate(self, count: int) -> None:
-        """Make room for K * B answers."""
-        if count < 1:
-            raise ValueError(f"there must be at least one answer to a sequence, got {count}")
-        _, batch, _, answers, sequences = self.size
-        room = padded(answers)
-        memory = torch.zeros((count * batch + WIDE) * room)
-        self._answers = memory.as_strided((count, batch, answers), (batch * room, room, 1))
-        self._rows = torch.full((sequences * count * batch,), self._table[ARGUMENTS.index("nowhere")])
-        for name, value in (
-            ("N", count * batch),
-            ("answers", memory.data_ptr()),
-            ("rows", self._rows.data_ptr()),
-        ):
-            self._table[ARGUMENTS.index(name)] = value
-        self._count = count
+    def _accept(self, reads: Sequence[Tensor], targets: Tensor, weights: Tensor | None) -> None:
+        """Make room for K * B answers.
 
-    def _check_run(
-        self, shape: torch.Size, reads: Sequence[Tensor], targets: Tensor, weights: Tensor | None
-    ) -> None:
+        Raises ValueError for what a kernel cannot read.
+        """
         _, batch, _, answers, sequences = self.size
         classes = self.loss == "cross_entropy"
-        expected = shape if classes else (*shape, answers)
-        fits = len(reads) == sequences and shape[1:] == (batch,) and targets.shape == expected
-        fits = fits and targets.dtype is (torch.int64 if classes else torch.float32)
-        fits = fits and all(read.shape == shape and read.dtype is torch.int64 for read in reads)
+        count = len(reads[0]) if reads and reads[0].dim() else 0
+        shape = (count, batch)
+        expected: list[tuple[tuple[int, ...], torch.dtype]] = [(shape, torch.int64)] * sequences
+        expected.append((shape, torch.int64) if classes else ((*shape, answers), torch.float32))
+        given = [*reads, targets]
         if weights is not None:
-            fits = fits and weights.shape == shape and weights.dtype is torch.float32
-        if not fits:
-            given = ", ".join(f"{t.dtype} {list(t.shape)}" for t in (*reads, targets, weights) if t is not None)
+            expected.append((shape, torch.float32))
+            given.append(weights)
+        if count < 1 or [(t.shape, t.dtype) for t in given] != expected or not all(t.is_cpu for t in given):
             kind = "int64 [K, B]" if classes else f"float32 [K, B, {answers}]"
             raise ValueError(
                 f"{self.loss}: the steps read must be int64 [K, B] for each of {sequences} sequences with B = {batch}, "
-                f"targets {kind}, weights float32 [K, B], got {given}"
+                f"targets {kind}, weights float32 [K, B], all on the cpu and K at least 1, got "
+                + ", ".join(f"{t.dtype} {list(t.shape)}" for t in given)
             )
+        count, room = count * batch, padded(answers)
+        memory = torch.zeros((count + WIDE) * room)
+        self._answers = memory.as_strided((*shape, answers), (batch * room, room, 1))
+        self._rows = torch.full((sequences * count,), self._table[ARGUMENTS.index("nowhere")])
+        found = {"N": count, "answers": memory.data_ptr(), "rows": self._rows.data_ptr()}
+        for name, value in found.items():
+            self._table[ARGUMENTS.index(name)] = value
 
 
 def _check(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
