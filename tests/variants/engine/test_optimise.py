@@ -2,6 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_same_inputs_give_the_same_bits_in_any_thread(name: str) -> None:
 
 
 def test_what_a_kernel_cannot_read_is_refused() -> None:
-    given = {"optimiser": "adam", "learning_rate": 0.1, "momentum": 0.0, "clip_norm": 0.0}
+    given: dict[str, Any] = {"optimiser": "adam", "learning_rate": 0.1, "momentum": 0.0, "clip_norm": 0.0}
     with pytest.raises(ValueError, match="optimiser must be one of adam, nesterov, sgd, got 'lion'"):
         Finish(torch.zeros(3), torch.zeros(3), **given | {"optimiser": "lion"})
     with pytest.raises(ValueError, match=r"needs gradient as contiguous float32 \[3\]"):
