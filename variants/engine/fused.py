@@ -607,8 +607,7 @@ class _Fused(torch.autograd.Function):
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
         _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
         fixed = [
-            _strided(t, ctx.call.size) if n.kind == "keep" else roomy(t)
-            for n, t in zip(ctx.names, fixed, strict=True)
+            _strided(t, ctx.call.size) if n.kind == "keep" else roomy(t) for n, t in zip(ctx.names, fixed, strict=True)
         ]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]

@@ -243,9 +243,7 @@ class Layer:
         given = self.parameters
         recurrent = {n: blocks.gradient for n, blocks in given.recurrent.items()}
         targets = Targets(given.weight.gradient, given.bias.gradient, recurrent, self._vectors)
-        return Back(
-            self.call, self._tensors, self._memory, derivatives, (), targets, x_wanted=self._x_wanted, apart={}
-        )
+        return Back(self.call, self._tensors, self._memory, derivatives, (), targets, x_wanted=self._x_wanted, apart={})
 
 
 class Session:
