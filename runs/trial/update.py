@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks import Batch, Task
-from tasks.task import Classification, Regression
+from tasks.task import one_hot
 from variants import NativeRecurrent
 from variants.engine.cpu.ending import Ending
 from variants.engine.cpu.optimise import Finish
@@ -64,19 +64,13 @@ def why_autograd(network: Network, task: Task) -> str:
     """Return why the updates of a network on a task cannot be compiled; empty where they can."""
     if type(network) is not Network:
         return f"the network is a {type(network).__name__}"
-    if _compiled_loss(task) is None:
+    if not task.loss_form:
         return f"{task.name} has a loss of its own"
     recurrent = network.recurrent
     if isinstance(recurrent, NativeRecurrent):
         return "the layers are a module of torch"
     found = recurrent.training_pass(1, 1, padded=False)
     return found if isinstance(found, str) else ""
-
-
-def _compiled_loss(task: Task) -> str | None:
-    """Return the name of the compiled form of a task's loss; None where it has a loss of its own."""
-    loss = getattr(task.loss, "__func__", None)
-    return {Regression.loss: "squared_error", Classification.loss: "cross_entropy"}.get(loss)
 
 
 class _Size(NamedTuple):
@@ -96,10 +90,8 @@ class Compiled:
     way, why_autograd = "compiled", ""
 
     def __init__(self, network: Network, task: Task, training: Training, flat: Flat) -> None:
-        self._network, self._task, self._summed = network, task, training.loss == "sum"
-        kind = _compiled_loss(task)
-        assert kind is not None
-        self._kind = kind
+        self._network, self._summed = network, training.loss == "sum"
+        self._form, self._outputs = task.loss_form, task.output_size
         self._finish = Finish(
             flat.values,
             flat.gradient,
@@ -122,6 +114,8 @@ class Compiled:
         """Return the loss for the states that the layers have given."""
         size, batch = self._batch()
         answers, targets = len(batch.reads), batch.targets
+        if targets.dim() == 2 and self._form != "cross_entropy":
+            targets = one_hot(targets, self._outputs)
         scale = 1.0 / targets.numel()
         reads = size.layers.reads(batch.reads)
         return size.ending.run(reads, targets, None, scale, scale * answers if self._summed else scale)
@@ -188,7 +182,7 @@ class Compiled:
         assert weight.grad is not None
         assert bias.grad is not None
         ending = Ending(
-            self._kind,
+            self._form,
             steps=steps,
             batch=batch,
             units=recurrent.hidden_size,

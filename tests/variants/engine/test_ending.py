@@ -47,6 +47,7 @@ def draw(loss: str, size: tuple[int, ...], *, weighted: bool = False, seed: int 
     normal = lambda *shape: torch.randn(*shape, generator=generator)  # noqa: E731
     targets = {
         "squared_error": normal(count, batch, answers),
+        "logistic_squared_error": torch.rand(count, batch, answers, generator=generator),
         "cross_entropy": torch.randint(answers, (count, batch), generator=generator),
         "binary_cross_entropy": torch.rand(count, batch, answers, generator=generator),
     }
@@ -70,8 +71,9 @@ def by_torch(case: Case, scale: float, dtype: torch.dtype = torch.float64) -> Re
     if case.loss == "cross_entropy":
         each = functional.cross_entropy(answers.flatten(0, 1), case.targets.flatten(), reduction="none")
         each = each.view(case.targets.shape)
-    elif case.loss == "squared_error":
-        each = (answers - case.targets.to(dtype)).square().sum(-1)
+    elif case.loss in ("squared_error", "logistic_squared_error"):
+        given = answers if case.loss == "squared_error" else answers.sigmoid()
+        each = (given - case.targets.to(dtype)).square().sum(-1)
     else:
         targets = case.targets.to(dtype)
         each = functional.binary_cross_entropy_with_logits(answers, targets, reduction="none").sum(-1)

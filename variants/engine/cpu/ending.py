@@ -33,9 +33,9 @@ from . import machine, product
 from .elementwise import Elementwise
 from .product import FLOAT, INT, LANES, LONG, OPERAND, PANEL, POINTER, loop, padded
 
-LOSSES = ("squared_error", "cross_entropy", "binary_cross_entropy")
-"""Squared error and binary cross-entropy (of logits) have targets of the shape of the answers, float32 [K, B, O];
-cross-entropy (of logits) has classes, int64 [K, B].
+LOSSES = ("squared_error", "logistic_squared_error", "cross_entropy", "binary_cross_entropy")
+"""The squared errors, the second one of the sigmoids of the answers, and binary cross-entropy (of logits) have targets of
+the shape of the answers, float32 [K, B, O]; cross-entropy (of logits) has classes, int64 [K, B].
 """
 CHUNK = 96  # answers at a time: whole tiles of 6 rows, whole vectors of 16 lanes
 WIDE = 16
@@ -361,6 +361,18 @@ class _Writer:
 
         self.by_number(n, real, each)
 
+    def logistic_squared_error(self, n: ir.Value, real: ir.Value) -> None:
+        """(s - t)^2 and 2 (s - t) s (1 - s) with s = sigmoid(y)."""
+        apply = self.math.apply
+
+        def each(answer: ir.Value, target: ir.Value) -> tuple[ir.Value, ir.Value]:
+            tail = apply("tail", [answer])
+            difference = apply("sub", [apply("level", [tail]), target])
+            slope = apply("mul", [apply("add", [difference, difference]), apply("level_slope", [tail])])
+            return apply("mul", [difference, difference]), slope
+
+        self.by_number(n, real, each)
+
     def binary_cross_entropy(self, n: ir.Value, real: ir.Value) -> None:
         """(1 - t) y - min(y, 0) + log(1 + exp(-|y|)) and sigmoid(y) - t."""
         apply, constant = self.math.apply, self.math.constant
@@ -425,6 +437,7 @@ class _Writer:
 
 LOSS: dict[str, Callable[[_Writer, ir.Value, ir.Value], None]] = {
     "squared_error": _Writer.squared_error,
+    "logistic_squared_error": _Writer.logistic_squared_error,
     "cross_entropy": _Writer.cross_entropy,
     "binary_cross_entropy": _Writer.binary_cross_entropy,
 }
