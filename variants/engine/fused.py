@@ -575,7 +575,7 @@ class Back:
         self._arrivals = {n: self._kernel.place(Name("dstates", n)) for n in arriving}
 
     def use(self, name: Name, array: Tensor) -> None:
-        """Read x or a sequence from below elsewhere from now on. The caller keeps the array: its address is kept here."""
+        """Read x or a sequence from below elsewhere from now on; the caller keeps the array alive."""
         self._places[name].put(self._table, array)
 
     def arrive(self, name: str, derivative: Tensor) -> None:
