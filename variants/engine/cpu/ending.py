@@ -7,8 +7,8 @@ With N = K * B answers of O numbers each, from P sequences of states:
 
 A kernel runs over chunks of answers, which stay in the processor's cache from the gathered states to their derivatives.
 The three products (answers, derivative by the weight, derivative by the states) are those of `product`. Answers are
-computed in columns, so that the loss runs over 16 answers side by side and a sum over the classes of an answer is not
-one over lanes. What a product needs in the other order is transposed in blocks of 8 x 8.
+computed in columns: the loss runs over 16 answers side by side, so that the classes of an answer are not summed over
+lanes. What a product needs in the other order is transposed in blocks of 8 x 8.
 
     gathered: panels of 16 units, each [CHUNK, 16]       turned: panels of 16 answers, each [P * H, 16]
     answers:  O rows       n
