@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .console.early import refuse_mistyped
+    from .console.start import answer
 
-    refuse_mistyped("trial")
+    answer("trial")
 
 import json
 import sys

@@ -8,9 +8,9 @@ stop; 1 if some are missing or failed; 2 for a mistake; 130 when interrupted.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .console.early import refuse_mistyped
+    from .console.start import answer
 
-    refuse_mistyped("sweep")
+    answer("sweep")
 
 import sys
 import time
