@@ -46,11 +46,11 @@ def main(config: DictConfig) -> int:
     except Interrupted:
         print("interrupted: nothing was recorded", file=sys.stderr)
         return 130
-    print(summary(trial, outcome))
+    print(summary(trial, outcome), flush=True)  # before MLflow is imported and written, which takes seconds
     path = folder / f"{trial.id}.json"
     about = facts()
     write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
-    print(f"outcome: {path}")
+    print(f"outcome: {path}", flush=True)
     if config.tracking.enabled:
         track(trial, outcome, about, results, config.tracking.uri)
     return 1 if outcome.status == "failed" else 0
