@@ -36,6 +36,11 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from .workers.pool import Pool, run_pool, sole_parent
     from .workers.status import in_other_hands, next_step, print_counts, print_failures
     from .workers.stop import withdraw_stop
+else:
+    from .console.start import end_quickly, import_quickly
+
+    end_quickly()
+    import_quickly("runs.workers.worker")
 
 WORTH_SAYING = 5.0  # seconds of planning
 
