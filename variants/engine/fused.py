@@ -2,14 +2,15 @@
 on the CPU.
 
 A time step is one product for the pre-activations and one elementwise pass (more where a gate hears a feed); going
-back, one pass and one product. Derivatives by W, R and b are products over many steps at once. A kernel holds no state
-between calls and gives the same bits for the same inputs.
+back, one pass and one product. Derivatives by W, R and b are products over a chunk of steps at once, in the same
+kernel. A kernel holds no state between calls and gives the same bits for the same inputs.
 """
 
 from __future__ import annotations
 
 import ctypes
 import itertools
+import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +18,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ..cell import Cell
 from . import eager
@@ -27,14 +27,18 @@ from .ir.derive import Backward, Derivation, Variation
 from .ir.names import Name
 from .ir.tracing import CannotFuse
 
-CHUNK = 2**18
-"""How many derivatives by pre-activations are kept at a time while going back: few enough for the processor's cache."""
-CHUNK_ROWS = 256
-"""The least number of rows of the products over many steps."""
+CHUNK = 2**15
+"""How many derivatives by pre-activations are kept at a time while going back, at most: 128 KiB, which stay in the
+cache of any processor of today. It depends on no processor, as the order of sums, and so their last digits, follow from
+it.
+"""
+CHUNK_ROWS = 128
+"""How many rows of them suffice: more make the products over them no faster."""
 ALIGNED = 16
 """Numbers in 64 bytes."""
 NARROW = 32
-"""Widths of the input up to which the derivative by the bias comes from the same product as that by W."""
+"""Widths of the input up to which x is copied beside a column of ones, so that the product that gives the derivative by
+W gives that by b too."""
 Table = ctypes.Array[ctypes.c_int64]
 """The arguments of a kernel: numbers and addresses."""
 V = TypeVar("V")
@@ -105,7 +109,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     fixed |= {Name("drop", name): v.expand(size[1:]) for name, v in drop.items()}
     fixed |= {Name("keep", name): _strided(v, size) for name, v in keep.items()}
     check(cell, (*tensors, *fixed.values()))
-    fixed = {name: v if name.kind == "keep" else plain(v) for name, v in fixed.items()}
+    fixed = {name: v if name.kind == "keep" else roomy(v) for name, v in fixed.items()}
     if active is not None:
         fixed[Name("active")] = active.to(torch.uint8).contiguous()
     names = cell.State._fields
@@ -212,7 +216,7 @@ class MemoryLayout:
     """
 
     def __init__(self, kernel: _Compiled, numbers: Mapping[Name, int], room: Mapping[Name, int], zero: int = 0) -> None:
-        whole = [-(-n // ALIGNED) * ALIGNED for n in room.values()]
+        whole = [-(-n // ALIGNED) * ALIGNED + emit.SLACK for n in room.values()]
         starts = list(itertools.accumulate(whole, initial=0))
         self.kernel, self.size, self.zero = kernel, starts[-1], starts[zero]
         self.starts, self.room = dict(zip(room, starts, strict=False)), room
@@ -223,15 +227,18 @@ class MemoryLayout:
         self._strides = [(k, name._replace(axis=""), "tb".index(name.axis)) for k, name in given if name.axis]
         self._given = [(k, name) for k, name in given if not name.axis]
 
-    def table(self, memory: Tensor, arrays: Mapping[Name, Tensor]) -> Table:
-        """Return the arguments, for its own arrays in `memory` and others by name."""
+    def table(self, memory: Tensor, arrays: Mapping[Name, Tensor | None]) -> Table:
+        """Return the arguments, for its own arrays in `memory` and others by name, of which None has the address 0."""
         values, base = self._template.copy(), memory.data_ptr()
         for k, offset in self._own:
             values[k] = base + offset
         for k, name in self._given:
-            values[k] = arrays[name].data_ptr()
+            array = arrays[name]
+            values[k] = 0 if array is None else array.data_ptr()
         for k, name, axis in self._strides:
-            values[k] = arrays[name].stride(axis)
+            array = arrays[name]
+            assert array is not None
+            values[k] = array.stride(axis)
         return self.kernel.table(values)
 
     def part(self, memory: Tensor, name: Name) -> Tensor:
@@ -289,77 +296,102 @@ class Call(NamedTuple):
         x, weight, bias = flat[:3]
         return Tensors(x, weight, bias, *({name: next(rest) for name in names} for names in groups))
 
-    def shared(self, tensors: Tensors[Tensor]) -> dict[Name, Tensor]:
+    def shared(self, tensors: Tensors[Tensor]) -> dict[Name, Tensor | None]:
         """Return arrays that both kernels read."""
-        arrays = dict(self.fixed)
+        arrays: dict[Name, Tensor | None] = {Name("W"): tensors.weight, **self.fixed}
         arrays |= {Name("R", source): v for source, v in tensors.recurrent.items()}
         arrays |= {Name("p", vector): v for vector, v in tensors.vectors.items()}
         arrays |= {Name("below", field): v for field, v in tensors.below.items()}
         return arrays
 
-    def forward_layout(self, width: int, row_of_x: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
-        """Return the layout of the forward kernel for W of `width` columns and x of `row_of_x`.
+    def _vectors(self) -> dict[Name, int]:
+        """Return the room for copies of vectors and constants."""
+        room = emit.rounded(self.size[2])
+        return {Name("vector", n): room for n in (*self.program.vectors, *self.program.derivation.variation.constants)}
 
-        With training its own arrays are what the backward kernel reads: all states with the first one in front,
-        operands of sources, and what the derivation chose to save. apart: fields whose states are kept in memory of
-        their own.
+    def forward_layout(self, width: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
+        """Return the layout of the forward kernel for x of `width` columns.
+
+        With training its own arrays are what the backward kernel reads: all states with the first one in front, x where
+        it is copied, operands of sources, and what the derivation chose to save. apart: fields whose states are kept in
+        memory of their own.
         """
-        layouts, key = self.program.layouts, (*self.size, width, row_of_x, training, apart)
+        layouts, key = self.program.layouts, (*self.size, width, training, apart)
         if key not in layouts:
             steps, batch, units = self.size
-            derivation = self.program.derivation
+            derivation, rounded = self.program.derivation, emit.rounded(units)
+            copies = training and width <= NARROW
             room = {Name("states", n): (steps + 1) * batch * units for n in derivation.fields if n not in apart}
-            room |= {Name("operand", n): (steps if training else 1) * batch * units for n in self.computed}
-            room[Name("saved")] = steps * batch * len(derivation.saved) * units if training else 0
+            room |= {Name("operand", n): (steps if training else 1) * batch * rounded for n in self.computed}
+            room[Name("saved")] = steps * batch * len(derivation.saved) * rounded if training else 0
+            room[Name("inputs")] = steps * batch * (width + 1) if copies else 0
+            room[Name("stage")] = len(derivation.saved) * rounded
             room[Name("mix")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
+            room |= self._vectors()
             for k, mix in enumerate(derivation.mixes):
                 room[Name("weights", str(k))] = (mix.input * width + len(mix.sources) * units) * product.padded(
                     mix.size * units
                 )
                 room[Name("bias", str(k))] = product.padded(mix.size * units)
-            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("X"): row_of_x}
+            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width}
+            numbers[Name("copies")] = int(copies)
             layouts[key] = MemoryLayout(self.program.forward(training), numbers, room)
         return layouts[key]
 
     def backward_layout(
-        self, step: Backward, kernel: _Compiled, sequences: tuple[str, ...], finals: tuple[str, ...]
+        self, sequences: tuple[str, ...], finals: tuple[str, ...], width: int, x_wanted: bool
     ) -> MemoryLayout:
-        layouts, key = self.program.layouts, (*self.size, sequences, finals)
+        layouts, key = self.program.layouts, (*self.size, sequences, finals, width, x_wanted)
         if key not in layouts:
             steps, batch, units = self.size
-            derivation = self.program.derivation
-            padded = product.padded(units)
+            step, kernel = self.program.backward(sequences, finals)
+            derivation, rounded, padded = self.program.derivation, emit.rounded(units), product.padded(units)
+            row = len(derivation.gates) * rounded
             room = {Name("carry", n): batch * padded for n in step.fields}
-            room |= {name: units for n in step.vectors for name in (Name("part", n), Name("dp", n))}
-            room[Name("zeros")] = padded
+            room |= {name: rounded for n in step.vectors for name in (Name("part", n), Name("dp", n))}
+            room |= {Name("zeros"): padded, Name("nothing"): product.padded(width)}
+            room |= {
+                Name("sums", n): units * product.padded(len(heard) * rounded)
+                for n, heard in derivation.heard_by.items()
+            }
+            room[Name("sums")] = (width + 1) * product.padded(row)
             zero = len(room)
-            row = batch * len(derivation.gates) * units
-            room[Name("dpre")] = min(steps, -(-max(CHUNK_ROWS * row // batch, CHUNK) // row)) * row if row else 0
+            chunk = max(1, min(steps, CHUNK_ROWS // batch, CHUNK // (batch * max(1, row))))
+            room[Name("dpre")] = chunk * batch * row
             room |= {Name("du", n): batch * padded for n in self.computed}
             room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
-            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("start"): 0, Name("stop"): 0}
+            room[Name("packed")] = len(derivation.input_gates) * units * product.padded(width) if x_wanted else 0
+            room |= self._vectors()
+            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("chunk"): chunk}
+            numbers[Name("copies")] = int(width <= NARROW)
             layouts[key] = MemoryLayout(kernel, numbers, room, zero)
         return layouts[key]
 
     def bind(
-        self, tensors: Tensors[Tensor], width: int, training: bool, apart: Mapping[str, Tensor]
+        self, tensors: Tensors[Tensor], training: bool, apart: Mapping[str, Tensor]
     ) -> tuple[MemoryLayout, Tensor, Table]:
         """Prepare a forward run.
 
         tensors: as the kernel reads them.
-        width: columns of W.
         training: whether the backward kernel will need what this run computes.
-        apart: memory for all states of some fields, [(T + 1) * B * H].
+        apart: memory for all states of some fields, [(T + 1) * B * H] and room behind it.
 
         Returns the layout, its arrays in one allocation, and the table of arguments.
         """
+        layout = self.forward_layout(tensors.x.shape[-1], training, tuple(apart))
+        memory = tensors.x.new_empty(layout.size)
         arrays = self.shared(tensors)
-        arrays |= {Name("x"): tensors.x, Name("W"): tensors.weight, Name("b"): tensors.bias}
+        arrays |= {Name("given"): tensors.x, Name("x"): self.read_inputs(layout, memory, tensors.x)}
+        arrays[Name("b")] = tensors.bias
         arrays |= {Name("state", n): v for n, v in tensors.state.items()}
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        layout = self.forward_layout(width, tensors.x.shape[-1], training, tuple(apart))
-        memory = tensors.x.new_empty(layout.size)
         return layout, memory, layout.table(memory, arrays)
+
+    def read_inputs(self, layout: MemoryLayout, memory: Tensor, x: Tensor) -> Tensor:
+        """Return x as the products read it: copied beside a column of ones where the layout has room for it."""
+        if not layout.room[Name("inputs")]:
+            return x
+        return layout.part(memory, Name("inputs")).view(*x.shape[:2], -1)
 
     def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
         """Return the sequence [T, B, H] of a field: all its states but the first, in memory from `start` on.
@@ -375,19 +407,25 @@ class Call(NamedTuple):
         states apart.
         """
         steps, batch, units = self.size
-        x, width = flat[0], flat[0].shape[-1]
-        # A column of ones makes the product that gives the derivative by W give that by b too; many inputs are
-        # not copied for it.
-        x = functional.pad(x, (0, 1), value=1.0) if training and width <= NARROW else plain(x)
+        room = (steps + 1) * batch * units + emit.SLACK
         # An output has memory of its own, so that keeping it does not keep the rest.
-        apart = {n: x.new_empty((steps + 1) * batch * units) for n in self.sequences}
+        apart = {n: flat[0].new_empty(room) for n in self.sequences}
         # alive until the kernel has run, as it knows addresses only
-        tensors = self.name([x, *(plain(t) for t in flat[1:])])
-        layout, memory, table = self.bind(tensors, width, training, apart)
+        tensors = self.read(flat, training)
+        layout, memory, table = self.bind(tensors, training, apart)
         layout.kernel.run(table)
         states = {n: apart[n] if n in apart else layout.part(memory, Name("states", n)) for n in self.ends}
-        ends = [v[steps * batch * units :].view(batch, units).clone() for v in states.values()]
-        return (*map(self.sequence, apart.values()), *ends), [x, memory, *apart.values()]
+        last = steps * batch * units
+        ends = [v[last : last + batch * units].view(batch, units).clone() for v in states.values()]
+        return (*map(self.sequence, apart.values()), *ends), [memory, *apart.values()]
+
+    def read(self, flat: Sequence[Tensor], training: bool) -> Tensors[Tensor]:
+        """Return the tensors of a call as kernels read them."""
+        given = self.name([flat[0], *(plain(t) for t in flat[1:])])
+        x = given.x.resolve_neg()
+        if x.stride(-1) != 1 or (training and x.shape[-1] > NARROW):
+            x = plain(x)
+        return given._replace(x=x, state=_all_roomy(given.state), below=_all_roomy(given.below))
 
     def backward(
         self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
@@ -396,24 +434,29 @@ class Call(NamedTuple):
 
         kept: what `forward` returned besides its results.
         """
-        x, memory, *apart = kept
-        tensors, want = self.name([x, *(plain(t) for t in flat[1:])]), self.name(wanted)
-        at_sequence = {n: plain(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
+        memory, *apart = kept
+        tensors, want = self.read(flat, training=True), self.name(wanted)
+        at_sequence = {n: roomy(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
-        recurrent = {n: torch.empty_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]}
+        targets = Targets(
+            torch.zeros_like(tensors.weight),
+            torch.zeros_like(tensors.bias),
+            {n: torch.zeros_like(v) for n, v in tensors.recurrent.items() if want.recurrent[n]},
+            {n: torch.zeros_like(v) for n, v in tensors.vectors.items()},
+        )
         states = dict(zip(self.sequences, apart, strict=True))
-        back = Back(self, tensors, memory, at_sequence, tuple(at_end), recurrent, x_wanted=want.x, apart=states)
+        back = Back(self, tensors, memory, at_sequence, tuple(at_end), targets, x_wanted=want.x, apart=states)
         back.run(at_end)
         fields, step = self.program.derivation.fields, back.step
         # Copies of what lies in working memory, so that keeping a gradient does not keep that.
         return Tensors[Tensor | None](
-            back.dx,
-            back.weight,
-            back.dbias.clone(),
+            None if back.dx is None else back.dx.contiguous(),
+            targets.weight,
+            targets.bias,
             {n: back.carry(n).clone() if n in step.fields and want.state[n] else None for n in fields},
-            {n: recurrent.get(n) for n in self.program.derivation.operands},
-            {n: back.vectors[n].clone() if n in back.vectors else None for n in self.program.vectors},
-            {n: back.below.get(n) for n in self.program.derivation.variation.below},
+            {n: targets.recurrent.get(n) for n in self.program.derivation.operands},
+            {n: targets.vectors[n] if n in step.vectors else None for n in self.program.vectors},
+            {n: back.below[n].contiguous() if n in back.below else None for n in tensors.below},
         ).flat()
 
     def eagerly(self, flat: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -436,22 +479,33 @@ class Call(NamedTuple):
         sequences, last = eager.run(request)
         return (*(getattr(sequences, n) for n in self.sequences), *(last or ()))
 
-    def with_input(self, rows: Tensor) -> Tensor:
-        """Return those columns, of the columns of all gates, whose gates have an input."""
-        derivation = self.program.derivation
-        if len(derivation.input_gates) == len(derivation.gates):
-            return rows
-        heard = [k for k, gate in enumerate(derivation.gates) if gate in derivation.input_gates]
-        return rows.view(len(rows), len(derivation.gates), -1)[:, heard].flatten(1)
+
+class Targets(NamedTuple):
+    """What the derivatives of a call are added to, each contiguous.
+
+    weight: [n * H, I], bias: [G * H], recurrent: by source [n * H, H], without those that are not wanted, vectors: by
+    name [H].
+    """
+
+    weight: Tensor
+    bias: Tensor
+    recurrent: Mapping[str, Tensor]
+    vectors: Mapping[str, Tensor]
 
 
 class Back:
     """The backward pass of a call: its memory, arguments and results.
 
     tensors, kept: as the forward kernel read them, and that one's own arrays.
-    arriving: derivatives by sequences, contiguous [T, B, H]. ends: fields at whose ends derivatives arrive in `run`.
-    recurrent: where to put the derivatives by R, by source. add: whether they are added to what is there. apart: states
-    of fields that are not among the forward kernel's own arrays.
+    arriving: derivatives by sequences, [T, B, H], with room behind them. ends: fields at whose ends derivatives arrive
+    in `run`.
+    targets: what the derivatives by parameters are added to. apart: states of fields that are not among the forward
+    kernel's own arrays.
+
+    Attributes:
+        step: what the kernel does in one step.
+        dx: the derivative by x, [T, B, I]; None where it is not wanted.
+        below: derivatives by the sequences of the layer below, [T, B, H].
     """
 
     def __init__(
@@ -461,72 +515,46 @@ class Back:
         kept: Tensor,
         arriving: Mapping[str, Tensor],
         ends: tuple[str, ...],
-        recurrent: Mapping[str, Tensor],
+        targets: Targets,
         *,
         x_wanted: bool,
         apart: Mapping[str, Tensor],
-        add: bool = False,
     ) -> None:
         steps, batch, units = call.size
-        self._call, self._add = call, add
+        self._call = call
         derivation = call.program.derivation
-        x, width_of_x = tensors.x, tensors.weight.shape[-1]
+        x, width = tensors.x, tensors.x.shape[-1]
         self.step, self._kernel = call.program.backward(tuple(arriving), ends)
-        self._layout = layout = call.backward_layout(self.step, self._kernel, tuple(arriving), ends)
+        self._layout = layout = call.backward_layout(tuple(arriving), ends, width, x_wanted)
         self._memory = memory = x.new_empty(layout.size)
         self._zero = memory.narrow(0, 0, layout.zero)
-        self.below = {n: torch.empty_like(tensors.below[n]) for n in self.step.below}
+        below = {n: x.new_empty(steps, batch, emit.rounded(units)) for n in self.step.below}
+        self.below = {n: d.narrow(2, 0, units) for n, d in below.items()}
+        dx = x.new_empty(steps, batch, product.padded(width)) if x_wanted else None
+        self.dx = None if dx is None else dx.narrow(2, 0, width)
         arrays = call.shared(tensors)
         arrays |= {Name("dstates", n): d for n, d in arriving.items()}
-        arrays |= {Name("dbelow", n): d for n, d in self.below.items()}
-        forward = call.forward_layout(width_of_x, x.shape[-1], True, tuple(apart))
+        arrays |= {Name("dbelow", n): d for n, d in below.items()}
+        forward = call.forward_layout(width, True, tuple(apart))
         own = [Name("states", n) for n in derivation.fields if n not in apart]
         for name in (*own, *(Name("operand", n) for n in call.computed), Name("saved")):
             arrays[name] = forward.part(kept, name)
         arrays |= {Name("states", n): v for n, v in apart.items()}
-        self._table = layout.table(memory, arrays)
-        self._bounds = self._kernel.slots.index(Name("start")), self._kernel.slots.index(Name("stop"))
+        arrays |= {Name("x"): call.read_inputs(forward, kept, x), Name("dx"): dx}
+        arrays |= {Name("dW"): targets.weight, Name("db"): targets.bias}
+        arrays |= {Name("dR", n): targets.recurrent.get(n) for n in derivation.operands}
+        arrays |= {Name("gradient", n): targets.vectors[n] for n in self.step.vectors}
+        self.table = layout.table(memory, arrays)
         self._arrivals = {n: self._kernel.slots.index(Name("dstates", n)) for n in arriving}
-
-        # Derivatives by W, b and R are products over many steps. That by W is taken as [I, G * H]: in the other
-        # order BLAS is ten times slower for few inputs.
-        width = len(derivation.gates) * units
-        dpre = layout.part(memory, Name("dpre")).view(-1, width)
-        inputs = x.view(steps * batch, -1).t()
-        self._with_ones = len(inputs) > width_of_x
-        self._product = x.new_empty(len(inputs), width)
-        self._columns = self._product[:width_of_x]  # derivatives by W of all gates, those without an input too
-        every = len(derivation.input_gates) == len(derivation.gates)
-        self._dweight = self._columns.t() if every else None
-        self.vectors = {n: layout.part(memory, Name("dp", n)) for n in self.step.vectors}
-        self.dbias = self._product[-1] if self._with_ones else x.new_empty(width)
-        self.dx = x.new_empty(steps, batch, width_of_x) if x_wanted else None
-        self._weight = tensors.weight
-        operands = {}
-        for n in recurrent:
-            state = derivation.state_operands.get(n)
-            operands[n] = arrays[Name("operand", n) if state is None else Name("states", state)].view(-1, units)
-        self._chunks = []
-        chunk = len(dpre) // batch
-        for stop in range(steps, 0, -chunk):
-            start = max(0, stop - chunk)
-            first, count = start * batch, (stop - start) * batch
-            done = dpre.narrow(0, 0, count)
-            sums = []
-            for n, target in recurrent.items():
-                gates = derivation.heard_by[n]
-                columns = done.narrow(1, derivation.gates.index(gates[0]) * units, len(gates) * units)
-                sums.append((target, columns.t(), operands[n].narrow(0, first, count)))
-            dx = None if self.dx is None else self.dx.view(steps * batch, -1).narrow(0, first, count)
-            self._chunks.append(((start, stop), inputs.narrow(1, first, count), done, dx, sums))
 
     def arrive(self, name: str, derivative: Tensor) -> None:
         """Use another derivative for the next `run`.
 
         name: field of the state at whose sequence it arrives.
-        derivative: contiguous, [T, B, H]. Only its address is kept, so the caller keeps it until `run` has returned.
+        derivative: contiguous, [T, B, H], with room behind it. Only its address is kept, so the caller keeps it until
+            `run` has returned.
         """
-        self._table[self._arrivals[name]] = derivative.data_ptr()
+        self.table[self._arrivals[name]] = derivative.data_ptr()
 
     def carry(self, name: str) -> Tensor:
         """Return the derivative by a field of the state before the first step, [B, H]."""
@@ -536,32 +564,12 @@ class Back:
             .narrow(1, 0, self._call.size[2])
         )
 
-    @property
-    def weight(self) -> Tensor:
-        """The derivative by W."""
-        return self._dweight if self._dweight is not None else self._call.with_input(self._columns).t()
-
     def run(self, at_end: Mapping[str, Tensor]) -> None:
         """Compute all derivatives, for those that arrive by the state after the last step."""
-        table, (start, stop) = self._table, self._bounds
         self._zero.zero_()
         for n in at_end.keys() & set(self.step.fields):
             self.carry(n).copy_(at_end[n])
-        # In a Python thread that torch has not set up, BLAS takes its own number of threads and rounds
-        # otherwise; asking sets it up.
-        torch.get_num_threads()
-        later = 0
-        for (first, behind), inputs, done, dx, sums in self._chunks:
-            table[start], table[stop] = first, behind  # the kernel's arguments: which steps it takes
-            self._kernel.run(table)
-            self._product.addmm_(inputs, done, beta=later)
-            if not self._with_ones:
-                torch.sum(done, 0, out=self.dbias) if not later else self.dbias.add_(done.sum(0))
-            if dx is not None:
-                torch.mm(self._call.with_input(done), self._weight, out=dx)
-            for target, columns, operand in sums:
-                target.addmm_(columns, operand, beta=1 if self._add else later)
-            later = 1
+        self._kernel.run(self.table)
 
 
 class _Fused(torch.autograd.Function):
@@ -584,7 +592,8 @@ class _Fused(torch.autograd.Function):
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
         _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
         fixed = [
-            t if t.stride(-1) == 1 and n.kind == "keep" else plain(t) for n, t in zip(ctx.names, fixed, strict=True)
+            _strided(t, ctx.call.size) if n.kind == "keep" else roomy(t)
+            for n, t in zip(ctx.names, fixed, strict=True)
         ]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]
@@ -631,6 +640,27 @@ def plain(tensor: Tensor) -> Tensor:
     return tensor.resolve_neg().contiguous()
 
 
+def roomy(tensor: Tensor) -> Tensor:
+    """The same numbers as `plain`, with room behind them, as a kernel that reads whole vectors of units reads on."""
+    tensor = plain(tensor)
+    if tensor.dim() == 0 or tensor.shape[-1] % emit.LANES == 0:
+        return tensor
+    end = tensor.storage_offset() + tensor.numel() + emit.LANES
+    if tensor.untyped_storage().nbytes() >= end * tensor.element_size():
+        return tensor
+    return with_room(tensor.shape, tensor).copy_(tensor)
+
+
+def with_room(shape: Sequence[int], like: Tensor) -> Tensor:
+    """Return zeros, of the type and device of another tensor, with room behind them."""
+    count = math.prod(shape)
+    return like.new_zeros(count + emit.SLACK, requires_grad=False).narrow(0, 0, count).view(shape)
+
+
+def _all_roomy(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {n: roomy(t) for n, t in tensors.items()}
+
+
 def check(cell: Cell, tensors: Iterable[Tensor]) -> None:
     """Raise ValueError, naming cell, type and device, for what the fused engine cannot read."""
     for tensor in tensors:
@@ -671,9 +701,11 @@ def check_shapes(
 
 
 def _strided(tensor: Tensor, size: tuple[int, int, int]) -> Tensor:
-    """Return a tensor as [T, B, H], of which only the last axis must be contiguous."""
-    tensor = tensor if tensor.dim() > 0 and tensor.shape[-1] == size[2] else tensor.expand(*tensor.shape[:-1], size[2])
-    return (tensor if tensor.stride(-1) == 1 else tensor.contiguous()).expand(size)
+    """Return a tensor as [T, B, H] without copies along axes on which it is the same; it has room behind it."""
+    tensor = tensor[(None,) * (3 - tensor.dim())]
+    tensor = tensor[:1] if tensor.stride(0) == 0 else tensor
+    tensor = tensor[:, :1] if tensor.stride(1) == 0 else tensor
+    return roomy(tensor.expand(*tensor.shape[:2], size[2])).expand(size)
 
 
 def _constants(cell: Cell) -> tuple[str, ...]:

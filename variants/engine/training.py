@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..cell import Cell
-from .fused import NARROW, Back, Call, Tensors, check, plain, program
+from .fused import Back, Call, Targets, Tensors, check, program, roomy, with_room
 from .ir.derive import Variation
 from .ir.names import Name
 
@@ -162,11 +162,10 @@ class Session:
         names = cell.State._fields
         self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
         self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
-        # The column of ones that the derivative by the bias comes from is there already.
-        own = x.new_ones(steps, batch, width + 1 if width <= NARROW else width, requires_grad=False)
-        self._x, self._inputs = own, own.narrow(2, 0, width)
+        own = x.new_empty(steps, batch, width, requires_grad=False)
+        self._x = own
         self._x_wanted = x.requires_grad
-        zeros = own.new_zeros(batch, units)
+        zeros = with_room((batch, units), own)
         self._tensors = Tensors(
             own,
             parameters.weight.values,
@@ -174,13 +173,14 @@ class Session:
             dict.fromkeys(names, zeros),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
             {name: v.detach() for name, v in parameters.vectors.items()},
-            {name: torch.empty_like(v, requires_grad=False) for name, v in below.items()},
+            {name: with_room(v.shape, v) for name, v in below.items()},
         )
         check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
-        self._layout, self._memory, self._table = self._call.bind(self._tensors, width, True, {})
+        self._layout, self._memory, self._table = self._call.bind(self._tensors, True, {})
         (self._first,) = self._outputs(names[:1])
         # derivatives by the first sequence where only some steps are read: else zero
-        self._unread = own.new_zeros(self._call.size)
+        self._unread = with_room(self._call.size, own)
+        self._vectors = {n: torch.zeros_like(v) for n, v in self._tensors.vectors.items()}
         self._backs: dict[tuple[str, ...], Back] = {}
         self._turn = 0
 
@@ -200,7 +200,7 @@ class Session:
     ) -> tuple[int, tuple[Tensor, ...]]:
         """Return a number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
         self._turn += 1
-        self._inputs.copy_(x)
+        self._x.copy_(x)
         for target, v in zip(self._tensors.below.values(), below, strict=True):
             target.copy_(v)
         if active is not None and self._active is not None:
@@ -235,7 +235,7 @@ class Session:
         index: what was read of the first sequence in the forward run.
         """
         self._turn += 1
-        derivatives = {n: plain(d) for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
+        derivatives = {n: roomy(d) for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
         if not derivatives:
             return (None,) * (1 + len(self._tensors.below))
         first = self._call.sequences[0]
@@ -259,10 +259,9 @@ class Session:
                 self._unread.scatter_(0, index, 0.0)
         else:
             back.run({})
-        given.weight.gradient.add_(back.weight)
-        given.bias.gradient.add_(back.dbias)
-        for n, gradient in back.vectors.items():
+        for n, gradient in self._vectors.items():
             add_gradient(given.vectors[n], gradient)
+            gradient.zero_()
         if aside:
             for blocks, before in zip(given.blocks, aside, strict=True):
                 blocks.put_back(before)
@@ -274,17 +273,11 @@ class Session:
         return dx, *(back.below.get(n) for n in self._tensors.below)
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
-        recurrent = {n: blocks.gradient for n, blocks in self.parameters.recurrent.items()}
+        given = self.parameters
+        recurrent = {n: blocks.gradient for n, blocks in given.recurrent.items()}
+        targets = Targets(given.weight.gradient, given.bias.gradient, recurrent, self._vectors)
         return Back(
-            self._call,
-            self._tensors,
-            self._memory,
-            derivatives,
-            (),
-            recurrent,
-            x_wanted=self._x_wanted,
-            apart={},
-            add=True,
+            self._call, self._tensors, self._memory, derivatives, (), targets, x_wanted=self._x_wanted, apart={}
         )
 
 

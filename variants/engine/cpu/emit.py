@@ -1,24 +1,36 @@
 """Writes derived passes and products as LLVM code: the loop over a whole sequence, forward and backward.
 
 A kernel has one argument, a table of 64-bit integers: sizes, strides and addresses in the order of `Kernel.slots`.
-Arrays are float32:
+Arrays are float32. In both kernels:
 
-    x [T, B, X], W [n*H, I], b [G*H]     input in the first I columns, weights and bias
+    x [T, B, I], W [n*H, I], b [G*H]     input with strides of its own, weights and bias
     R.x [n*H, H]                         recurrent weights of the n gates that hear source x
-    state.f [B, H], states.f [T+1, B, H] a field of the state: the first one, and all
+    states.f [T+1, B, H]                 all states of a field, the first one in front
     p.v [H], below.f [T, B, H]           vectors, and sequences of the layer below
     keep.f, drop.x [B, H], active [T, B] zoneout with its strides, dropout, and bytes
-    operand.x [T, B, H]                  what R of source x is multiplied with ([B, H] where nothing is kept)
-    saved [T, B, S*H]                    what the forward kernel keeps for the backward kernel
-    dstates.f [T, B, H]                  derivatives that arrive at the states
-    dpre [stop-start, B, G*H]            derivatives by the pre-activations of the steps that the backward kernel runs
-    over carry.f [B, H']                      derivative by the state of the next step, at the end by the first state
-    dbelow.f [T, B, H], dp.v, part.v [H] derivatives by the layer below and by vectors, and the sum of one step
-    weights.k, bias.k, mix, packed.x, du.x, zeros [H']    room for packed matrices and for what one step computes
+    operand.x [T, B, H']                 what R of source x is multiplied with ([B, H'] where nothing is kept)
+    saved [T, B, S*H']                   what the forward kernel keeps for the backward kernel
+    inputs [T, B, I+1]                   x with a column of ones; there where `copies` is 1, else nothing is copied
 
-with H' the room for whole panels. Elementwise code is written with vectors of 16 units (then 8, 4 and 1 for what
-remains): nothing depends on what a compiler can vectorise. A processor with registers of 8 numbers runs two such halves
-side by side, which hides their waiting.
+Forward, besides: given (what x is copied from), state.f [B, H], the first one.
+Backward, besides:
+
+    dstates.f [T, B, H]                  derivatives that arrive at the states
+    carry.f [B, H"]                      derivative by the state of the next step, at the end by the first state
+    dpre [chunk*B, G*H']                 derivatives by the pre-activations of `chunk` steps
+    sums.x [H, n*H'], sums [I+1, G*H']   derivatives by R, and by W and b, the other way round, over all steps
+    dp.v, part.v [H']                    derivative by a vector, and the sum of one step
+    dW, db, dR.x, gradient.v             what the derivatives are added to in the end
+    dbelow.f [T, B, H'], dx [T*B, I"]    derivatives by the layer below; `dx` is 0 where nobody wants it
+
+Room of their own for packed matrices and for what one step computes: weights.k, bias.k, mix, stage, vector.v, packed.x,
+packed, du.x [B, H"], zeros [H"].
+
+Elementwise code is written with vectors of 16 units, and of 8 for the last ones; nothing depends on what a compiler can
+vectorise. A processor with registers of 8 numbers runs two halves of 16 side by side, which hides their waiting. The
+last vector of a row may reach up to 7 numbers behind its end. H' is H with room for whole vectors, H" with room for
+whole panels of products. Where rows of H numbers follow each other, what is written behind a row is overwritten by the
+next one, and behind the last row there is room: `SLACK` numbers that belong to the same memory.
 """
 
 from __future__ import annotations
@@ -30,14 +42,22 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from ..ir.derive import Backward, BackwardProduct, Derivation, Known, Mix
-from ..ir.names import Name
+from ..ir.names import Kind, Name
 from . import product
 from .elementwise import Elementwise
 from .product import LONG, POINTER, loop
 
-WIDTHS = (16, 8, 4, 1)
+WIDEST, LANES = 16, 8
+"""Units of a vector of elementwise code, and of the last vector of a row where few units are left."""
+SLACK = 16
+"""Numbers behind every array that kernels may read, and the elementwise code of the forward kernel may write."""
 BYTE = ir.IntType(8)
 ENTRY = "kernel"
+
+
+def rounded(units: int) -> int:
+    """Return the room that one number per unit needs: whole vectors."""
+    return units + -units % LANES
 
 
 class Kernel(NamedTuple):
@@ -129,6 +149,15 @@ class _Emitter:
         """count * H."""
         return self.once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
 
+    def rounded_units(self, count: int) -> ir.Value:
+        """count * H', with H' the room for whole vectors."""
+
+        def make() -> ir.Value:
+            room = self.entry.and_(self.entry.add(self.units, LONG(LANES - 1)), LONG(-LANES))
+            return self.entry.mul(room, LONG(count))
+
+        return self.once("rounded", count, make)
+
     def padded_units(self, count: int) -> ir.Value:
         """Return the room for count * H columns of a product."""
 
@@ -139,19 +168,31 @@ class _Emitter:
 
         return self.once("padded", count, make)
 
-    def place(self, name: Name, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
-        """Return the place of an array [B, slots * H], or [T, B, slots * H] at a time."""
+    def place(self, name: Name, time: ir.Value | None = None) -> Place:
+        """Return the place of an array [B, H], or [T, B, H] at a time."""
+        return self._row(name, self.units, time)
+
+    def slot_place(self, name: Name, slots: int = 1, slot: int = 0, time: ir.Value | None = None) -> Place:
+        """Return the place of one slot in an array [B, slots * H'], or [T, B, slots * H'] at a time."""
+        address, stride = self._row(name, self.rounded_units(slots), time)
+        return Place(self.build.gep(address, [self.rounded_units(slot)], inbounds=True), stride)
+
+    def _row(self, name: Name, stride: ir.Value, time: ir.Value | None) -> Place:
         address = self.pointer(name)
         if time is not None:
-            row = self.once("row", slots, lambda: self.entry.mul(self.times_units(slots), self.batch))
-            address = self.build.gep(address, [self.build.mul(time, row)], inbounds=True)
-        if slot:
-            address = self.build.gep(address, [self.times_units(slot)], inbounds=True)
-        return Place(address, self.times_units(slots))
+            step = self.once("step", stride, lambda: self.entry.mul(stride, self.batch))
+            address = self.build.gep(address, [self.build.mul(time, step)], inbounds=True)
+        return Place(address, stride)
 
-    def now(self, name: Name, slots: int = 1, slot: int = 0) -> Place:
-        """Return the place of an array [T, B, slots * H] in this time step."""
-        return self.place(name, slots, slot, self.time)
+    def now(self, name: Name) -> Place:
+        """Return the place of an array [T, B, H] in this time step."""
+        return self.place(name, self.time)
+
+    def input_place(self) -> Place:
+        """Return the place of x in this time step."""
+        name = Name("x")
+        offset = self.build.mul(self.time, self.slot(name._replace(axis="t")))
+        return Place(self.build.gep(self.pointer(name), [offset]), self.slot(name._replace(axis="b")))
 
     def padded(self, name: Name) -> Place:
         """Return the place of an array [B, H']."""
@@ -170,7 +211,7 @@ class _Emitter:
                 case "s":
                     leaves[node] = (self.state(name.of, 0),)
                 case "p":
-                    leaves[node] = (Place(self.pointer(name), LONG(0)),)
+                    leaves[node] = (Place(self.pointer(Name("vector", name.of)), LONG(0)),)
                 case "below":
                     leaves[node] = (self.now(name),)
                 case "drop":
@@ -190,28 +231,55 @@ class _Emitter:
     # Elementwise passes
     # ----------------------------------------------------------------------------------------------------
 
-    def lanes(self, body: Callable[[ir.Value, int], None]) -> None:
-        """Run over all units of one row, `width` at a time."""
-        start: ir.Value = LONG(0)
-        for width in WIDTHS:
-            stop = self.once("lanes", width, partial(self.entry.and_, self.units, LONG(-width)))
-            with loop(self.build, start, stop, width) as index:
-                body(index, width)
-            start = stop
+    def copy_vectors(self) -> None:
+        """Copy vectors and constants, behind whose ends nothing may be read, to where there is room for it."""
+        for name in sorted(self.graph.inputs()):
+            if name.kind == "p":
+                source, target = self.pointer(name), self.pointer(Name("vector", name.of))
+                with loop(self.build, LONG(0), self.units) as h:
+                    self.build.store(self.build.load(self.build.gep(source, [h])), self.build.gep(target, [h]))
 
-    def elementwise(self, leaves: Leaves, writes: Sequence[Write], inactive: Sequence[Write] = ()) -> None:
-        """Compute nodes for all sequences and units of a step and write them; for sequences that are not active
-        something else.
+    def lanes(self, body: Callable[[ir.Value, int], None]) -> None:
+        """Run over all units of one row: by 16, and by 8 where no more than 8 are left."""
+
+        def make() -> ir.Value:
+            return self.entry.and_(self.entry.add(self.units, LONG(WIDEST - LANES - 1)), LONG(-WIDEST))
+
+        stop = self.once("lanes", WIDEST, make)
+        with loop(self.build, LONG(0), stop, WIDEST) as index:
+            body(index, WIDEST)
+        with loop(self.build, stop, self.units, LANES) as index:
+            body(index, LANES)
+
+    def elementwise(
+        self,
+        leaves: Leaves,
+        writes: Sequence[Write],
+        inactive: Sequence[Write] = (),
+        first: Sequence[Write] = (),
+    ) -> None:
+        """Compute nodes for all sequences and units of a step and write them.
+
+        inactive: what is written instead for sequences that are not active.
+        first: what is written for all units of a sequence before the rest is computed from it. So the long chains of
+            operations of the gates and of the new state do not wait for each other.
         """
+        later = {**leaves, **{w.node: (w.place,) for w in first}}
+
+        def active(b: ir.Value) -> None:
+            if first:
+                self.row(b, leaves, first)
+            self.row(b, later, writes)
+
         with loop(self.build, LONG(0), self.batch) as b:
             if not self.variation.active:
-                self.row(b, leaves, writes)
+                active(b)
                 return
             address = self.entry.inttoptr(self.slot(Name("active")), ir.PointerType(BYTE))
             flag = self.build.load(self.build.gep(address, [self.build.add(self.build.mul(self.time, self.batch), b)]))
             with self.build.if_else(self.build.icmp_unsigned("!=", flag, BYTE(0))) as (then, otherwise):
                 with then:
-                    self.row(b, leaves, writes)
+                    active(b)
                 with otherwise:
                     self.row(b, leaves, inactive)
 
@@ -272,9 +340,10 @@ class _Emitter:
     # Products
     # --------------------------------------------------------------------------------------------------------------
 
-    def product(self, columns: int, operands: Sequence[Operand], packed: Name, init: Place, target: Place) -> None:
-        """target = init + operands * packed, for columns * H columns."""
-        function = self.entry.inttoptr(self.slot(Name("product")), product.PRODUCT.as_pointer())
+    def product(
+        self, rows: ir.Value, columns: ir.Value, operands: Sequence[Operand], packed: Name, init: Place, target: Place
+    ) -> None:
+        """target = init + operands * packed."""
         table = self.once(
             "table", len(operands), lambda: self.entry.alloca(LONG, max(1, len(operands)) * product.OPERAND)
         )
@@ -284,30 +353,26 @@ class _Emitter:
             for n, value in enumerate(description):
                 self.build.store(value, self.build.gep(table, [LONG(k * product.OPERAND + n)]))
             inner = self.build.add(inner, operand.inner)
-        self.build.call(
-            function,
-            [
-                self.batch,
-                self.times_units(columns),
-                table,
-                LONG(len(operands)),
-                inner,
-                self.pointer(packed),
-                *init,
-                *target,
-            ],
-        )
+        factors = (table, LONG(len(operands)), inner, self.pointer(packed))
+        self.call("product", product.PRODUCT, [rows, columns, *factors, *init, *target])
 
     def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: Name) -> None:
         """Put a matrix into a packed matrix from row `start` on."""
-        function = self.entry.inttoptr(self.slot(Name("pack")), product.PACK.as_pointer())
-        self.build.call(function, [columns, inner, start, *matrix, self.pointer(packed)])
+        self.call("pack", product.PACK, [columns, inner, start, *matrix, self.pointer(packed)])
+
+    def call(self, name: Kind, kind: ir.FunctionType, arguments: Sequence[ir.Value]) -> None:
+        """Call a compiled function whose address stands in the table."""
+        function = self.once("function", name, lambda: self.entry.inttoptr(self.slot(Name(name)), kind.as_pointer()))
+        self.build.call(function, arguments)
 
 
 def forward(derivation: Derivation, training: bool) -> Kernel:
     """Return the kernel that runs a cell over a sequence; with training it keeps what the backward kernel needs."""
     emit = _Emitter(derivation)
+    emit.copy_vectors()
     _pack_weights(emit, derivation)
+    if training:
+        _copy_inputs(emit)
     for name in emit.fields:
         node = emit.graph.input(Name("s", name))
         with loop(emit.build, LONG(0), emit.batch) as b:
@@ -315,6 +380,23 @@ def forward(derivation: Derivation, training: bool) -> Kernel:
     with loop(emit.build, LONG(0), emit.slot(Name("T"))) as emit.time:
         _forward_step(emit, derivation, training)
     return emit.finish()
+
+
+def _copy_inputs(emit: _Emitter) -> None:
+    """Copy x and put a column of ones beside it, where the table asks for it."""
+    build, width, given = emit.build, emit.slot(Name("I")), Name("given")
+    row = emit.entry.add(width, LONG(1))
+    with (
+        build.if_then(build.icmp_signed("!=", emit.slot(Name("copies")), LONG(0))),
+        loop(build, LONG(0), emit.slot(Name("T"))) as t,
+        loop(build, LONG(0), emit.batch) as b,
+    ):
+        far = (build.mul(n, emit.slot(given._replace(axis=axis))) for n, axis in ((t, "t"), (b, "b")))
+        source = build.gep(emit.pointer(given), [build.add(*far)])
+        target = build.gep(emit.pointer(Name("inputs")), [build.mul(build.add(build.mul(t, emit.batch), b), row)])
+        with loop(build, LONG(0), width) as k:
+            build.store(build.load(build.gep(source, [k])), build.gep(target, [k]))
+        build.store(ir.Constant(product.FLOAT, 1.0), build.gep(target, [width]))
 
 
 def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> None:
@@ -333,27 +415,24 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             target = Place(emit.build.gep(emit.pointer(Name("mix")), [start]), row)
             operands = []
             if item.input:
-                row_of_x = emit.slot(Name("X"))
-                step = emit.build.mul(emit.build.mul(emit.time, emit.batch), row_of_x)
-                address = emit.build.gep(emit.pointer(Name("x")), [step])
-                operands.append(Operand(Place(address, row_of_x), emit.slot(Name("I"))))
+                operands.append(Operand(emit.input_place(), emit.slot(Name("I"))))
             for source in item.sources:
                 name = derivation.state_operands.get(source)
                 place = (
                     emit.state(name, 0)
                     if name is not None
-                    else emit.place(Name("operand", source), time=emit.time if training else None)
+                    else emit.slot_place(Name("operand", source), time=emit.time if training else None)
                 )
                 operands.append(Operand(place, emit.units))
             bias = Place(emit.pointer(Name("bias", str(k))), LONG(0))
-            emit.product(item.size, operands, Name("weights", str(k)), bias, target)
+            emit.product(emit.batch, emit.times_units(item.size), operands, Name("weights", str(k)), bias, target)
             for n, gate in enumerate(derivation.gates_of(item)):
                 mixed = Place(emit.build.gep(target.address, [emit.times_units(n)]), row)
                 leaves[graph.input(Name("a", gate))] = (mixed,)
             continue
         writes, inactive = [], []
         for source in item.operands:
-            place = emit.place(Name("operand", source), time=emit.time if training else None)
+            place = emit.slot_place(Name("operand", source), time=emit.time if training else None)
             writes.append(Write(place, derivation.operands[source]))
             inactive.append(Write(place, graph.constant(0.0)))
         if not item.operands:
@@ -363,14 +442,38 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
                 inactive.append(Write(place, graph.input(Name("s", name))))
         reached = derivation.reach(w.node for w in writes)
         places = {
-            n: emit.now(Name("saved"), len(saved), saved.index(n)) for n in unsaved if n in reached or not item.operands
+            n: emit.slot_place(Name("saved"), len(saved), saved.index(n), emit.time)
+            for n in unsaved
+            if n in reached or not item.operands
         }
-        emit.elementwise(leaves, [*writes, *(Write(place, n) for n, place in places.items())], inactive)
+        first = {} if item.operands else _first(emit, derivation, writes, places, training)
+        rest = [Write(place, n) for n, place in places.items() if n not in first]
+        emit.elementwise(leaves, [*writes, *rest], inactive, [Write(place, n) for n, place in first.items()])
         unsaved = [n for n in unsaved if n not in places]
         leaves.update({n: (place,) for n, place in places.items()})
         for source, write in zip(item.operands, writes, strict=False):
             if derivation.is_kept(derivation.operands[source]):
                 leaves[derivation.operands[source]] = (write.place,)
+
+
+def _first(
+    emit: _Emitter, derivation: Derivation, writes: Sequence[Write], places: Mapping[int, Place], training: bool
+) -> dict[int, Place]:
+    """Return what a pass computes first for all units of a sequence: what is saved of its gates, with its place.
+
+    Without training nothing is saved, and the same nodes stand in one row of memory for the moment.
+    """
+    graph, outputs = derivation.graph, {w.node for w in writes}
+    reached = derivation.reach(outputs)
+    nodes = [
+        n
+        for n in derivation.saved
+        if graph.name(n) is None and n in reached and derivation.reach([n]).isdisjoint(outputs)
+    ]
+    if training:
+        return {n: places[n] for n in nodes if n in places}
+    room = (emit.slot_place(Name("stage"), len(derivation.saved), k) for k in range(len(nodes)))
+    return {n: place._replace(stride=LONG(0)) for n, place in zip(nodes, room, strict=False)}
 
 
 def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
@@ -406,27 +509,117 @@ def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
 
 
 def backward(derivation: Derivation, step: Backward, sequences: Sequence[str]) -> Kernel:
-    """Return the kernel that takes derivatives back through the steps from `stop` - 1 down to `start`.
+    """Return the kernel that takes derivatives back through all steps and adds them to those by the parameters.
 
     sequences: fields of the state at whose sequences derivatives arrive.
     """
     emit = _Emitter(derivation)
-    start, stop = emit.slot(Name("start")), emit.slot(Name("stop"))
+    build = emit.build
+    steps, chunk = emit.slot(Name("T")), emit.slot(Name("chunk"))
+    emit.copy_vectors()
     _pack_recurrent(emit, derivation, step)
-    with loop(emit.build, LONG(0), emit.entry.sub(stop, start)) as index:
-        emit.time = emit.build.sub(emit.build.sub(stop, LONG(1)), index)
-        _backward_step(emit, derivation, step, sequences, emit.build.sub(emit.time, start))
+    with loop(build, LONG(0), steps, chunk) as done:
+        stop = build.sub(steps, done)
+        start = build.sub(stop, chunk)
+        start = build.select(build.icmp_signed("<", start, LONG(0)), LONG(0), start)
+        with loop(build, LONG(0), build.sub(stop, start)) as index:
+            emit.time = build.sub(build.sub(stop, LONG(1)), index)
+            _backward_step(emit, derivation, step, sequences, build.sub(emit.time, start))
+        emit.time = start
+        _products_of_chunk(emit, derivation, build.mul(build.sub(stop, start), emit.batch))
+    _add_gradients(emit, derivation, step)
     return emit.finish()
 
 
 def _pack_recurrent(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
-    """Pack R once, for the steps that come first: the last ones."""
-    with emit.build.if_then(emit.build.icmp_signed("==", emit.slot(Name("stop")), emit.slot(Name("T")))):
-        for item in step.items:
-            if isinstance(item, BackwardProduct):
-                rows = emit.times_units(len(derivation.heard_by[item.source]))
-                matrix = Matrix(rows, emit.pointer(Name("R", item.source)), emit.units, LONG(1))
-                emit.pack(emit.units, rows, LONG(0), matrix, Name("packed", item.source))
+    """Pack R for the products of a step, and W for the derivative by x where that is wanted."""
+    for item in step.items:
+        if isinstance(item, BackwardProduct):
+            rows = emit.times_units(len(derivation.heard_by[item.source]))
+            matrix = Matrix(rows, emit.pointer(Name("R", item.source)), emit.units, LONG(1))
+            emit.pack(emit.units, rows, LONG(0), matrix, Name("packed", item.source))
+    with emit.build.if_then(emit.build.icmp_signed("!=", emit.slot(Name("dx")), LONG(0))):
+        rows, width = emit.times_units(len(derivation.input_gates)), emit.slot(Name("I"))
+        emit.pack(width, rows, LONG(0), Matrix(rows, emit.pointer(Name("W")), width, LONG(1)), Name("packed"))
+
+
+def _gates(emit: _Emitter, derivation: Derivation, gates: Sequence[str], time: ir.Value | None) -> list[Operand]:
+    """Return the derivatives by the pre-activations of some gates, as operands of a product."""
+    every = derivation.gates
+    places = (emit.slot_place(Name("dpre"), len(every), every.index(gate), time) for gate in gates)
+    return [Operand(place, emit.units) for place in places]
+
+
+def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -> None:
+    """Add up the derivatives by R, W and b over the steps of a chunk, and compute those by x.
+
+    rows: how many sequences of all these steps there are. `emit.time` is the first one of the steps.
+    """
+    build, gates, width = emit.build, derivation.gates, emit.slot(Name("I"))
+    row = emit.rounded_units(len(gates))
+
+    def outer(u: Place, count: ir.Value, first: int, size: int, sums: ir.Value) -> None:
+        done = emit.slot_place(Name("dpre"), len(gates), first)
+        columns = emit.rounded_units(size)
+        arguments = (*u, columns, *done, sums, product_room(emit, columns))
+        emit.call("outer", product.OUTER, [rows, count, *arguments])
+
+    for source, heard in derivation.heard_by.items():
+        name = derivation.state_operands.get(source)
+        u = emit.state(name, 0) if name is not None else emit.slot_place(Name("operand", source), time=emit.time)
+        outer(u, emit.units, gates.index(heard[0]), len(heard), emit.pointer(Name("sums", source)))
+    if not gates:
+        return
+    sums, copies = emit.pointer(Name("sums")), emit.slot(Name("copies"))
+    outer(emit.input_place(), build.add(width, copies), 0, len(gates), sums)
+    with build.if_then(build.icmp_signed("==", copies, LONG(0))):
+        one = emit.once("one", None, lambda: emit.entry.alloca(product.FLOAT))
+        build.store(ir.Constant(product.FLOAT, 1.0), one)
+        bias = build.gep(sums, [build.mul(width, product_room(emit, row))])
+        outer(Place(one, LONG(0)), LONG(1), 0, len(gates), bias)
+    with build.if_then(build.icmp_signed("!=", emit.slot(Name("dx")), LONG(0))):
+        stride = product_room(emit, width)
+        offset = build.mul(build.mul(emit.time, emit.batch), stride)
+        target = Place(build.gep(emit.pointer(Name("dx")), [offset]), stride)
+        zeros = Place(emit.pointer(Name("nothing")), LONG(0))
+        emit.product(rows, width, _gates(emit, derivation, derivation.input_gates, None), Name("packed"), zeros, target)
+
+
+def product_room(emit: _Emitter, columns: ir.Value) -> ir.Value:
+    """Return the room that a row of a product needs."""
+
+    def make() -> ir.Value:
+        return emit.entry.and_(emit.entry.add(columns, LONG(product.PANEL - 1)), LONG(-product.PANEL))
+
+    return emit.once("room", columns, make)
+
+
+def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
+    """Add the derivatives, of which the sums hold the other way round, to where they are wanted."""
+    build, gates, width = emit.build, derivation.gates, emit.slot(Name("I"))
+
+    def spread(rows: ir.Value, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
+        first = build.gep(source, [emit.rounded_units(slot)])
+        stride = product_room(emit, emit.rounded_units(size))
+        emit.call("spread", product.SPREAD, [rows, emit.units, first, stride, target])
+
+    for source, heard in derivation.heard_by.items():
+        wanted = build.icmp_signed("!=", emit.slot(Name("dR", source)), LONG(0))
+        with build.if_then(wanted):
+            for k in range(len(heard)):
+                target = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(k), emit.units)])
+                spread(emit.units, emit.pointer(Name("sums", source)), len(heard), k, target)
+    if gates:
+        sums = emit.pointer(Name("sums"))
+        bias = build.gep(sums, [build.mul(width, product_room(emit, emit.rounded_units(len(gates))))])
+        for k in range(len(gates)):
+            spread(LONG(1), bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
+        for n, gate in enumerate(derivation.input_gates):
+            target = build.gep(emit.pointer(Name("dW")), [build.mul(emit.times_units(n), width)])
+            spread(width, sums, len(gates), gates.index(gate), target)
+    for name in step.vectors:
+        target = emit.pointer(Name("gradient", name))
+        emit.call("spread", product.SPREAD, [LONG(1), emit.units, emit.pointer(Name("dp", name)), LONG(0), target])
 
 
 def _backward_step(
@@ -441,10 +634,10 @@ def _backward_step(
     for source, node in derivation.operands.items():
         if source not in derivation.state_operands:
             if derivation.is_kept(node):
-                leaves[node] = (emit.now(Name("operand", source)),)
+                leaves[node] = (emit.slot_place(Name("operand", source), time=emit.time),)
             leaves[graph.input(Name("d.u", source))] = (emit.padded(Name("du", source)),)
     for k, node in enumerate(derivation.saved):
-        leaves[node] = (emit.now(Name("saved"), len(derivation.saved), k),)
+        leaves[node] = (emit.slot_place(Name("saved"), len(derivation.saved), k, emit.time),)
     for name in step.fields:
         arriving = (emit.now(Name("dstates", name)),) if name in sequences else ()
         leaves[graph.input(Name("d.new", name))] = (emit.padded(Name("carry", name)), *arriving)
@@ -454,9 +647,8 @@ def _backward_step(
             heard = derivation.heard_by[item.source]
             target = emit.padded(Name("du", item.source) if item.field is None else Name("carry", item.field))
             init = target if item.add else Place(emit.pointer(Name("zeros")), LONG(0))
-            place = emit.place(Name("dpre"), width, gates.index(heard[0]), index)
-            operand = Operand(place, emit.times_units(len(heard)))
-            emit.product(1, [operand], Name("packed", item.source), init, target)
+            operands = _gates(emit, derivation, heard, index)
+            emit.product(emit.batch, emit.units, operands, Name("packed", item.source), init, target)
             continue
         writes, inactive = [], []
         for store in item.stores:
@@ -465,9 +657,11 @@ def _backward_step(
                 writes.append(Write(Place(emit.pointer(Name("part", of)), LONG(0)), store.node, True))
                 continue
             if kind == "a":
-                place = emit.place(Name("dpre"), width, gates.index(of), index)
+                place = emit.slot_place(Name("dpre"), width, gates.index(of), index)
+            elif kind == "s":
+                place = emit.padded(Name("carry", of))
             else:
-                place = emit.padded(Name("carry", of)) if kind == "s" else emit.now(Name("dbelow", of))
+                place = emit.slot_place(Name("dbelow", of), time=emit.time)
             writes.append(Write(place, store.node, store.add))
             if kind == "s" and not item.forward.operands:
                 inactive.append(Write(place, graph.input(Name("d.new", of))))

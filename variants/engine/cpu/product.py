@@ -1,5 +1,4 @@
-"""Matrix products of few rows as LLVM code: what the loop over time needs, without the cost of a call into a BLAS in
-every step.
+"""Matrix products as LLVM code: what the loop over time needs, without the cost of a call into a BLAS in every step.
 
 A product is C = init + sum over operands A_j of A_j * M_j for B rows. All M_j stand one under the other in one packed
 matrix: panels of 16 columns, each [sum of K_j, 16], zeros behind the last column. So C has room for a multiple of 16
@@ -15,13 +14,18 @@ columns. C is computed in tiles of up to six rows and one panel, which stay in r
                            |   .     |   .     |
                            |  sum    |  sum    |  sum += (a in all 8 lanes) * (8 numbers of row k)
                            +---------+---------+
+
+The other function, `outer`, is the product with the first factor transposed, out[r, c] += sum over k of u[k, r] *
+g[k, c], where k runs over many steps and sequences: the derivative by a matrix. Its tile is the same, and nothing is
+packed, as a row of g is read as it lies in memory.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 
 from llvmlite import ir
 
@@ -47,6 +51,8 @@ PRODUCT = ir.FunctionType(
     ir.VoidType(), [LONG, LONG, LONG.as_pointer(), LONG, LONG, POINTER, POINTER, LONG, POINTER, LONG]
 )
 PACK = ir.FunctionType(ir.VoidType(), [LONG, LONG, LONG, LONG, POINTER, LONG, LONG, POINTER])
+OUTER = ir.FunctionType(ir.VoidType(), [LONG, LONG, POINTER, LONG, LONG, POINTER, LONG, POINTER, LONG])
+SPREAD = ir.FunctionType(ir.VoidType(), [LONG, LONG, POINTER, LONG, POINTER])
 OPERAND = 3  # numbers that describe an operand: address, distance of rows, K
 
 
@@ -56,7 +62,7 @@ def padded(columns: int) -> int:
 
 
 @contextmanager
-def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) -> Iterator[ir.Value]:
+def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int | ir.Value = 1) -> Iterator[ir.Value]:
     """Code for index = start, start + step, ... while index < stop."""
     before = build.block
     head, body, end = (build.append_basic_block(name) for name in ("head", "body", "end"))
@@ -67,7 +73,7 @@ def loop(build: ir.IRBuilder, start: ir.Value, stop: ir.Value, step: int = 1) ->
     build.cbranch(build.icmp_signed("<", index, stop), body, end)
     build.position_at_end(body)
     yield index
-    index.add_incoming(build.add(index, LONG(step)), build.block)
+    index.add_incoming(build.add(index, LONG(step) if isinstance(step, int) else step), build.block)
     build.branch(head)
     build.position_at_end(end)
 
@@ -78,6 +84,8 @@ def addresses() -> dict[Name, int]:
     return {
         Name("product"): _compile("product", _define_product),
         Name("pack"): _compile("pack", _define_pack),
+        Name("outer"): _compile("outer", _define_outer),
+        Name("spread"): _compile("spread", _define_spread),
     }
 
 
@@ -122,9 +130,6 @@ def _define_product(module: ir.Module, name: str) -> None:
     function = ir.Function(module, PRODUCT, name)
     rows, columns, operands, count, inner, packed, init, init_stride, result, result_stride = function.args
     build = ir.IRBuilder(function.append_basic_block("entry"))
-    highest = max(UNROLLED)
-    whole = build.mul(build.sdiv(rows, LONG(highest)), LONG(highest))
-    rest = build.sub(rows, whole)
     with loop(build, LONG(0), columns, PANEL) as column:
         panel = build.gep(packed, [build.mul(column, inner)])
 
@@ -133,17 +138,60 @@ def _define_product(module: ir.Module, name: str) -> None:
             target = build.gep(result, [build.add(build.mul(row, result_stride), column)])
             build.call(tiles[size], [operands, count, row, panel, first, init_stride, target, result_stride])
 
-        with loop(build, LONG(0), whole, highest) as row:
-            tile(highest, row)
-        done = build.append_basic_block("done")
-        choice = build.switch(rest, done)
-        for size in range(1, highest):
-            block = build.append_basic_block(f"rest{size}")
-            choice.add_case(LONG(size), block)
-            build.position_at_end(block)
-            tile(size, whole)
-            build.branch(done)
-        build.position_at_end(done)
+        _by_rows(build, rows, tile)
+    build.ret_void()
+
+
+def _define_outer(module: ir.Module, name: str) -> None:
+    """The function outer(inner, rows, u, u_stride, columns, g, g_stride, out, out_stride).
+
+    Adds sum over k < inner of u[k, r] * g[k, c] to out[r, c]. Strides count numbers; u_stride may be 0. Columns come in
+    panels: rows of g and of out are read, and those of out written, up to a multiple of 16 columns.
+    """
+    tiles = {rows: _define_outer_tile(module, rows) for rows in UNROLLED}
+    function = ir.Function(module, OUTER, name)
+    inner, rows, u, u_stride, columns, g, g_stride, out, out_stride = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    with loop(build, LONG(0), columns, PANEL) as column:
+        panel = build.gep(g, [column])
+
+        def tile(size: int, row: ir.Value) -> None:
+            target = build.gep(out, [build.add(build.mul(row, out_stride), column)])
+            build.call(tiles[size], [inner, build.gep(u, [row]), u_stride, panel, g_stride, target, out_stride])
+
+        _by_rows(build, rows, tile)
+    build.ret_void()
+
+
+def _by_rows(build: ir.IRBuilder, rows: ir.Value, tile: Callable[[int, ir.Value], None]) -> None:
+    """Write calls of tiles of six rows, then one of those that are left."""
+    highest = max(UNROLLED)
+    whole = build.mul(build.sdiv(rows, LONG(highest)), LONG(highest))
+    with loop(build, LONG(0), whole, highest) as row:
+        tile(highest, row)
+    done = build.append_basic_block("done")
+    choice = build.switch(build.sub(rows, whole), done)
+    for size in range(1, highest):
+        block = build.append_basic_block(f"rest{size}")
+        choice.add_case(LONG(size), block)
+        build.position_at_end(block)
+        tile(size, whole)
+        build.branch(done)
+    build.position_at_end(done)
+
+
+def _define_spread(module: ir.Module, name: str) -> None:
+    """The function spread(rows, columns, source, stride, target): target[c, r] += source[r, c].
+
+    The rows of `source` are `stride` numbers apart; `target` [columns, rows] is contiguous.
+    """
+    function = ir.Function(module, SPREAD, name)
+    rows, columns, source, stride, target = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    with loop(build, LONG(0), columns) as c, loop(build, LONG(0), rows) as r:
+        place = build.gep(target, [build.add(build.mul(c, rows), r)])
+        number = build.load(build.gep(source, [build.add(build.mul(r, stride), c)]))
+        build.store(build.fadd(build.load(place), number), place)
     build.ret_void()
 
 
@@ -158,10 +206,8 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
     sums = [[[build.alloca(VECTOR) for _ in range(2)] for _ in range(rows)] for _ in range(unrolled)]
     position = build.alloca(POINTER)
     build.store(panel, position)
-    zero, nothing = ir.Constant(VECTOR, [0.0] * LANES), ir.Constant(VECTOR, ir.Undefined)
-
-    def vector(address: ir.Value, half: int) -> ir.Value:
-        return build.bitcast(build.gep(address, [LONG(half * LANES)]), VECTOR.as_pointer())
+    zero = ir.Constant(VECTOR, [0.0] * LANES)
+    vector = partial(_vector, build)
 
     for part in range(unrolled):
         for i in range(rows):
@@ -180,12 +226,7 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
             factors = [build.load(vector(build.gep(here, [LONG(part * PANEL)]), half), align=4) for half in range(2)]
             for i, address in enumerate(addresses):
                 number = build.load(build.gep(address, [build.add(k, LONG(part))]))
-                one = build.insert_element(nothing, number, INT(0))
-                many = build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(INT, LANES), [0] * LANES))
-                for half in range(2):
-                    place = sums[part][i][half]
-                    product = build.fmul(many, factors[half], flags=("contract",))
-                    build.store(build.fadd(build.load(place), product, flags=("contract",)), place)
+                _multiply_add(build, number, factors, sums[part][i])
         build.store(build.gep(here, [LONG(parts * PANEL)]), position)
 
     with loop(build, LONG(0), count) as j:
@@ -207,3 +248,64 @@ def _define_tile(module: ir.Module, rows: int) -> ir.Function:
             build.store(total, vector(build.gep(result, [build.mul(result_stride, LONG(i))]), half), align=4)
     build.ret_void()
     return function
+
+
+def _define_outer_tile(module: ir.Module, rows: int) -> ir.Function:
+    """Return one tile of `outer`: a few rows of one panel.
+
+    The sums over these k start at zero and are added to `out` at the end, so that a sum over very many k, made by many
+    calls, loses few digits.
+    """
+    kind = ir.FunctionType(ir.VoidType(), [LONG, POINTER, LONG, POINTER, LONG, POINTER, LONG])
+    function = ir.Function(module, kind, f"outer_tile{rows}")
+    function.linkage = "internal"
+    inner, u, u_stride, g, g_stride, out, out_stride = function.args
+    build = ir.IRBuilder(function.append_basic_block("entry"))
+    unrolled = UNROLLED[rows]
+    sums = [[[build.alloca(VECTOR) for _ in range(2)] for _ in range(rows)] for _ in range(unrolled)]
+    vector = partial(_vector, build)
+    for place in itertools.chain.from_iterable(itertools.chain.from_iterable(sums)):
+        build.store(ir.Constant(VECTOR, [0.0] * LANES), place)
+
+    def advance(k: ir.Value, parts: int) -> None:
+        """Add k, k + 1, ... to the sums, each to its own."""
+        for part in range(parts):
+            at = build.add(k, LONG(part))
+            row = build.gep(g, [build.mul(at, g_stride)])
+            factors = [build.load(vector(row, half), align=4) for half in range(2)]
+            numbers = build.gep(u, [build.mul(at, u_stride)])
+            for i in range(rows):
+                _multiply_add(build, build.load(build.gep(numbers, [LONG(i)])), factors, sums[part][i])
+
+    even = build.mul(build.sdiv(inner, LONG(unrolled)), LONG(unrolled))
+    with loop(build, LONG(0), even, unrolled) as k:
+        advance(k, unrolled)
+    if unrolled > 1:
+        with loop(build, even, inner) as k:
+            advance(k, 1)
+    for i in range(rows):
+        for half in range(2):
+            total = build.load(sums[0][i][half])
+            for part in range(1, unrolled):
+                total = build.fadd(total, build.load(sums[part][i][half]))
+            place = vector(build.gep(out, [build.mul(out_stride, LONG(i))]), half)
+            build.store(build.fadd(build.load(place, align=4), total), place, align=4)
+    build.ret_void()
+    return function
+
+
+def _vector(build: ir.IRBuilder, address: ir.Value, half: int) -> ir.Value:
+    """Return the address of half a row of a panel, as that of a vector."""
+    return build.bitcast(build.gep(address, [LONG(half * LANES)]), VECTOR.as_pointer())
+
+
+def _multiply_add(
+    build: ir.IRBuilder, number: ir.Value, factors: Sequence[ir.Value], sums: Sequence[ir.Value]
+) -> None:
+    """Add a number times half a row of a panel to the sum of each half."""
+    nothing = ir.Constant(VECTOR, ir.Undefined)
+    one = build.insert_element(nothing, number, INT(0))
+    many = build.shuffle_vector(one, nothing, ir.Constant(ir.VectorType(INT, LANES), [0] * LANES))
+    for factor, place in zip(factors, sums, strict=True):
+        product = build.fmul(many, factor, flags=("contract",))
+        build.store(build.fadd(build.load(place), product, flags=("contract",)), place)
