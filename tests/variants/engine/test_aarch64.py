@@ -32,9 +32,9 @@ LEAST_ADDRESS = 2**20  # what is larger in a table of arguments is no size or st
 
 pytestmark = pytest.mark.slow
 
-# {declarations}, {kernels} and {functions} name what was compiled for aarch64. A job is read as 64-bit integers: kernel,
-# number of arrays, number of arguments, and for each argument its kind, which function or array, and a number or an
-# offset. Then come the arrays: length and bytes.
+# {declarations}, {kernels} and {functions} name what was compiled for aarch64. A job is read as 64-bit integers: its
+# kernel, number of arrays, number of arguments, and for each argument its kind, which function or array it is, and a
+# number or an offset. Then come the arrays: length and bytes.
 DRIVER = r"""
 #include <stdint.h>
 #include <stdio.h>
