@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,6 +35,29 @@ class Batch(NamedTuple):
     targets: Tensor
     reads: Tensor
     lengths: Tensor | None = None
+
+
+LOSS_FORMS = ("squared_error", "logistic_squared_error", "cross_entropy", "binary_cross_entropy")
+"""What a trainer may compute instead of calling `Task.loss`; see `loss_form`."""
+Loss = TypeVar("Loss", bound=Callable[..., Tensor])
+
+
+def loss_form(form: Callable[[Any], str]) -> Callable[[Loss], Loss]:
+    """Decorate a `loss` with the name of what it computes, so that a trainer can compute the same in compiled code.
+
+    form: gives, for a task, one of `LOSS_FORMS` (the mean over all answers, and over their numbers or classes as torch
+        has it: `mse_loss` of the answers or of their sigmoids, `cross_entropy`, `binary_cross_entropy_with_logits`), or
+        an empty string where the loss is none of these. Classes as targets of a squared error stand for one-hot
+        vectors.
+
+    The name belongs to the function: a class that overrides `loss` does not inherit it, and is trained by autograd.
+    """
+
+    def decorate(loss: Loss) -> Loss:
+        loss.form = form  # type: ignore[attr-defined]
+        return loss
+
+    return decorate
 
 
 class Task:
@@ -122,6 +146,12 @@ class Task:
         """
         raise NotImplementedError
 
+    @property
+    def loss_form(self) -> str:
+        """The name of what `loss` computes, see `loss_form`; empty for a loss of its own."""
+        form = getattr(getattr(self.loss, "__func__", None), "form", None)
+        return "" if form is None else str(form(self))
+
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         """Measure some answers.
 
@@ -200,6 +230,7 @@ class Regression(Task):
     tensor(0.2500)
     """
 
+    @loss_form(lambda task: "squared_error")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if outputs.shape != batch.targets.shape:  # else they would be broadcast
             shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
@@ -222,6 +253,7 @@ class Classification(Task):
 
     solved_loss = -math.log(0.99)
 
+    @loss_form(lambda task: "cross_entropy")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if outputs.dim() != 3 or outputs.shape[:2] != batch.targets.shape:
             shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from tasks import Batch, Task
@@ -109,11 +111,11 @@ class Solution:
         if all(self._task.solved(evaluate(network, self._task, fresh)) for fresh in sets):
             self.step = step
 
-    def update(self, step: int, outputs: torch.Tensor, batch: Batch) -> None:
+    def update(self, step: int, answers: Callable[[], torch.Tensor], batch: Batch) -> None:
         """Note the answers [K, B, O] to a training batch, where training sequences decide."""
         if self._recent is None or self.step is not None:
             return
-        self._recent.add(self._task.metrics(outputs.detach(), batch), batch.inputs.shape[1])
+        self._recent.add(self._task.metrics(answers(), batch), batch.inputs.shape[1])
         means = self._recent.means()
         if means is not None and self._task.solved(means):
             self.step = step

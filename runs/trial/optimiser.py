@@ -1,4 +1,4 @@
-"""The optimiser of a trial, on all parameters of a network as one vector."""
+"""All parameters of a network as one vector, and the optimisers of torch on it."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ class Flat:
         self._recurrent = [m for m in network.modules() if isinstance(m, Recurrent)]
         for module in self._recurrent:
             module.flatten_parameters(memory)
+
+    def start_training(self) -> None:
+        """Reuse the buffers of training steps by autograd, until `release`."""
+        for module in self._recurrent:
             module.start_training()
 
     def release(self) -> None:

@@ -17,9 +17,10 @@ from ..networks.readout import Network, untrained
 from .data import batches, held_out
 from .evaluation import Solution, Validation, evaluate, evaluation_grid
 from .faults import Interrupted, MachineFault, OutOfTime, Pruned, is_of_the_machine
-from .optimiser import Flat, Optimiser
+from .optimiser import Flat
 from .progress import Best, Curve
 from .trial import Outcome, Trial
+from .update import update_of
 
 Report = Callable[[int, float], None]
 Stopping = Callable[[], bool]
@@ -33,7 +34,7 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
     check_answers(task, validation.few)
     data = batches(task, trial)
     flat = Flat(network)
-    optimiser = Optimiser(flat.values, flat.gradient, training)
+    update = update_of(network, task, training, flat)
     curve, best, solution = Curve(), Best(), Solution(task, trial)
     step, status = 0, "finished"
 
@@ -61,37 +62,34 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
         if stopping():
             raise Interrupted(trial.id)
         batch = next(data)
-        outputs = network(batch)
-        loss = task.loss(outputs, batch)
+        value = update.loss(batch)
         step += 1
-        value = loss.item()
         if not math.isfinite(value):
             status = "diverged"
             break
         curve.add_update(value)
-        solution.update(step, outputs, batch)
-        flat.gradient.zero_()
-        torch.autograd.backward(loss * len(batch.reads) if training.loss == "sum" else loss)
-        if training.clip_norm > 0:
-            flat.clip(training.clip_norm)
-        optimiser.step()
+        solution.update(step, update.answers, batch)
+        update.step()
 
-    flat.release()
+    update.release()
     if best.parameters is not None:
         flat.values.copy_(best.parameters)
     if status == "finished" and solution.step is not None:
         status = "solved"
-    return _outcome(network, task, trial, validation, End(status, step, curve, best, solution))
+    end = End(status, step, curve, best, solution, update.way, update.why_autograd)
+    return _outcome(network, task, trial, validation, end)
 
 
 class End(NamedTuple):
-    """How a training ended: its status, the updates that were made, and what it kept in mind."""
+    """How a training ended: its status, the updates that were made and their way, and what it kept in mind."""
 
     status: str
     step: int
     curve: Curve
     best: Best
     solution: Solution
+    way: str
+    why_autograd: str
 
 
 def _outcome(network: Network, task: Task, trial: Trial, validation: Validation, end: End) -> Outcome:
@@ -128,6 +126,8 @@ def _outcome(network: Network, task: Task, trial: Trial, validation: Validation,
         kept=network.recurrent.kept,
         engine=network.recurrent.engine,
         why_eager=network.recurrent.why_eager,
+        update=end.way,
+        why_autograd=end.why_autograd,
     )
 
 

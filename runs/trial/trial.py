@@ -232,6 +232,8 @@ class Outcome:
     seconds: wall time.
     engine: which ran.
     why_eager: why the eager engine ran where a faster one was asked for.
+    update: how updates were computed, compiled or autograd.
+    why_autograd: why they were not compiled.
     error: of a failed trial.
     """
 
@@ -253,6 +255,8 @@ class Outcome:
     seconds: float = 0.0
     engine: str = ""
     why_eager: str = ""
+    update: str = ""
+    why_autograd: str = ""
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ..task import Batch, Regression
+from ..task import Batch, Regression, loss_form
 
 
 class Adding1997(Regression, name="adding_1997"):
@@ -77,6 +77,7 @@ class Adding1997(Regression, name="adding_1997"):
         """Return the answers [1, B, 1] that the network gives by its outputs."""
         return outputs.sigmoid() if self.logistic else outputs
 
+    @loss_form(lambda task: "logistic_squared_error" if task.logistic else "squared_error")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return super().loss(self.squashed(outputs), batch)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..task import Batch, Classification, one_hot
+from ..task import Batch, Classification, loss_form, one_hot
 
 START, END, DISTRACTOR, X = 0, 1, 2, 6
 
@@ -71,6 +71,7 @@ class TemporalOrder(Classification, name="temporal_order"):
             targets = 2 * targets + digit
         return Batch(inputs, targets, (lengths - 1).view(1, size), lengths)
 
+    @loss_form(lambda task: "logistic_squared_error" if task.logistic else "cross_entropy")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if not self.logistic:
             return super().loss(outputs, batch)

@@ -198,12 +198,26 @@ class _Compiled:
         self._function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(machine.load(kernel.code, emit.ENTRY))
         self._table = ctypes.c_int64 * len(kernel.slots)
         self.slots = kernel.slots
+        self._place = {name: k for k, name in enumerate(kernel.slots)}
 
     def run(self, table: Table) -> None:
         self._function(table)
 
     def table(self, values: Sequence[int]) -> Table:
         return self._table(*values)
+
+    def put_number(self, table: Table, name: Name, value: int) -> None:
+        """Change an argument, which the kernel has."""
+        table[self._place[name]] = value
+
+    def put(self, table: Table, name: Name, array: Tensor) -> None:
+        """Change the address of an array, and its distances along axes where the kernel has them as arguments."""
+        place = self._place
+        if name in place:
+            table[place[name]] = array.data_ptr()
+        for axis, stride in zip("tb", array.stride(), strict=False):
+            if (strided := name._replace(axis=axis)) in place:
+                table[place[strided]] = stride
 
 
 class MemoryLayout:
@@ -393,12 +407,15 @@ class Call(NamedTuple):
             return x
         return layout.part(memory, Name("inputs")).view(*x.shape[:2], -1)
 
-    def sequence(self, memory: Tensor, start: int = 0) -> Tensor:
+    def sequence(self, memory: Tensor, start: int = 0, steps: int | None = None) -> Tensor:
         """Return the sequence [T, B, H] of a field: all its states but the first, in memory from `start` on.
+
+        steps: T where it is less than that of the call.
 
         To autograd it is no view, so that it can be changed in place like any output.
         """
-        steps, batch, units = self.size
+        most, batch, units = self.size
+        steps = most if steps is None else steps
         row = batch * units
         return memory.new_empty(0).set_(memory.untyped_storage(), start + row, (steps, batch, units), (row, units, 1))
 
@@ -436,7 +453,7 @@ class Call(NamedTuple):
         """
         memory, *apart = kept
         tensors, want = self.read(flat, training=True), self.name(wanted)
-        at_sequence = {n: roomy(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
+        at_sequence = {n: rows(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
         targets = Targets(
             torch.zeros_like(tensors.weight),
@@ -497,7 +514,7 @@ class Back:
     """The backward pass of a call: its memory, arguments and results.
 
     tensors, kept: as the forward kernel read them, and that one's own arrays.
-    arriving: derivatives by sequences, [T, B, H], with room behind them. ends: fields at whose ends derivatives arrive
+    arriving: derivatives by sequences, [T, B, H], as `rows` gives them. ends: fields at whose ends derivatives arrive
     in `run`.
     targets: what the derivatives by parameters are added to. apart: states of fields that are not among the forward
     kernel's own arrays.
@@ -530,7 +547,7 @@ class Back:
         self._zero = memory.narrow(0, 0, layout.zero)
         below = {n: x.new_empty(steps, batch, emit.rounded(units)) for n in self.step.below}
         self.below = {n: d.narrow(2, 0, units) for n, d in below.items()}
-        dx = x.new_empty(steps, batch, product.padded(width)) if x_wanted else None
+        dx = with_room((steps, batch, product.padded(width)), x) if x_wanted else None
         self.dx = None if dx is None else dx.narrow(2, 0, width)
         arrays = call.shared(tensors)
         arrays |= {Name("dstates", n): d for n, d in arriving.items()}
@@ -544,17 +561,15 @@ class Back:
         arrays |= {Name("dW"): targets.weight, Name("db"): targets.bias}
         arrays |= {Name("dR", n): targets.recurrent.get(n) for n in derivation.operands}
         arrays |= {Name("gradient", n): targets.vectors[n] for n in self.step.vectors}
-        self.table = layout.table(memory, arrays)
-        self._arrivals = {n: self._kernel.slots.index(Name("dstates", n)) for n in arriving}
+        self._table = layout.table(memory, arrays)
 
-    def arrive(self, name: str, derivative: Tensor) -> None:
-        """Use another derivative for the next `run`.
+    def use(self, name: Name, array: Tensor) -> None:
+        """Use another array in the next `run`; only its address is kept, so the caller keeps it until then."""
+        self._kernel.put(self._table, name, array)
 
-        name: field of the state at whose sequence it arrives.
-        derivative: contiguous, [T, B, H], with room behind it. Only its address is kept, so the caller keeps it until
-            `run` has returned.
-        """
-        self.table[self._arrivals[name]] = derivative.data_ptr()
+    def use_steps(self, steps: int) -> None:
+        """Run over the first steps only; the arrays stay as long as they are."""
+        self._kernel.put_number(self._table, Name("T"), steps)
 
     def carry(self, name: str) -> Tensor:
         """Return the derivative by a field of the state before the first step, [B, H]."""
@@ -569,7 +584,7 @@ class Back:
         self._zero.zero_()
         for n in at_end.keys() & set(self.step.fields):
             self.carry(n).copy_(at_end[n])
-        self._kernel.run(self.table)
+        self._kernel.run(self._table)
 
 
 class _Fused(torch.autograd.Function):
@@ -592,8 +607,7 @@ class _Fused(torch.autograd.Function):
         flat, fixed, kept = (list(itertools.islice(saved, count)) for count in ctx.counts)
         _check_unpacked(ctx.call.cell, ctx.saved_as, (*flat, *fixed, *kept))
         fixed = [
-            _strided(t, ctx.call.size) if n.kind == "keep" else roomy(t)
-            for n, t in zip(ctx.names, fixed, strict=True)
+            _strided(t, ctx.call.size) if n.kind == "keep" else roomy(t) for n, t in zip(ctx.names, fixed, strict=True)
         ]
         call: Call = ctx.call._replace(fixed=dict(zip(ctx.names, fixed, strict=True)))
         wanted = ctx.needs_input_grad[1:]
@@ -643,12 +657,21 @@ def plain(tensor: Tensor) -> Tensor:
 def roomy(tensor: Tensor) -> Tensor:
     """The same numbers as `plain`, with room behind them, as a kernel that reads whole vectors of units reads on."""
     tensor = plain(tensor)
+    return tensor if has_room(tensor) else with_room(tensor.shape, tensor).copy_(tensor)
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """The same numbers as `roomy`, of which only the last axis need be contiguous."""
+    return tensor if tensor.stride(-1) == 1 and not tensor.is_neg() and has_room(tensor) else roomy(tensor)
+
+
+def has_room(tensor: Tensor) -> bool:
+    """Return whether memory of the same allocation follows a tensor, or its rows are whole vectors anyway."""
     if tensor.dim() == 0 or tensor.shape[-1] % emit.LANES == 0:
-        return tensor
-    end = tensor.storage_offset() + tensor.numel() + emit.LANES
-    if tensor.untyped_storage().nbytes() >= end * tensor.element_size():
-        return tensor
-    return with_room(tensor.shape, tensor).copy_(tensor)
+        return True
+    last = sum((n - 1) * stride for n, stride in zip(tensor.shape, tensor.stride(), strict=True))
+    end = tensor.storage_offset() + last + 1 + emit.LANES
+    return tensor.untyped_storage().nbytes() >= end * tensor.element_size()
 
 
 def with_room(shape: Sequence[int], like: Tensor) -> Tensor:

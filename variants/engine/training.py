@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..cell import Cell
-from .fused import Back, Call, Targets, Tensors, check, program, roomy, with_room
+from .fused import NARROW, Back, Call, Targets, Tensors, check, program, rows, with_room
 from .ir.derive import Variation
 from .ir.names import Name
 
@@ -128,6 +128,124 @@ class Parameters:
         return not all(map(is_, [p.grad for p in self._learned], self._gradients))
 
 
+class Layer:
+    """The training steps of one layer and direction for B sequences of up to T steps: memory that is used again.
+
+    A step is `forward`, then `backward`, which adds to the gradients of the parameters. What one gives is overwritten
+    by the next.
+
+    cell: as it stands in the layer.
+    parameters: of the layer.
+    size: the largest T, B, and the width I of x.
+    read: fields of the state whose sequences somebody reads.
+    variation: constants, sequences from below, zoneout, dropout and active steps, as the kernels have them.
+    x_wanted: whether the derivative by x is computed.
+    """
+
+    def __init__(
+        self,
+        cell: Cell,
+        parameters: Parameters,
+        size: tuple[int, int, int],
+        read: tuple[str, ...],
+        variation: Variation,
+        *,
+        x_wanted: bool,
+    ) -> None:
+        steps, batch, width = size
+        self.parameters, self.most = parameters, steps
+        self.units = units = len(parameters.bias.values) // len(cell.preactivations)
+        self._x_wanted, self._steps = x_wanted, 0
+        like = parameters.bias.values
+        fixed = {Name("p", name): v.contiguous() for name, v in parameters.constants.items()}
+        fixed |= {Name("keep", name): with_room((steps, batch, units), like) for name in variation.keep}
+        fixed |= {Name("drop", name): with_room((batch, units), like) for name in variation.drop}
+        if variation.active:
+            fixed[Name("active")] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
+        self._active = fixed.get(Name("active"))
+        self.call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
+        nothing = with_room((steps, batch, units), like)  # stands where a derivative or a sequence comes later
+        self._tensors = Tensors(
+            like.new_empty(size, requires_grad=False) if width > NARROW else nothing[..., :1].expand(size),
+            parameters.weight.values,
+            parameters.bias.values,
+            dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
+            {name: blocks.values for name, blocks in parameters.recurrent.items()},
+            {name: v.detach() for name, v in parameters.vectors.items()},
+            dict.fromkeys(variation.below, nothing),
+        )
+        self._layout, self._memory, self._table = self.call.bind(self._tensors, True, {})
+        self._vectors = {n: torch.zeros_like(v) for n, v in self._tensors.vectors.items()}
+        self._backs: dict[tuple[str, ...], Back] = {}
+        self._read: list[tuple[Name, Tensor]] = []
+
+    def forward(
+        self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, masks: Mapping[Name, Tensor]
+    ) -> None:
+        """Run over a sequence.
+
+        x: [T, B, I], float32, its last axis contiguous, all of it where it is wider than NARROW; kept until `backward`.
+        below: sequences of the layer below by field, [T, B, H], with room behind them.
+        active: [T, B] bool, where False the state stays as it was.
+        masks: zoneout [T, B, H] and dropout [B, H] of the variation, by the names that kernels have for them.
+        """
+        steps = self._steps = len(x)
+        kernel, table = self._layout.kernel, self._table
+        kernel.put_number(table, Name("T"), steps)
+        if x.shape[-1] <= NARROW:
+            kernel.put(table, Name("given"), x)
+            self._read = []
+        else:
+            kernel.put(table, Name("x"), x)
+            self._read = [(Name("x"), x)]
+        for name, sequence in below.items():
+            kernel.put(table, Name("below", name), sequence)
+            self._read.append((Name("below", name), sequence))
+        if active is not None and self._active is not None:
+            self._active[:steps].copy_(active)
+        for which, mask in masks.items():
+            target = self.call.fixed[which]
+            (target[:steps] if which.kind == "keep" else target).copy_(mask)
+        for blocks in self.parameters.blocks:
+            blocks.gather()
+        kernel.run(table)
+
+    def sequence(self, name: str) -> Tensor:
+        """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
+        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)], self._steps)
+
+    def whole_sequence(self, name: str) -> Tensor:
+        """Return the memory for the sequence of a field, [T, B, H] with the largest T; a run fills its first steps."""
+        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)])
+
+    def backward(self, arriving: Mapping[str, Tensor]) -> Back:
+        """Add to the gradients of the parameters, for derivatives by some sequences, as `fused.rows` gives them.
+
+        Returns the derivatives by x and by the sequences of the layer below, of which the first T steps are valid.
+        """
+        key = tuple(arriving)
+        if key not in self._backs:
+            self._backs[key] = self._prepare(arriving)
+        back = self._backs[key]
+        back.use_steps(self._steps)
+        for name, array in self._read:
+            back.use(name, array)
+        for field, derivative in arriving.items():
+            back.use(Name("dstates", field), derivative)
+        back.run({})
+        given = self.parameters
+        for n, gradient in self._vectors.items():
+            add_gradient(given.vectors[n], gradient)
+            gradient.zero_()
+        return back
+
+    def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
+        given = self.parameters
+        recurrent = {n: blocks.gradient for n, blocks in given.recurrent.items()}
+        targets = Targets(given.weight.gradient, given.bias.gradient, recurrent, self._vectors)
+        return Back(self.call, self._tensors, self._memory, derivatives, (), targets, x_wanted=self._x_wanted, apart={})
+
+
 class Session:
     """The updates of one layer and direction at one size [T, B]: each a run forward, then back, which adds to the
     parameters' gradients.
@@ -149,39 +267,20 @@ class Session:
         padded: bool,
         lowest: bool,
     ) -> None:
-        steps, batch, width = x.shape
-        self.parameters = parameters
-        self.units = units = len(parameters.bias.values) // len(cell.preactivations)
-        self._title, self._lowest = cell.title, lowest
-        variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
-        fixed = {Name("p", name): v.contiguous() for name, v in parameters.constants.items()}
-        if padded:
-            fixed[Name("active")] = torch.empty(steps, batch, dtype=torch.uint8, device="cpu")
-        self._active = fixed.get(Name("active"))
-        self._state = cell.State
-        names = cell.State._fields
+        steps, batch, _ = x.shape
+        self._title, self._lowest, self.parameters = cell.title, lowest, parameters
+        self._state, self._sequences = cell.State, read
         self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by
-        self._call = Call(program(cell, variation), (steps, batch, units), fixed, read, (), cell)
-        own = x.new_empty(steps, batch, width, requires_grad=False)
-        self._x = own
-        self._x_wanted = x.requires_grad
-        zeros = with_room((batch, units), own)
-        self._tensors = Tensors(
-            own,
-            parameters.weight.values,
-            parameters.bias.values,
-            dict.fromkeys(names, zeros),
-            {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
-            {name: with_room(v.shape, v) for name, v in below.items()},
-        )
-        check(cell, (x, *self._tensors.flat(), *parameters.constants.values()))
-        self._layout, self._memory, self._table = self._call.bind(self._tensors, True, {})
-        (self._first,) = self._outputs(names[:1])
+        variation = Variation(tuple(parameters.constants), tuple(below), (), (), padded)
+        check(cell, (x, parameters.bias.values, *parameters.constants.values()))
+        size = (steps, batch, x.shape[-1])
+        self._layer = Layer(cell, parameters, size, read, variation, x_wanted=x.requires_grad)
+        self.units = self._layer.units
+        # What is read again in the backward pass, until which a caller may change his own. Narrow x the kernel copies.
+        self._x = with_room(x.shape, x)
+        self._below = {name: with_room(v.shape, v) for name, v in below.items()}
         # derivatives by the first sequence where only some steps are read: else zero
-        self._unread = with_room(self._call.size, own)
-        self._vectors = {n: torch.zeros_like(v) for n, v in self._tensors.vectors.items()}
-        self._backs: dict[tuple[str, ...], Back] = {}
+        self._unread = with_room((steps, batch, self.units), self._x)
         self._turn = 0
 
     def run(self, x: Tensor, below: Mapping[str, Tensor], active: Tensor | None, reads: Tensor | None) -> NamedTuple:
@@ -191,7 +290,7 @@ class Session:
         active: [T, B] bool, where False the state stays as it was. reads: [K, B].
         """
         results = _Update.apply(self, reads, active, self._anchor, x, *below.values())  # type: ignore[no-untyped-call]
-        sequences = dict(zip(self._call.sequences, results, strict=True))
+        sequences = dict(zip(self._sequences, results, strict=True))
         read: NamedTuple = self._state(*map(sequences.get, self._state._fields))
         return read
 
@@ -200,21 +299,13 @@ class Session:
     ) -> tuple[int, tuple[Tensor, ...]]:
         """Return a number for the run, and the sequences; of the first one what is at `index` [K, B, H]."""
         self._turn += 1
-        self._x.copy_(x)
-        for target, v in zip(self._tensors.below.values(), below, strict=True):
+        if x.shape[-1] > NARROW or x.stride(-1) != 1 or x.is_neg():
+            x = self._x.copy_(x)
+        for target, v in zip(self._below.values(), below, strict=True):
             target.copy_(v)
-        if active is not None and self._active is not None:
-            self._active.copy_(active)
-        for blocks in self.parameters.blocks:
-            blocks.gather()
-        self._layout.kernel.run(self._table)
-        sequences = self._call.sequences
-        if index is None:
-            return self._turn, self._outputs(sequences)
-        return self._turn, (self._first.gather(0, index), *self._outputs(sequences[1:]))
-
-    def _outputs(self, names: Sequence[str]) -> tuple[Tensor, ...]:
-        return tuple(self._call.sequence(self._memory, self._layout.starts[Name("states", n)]) for n in names)
+        self._layer.forward(x, self._below, active, {})
+        first, *others = map(self._layer.sequence, self._sequences)
+        return self._turn, (first if index is None else first.gather(0, index), *others)
 
     def expect(self, turn: int) -> None:
         """Raise ValueError where the run of this number was not the last one, or a second derivative is asked for."""
@@ -235,33 +326,20 @@ class Session:
         index: what was read of the first sequence in the forward run.
         """
         self._turn += 1
-        derivatives = {n: roomy(d) for n, d in zip(self._call.sequences, arriving, strict=True) if d is not None}
+        derivatives = {n: rows(d) for n, d in zip(self._sequences, arriving, strict=True) if d is not None}
         if not derivatives:
-            return (None,) * (1 + len(self._tensors.below))
-        first = self._call.sequences[0]
-        read = derivatives.get(first) if index is not None else None
-        if read is not None:
-            derivatives[first] = self._unread
-        key = tuple(derivatives)
-        if key not in self._backs:
-            self._backs[key] = self._prepare(derivatives)
-        back = self._backs[key]
+            return (None,) * (1 + len(self._below))
+        read = derivatives.get(self._sequences[0]) if index is not None else None
         given = self.parameters
         aside = [blocks.set_aside() for blocks in given.blocks] if given.moved() else []
-        for n, d in derivatives.items():
-            back.arrive(n, d)
         if read is not None and index is not None:
-            self._unread.scatter_add_(0, index, read)
-            back.run({})
+            derivatives[self._sequences[0]] = self._unread.scatter_add_(0, index, read)
+        back = self._layer.backward(derivatives)
+        if read is not None and index is not None:
             if self._unread.numel() <= FEW:
                 self._unread.zero_()
             else:
                 self._unread.scatter_(0, index, 0.0)
-        else:
-            back.run({})
-        for n, gradient in self._vectors.items():
-            add_gradient(given.vectors[n], gradient)
-            gradient.zero_()
         if aside:
             for blocks, before in zip(given.blocks, aside, strict=True):
                 blocks.put_back(before)
@@ -270,15 +348,7 @@ class Session:
                 blocks.spread()
         # a caller may keep it, and this memory is used again
         dx = back.dx.clone() if self._lowest and back.dx is not None else back.dx
-        return dx, *(back.below.get(n) for n in self._tensors.below)
-
-    def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
-        given = self.parameters
-        recurrent = {n: blocks.gradient for n, blocks in given.recurrent.items()}
-        targets = Targets(given.weight.gradient, given.bias.gradient, recurrent, self._vectors)
-        return Back(
-            self._call, self._tensors, self._memory, derivatives, (), targets, x_wanted=self._x_wanted, apart={}
-        )
+        return dx, *(back.below.get(n) for n in self._below)
 
 
 class _Update(torch.autograd.Function):

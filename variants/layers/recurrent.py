@@ -25,10 +25,13 @@ from ..declaration import (
     try_step,
 )
 from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, choose, eager, select_steps, unserved
+from ..engine.ir.derive import Variation
+from ..engine.training import Layer
 from ..initialisation import GlorotOrthogonal, initialise, scheme_of, streams, within
 from . import boundary
 from .memory import FlatMemory
 from .options import GivenOptions, Options
+from .passes import Regularisers, TrainingPass, reverse
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
@@ -278,13 +281,13 @@ class Recurrent(nn.Module):
         """
         active, backwards = call.active, k % self.directions == 1
         if backwards:
-            x, below = _reverse(x, active), {n: _reverse(v, active) for n, v in below.items()}
+            x, below = reverse(x, active), {n: reverse(v, active) for n, v in below.items()}
         if call.reuse:
             sequences, end = self._session(k, x, below, padded=active is not None).run(x, below, active, reads), None
         else:
             sequences, end = self._called(k, call, x, below, final=final)
         if backwards:
-            sequences = self.cells[k].State(*(None if v is None else _reverse(v, active) for v in sequences))
+            sequences = self.cells[k].State(*(None if v is None else reverse(v, active) for v in sequences))
         return sequences, end
 
     def _like(self) -> Tensor:
@@ -419,28 +422,69 @@ class Recurrent(nn.Module):
         if key not in self._sessions:
             if len(self._sessions) >= MOST_SESSIONS * len(self.cells):
                 self._sessions.clear()
-            part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
-
-            def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
-                given = [None if n is None else getattr(part, n) for n in names]
-                together = None if self._memory is None else self._memory.together(given)
-                return Blocks(given, shape, x, together, mask)
-
-            parameters = Parameters(
-                blocks(wiring.inputs, (units, x.shape[-1])),
-                blocks(wiring.biases, (units,)),
-                {
-                    source: blocks(names, (units, units), self.recurrent_mask)
-                    for source, names in wiring.recurrent.items()
-                },
-                {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
-                {n: getattr(self, b) for n, b in wiring.constants.items()},
-            )
             lowest = k < self.directions
             self._sessions[key] = Session(
-                self.cells[k], parameters, x, below, wiring.read, padded=padded, lowest=lowest
+                self.cells[k],
+                self._in_place(k, x.shape[-1]),
+                x,
+                below,
+                self._wirings[k].read,
+                padded=padded,
+                lowest=lowest,
             )
         return self._sessions[key]
+
+    def _in_place(self, k: int, width: int) -> Parameters:
+        """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
+        part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
+        like = self._like()
+
+        def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+            given = [None if n is None else getattr(part, n) for n in names]
+            together = None if self._memory is None else self._memory.together(given)
+            return Blocks(given, shape, like, together, mask)
+
+        return Parameters(
+            blocks(wiring.inputs, (units, width)),
+            blocks(wiring.biases, (units,)),
+            {source: blocks(names, (units, units), self.recurrent_mask) for source, names in wiring.recurrent.items()},
+            {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
+            {n: getattr(self, b) for n, b in wiring.constants.items()},
+        )
+
+    def training_pass(self, steps: int, batch: int, *, padded: bool) -> TrainingPass | str:
+        """Prepare training steps without autograd, for a trainer that changes values and gradients in place.
+
+        steps, batch: the largest T, and B of all calls.
+        padded: whether sequences have lengths.
+
+        Returns the steps, or why there are none: the module runs on the eager engine, or a parameter is frozen, has a
+        hook or has no gradient yet. It is valid while parameters and gradients stay where they are. Masks are drawn as
+        in training mode.
+        """
+        why = self._never_fused if self._run is eager.run else unserved([self._like()], projected=False)
+        if self._run is eager.run or why:
+            return why or "engine=eager"
+        if self._found_places() is None:
+            return "a parameter is frozen, has a hook or has no gradient"
+        layers = []
+        for k, cell in enumerate(self.cells):
+            level, wiring = k // self.directions, self._wirings[k]
+            width = self.output_size if level > 0 else self.input_size if self.project is None else self.hidden_size
+            variation = Variation(
+                tuple(wiring.constants),
+                tuple(self.cells[k - self.directions].above) if level > 0 else (),
+                tuple(self.zoneout),
+                tuple(s.name for s in cell.sources) if self.recurrent_dropout > 0.0 else (),
+                padded,
+            )
+            wanted = level > 0 or self.project is not None
+            size = (steps, batch, width)
+            layers.append(Layer(cell, self._in_place(k, width), size, wiring.read, variation, x_wanted=wanted))
+        masks = Regularisers(self.dropout, self.recurrent_dropout, self.zoneout, self.generator)
+        project = None if self.project is None else self.project["P"]
+        above = [cell.above for cell in self.cells]
+        return TrainingPass(layers, self.directions, self.cell.shown, above, masks, project)
 
     def _block(self, k: int, name: str, like: Tensor) -> Tensor:
         """Return a named block of a layer and direction.
@@ -691,12 +735,3 @@ def count_parameters(
         counted |= shared
         total += directions * hidden_size * len(here.preactivations) if layer_norm else 0
     return total
-
-
-def _reverse(sequence: Tensor, active: Tensor | None) -> Tensor:
-    """Return each sequence of [T, B, ...] backwards in time within its own length; the padding stays where it is."""
-    if active is None:
-        return sequence.flip(0)
-    steps = torch.arange(len(sequence), device=sequence.device).unsqueeze(-1)
-    index = torch.where(active, active.sum(0) - 1 - steps, steps)  # [T, B]
-    return sequence.gather(0, index.unsqueeze(-1).expand_as(sequence))

@@ -15,7 +15,7 @@ Arrays are float32. In both kernels:
 Forward, besides: given (what x is copied from), state.f [B, H], the first one.
 Backward, besides:
 
-    dstates.f [T, B, H]                  derivatives that arrive at the states
+    dstates.f [T, B, H]                  derivatives that arrive at the states, with strides of their own
     carry.f [B, H"]                      derivative by the state of the next step, at the end by the first state
     dpre [chunk*B, G*H']                 derivatives by the pre-activations of `chunk` steps
     sums.x [H, n*H'], sums [I+1, G*H']   derivatives by R, and by W and b, the other way round, over all steps
@@ -188,11 +188,11 @@ class _Emitter:
         """Return the place of an array [T, B, H] in this time step."""
         return self.place(name, self.time)
 
-    def input_place(self) -> Place:
-        """Return the place of x in this time step."""
-        name = Name("x")
+    def strided(self, name: Name) -> Place:
+        """Return the place in this time step of an array whose distances along both axes are arguments."""
         offset = self.build.mul(self.time, self.slot(name._replace(axis="t")))
-        return Place(self.build.gep(self.pointer(name), [offset]), self.slot(name._replace(axis="b")))
+        address = self.build.gep(self.pointer(name), [offset], inbounds=True)
+        return Place(address, self.slot(name._replace(axis="b")))
 
     def padded(self, name: Name) -> Place:
         """Return the place of an array [B, H']."""
@@ -217,9 +217,7 @@ class _Emitter:
                 case "drop":
                     leaves[node] = (self.place(name),)
                 case "keep":
-                    offset = self.build.mul(self.time, self.slot(name._replace(axis="t")))
-                    address = self.build.gep(self.pointer(name), [offset])
-                    leaves[node] = (Place(address, self.slot(name._replace(axis="b"))),)
+                    leaves[node] = (self.strided(name),)
         return leaves
 
     def once(self, kind: str, key: object, make: Callable[[], ir.Value]) -> ir.Value:
@@ -415,7 +413,7 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             target = Place(emit.build.gep(emit.pointer(Name("mix")), [start]), row)
             operands = []
             if item.input:
-                operands.append(Operand(emit.input_place(), emit.slot(Name("I"))))
+                operands.append(Operand(emit.strided(Name("x")), emit.slot(Name("I"))))
             for source in item.sources:
                 name = derivation.state_operands.get(source)
                 place = (
@@ -571,7 +569,7 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
     if not gates:
         return
     sums, copies = emit.pointer(Name("sums")), emit.slot(Name("copies"))
-    outer(emit.input_place(), build.add(width, copies), 0, len(gates), sums)
+    outer(emit.strided(Name("x")), build.add(width, copies), 0, len(gates), sums)
     with build.if_then(build.icmp_signed("==", copies, LONG(0))):
         one = emit.once("one", None, lambda: emit.entry.alloca(product.FLOAT))
         build.store(ir.Constant(product.FLOAT, 1.0), one)
@@ -639,7 +637,7 @@ def _backward_step(
     for k, node in enumerate(derivation.saved):
         leaves[node] = (emit.slot_place(Name("saved"), len(derivation.saved), k, emit.time),)
     for name in step.fields:
-        arriving = (emit.now(Name("dstates", name)),) if name in sequences else ()
+        arriving = (emit.strided(Name("dstates", name)),) if name in sequences else ()
         leaves[graph.input(Name("d.new", name))] = (emit.padded(Name("carry", name)), *arriving)
 
     for item in step.items:

@@ -299,9 +299,7 @@ def _vector(build: ir.IRBuilder, address: ir.Value, half: int) -> ir.Value:
     return build.bitcast(build.gep(address, [LONG(half * LANES)]), VECTOR.as_pointer())
 
 
-def _multiply_add(
-    build: ir.IRBuilder, number: ir.Value, factors: Sequence[ir.Value], sums: Sequence[ir.Value]
-) -> None:
+def _multiply_add(build: ir.IRBuilder, number: ir.Value, factors: Sequence[ir.Value], sums: Sequence[ir.Value]) -> None:
     """Add a number times half a row of a panel to the sum of each half."""
     nothing = ir.Constant(VECTOR, ir.Undefined)
     one = build.insert_element(nothing, number, INT(0))

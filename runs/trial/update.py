@@ -1,0 +1,234 @@
+"""The updates of a training: from a batch to its loss, and from there to new parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from tasks import Batch, Task
+from tasks.task import one_hot
+from variants import NativeRecurrent
+from variants.engine.cpu.ending import Ending
+from variants.engine.cpu.optimise import Finish
+from variants.layers.passes import TrainingPass
+
+from ..networks.readout import Network
+from .optimiser import Flat, Optimiser
+from .trial import Training
+
+MOST_SIZES = 4
+"""For how many sizes of a batch the memory of an update is kept."""
+GROWTH = 64
+"""A longer batch than those before makes room for this many steps, or a multiple of it."""
+
+
+class Update(Protocol):
+    """The updates of a training, each in two steps, since a training ends at a loss that is not finite.
+
+    way: "compiled", or "autograd": torch's derivatives around the layers, torch's optimiser.
+    why_autograd: why it is the latter; else empty.
+    """
+
+    way: str
+    why_autograd: str
+
+    def loss(self, batch: Batch) -> float:
+        """Return the task's mean loss on a batch, and prepare its derivatives."""
+
+    def answers(self) -> Tensor:
+        """Return the answers [K, B, O] to the last batch; they are valid up to the next one."""
+
+    def step(self) -> None:
+        """Clip the gradient of the last loss and take a step of the optimiser."""
+
+    def release(self) -> None:
+        """End the updates; the parameters stay where they are."""
+
+
+def update_of(network: Network, task: Task, training: Training, flat: Flat) -> Update:
+    """Return the updates of a network: in compiled code, or by autograd where something cannot be compiled.
+
+    network: in training mode.
+    task: whose loss it learns.
+    training: names optimiser, clipping, and whether the loss is a mean or a sum.
+    flat: the parameters of the network in one vector.
+    """
+    why = why_autograd(network, task)
+    return Autograd(network, task, training, flat, why) if why else Compiled(network, task, training, flat)
+
+
+def why_autograd(network: Network, task: Task) -> str:
+    """Return why the updates of a network on a task cannot be compiled; empty where they can."""
+    if type(network) is not Network:
+        return f"the network is a {type(network).__name__}"
+    if not task.loss_form:
+        return f"{task.name} has a loss of its own"
+    recurrent = network.recurrent
+    if isinstance(recurrent, NativeRecurrent):
+        return "the layers are a module of torch"
+    found = recurrent.training_pass(1, 1, padded=False)
+    return found if isinstance(found, str) else ""
+
+
+class _Size(NamedTuple):
+    """The memory of the updates by batches of B sequences.
+
+    steps: the largest T. layers: the passes through the layers. ending: read-out and loss.
+    """
+
+    steps: int
+    layers: TrainingPass
+    ending: Ending
+
+
+class Compiled:
+    """Updates that run in compiled code from the first layer to the new parameters; see `update_of`."""
+
+    way, why_autograd = "compiled", ""
+
+    def __init__(self, network: Network, task: Task, training: Training, flat: Flat) -> None:
+        self._network, self._summed = network, training.loss == "sum"
+        self._form, self._outputs = task.loss_form, task.output_size
+        self._finish = Finish(
+            flat.values,
+            flat.gradient,
+            optimiser=training.optimiser,
+            learning_rate=training.learning_rate,
+            momentum=training.momentum,
+            clip_norm=training.clip_norm,
+        )
+        self._sizes: dict[tuple[int, bool], _Size] = {}
+        self._last: tuple[_Size, Batch] | None = None
+
+    def loss(self, batch: Batch) -> float:
+        """See `Update`."""
+        size = self._size(batch)
+        self._last = size, batch
+        size.layers.forward(batch.inputs, batch.lengths)
+        return self._end()
+
+    def _end(self) -> float:
+        """Return the loss for the states that the layers have given."""
+        size, batch = self._batch()
+        answers, targets = len(batch.reads), batch.targets
+        if targets.dim() == 2 and self._form != "cross_entropy":
+            targets = one_hot(targets, self._outputs)
+        scale = 1.0 / targets.numel()
+        reads = size.layers.reads(batch.reads)
+        return size.ending.run(reads, targets, None, scale, scale * answers if self._summed else scale)
+
+    def answers(self) -> Tensor:
+        """See `Update`."""
+        return self._batch()[0].ending.answers
+
+    def step(self) -> None:
+        """See `Update`."""
+        size, _ = self._batch()
+        size.layers.backward()
+        size.ending.clear()
+        self._finish.step()
+
+    def release(self) -> None:
+        """See `Update`."""
+        self._sizes.clear()
+        self._last = None
+
+    def pieces(self) -> dict[str, Callable[[], object]]:
+        """Return what an update by the last batch consists of, as functions that run each part again.
+
+        forward and backward are the layers, with the derivatives by their parameters. Meant for measurements: the
+        parameters change.
+        """
+        size, batch = self._batch()
+
+        def ending() -> None:
+            self._end()
+            size.ending.clear()
+
+        return {
+            "forward": lambda: size.layers.forward(batch.inputs, batch.lengths),
+            "ending": ending,
+            "backward": size.layers.backward,
+            "finish": self._finish.step,
+        }
+
+    def _batch(self) -> tuple[_Size, Batch]:
+        if self._last is None:
+            raise RuntimeError("an update begins with the loss of a batch")
+        return self._last
+
+    def _size(self, batch: Batch) -> _Size:
+        """Return the memory for a batch."""
+        steps, sequences = batch.inputs.shape[:2]
+        key = (sequences, batch.lengths is not None)
+        found = self._sizes.get(key)
+        if found is None or found.steps < steps:
+            if found is not None:
+                steps += -steps % GROWTH
+            elif len(self._sizes) >= MOST_SIZES:
+                self._sizes.clear()
+            found = self._sizes[key] = self._made(steps, *key)
+        return found
+
+    def _made(self, steps: int, batch: int, padded: bool) -> _Size:
+        recurrent, readout = self._network.recurrent, self._network.readout
+        assert not isinstance(recurrent, NativeRecurrent)
+        layers = recurrent.training_pass(steps, batch, padded=padded)
+        weight, bias = readout.weight, readout.bias
+        assert isinstance(layers, TrainingPass)
+        assert weight.grad is not None
+        assert bias.grad is not None
+        ending = Ending(
+            self._form,
+            steps=steps,
+            batch=batch,
+            units=recurrent.hidden_size,
+            answers=len(bias),
+            weight=weight.detach(),
+            bias=bias.detach(),
+            weight_gradient=weight.grad,
+            bias_gradient=bias.grad,
+            sequences=layers.sequences,
+            derivatives=layers.derivatives,
+        )
+        return _Size(steps, layers, ending)
+
+
+class Autograd:
+    """Updates by torch's derivatives and optimiser; see `update_of`."""
+
+    way = "autograd"
+
+    def __init__(self, network: Network, task: Task, training: Training, flat: Flat, why: str) -> None:
+        self.why_autograd = why
+        self._network, self._task, self._training, self._flat = network, task, training, flat
+        self._optimiser = Optimiser(flat.values, flat.gradient, training)
+        self._outputs = self._loss = torch.empty(0)
+        flat.start_training()
+
+    def loss(self, batch: Batch) -> float:
+        """See `Update`."""
+        self._outputs = self._network(batch)
+        loss = self._task.loss(self._outputs, batch)
+        value = loss.item()
+        self._loss = loss * len(batch.reads) if self._training.loss == "sum" else loss
+        return value
+
+    def answers(self) -> Tensor:
+        """See `Update`."""
+        return self._outputs.detach()
+
+    def step(self) -> None:
+        """See `Update`."""
+        self._flat.gradient.zero_()
+        torch.autograd.backward(self._loss)
+        if self._training.clip_norm > 0:
+            self._flat.clip(self._training.clip_norm)
+        self._optimiser.step()
+
+    def release(self) -> None:
+        """See `Update`."""
+        self._flat.release()

@@ -1,0 +1,179 @@
+"""Training steps of a module without autograd: forward through all layers, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ..engine.fused import NARROW, rows, with_room
+from ..engine.ir.names import Name
+from ..engine.training import Layer
+from .regularisation import bernoulli, dropout_mask
+
+
+class Regularisers(NamedTuple):
+    """What is drawn anew in every training step.
+
+    dropout: rate between layers. recurrent_dropout: rate on what the recurrent matrices see. zoneout: rates by field of
+    the state.
+    generator: where the masks come from.
+    """
+
+    dropout: float
+    recurrent_dropout: float
+    zoneout: Mapping[str, float]
+    generator: torch.Generator
+
+
+class TrainingPass:
+    """Training steps of a stack of layers for B sequences of up to T steps, in memory that is used again.
+
+    A step is `forward`, then `backward`. What is computed is what `Recurrent.forward` and autograd compute, without
+    their part of the time.
+
+    layers: one per layer and direction, layer 0 forward first.
+    directions: one or two.
+    shown: fields of the state that a layer's output is made of.
+    above: by layer and direction, fields of its state that the layer above reads besides.
+    masks: the regularisers.
+    project: P [H, I], which the inputs are multiplied with first, or None.
+
+    Attributes:
+        sequences: what the highest layer gives, one tensor [T, B, H] per direction and field shown, in the order in
+            which a module's output has them. That of the backward direction runs backwards in time.
+        derivatives: those of the loss by `sequences`, zero at first. `backward` reads them and leaves them as they are.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[Layer],
+        directions: int,
+        shown: Sequence[str],
+        above: Sequence[Sequence[str]],
+        masks: Regularisers,
+        project: Tensor | None,
+    ) -> None:
+        self._layers, self._directions, self._shown, self._above = layers, directions, shown, above
+        self._masks, self._project = masks, project
+        steps, batch, self._units = layers[0].call.size
+        self._time = torch.arange(steps).unsqueeze(-1)
+        self._active: Tensor | None = None
+        self._inputs = self._lengths = torch.empty(0)
+        self._dropped: dict[int, Tensor] = {}
+        top = layers[len(layers) - directions :]
+        self.sequences = [layer.whole_sequence(name) for layer in top for name in shown]
+        self.derivatives = [with_room((steps, batch, self._units), s) for s in self.sequences]
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, lengths: Tensor | None) -> None:
+        """Run over a batch of sequences.
+
+        x: [T, B, I], float32 on the CPU; kept until `backward`.
+        lengths: [B], or None where all sequences have T steps.
+        """
+        self._steps = len(x)
+        self._active = None if lengths is None else self._time[: self._steps] < lengths
+        self._lengths = torch.tensor(self._steps) if lengths is None else lengths
+        self._inputs = x
+        if self._project is not None:
+            x = functional.linear(x, self._project)
+        below: list[dict[str, Tensor]] = [{}] * self._directions
+        count = len(self._layers) // self._directions
+        for level in range(count):
+            if level > 0 and self._masks.dropout > 0.0:
+                self._dropped[level] = dropout_mask(self._masks.dropout, tuple(x.shape), x, self._masks.generator)
+                x = x * self._dropped[level]
+            if x.stride(-1) != 1 or x.shape[-1] > NARROW:
+                x = x.contiguous()
+            outputs = []
+            for direction in range(self._directions):
+                k = level * self._directions + direction
+                layer = self._layers[k]
+                layer.forward(self._turned(x, direction), below[direction], self._active, self._drawn(layer, x))
+                if level + 1 < count:
+                    outputs += [self._turned(layer.sequence(name), direction) for name in self._shown]
+                    below[direction] = {name: rows(layer.sequence(name)) for name in self._above[k]}
+            if outputs:
+                x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+
+    def reads(self, reads: Tensor) -> list[Tensor]:
+        """Return, for each of `sequences`, the places of some steps of the last batch.
+
+        reads: [K, B], the steps in the order of time.
+        """
+        places = [reads, self._lengths - 1 - reads] if self._directions == 2 else [reads]
+        return [place for place in places for _ in self._shown]
+
+    @torch.no_grad()
+    def backward(self) -> None:
+        """Add to the gradients of the parameters, for the derivatives in `derivatives`."""
+        directions, shown = self._directions, len(self._shown)
+        arriving: list[dict[str, Tensor]] = [
+            dict(zip(self._shown, self.derivatives[d * shown : (d + 1) * shown], strict=True))
+            for d in range(directions)
+        ]
+        for level in reversed(range(len(self._layers) // directions)):
+            backs = []
+            for direction, derivatives in enumerate(arriving):
+                layer = self._layers[level * directions + direction]
+                backs.append(layer.backward(derivatives))
+                for blocks in layer.parameters.blocks:
+                    blocks.spread()
+            dx = [
+                self._turned(back.dx[: self._steps], direction)
+                for direction, back in enumerate(backs)
+                if back.dx is not None
+            ]
+            if not dx:
+                return
+            total = dx[0] if len(dx) == 1 else dx[0] + dx[1]
+            if level in self._dropped:
+                total = total * self._dropped[level]
+            if level > 0:
+                arriving = [self._for_layer_below(total, d, back.below) for d, back in enumerate(backs)]
+        if self._project is not None and self._project.grad is not None:
+            self._project.grad.addmm_(total.flatten(0, 1).t(), self._inputs.flatten(0, 1))
+
+    def _for_layer_below(self, dx: Tensor, direction: int, below: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the derivatives by the sequences of one direction of the layer below.
+
+        dx: by the outputs of that layer, [T, B, O]. below: by the sequences that are handed up besides.
+        """
+        found = {}
+        for k, name in enumerate(self._shown):
+            first = (direction * len(self._shown) + k) * self._units
+            found[name] = self._turned(dx.narrow(2, first, self._units), direction)
+        for name, derivative in below.items():
+            derivative = derivative[: self._steps]
+            found[name] = found[name] + derivative if name in found else derivative
+        return {name: rows(derivative) for name, derivative in found.items()}
+
+    def _turned(self, sequence: Tensor, direction: int) -> Tensor:
+        """Return a sequence [T, B, ...] in the order of a direction, or one in that order in the order of time."""
+        return reverse(sequence, self._active) if direction == 1 else sequence
+
+    def _drawn(self, layer: Layer, x: Tensor) -> dict[Name, Tensor]:
+        """Return the masks of zoneout and of recurrent dropout of one layer for this step."""
+        given, shape = self._masks, (*x.shape[:2], self._units)
+        found = {Name("keep", n): bernoulli(rate, shape, x, given.generator) for n, rate in given.zoneout.items()}
+        if given.recurrent_dropout > 0.0:
+            for source in layer.call.program.derivation.operands:
+                mask = dropout_mask(given.recurrent_dropout, shape[1:], x, given.generator)
+                found[Name("drop", source)] = mask
+        return found
+
+
+def reverse(sequence: Tensor, active: Tensor | None) -> Tensor:
+    """Return each sequence of [T, B, ...] backwards in time within its own length; the padding stays where it is.
+
+    active: [T, B], which steps are within a sequence's length; None where all are.
+    """
+    if active is None:
+        return sequence.flip(0)
+    steps = torch.arange(len(sequence), device=sequence.device).unsqueeze(-1)
+    index = torch.where(active, active.sum(0) - 1 - steps, steps)  # [T, B]
+    return sequence.gather(0, index.unsqueeze(-1).expand_as(sequence))
