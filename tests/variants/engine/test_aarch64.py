@@ -1,8 +1,8 @@
-"""Kernels as an ARM processor of 64 bits runs them: compiled for it, run under an emulator, held against this machine.
+"""Compiled code as an ARM processor of 64 bits runs it: under an emulator, held against this machine.
 
-Every call of a kernel on this machine is written down: its table of arguments, and all the memory that this points to,
-before and after the call. A C program for aarch64 puts the same memory into arrays of its own, each between two pages
-that nobody may touch, calls the same kernel, compiled for aarch64, and writes the memory back.
+Every call on this machine is written down: its arguments, and all the memory that these point to, before and after the
+call. A C program for aarch64 puts the same memory into arrays of its own, each between two pages that nobody may touch,
+makes the same call, compiled for aarch64, and writes the memory back.
 
 Debian: `apt install qemu-user gcc-aarch64-linux-gnu`.
 """
@@ -21,9 +21,13 @@ from llvmlite import binding as llvm
 from torch import Tensor
 
 from tests.variants.cases import INPUTS, REGISTERED, B, T, fill, fitting, generator
+from tests.variants.engine.test_ending import draw as draw_ending
+from tests.variants.engine.test_ending import ending as case_ending
+from tests.variants.engine.test_optimise import OPTIMISERS, compiled
+from tests.variants.engine.test_optimise import draw as draw_gradients
 from variants import Recurrent
 from variants.engine import fused
-from variants.engine.cpu import emit, machine, product
+from variants.engine.cpu import emit, ending, machine, optimise, product
 
 TOLERANCE = 1e-5
 WIDTHS = (5, 27, 32)
@@ -32,9 +36,9 @@ LEAST_ADDRESS = 2**20  # what is larger in a table of arguments is no size or st
 
 pytestmark = pytest.mark.slow
 
-# {declarations}, {kernels} and {functions} name what was compiled for aarch64. A job is read as 64-bit integers: its
-# kernel, number of arrays, number of arguments, and for each argument its kind, which function or array it is, and a
-# number or an offset. Then come the arrays: length and bytes.
+# Code n is `code<n>`; `call<n>` calls it with the arguments of a job. A job is read as 64-bit integers: n, number of
+# arrays, number of arguments, and for each argument its kind, which function or array it is, and a number or an offset.
+# Then come the arrays: length and bytes.
 DRIVER = r"""
 #include <stdint.h>
 #include <stdio.h>
@@ -45,7 +49,7 @@ enum { NUMBER, FUNCTION, ADDRESS };
 enum { PAGE = 4096, LINE = 64, MOST = 64 };
 
 {declarations}
-static void (*kernels[])(int64_t *) = { {kernels} };
+static void (*calls[])(int64_t *) = { {calls} };
 static void *functions[] = { {functions} };
 static FILE *jobs;
 
@@ -67,7 +71,7 @@ int main(int count, char **names) {
   FILE *results = fopen(names[2], "wb");
   jobs = fopen(names[1], "rb");
   for (int64_t left = number(); left > 0; left--) {
-    int64_t kernel = number(), arrays = number(), slots = number();
+    int64_t code = number(), arrays = number(), slots = number();
     int64_t *slot = malloc(3 * slots * sizeof *slot), *table = malloc(slots * sizeof *table), lengths[MOST];
     char *array[MOST];
     if (arrays > MOST) exit(4);
@@ -82,13 +86,25 @@ int main(int count, char **names) {
       if (kind == FUNCTION) table[k] = (int64_t)functions[which];
       if (kind == ADDRESS) table[k] = (int64_t)(array[which] + value);
     }
-    kernels[kernel](table);
+    calls[code](table);
     for (int64_t k = 0; k < arrays; k++) fwrite(array[k], 1, lengths[k], results);
   }
   return fclose(results);
 }
 """
 NUMBER, FUNCTION, ADDRESS = range(3)
+# How code is called with the arguments t of a job, by its entry; what is not listed is called by other code only.
+DECLARED = {
+    emit.ENTRY: "void code%(n)d(int64_t *);\nstatic void call%(n)d(int64_t *t) { code%(n)d(t); }",
+    ending.ENTRY: """double code%(n)d(int64_t *, double, double);
+static void call%(n)d(int64_t *t) {
+  double *numbers = (double *)t;
+  *(double *)t[0] = code%(n)d(t + 3, numbers[1], numbers[2]);
+}""",
+    optimise.ENTRY: """void code%(n)d(int64_t, int64_t *, double *);
+static void call%(n)d(int64_t *t) { code%(n)d(t[0], t + 2, (double *)(t + 2 + t[1])); }""",
+}
+INTERNAL = "void code%(n)d(void);\nenum { call%(n)d = 0 };"
 
 
 class Array(NamedTuple):
@@ -101,66 +117,97 @@ class Array(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A call of a kernel: what it was for, the kernel's number, names and values of its arguments, its memory."""
+    """A call: what it was for, the number of the code, its arguments, its memory."""
 
     title: str
-    kernel: int
-    slots: tuple[object, ...]
-    table: tuple[int, ...]
+    code: int
+    table: tuple[int | float, ...]
     arrays: list[Array]
 
 
+class Code(NamedTuple):
+    """LLVM code that was loaded: its entry, the text, whether LLVM's passes run on it."""
+
+    entry: str
+    text: str
+    optimise: bool
+
+
 class Recorder:
-    """Stands between the engine and its kernels, and writes down every call."""
+    """Stands between the engine and its compiled code, and writes down every call."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.title = ""
-        self.kernels: list[str] = []  # LLVM code
-        self.functions: dict[int, tuple[str, str, bool]] = {}  # by address: name, LLVM code, whether passes run on it
+        self.codes: list[Code] = []
+        self.functions: dict[int, int] = {}  # addresses of what other code calls to numbers of codes
         self.jobs: list[Job] = []
-        self._slots: dict[str, tuple[object, ...]] = {}
+        self._slots: dict[str, int] = {}  # how many arguments a kernel has
         self._alive: list[object] = []
         self._emit = {name: getattr(emit, name) for name in ("forward", "backward")}
-        self._load = machine.load
+        self._load, self._ending, self._optimise = machine.load, ending._compiled, optimise._compiled
         for name in self._emit:
             patch.setattr(emit, name, partial(self.emit, name))
         patch.setattr(machine, "load", self.load)
+        patch.setattr(ending, "_compiled", self.ending)
+        patch.setattr(optimise, "_compiled", self.optimise)
         patch.setattr(fused, "_programs", {})
         patch.setattr(fused, "_by_formula", {})
         product.addresses.cache_clear()
 
     def emit(self, name, *arguments):
         kernel = self._emit[name](*arguments)
-        self._slots[kernel.code] = kernel.slots
+        self._slots[kernel.code] = len(kernel.slots)
         return kernel
 
     def load(self, code, entry, *, optimise=False):
-        address = self._load(code, entry, optimise=optimise)
+        address, number = self._load(code, entry, optimise=optimise), len(self.codes)
+        self.codes.append(Code(entry, code, optimise))
         if code not in self._slots:
-            self.functions[address] = entry, code, optimise
+            self.functions[address] = number
             return address
-        number = len(self.kernels)
-        self.kernels.append(code.replace(f'@"{entry}"', f'@"kernel{number}"'))
         kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
-        call = kind(partial(self.call, number, self._slots[code], kind(address)))
-        self._alive.append(call)
-        return ctypes.cast(call, ctypes.c_void_p).value
+        kernel, arguments = kind(address), ctypes.c_int64 * self._slots[code]
 
-    def call(self, number, slots, kernel, address):
-        table = tuple((ctypes.c_int64 * len(slots)).from_address(address))
-        addresses = [value for value in table if value > LEAST_ADDRESS and value not in self.functions]
+        def call(table):
+            self.record(number, arguments.from_address(table), partial(kernel, table))
+
+        self._alive.append(kind(call))
+        return ctypes.cast(self._alive[-1], ctypes.c_void_p).value
+
+    def ending(self, loss):
+        function, number = self._ending.__wrapped__(loss), len(self.codes) - 1
+        result = torch.zeros(1, dtype=torch.float64)
+
+        def call(table, scale, derivative_scale):
+            arguments = [result.data_ptr(), scale, derivative_scale, *table]
+            self.record(number, arguments, lambda: result.fill_(function(table, scale, derivative_scale)))
+            return result.item()
+
+        return call
+
+    def optimise(self, optimiser):
+        function, number = self._optimise.__wrapped__(optimiser), len(self.codes) - 1
+
+        def call(count, arrays, numbers):
+            self.record(number, [count, len(arrays), *arrays, *numbers], lambda: function(count, arrays, numbers))
+
+        return call
+
+    def record(self, number, table, run):
+        """Make a call, and write it down."""
+        addresses = [v for v in table if isinstance(v, int) and v > LEAST_ADDRESS and v not in self.functions]
         memory = {}
         for tensor in (o for o in gc.get_objects() if type(o) in (Tensor, torch.nn.Parameter)):
             storage = tensor.untyped_storage()
             if any(0 <= a - storage.data_ptr() < storage.nbytes() for a in addresses):
                 memory[storage.data_ptr()] = tensor.dtype, storage.nbytes()
         before = {start: ctypes.string_at(start, size) for start, (_, size) in memory.items()}
-        kernel(address)
+        run()
         arrays = [Array(a, d, before[a], ctypes.string_at(a, size)) for a, (d, size) in memory.items()]
-        self.jobs.append(Job(self.title, number, slots, table, arrays))
+        self.jobs.append(Job(self.title, number, tuple(table), arrays))
 
 
-def run_all(recorder):
+def run_cells(recorder):
     """Run every registered cell at every width: without and with gradients, and with numbers that are not finite."""
     for name, cls in REGISTERED.items():
         for width in WIDTHS:
@@ -181,9 +228,22 @@ def run_all(recorder):
             module(x)
 
 
+def run_endings(recorder):
+    """Run every loss and every optimiser."""
+    for loss in ending.LOSSES:
+        recorder.title = loss
+        case = draw_ending(loss, (T, B, 27, 40, 5, 2), weighted=True)
+        case_ending(case)[0].run(case.reads, case.targets, case.weights, 0.25)
+    for name, momentum in OPTIMISERS:
+        values, gradients = draw_gradients(1001, steps=3)
+        for clip_norm in (0.0, 10.0):
+            recorder.title = f"{name}, momentum = {momentum}, clipped to {clip_norm}"
+            compiled(name, momentum, clip_norm, values, gradients)
+
+
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
-    """All kernels, and their calls on this machine."""
+    """All compiled code, and its calls on this machine."""
     for program in (COMPILER, EMULATOR):
         if shutil.which(program) is None:
             pytest.skip(f"{program} is not installed")
@@ -193,7 +253,8 @@ def recorded(tmp_path_factory):
         recorder = Recorder(patch)
         torch.use_deterministic_algorithms(True)  # new memory is filled with NaN
         try:
-            run_all(recorder)
+            run_cells(recorder)
+            run_endings(recorder)
         finally:
             torch.use_deterministic_algorithms(deterministic)
     return recorder
@@ -206,55 +267,52 @@ def ran(request, recorded, tmp_path_factory):
 
 
 def run_there(folder, processor, recorder):
-    """Compile all kernels for a processor and run all jobs under the emulator; returns their arrays."""
-    objects = compile_all(folder, processor, recorder)
-    kernels = [f"kernel{k}" for k in range(len(recorder.kernels))]
-    names = [name for name, _, _ in recorder.functions.values()]
-    declarations = "\n".join(f"void {name}(int64_t *);" for name in (*kernels, *names))
-    code = DRIVER.replace("{declarations}", declarations)
-    code = code.replace("{kernels}", ", ".join(kernels)).replace("{functions}", ", ".join(names))
-    (folder / "driver.c").write_text(code)
-    (folder / "jobs").write_bytes(
-        b"".join([struct.pack("q", len(recorder.jobs)), *(packed(job, recorder) for job in recorder.jobs)])
+    """Compile all code for a processor and run all jobs under the emulator; returns their arrays."""
+    compile_all(folder, processor, recorder.codes)
+    count = range(len(recorder.codes))
+    code = DRIVER.replace(
+        "{declarations}", "\n".join(DECLARED.get(c.entry, INTERNAL) % {"n": n} for n, c in enumerate(recorder.codes))
     )
-    build = [COMPILER, "-static", "-O1", "driver.c", *objects, "-o", "driver"]
+    code = code.replace("{calls}", ", ".join(f"call{n}" for n in count))
+    code = code.replace("{functions}", ", ".join(f"code{n}" for n in count))
+    (folder / "driver.c").write_text(code)
+    jobs = [packed(job, recorder) for job in recorder.jobs]
+    (folder / "jobs").write_bytes(b"".join([struct.pack("q", len(jobs)), *jobs]))
+    build = [COMPILER, "-static", "-O1", "driver.c", *(f"{n}.o" for n in count), "-o", "driver"]
     subprocess.run(build, cwd=folder, check=True)
     subprocess.run([EMULATOR, "-cpu", "max", "driver", "jobs", "results"], cwd=folder, check=True)
     with (folder / "results").open("rb") as results:
         return [[results.read(len(array.before)) for array in job.arrays] for job in recorder.jobs]
 
 
-def compile_all(folder, processor, recorder):
-    """Compile kernels and the functions that they call, with the steps of `machine`; returns the names of the files."""
+def compile_all(folder, processor, codes):
+    """Compile code n to the file n.o, with the steps of `machine`."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     target = llvm.Target.from_triple("aarch64-linux-gnu")
     there = target.create_target_machine(cpu=processor, opt=3, reloc="pic", codemodel="default")
-    codes = [(code, False) for code in recorder.kernels]
-    codes += [(code, optimise) for _, code, optimise in recorder.functions.values()]
-    objects = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LSTM_VARIANTS_CACHE", str(folder / "objects"))
-        for k, (code, optimise) in enumerate(codes):
-            (folder / f"{k}.o").write_bytes(machine._object(code, there, optimise))
-            objects.append(f"{k}.o")
-    return objects
+        for n, (entry, text, optimise) in enumerate(codes):
+            text = text.replace(f'@"{entry}"', f'@"code{n}"')
+            (folder / f"{n}.o").write_bytes(machine._object(text, there, optimise))
 
 
 def packed(job, recorder):
     """A job as the driver reads it."""
-    functions = {address: k for k, address in enumerate(recorder.functions)}
-    numbers = [job.kernel, len(job.arrays), len(job.slots)]
-    for name, value in zip(job.slots, job.table, strict=True):
-        if value in functions:
-            numbers += [FUNCTION, functions[value], 0]
+    numbers = [job.code, len(job.arrays), len(job.table)]
+    for value in job.table:
+        if isinstance(value, float):
+            numbers += [NUMBER, 0, *struct.unpack("q", struct.pack("d", value))]
+        elif value in recorder.functions:
+            numbers += [FUNCTION, recorder.functions[value], 0]
         elif value <= LEAST_ADDRESS:
             numbers += [NUMBER, 0, value]
         else:
             places = [
                 (k, value - a.address) for k, a in enumerate(job.arrays) if 0 <= value - a.address < len(a.before)
             ]
-            assert len(places) == 1, f"{job.title}: {name} points to memory of no tensor"
+            assert len(places) == 1, f"{job.title}: an argument points to memory of no tensor"
             numbers += [ADDRESS, *places[0]]
     memory = b"".join(struct.pack("q", len(a.before)) + a.before for a in job.arrays)
     return struct.pack(f"{len(numbers)}q", *numbers) + memory
@@ -264,17 +322,19 @@ def tensor_of(content, dtype):
     return torch.frombuffer(bytearray(content), dtype=dtype)
 
 
-def test_every_cell_gives_the_same_numbers_on_aarch64(ran):
+def test_all_numbers_are_the_same_on_aarch64(ran):
     """States, what is kept for the backward pass, derivatives; where a number is NaN here it is NaN there."""
     wrong = {}
     for job, there in zip(*ran, strict=True):
         for array, content in zip(job.arrays, there, strict=True):
+            if array.dtype is torch.int64:  # addresses
+                continue
             here, other = tensor_of(array.after, array.dtype), tensor_of(content, array.dtype)
             if not torch.allclose(here, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
                 wrong.setdefault(job.title, []).append((here - other).abs().max().item())
     assert wrong == {}
 
 
-def test_every_kernel_computes_something_on_aarch64(ran):
+def test_every_call_computes_something_on_aarch64(ran):
     for job, there in zip(*ran, strict=True):
         assert any(a.before != content for a, content in zip(job.arrays, there, strict=True)), job.title
