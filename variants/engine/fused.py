@@ -206,18 +206,26 @@ class _Compiled:
     def table(self, values: Sequence[int]) -> Table:
         return self._table(*values)
 
-    def put_number(self, table: Table, name: Name, value: int) -> None:
-        """Change an argument, which the kernel has."""
-        table[self._place[name]] = value
+    def place(self, name: Name) -> Place:
+        """Return where the table has an array."""
+        find = self._place.get
+        return Place(find(name), find(name._replace(axis="t")), find(name._replace(axis="b")))
 
-    def put(self, table: Table, name: Name, array: Tensor) -> None:
-        """Change the address of an array, and its distances along axes where the kernel has them as arguments."""
-        place = self._place
-        if name in place:
-            table[place[name]] = array.data_ptr()
-        for axis, stride in zip("tb", array.stride(), strict=False):
-            if (strided := name._replace(axis=axis)) in place:
-                table[place[strided]] = stride
+
+class Place(NamedTuple):
+    """Where a table of arguments has the address of an array and its distances along time and sequences, if at all."""
+
+    address: int | None
+    time: int | None
+    sequence: int | None
+
+    def put(self, table: Table, array: Tensor) -> None:
+        """Change the array."""
+        address, time, sequence = self
+        if address is not None:
+            table[address] = array.data_ptr()
+        if time is not None and sequence is not None:
+            table[time], table[sequence], *_ = array.stride()
 
 
 class MemoryLayout:
@@ -562,14 +570,22 @@ class Back:
         arrays |= {Name("dR", n): targets.recurrent.get(n) for n in derivation.operands}
         arrays |= {Name("gradient", n): targets.vectors[n] for n in self.step.vectors}
         self._table = layout.table(memory, arrays)
+        self._steps = self._kernel.place(Name("T"))
+        self._places = {n: self._kernel.place(n) for n in (Name("x"), *(Name("below", n) for n in tensors.below))}
+        self._arrivals = {n: self._kernel.place(Name("dstates", n)) for n in arriving}
 
     def use(self, name: Name, array: Tensor) -> None:
-        """Use another array in the next `run`; only its address is kept, so the caller keeps it until then."""
-        self._kernel.put(self._table, name, array)
+        """Read x or a sequence from below elsewhere from now on; the caller keeps the array alive."""
+        self._places[name].put(self._table, array)
+
+    def arrive(self, name: str, derivative: Tensor) -> None:
+        """Read the derivative by the sequence of a field elsewhere from now on, as `use` says."""
+        self._arrivals[name].put(self._table, derivative)
 
     def use_steps(self, steps: int) -> None:
-        """Run over the first steps only; the arrays stay as long as they are."""
-        self._kernel.put_number(self._table, Name("T"), steps)
+        """Run over the first steps only from now on; the arrays stay as long as they are."""
+        if self._steps.address is not None:
+            self._table[self._steps.address] = steps
 
     def carry(self, name: str) -> Tensor:
         """Return the derivative by a field of the state before the first step, [B, H]."""

@@ -51,7 +51,7 @@ class Blocks:
             self.values, self.gradient = (like.new_zeros(whole, requires_grad=False) for _ in range(2))
         there = [(k, p) for k, p in enumerate(parameters) if p is not None]
         self.places = [(p, self.gradient.narrow(0, k * rows, rows)) for k, p in there]
-        self._copies = [] if in_place else [(p, self.values.narrow(0, k * rows, rows)) for k, p in there]
+        self._copies = [] if in_place else [(p.detach(), self.values.narrow(0, k * rows, rows)) for k, p in there]
 
     @property
     def copied(self) -> int:
@@ -140,6 +140,9 @@ class Layer:
     read: fields of the state whose sequences somebody reads.
     variation: constants, sequences from below, zoneout, dropout and active steps, as the kernels have them.
     x_wanted: whether the derivative by x is computed.
+
+    Attributes:
+        copied: blocks of parameters that are copies, so that a caller must have them `spread` after `backward`.
     """
 
     def __init__(
@@ -176,6 +179,11 @@ class Layer:
         )
         self._layout, self._memory, self._table = self.call.bind(self._tensors, True, {})
         self._vectors = {n: torch.zeros_like(v) for n, v in self._tensors.vectors.items()}
+        kernel, self._wide = self._layout.kernel, width > NARROW
+        self._place_of_steps = kernel.place(Name("T")).address
+        self._place_of_x = kernel.place(Name("x" if self._wide else "given"))
+        self._places_below = [(name, kernel.place(Name("below", name))) for name in variation.below]
+        self.copied = [blocks for blocks in parameters.blocks if blocks.copied]
         self._backs: dict[tuple[str, ...], Back] = {}
         self._read: list[tuple[Name, Tensor]] = []
 
@@ -190,25 +198,22 @@ class Layer:
         masks: zoneout [T, B, H] and dropout [B, H] of the variation, by the names that kernels have for them.
         """
         steps = self._steps = len(x)
-        kernel, table = self._layout.kernel, self._table
-        kernel.put_number(table, Name("T"), steps)
-        if x.shape[-1] <= NARROW:
-            kernel.put(table, Name("given"), x)
-            self._read = []
-        else:
-            kernel.put(table, Name("x"), x)
-            self._read = [(Name("x"), x)]
-        for name, sequence in below.items():
-            kernel.put(table, Name("below", name), sequence)
-            self._read.append((Name("below", name), sequence))
+        table = self._table
+        if self._place_of_steps is not None:
+            table[self._place_of_steps] = steps
+        self._place_of_x.put(table, x)
+        self._read = [(Name("x"), x)] if self._wide else []
+        for name, place in self._places_below:
+            place.put(table, below[name])
+            self._read.append((Name("below", name), below[name]))
         if active is not None and self._active is not None:
             self._active[:steps].copy_(active)
         for which, mask in masks.items():
             target = self.call.fixed[which]
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
-        for blocks in self.parameters.blocks:
+        for blocks in self.copied:
             blocks.gather()
-        kernel.run(table)
+        self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
         """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
@@ -231,7 +236,7 @@ class Layer:
         for name, array in self._read:
             back.use(name, array)
         for field, derivative in arriving.items():
-            back.use(Name("dstates", field), derivative)
+            back.arrive(field, derivative)
         back.run({})
         given = self.parameters
         for n, gradient in self._vectors.items():

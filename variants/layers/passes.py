@@ -58,17 +58,21 @@ class TrainingPass:
         project: Tensor | None,
     ) -> None:
         self._layers, self._directions, self._shown, self._above = layers, directions, shown, above
-        self._masks, self._project = masks, project
+        self._masks, self._drawing = masks, bool(masks.zoneout) or masks.recurrent_dropout > 0.0
+        self._project = None if project is None else project.detach()
+        self._projected = None if project is None else project.grad
         steps, batch, self._units = layers[0].call.size
         self._time = torch.arange(steps).unsqueeze(-1)
         self._active: Tensor | None = None
-        self._inputs = self._lengths = torch.empty(0)
+        self._inputs = torch.empty(0)
+        self._lengths: Tensor | int = 0
         self._dropped: dict[int, Tensor] = {}
         top = layers[len(layers) - directions :]
         self.sequences = [layer.whole_sequence(name) for layer in top for name in shown]
         self.derivatives = [with_room((steps, batch, self._units), s) for s in self.sequences]
+        by_direction = (self.derivatives[d * len(shown) : (d + 1) * len(shown)] for d in range(directions))
+        self._at_the_top = [dict(zip(shown, derivatives, strict=True)) for derivatives in by_direction]
 
-    @torch.no_grad()
     def forward(self, x: Tensor, lengths: Tensor | None) -> None:
         """Run over a batch of sequences.
 
@@ -77,7 +81,7 @@ class TrainingPass:
         """
         self._steps = len(x)
         self._active = None if lengths is None else self._time[: self._steps] < lengths
-        self._lengths = torch.tensor(self._steps) if lengths is None else lengths
+        self._lengths = self._steps if lengths is None else lengths
         self._inputs = x
         if self._project is not None:
             x = functional.linear(x, self._project)
@@ -93,7 +97,8 @@ class TrainingPass:
             for direction in range(self._directions):
                 k = level * self._directions + direction
                 layer = self._layers[k]
-                layer.forward(self._turned(x, direction), below[direction], self._active, self._drawn(layer, x))
+                masks = self._drawn(layer, x) if self._drawing else {}
+                layer.forward(self._turned(x, direction), below[direction], self._active, masks)
                 if level + 1 < count:
                     outputs += [self._turned(layer.sequence(name), direction) for name in self._shown]
                     below[direction] = {name: rows(layer.sequence(name)) for name in self._above[k]}
@@ -108,20 +113,16 @@ class TrainingPass:
         places = [reads, self._lengths - 1 - reads] if self._directions == 2 else [reads]
         return [place for place in places for _ in self._shown]
 
-    @torch.no_grad()
     def backward(self) -> None:
         """Add to the gradients of the parameters, for the derivatives in `derivatives`."""
-        directions, shown = self._directions, len(self._shown)
-        arriving: list[dict[str, Tensor]] = [
-            dict(zip(self._shown, self.derivatives[d * shown : (d + 1) * shown], strict=True))
-            for d in range(directions)
-        ]
+        directions = self._directions
+        arriving = self._at_the_top
         for level in reversed(range(len(self._layers) // directions)):
             backs = []
             for direction, derivatives in enumerate(arriving):
                 layer = self._layers[level * directions + direction]
                 backs.append(layer.backward(derivatives))
-                for blocks in layer.parameters.blocks:
+                for blocks in layer.copied:
                     blocks.spread()
             dx = [
                 self._turned(back.dx[: self._steps], direction)
@@ -135,8 +136,8 @@ class TrainingPass:
                 total = total * self._dropped[level]
             if level > 0:
                 arriving = [self._for_layer_below(total, d, back.below) for d, back in enumerate(backs)]
-        if self._project is not None and self._project.grad is not None:
-            self._project.grad.addmm_(total.flatten(0, 1).t(), self._inputs.flatten(0, 1))
+        if self._projected is not None:
+            self._projected.addmm_(total.flatten(0, 1).t(), self._inputs.flatten(0, 1))
 
     def _for_layer_below(self, dx: Tensor, direction: int, below: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the derivatives by the sequences of one direction of the layer below.

@@ -34,8 +34,8 @@ from .elementwise import Elementwise
 from .product import FLOAT, INT, LANES, LONG, OPERAND, PANEL, POINTER, loop, padded
 
 LOSSES = ("squared_error", "logistic_squared_error", "cross_entropy", "binary_cross_entropy")
-"""The squared errors, the second one of the sigmoids of the answers, and binary cross-entropy (of logits) have targets of
-the shape of the answers, float32 [K, B, O]; cross-entropy (of logits) has classes, int64 [K, B].
+"""The squared errors, the second one of the sigmoids of the answers, and binary cross-entropy (of logits) have targets
+of the shape of the answers, float32 [K, B, O]; cross-entropy (of logits) has classes, int64 [K, B].
 """
 CHUNK = 96  # answers at a time: whole tiles of 6 rows, whole vectors of 16 lanes
 WIDE = 16
