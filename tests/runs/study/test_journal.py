@@ -83,9 +83,7 @@ class Small:
 def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, left):
     append(path, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "runs.locks.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False
-        )
+        patch.setattr("runs.locks.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False)
         with pytest.raises(OSError, match="No space left"):
             append(path, 2, 3)
     append(path, 4)
