@@ -24,6 +24,7 @@ FEWEST_UPDATES, DRAWN_TOGETHER = 32, 16  # runs are as long as several draws of 
 
 Stopping = Callable[[], bool]
 Contestant = Callable[[Trial, Stopping], object]
+Timed = Callable[[Trial], Sequence[float]]
 
 
 class Case(NamedTuple):
@@ -191,17 +192,18 @@ def taken_apart(moments: Sequence[float], training: Training) -> Times:
     return Times(update, evaluation, whole - updates * update - len(seen) * evaluation)
 
 
-def in_turns(contestants: Mapping[str, Contestant], case: Case, turns: int, seconds: float) -> Measured:
+def in_turns(contestants: Mapping[str, Timed], case: Case, turns: int, seconds: float) -> Measured:
     """Return the times of some contestants that run the same trial in turns.
 
-    contestants: by name. Each runs once before, which compiles what it has to compile.
+    contestants: by name; each runs a trial and returns the moments that `stamps` returns. Each runs once before, which
+        compiles what it has to compile.
     case: what is run.
     turns: of all contestants. Every second turn goes in the opposite order.
     seconds: all turns should take about as long together. Runs have as many updates as fit, at least 32; there are
         fewer turns, but at least three, where even these take longer.
     """
     short = trial_of(case, FEWEST_UPDATES)
-    first = [taken_apart(stamps(c, short), short.training) for c in contestants.values()]
+    first = [taken_apart(c(short), short.training) for c in contestants.values()]
     updates = fitting(first, seconds / turns)
     trial = trial_of(case, updates)
     found: dict[str, list[Times]] = {name: [] for name in contestants}
@@ -209,7 +211,7 @@ def in_turns(contestants: Mapping[str, Contestant], case: Case, turns: int, seco
     for turn in range(turns):
         order = list(contestants.items())
         for name, contestant in order[:: (-1) ** turn]:
-            found[name].append(taken_apart(stamps(contestant, trial), trial.training))
+            found[name].append(taken_apart(contestant(trial), trial.training))
         if turn + 1 >= FEWEST_TURNS and time.perf_counter() - begun > seconds:
             break
     return Measured(case, updates, found)
