@@ -139,13 +139,14 @@ def elementwise_instructions(recurrent: Recurrent, steps: int, batch: int) -> in
     module = build(cell, recurrent.input_size, units, layers=len(recurrent.cells), engine="eager")
 
     def counted(length: int, size: int) -> int:
+        module.zero_grad()  # else gradients of the call before are added
         with _Counting() as counting:
             outputs, _ = module(torch.zeros(length, size, recurrent.input_size))
             outputs.sum().backward()
         return sum(INSTRUCTIONS.get(name, 0) * count for name, count in counting.results.items())
 
     # what is left is due to one more step of one more sequence: sums of gradients over time are none of it
-    return steps * batch * (counted(2, 2) - counted(1, 2) - counted(2, 1) + counted(1, 1))
+    return steps * batch * (counted(3, 3) - counted(2, 3) - counted(3, 2) + counted(2, 2))
 
 
 def floor(trial: Trial, steps: int) -> float:

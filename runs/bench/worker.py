@@ -1,7 +1,7 @@
 """Runs trials with the code of any checkout of this project; each line that comes in is a trial, each answer its times.
 
 `python worker.py FOLDER`: started by `against.py`, with the folder of the checkout. The answer to a trial is a line of
-JSON, with the moments at which it began, at which each update began, and at which it ended, or with an error.
+JSON, with the moments that `trials.stamps` returns, or with an error.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def known_to(cls: Any, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def answer(values: dict[str, Any]) -> dict[str, Any]:
-    """Run a trial and return its moments in seconds, or why it did not reach its last update."""
+    """Run a trial and return its moments, or why it did not reach its last update."""
     from runs.trial.training import run
     from runs.trial.trial import Model, Training, Trial
 
@@ -26,16 +26,16 @@ def answer(values: dict[str, Any]) -> dict[str, Any]:
     moments: list[float] = []
 
     def stopping() -> bool:
-        moments.append(time.perf_counter())
+        moments.append(time.process_time())
         return False
 
     try:
         trial = Trial.from_dict({**values, **parts})
-        start = time.perf_counter()
+        start = time.process_time()
         outcome = run(trial, stopping=stopping)
     except (TypeError, ValueError) as error:
         return {"error": str(error)}
-    moments = [start, *moments, time.perf_counter()]
+    moments = [start, *moments, time.process_time()]
     if outcome.steps < trial.training.budget:
         return {"error": f"the trial {outcome.status} after {outcome.steps} updates {outcome.error}".rstrip()}
     return {"moments": moments}
