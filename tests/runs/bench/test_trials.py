@@ -131,10 +131,14 @@ def looking_always(case):
 
 
 def parts(trial):
-    """The blocks W, R and b of the cell of a trial as it starts, and its read-out."""
+    """The blocks of the cell of a trial as it starts, by names such as `W_z`, and its read-out."""
     network, _ = untrained(trial)
     found = {name.rpartition(".")[2]: p.detach() for name, p in network.recurrent.named_parameters()}
     return found, network.readout
+
+
+def joined(blocks, kind, gates):
+    return torch.cat([blocks[f"{kind}_{gate}"] for gate in gates])
 
 
 SAME = [Case(v, t, Size(s, 3, 5)) for v in ("vanilla", "rnn") for t, s in (("adding", 7), ("copying", 16))]
@@ -146,15 +150,11 @@ def test_the_plain_loop_has_the_losses_of_ours(case):
     task = construct(trial.task, Task)
     blocks, readout = parts(trial)
     learner = plain.Plain(case.variant, task, trial)
-    module, order = learner.recurrent, {"vanilla": (1, 2, 0, 3), "rnn": (0,)}[case.variant]  # i f z o of z i f o
-
-    def reordered(block):
-        return torch.cat([block.chunk(len(order))[k] for k in order])
-
+    module, order = learner.recurrent, {"vanilla": "ifzo", "rnn": Cell.registry["rnn"].gates}[case.variant]
     module.bias_hh_l0.requires_grad_(False).zero_()  # a second bias would be updated too
     with torch.no_grad():
-        for name, block in (("weight_ih_l0", "W"), ("weight_hh_l0", "R"), ("bias_ih_l0", "b")):
-            getattr(module, name).copy_(reordered(blocks[block]))
+        for name, kind in (("weight_ih_l0", "W"), ("weight_hh_l0", "R"), ("bias_ih_l0", "b")):
+            getattr(module, name).copy_(joined(blocks, kind, order))
         learner.readout.load_state_dict(readout.state_dict())
     found = plain.follow(learner, task, trial, never)
     assert found == pytest.approx(losses_of_ours(trial), abs=1e-5)
@@ -169,7 +169,8 @@ def test_jax_has_the_losses_of_ours(case):
     trial = looking_always(case)
     task = construct(trial.task, Task)
     blocks, readout = parts(trial)
-    p = {k: v.numpy() for k, v in {"W": blocks["W"].T, "R": blocks["R"].T, "b": blocks["b"]}.items()}
+    order = [getattr(gate, "name", gate) for gate in Cell.registry[case.variant].gates]
+    p = {kind: joined(blocks, kind, order).numpy().T for kind in "WRb"}
     p["p"] = torch.stack([blocks.get(f"p_{gate}", torch.zeros(5)) for gate in "ifo"]).numpy()
     p |= {"V": readout.weight.detach().T.numpy(), "d": readout.bias.detach().numpy()}
     start = scan.start(case.variant, task.input_size, 5, task.output_size)
