@@ -233,8 +233,7 @@ def one_case(case: Case, runs: Mapping[str, Timed], given: argparse.Namespace) -
     """
     found = in_turns(runs, case, given.turns, given.seconds)
     trial = trial_of(case, found.updates)
-    update = floor.update_of(trial)
-    parts = floor.piece_seconds(update) if update is not None else {}
+    parts = floor.piece_seconds(floor.pieces_of(trial))
     return found._replace(update_parts=parts, floor=floor.floor(trial, case.size.steps))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -19,6 +19,8 @@ from variants import Recurrent, build
 from variants.engine.cpu import machine
 
 from ..networks.readout import untrained
+from ..trial.data import batches
+from ..trial.optimiser import Flat
 from ..trial.trial import Trial
 
 KERNELS = ("forward", "backward")
@@ -165,29 +167,32 @@ def floor(trial: Trial, steps: int) -> float:
 # ----------------------------------------------------------------------------------------------------------------
 
 
-class Update(Protocol):
-    """An update that can run each of its compiled pieces again on the data at hand."""
-
-    def pieces(self) -> Mapping[str, Callable[[], None]]:
-        """Return the pieces by name, in their order: forward, ending, backward, finish."""
+Pieces = Mapping[str, Callable[[], object]]
 
 
-def update_of(trial: Trial) -> Update | None:
-    """Return the compiled update of a trial after its first batch; None where the trainer takes another way."""
+def pieces_of(trial: Trial) -> Pieces:
+    """Return the pieces of an update of a trial, in their order: forward, ending, backward, finish.
+
+    Each is a function that runs this piece again on the batch of the first update, which has been made. There is none
+    where the trainer takes the way of autograd.
+    """
     name = f"{__package__.rpartition('.')[0]}.trial.update"
     if find_spec(name) is None:
-        return None
-    found: Update | None = import_module(name).prepared(trial)
+        return {}
+    network, task = untrained(trial)
+    update = import_module(name).update_of(network, task, trial.training, Flat(network))
+    update.loss(next(batches(task, trial)))
+    update.step()
+    found: Pieces = update.pieces() if hasattr(update, "pieces") else {}
     return found
 
 
-def piece_seconds(update: Update, rounds: int = 50) -> dict[str, float]:
+def piece_seconds(pieces: Pieces, rounds: int = 50) -> dict[str, float]:
     """Return the median seconds of each piece, which run one after the other in every round."""
-    pieces = update.pieces()
     times: dict[str, list[float]] = {name: [] for name in pieces}
     for _ in range(rounds):
         for name, piece in pieces.items():
-            start = time.perf_counter()
+            start = time.process_time()
             piece()
-            times[name].append(time.perf_counter() - start)
+            times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
