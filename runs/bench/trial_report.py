@@ -201,9 +201,11 @@ def draw(measured: Sequence[Measured], path: Path) -> None:
             if k == 0:
                 axes.set_title(f"{task}, T = {steps}", fontsize=8)
         panels[k][0].set_ylabel(variant, fontsize=8)
+        panels[k][0].set_ylim(bottom=0)  # at the end, as the panels of a row share it
+    for axes in panels[-1]:
+        axes.set_xlabel("units N", fontsize=8)
     handles = {label: h for axes in panels.flat for h, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), fontsize=7, loc="outside lower center", ncols=4, frameon=False)
-    figure.supxlabel("units N", fontsize=8)
     figure.suptitle("Time of a whole trial relative to ours (dashed line), one thread", fontsize=9)
     with replacing(path) as part:
         figure.savefig(part, dpi=160)
@@ -231,4 +233,3 @@ def _panel(axes: Axes, measured: Sequence[Measured]) -> None:
     ticks = sorted({m.case.size.units for m in measured})
     axes.set_xticks(ticks, [str(n) if n != 27 else "" for n in ticks])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
