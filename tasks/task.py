@@ -149,9 +149,9 @@ class Task:
     @property
     def loss_form(self) -> str:
         """The name of what `loss` computes, see `loss_form`; empty for a loss of its own."""
-        loss = getattr(self.loss, "__func__", None)
+        loss: Any = getattr(self.loss, "__func__", None)
         # a function around the decorated one may have its attributes: functools.wraps copies them
-        return str(loss.form(self)) if loss is not None and getattr(loss, "formed", None) is loss else ""
+        return str(loss.form(self)) if getattr(loss, "formed", self) is loss else ""
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         """Measure some answers.
