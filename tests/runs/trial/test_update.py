@@ -527,6 +527,7 @@ def test_a_trial_gives_the_same_bits_again_in_a_thread_and_after_others(which: s
         assert list(threads.map(bits, [SAME[which]] * 2)) == [first] * 2
 
 
+@pytest.mark.slow
 def test_trials_give_the_same_bits_in_processes_of_one_and_two_threads():
     code = f"from {__name__} import SAME, bits\nfor name in reversed(SAME): print(bits(SAME[name]))"
     processes = [
