@@ -54,7 +54,7 @@ def loss_form(form: Callable[[Any], str]) -> Callable[[Loss], Loss]:
     """
 
     def decorate(loss: Loss) -> Loss:
-        loss.form = form  # type: ignore[attr-defined]
+        loss.form, loss.formed = form, loss  # type: ignore[attr-defined]
         return loss
 
     return decorate
@@ -149,8 +149,9 @@ class Task:
     @property
     def loss_form(self) -> str:
         """The name of what `loss` computes, see `loss_form`; empty for a loss of its own."""
-        form = getattr(getattr(self.loss, "__func__", None), "form", None)
-        return "" if form is None else str(form(self))
+        loss: Any = getattr(self.loss, "__func__", None)
+        # a function around the decorated one may have its attributes: functools.wraps copies them
+        return str(loss.form(self)) if getattr(loss, "formed", self) is loss else ""
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         """Measure some answers.

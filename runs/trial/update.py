@@ -70,7 +70,18 @@ def why_autograd(network: Network, task: Task) -> str:
     if isinstance(recurrent, NativeRecurrent):
         return "the layers are a module of torch"
     found = recurrent.training_pass(1, 1, padded=False)
-    return found if isinstance(found, str) else ""
+    return found if isinstance(found, str) else _hooked(network)
+
+
+def _hooked(network: Network) -> str:
+    """Return what only autograd respects in a network; empty where there is nothing of that kind."""
+    for p in network.parameters():
+        if not p.requires_grad or p._backward_hooks or p._post_accumulate_grad_hooks:
+            return "a parameter is frozen or has a hook"
+    for m in network.modules():
+        if m._forward_hooks or m._forward_pre_hooks or m._backward_hooks or m._backward_pre_hooks:
+            return "a module has a hook"
+    return ""
 
 
 class _Size(NamedTuple):
@@ -116,6 +127,7 @@ class Compiled:
         answers, targets = len(batch.reads), batch.targets
         if targets.dim() == 2 and self._form != "cross_entropy":
             targets = one_hot(targets, self._outputs)
+        targets = targets.resolve_neg()
         scale = 1.0 / targets.numel()
         reads = size.layers.reads(batch.reads)
         return size.ending.run(reads, targets, None, scale, scale * answers if self._summed else scale)
