@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import torch
+from torch import Tensor, nn
 
 from tasks import Batch, Task
+from variants import NativeRecurrent, Recurrent
+from variants.layers.passes import EvaluationPass
 
 from ..networks.readout import Network
 from .data import fresh_sets, part_of
@@ -35,20 +39,60 @@ def evaluation_grid(training: Training) -> list[int]:
     return sorted({(2 * k * updates + looks) // (2 * looks) for k in range(looks + 1)})  # rounded
 
 
-def evaluate(network: Network, task: Task, batch: Batch) -> dict[str, float]:
+class Evaluator:
+    """The answers of a network in training, without gradients and regularisers.
+
+    Where the layers can be evaluated in prepared memory, nothing is looked up, checked and allocated anew at each call.
+    Else the network is called.
+
+    network: its parameters stay where they are, and are changed in place.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._passes: dict[bool, EvaluationPass] = {}
+        self._calls = type(network) is not Network or isinstance(network.recurrent, NativeRecurrent)
+
+    def answers(self, batch: Batch) -> Tensor:
+        """Return the answers [K, B, O] to a batch of any size."""
+        steps, size = batch.inputs.shape[:2]
+        chunk = max(FEWEST_EVALUATED, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
+        answer = self._prepared(steps, min(size, chunk), batch.lengths is not None) or self._called
+        with torch.inference_mode():
+            parts = [answer(part_of(batch, k, k + chunk)) for k in range(0, size, chunk)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+
+    def _called(self, batch: Batch) -> Tensor:
+        self._network.eval()
+        answers: Tensor = self._network(batch)
+        self._network.train()
+        return answers
+
+    def _prepared(self, steps: int, size: int, padded: bool) -> Callable[[Batch], Tensor] | None:
+        """Return what answers up to so many sequences of so many steps in prepared memory; None where nothing can."""
+        if self._calls:
+            return None
+        network = cast(Network, self._network)
+        found = self._passes.get(padded)
+        if found is None or found.size[0] < steps or found.size[1] < size:
+            most = (steps, size) if found is None else (max(steps, found.size[0]), max(size, found.size[1]))
+            self._passes.pop(padded, None)
+            made = cast(Recurrent, network.recurrent).evaluation_pass(*most, padded=padded)
+            if isinstance(made, str):
+                self._calls = True
+                return None
+            found = self._passes[padded] = made
+        return lambda part: network.answers(found.outputs(part.inputs, part.lengths, part.reads))
+
+
+def evaluate(network: nn.Module | Evaluator, task: Task, batch: Batch) -> dict[str, float]:
     """Return the task's metrics of a network on held-out sequences, among them `loss`."""
     return task.metrics(_answers(network, batch), batch)
 
 
-def _answers(network: Network, batch: Batch) -> torch.Tensor:
-    """Return the answers [K, B, O] of a network to a batch of any size, without gradients and regularisers."""
-    steps, size = batch.inputs.shape[:2]
-    chunk = max(FEWEST_EVALUATED, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
-    network.eval()
-    with torch.inference_mode():
-        parts = [network(part_of(batch, k, k + chunk)) for k in range(0, size, chunk)]
-    network.train()
-    return torch.cat(parts, dim=1)
+def _answers(network: nn.Module | Evaluator, batch: Batch) -> Tensor:
+    evaluator = network if isinstance(network, Evaluator) else Evaluator(network)
+    return evaluator.answers(batch)
 
 
 class Validation:
@@ -66,10 +110,10 @@ class Validation:
         count, size = self.few.inputs.shape[1], batch.inputs.shape[1]
         self._others = part_of(batch, count, None) if count < size else None
 
-    def evaluate(self, network: Network, criterion: bool = True) -> tuple[float, bool]:
+    def evaluate(self, network: nn.Module | Evaluator, criterion: bool = True) -> tuple[float, bool]:
         """Return the loss on the first sequences, and whether these and all together meet the task's criterion.
 
-        network: what is evaluated.
+        network: what is evaluated, or its evaluator.
         criterion: whether that is asked; without it the second answer is False.
         """
         answers = _answers(network, self.few)
@@ -103,7 +147,7 @@ class Solution:
         """Whether a look can still solve the task."""
         return self.step is None and self._recent is None
 
-    def look(self, step: int, network: Network, meets: bool) -> None:
+    def look(self, step: int, network: nn.Module | Evaluator, meets: bool) -> None:
         """Confirm a look on fresh sequences; meets: whether it met the criterion on the validation set."""
         if not (meets and self.by_looks):
             return
@@ -111,7 +155,7 @@ class Solution:
         if all(self._task.solved(evaluate(network, self._task, fresh)) for fresh in sets):
             self.step = step
 
-    def update(self, step: int, answers: Callable[[], torch.Tensor], batch: Batch) -> None:
+    def update(self, step: int, answers: Callable[[], Tensor], batch: Batch) -> None:
         """Note the answers [K, B, O] to a training batch, where training sequences decide."""
         if self._recent is None or self.step is not None:
             return

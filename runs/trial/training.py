@@ -15,7 +15,7 @@ from tasks.contract import check_answers
 
 from ..networks.readout import Network, untrained
 from .data import batches, held_out
-from .evaluation import Solution, Validation, evaluate, evaluation_grid
+from .evaluation import Evaluator, Solution, Validation, evaluate, evaluation_grid
 from .faults import Interrupted, MachineFault, OutOfTime, Pruned, is_of_the_machine
 from .optimiser import Flat
 from .progress import Best, Curve
@@ -34,14 +34,14 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
     check_answers(task, validation.few)
     data = batches(task, trial)
     flat = Flat(network)
-    update = update_of(network, task, training, flat)
+    update, evaluator = update_of(network, task, training, flat), Evaluator(network)
     curve, best, solution = Curve(), Best(), Solution(task, trial)
     step, status = 0, "finished"
 
     while True:
         # look
         if step in grid or solution.stops:
-            value, meets = validation.evaluate(network, solution.by_looks)
+            value, meets = validation.evaluate(evaluator, solution.by_looks)
             if not math.isfinite(value):
                 status = "diverged"
                 break
@@ -52,7 +52,7 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
             except Pruned:
                 status = "pruned"
                 break
-            solution.look(step, network, meets)
+            solution.look(step, evaluator, meets)
             if solution.stops:
                 best.take(step, value, flat.values)
             if solution.stops or 0 < training.patience <= best.since or step == training.updates:
@@ -77,7 +77,7 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
     if status == "finished" and solution.step is not None:
         status = "solved"
     end = End(status, step, curve, best, solution, update.way, update.why_autograd)
-    return _outcome(network, task, trial, validation, end)
+    return _outcome(network, evaluator, task, trial, validation, end)
 
 
 class End(NamedTuple):
@@ -92,13 +92,15 @@ class End(NamedTuple):
     why_autograd: str
 
 
-def _outcome(network: Network, task: Task, trial: Trial, validation: Validation, end: End) -> Outcome:
+def _outcome(
+    network: Network, evaluator: Evaluator, task: Task, trial: Trial, validation: Validation, end: End
+) -> Outcome:
     """Return what happened in a training, with the test of the network that it leaves."""
     status, solved_step = end.status, end.solution.step
     validation_loss, test_metrics = None, dict[str, float]()
     if end.best.parameters is not None:
-        validation_loss = evaluate(network, task, validation.batch)["loss"]
-        test_metrics = evaluate(network, task, held_out(task, trial, "test"))
+        validation_loss = evaluate(evaluator, task, validation.batch)["loss"]
+        test_metrics = evaluate(evaluator, task, held_out(task, trial, "test"))
         if not math.isfinite(validation_loss):  # on sequences that the curve does not use
             status, validation_loss, test_metrics = "diverged", None, {}
     if status == "diverged":

@@ -1,4 +1,4 @@
-"""Training steps of a module without autograd: forward through all layers, and back."""
+"""Training steps and evaluations of a module without autograd: forward through all layers, and back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from ..engine.evaluation import EvaluationLayer
 from ..engine.fused import NARROW, rows, with_room
 from ..engine.ir.names import Name
 from ..engine.training import Layer
@@ -169,6 +170,80 @@ class TrainingPass:
                 mask = dropout_mask(given.recurrent_dropout, shape[1:], x, given.generator)
                 found[Name("drop", source)] = mask
         return found
+
+
+class EvaluationPass:
+    """Evaluations of a stack of layers for up to B sequences of up to T steps, in memory that is used again.
+
+    What is computed are the bits of `Recurrent.forward` in evaluation mode without gradients.
+
+    layers: one per layer and direction, layer 0 forward first.
+    directions: one or two.
+    shown: fields of the state that a layer's output is made of.
+    above: by layer and direction, fields of its state that the layer above reads besides.
+    project: P [H, I], which the inputs are multiplied with first, or None.
+    size: the largest T and B.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[EvaluationLayer],
+        directions: int,
+        shown: Sequence[str],
+        above: Sequence[Sequence[str]],
+        project: Tensor | None,
+        size: tuple[int, int],
+    ) -> None:
+        self._layers, self._directions, self._shown, self._above = layers, directions, shown, above
+        self._project = None if project is None else project.detach()
+        self.size = steps, batch = size
+        self._time, self._columns = torch.arange(steps).unsqueeze(-1), torch.arange(batch)
+
+    def outputs(self, x: Tensor, lengths: Tensor | None, reads: Tensor) -> Tensor:
+        """Return the outputs of the highest layer at some steps, [K, B, O]; the next call may overwrite them.
+
+        x: [T, B, I], float32 on the CPU.
+        lengths: [B], or None where all sequences have T steps.
+        reads: [K, B] int64, the steps, each within its sequence's length.
+        """
+        steps, batch = x.shape[:2]
+        active = None if lengths is None else self._time[:steps] < lengths
+        if self._project is not None:
+            x = functional.linear(x, self._project)
+        below: list[dict[str, Tensor]] = [{}] * self._directions
+        for level in range(len(self._layers) // self._directions):
+            if level > 0:
+                x = self._handed_up(level - 1, active)
+            if x.stride(-1) != 1:
+                x = x.contiguous()
+            for direction in range(self._directions):
+                k = level * self._directions + direction
+                layer = self._layers[k]
+                layer.run(reverse(x, active) if direction == 1 else x, below[direction], active)
+                below[direction] = {name: layer.sequence(name) for name in self._above[k]}
+        top = self._layers[-self._directions :]
+        if self._directions == 1 and len(self._shown) == 1 and self._are_all(reads, steps):
+            return top[0].sequence(self._shown[0])
+        parts = []
+        for direction, layer in enumerate(top):
+            places = reads if direction == 0 else (steps if lengths is None else lengths) - 1 - reads
+            index = (places * batch).add_(self._columns[:batch]).flatten()
+            parts += [layer.sequence(name).flatten(0, 1).index_select(0, index) for name in self._shown]
+        outputs = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        return outputs.view(*reads.shape, -1)
+
+    def _handed_up(self, level: int, active: Tensor | None) -> Tensor:
+        """Return the outputs of a layer, [T, B, O]."""
+        outputs = []
+        for direction in range(self._directions):
+            layer = self._layers[level * self._directions + direction]
+            sequences = map(layer.sequence, self._shown)
+            outputs += [reverse(v, active) if direction == 1 else v for v in sequences]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+
+    def _are_all(self, reads: Tensor, steps: int) -> bool:
+        """Return whether what is read are all steps in their order."""
+        return len(reads) == steps and bool((reads == self._time[:steps]).all())
 
 
 def reverse(sequence: Tensor, active: Tensor | None) -> Tensor:

@@ -25,13 +25,14 @@ from ..declaration import (
     try_step,
 )
 from ..engine import Blocks, Engine, Inputs, Parameters, Request, Session, choose, eager, select_steps, unserved
+from ..engine.evaluation import EvaluationLayer
 from ..engine.ir.derive import Variation
 from ..engine.training import Layer
 from ..initialisation import GlorotOrthogonal, initialise, scheme_of, streams, within
 from . import boundary
 from .memory import FlatMemory
 from .options import GivenOptions, Options
-from .passes import Regularisers, TrainingPass, reverse
+from .passes import EvaluationPass, Regularisers, TrainingPass, reverse
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
@@ -462,15 +463,12 @@ class Recurrent(nn.Module):
         hook or has no gradient yet. It is valid while parameters and gradients stay where they are. Masks are drawn as
         in training mode.
         """
-        why = self._never_fused if self._run is eager.run else unserved([self._like()], projected=False)
-        if self._run is eager.run or why:
-            return why or "engine=eager"
-        if self._found_places() is None:
-            return "a parameter is frozen, has a hook or has no gradient"
+        if why := self._no_pass():
+            return why
         layers = []
         for k, cell in enumerate(self.cells):
             level, wiring = k // self.directions, self._wirings[k]
-            width = self.output_size if level > 0 else self.input_size if self.project is None else self.hidden_size
+            width = self._width(level)
             variation = Variation(
                 tuple(wiring.constants),
                 tuple(self.cells[k - self.directions].above) if level > 0 else (),
@@ -485,6 +483,50 @@ class Recurrent(nn.Module):
         project = None if self.project is None else self.project["P"]
         above = [cell.above for cell in self.cells]
         return TrainingPass(layers, self.directions, self.cell.shown, above, masks, project)
+
+    def evaluation_pass(self, steps: int, batch: int, *, padded: bool) -> EvaluationPass | str:
+        """Prepare evaluations without gradients and regularisers, for a trainer that changes values in place.
+
+        steps, batch: the largest T and B.
+        padded: whether sequences have lengths.
+
+        Returns the evaluations, or why there are none, as `training_pass` has it. It is valid while parameters stay
+        where they are.
+        """
+        if why := self._no_pass():
+            return why
+        layers = []
+        for k, cell in enumerate(self.cells):
+            level = k // self.directions
+            width = self._width(level)
+            layers.append(
+                EvaluationLayer(
+                    cell,
+                    self._in_place(k, width),
+                    (steps, batch, width),
+                    self._wirings[k].read,
+                    tuple(self.cells[k - self.directions].above) if level > 0 else (),
+                    self.zoneout,
+                    padded=padded,
+                )
+            )
+        project = None if self.project is None else self.project["P"]
+        above = [cell.above for cell in self.cells]
+        return EvaluationPass(layers, self.directions, self.cell.shown, above, project, (steps, batch))
+
+    def _no_pass(self) -> str:
+        """Return why there are no training steps or evaluations in prepared memory; empty where there are."""
+        if self._run is eager.run:
+            return self._never_fused or "engine=eager"
+        if why := unserved([self._like()], projected=False):
+            return why
+        return "" if self._found_places() is not None else "a parameter is frozen, has a hook or has no gradient"
+
+    def _width(self, level: int) -> int:
+        """Return the width of what a layer reads."""
+        if level > 0:
+            return self.output_size
+        return self.input_size if self.project is None else self.hidden_size
 
     def _block(self, k: int, name: str, like: Tensor) -> Tensor:
         """Return a named block of a layer and direction.

@@ -1,0 +1,57 @@
+"""The data of a trial stay the same to the bit, whatever makes them faster to draw."""
+
+import hashlib
+
+import pytest
+import torch
+
+from runs.trial.data import batches
+from runs.trial.trial import Model, Training, Trial
+from tasks import Task
+
+KNOBS = {"adding_1997 logistic": {"logistic": True}, "delayed_recall cues": {"cues": 2}}
+DRAWS = {
+    "adding": "03b63e7698203c14",
+    "adding_1997": "9f4bf34fca945301",
+    "copying": "7012a455ccce5000",
+    "delayed_recall": "9ac705d4e0bafab0",
+    "multiplication": "26e8d7b85723da00",
+    "temporal_order": "6320ee1e26c212f6",
+    "temporal_order_3": "96a1cb5c687f9efa",
+    "adding_1997 logistic": "9f4bf34fca945301",
+    "delayed_recall cues": "3d0bd96c68508bfb",
+}
+"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0."""
+
+
+def trial(**training) -> Trial:
+    node = {"_target_": "", "label": ""}
+    return Trial(variant=node, task=node, initialisation=node, model=Model(), training=Training(**training), seed=3)
+
+
+def digest(task: Task, count: int, **training) -> str:
+    """Return a digest of the first batches of a trial: their numbers, shapes and types."""
+    found, drawn = hashlib.sha256(), batches(task, trial(**training))
+    for _ in range(count):
+        for value in next(drawn):
+            if value is not None:
+                found.update(f"{value.dtype} {tuple(value.shape)}".encode())
+                found.update(value.contiguous().numpy().tobytes())
+    return found.hexdigest()[:16]
+
+
+def task_of(case: str) -> Task:
+    return Task.registry[case.split()[0]](lag=21, **KNOBS.get(case, {}))
+
+
+@pytest.mark.parametrize("case", DRAWS)
+def test_the_data_of_a_task_are_those_of_earlier_versions(case: str) -> None:
+    assert digest(task_of(case), 40, batch_size=7) == DRAWS[case]
+
+
+def test_noise_on_the_inputs_is_that_of_earlier_versions() -> None:
+    assert digest(task_of("adding"), 40, batch_size=7, input_noise=0.1) == "0d3ff9807b4df94a"
+
+
+def test_batches_of_a_training_set_are_those_of_earlier_versions() -> None:
+    assert digest(task_of("temporal_order"), 40, batch_size=7, training_sequences=24, epochs=2) == "7410a92cbab13e9d"
