@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import sys
+
+if __name__ == "__main__":
+    from runs.console.parser import Parser
+    from runs.console.start import end_quickly
+
+    end_quickly()
+    Parser(prog="python -m docs", description=__doc__).parse_args()
+
 from collections.abc import Iterable
 from pathlib import Path
 

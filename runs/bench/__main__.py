@@ -11,83 +11,38 @@ checkout.
 
 from __future__ import annotations
 
+import sys
+
+from .options import IN_TRIALS, KERNELS, QUICK_KERNELS, QUICK_TRIALS, TRIALS, Choice, Settings, options
+
 if __name__ == "__main__":
     from ..console.early import refuse_mistyped_after
+    from ..console.start import end_quickly
 
+    end_quickly()
+    options().parse_args(sys.argv[1:])  # help and what is no option are answered before torch is imported
     refuse_mistyped_after("--variants", "variant")
 
 import argparse
 import itertools
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from variants import Cell, Native
 
 from ..console.known import found
-from ..console.parser import Parser
 from ..files import writable
 from ..trial.training import prepare_process
 from . import floor, jax_trial, peers, scan, trial_report
 from .against import ROOT, Worker, checkout
-from .measure import Measurement, Settings, Size, measured
+from .measure import Measurement, Size, measured
 from .plain import MODULES, plain
 from .report import about, draw, head, line, slower, table, write
 from .trials import Case, Measured, Timed, cases, in_turns, ours, stamps, trial_of
-
-
-class Choice(NamedTuple):
-    """The sizes that a benchmark has by default, and how long it takes for each."""
-
-    steps: Sequence[int]
-    batches: Sequence[int]
-    units: Sequence[int]
-    seconds: float
-
-
-KERNELS = Choice((100, 1000), (1, 32, 128), (32, 64, 128, 200), Settings().seconds)
-QUICK_KERNELS = KERNELS._replace(steps=(100,), batches=(32,))
-TRIALS = Choice((16, 30, 100, 400), (1, 32), (24, 27, 32, 64, 128), 8.0)
-QUICK_TRIALS = TRIALS._replace(steps=(16, 30), batches=(32,), units=(24, 32))
-IN_TRIALS = ("vanilla", "gru", "rnn")
-
-
-def options() -> Parser:
-    """Return the options of the command."""
-    parser = Parser(
-        prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-    def numbers(option: str, metavar: str, what: str) -> None:
-        name = option.removeprefix("--")
-        usual = " or ".join(", ".join(map(str, getattr(choice, name))) for choice in (KERNELS, TRIALS))
-        text = f"{what} ({usual} with --trials)"
-        parser.add_argument(option, nargs="+", type=int, metavar=metavar, help=text)
-
-    def switch(option: str, text: str) -> None:
-        parser.add_argument(option, action="store_true", help=text)
-
-    choice = f"which variants (all; {', '.join(IN_TRIALS)} with --trials); also dotted paths of classes of your own"
-    parser.add_argument("--variants", nargs="+", metavar="NAME", help=choice)
-    switch("--trials", "measure whole trials")
-    against = "measure whole trials of all variants beside those of another checkout of this project"
-    parser.add_argument("--against", type=Path, metavar="FOLDER", help=against)
-    switch("--quick", "only T=100 and batch 32; with --trials T=16 and 30, batch 32, N=24 and 32")
-    numbers("--steps", "T", "lengths")
-    numbers("--batches", "B", "sequences")
-    numbers("--units", "N", "units")
-    parser.add_argument("--turns", type=int, default=Settings().turns, help=f"measured turns ({Settings().turns})")
-    limit = f"fewer turns, at least three, where a size takes longer ({KERNELS.seconds:g}, {TRIALS.seconds:g})"
-    parser.add_argument("--seconds", type=float, help=limit)
-    switch("--no-eager", "leave out the eager engine, which takes most of the time")
-    switch("--peers", "add torch.compile, JAX's lax.scan and torchrecurrent, or JAX's trials, where installed")
-    parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder for tables and figure")
-    return parser
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -8,8 +8,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -22,6 +20,7 @@ from ..networks.readout import untrained
 from ..trial.data import batches
 from ..trial.optimiser import Flat
 from ..trial.trial import Trial
+from ..trial.update import Compiled, update_of
 
 KERNELS = ("forward", "backward")
 """The pieces of an update that are arithmetic: the two passes over time, the second with dR, dW and db."""
@@ -176,15 +175,11 @@ def pieces_of(trial: Trial) -> Pieces:
     Each is a function that runs this piece again on the batch of the first update, which has been made. There is none
     where the trainer takes the way of autograd.
     """
-    name = f"{__package__.rpartition('.')[0]}.trial.update"
-    if find_spec(name) is None:
-        return {}
     network, task = untrained(trial)
-    update = import_module(name).update_of(network, task, trial.training, Flat(network))
+    update = update_of(network, task, trial.training, Flat(network))
     update.loss(next(batches(task, trial)))
     update.step()
-    found: Pieces = update.pieces() if hasattr(update, "pieces") else {}
-    return found
+    return update.pieces() if isinstance(update, Compiled) else {}
 
 
 def piece_seconds(pieces: Pieces, rounds: int = 50) -> dict[str, float]:

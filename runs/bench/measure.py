@@ -15,6 +15,7 @@ from variants import Cell, Recurrent, build
 
 from ..trial.optimiser import Flat
 from . import peers
+from .options import Settings
 
 INPUTS = 2  # width of the inputs, as most of the tasks have it
 YARDSTICK = "native_lstm"
@@ -44,15 +45,6 @@ class Measurement(NamedTuple):
     def row(self) -> dict[str, str | int | float]:
         """Return the measurement as plain values, one level deep."""
         return {"variant": self.variant, **self.size._asdict(), **self.seconds}
-
-
-class Settings(NamedTuple):
-    """How a benchmark is run, see `python -m runs.bench --help`."""
-
-    turns: int = 7
-    seconds: float = 4.0
-    eager: bool = True
-    peers: bool = False
 
 
 def control_of(cell: Cell) -> str:

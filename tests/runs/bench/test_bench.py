@@ -7,7 +7,8 @@ import torch
 
 from runs.bench import __main__ as bench
 from runs.bench import peers, report, scan
-from runs.bench.measure import INPUTS, Measurement, Settings, Size, control_of, measured, medians, products
+from runs.bench.measure import INPUTS, Measurement, Size, control_of, measured, medians, products
+from runs.bench.options import Settings
 from variants import Cell, build
 
 

@@ -11,8 +11,6 @@ from tests.test_house import MODULES, ROOT
 SLOW = {"torch", "numpy", "pandas", "scipy", "sklearn", "matplotlib", "hydra", "omegaconf", "optuna", "mlflow"}
 STARTED = 'if __name__ == "__main__":'
 COMMANDS = sorted(m.removesuffix(".__main__") for m, path in MODULES.items() if STARTED in path.read_text())
-# The options of the benchmark are declared beside what it measures, after torch is imported.
-OPTIONS_AFTER_TORCH = {"runs.bench"}
 
 
 def answer(*arguments):
@@ -29,14 +27,14 @@ def test_the_commands_are_found():
     assert {"runs", "runs.sweep", "runs.inside", "analysis", "variants", "tasks"} <= set(COMMANDS)
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - OPTIONS_AFTER_TORCH))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_imports_nothing_slow(command):
     code, out, said, slow = answer(command, "--help")
     assert (code, said, slow) == (0, [], set())
     assert f"python -m {command}" in out
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS} - OPTIONS_AFTER_TORCH))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_an_option_that_is_not_there_imports_nothing_slow(command):
     code, out, said, slow = answer(command, "--hlep")
     assert (code, out, len(said), slow) == (2, "", 1, set()), said
@@ -91,7 +89,7 @@ def test_long_help_may_be_cut_off_by_its_reader():
 def test_every_command_ends_quickly():
     """The function is called where the command starts, or by the answer that comes first."""
     callers = {"end_quickly", "answer", "answer_catalogue"}
-    for command in {*COMMANDS} - OPTIONS_AFTER_TORCH:
+    for command in COMMANDS:
         places = [MODULES[m] for m in (command, f"{command}.__main__") if m in MODULES]
         calls = [n for p in places for n in ast.walk(ast.parse(p.read_text())) if isinstance(n, ast.Call)]
         assert any(ast.unparse(call.func) in callers for call in calls), command
