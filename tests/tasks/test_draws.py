@@ -3,7 +3,6 @@
 import hashlib
 
 import pytest
-import torch
 
 from runs.trial.data import batches
 from runs.trial.trial import Model, Training, Trial
