@@ -11,12 +11,13 @@ STUDY ?= quick
 WORKERS ?= 2
 EXAMPLES ?= 2000
 SEEDS ?= 3
+PYTHONS ?= 3.11 3.12 3.13
 PORT ?= 5000
 OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick reproduce inside notebooks test test-all fuzz lint docs calibrate dashboard optuna-dashboard bench clean
+.PHONY: help quick reproduce inside notebooks test test-all pythons fuzz lint docs calibrate dashboard optuna-dashboard bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +70,15 @@ test-all: $(VENV)/.installed-extras $(RAY)/.installed ## all tests with the extr
 	$(PY) -m pytest -q -n 2 -k "$$rest" || failed=1; \
 	exit $$failed
 
+pythons: ## a smoke study and the fast tests of cells and tasks with other Pythons (PYTHONS="3.11 3.12 3.13")
+	@for version in $(PYTHONS); do \
+	  env=.venv-$$version; results=$$(mktemp -d); \
+	  $(MAKE) VENV=$$env PYTHON=python$$version $$env/.installed && \
+	  $$env/bin/python -m runs.sweep study=smoke workers=$(WORKERS) results=$$results && \
+	  $$env/bin/python -m analysis study=smoke results=$$results && \
+	  $$env/bin/python -m pytest -q -n 2 -m "not slow" tests/variants tests/tasks || exit; \
+	done
+
 fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=2000 of each)
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -n 2 --hypothesis-show-statistics tests/variants/test_properties.py
 
@@ -95,5 +105,5 @@ bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
 clean: ## remove the environments and caches; results, and kernels in ~/.cache/lstm-variants, stay
-	rm -rf $(VENV) $(RAY) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(RAY) $(PYTHONS:%=.venv-%) *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -52,16 +52,19 @@ def main(arguments: list[str]) -> int:
 
 def options_of(values: Mapping[str, str]) -> Options:
     """Return the options that the arguments say. Raises ValueError where they make no sense."""
+    from runs.study.presence import refuse_absent, there
     from runs.study.storage.url import storage_url
 
     results = Path(values.get("results", "results"))
     if not values.get("study") and not values.get("from"):
-        there = sorted({path.parent.name for path in results.glob("*/journal.log")} | {*archived(results)})
-        raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(there) or 'none'}")
+        names = sorted({*there(results), *archived(results)})
+        raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(names) or 'none'}")
     if values.get("search", "yes") != "yes":
         raise ValueError(f"search must be yes or not given, got {values['search']!r}")
     archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
     storage = storage_url(dict(values))
+    if archive is None:
+        refuse_absent(results, values["study"], storage)
     from .run import Options
 
     return Options(
@@ -103,4 +106,7 @@ def archive_of(value: str, results: Path) -> Path | None:
 
 
 if __name__ == "__main__":
+    from runs.console.start import end_quickly
+
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

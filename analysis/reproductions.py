@@ -10,17 +10,17 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from runs.arguments import command, key_values
+from runs.console.start import end_quickly
 from runs.console.text import wrapped
 from runs.files import replacing, writable, write_whole
-from runs.record import archive
-from runs.study.finding import records
 
-from .study import Study
-from .tables.reproductions import NOT_RUN, REPRODUCED, STUDIES, reproductions
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from .study import Study
 
 COLUMNS = 120  # of the longest line of the page, without its tables
 KEYS = {
@@ -46,6 +46,9 @@ def main(arguments: list[str]) -> int:
         values = key_values(arguments, KEYS, (__doc__ or "").partition("\n")[0])
         if values is None:
             return 0
+        # after the arguments: a mistake is reported before pandas is imported
+        from .tables.reproductions import NOT_RUN, REPRODUCED, STUDIES, reproductions
+
         results = writable(Path(values.get("results", "results")))
         studies = read_studies(results)
         if not studies:
@@ -69,6 +72,12 @@ def read_studies(results: Path) -> dict[str, Study]:
 
     results: folder of all studies. A study is read from its storage, or from its archive where there is no storage.
     """
+    from runs.record import archive
+    from runs.study.finding import records
+
+    from .study import Study
+    from .tables.reproductions import STUDIES
+
     found = {}
     for name in STUDIES:
         if (results / name / "journal.log").is_file():
@@ -136,4 +145,5 @@ def _markdown(rows: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

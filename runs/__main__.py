@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .console.early import refuse_mistyped
+    from .console.start import answer
 
-    refuse_mistyped("trial")
+    answer("trial")
 
 import json
 import sys
@@ -46,11 +46,11 @@ def main(config: DictConfig) -> int:
     except Interrupted:
         print("interrupted: nothing was recorded", file=sys.stderr)
         return 130
-    print(summary(trial, outcome))
+    print(summary(trial, outcome), flush=True)  # before MLflow is imported and written, which takes seconds
     path = folder / f"{trial.id}.json"
     about = facts()
     write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")
-    print(f"outcome: {path}")
+    print(f"outcome: {path}", flush=True)
     if config.tracking.enabled:
         track(trial, outcome, about, results, config.tracking.uri)
     return 1 if outcome.status == "failed" else 0

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 from .arguments import command, key_values
+from .console.start import end_quickly
 from .files import subfolder, writable
-from .study.finding import find
-from .study.inspection import inspect_study
-from .study.storage.opening import close_storage
+from .study.presence import refuse_absent
 from .study.storage.url import storage_url
 
 KEYS = {
@@ -36,7 +35,13 @@ def main(arguments: list[str]) -> int:
         name, results = values["study"], Path(values.get("results", "results"))
         if not values.get("workers", "1").isdecimal() or int(values.get("workers", "1")) < 1:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
-        study = find(results, name, storage_url(values))
+        url = storage_url(values)
+        refuse_absent(results, name, url)
+        from .study.finding import find  # after the arguments: a mistake is reported before torch is imported
+        from .study.inspection import inspect_study
+        from .study.storage.opening import close_storage
+
+        study = find(results, name, url)
         try:
             models = subfolder(writable(results / name), "models")
             good = True
@@ -56,4 +61,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from .console.known import meant
+from .console.known import one_of
 
 
 def require(condition: bool, rule: str, value: Any) -> None:
@@ -31,4 +31,4 @@ def require_one_of(name: str, value: str, names: Collection[str], which: str = "
     ValueError: match must be one of parameters, width, got 'size'
     """
     if value not in names:
-        raise ValueError(f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}")
+        raise ValueError(one_of(name, value, names, which))

@@ -8,33 +8,39 @@ stop; 1 if some are missing or failed; 2 for a mistake; 130 when interrupted.
 from __future__ import annotations
 
 if __name__ == "__main__":
-    from .console.early import refuse_mistyped
+    from .console.start import answer
 
-    refuse_mistyped("sweep")
+    answer("sweep")
 
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+if __name__ != "__mp_main__":  # the name under which Python imports this file once more in each worker
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import DictConfig
 
-from .configuration.checks import by_key
-from .configuration.command_line import command_line
-from .configuration.stage import notes, staged
-from .configuration.study import checked
-from .files import writable
-from .record.mirror import Mirror
-from .study.plan import Search
-from .study.storage.opening import open_storage
-from .study.study import Study
-from .workers.actions import ACTIONS
-from .workers.launcher import one_of_many
-from .workers.planning import announce, facts_of_session
-from .workers.pool import Pool, run_pool, sole_parent
-from .workers.status import in_other_hands, next_step, print_counts, print_failures
-from .workers.stop import withdraw_stop
+    from .configuration.checks import by_key
+    from .configuration.command_line import command_line
+    from .configuration.stage import notes, staged
+    from .configuration.study import checked
+    from .files import writable
+    from .record.mirror import Mirror
+    from .study.plan import Search
+    from .study.storage.opening import open_storage
+    from .study.study import Study
+    from .workers.actions import ACTIONS
+    from .workers.launcher import one_of_many
+    from .workers.planning import announce, facts_of_session
+    from .workers.pool import Pool, run_pool, sole_parent
+    from .workers.status import in_other_hands, next_step, print_counts, print_failures
+    from .workers.stop import withdraw_stop
+else:
+    from .console.start import end_quickly, import_quickly
+
+    end_quickly()
+    import_quickly("runs.workers.worker")
 
 WORTH_SAYING = 5.0  # seconds of planning
 

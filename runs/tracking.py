@@ -6,13 +6,10 @@ import sys
 from pathlib import Path
 
 from .arguments import key_values
-from .record.mirror import Mirror
-from .record.places import default_uri, uri_of
-from .record.tracking import Unusable
+from .console.start import end_quickly
 from .secrets_in_urls import without_password
-from .study.finding import find
+from .study.presence import refuse_absent
 from .study.storage.url import storage_url
-from .study.study import Study
 
 KEYS = {
     "study": "name of the study",
@@ -35,7 +32,14 @@ def main(arguments: list[str]) -> int:
         if values.get("tracking") == "none":
             raise ValueError("tracking=none: this command only writes to MLflow; leave tracking out, or say where to")
         results = Path(values.get("results", "results"))
-        study = find(results, values["study"], storage_url(values))
+        url = storage_url(values)
+        refuse_absent(results, values["study"], url)
+        from .record.mirror import Mirror  # after the arguments: a mistake is reported before torch is imported
+        from .record.places import default_uri, uri_of
+        from .study.finding import find
+        from .study.study import Study
+
+        study = find(results, values["study"], url)
         uri = uri_of(study.facts, results, values.get("tracking", "")) or default_uri(results)
         written = there = 0
         for each in (study, *Study.stages(study.storage, values["study"])):
@@ -54,6 +58,8 @@ def main(arguments: list[str]) -> int:
 
 def _reason(error: Exception, place: str) -> str:
     """Return why MLflow could not be written."""
+    from .record.tracking import Unusable
+
     if isinstance(error, Unusable):
         return str(error)
     if isinstance(error, OSError) and error.filename and error.strerror:
@@ -62,4 +68,5 @@ def _reason(error: Exception, place: str) -> str:
 
 
 if __name__ == "__main__":
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-if sys.argv[:1] == ["-m"]:  # `python -m tasks NAME` starts: refuse a mistyped name before torch is imported
-    from runs.console.known import refuse_mistyped
+if sys.argv[:1] == ["-m"]:  # `python -m tasks` starts: answer help and a mistyped name before torch is imported
+    from runs.console.start import answer_catalogue
 
-    refuse_mistyped("task")
+    answer_catalogue("task")
 
 from . import synthetic as synthetic
 from .task import Batch, Task

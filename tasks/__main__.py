@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from runs.console.catalogue import parser_of
 from runs.console.known import found
-from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from .catalogue import card, overview
@@ -15,9 +15,7 @@ from .task import Task
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the catalogue or a card; 2 for a name that is not registered or a class that is no task."""
-    parser = Parser(prog="python -m tasks", description="The catalogue of tasks.")
-    parser.add_argument("name", nargs="?", help="show this task in full; also the dotted path of a class of your own")
-    options = parser.parse_args(arguments)
+    options = parser_of("task").parse_args(arguments)
     try:
         if options.name is None:
             print(table(overview(), width()))

@@ -34,7 +34,7 @@ FLOORS = {
     "tasks": ["task", "contract, catalogue, synthetic", "tasks", "__main__"],
     "runs": [
         "console",
-        "files, names, rules, secrets_in_urls",
+        "files, names, rules, secrets_in_urls, locks",
         "arguments",
         "trial networks",
         "runs",
@@ -60,6 +60,7 @@ FLOORS = {
 
 # Libraries that are slow to import, or that only one part should know: in which modules they may be imported.
 ONLY_IN = {
+    "filelock": ("runs.locks",),
     "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
     "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
     "optuna": ("runs.study", "runs.workers.accounting"),
@@ -68,6 +69,7 @@ ONLY_IN = {
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),
     "llvmlite": ("variants.engine", "runs"),
+    **dict.fromkeys(("fcntl", "grp", "pwd", "resource", "termios"), ()),  # Windows has none of them
 }
 # What an analysis of an archive and the first look at a command line read must not load torch.
 WITHOUT_TORCH = (

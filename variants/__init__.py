@@ -9,10 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Any, Unpack
 
-if sys.argv[:1] == ["-m"]:  # `python -m variants NAME` starts: refuse a mistyped name before torch is imported
-    from runs.console.known import refuse_mistyped
+if sys.argv[:1] == ["-m"]:  # `python -m variants` starts: answer help and a mistyped name before torch is imported
+    from runs.console.start import answer_catalogue
 
-    refuse_mistyped("variant")
+    answer_catalogue("variant")
 
 from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
+from runs.console.catalogue import parser_of
 from runs.console.known import found
-from runs.console.parser import Parser
 from runs.console.text import table, width, wrapped
 
 from . import Cell
@@ -18,18 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns 0, or 2 for a name that is not registered or a size that cannot be.
     """
-    parser = Parser(prog="python -m variants", description="The catalogue of variants.")
-    parser.add_argument(
-        "name", nargs="?", help="show this variant in full; also the dotted path of a class of your own"
-    )
-    parser.add_argument(
-        "--inputs", type=int, default=2, metavar="I", help="input size of the parameter counts (default 2)"
-    )
-    parser.add_argument(
-        "--hidden", type=int, default=32, metavar="H", help="hidden size of the parameter counts (default 32)"
-    )
-    parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
-    options = parser.parse_args(arguments)
+    options = parser_of("variant").parse_args(arguments)
     try:
         for size in ("inputs", "hidden"):
             if getattr(options, size) < 1:

@@ -80,4 +80,7 @@ def _numbers(values: Mapping[str, str], name: str, usual: str) -> list[int]:
 
 
 if __name__ == "__main__":
+    from runs.console.start import end_quickly
+
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

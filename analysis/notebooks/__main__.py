@@ -97,4 +97,7 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    from runs.console.start import end_quickly
+
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,10 @@
 All are measured in turns in one process with one thread, forward and backward over a whole sequence. Medians are
 compared as ratios. The fused engine is measured twice: as the trainer uses it, with memory and arguments that are
 prepared once, and (column "call") as a module that is called directly.
+
+With --trials it measures whole trials instead, as a study runs them: data, updates, looks and the final evaluation,
+beside the loop that one would write around torch.nn.LSTM. With --against it measures them beside those of another
+checkout.
 """
 
 from __future__ import annotations
@@ -15,8 +19,11 @@ if __name__ == "__main__":
 import argparse
 import itertools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 
@@ -26,59 +33,109 @@ from ..console.known import found
 from ..console.parser import Parser
 from ..files import writable
 from ..trial.training import prepare_process
-from . import peers
+from . import floor, jax_trial, peers, scan, trial_report
+from .against import ROOT, Worker, checkout
 from .measure import Measurement, Settings, Size, measured
+from .plain import MODULES, plain
 from .report import about, draw, head, line, slower, table, write
+from .trials import Case, Measured, Timed, cases, in_turns, ours, stamps, trial_of
 
-STEPS, BATCHES, UNITS = (100, 1000), (1, 32, 128), (32, 64, 128, 200)
+
+class Choice(NamedTuple):
+    """The sizes that a benchmark has by default, and how long it takes for each."""
+
+    steps: Sequence[int]
+    batches: Sequence[int]
+    units: Sequence[int]
+    seconds: float
 
 
-def parse(arguments: list[str]) -> argparse.Namespace:
-    """Return the arguments of the command. Raises ValueError for what is out of range."""
+KERNELS = Choice((100, 1000), (1, 32, 128), (32, 64, 128, 200), Settings().seconds)
+QUICK_KERNELS = KERNELS._replace(steps=(100,), batches=(32,))
+TRIALS = Choice((16, 30, 100, 400), (1, 32), (24, 27, 32, 64, 128), 8.0)
+QUICK_TRIALS = TRIALS._replace(steps=(16, 30), batches=(32,), units=(24, 32))
+IN_TRIALS = ("vanilla", "gru", "rnn")
+
+
+def options() -> Parser:
+    """Return the options of the command."""
     parser = Parser(
         prog="python -m runs.bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    known = {n: c for n, c in Cell.registry.items() if not issubclass(c, Native)}
-    usual = Settings()
 
-    def numbers(option: str, metavar: str, what: str, default: Sequence[int]) -> None:
-        text = f"{what} ({', '.join(map(str, default))})"
+    def numbers(option: str, metavar: str, what: str) -> None:
+        name = option.removeprefix("--")
+        usual = " or ".join(", ".join(map(str, getattr(choice, name))) for choice in (KERNELS, TRIALS))
+        text = f"{what} ({usual} with --trials)"
         parser.add_argument(option, nargs="+", type=int, metavar=metavar, help=text)
 
     def switch(option: str, text: str) -> None:
         parser.add_argument(option, action="store_true", help=text)
 
-    choice = "which variants (all); also dotted paths of classes of your own"
-    parser.add_argument("--variants", nargs="+", default=list(known), metavar="NAME", help=choice)
-    switch("--quick", "only T=100 and batch 32")
-    numbers("--steps", "T", "lengths", STEPS)
-    numbers("--batches", "B", "sequences", BATCHES)
-    numbers("--units", "N", "units", UNITS)
-    parser.add_argument("--turns", type=int, default=usual.turns, help=f"measured turns ({usual.turns})")
-    limit = f"fewer turns, at least three, where a size takes longer ({usual.seconds:g})"
-    parser.add_argument("--seconds", type=float, default=usual.seconds, help=limit)
+    choice = f"which variants (all; {', '.join(IN_TRIALS)} with --trials); also dotted paths of classes of your own"
+    parser.add_argument("--variants", nargs="+", metavar="NAME", help=choice)
+    switch("--trials", "measure whole trials")
+    against = "measure whole trials of all variants beside those of another checkout of this project"
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help=against)
+    switch("--quick", "only T=100 and batch 32; with --trials T=16 and 30, batch 32, N=24 and 32")
+    numbers("--steps", "T", "lengths")
+    numbers("--batches", "B", "sequences")
+    numbers("--units", "N", "units")
+    parser.add_argument("--turns", type=int, default=Settings().turns, help=f"measured turns ({Settings().turns})")
+    limit = f"fewer turns, at least three, where a size takes longer ({KERNELS.seconds:g}, {TRIALS.seconds:g})"
+    parser.add_argument("--seconds", type=float, help=limit)
     switch("--no-eager", "leave out the eager engine, which takes most of the time")
-    switch("--peers", "add torch.compile, JAX's lax.scan and torchrecurrent, where installed")
-    parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder for table and figure")
-    given = parser.parse_args(arguments)
-    given.steps = given.steps or ([100] if given.quick else list(STEPS))
-    given.batches = given.batches or ([32] if given.quick else list(BATCHES))
-    given.units = given.units or list(UNITS)
-    classes = [found("variant", name, Cell, known) for name in given.variants]
-    for path, cls in zip(given.variants, classes, strict=True):
-        if "name" not in vars(cls):
-            raise ValueError(f'variant: {path!r} must have a name, as in class {cls.__name__}(Cell, name="my_cell")')
-    given.variants = [cls.name for cls in classes]
+    switch("--peers", "add torch.compile, JAX's lax.scan and torchrecurrent, or JAX's trials, where installed")
+    parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder for tables and figure")
+    return parser
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Return the arguments of the command. Raises ValueError for what is out of range."""
+    given = options().parse_args(arguments)
+    if given.against is not None:
+        given.trials, given.against = True, checkout(given.against)
+    choice = ((KERNELS, QUICK_KERNELS), (TRIALS, QUICK_TRIALS))[given.trials][given.quick]
+    for name in Choice._fields:
+        if getattr(given, name) is None:
+            setattr(given, name, getattr(choice, name))
     for name in ("steps", "batches", "units"):
         if min(getattr(given, name)) < 1:
             raise ValueError(f"{name} must be at least 1, got {min(getattr(given, name))}")
     if given.turns < 1:
         raise ValueError(f"turns must be at least 1, got {given.turns}")
+    if not given.seconds > 0:
+        raise ValueError(f"seconds must be positive, got {given.seconds:g}")
+    refuse_idle(given)
+    given.variants = chosen(given)
     return given
 
 
+def refuse_idle(given: argparse.Namespace) -> None:
+    """Raise ValueError for an option that would have no effect, or a size that a task of trials cannot have."""
+    if given.trials and given.no_eager:
+        raise ValueError("--no-eager has no effect on trials, in which the eager engine takes no part")
+    if given.against is not None and given.peers:
+        raise ValueError("--peers has no effect with --against, which compares two checkouts")
+    if given.trials and min(given.steps) < 2:
+        raise ValueError(f"steps must be at least 2 with --trials, got {min(given.steps)}")
+
+
+def chosen(given: argparse.Namespace) -> list[str]:
+    """Return the names of the variants that are measured. Raises ValueError for what is no variant with a name."""
+    known = {n: c for n, c in Cell.registry.items() if not issubclass(c, Native)}
+    if given.variants is None:
+        few = given.trials and given.against is None
+        return [name for name in known if name in IN_TRIALS or not few]
+    classes = [found("variant", name, Cell, known) for name in given.variants]
+    for path, cls in zip(given.variants, classes, strict=True):
+        if "name" not in vars(cls):
+            raise ValueError(f'variant: {path!r} must have a name, as in class {cls.__name__}(Cell, name="my_cell")')
+    return [cls.name for cls in classes]
+
+
 def main(arguments: list[str]) -> int:
-    """Measure, print tables of ratios, and write `results/bench/bench.json` and a figure; returns the exit code."""
+    """Measure, print ratios, and write files and a figure to a folder; returns the exit code."""
     try:
         given = parse(arguments)
         writable(given.output, "--output")
@@ -88,6 +145,13 @@ def main(arguments: list[str]) -> int:
     prepare_process()
     here = about()
     print(f"{here['processor']}, one thread; torch {torch.__version__}, Python {here['python']}")
+    if given.trials:
+        return trials(given, here)
+    return kernels(given, here)
+
+
+def kernels(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
+    """Measure forward and backward passes, and write `bench.json`, `bench.md` and `bench.png`; returns 0."""
     print(f"products inside the loop over time: {here['products_inside']}; ", end="")
     print(f"over whole sequences: {here['products_outside']}")
     if given.peers:
@@ -113,6 +177,64 @@ def main(arguments: list[str]) -> int:
         draw(found, given.output / "bench.png")
     print(f"\n{given.output}: bench.json, bench.md, bench.png")
     return 0
+
+
+def trials(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
+    """Measure whole trials, and write `trials.json`, `trials.md` and `trials.png`.
+
+    Returns 0, or 1 where a trial is slower than in the other checkout.
+    """
+    here = {**here, "peak": floor.peak()}
+    if given.peers:
+        print(f"peers: {peers.installed()}")
+    done: list[Measured] = []
+    with ExitStack() as stack:
+        workers: dict[str, Timed] = {}
+        if given.against is not None:
+            folders = {trial_report.OURS: ROOT, trial_report.BEFORE: given.against}
+            workers = {name: stack.enter_context(Worker(folder)).moments for name, folder in folders.items()}
+        for case in cases(given.variants, given.steps, given.batches, given.units):
+            try:
+                done.append(one_case(case, workers or contestants(case, given.peers), given))
+            except ValueError as error:
+                print(f"{error}: left out", file=sys.stderr)
+                continue
+            print(trial_report.line(done[-1]), flush=True)
+            trial_report.write(done, here, given.output)  # a run of hours that is cut off leaves what it has
+    if trial_report.others(done):
+        trial_report.draw(done, given.output / "trials.png")
+    behind = trial_report.slower(done)
+    if behind:
+        print("\nSlower than before:\n" + "\n".join(behind))
+    print(f"\n{given.output}: trials.json, trials.md, trials.png")
+    return int(bool(behind))
+
+
+def contestants(case: Case, others: bool) -> dict[str, Timed]:
+    """Return who runs the trials of a case in this process, by name.
+
+    case: of whose variant torch and JAX may have no version.
+    others: whether JAX takes part, where it is installed.
+    """
+    runs: dict[str, Timed] = {trial_report.OURS: partial(stamps, ours)}
+    if case.variant in MODULES:
+        runs["plain"] = partial(stamps, plain)
+    if others and case.variant in scan.GATES and scan.load() is not None:
+        runs["jax"] = partial(stamps, jax_trial.contestant(trial_of(case, 32)))
+    return runs
+
+
+def one_case(case: Case, runs: Mapping[str, Timed], given: argparse.Namespace) -> Measured:
+    """Return the times of one case, with the floor of its arithmetic and the pieces of our update.
+
+    case: what is run.
+    runs: who runs it.
+    given: says how many turns there are, and how long they take.
+    """
+    found = in_turns(runs, case, given.turns, given.seconds)
+    trial = trial_of(case, found.updates)
+    parts = floor.piece_seconds(floor.pieces_of(trial))
+    return found._replace(update_parts=parts, floor=floor.floor(trial, case.size.steps))
 
 
 if __name__ == "__main__":

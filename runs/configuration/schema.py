@@ -12,7 +12,6 @@ from omegaconf import MISSING, OmegaConf
 
 from variants import knobs_of
 
-from ..console.manual import manual
 from ..study.stages import Confirm, Horizon
 from ..trial.classes import target_of
 from ..trial.trial import Model, Training
@@ -134,12 +133,7 @@ class SweepConfig:
     tracking: Tracking = field(default_factory=Tracking)
 
 
-PARTS: dict[str, type[Any]] = {"model": Model, "training": Training, "tracking": Tracking}
-STAGES: dict[str, type[Any]] = {"confirm": Confirm, "horizon": Horizon}
-SCHEMAS: dict[str, tuple[type[Any], dict[str, type[Any]]]] = {
-    "trial": (TrialConfig, PARTS),
-    "sweep": (SweepConfig, {**PARTS, **STAGES, "storage": Storage}),
-}
+SCHEMAS: dict[str, type[Any]] = {"trial": TrialConfig, "sweep": SweepConfig}
 
 
 def registered() -> dict[str, dict[str, type[Any]]]:
@@ -148,17 +142,14 @@ def registered() -> dict[str, dict[str, type[Any]]]:
 
 
 def register() -> None:
-    """Store every registered class, the typed configurations and the texts of `--help` with Hydra."""
+    """Store every registered class and the typed configurations with Hydra."""
     store = ConfigStore.instance()
     for group, classes in registered().items():
         for name, cls in classes.items():
             store.store(group=group, name=name, node=node_of(cls, name), provider="code")
     for cls in (Model, Training):
         store.store(group=cls.__name__.lower(), name=cls.__name__.lower(), node=node_of(cls), provider="code")
-    for name, (schema, parts) in SCHEMAS.items():
-        text = manual(name, schema, parts, registered())
-        node = {"app_name": "runs", "header": "", "footer": "", "template": text}
-        store.store(group="hydra/help", name=name, node=node, provider="code")
+    for name, schema in SCHEMAS.items():
         store.store(name=f"{name}_schema", node=schema, provider="code")
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from ..study.finding import NoStudy, find
+from ..study.finding import find
 from ..study.plan import Plan, Search
+from ..study.presence import NoStudy
 from ..study.ranking import Result
 from ..study.stages import KINDS, Confirm, Horizon, Stage
 from ..study.study import Study

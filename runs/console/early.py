@@ -6,7 +6,6 @@ the configuration later.
 
 from __future__ import annotations
 
-import ast
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -15,11 +14,31 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from .known import ROOT, ROOTS, names_in_source, nearest, unknown, values_after
+from .known import nearest, one_of, unknown, values_after
+from .source import ROOT, ROOTS, keys_in_source, knobs_in_source, names_in_source, words_in_source
 
 CONF = ROOT / "conf"
-SCHEMA = ROOT / "runs/configuration/schema.py"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
+_SCHEMA, _TRIAL, _STAGES = "runs/configuration/schema.py", "runs/trial/trial.py", "runs/study/stages.py"
+_PLAN, _DESIGN = "runs/study/plan.py", "runs/study/design.py"
+PARTS = {  # keys that have keys themselves: the file and the class that declare these
+    "model": (_TRIAL, "Model"),
+    "training": (_TRIAL, "Training"),
+    "tracking": (_SCHEMA, "Tracking"),
+    "storage": (_SCHEMA, "Storage"),
+    "confirm": (_STAGES, "Confirm"),
+    "horizon": (_STAGES, "Horizon"),
+}
+WORDS = {  # keys whose values are words: the files and the constants that list these
+    "training.optimiser": [(_TRIAL, "OPTIMISERS")],
+    "training.loss": [(_TRIAL, "LOSSES")],
+    "training.criterion": [(_TRIAL, "CRITERIA")],
+    "model.engine": [(_TRIAL, "ENGINES")],
+    "match": [(_PLAN, "MATCHES")],
+    "pruner": [(_PLAN, "PRUNERS")],
+    "sampler": [(_DESIGN, "DESIGNED"), (_DESIGN, "ADAPTIVE")],
+    "action": [(_SCHEMA, "ACTIONS")],
+}
 FLAGS = (
     *("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "info", "shell-completion"),
     *("config-dir", "config-name", "config-path", "experimental-rerun"),
@@ -59,30 +78,27 @@ class Argument(NamedTuple):
     value: str | None
 
 
-def refuse_mistyped(command: str) -> None:
-    """End the process with exit code 2 and one line if its command line names what does not exist.
-
-    It is called at the top of a command, before torch is imported.
-
-    command: trial or sweep, the configuration that the command composes.
-    """
-    line = mistake(command, sys.argv[1:])
-    if line:
-        print(f"error: {line}", file=sys.stderr)
-        raise SystemExit(2)
-
-
 def refuse_mistyped_after(option: str, kind: str) -> None:
     """End the process with exit code 2 and one line if a name after an option is not the name of a class.
 
     option: such as `--variants`.
     kind: variant, initialisation or task.
     """
-    names = names_in_source(kind)
-    for name in values_after(option, sys.argv[1:]):
-        if names is not None and name.isidentifier() and name not in names:
-            print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
-            raise SystemExit(2)
+    line = mistyped(kind, values_after(option, sys.argv[1:]))
+    if line:
+        print(f"error: {line}", file=sys.stderr)
+        raise SystemExit(2)
+
+
+def mistyped(kind: str, names: Sequence[str]) -> str:
+    """Return one line on the first name that is not that of a class; it is empty if there is none, or if not sure.
+
+    kind: variant, initialisation or task.
+    names: as they are given. The dotted path of a class of your own is not looked at.
+    """
+    there = names_in_source(kind)
+    wrong = [name for name in names if there is not None and name.isidentifier() and name not in there]
+    return unknown(kind, wrong[0], sorted(there or ())) if wrong else ""
 
 
 def mistake(command: str, arguments: Sequence[str], registered: Registered | None = None) -> str:
@@ -99,17 +115,17 @@ def mistake(command: str, arguments: Sequence[str], registered: Registered | Non
         return ""
     multirun = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
     lines = (_mistake_in(command, text, multirun, registered) for text in arguments)
-    return next((line for line in lines if line), "")
+    inner = (_mistake_inside(command, text, arguments) for text in arguments)
+    return next((line for line in (*lines, *inner) if line), "")
 
 
 def _mistake_in(command: str, text: str, multirun: bool, registered: Registered | None) -> str:
     """Return the line on one argument; it is empty if nothing is wrong."""
     if text.startswith(LAUNCHERS) and not multirun:
         return f"{text}: is read with -m only, which hands runs to a launcher"
-    found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(?:=(.*))?", text, re.DOTALL)
-    if not found:
+    argument = _taken_apart(text)
+    if argument is None:
         return ""
-    argument = Argument(text, *found.groups())
     if argument.sign.startswith("-"):
         return _option_mistake(command, argument)
     if argument.value is None and argument.sign != "~":
@@ -120,6 +136,66 @@ def _mistake_in(command: str, text: str, multirun: bool, registered: Registered 
         whole = not argument.rest and argument.key not in groups(command)
         return f"{text}: {argument.key} cannot be taken out, only set" if whole else ""
     return _value_mistake(command, argument, multirun, registered)
+
+
+def _taken_apart(text: str) -> Argument | None:
+    """Return the parts of an argument; None if it is not like `key=value` or an option."""
+    found = re.fullmatch(r"(--?|[+]{0,2}|~)([A-Za-z_]\w*)((?:[.-][^=]*)?)(?:=(.*))?", text, re.DOTALL)
+    return Argument(text, *found.groups()) if found else None
+
+
+def _mistake_inside(command: str, text: str, arguments: Sequence[str]) -> str:
+    """Return the line on an argument that names a key or a word that does not exist inside a part of the configuration.
+
+    arguments: all of the command; they say which variant, task and initialisation are chosen.
+    """
+    argument = _taken_apart(text)
+    if argument is None or argument.value is None or argument.sign not in ("", "+"):
+        return ""
+    sign, key, rest, value = argument.sign, argument.key, argument.rest, argument.value
+    word = f"{key}{rest}"
+    if word in WORDS and re.fullmatch(r"[A-Za-z_]+", value) and value not in ("null", "true", "false"):
+        words = [word for place in WORDS[word] for word in words_in_source(*place)]
+        return "" if value in words else one_of(word, value, words)
+    inner = re.match(r"\.(\w+)(?:\.(\w+))?", rest)
+    if inner is None or key not in keys(command):
+        return ""
+    there: Sequence[str] | None = None
+    above, last = key, inner[1]
+    if key in PARTS:
+        there = keys_in_source(*PARTS[key]).fields
+    elif key in ROOTS and not sign:
+        there = _knobs_of_chosen(command, key, arguments)
+    elif key == "tasks" and not sign and inner[2]:
+        above, last = f"{key}.{inner[1]}", inner[2]
+        there = _knobs_in_study(inner[1], last, arguments)
+    if there is None or last in (*there, "_target_", "label"):
+        return ""
+    return unknown("key", last, there, "the keys are", f"{above}.")
+
+
+def _knobs_of_chosen(command: str, group: str, arguments: Sequence[str]) -> Sequence[str] | None:
+    """Return the knobs of the class that is chosen of a group; None if it is not sure which class that is."""
+    given = [found for text in arguments if (found := _taken_apart(text)) is not None and found.key == group]
+    chosen = [found.value or "" for found in given if not found.rest] or [defaults(command).get(group, "")]
+    knobs = knobs_in_source(group) or {}
+    a_preset = (CONF / group / f"{chosen[0]}.yaml").is_file()
+    if len(chosen) > 1 or a_preset or any(found.rest == "._target_" for found in given):
+        return None
+    return knobs.get(chosen[0])
+
+
+def _knobs_in_study(label: str, knob: str, arguments: Sequence[str]) -> Sequence[str] | None:
+    """Return the knobs of a task of a study by its label; None if the label may stand for another class.
+
+    knob: that is asked for; if any task of the project has it, Hydra answers.
+    """
+    tasks = knobs_in_source("task") or {}
+    labelled = any(re.search(r"\btask\b", text) for text in arguments)
+    in_presets = (path.read_text(encoding="utf-8") for path in (CONF / "study").glob("*.yaml"))
+    if labelled or knob == "task" or any(re.search(r"\btask:", text) for text in in_presets):
+        return None
+    return None if any(knob in knobs for knobs in tasks.values()) else tasks.get(label)
 
 
 def _option_mistake(command: str, argument: Argument) -> str:
@@ -201,16 +277,24 @@ def _presets_elsewhere(arguments: Sequence[str]) -> bool:
 @cache
 def keys(command: str) -> frozenset[str]:
     """Return what may stand first in a key: the fields of the command's configuration, and its groups."""
-    tree = ast.parse(SCHEMA.read_text(encoding="utf-8"))
-    (schema,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == f"{command.capitalize()}Config")
-    fields = {n.target.id for n in schema.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)}
-    return frozenset({*fields, *groups(command), "hydra"})
+    return frozenset({*keys_in_source(*schema(command)).fields, *groups(command), "hydra"})
+
+
+def schema(command: str) -> tuple[str, str]:
+    """Return the file and the name of the class that declares the keys of a command."""
+    return _SCHEMA, f"{command.capitalize()}Config"
+
+
+def groups(command: str) -> tuple[str, ...]:
+    """Return the groups of a command; its configuration is made of one choice of each."""
+    return tuple(defaults(command))
 
 
 @cache
-def groups(command: str) -> tuple[str, ...]:
-    """Return the groups of a command; its configuration is made of one choice of each."""
-    return tuple(re.findall(r"^  - (\w+): ", (CONF / f"{command}.yaml").read_text(encoding="utf-8"), re.MULTILINE))
+def defaults(command: str) -> Mapping[str, str]:
+    """Return the groups of a command with the choice that each has if nothing else is said."""
+    text = (CONF / f"{command}.yaml").read_text(encoding="utf-8")
+    return dict(re.findall(r"^  - (\w+): (\w+)", text, re.MULTILINE))
 
 
 def choices(group: str, registered: Registered | None = None) -> list[str]:

@@ -1,53 +1,13 @@
-"""Which names exist, read from source files without running them, and what to answer to a name that does not."""
+"""What to answer to a name that does not exist."""
 
 from __future__ import annotations
 
-import ast
 import difflib
-import sys
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from pkgutil import resolve_name
 from typing import TypeVar
 
 T = TypeVar("T")
-ROOT = Path(__file__).resolve().parents[2]
-ROOTS = {"variant": ("variants", "Cell"), "initialisation": ("variants", "Scheme"), "task": ("tasks", "Task")}
-
-
-@cache
-def names_in_source(kind: str) -> frozenset[str] | None:
-    """Return the names under which classes of the project are registered, as in `class GRU(Cell, name="gru")`.
-
-    The files are read, not imported: importing them imports torch, which takes two seconds.
-
-    kind: variant, initialisation or task.
-
-    Returns None if a class is declared in a way that is not understood here, so that nothing is sure.
-    """
-    folder, root = ROOTS[kind]
-    bases: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ClassDef):
-                continue
-            plain = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]  # Cell[LSTMState]
-            bases[node.name] = [ast.unparse(base).rpartition(".")[2] for base in plain]
-            for keyword in node.keywords:
-                if keyword.arg == "name":
-                    if not isinstance(keyword.value, ast.Constant):
-                        return None
-                    names[node.name] = str(keyword.value.value)
-
-    def roots(cls: str) -> set[str]:
-        return {cls}.union(*(roots(base) for base in bases.get(cls, ())))
-
-    known = {found for where, found in ROOTS.values() if where == folder}
-    if any(known.isdisjoint(roots(cls)) for cls in names):
-        return None
-    return frozenset(name for cls, name in names.items() if root in roots(cls))
 
 
 def nearest(name: str, names: Collection[str]) -> str:
@@ -98,6 +58,20 @@ def instead(name: str, names: Collection[str], there: str = "there is", above: s
     return f"did you mean {above + near!r}? {listed[0].upper()}{listed[1:]}" if near else listed
 
 
+def one_of(name: str, value: object, names: Collection[str], which: str = "") -> str:
+    """Return one line that says that a value is not one of several words, and which one may be meant.
+
+    name: what the value is for.
+    value: that was given.
+    names: those that are allowed.
+    which: words before their list.
+
+    >>> one_of("match", "withd", ["parameters", "width"])
+    "match must be one of parameters, width, got 'withd'; did you mean 'width'?"
+    """
+    return f"{name} must be one of {which}{', '.join(names)}, got {value!r}{meant(str(value), names)}"
+
+
 def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) -> type[T]:
     """Return the class that a user has named, by a registered name or by a dotted path such as `my_package.Digits`.
 
@@ -119,24 +93,6 @@ def found(kind: str, name: str, base: type[T], registry: Mapping[str, type[T]]) 
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise ValueError(f"{kind}: {name!r} must be a subclass of {base.__module__}.{base.__name__}")
     return cls
-
-
-def refuse_mistyped(kind: str) -> None:
-    """End the process with exit code 2 if it starts `python -m variants NAME` and no class of the folder has that name.
-
-    The same holds for `tasks`. It is called at the top of the package, before torch is imported, and does nothing when
-    the package is imported in any other way. The dotted path of a class of your own is not looked at.
-
-    kind: variant or task.
-    """
-    # "-m" is what sys.argv holds while Python looks for the module to run
-    if sys.argv[:1] != ["-m"] or sys.orig_argv[-len(sys.argv)] != ROOTS[kind][0]:
-        return
-    names = names_in_source(kind)
-    for name in sys.argv[1:]:
-        if names is not None and name.isidentifier() and name not in names:
-            print(f"error: {unknown(kind, name, sorted(names))}", file=sys.stderr)
-            raise SystemExit(2)
 
 
 def values_after(option: str, arguments: Sequence[str]) -> list[str]:

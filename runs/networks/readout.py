@@ -14,6 +14,16 @@ from ..trial.classes import construct
 from ..trial.trial import Model, Trial
 
 
+class Readout(nn.Linear):
+    """A linear layer whose parameters are given values by others: it draws none when it is built.
+
+    `torch.nn.utils.skip_init` does the same by way of torch's meta device, for which torch imports sympy: .5 s.
+    """
+
+    def reset_parameters(self) -> None:
+        """Leave the parameters as they are."""
+
+
 class Network(nn.Module):
     """A cell's layers, and a linear read-out at the steps at which the task asks for an answer.
 
@@ -40,9 +50,7 @@ class Network(nn.Module):
             initialisation=scheme,
             stream=stream,
         )
-        self.readout: nn.Linear = nn.utils.skip_init(  # type: ignore[no-untyped-call]
-            nn.Linear, self.recurrent.output_size, task.output_size
-        )
+        self.readout = Readout(self.recurrent.output_size, task.output_size)
         initialise_readout(scheme, self.readout.weight, self.readout.bias, stream)
 
     def forward(self, batch: Batch) -> Tensor:

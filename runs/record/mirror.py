@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import math
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from ..arguments import command
+from ..locks import lock, try_lock
 from ..secrets_in_urls import without_password
 from ..trial.trial import Trial
 from .places import DEFAULT, default_uri
@@ -180,12 +180,10 @@ class Mirror:
         folder = self.results / self.study.design.name
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "mirror.lock").open("a+") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | (0 if patient else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield None
-                return
-            yield _Held(handle)
+            if patient:
+                lock(handle, math.inf)
+            held = patient or try_lock(handle)
+            yield _Held(handle) if held else None
 
 
 class _Held:

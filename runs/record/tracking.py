@@ -337,5 +337,5 @@ def _note(text: str) -> dict[str, str]:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user id without a name, in a container
-        return str(os.getuid())
+    except (KeyError, OSError, ImportError):  # a user id without a name, in a container; or Windows
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

@@ -7,17 +7,9 @@ from typing import Any
 
 from ..console.known import instead
 from ..record.rows import Row
+from .presence import NoStudy, refuse_absent
 from .storage.opening import close_storage, open_storage
 from .study import Study
-
-
-class NoStudy(ValueError):
-    """There is no study of this name."""
-
-
-def there(results: Path) -> list[str]:
-    """Return the names of the studies that have a journal in a results folder."""
-    return sorted(path.parent.name for path in Path(results).glob("*/journal.log"))
 
 
 def find(results: Path, name: str, url: str = "") -> Study:
@@ -26,8 +18,7 @@ def find(results: Path, name: str, url: str = "") -> Study:
     results: folder of all studies. url: of the storage, empty for the journal in the study's folder.
     Raises NoStudy, with the nearest name and those that there are.
     """
-    if not url and not (Path(results) / name / "journal.log").exists():
-        raise NoStudy(f"study {name!r} has not been started in {results}; {instead(name, there(results))}")
+    refuse_absent(results, name, url)
     storage = open_storage(url, Path(results) / name)
     try:
         return Study.open(storage, name)

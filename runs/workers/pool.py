@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import multiprocessing
 import os
 import sys
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from ..console.progress import in_log
 from ..console.text import duration
+from ..locks import try_lock
 from ..record.mirror import Mirror
 from ..study.storage.opening import patiently
 from ..study.study import Study
@@ -44,12 +44,10 @@ def sole_parent(folder: Path) -> Iterator[None]:
 
     Raises ValueError if another process holds it.
     """
-    with (folder / "parent.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+    with (folder / "parent.lock").open("a") as handle:
+        if not try_lock(handle):
             rule = "only one `python -m runs.sweep` may run a study at a time on a machine"
-            raise ValueError(f"study: {rule}, and one is running on {folder}") from None
+            raise ValueError(f"study: {rule}, and one is running on {folder}")
         yield
 
 

@@ -21,8 +21,8 @@ from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial
 
+from ...locks import NOTICE_SECONDS, LockHeld
 from .contract import INDEX, Ending, Storage
-from .journal import NOTICE_SECONDS, LockHeld
 
 
 class Database(RDBStorage, Storage):

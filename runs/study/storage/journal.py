@@ -1,35 +1,31 @@
 """A journal file that survives writers that die: Optuna's file backend with a kernel lock and whole lines only.
 
 Optuna's own backend (5.0) leaves two gaps. A write that is cut off, by a kill or by a full disk, leaves half a line,
-and the next record is
-appended to it: from then on no reader gets past that line. And its lock is a file that a dead writer leaves behind, on
-which all others wait for a grace period. Here a writer cuts off half a line, its own or that of a dead one, and locks
-with `flock`, which the kernel releases when its holder dies. Readers take no lock: a whole line that was written is
-never changed or taken back. Each line carries a checksum, so that what a disk or a copy has changed is noticed;
-`runs.study.storage.repair` keeps what is intact.
+and the next record is appended to it: from then on no reader gets past that line. And its lock is a file that a dead
+writer leaves behind, on which all others wait for a grace period. Here a writer cuts off half a line, its own or that
+of a dead one, and takes a lock that the system releases when its holder dies (`runs.locks`). Readers take no lock: a
+whole line that was written is never changed or taken back. Each line carries a checksum, so that what a disk or a copy
+has changed is noticed; `runs.study.storage.repair` keeps what is intact.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import sys
 import threading
-import time
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-import psutil
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial
 
 from ...arguments import command
+from ...locks import lock, locked
 from .contract import Ending, Storage, index_of
 
 
@@ -99,7 +95,7 @@ class Journal(JournalStorage, Storage):
         Raises LockHeld where another process does not leave the block in time.
         """
         with open(Path(self.path).with_name("plan.lock"), "a") as handle:
-            lock(handle, fcntl.LOCK_EX, seconds)
+            lock(handle, seconds)
             yield
 
     def _write_log(self, op_code: int, extra_fields: dict[str, Any]) -> None:
@@ -116,10 +112,6 @@ class Journal(JournalStorage, Storage):
 
 class DamagedJournal(ValueError):
     """A journal holds a line that is not as it was written."""
-
-
-class LockHeld(TimeoutError, ValueError):
-    """Another process has held a lock for too long: a worker tries again, a command reports a mistake."""
 
 
 class SafeJournal(JournalFileBackend):
@@ -155,8 +147,8 @@ class SafeJournal(JournalFileBackend):
 
         Half of it may have been cut off and overwritten while it was read.
         """
-        with open(self._file_path, "rb") as file:
-            lock(file, fcntl.LOCK_SH)
+        mode = "r+b" if os.access(self._file_path, os.W_OK) else "rb"
+        with locked(self._file_path, mode) as file:
             file.seek(place)
             line = file.readline()
         try:
@@ -222,58 +214,6 @@ def checked(line: bytes) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise ValueError("the line holds no record")
     return record
-
-
-# Locks
-# --------------------------------------------------------------------------------------------------------------------
-
-NOTICE_SECONDS, HELD_SECONDS = 5.0, 60.0  # without the lock: until the holder is named, until the wait is given up
-
-
-def lock(handle: IO[Any], kind: int, seconds: float | None = None) -> None:
-    """Wait for the kernel's lock on an open file; it is released when the file is closed.
-
-    A holder that was stopped (SIGSTOP, a machine that sleeps) never lets go: it is named on stderr after five seconds.
-    Raises LockHeld after `seconds`, by default a minute.
-    """
-    begun, pause, said = time.monotonic(), 0.0005, False
-    while True:
-        try:
-            fcntl.flock(handle, kind | fcntl.LOCK_NB)
-            return
-        except BlockingIOError:
-            waited = time.monotonic() - begun
-        if waited > (HELD_SECONDS if seconds is None else seconds):
-            raise LockHeld(f"{handle.name} has been locked for {waited:.0f} s by {holder(handle)}")
-        if waited > NOTICE_SECONDS and not said:
-            said = True
-            print(f"waiting for {handle.name}, which is locked by {holder(handle)}", file=sys.stderr, flush=True)
-        time.sleep(pause)
-        pause = min(0.02, 1.5 * pause)
-
-
-@contextmanager
-def locked(path: str) -> Iterator[IO[bytes]]:
-    """A journal, open for writing and locked; the kernel releases it when the file is closed, by us or by our death."""
-    while True:
-        with open(path, "r+b", buffering=0) as handle:
-            lock(handle, fcntl.LOCK_EX)
-            if os.fstat(handle.fileno()).st_ino == os.stat(path).st_ino:  # else it was repaired while we waited
-                yield handle
-                return
-
-
-def holder(handle: IO[Any]) -> str:
-    """Describe the process that holds the lock of a file: its number, its command, and whether it is stopped."""
-    inode = f":{os.fstat(handle.fileno()).st_ino}"
-    try:
-        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
-        pid = next(int(words[4]) for words in locks if words[1] == "FLOCK" and words[5].endswith(inode))
-        process = psutil.Process(pid)
-        stopped = "stopped, " if process.status() == psutil.STATUS_STOPPED else ""
-        return f"process {pid} ({stopped}{' '.join(process.cmdline())[:100]})"
-    except (OSError, StopIteration, ValueError, IndexError, psutil.Error):
-        return "another process"
 
 
 def whole(handle: IO[bytes]) -> int:

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from ...files import write_whole
+from ...locks import locked
 from ...trial.classes import NotAllowed
 from ..study import Study
-from .journal import KEY, TAIL, Journal, checked, line_of, locked, whole
+from .journal import KEY, TAIL, Journal, checked, line_of, whole
 from .opening import close_storage
 
 LONGEST = 20_000  # bytes of a record in which a flipped bit is looked for: every bit is tried

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from runs.bench import __main__ as bench
-from runs.bench import peers, report
+from runs.bench import peers, report, scan
 from runs.bench.measure import INPUTS, Measurement, Settings, Size, control_of, measured, medians, products
 from variants import Cell, build
 
@@ -164,6 +164,6 @@ def test_the_limit_counts_every_product_of_a_training_step(name, monkeypatch):
 @pytest.mark.slow
 def test_peers_compute_what_they_are_held_against():
     pytest.importorskip("jax", reason="the extra `peers` is not installed")
-    for name in peers.JAX:
+    for name in scan.GATES:
         gradient = peers.functions(name, 3, 2, 4, 5)["jax"]()
         assert all(math.isfinite(float(v.sum())) for v in gradient.values())

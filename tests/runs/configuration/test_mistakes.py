@@ -1,7 +1,7 @@
 """Bad input at the shell, kind by kind: one line that says what to write instead. What is right is never refused."""
 
-import subprocess
 import sys
+from dataclasses import fields
 from importlib import import_module
 
 import pytest
@@ -10,17 +10,19 @@ from runs import __main__ as runs_main
 from runs import sweep
 from runs.arguments import key_values
 from runs.configuration.nodes import dimension, variant_node
-from runs.configuration.schema import SCHEMAS, plain, registered
+from runs.configuration.schema import SCHEMAS, Storage, Tracking, plain, registered
 from runs.configuration.stage import notes
 from runs.configuration.study import design_from
 from runs.configuration.trial import trial_from
-from runs.console import early, known, manual
+from runs.console import early, manual, source
 from runs.study.plan import Search
 from runs.study.space import Dimension
+from runs.study.stages import KINDS
+from runs.trial.trial import Model, Training
 from runs.workers.actions import opened
 from tasks import Task
 from tests.runs.configuration.test_command_line import call, composed  # noqa: F401
-from variants import Cell, Scheme
+from variants import Cell, Scheme, knobs_of
 
 REGISTERED = registered()
 
@@ -126,6 +128,20 @@ def package(tmp_path, monkeypatch):
             "space={ }: an empty mapping changes nothing, since it is merged into what is there; ~space.",
         ),
         ("sweep", "hydra.launcher.mem_gb=1", "hydra.launcher.mem_gb=1: is read with -m only"),
+        ("trial", "task.lagg=3", "unknown key 'task.lagg'; did you mean 'task.lag'? The keys are: lag"),
+        ("trial", "variant.keep_biass=0", "unknown key 'variant.keep_biass'; did you mean 'variant.keep_bias'? "),
+        ("trial", "initialisation.t_max=5", "unknown key 'initialisation.t_max'; the keys are: none"),
+        ("trial", "training.clipnorm=1", "unknown key 'training.clipnorm'; did you mean 'training.clip_norm'? "),
+        ("trial", "+training.foo=1", "unknown key 'training.foo'; the keys are: optimiser, "),
+        ("trial", "model.size=3", "unknown key 'model.size'; "),
+        ("trial", "training.optimiser=adm", "training.optimiser must be one of adam, nesterov, sgd, got 'adm'; did "),
+        ("sweep", "tasks.adding.lagg=3", "unknown key 'tasks.adding.lagg'; did you mean 'tasks.adding.lag'? The "),
+        ("sweep", "confirm.repeat=3", "unknown key 'confirm.repeat'; did you mean 'confirm.repeats'? "),
+        (
+            "sweep",
+            "action=stauts",
+            "action must be one of run, status, stop, retry, repair, export, got 'stauts'; did ",
+        ),
     ],
 )
 def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument, line, monkeypatch):
@@ -169,6 +185,12 @@ def test_what_cannot_be_right_is_told_before_torch_is_imported(command, argument
         ("trial", ["--shell-completion", "query=bash"]),
         ("trial", ["hydra.mode=MULTIRUN", "variant=vanilla,gru"]),
         ("trial", ["variant=my/preset"]),
+        ("trial", ["variant=forget_bias_0", "variant.leak=1"]),  # a preset may be of any class
+        ("trial", ["-m", "variant=vanilla,gru", "variant.leak=1"]),
+        ("trial", ["variant._target_=my_package.MyCell", "variant.leak=1", "variant.label=mine"]),
+        ("trial", ["task=copying", "task.length=7", "model.zoneout.c=0.1", "training.optimiser=${mine}"]),
+        ("sweep", ["tasks.mine.lagg=3", "tasks.adding.task=my_package.Digits", "tasks.adding.noise=1"]),
+        ("sweep", ["tasks.adding.length=3"]),  # `adding` may stand for another task that has this knob
         ("trial", ["variant=${oc.env:VARIANT}"]),
         (
             "sweep",
@@ -243,22 +265,37 @@ def test_a_class_that_is_registered_is_a_choice_wherever_it_stands():
 
 
 @pytest.mark.parametrize(("kind", "base"), [("variant", Cell), ("task", Task), ("initialisation", Scheme)])
-def test_the_names_in_the_source_are_those_that_register(kind, base):
-    folder = known.ROOTS[kind][0]
-    assert known.names_in_source(kind) == {
-        name for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")
+def test_the_names_and_knobs_in_the_source_are_those_that_register(kind, base):
+    folder = source.ROOTS[kind][0]
+    assert source.knobs_in_source(kind) == {
+        name: tuple(knobs_of(cls)) for name, cls in base.registry.items() if cls.__module__.startswith(f"{folder}.")
     }
+
+
+@pytest.mark.parametrize("part", early.PARTS)
+def test_the_keys_in_the_source_are_the_fields_of_the_class(part):
+    cls = {"model": Model, "training": Training, "tracking": Tracking, "storage": Storage, **KINDS}[part]
+    assert source.keys_in_source(*early.PARTS[part]).fields == tuple(f.name for f in fields(cls))
+
+
+@pytest.mark.parametrize("key", early.WORDS)
+def test_a_word_in_the_source_is_refused_or_taken_as_the_configuration_does(key, monkeypatch, capsys, tmp_path):
+    main, command = (sweep.main, "sweep") if key in early.keys("sweep") else (runs_main.main, "trial")
+    monkeypatch.setattr(early, "_mistake_inside", lambda *arguments: "")
+    _, _, err = call(monkeypatch, capsys, main, command, f"{key}=vanish", f"results={tmp_path}")
+    monkeypatch.undo()
+    assert err == f"error: {early.mistake(command, [f'{key}=vanish'], REGISTERED)}\n"
 
 
 @pytest.mark.parametrize("code", ["class A(Cell, name=NAME): ...", "class A(Mystery, name='a'): ..."])
 def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherwise(code, monkeypatch, tmp_path):
     (tmp_path / "variants").mkdir()
     (tmp_path / "variants/a.py").write_text(code)
-    monkeypatch.setattr(known, "ROOT", tmp_path)
-    assert known.names_in_source.__wrapped__("variant") is None
+    monkeypatch.setattr(source, "ROOT", tmp_path)
+    assert source.knobs_in_source.__wrapped__("variant") is None
 
 
-@pytest.mark.parametrize(("command", "schema"), [(name, schema) for name, (schema, _) in SCHEMAS.items()])
+@pytest.mark.parametrize(("command", "schema"), SCHEMAS.items())
 def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):  # noqa: F811
     choices = composed(command, return_hydra_config=True).hydra.runtime.choices
     assert set(early.groups(command)) == {str(group) for group in choices if not str(group).startswith("hydra/")}
@@ -271,27 +308,6 @@ def test_the_choices_in_the_source_are_those_of_hydra(composed):  # noqa: F811
     loader = GlobalHydra.instance().config_loader()
     for group in {*early.groups("trial"), *early.groups("sweep")}:
         assert early.choices(group, REGISTERED) == loader.get_group_options(group), group
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["runs", "variant=vanila"],
-        ["runs.sweep", "study=quik"],
-        ["variants", "grru"],
-        ["tasks", "addin"],
-        ["runs.bench", "--variants", "grru"],
-    ],
-)
-def test_a_mistyped_name_is_answered_without_torch(command):
-    code = (
-        "import sys, runpy; sys.argv = ['-m', *sys.argv[2:]]; sys.modules['torch'] = None\n"
-        f"sys.orig_argv = ['python', '-m', {command[0]!r}, *sys.argv[1:]]\n"
-        f"runpy.run_module({command[0]!r}, run_name='__main__', alter_sys=True)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, *command], cwd=early.CONF.parent, capture_output=True, text=True)
-    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1), done.stderr
-    assert "; did you mean " in done.stderr
 
 
 # Found when the configuration is composed
@@ -725,22 +741,21 @@ def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
 # ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("schema", "parts"), SCHEMAS.values(), ids=SCHEMAS)
-def test_every_key_is_explained_by_the_docstring_of_its_class(schema, parts):
-    for cls in (schema, *parts.values()):
-        names = [f.name for f in cls.__dataclass_fields__.values() if f._field_type.name == "_FIELD"]
-        assert set(manual.explained(cls, names)) == set(names), cls
+@pytest.mark.parametrize("place", [*early.PARTS.values(), *map(early.schema, early.COMMANDS)], ids=str)
+def test_every_key_is_explained_by_the_docstring_of_its_class(place):
+    keys = source.keys_in_source(*place)
+    assert set(manual.explained(keys.docstring, keys.fields)) == set(keys.fields)
 
 
-@pytest.mark.parametrize(("main", "command"), [(runs_main.main, "trial"), (sweep.main, "sweep")])
-def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(main, command, monkeypatch, capsys):
-    code, out, _ = call(monkeypatch, capsys, main, command, "--help")
-    assert code == 0
-    listed = out.partition("`python -m tasks`:\n")[2].partition("\nKeys of ")[0]
+@pytest.mark.parametrize("command", early.COMMANDS)
+def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(command):
+    text = manual.manual(command)
+    listed = text.partition("`python -m tasks`:\n")[2].partition("\nKeys of ")[0]
     assert {line.split()[0] for line in listed.splitlines() if line[:1].isalpha()} == set(early.groups(command))
-    assert "training.clip_norm             largest norm of the gradient, 0 for no clipping." in out
+    assert "training.clip_norm             largest norm of the gradient, 0 for no clipping." in text
 
 
-def test_help_shows_the_values_that_the_arguments_make(monkeypatch, capsys):
-    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--help", "task=copying", "task.length=7")
+def test_the_option_that_help_names_shows_the_values_that_the_arguments_make(monkeypatch, capsys):
+    assert "--cfg job" in manual.manual("trial")
+    _, out, _ = call(monkeypatch, capsys, runs_main.main, "trial", "--cfg", "job", "task=copying", "task.length=7")
     assert "  length: 7\n" in out

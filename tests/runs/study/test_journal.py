@@ -16,7 +16,8 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState, create_trial
 
 from runs.files import write_whole
-from runs.study.storage.journal import DamagedJournal, Journal, LockHeld, SafeJournal
+from runs.locks import LockHeld
+from runs.study.storage.journal import DamagedJournal, Journal, SafeJournal
 from runs.study.storage.opening import patiently
 
 
@@ -82,9 +83,7 @@ class Small:
 def test_a_disk_that_is_full_keeps_whole_records_only(path, monkeypatch, room, left):
     append(path, 1)
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "runs.study.storage.journal.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False
-        )
+        patch.setattr("runs.locks.open", lambda *a, **k: Small(path.open(*a[1:], **k), room), raising=False)
         with pytest.raises(OSError, match="No space left"):
             append(path, 2, 3)
     append(path, 4)
@@ -184,8 +183,8 @@ def stopped_holder(path):
 def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_for_ever(
     path, stopped_holder, monkeypatch, capsys
 ):
-    monkeypatch.setattr("runs.study.storage.journal.NOTICE_SECONDS", 0.1)
-    monkeypatch.setattr("runs.study.storage.journal.HELD_SECONDS", 0.4)
+    monkeypatch.setattr("runs.locks.NOTICE_SECONDS", 0.1)
+    monkeypatch.setattr("runs.locks.HELD_SECONDS", 0.4)
     with pytest.raises(LockHeld, match=rf"journal.log has been locked for 0 s by process {stopped_holder} \(stopped, "):
         append(path, 2)
     assert f"waiting for {path}, which is locked by process {stopped_holder} (stopped" in capsys.readouterr().err
@@ -193,7 +192,7 @@ def test_a_stopped_process_with_the_lock_is_named_and_does_not_hold_others_up_fo
 
 
 def test_what_waits_for_a_stopped_process_goes_on_when_that_is_gone(path, stopped_holder, monkeypatch, capsys):
-    monkeypatch.setattr("runs.study.storage.journal.HELD_SECONDS", 0.1)
+    monkeypatch.setattr("runs.locks.HELD_SECONDS", 0.1)
     threading.Timer(0.4, os.kill, (stopped_holder, 9)).start()
     patiently(lambda: append(path, 2))
     assert read(path) == [1, 2]
@@ -315,7 +314,7 @@ def test_another_thread_writes_while_one_collects(journal, path):
 KILLED = """
 import os, signal, sys
 from runs.study.storage.journal import SafeJournal
-import runs.study.storage.journal
+import runs.locks
 
 class Half:
     def __init__(self, handle): self.handle = handle
@@ -326,7 +325,7 @@ class Half:
         self.handle.write(data[: len(data) - int(sys.argv[2])])
         os.kill(os.getpid(), signal.SIGKILL)
 
-runs.study.storage.journal.open = lambda *a, **k: Half(open(*a, **k))
+runs.locks.open = lambda *a, **k: Half(open(*a, **k))
 SafeJournal(sys.argv[1]).append_logs([{"record": 2}, {"record": 3}])
 """
 

@@ -360,5 +360,5 @@ def test_tensors_that_do_not_fit_are_refused() -> None:
         ending(case._replace(weight=case.weight.t().contiguous().t()))
     with pytest.raises(ValueError, match=r"needs sequence as contiguous float32 \[7, 3, 5\]"):
         ending(case._replace(sequences=[case.sequences[0].double()]))
-    with pytest.raises(ValueError, match="loss must be one of squared_error, cross_entropy"):
+    with pytest.raises(ValueError, match="loss must be one of squared_error, logistic_squared_error"):
         ending(case._replace(loss="hinge"))

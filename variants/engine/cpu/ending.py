@@ -6,14 +6,15 @@ With N = K * B answers of O numbers each, from P sequences of states:
     loss = scale * sum over n (and o) of weights[n] * loss(answer[n], target[n])
 
 A kernel runs over chunks of answers, which stay in the processor's cache from the gathered states to their derivatives.
-The three products (answers, derivative by the weight, derivative by the states) are those of `product`. The loss itself
-is computed for 16 answers side by side, so that a sum over the classes of an answer is no sum over lanes; answers and
-their derivatives are transposed to and from that order in blocks of 8 x 8.
+The three products (answers, derivative by the weight, derivative by the states) are those of `product`. Answers are
+computed in columns: the loss runs over 16 answers side by side, so that the classes of an answer are not summed over
+lanes. What a product needs in the other order is transposed in blocks of 8 x 8.
 
-    columns:       O rows       n                gathered: panels of 16 units, each [CHUNK, 16]
-                   o  +---------+---------+
-                      | 8 lanes | 8 lanes |  one instruction for 16 answers
-                      +---------+---------+
+    gathered: panels of 16 units, each [CHUNK, 16]       turned: panels of 16 answers, each [P * H, 16]
+    answers:  O rows       n
+              o  +---------+---------+
+                 | 8 lanes | 8 lanes |  one instruction for 16 answers
+                 +---------+---------+
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ ARGUMENTS = (
     *("product", "pack"),  # functions
     *("weight", "bias", "weight_gradient", "bias_gradient"),
     *("targets", "target_k", "target_b", "target_o", "weights", "weight_k", "weight_b"),  # addresses and strides
-    *("answers", "rows"),  # [N + 16, O'] float32, and [P, N] addresses of rows of derivatives
-    *("gathered", "columns", "derivative", "arriving", "wanted", "classes", "factors"),  # of a chunk
-    *("packed", "packed_back", "sum", "init", "zeros", "missing", "nowhere"),
+    *("answers", "distance", "rows"),  # [O, N'] with the distance of its rows, and [P, N] addresses of derivatives
+    *("gathered", "turned", "columns", "derivative", "arriving", "wanted", "classes", "factors"),  # of a chunk
+    *("packed", "init", "sum", "zeros", "missing", "nowhere"),
 )
 """Names of the first numbers in a table of arguments; behind them stand `SEQUENCE` numbers for each sequence (address,
-address of derivatives, address and strides of the steps read) and the description of one operand for each panel."""
+address of derivatives, address and strides of the steps read) and the description of one operand."""
 SEQUENCE = 5
 
 
@@ -92,10 +93,12 @@ class _Writer:
         table = self.function.args[0]
         self.at = {name: build.load(build.gep(table, [LONG(k)])) for k, name in enumerate(ARGUMENTS)}
         self.sequences = build.gep(table, [LONG(len(ARGUMENTS))])
-        self.panels = build.gep(self.sequences, [build.mul(self.at["P"], LONG(SEQUENCE))])
+        self.weights = build.gep(self.sequences, [build.mul(self.at["P"], LONG(SEQUENCE))])
+        self.shown = build.mul(self.at["P"], self.at["H"])
+        self.turned_room = build.add(self.shown, LONG(LANES))
         self.room = self.round_up(self.at["H"], PANEL)  # columns of one sequence
         self.width = build.mul(self.room, self.at["P"])  # and of all
-        self.answer_room, self.derivative_room = (self.round_up(self.at["O"], n) for n in (PANEL, LANES))
+        self.derivative_room = self.round_up(self.at["O"], LANES)
         self.total = build.alloca(DOUBLES)
         build.store(ir.Constant(DOUBLES, [0.0] * WIDE), self.total)
         self.part, self.largest, self.picked = (build.alloca(FLOATS) for _ in range(3))
@@ -112,18 +115,20 @@ class _Writer:
         with loop(build, LONG(0), count, CHUNK) as first:
             left = build.sub(count, first)
             rows = build.select(build.icmp_signed("<", left, LONG(CHUNK)), left, LONG(CHUNK))
-            answers = build.gep(self.pointer("answers"), [build.mul(first, self.answer_room)])
             self.gather(first, rows)
-            self.answer(rows, answers)
-            self.transpose(rows, answers, self.answer_room, self.at["O"], self.pointer("columns"), LONG(CHUNK))
+            self.turn(rows)
+            self.answer(first, rows)
             with loop(build, LONG(0), rows, WIDE) as n:
-                LOSS[self.loss](self, n, self.lanes_below(build.sub(rows, n)))
+                LOSS[self.loss](self, first, n, self.lanes_below(build.sub(rows, n)))
             derivative = self.pointer("derivative")
-            self.transpose(self.at["O"], self.pointer("columns"), LONG(CHUNK), rows, derivative, self.derivative_room)
+            with loop(build, LONG(0), self.at["O"], LANES) as o, loop(build, LONG(0), rows, LANES) as n:
+                source = build.gep(self.pointer("columns"), [build.add(build.mul(o, LONG(CHUNK)), n)])
+                target = build.gep(derivative, [build.add(build.mul(n, self.derivative_room), o)])
+                self.transpose(Rows(source, LONG(CHUNK)), Rows(target, self.derivative_room))
             self.add_outer(first, rows)
             operand = Operand(derivative, self.derivative_room, self.at["O"])
             init, target = Rows(self.pointer("zeros"), LONG(0)), Rows(self.pointer("arriving"), self.width)
-            self.product(rows, operand, Packed(self.pointer("packed_back"), self.at["O"]), init, target)
+            self.product(rows, operand, Packed(self.pointer("packed"), self.at["O"]), init, target)
             self.scatter(first, rows)
         self.add_weight()
         build.ret(build.fmul(self.sum_lanes(build.load(self.total), WIDE), self.function.args[1]))
@@ -181,17 +186,18 @@ class _Writer:
     # --------------------------------------------------------------------------------------------------------------
 
     def pack(self) -> None:
-        """Pack the weight for both products, and put the bias where rows of answers start from."""
+        """Pack the weight for the derivative by the states, and put the bias where columns of answers start from."""
         build, pack = self.build, self.pointer("pack", product.PACK)
-        answers, units, shown = self.at["O"], self.at["H"], build.mul(self.at["P"], self.at["H"])
-        weight, packed, back = (self.pointer(name) for name in ("weight", "packed", "packed_back"))
-        build.call(pack, [answers, shown, LONG(0), shown, weight, LONG(1), shown, packed])
+        answers, units = self.at["O"], self.at["H"]
         with loop(build, LONG(0), self.at["P"]) as p:
-            columns = build.gep(weight, [build.mul(p, units)])
-            panels = build.gep(back, [build.mul(build.mul(p, self.room), answers)])
-            build.call(pack, [units, answers, LONG(0), answers, columns, shown, LONG(1), panels])
+            columns = build.gep(self.pointer("weight"), [build.mul(p, units)])
+            panels = build.gep(self.pointer("packed"), [build.mul(build.mul(p, self.room), answers)])
+            build.call(pack, [units, answers, LONG(0), answers, columns, self.shown, LONG(1), panels])
         with loop(build, LONG(0), answers) as o:
-            build.store(build.load(build.gep(self.pointer("bias"), [o])), build.gep(self.pointer("init"), [o]))
+            bias = self.splat(build.load(build.gep(self.pointer("bias"), [o])))
+            row = build.gep(self.pointer("init"), [build.mul(o, LONG(CHUNK))])
+            for n in range(0, CHUNK, WIDE):
+                self.store(bias, row, LONG(n))
 
     def gather(self, first: ir.Value, rows: ir.Value) -> None:
         """Copy the states that a chunk reads, its targets and its weights; note where the derivatives go."""
@@ -246,26 +252,34 @@ class _Writer:
 
         self.units(copy)
 
-    def answer(self, rows: ir.Value, answers: ir.Value) -> None:
-        """answers = bias + gathered * weight^T, for which each panel of gathered states is an operand."""
+    def turn(self, rows: ir.Value) -> None:
+        """Transpose gathered states into a packed matrix of answers.
+
+        The rows of a sequence that are there because blocks are whole are those of the next one, which comes later.
+        """
         build = self.build
-        count = build.sdiv(self.width, LONG(PANEL))
-        shown = build.mul(self.at["P"], self.at["H"])
-        build.call(
-            self.pointer("product", product.PRODUCT),
-            [
-                rows,
-                self.at["O"],
-                self.panels,
-                count,
-                shown,
-                self.pointer("packed"),
-                self.pointer("init"),
-                LONG(0),
-                answers,
-                self.answer_room,
-            ],
-        )
+        panel = build.mul(self.turned_room, LONG(PANEL))
+        with (
+            loop(build, LONG(0), rows, PANEL) as n,
+            loop(build, LONG(0), self.at["P"]) as p,
+            loop(build, LONG(0), self.at["H"], LANES) as h,
+        ):
+            first = build.and_(h, LONG(-PANEL))
+            start = build.mul(build.add(build.mul(p, self.room), first), LONG(CHUNK))
+            source = build.gep(self.pointer("gathered"), [build.add(start, build.sub(h, first))])
+            target = build.gep(self.pointer("turned"), [build.mul(build.sdiv(n, LONG(PANEL)), panel)])
+            target = build.gep(target, [build.mul(build.add(build.mul(p, self.at["H"]), h), LONG(PANEL))])
+            for half in (0, LANES):
+                corner = build.gep(source, [build.mul(build.add(n, LONG(half)), LONG(PANEL))])
+                to = build.gep(target, [LONG(half)])
+                self.transpose(Rows(corner, LONG(PANEL)), Rows(to, LONG(PANEL)))
+
+    def answer(self, first: ir.Value, rows: ir.Value) -> None:
+        """answers = bias + weight * turned, for which the columns of each sequence are an operand."""
+        operands = [self.weights, self.at["P"], self.turned_room, self.pointer("turned")]
+        init = [self.pointer("init"), LONG(CHUNK)]
+        answers = [self.build.gep(self.pointer("answers"), [first]), self.at["distance"]]
+        self.build.call(self.pointer("product", product.PRODUCT), [self.at["O"], rows, *operands, *init, *answers])
 
     def product(self, rows: ir.Value, operand: Operand, packed: Packed, init: Rows, target: Rows) -> None:
         """target = init + operand * packed, for the columns of all sequences."""
@@ -277,30 +291,19 @@ class _Writer:
             [rows, self.width, self.operand, LONG(1), packed.room, packed.address, *init, *target],
         )
 
-    def transpose(
-        self,
-        rows: ir.Value,
-        source: ir.Value,
-        source_stride: ir.Value,
-        columns: ir.Value,
-        target: ir.Value,
-        target_stride: ir.Value,
-    ) -> None:
-        """target[c, r] = source[r, c], for rows and columns rounded up to blocks of 8."""
+    def transpose(self, source: Rows, target: Rows) -> None:
+        """target[c, r] = source[r, c] for a block of 8 x 8 numbers."""
         build = self.build
-        with loop(build, LONG(0), rows, LANES) as r, loop(build, LONG(0), columns, LANES) as c:
-            corner = build.gep(source, [build.add(build.mul(r, source_stride), c)])
-            block = [self.load(corner, build.mul(source_stride, LONG(i)), VECTOR) for i in range(LANES)]
-            for distance in (1, 2, 4):  # each stage exchanges one bit of the row's number and of the lane's
-                for i in (i for i in range(LANES) if not i & distance):
-                    low, high = block[i], block[i + distance]
-                    for k, moved in enumerate((0, distance)):
-                        lanes = [[j + moved, LANES + j - distance + moved][bool(j & distance)] for j in range(LANES)]
-                        mask = ir.Constant(ir.VectorType(INT, LANES), lanes)
-                        block[i + k * distance] = build.shuffle_vector(low, high, mask)
-            corner = build.gep(target, [build.add(build.mul(c, target_stride), r)])
-            for i, vector in enumerate(block):
-                self.store(vector, corner, build.mul(target_stride, LONG(i)))
+        block = [self.load(source.address, build.mul(source.stride, LONG(i)), VECTOR) for i in range(LANES)]
+        for distance in (1, 2, 4):  # each stage exchanges one bit of the row's number and of the lane's
+            for i in (i for i in range(LANES) if not i & distance):
+                low, high = block[i], block[i + distance]
+                for k, moved in enumerate((0, distance)):
+                    lanes = [[j + moved, LANES + j - distance + moved][bool(j & distance)] for j in range(LANES)]
+                    mask = ir.Constant(ir.VectorType(INT, LANES), lanes)
+                    block[i + k * distance] = build.shuffle_vector(low, high, mask)
+        for i, vector in enumerate(block):
+            self.store(vector, target.address, build.mul(target.stride, LONG(i)))
 
     def add_outer(self, first: ir.Value, rows: ir.Value) -> None:
         """Add what a chunk gives to the derivatives by weight (in a sum of its own) and bias."""
@@ -334,7 +337,7 @@ class _Writer:
 
     def add_weight(self) -> None:
         """Add the sum over all chunks to the derivative by the weight."""
-        build, shown = self.build, self.build.mul(self.at["P"], self.at["H"])
+        build, shown = self.build, self.shown
         with loop(build, LONG(0), self.at["O"]) as o, loop(build, LONG(0), self.at["P"]) as p:
             start = build.add(build.mul(o, self.width), build.mul(p, self.room))
             source = build.gep(self.pointer("sum"), [start])
@@ -342,8 +345,12 @@ class _Writer:
             target = build.gep(self.pointer("weight_gradient"), [start])
             self.units(lambda h, kind: self.add_at(source, h, target, h, kind))
 
-    # Losses of 16 answers, from row n of the chunk on. Each replaces the answers in `columns` by their derivatives.
+    # Losses of 16 answers, from number n of the chunk on. Each puts the derivatives in `columns`.
     # --------------------------------------------------------------------------------------------------------------
+
+    def answers_at(self, o: ir.Value, first: ir.Value, n: ir.Value) -> ir.Value:
+        place = self.build.add(self.build.mul(o, self.at["distance"]), self.build.add(first, n))
+        return self.load(self.pointer("answers"), place)
 
     def add_loss(self, loss: ir.Value, n: ir.Value, real: ir.Value) -> None:
         """Add weight * loss, in double precision, for the lanes that hold an answer."""
@@ -352,16 +359,16 @@ class _Writer:
         weighted = build.select(real, weighted, ir.Constant(DOUBLES, [0.0] * WIDE))
         build.store(build.fadd(build.load(self.total), weighted), self.total)
 
-    def squared_error(self, n: ir.Value, real: ir.Value) -> None:
+    def squared_error(self, first: ir.Value, n: ir.Value, real: ir.Value) -> None:
         """(y - t)^2 and 2 (y - t)."""
 
         def each(answer: ir.Value, target: ir.Value) -> tuple[ir.Value, ir.Value]:
             difference = self.build.fsub(answer, target)
             return self.build.fmul(difference, difference), self.build.fadd(difference, difference)
 
-        self.by_number(n, real, each)
+        self.by_number(first, n, real, each)
 
-    def logistic_squared_error(self, n: ir.Value, real: ir.Value) -> None:
+    def logistic_squared_error(self, first: ir.Value, n: ir.Value, real: ir.Value) -> None:
         """(s - t)^2 and 2 (s - t) s (1 - s) with s = sigmoid(y)."""
         apply = self.math.apply
 
@@ -371,9 +378,9 @@ class _Writer:
             slope = apply("mul", [apply("add", [difference, difference]), apply("level_slope", [tail])])
             return apply("mul", [difference, difference]), slope
 
-        self.by_number(n, real, each)
+        self.by_number(first, n, real, each)
 
-    def binary_cross_entropy(self, n: ir.Value, real: ir.Value) -> None:
+    def binary_cross_entropy(self, first: ir.Value, n: ir.Value, real: ir.Value) -> None:
         """(1 - t) y - min(y, 0) + log(1 + exp(-|y|)) and sigmoid(y) - t."""
         apply, constant = self.math.apply, self.math.constant
 
@@ -385,23 +392,26 @@ class _Writer:
             sigmoid = apply("level", [apply("tail", [answer])])
             return loss, apply("sub", [sigmoid, target])
 
-        self.by_number(n, real, each)
+        self.by_number(first, n, real, each)
 
     def by_number(
-        self, n: ir.Value, real: ir.Value, each: Callable[[ir.Value, ir.Value], tuple[ir.Value, ir.Value]]
+        self,
+        first: ir.Value,
+        n: ir.Value,
+        real: ir.Value,
+        each: Callable[[ir.Value, ir.Value], tuple[ir.Value, ir.Value]],
     ) -> None:
         """Run a loss that is a sum over the numbers of an answer; `each` gives loss and derivative of one."""
         build = self.build
         factor = build.fmul(self.load(self.pointer("factors"), n), self.factor)
         with loop(build, LONG(0), self.at["O"]) as o:
             place = build.add(build.mul(o, LONG(CHUNK)), n)
-            answer = self.load(self.pointer("columns"), place)
-            loss, derivative = each(answer, self.load(self.pointer("wanted"), place))
+            loss, derivative = each(self.answers_at(o, first, n), self.load(self.pointer("wanted"), place))
             self.add_loss(loss, n, real)
             derivative = build.select(real, build.fmul(factor, derivative), self.math.constant(0.0))
             self.store(derivative, self.pointer("columns"), place)
 
-    def cross_entropy(self, n: ir.Value, real: ir.Value) -> None:
+    def cross_entropy(self, first: ir.Value, n: ir.Value, real: ir.Value) -> None:
         """log(sum of exp(y - m)) - (y_t - m) with the largest y as m, and exp(y - m) / sum - [o = t]."""
         build, apply, columns = self.build, self.math.apply, self.pointer("columns")
         classes = self.load(self.pointer("classes", INT), n, INTS)
@@ -410,32 +420,29 @@ class _Writer:
         for cell, start in ((largest, self.math.constant(-math.inf)), (total, zero), (picked, zero)):
             build.store(start, cell)
 
-        def each(o: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
-            place = build.add(build.mul(o, LONG(CHUNK)), n)
-            hit = build.icmp_signed("==", classes, self.splat(build.trunc(o, INT)))
-            return place, self.load(columns, place), hit
+        def hit(o: ir.Value) -> ir.Value:
+            return build.icmp_signed("==", classes, self.splat(build.trunc(o, INT)))
 
         with loop(build, LONG(0), self.at["O"]) as o:
-            _, answer, _ = each(o)
-            before = build.load(largest)
+            answer, before = self.answers_at(o, first, n), build.load(largest)
             build.store(apply("where", [apply("gt", [answer, before]), answer, before]), largest)
         with loop(build, LONG(0), self.at["O"]) as o:
-            place, answer, hit = each(o)
-            less = build.fsub(answer, build.load(largest))
+            less = build.fsub(self.answers_at(o, first, n), build.load(largest))
             power = apply("exp", [less])
-            self.store(power, columns, place)
+            self.store(power, columns, build.add(build.mul(o, LONG(CHUNK)), n))
             build.store(build.fadd(build.load(total), power), total)
-            build.store(build.select(hit, less, build.load(picked)), picked)
+            build.store(build.select(hit(o), less, build.load(picked)), picked)
         self.add_loss(build.fsub(apply("log", [build.load(total)]), build.load(picked)), n, real)
         factor = build.fmul(self.load(self.pointer("factors"), n), self.factor)
         share = build.fdiv(factor, build.load(total))
         with loop(build, LONG(0), self.at["O"]) as o:
-            place, power, hit = each(o)
-            derivative = apply("sub", [apply("mul", [power, share]), build.select(hit, factor, zero)])
+            place = build.add(build.mul(o, LONG(CHUNK)), n)
+            power = apply("mul", [self.load(columns, place), share])
+            derivative = apply("sub", [power, build.select(hit(o), factor, zero)])
             self.store(build.select(real, derivative, zero), columns, place)
 
 
-LOSS: dict[str, Callable[[_Writer, ir.Value, ir.Value], None]] = {
+LOSS: dict[str, Callable[[_Writer, ir.Value, ir.Value, ir.Value], None]] = {
     "squared_error": _Writer.squared_error,
     "logistic_squared_error": _Writer.logistic_squared_error,
     "cross_entropy": _Writer.cross_entropy,
@@ -492,16 +499,16 @@ class Sizes(NamedTuple):
         block = -(-answers // LANES) * LANES
         return {
             "gathered": CHUNK * width,
+            "turned": CHUNK * (self.sequences * self.units + LANES),
             "columns": CHUNK * block,
             "derivative": CHUNK * block,
             "arriving": CHUNK * width,
             "wanted": CHUNK * answers,
             "classes": CHUNK,
             "factors": CHUNK,
-            "packed": self.sequences * self.units * padded(answers),
-            "packed_back": answers * width,
+            "packed": answers * width,
+            "init": CHUNK * answers,
             "sum": answers * width,
-            "init": padded(answers),
             "zeros": width,
             "missing": self.units,
             "nowhere": self.units,
@@ -582,12 +589,9 @@ class Ending:
         values |= {name: functions[Name(name)] for name in ("product", "pack")}
         values |= {name: tensor.data_ptr() for name, tensor in whole.items()}
         given = [(s.data_ptr(), d.data_ptr(), 0, 0, 0) for s, d in zip(sequences, derivatives, strict=True)]
-        panels = [
-            (places["gathered"] + 4 * CHUNK * (p * padded(units) + first), PANEL, min(PANEL, units - first))
-            for p in range(len(sequences))
-            for first in range(0, units, PANEL)
-        ]
-        numbers = [*(values.get(name, 0) for name in ARGUMENTS), *(v for one in (*given, *panels) for v in one)]
+        shown = units * len(sequences)
+        operands = [(weight.data_ptr() + 4 * p * units, shown, units) for p in range(len(sequences))]
+        numbers = [*(values.get(name, 0) for name in ARGUMENTS), *(v for one in (*given, *operands) for v in one)]
         self._table = (ctypes.c_int64 * len(numbers))(*numbers)
         self._kept = (*whole.values(), *sequences, *derivatives)
         self._function, self._clear = _compiled(loss), _clear()
@@ -667,11 +671,12 @@ class Ending:
                 f"targets {kind}, weights float32 [K, B], all on the cpu and K at least 1, got "
                 + ", ".join(f"{t.dtype} {list(t.shape)}" for t in given)
             )
-        count, room = count * batch, padded(answers)
-        memory = torch.zeros((count + WIDE) * room)
-        self._answers = memory.as_strided((*shape, answers), (batch * room, room, 1))
+        count *= batch
+        distance = padded(count) + PANEL  # not a power of two, for which the rows would share few places in the cache
+        memory = torch.zeros(answers * distance)
+        self._answers = memory.as_strided((*shape, answers), (batch, 1, distance))
         self._rows = torch.full((sequences * count,), self._table[ARGUMENTS.index("nowhere")])
-        found = {"N": count, "answers": memory.data_ptr(), "rows": self._rows.data_ptr()}
+        found = {"N": count, "answers": memory.data_ptr(), "distance": distance, "rows": self._rows.data_ptr()}
         for name, value in found.items():
             self._table[ARGUMENTS.index(name)] = value
 

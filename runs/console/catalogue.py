@@ -1,0 +1,21 @@
+"""The options of `python -m variants` and `python -m tasks`."""
+
+from __future__ import annotations
+
+from .parser import Parser
+
+
+def parser_of(kind: str) -> Parser:
+    """Return the parser of the command that shows the classes of a kind.
+
+    kind: variant or task.
+    """
+    parser = Parser(prog=f"python -m {kind}s", description=f"The catalogue of {kind}s.")
+    shown = f"show this {kind} in full; also the dotted path of a class of your own"
+    parser.add_argument("name", nargs="?", help=shown)
+    if kind == "variant":
+        for option, letter, what, usual in (("--inputs", "I", "input", 2), ("--hidden", "H", "hidden", 32)):
+            text = f"{what} size of the parameter counts (default {usual})"
+            parser.add_argument(option, type=int, default=usual, metavar=letter, help=text)
+        parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
+    return parser
