@@ -44,13 +44,13 @@ class Adding(Regression, name="adding"):
         values = torch.rand(self.lag, size, generator=generator)
         first = torch.randint(0, half, (size,), generator=generator)
         second = torch.randint(half, self.lag, (size,), generator=generator)
-        markers = torch.zeros(self.lag, size)
+        inputs = torch.zeros(self.lag, size, 2)
+        inputs[..., 0] = values
+        markers = inputs[..., 1]
         markers[first, columns] = 1.0
         markers[second, columns] = 1.0
         targets = values[first, columns] + values[second, columns]
-        return Batch(
-            torch.stack((values, markers), dim=-1), targets.view(1, size, 1), torch.full((1, size), self.lag - 1)
-        )
+        return Batch(inputs, targets.view(1, size, 1), torch.full((1, size), self.lag - 1))
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["loss"] < self.solved_loss

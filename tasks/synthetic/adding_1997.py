@@ -62,16 +62,16 @@ class Adding1997(Regression, name="adding_1997"):
         first = torch.randint(10, (size,), generator=generator)
         second = torch.randint(self.lag // 2 - 1, (size,), generator=generator)
         second += second >= first
-        markers = torch.zeros(longest, size)
+        inputs = torch.zeros(longest, size, 2)
+        inputs[..., 0] = values
+        markers = inputs[..., 1]
         markers[first, columns] = 1.0
         markers[second, columns] = 1.0
         markers[0] = -1.0
         markers[lengths - 1, columns] = -1.0
         marked = (torch.where(mark == 0, self.neutral, values[mark, columns]) for mark in (first, second))
         targets = self.answer(*marked)
-        return Batch(
-            torch.stack((values, markers), dim=-1), targets.view(1, size, 1), (lengths - 1).view(1, size), lengths
-        )
+        return Batch(inputs, targets.view(1, size, 1), (lengths - 1).view(1, size), lengths)
 
     def squashed(self, outputs: Tensor) -> Tensor:
         """Return the answers [1, B, 1] that the network gives by its outputs."""
