@@ -149,11 +149,10 @@ class Task:
     @property
     def loss_form(self) -> str:
         """The name of what `loss` computes, see `loss_form`; empty for a loss of its own."""
-        loss: Any = getattr(self.loss, "__func__", None)
+        loss = getattr(self.loss, "__func__", None)
         # a function around the decorated one may have its attributes: functools.wraps copies them
-        if loss is None or getattr(loss, "formed", None) is not loss:
-            return ""
-        return str(loss.form(self))
+        form = getattr(loss, "form", None) if getattr(loss, "formed", None) is loss else None
+        return "" if form is None else str(form(self))
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         """Measure some answers.
