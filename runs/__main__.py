@@ -105,6 +105,8 @@ def summary(trial: Trial, outcome: Outcome) -> str:
     task = construct(trial.task, Task)
     extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
     engine = f"{outcome.engine} engine" + (f" ({outcome.why_eager})" if outcome.why_eager else "")
+    if outcome.engine == "fused" and outcome.why_autograd:
+        engine += f", updates by autograd ({outcome.why_autograd})"
     loss = "none" if outcome.test_loss is None else f"{outcome.test_loss:.4g}"
     return (
         f"{where}: {how}; test loss {loss} (without memory {task.floor:.4g}){extra}; score {outcome.score:.2f}; "

@@ -19,7 +19,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
     found: of `tables.edges.edges`; computed where it is not given.
     """
     found = edges(study) if found is None else found
-    before, after = (_search, _incomplete, _failed, sessions, _eager, _few), (_missing,)
+    before, after = (_search, _incomplete, _failed, sessions, _eager, _autograd, _few), (_missing,)
     return [
         *(notice for part in before for notice in part(study)),
         *control_sentences(study).values(),
@@ -85,6 +85,16 @@ def _eager(study: Study) -> list[str]:
     return [
         f"The eager engine ran {row['size']} trials of {row['variant']}, several times as slowly as the fused one "
         f"would: {row['why_eager']}."
+        for row in counts.to_dict("records")
+    ]
+
+
+def _autograd(study: Study) -> list[str]:
+    slow = study.table[(study.table["engine"] == "fused") & (study.table["why_autograd"] != "")]
+    counts = slow.groupby(["variant", "task", "why_autograd"], sort=False, as_index=False).size()
+    return [
+        f"The updates of {row['size']} trials of {row['variant']} on {row['task']} were computed by autograd, more "
+        f"slowly than in compiled code: {row['why_autograd']}."
         for row in counts.to_dict("records")
     ]
 

@@ -50,6 +50,8 @@ COLUMNS = (
     Column("status", "text", "solved, finished, diverged, pruned or failed", "tags.status"),
     Column("engine", "text", "which engine ran", "tags.engine"),
     Column("why_eager", "text", "why the eager engine ran where a faster one was asked for", earlier=""),
+    Column("update", "text", "how updates were computed, compiled or autograd", "tags.update", earlier=""),
+    Column("why_autograd", "text", "why updates were not compiled", earlier=""),
     Column("error", "text", "of a failed trial"),
     Column("test_metrics", "text", "metrics on the test set, as JSON"),
     Column("session", "integer", "number of the session in which it ran: a place in the archive's list", earlier=0),

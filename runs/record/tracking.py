@@ -219,8 +219,8 @@ class Tracker:
         all_tags |= _note(f"{labels['variant']} on {labels['task']}: {end}")
         if outcome.error:
             all_tags["error"] = outcome.error[:5000]
-        if outcome.why_eager:
-            all_tags["why_eager"] = outcome.why_eager[:5000]
+        reasons = {"why_eager": outcome.why_eager, "why_autograd": outcome.why_autograd, "update": outcome.update}
+        all_tags |= {name: text[:5000] for name, text in reasons.items() if text}
         all_params = {key.replace("_target_", "target"): value for key, value in flat(trial.as_dict()).items()}
         all_params["training.budget"] = trial.training.updates  # also where epochs decide
         all_params = {k: json.dumps(v) if isinstance(v, list) else v for k, v in all_params.items()} | dict(params)

@@ -80,7 +80,8 @@ def differences(recorded: Outcome, again: Outcome) -> list[str]:
     The time that it took is left out, and so is what earlier versions did not record.
     """
     mine, theirs = recorded.as_dict(), Outcome.from_dict(again.as_dict()).as_dict()
-    return [name for name in mine if name not in ("seconds", "why_eager") and mine[name] != theirs[name]]
+    unlike = {"seconds", "why_eager", "update", "why_autograd"}
+    return [name for name in mine if name not in unlike and mine[name] != theirs[name]]
 
 
 def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bool, str]:

@@ -144,6 +144,15 @@ def test_a_notice_says_which_trials_ran_eagerly_and_why():
     )
 
 
+def test_a_notice_says_which_updates_were_not_compiled_and_why():
+    own = {"variant": "gru", "engine": "fused", "why_autograd": "adding has a loss of its own"}
+    found = notices(by_hand({}, own, own, {"variant": "gru"}))
+    assert (
+        "The updates of 2 trials of gru on adding were computed by autograd, more slowly than in compiled code: adding "
+        "has a loss of its own." in found
+    )
+
+
 # Tables
 # ----------------------------------------------------------------------------------------------------------------------
 
