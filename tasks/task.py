@@ -151,7 +151,8 @@ class Task:
         """The name of what `loss` computes, see `loss_form`; empty for a loss of its own."""
         loss: Any = getattr(self.loss, "__func__", None)
         # a function around the decorated one may have its attributes: functools.wraps copies them
-        return str(loss.form(self)) if getattr(loss, "formed", self) is loss else ""
+        known = loss is not None and getattr(loss, "formed", None) is loss
+        return str(loss.form(self)) if known else ""
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         """Measure some answers.
