@@ -44,6 +44,7 @@ IN_PLACE = {  # how many places may write in place, and why
     "runs/study/storage/journal.py": 9,  # appends under a lock, and cuts off half a line
     "runs/record/mirror.py": 1,  # the number in a lock file; any other text means that another process has written
     "runs/workers/pool.py": 1,  # a lock file without content
+    "runs/locks.py": 1,  # a lock file without content
 }
 
 

@@ -331,8 +331,8 @@ def check_same_bits(one: Updated, other: Updated) -> None:
 
 
 def negated(tensor: Tensor) -> Tensor:
-    """Return the same numbers as torch has the imaginary part of a conjugate: negated when they are read."""
-    return torch.complex(torch.zeros_like(tensor), -tensor).conj().imag
+    """Return the same numbers as torch keeps a part of a conjugate: the others, to be negated when they are read."""
+    return torch._neg_view(-tensor)
 
 
 VIEWS = {
