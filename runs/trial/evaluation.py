@@ -75,13 +75,13 @@ class Evaluator:
         network = cast(Network, self._network)
         found = self._passes.get(padded)
         if found is None or found.size[0] < steps or found.size[1] < size:
-            most = (steps, size) if found is None else (max(steps, found.size[0]), max(size, found.size[1]))
-            self._passes.pop(padded, None)
-            made = cast(Recurrent, network.recurrent).evaluation_pass(*most, padded=padded)
-            if isinstance(made, str):
+            recurrent = cast(Recurrent, network.recurrent)
+            if recurrent.why_no_pass():
                 self._calls = True
                 return None
-            found = self._passes[padded] = made
+            most = (steps, size) if found is None else (max(steps, found.size[0]), max(size, found.size[1]))
+            self._passes.pop(padded, None)
+            found = self._passes[padded] = recurrent.evaluation_pass(*most, padded=padded)
         return lambda part: network.answers(found.outputs(part.inputs, part.lengths, part.reads))
 
 

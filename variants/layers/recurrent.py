@@ -453,18 +453,17 @@ class Recurrent(nn.Module):
             {n: getattr(self, b) for n, b in wiring.constants.items()},
         )
 
-    def training_pass(self, steps: int, batch: int, *, padded: bool) -> TrainingPass | str:
+    def training_pass(self, steps: int, batch: int, *, padded: bool) -> TrainingPass:
         """Prepare training steps without autograd, for a trainer that changes values and gradients in place.
 
         steps, batch: the largest T, and B of all calls.
         padded: whether sequences have lengths.
 
-        Returns the steps, or why there are none: the module runs on the eager engine, or a parameter is frozen, has a
-        hook or has no gradient yet. It is valid while parameters and gradients stay where they are. Masks are drawn as
-        in training mode.
+        Returns the steps, which are valid while parameters and gradients stay where they are. Masks are drawn as in
+        training mode.
+        Raises ValueError where `why_no_pass` gives a reason.
         """
-        if why := self._no_pass():
-            return why
+        self._refuse_pass()
         layers = []
         for k, cell in enumerate(self.cells):
             level, wiring = k // self.directions, self._wirings[k]
@@ -484,17 +483,16 @@ class Recurrent(nn.Module):
         above = [cell.above for cell in self.cells]
         return TrainingPass(layers, self.directions, self.cell.shown, above, masks, project)
 
-    def evaluation_pass(self, steps: int, batch: int, *, padded: bool) -> EvaluationPass | str:
+    def evaluation_pass(self, steps: int, batch: int, *, padded: bool) -> EvaluationPass:
         """Prepare evaluations without gradients and regularisers, for a trainer that changes values in place.
 
         steps, batch: the largest T and B.
         padded: whether sequences have lengths.
 
-        Returns the evaluations, or why there are none, as `training_pass` has it. It is valid while parameters stay
-        where they are.
+        Returns the evaluations, which are valid while parameters stay where they are.
+        Raises ValueError where `why_no_pass` gives a reason.
         """
-        if why := self._no_pass():
-            return why
+        self._refuse_pass()
         layers = []
         for k, cell in enumerate(self.cells):
             level = k // self.directions
@@ -514,13 +512,23 @@ class Recurrent(nn.Module):
         above = [cell.above for cell in self.cells]
         return EvaluationPass(layers, self.directions, self.cell.shown, above, project, (steps, batch))
 
-    def _no_pass(self) -> str:
-        """Return why there are no training steps or evaluations in prepared memory; empty where there are."""
+    def why_no_pass(self) -> str:
+        """Say why there are no training steps or evaluations in prepared memory.
+
+        Returns the reason: the module runs on the eager engine, or a parameter is frozen, has a hook or has no gradient
+        yet. It is empty where there are such passes.
+        """
         if self._run is eager.run:
             return self._never_fused or "engine=eager"
         if why := unserved([self._like()], projected=False):
             return why
         return "" if self._found_places() is not None else "a parameter is frozen, has a hook or has no gradient"
+
+    def _refuse_pass(self) -> None:
+        if why := self.why_no_pass():
+            raise ValueError(
+                f"{self.cell.title}: a pass in prepared memory needs the fused engine and gradients, got {why}"
+            )
 
     def _width(self, level: int) -> int:
         """Return the width of what a layer reads."""

@@ -87,4 +87,6 @@ def test_inputs_are_read_where_they_are() -> None:
 
 def test_a_module_on_the_eager_engine_says_why_it_has_no_evaluation_pass() -> None:
     module = Recurrent(Cell.registry["gru"](), INPUTS, 5, engine="eager")
-    assert module.evaluation_pass(T, B, padded=False) == "engine=eager"
+    assert module.why_no_pass() == "engine=eager"
+    with pytest.raises(ValueError, match="needs the fused engine and gradients, got engine=eager"):
+        module.evaluation_pass(T, B, padded=False)
