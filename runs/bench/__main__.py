@@ -1,13 +1,4 @@
-"""`python -m runs.bench`: the speed of every variant, of its native control, its eager engine and its matrix products.
-
-All are measured in turns in one process with one thread, forward and backward over a whole sequence. Medians are
-compared as ratios. The fused engine is measured twice: as the trainer uses it, with memory and arguments that are
-prepared once, and (column "call") as a module that is called directly.
-
-With --trials it measures whole trials instead, as a study runs them: data, updates, looks and the final evaluation,
-beside the loop that one would write around torch.nn.LSTM. With --against it measures them beside those of another
-checkout.
-"""
+"""`python -m runs.bench`: the speed of every variant, of its native control, its eager engine and its matrix products."""
 
 from __future__ import annotations
 
