@@ -7,10 +7,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .load import Options, begin_to_load
+from .processes import Companion
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .run import Options
 
 KEYS = {
     "study": "name of the study",
@@ -34,9 +36,14 @@ def main(arguments: list[str]) -> int:
         if values is None:
             return 0
         options = options_of(values)
-        from .run import analyse, publish  # after the arguments: a mistake is reported before pandas is imported
+        with Companion() as companion:
+            begin_to_load(options, companion)
+            # meanwhile, and after the arguments: a mistake is reported before pandas is imported
+            from .figures.look import ready
+            from .run import analyse, publish
 
-        files = analyse(options)
+            ready()
+            files = analyse(options, companion)
     except ValueError as error:
         advice = "; out=FOLDER writes elsewhere" if "cannot write into" in str(error) else ""
         print(f"error: {error}{advice}", file=sys.stderr)
@@ -65,8 +72,6 @@ def options_of(values: Mapping[str, str]) -> Options:
     storage = storage_url(dict(values))
     if archive is None:
         refuse_absent(results, values["study"], storage)
-    from .run import Options
-
     return Options(
         study=values.get("study", ""),
         results=results,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +14,11 @@ import pandas as pd
 from runs.console.progress import Ticker
 from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
-from runs.record import archive
+from runs.record.archive import ARCHIVE, TABLE, Archive, write_archive
 
 from .figures.gallery import absent, draw_all
+from .load import Options, load, silent
+from .processes import Companion
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
 from .report.lag_sentences import lag_sentences
@@ -33,40 +35,8 @@ from .tables.importance import importance
 from .tables.lags import lag_tables
 from .tables.settings import recommended
 from .tables.stages import stage_tables
+from .tables.trial_commands import trial_commands
 from .tables.two_studies import TwoStudies, compare_studies
-
-
-def _silent(line: str) -> None:
-    pass
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What to analyse and where to write.
-
-    study: name of the study; empty for the one that the archive names.
-    results: folder of all studies.
-    archive: an archive that is read instead of the storage.
-    storage: URL of the storage; empty for the journal in the study's folder.
-    search: whether a study that searched for each variant separately, or pruned trials, may be analysed.
-    other: archive of a second study that is compared with this one.
-    out: receives the folder `<study>` instead of `results`, which is then only read.
-    announce: is called with a line before each part of the work, which takes minutes for a large study.
-    """
-
-    study: str = ""
-    results: Path = Path("results")
-    archive: Path | None = None
-    storage: str = ""
-    search: bool = False
-    other: Path | None = None
-    out: Path | None = None
-    announce: Callable[[str], None] = _silent
-
-    @property
-    def place(self) -> Path:
-        """The folder that receives the folder of the study."""
-        return Path(self.results if self.out is None else self.out)
 
 
 class Tables(NamedTuple):
@@ -88,14 +58,17 @@ class Tables(NamedTuple):
     settings: pd.DataFrame
 
 
-def analyse(options: Options) -> list[Path]:
+def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
     """Write archive, tables, figures and report into `<results>/<study>`; return the files, the report last.
+
+    options: what to analyse and where to write.
+    companion: a process that has begun to read the study (`load.begin_to_load`), and then does what needs torch.
 
     Raises ValueError where there is no such study or archive, where it is a search and `options.search` is False, where
     the other study has no task or variant in common with it, or where the files cannot be written.
     """
     other = None if options.other is None else Study.read(options.other)  # a mistake in it is found before the work
-    study = _study(options)
+    study = Study.from_archive(load(options, companion))
     if not options.search and not study.comparable:
         raise ValueError(
             f"study {study.name!r} is a search (sampler={study.design.sampler}, pruner={study.design.pruner}): its "
@@ -104,32 +77,31 @@ def analyse(options: Options) -> list[Path]:
     both = None if other is None else compare_studies(study, other)
     folder = writable(options.place / checked_name(options.study or study.name, "study"))
     if options.archive is None:
-        files = [folder / archive.ARCHIVE, folder / archive.TABLE]
+        files = [folder / ARCHIVE, folder / TABLE]
     else:
-        files = archive.write_archive(archive.Archive(study.every, study.design, study.about), folder)
-    tables = tabulate(study, both, options.announce)
+        files = write_archive(Archive(study.every, study.design, study.about), folder)
+    tables = tabulate(study, both, options.announce, companion)
     files += _write(tables.written, folder)
     return [*files, *_report(study, both, tables, folder, options)]
 
 
-def _study(options: Options) -> Study:
-    if options.archive is not None:
-        return Study.read(options.archive)
-    out = options.place / options.study
-    return Study.from_archive(archive.load(options.study, options.results, options.storage, out))
-
-
-def tabulate(study: Study, both: TwoStudies | None, announce: Callable[[str], None] = _silent) -> Tables:
+def tabulate(
+    study: Study,
+    both: TwoStudies | None,
+    announce: Callable[[str], None] = silent,
+    companion: Companion | None = None,
+) -> Tables:
     """Return all tables of a study.
 
     study: the study.
     both: the comparison with another study, if there is one.
     announce: is called with a line before each part of the work.
+    companion: a process that has torch; without one it is imported here.
     """
     announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
     explained = importance(study, os.cpu_count() or 1)
     announce("comparisons, claims, recommended settings, stages")
-    settings = recommended(study)
+    settings = recommended(study, trial_commands if companion is None else partial(companion.call, trial_commands))
     compared = comparisons(study) if study.comparable else None
     claims = None if compared is None else held_against(study, compared, explained["shares"])
     stages = stage_tables(study) if study.comparable else {}

@@ -47,7 +47,7 @@ FLOORS = {
     ],
     "analysis": [
         "analysis",
-        "words, statistics",
+        "words, statistics, processes",
         "load",
         "study tables",
         "figures",

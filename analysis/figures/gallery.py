@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from runs.arguments import command
 
+from ..processes import forks, shared
 from ..study import Study
 from . import (
     activations,
@@ -36,7 +38,7 @@ from . import (
     winners_curse,
 )
 from .entry import Entry
-from .look import save
+from .look import ready, save
 
 TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
@@ -63,7 +65,7 @@ FIGURES: list[Entry] = [
     confirmed_profiles.FIGURE,
     winners_curse.FIGURE,
 ]
-FEW_FIGURES = 20  # that one process draws faster than others start
+FEW_FIGURES = 20  # that one process draws faster than others start, where they cannot be forked
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,31 @@ def draw_all(
     tell: receives a line after each figure.
     Returns the figures in their order.
     """
-    from joblib import Parallel, delayed
-
+    ready()
     jobs = [
-        delayed(_draw_and_save)(entry, task, part, more, folder)
+        partial(_draw_and_save, entry, task, part, more, folder)
         for entry in FIGURES
         if _complete(entry, tables)
         for task, part, more in parts(entry, study, tables)
     ]
     figures = []
-    for shown in Parallel(n_jobs=workers if len(jobs) > FEW_FIGURES else 1, return_as="generator")(jobs):
+    for shown in _done(jobs, workers):
         figures.append(shown)
         tell(f"figures: {len(figures)} of {len(jobs)}")
     return figures
+
+
+def _done(jobs: list[partial[Shown]], workers: int) -> Iterable[Shown]:
+    """Return the figures of all jobs, drawn by as many processes as pays."""
+    if min(workers, len(jobs)) > 1 and forks():
+        return shared(jobs, workers)
+    if workers > 1 and len(jobs) > FEW_FIGURES:
+        from joblib import Parallel, delayed
+
+        calls = [delayed(job.func)(*job.args) for job in jobs]
+        found: Iterable[Shown] = Parallel(n_jobs=workers, return_as="generator")(calls)
+        return found
+    return (job() for job in jobs)
 
 
 def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:

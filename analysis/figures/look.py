@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -148,6 +149,19 @@ def settings() -> AbstractContextManager[None]:
     return rc_context({"backend": "agg", **RC})
 
 
+def ready() -> None:
+    """Import what drawing and saving need, which takes a second; processes that are forked afterwards have it."""
+    for module in (
+        "figure",
+        "layout_engine",
+        "lines",
+        "backends.backend_agg",
+        "backends.backend_pdf",
+        "backends.backend_svg",
+    ):
+        import_module(f"matplotlib.{module}")
+
+
 def styled(draw: Callable[[N], Figure]) -> Callable[[N], Figure]:
     """Let a function draw under the settings of this file, whatever those of its caller are."""
 
@@ -185,7 +199,9 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Pa
     paths = [folder / f"{name}.{suffix}" for suffix in _WITHOUT_DATE]
     dpi = figure.dpi
     with settings():
-        figure.draw_without_rendering()
+        engine = figure.get_layout_engine()
+        if engine is not None and figure.axes:
+            engine.execute(figure)
         figure.set_layout_engine("none")  # the layout is the same in every format: do it once
         for path in paths:  # `Figure.savefig` would draw each of them twice
             metadata = _WITHOUT_DATE[path.suffix[1:]]

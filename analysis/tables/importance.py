@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,18 +44,16 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
         error, for the score and for the seconds of a trial (geometric mean; its error is that of the logarithm).
     surfaces: one row per task, variant, two hyperparameters and two coordinates: the marginal mean score.
     """
-    from joblib import Parallel, delayed
-
     names = [name for name in study.design.space if f"u_{name}" in study.table]
     columns = [*(f"u_{name}" for name in names), "score", "seconds"]
     groups = dict(tuple(study.trials.groupby(["task", "variant"])))
     space = {name: study.design.space[name] for name in names}
     jobs = [
-        delayed(_explain)(*pair, groups[pair][columns], space)
+        (*pair, groups[pair][columns], space)
         for pair in study.pairs
         if names and pair in groups and len(groups[pair]) >= anova.FEWEST
     ]
-    found = Parallel(n_jobs=workers if len(jobs) > 1 else 1)(jobs)
+    found = _explained(jobs, workers)
     return {
         name: pd.concat([tables[name] for tables in found], ignore_index=True).reindex(columns=columns)
         if found
@@ -102,6 +100,16 @@ def error_text(error: float, trials: int) -> str:
 
 def _digits(trials: int) -> int:
     return 1 if trials < FEW else 2
+
+
+def _explained(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterable[dict[str, pd.DataFrame]]:
+    """Return what `_explain` returns for each tuple of its arguments, in processes where that pays."""
+    if min(workers, len(jobs)) <= 1:
+        return [_explain(*job) for job in jobs]
+    from joblib import Parallel, delayed
+
+    found: Iterable[dict[str, pd.DataFrame]] = Parallel(n_jobs=workers)(delayed(_explain)(*job) for job in jobs)
+    return found
 
 
 def _explain(task: str, variant: str, trials: pd.DataFrame, space: Mapping[str, Dimension]) -> dict[str, pd.DataFrame]:

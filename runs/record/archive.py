@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..files import replacing, writable
 from ..names import checked_name
 from ..study.design import Design
-from .rows import names_of, tidy
+from .rows import Row, names_of, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -116,8 +116,21 @@ def load(study: str, results: Path, storage: str = "", out: Path | None = None) 
 
     checked_name(study, "study")
     rows, values = records(results, study, storage, stages=True)
+    return keep(study, rows, values, Path(results) / study if out is None else out)
+
+
+def keep(study: str, rows: Sequence[Row], values: Mapping[str, Any], folder: Path) -> Archive:
+    """Return a study from what `runs.study.finding.records` read of it; its archive is written on the way.
+
+    study: its name.
+    rows: of its trials.
+    values: of its design, with the facts beside them.
+    folder: receives the archive.
+
+    Raises ValueError where there is no finished trial, or where the archive cannot be written.
+    """
     if not rows:
         raise ValueError(f"study {study!r} holds no finished trial yet")
     archive = Archive.of(tidy(rows), values)
-    write_archive(archive, writable(Path(results) / study if out is None else out))
+    write_archive(archive, writable(folder))
     return archive

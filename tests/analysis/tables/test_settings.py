@@ -65,7 +65,7 @@ def test_nothing_is_recommended_where_everything_failed():
 def test_the_command_runs_exactly_the_trial_that_it_recommends():
     from hydra import compose, initialize_config_dir
 
-    from analysis.tables.settings import command
+    from analysis.tables.trial_commands import command
     from runs.configuration.schema import register
     from runs.configuration.study import design_from
     from runs.configuration.trial import trial_from

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.tables.settings import command
+from analysis.tables.trial_commands import command
 from runs.study.design import Design
 from runs.trial.classes import WITHOUT_KEEP_BIAS, construct, present_node, target_of
 from runs.trial.trial import Outcome, Trial
