@@ -30,6 +30,7 @@ KEYS = {
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
+    from runs.console.start import import_quickly
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -39,6 +40,7 @@ def main(arguments: list[str]) -> int:
         with Companion() as companion:
             begin_to_load(options, companion)
             # meanwhile, and after the arguments: a mistake is reported before pandas is imported
+            import_quickly("analysis.run")
             from .figures.look import ready
             from .run import analyse, publish
 

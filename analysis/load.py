@@ -72,7 +72,10 @@ def begin_to_load(options: Options, companion: Companion) -> None:
 
 
 def _records(results: Path, study: str, storage: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    from runs.console.start import import_quickly
     from runs.names import checked_name
+
+    import_quickly("runs.study.finding")
     from runs.study.finding import records
 
     return records(results, checked_name(study, "study"), storage, stages=True)
