@@ -140,19 +140,7 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
     if reads.dim() != 2 or reads.shape[1] != size or len(reads) == 0:
         raise _shape(name, "reads", f"[K, B] = [K, {size}]", reads)
     answers = len(reads)
-    if isinstance(task, Classification):
-        _tensor(name, "targets", targets, torch.int64)
-        if tuple(targets.shape) != (answers, size):
-            raise _shape(name, "targets", f"classes [K, B] = [{answers}, {size}]", targets)
-        _within(name, "targets", targets, 0, task.output_size - 1, "classes")
-    elif isinstance(task, Regression):
-        _tensor(name, "targets", targets, torch.float32)
-        if tuple(targets.shape) != (answers, size, task.output_size):
-            raise _shape(name, "targets", f"[K, B, O] = [{answers}, {size}, {task.output_size}]", targets)
-    else:
-        _tensor(name, "targets", targets, None)
-        if tuple(targets.shape[:2]) != (answers, size):
-            raise _shape(name, "targets", f"[K, B, ...] = [{answers}, {size}, ...]", targets)
+    _check_targets(task, targets, (answers, size))
     _within(name, "reads", reads, 0, steps - 1, f"steps of a sequence of {steps}")
     if lengths is not None:
         _tensor(name, "lengths", lengths, torch.int64)
@@ -167,6 +155,30 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
     _finite(name, "inputs", inputs, lengths)
     if targets.is_floating_point():
         _finite(name, "targets", targets, None)
+
+
+def _check_targets(task: Task, targets: Tensor, answers: tuple[int, int]) -> None:
+    """Check targets by what the loss of the task computes; a loss of its own may take any.
+
+    answers: K and B.
+    """
+    name, form, width = task.name, task.loss_form, task.output_size
+    either = form == "logistic_squared_error" and isinstance(targets, Tensor)  # classes stand for one-hot vectors
+    if isinstance(task, Classification) or form == "cross_entropy" or (either and targets.dtype is torch.int64):
+        _tensor(name, "targets", targets, torch.int64)
+        if tuple(targets.shape) != answers:
+            raise _shape(name, "targets", f"classes [K, B] = {list(answers)}", targets)
+        _within(name, "targets", targets, 0, width - 1, "classes")
+    elif isinstance(task, Regression) or form:
+        _tensor(name, "targets", targets, torch.float32)
+        if tuple(targets.shape) != (*answers, width):
+            raise _shape(name, "targets", f"[K, B, O] = {[*answers, width]}", targets)
+        if form == "binary_cross_entropy":
+            _within(name, "targets", targets, 0, 1, "probabilities")
+    else:
+        _tensor(name, "targets", targets, None)
+        if tuple(targets.shape[:2]) != answers:
+            raise _shape(name, "targets", f"[K, B, ...] = [{answers[0]}, {answers[1]}, ...]", targets)
 
 
 def check_answers(task: Task, batch: Batch) -> None:
@@ -285,7 +297,7 @@ def _shape(name: str, what: str, rule: str, value: Tensor) -> ValueError:
 
 
 def _within(name: str, what: str, values: Tensor, least: int, greatest: int, rule: str) -> None:
-    low, high = (int(v) for v in torch.aminmax(values))
+    low, high = (v.item() for v in torch.aminmax(values))
     if low < least or high > greatest:
         raise ValueError(f"{name}: {what} must be {rule}, {least}..{greatest}, got {low if low < least else high}")
 

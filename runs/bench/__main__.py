@@ -1,4 +1,4 @@
-"""`python -m runs.bench`: the speed of every variant, of its native control, its eager engine and its matrix products."""
+"""`python -m runs.bench`: how fast kernels and whole trials are; `--help` says beside what they are measured."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tasks import Batch, Task
 from tasks.task import one_hot
-from variants import NativeRecurrent
+from variants import NativeRecurrent, Recurrent
 from variants.engine.cpu.ending import Ending
 from variants.engine.cpu.optimise import Finish
 from variants.layers.passes import TrainingPass
@@ -62,18 +62,23 @@ def update_of(network: Network, task: Task, training: Training, flat: Flat) -> U
 
 def why_autograd(network: Network, task: Task) -> str:
     """Return why the updates of a network on a task cannot be compiled; empty where they can."""
-    if type(network) is not Network:
-        return f"the network is a {type(network).__name__}"
+    if type(network) is not Network or "forward" in vars(network):
+        return f"the network is a {type(network).__name__} with a forward of its own"
     if not task.loss_form:
         return f"{task.name} has a loss of its own"
     recurrent = network.recurrent
     if isinstance(recurrent, NativeRecurrent):
         return "the layers are a module of torch"
+    if type(recurrent) is not Recurrent or "forward" in vars(recurrent):
+        return f"the layers are a {type(recurrent).__name__} with a forward of its own"
     return recurrent.why_no_pass() or _hooked(network)
 
 
 def _hooked(network: Network) -> str:
     """Return what only autograd respects in a network; empty where there is nothing of that kind."""
+    readout = network.readout
+    if not all(isinstance(p, nn.Parameter) and p.grad is not None for p in (readout.weight, readout.bias)):
+        return "the read-out is parametrised, or has no gradient"
     for p in network.parameters():
         if not p.requires_grad or p._backward_hooks or p._post_accumulate_grad_hooks:
             return "a parameter is frozen or has a hook"
@@ -102,6 +107,7 @@ class Compiled:
     def __init__(self, network: Network, task: Task, training: Training, flat: Flat) -> None:
         self._network, self._summed = network, training.loss == "sum"
         self._form, self._outputs = task.loss_form, task.output_size
+        self._task, self._loss = task, task.loss
         self._finish = Finish(
             flat.values,
             flat.gradient,
@@ -114,7 +120,12 @@ class Compiled:
         self._last: tuple[_Size, Batch] | None = None
 
     def loss(self, batch: Batch) -> float:
-        """See `Update`."""
+        """See `Update`.
+
+        Raises ValueError where the task has got another loss since its updates were compiled.
+        """
+        if self._task.loss != self._loss:
+            raise ValueError(f"{self._task.name}: loss must stay the same during a training, got another function")
         size = self._size(batch)
         self._last = size, batch
         size.layers.forward(batch.inputs, batch.lengths)

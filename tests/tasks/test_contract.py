@@ -11,7 +11,7 @@ from tasks import Batch, Task
 from tasks.contract import check_answers, check_batch, draw, try_out
 from tasks.synthetic.adding import Adding
 from tasks.synthetic.delayed_recall import DelayedRecall
-from tasks.task import Classification, Regression
+from tasks.task import Classification, Regression, loss_form
 
 STEPS, INPUTS, OUTPUTS, ANSWERS = 7, 3, 4, 2
 FEW = 2  # what `try_out` draws
@@ -205,6 +205,36 @@ def test_targets_of_a_task_of_another_kind_need_one_entry_for_each_answer():
         ValueError, match=r"^Ranking: targets must be \[K, B, \.\.\.\] = \[2, 2, \.\.\.\], got \[2, 3, 5\]$"
     ):
         try_out(Ranking())
+
+
+@pytest.mark.parametrize(
+    ("form", "targets", "message"),
+    [
+        ("cross_entropy", torch.full((2, 2), -100), "targets must be classes, 0..3, got -100"),
+        ("logistic_squared_error", torch.full((2, 2), 4), "targets must be classes, 0..3, got 4"),
+        (
+            "squared_error",
+            torch.zeros(2, 2, 4, dtype=torch.float64),
+            "targets must be torch.float32, got torch.float64",
+        ),
+        ("binary_cross_entropy", torch.full((2, 2, 4), 1.5), "targets must be probabilities, 0..1, got 1.5"),
+    ],
+)
+def test_targets_must_fit_the_form_of_the_loss(form, targets, message):
+    class Formed(Task):
+        lag, input_size, output_size, floor, solved_loss = 6, INPUTS, 4, 1.0, 0.1
+
+        def batch(self, size, generator):
+            return Forecast().batch(size, generator)._replace(targets=targets)
+
+        @loss_form(lambda task: form)
+        def loss(self, outputs, batch):
+            return outputs.mean()
+
+        solved = Forecast.solved
+
+    with pytest.raises(ValueError, match=f"^Formed: {re.escape(message)}"):
+        try_out(Formed())
 
 
 def test_what_lies_behind_the_end_of_a_sequence_may_be_anything():

@@ -77,14 +77,15 @@ class TrainingPass:
     def forward(self, x: Tensor, lengths: Tensor | None) -> None:
         """Run over a batch of sequences.
 
-        x: [T, B, I], float32 on the CPU, finite also behind a sequence's length; kept until `backward`.
+        x: [T, B, I], float32 on the CPU; kept until `backward`. What stands behind a sequence's length changes nothing.
         lengths: [B], or None where all sequences have T steps.
         """
         self._steps = len(x)
         self._active = None if lengths is None else self._time[: self._steps] < lengths
         self._lengths = self._steps if lengths is None else lengths
         x = x.resolve_neg()
-        if self._project is not None and self._active is not None:  # where large numbers might become infinite
+        if self._active is not None and (self._project is not None or x.shape[-1] > NARROW):
+            # kernels copy narrow inputs and leave out what is behind the end; 0 * x would be NaN where x is not finite
             x = x.masked_fill(~self._active.unsqueeze(-1), 0.0)
         self._inputs = x
         if self._project is not None:

@@ -345,10 +345,11 @@ class Recurrent(nn.Module):
         """Reuse buffers between training steps, until `end_training`.
 
         The outputs of a call are overwritten by the next call. Gradients are added to those that the parameters have,
-        and no hooks are called. This holds for calls with gradients, without a given state and with `final=False`. Any
-        other call runs as usual. So does every call on the eager engine, while masks are drawn, and where a parameter
-        is frozen, has a hook or has no gradient yet. A trainer should change values and gradients in place: gradients
-        that are replaced are still added to, more slowly. See `flatten_parameters` for the fastest way.
+        also by `torch.autograd.grad`, and no hooks are called. This holds for calls with gradients, without a given
+        state and with `final=False`. Any other call runs as usual. So does every call on the eager engine, while masks
+        are drawn, and where a parameter is frozen, has a hook or has no gradient yet. A trainer should change values
+        and gradients in place: gradients that are replaced are still added to, more slowly. See `flatten_parameters`
+        for the fastest way.
         """
         self._sessions, self._places = {}, None
 

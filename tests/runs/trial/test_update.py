@@ -21,9 +21,11 @@ from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.update import MOST_SIZES, Autograd, Compiled, Update, update_of, why_autograd
 from tasks import Adding, Batch, Task
+from tasks.task import Regression
 from tests.variants.cases import REGISTERED, fitting
 from variants import Cell, streams
 from variants.engine.cpu.optimise import Finish
+from variants.engine.fused import NARROW
 from variants.initialisation import GlorotOrthogonal
 
 B = 3
@@ -304,17 +306,29 @@ def test_both_ways_meet_what_is_not_finite_at_the_same_update(cell: str, where: 
         check_both_ways(updates, batches)
 
 
-@pytest.mark.parametrize("value", [1.0, -1e30, 3.4e38])
+class Wide(Regression):
+    """A task with more inputs than kernels copy."""
+
+    lag, input_size, output_size, floor, solved_loss = 5, NARROW + 8, 2, 1.0, 0.1
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        inputs = torch.randn(9, size, self.input_size, generator=generator)
+        lengths = torch.randint(3, 8, (size,), generator=generator)
+        return Batch(inputs, inputs[:1, :, :2], (lengths - 1).view(1, size), lengths)
+
+
+@pytest.mark.parametrize("value", [1.0, 3.4e38, math.inf, math.nan])
 @pytest.mark.parametrize("options", [{}, {"layers": 2, "bidirectional": True}], ids=["one", "stack"])
+@pytest.mark.parametrize("task", [LENGTHS, Wide()], ids=["narrow", "wide"])
 @pytest.mark.parametrize("cell", ["vanilla", "irnn", "grid"])
-def test_what_lies_behind_a_sequence_changes_nothing(cell: str, options: dict[str, Any], value: float):
-    batch = drawn(LENGTHS, [B])[0]
-    batch = batch._replace(inputs=torch.cat([batch.inputs, torch.zeros(4, B, 8)]))
+def test_what_lies_behind_a_sequence_changes_nothing(cell: str, task: Task, options: dict[str, Any], value: float):
+    batch = drawn(task, [B])[0]
+    batch = batch._replace(inputs=torch.cat([batch.inputs, torch.zeros(4, B, task.input_size)]))
     padding = torch.arange(len(batch.inputs)).unsqueeze(-1) >= batch.lengths
     found = [
         by_compiled_code(
-            network_of(REGISTERED[cell](), LENGTHS, 5, **options),
-            LENGTHS,
+            network_of(REGISTERED[cell](), task, 5, **options),
+            task,
             Training(),
             batch._replace(inputs=batch.inputs.masked_fill(padding.unsqueeze(-1), filled)),
         )
@@ -449,7 +463,7 @@ def test_a_network_of_ones_own_is_trained_by_autograd():
     task = CASES["one step read"].task
     network = Other(REGISTERED["vanilla"](), task, Model(hidden_size=5), GlorotOrthogonal(), streams(0))
     Flat(network)
-    assert why_autograd(network, task) == "the network is a Other"
+    assert why_autograd(network, task) == "the network is a Other with a forward of its own"
 
 
 HIDDEN_WORK = {
@@ -471,6 +485,31 @@ def test_what_only_autograd_respects_is_trained_by_autograd(hidden: str):
     assert why_autograd(network, task) == ""
     HIDDEN_WORK[hidden](network)
     assert "a parameter is frozen" in why_autograd(network, task) or "has a hook" in why_autograd(network, task)
+
+
+@pytest.mark.parametrize("part", ["network", "recurrent", "readout"])
+def test_a_network_that_is_changed_from_outside_is_trained_by_autograd(part: str):
+    network = network_of(REGISTERED["vanilla"](), COPYING, 5)
+    Flat(network)
+    if part == "readout":
+        nn.utils.parametrizations.weight_norm(network.readout)
+    else:
+        module = network if part == "network" else network.recurrent
+        module.forward = functools.partial(type(module).forward, module)  # type: ignore[method-assign]
+    assert why_autograd(network, COPYING)
+
+
+def test_a_task_whose_loss_is_replaced_during_a_training_is_refused():
+    class Switched(Adding):
+        pass
+
+    task = Switched(lag=5)
+    update, _ = both_ways(task, REGISTERED["vanilla"](), Training())
+    batch = drawn(task, [B])[0]
+    assert math.isfinite(update.loss(batch))
+    task.loss = lambda outputs, batch: outputs.sum()  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match=r"^Switched: loss must stay the same during a training"):
+        update.loss(batch)
 
 
 @pytest.mark.parametrize("part", ["W_z", "weight"])

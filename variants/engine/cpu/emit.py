@@ -273,13 +273,18 @@ class _Emitter:
             if not self.variation.active:
                 active(b)
                 return
-            address = self.entry.inttoptr(self.slot(Name("active")), ir.PointerType(BYTE))
-            flag = self.build.load(self.build.gep(address, [self.build.add(self.build.mul(self.time, self.batch), b)]))
-            with self.build.if_else(self.build.icmp_unsigned("!=", flag, BYTE(0))) as (then, otherwise):
+            with self.build.if_else(self.is_active(self.time, b)) as (then, otherwise):
                 with then:
                     active(b)
                 with otherwise:
                     self.row(b, leaves, inactive)
+
+    def is_active(self, time: ir.Value, b: ir.Value) -> ir.Value:
+        """Return whether a step is within the length of a sequence."""
+        name = Name("active")
+        address = self.once("bytes", name, lambda: self.entry.inttoptr(self.slot(name), ir.PointerType(BYTE)))
+        flag = self.build.load(self.build.gep(address, [self.build.add(self.build.mul(time, self.batch), b)]))
+        return self.build.icmp_unsigned("!=", flag, BYTE(0))
 
     def row(self, b: ir.Value, leaves: Leaves, writes: Sequence[Write]) -> None:
         """Compute nodes for all units of one sequence and write them."""
@@ -393,7 +398,10 @@ def _copy_inputs(emit: _Emitter) -> None:
         source = build.gep(emit.pointer(given), [build.add(*far)])
         target = build.gep(emit.pointer(Name("inputs")), [build.mul(build.add(build.mul(t, emit.batch), b), row)])
         with loop(build, LONG(0), width) as k:
-            build.store(build.load(build.gep(source, [k])), build.gep(target, [k]))
+            number = build.load(build.gep(source, [k]))
+            if emit.variation.active:  # what stands behind the end of a sequence may be NaN
+                number = build.select(emit.is_active(t, b), number, ir.Constant(product.FLOAT, 0.0))
+            build.store(number, build.gep(target, [k]))
         build.store(ir.Constant(product.FLOAT, 1.0), build.gep(target, [width]))
 
 
