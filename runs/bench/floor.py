@@ -170,16 +170,20 @@ Pieces = Mapping[str, Callable[[], object]]
 
 
 def pieces_of(trial: Trial) -> Pieces:
-    """Return the pieces of an update of a trial, in their order: forward, ending, backward, finish.
+    """Return the pieces of an update of a trial: forward, ending, backward, finish, and then a whole update.
 
-    Each is a function that runs this piece again on the batch of the first update, which has been made. There is none
+    Each piece is a function that runs it again on the batch of the last update; the update draws its own. There is none
     where the trainer takes the way of autograd.
     """
     network, task = untrained(trial)
-    update = update_of(network, task, trial.training, Flat(network))
-    update.loss(next(batches(task, trial)))
-    update.step()
-    return update.pieces() if isinstance(update, Compiled) else {}
+    update, data = update_of(network, task, trial.training, Flat(network)), batches(task, trial)
+
+    def whole() -> None:
+        update.loss(next(data))
+        update.step()
+
+    whole()
+    return {**update.pieces(), "update": whole} if isinstance(update, Compiled) else {}
 
 
 def piece_seconds(pieces: Pieces, rounds: int = 50) -> dict[str, float]:

@@ -35,9 +35,9 @@ def others(measured: Sequence[Measured]) -> list[str]:
 
 def share_of_kernels(measured: Measured) -> float:
     """Return the share of an update of ours that the two passes over time take; nan where the pieces are not known."""
-    if not set(KERNELS) <= measured.update_parts.keys():
+    if not {*KERNELS, "update"} <= measured.update_parts.keys():
         return math.nan
-    return sum(measured.update_parts[name] for name in KERNELS) / measured.median(OURS, "update")
+    return sum(measured.update_parts[name] for name in KERNELS) / measured.update_parts["update"]
 
 
 def share_of_floor(measured: Measured) -> float:
@@ -59,7 +59,7 @@ def row(measured: Measured) -> dict[str, Any]:
         if name != OURS:
             ratio = measured.ratio(name, OURS)
             found |= {f"{name}_times": ratio.median, f"{name}_low": ratio.low, f"{name}_high": ratio.high}
-    found |= {f"ours_{name}": seconds for name, seconds in measured.update_parts.items()}
+    found |= {f"ours_{name}": seconds for name, seconds in measured.update_parts.items() if name != "update"}
     shares = {"floor": measured.floor, "kernels": share_of_kernels(measured)}
     return found | {name: value for name, value in shares.items() if not math.isnan(value)}
 

@@ -159,21 +159,27 @@ class Compiled:
         self._last = None
 
     def pieces(self) -> dict[str, Callable[[], object]]:
-        """Return what an update by the last batch consists of, as functions that run each part again.
+        """Return what an update consists of, as functions that run each part again on the last batch.
 
         forward and backward are the layers, with the derivatives by their parameters. Meant for measurements: the
         parameters change.
         """
-        size, batch = self._batch()
+
+        def layers() -> TrainingPass:
+            return self._batch()[0].layers
+
+        def forward() -> None:
+            batch = self._batch()[1]
+            layers().forward(batch.inputs, batch.lengths)
 
         def ending() -> None:
             self._end()
-            size.ending.clear()
+            self._batch()[0].ending.clear()
 
         return {
-            "forward": lambda: size.layers.forward(batch.inputs, batch.lengths),
+            "forward": forward,
             "ending": ending,
-            "backward": size.layers.backward,
+            "backward": lambda: layers().backward(),
             "finish": self._finish.step,
         }
 

@@ -21,7 +21,7 @@ from runs.trial.trial import Training
 from tasks import Task
 from variants import Cell, build
 
-PIECES = {"forward": 0.5, "ending": 0.1, "backward": 0.25, "finish": 0.1}
+PIECES = {"forward": 0.5, "ending": 0.1, "backward": 0.25, "finish": 0.1, "update": 1.0}
 SMALL = Case("vanilla", "adding", Size(steps=7, batch=3, units=5))
 NAMES = sorted(n for n, c in Cell.registry.items() if not c.control)
 
