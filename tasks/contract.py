@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .task import Batch, Classification, Regression, Task
+from .task import LOSS_FORMS, Batch, Classification, Regression, Task
 
 T = TypeVar("T")
 
@@ -103,6 +103,9 @@ def check_task(task: Task) -> None:
     for method in ("batch", "loss", "solved"):
         if getattr(type(task), method) is getattr(Task, method):
             raise ValueError(f"{task.name}: {method} must be defined")
+    if task.loss_form not in ("", *LOSS_FORMS):
+        forms = ", ".join(LOSS_FORMS)
+        raise ValueError(f"{task.name}: the form of its loss must be one of {forms}, got {task.loss_form!r}")
     for name, (least, meaning) in _WHOLE.items():
         value = _attribute(task, name, meaning)
         if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:

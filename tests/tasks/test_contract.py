@@ -11,7 +11,8 @@ from tasks import Batch, Task
 from tasks.contract import check_answers, check_batch, draw, try_out
 from tasks.synthetic.adding import Adding
 from tasks.synthetic.delayed_recall import DelayedRecall
-from tasks.task import Classification, Regression, loss_form
+from tasks.task import LOSS_FORMS, Classification, Regression, loss_form
+from variants.engine.cpu.ending import LOSSES
 
 STEPS, INPUTS, OUTPUTS, ANSWERS = 7, 3, 4, 2
 FEW = 2  # what `try_out` draws
@@ -235,6 +236,20 @@ def test_targets_must_fit_the_form_of_the_loss(form, targets, message):
 
     with pytest.raises(ValueError, match=f"^Formed: {re.escape(message)}"):
         try_out(Formed())
+
+
+def test_a_form_that_is_not_there_is_refused():
+    class Mistyped(Forecast):
+        @loss_form(lambda task: "squared_eror")
+        def loss(self, outputs, batch):
+            return super().loss(outputs, batch)
+
+    with pytest.raises(ValueError, match=r"^Mistyped: the form of its loss must be one of .*, got 'squared_eror'$"):
+        try_out(Mistyped())
+
+
+def test_every_form_of_a_loss_can_be_compiled():
+    assert LOSS_FORMS == LOSSES
 
 
 def test_what_lies_behind_the_end_of_a_sequence_may_be_anything():
