@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from tasks import Batch, Task
-from variants import NativeRecurrent, Recurrent
+from variants import Recurrent
 from variants.layers.passes import EvaluationPass
 
 from ..networks.readout import Network
 from .data import fresh_sets, part_of
 from .progress import Recent
 from .trial import Training, Trial
+from .update import why_called
 
 MOST_EVALUATED, FEWEST_EVALUATED = 256, 16
 """How many sequences are evaluated at a time; fewer where they are long, but not so few that products become slow."""
@@ -51,7 +52,7 @@ class Evaluator:
     def __init__(self, network: nn.Module) -> None:
         self._network = network
         self._passes: dict[bool, EvaluationPass] = {}
-        self._calls = type(network) is not Network or isinstance(network.recurrent, NativeRecurrent)
+        self._calls = bool(why_called(network))
 
     def answers(self, batch: Batch) -> Tensor:
         """Return the answers [K, B, O] to a batch of any size."""
@@ -76,9 +77,6 @@ class Evaluator:
         found = self._passes.get(padded)
         if found is None or found.size[0] < steps or found.size[1] < size:
             recurrent = cast(Recurrent, network.recurrent)
-            if recurrent.why_no_pass():
-                self._calls = True
-                return None
             most = (steps, size) if found is None else (max(steps, found.size[0]), max(size, found.size[1]))
             self._passes.pop(padded, None)
             found = self._passes[padded] = recurrent.evaluation_pass(*most, padded=padded)

@@ -62,10 +62,13 @@ def update_of(network: Network, task: Task, training: Training, flat: Flat) -> U
 
 def why_autograd(network: Network, task: Task) -> str:
     """Return why the updates of a network on a task cannot be compiled; empty where they can."""
+    return why_called(network) or ("" if task.loss_form else f"{task.name} has a loss of its own")
+
+
+def why_called(network: nn.Module) -> str:
+    """Return why a network must be called, for updates and looks; empty where its layers can run in prepared memory."""
     if type(network) is not Network or "forward" in vars(network):
         return f"the network is a {type(network).__name__} with a forward of its own"
-    if not task.loss_form:
-        return f"{task.name} has a loss of its own"
     recurrent = network.recurrent
     if isinstance(recurrent, NativeRecurrent):
         return "the layers are a module of torch"

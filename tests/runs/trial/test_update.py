@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from runs.networks.readout import Network
+from runs.trial.evaluation import Evaluator
 from runs.trial.optimiser import Flat
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
@@ -497,6 +498,14 @@ def test_a_network_that_is_changed_from_outside_is_trained_by_autograd(part: str
         module = network if part == "network" else network.recurrent
         module.forward = functools.partial(type(module).forward, module)  # type: ignore[method-assign]
     assert why_autograd(network, COPYING)
+
+
+def test_a_look_calls_a_network_that_has_a_hook():
+    network, batch = network_of(REGISTERED["vanilla"](), COPYING, 5), drawn(COPYING, [B])[0]
+    Flat(network)
+    plain = Evaluator(network).answers(batch)
+    network.register_forward_hook(lambda module, given, outputs: 2.0 * outputs)
+    assert torch.equal(Evaluator(network).answers(batch), 2.0 * plain)
 
 
 def test_a_task_whose_loss_is_replaced_during_a_training_is_refused():
