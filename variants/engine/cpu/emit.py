@@ -160,13 +160,15 @@ class _Emitter:
 
     def padded_units(self, count: int) -> ir.Value:
         """Return the room for count * H columns of a product."""
+        return self.panels(self.times_units(count))
+
+    def panels(self, columns: ir.Value) -> ir.Value:
+        """Return the room that a row of a product needs: whole panels. `columns` must be known in `entry`."""
 
         def make() -> ir.Value:
-            return self.entry.and_(
-                self.entry.add(self.times_units(count), LONG(product.PANEL - 1)), LONG(-product.PANEL)
-            )
+            return self.entry.and_(self.entry.add(columns, LONG(product.PANEL - 1)), LONG(-product.PANEL))
 
-        return self.once("padded", count, make)
+        return self.once("panels", columns, make)
 
     def place(self, name: Name, time: ir.Value | None = None) -> Place:
         """Return the place of an array [B, H], or [T, B, H] at a time."""
@@ -567,7 +569,7 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
     def outer(u: Place, count: ir.Value, first: int, size: int, sums: ir.Value) -> None:
         done = emit.slot_place(Name("dpre"), len(gates), first)
         columns = emit.rounded_units(size)
-        arguments = (*u, columns, *done, sums, product_room(emit, columns))
+        arguments = (*u, columns, *done, sums, emit.panels(columns))
         emit.call("outer", product.OUTER, [rows, count, *arguments])
 
     for source, heard in derivation.heard_by.items():
@@ -581,23 +583,14 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
     with build.if_then(build.icmp_signed("==", copies, LONG(0))):
         one = emit.once("one", None, lambda: emit.entry.alloca(product.FLOAT))
         build.store(ir.Constant(product.FLOAT, 1.0), one)
-        bias = build.gep(sums, [build.mul(width, product_room(emit, row))])
+        bias = build.gep(sums, [build.mul(width, emit.panels(row))])
         outer(Place(one, LONG(0)), LONG(1), 0, len(gates), bias)
     with build.if_then(build.icmp_signed("!=", emit.slot(Name("dx")), LONG(0))):
-        stride = product_room(emit, width)
+        stride = emit.panels(width)
         offset = build.mul(build.mul(emit.time, emit.batch), stride)
         target = Place(build.gep(emit.pointer(Name("dx")), [offset]), stride)
         zeros = Place(emit.pointer(Name("nothing")), LONG(0))
         emit.product(rows, width, _gates(emit, derivation, derivation.input_gates, None), Name("packed"), zeros, target)
-
-
-def product_room(emit: _Emitter, columns: ir.Value) -> ir.Value:
-    """Return the room that a row of a product needs."""
-
-    def make() -> ir.Value:
-        return emit.entry.and_(emit.entry.add(columns, LONG(product.PANEL - 1)), LONG(-product.PANEL))
-
-    return emit.once("room", columns, make)
 
 
 def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
@@ -606,7 +599,7 @@ def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> No
 
     def spread(rows: ir.Value, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
         first = build.gep(source, [emit.rounded_units(slot)])
-        stride = product_room(emit, emit.rounded_units(size))
+        stride = emit.panels(emit.rounded_units(size))
         emit.call("spread", product.SPREAD, [rows, emit.units, first, stride, target])
 
     for source, heard in derivation.heard_by.items():
@@ -617,7 +610,7 @@ def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> No
                 spread(emit.units, emit.pointer(Name("sums", source)), len(heard), k, target)
     if gates:
         sums = emit.pointer(Name("sums"))
-        bias = build.gep(sums, [build.mul(width, product_room(emit, emit.rounded_units(len(gates))))])
+        bias = build.gep(sums, [build.mul(width, emit.panels(emit.rounded_units(len(gates))))])
         for k in range(len(gates)):
             spread(LONG(1), bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
         for n, gate in enumerate(derivation.input_gates):
