@@ -12,7 +12,7 @@ from torch import Tensor
 from ..data.batches import every_step, rows_of
 from ..data.cache import Parsed, cached, digest
 from ..data.keys import Key, durations, key_of, shift_to
-from ..data.models import Rows, best_linear, binary_cross_entropy, mean_loss, smoothed_shares
+from ..data.models import PENALTIES, Rows, best_linear, binary_cross_entropy, mean_loss, smoothed_shares
 from ..data.musicxml import KEYS, read_score, roll
 from ..data.packages import installed
 from ..data.split import PARTS, similar, split
@@ -55,8 +55,8 @@ class Chorales(DataTask, MultiLabel, name="chorales"):
     """
 
     source = (
-        "data: the corpus of music21 (Cuthbert & Ariza 2010); task: after Boulanger-Lewandowski, Bengio & Vincent 2012, "
-        "'Modeling Temporal Dependencies in High-Dimensional Sequences'"
+        "data: the corpus of music21 (Cuthbert & Ariza 2010); task: after Boulanger-Lewandowski, Bengio & Vincent "
+        "2012, 'Modeling Temporal Dependencies in High-Dimensional Sequences'"
     )
     causal = True
     reference = PUBLISHED
@@ -148,8 +148,8 @@ def in_four_parts(files: dict[str, bytes], repeats: bool) -> Parsed:
     names, rolls, keys = [], [], []
     for name, content in sorted(files.items()):
         score = read_score(content)
-        found = roll(score, repeats) if score.parts == 4 else []
-        if len(found) >= GRAM:
+        found = roll(score, repeats)
+        if score.parts == 4 and len(found) >= GRAM:
             names.append(name)
             rolls.append(found)
             keys.append(key_of(durations(score)))
@@ -158,7 +158,7 @@ def in_four_parts(files: dict[str, bytes], repeats: bool) -> Parsed:
         "ends": np.cumsum([len(found) for found in rolls]),
         "tonic": np.array([key.tonic for key in keys]),
         "minor": np.array([key.minor for key in keys]),
-        "group": np.array(similar([runs(found) for found in rolls], SHARED)),
+        "group": np.array(similar([runs(found) for found in rolls], SHARED), np.int64),
     }
     return Parsed(arrays, {"names": names})
 
@@ -171,7 +171,7 @@ def runs(piece: np.ndarray[Any, Any]) -> frozenset[tuple[tuple[int, ...], ...]]:
     Returns each run once, a chord as its keys above the lowest of the first chord that is not silent.
     """
     chords = [np.flatnonzero(row).tolist() for row in piece]
-    found = set()
+    found: set[tuple[tuple[int, ...], ...]] = set()
     for start in range(len(chords) - GRAM + 1):
         run = chords[start : start + GRAM]
         lowest = next((chord[0] for chord in run if chord), 0)
@@ -195,7 +195,10 @@ def simple_models(parts: dict[str, Batch]) -> dict[str, float]:
     }
     for chords in (1, 2, 4, 8):
         seen = {part: _of_keys(rows_of(batch, chords), on) for part, batch in parts.items()}
-        model = best_linear(seen["train"], seen["validation"], binary_cross_entropy, int(on.sum()))
+        penalties, tolerance = (PENALTIES[2:], 1e-9) if chords == 1 else (PENALTIES[3:6], 1e-5)
+        model = best_linear(
+            seen["train"], seen["validation"], binary_cross_entropy, int(on.sum()), penalties, tolerance
+        )
         name = "last chord, logistic" if chords == 1 else f"last {chords} chords, logistic"
         losses[name] = never + mean_loss(binary_cross_entropy, model(seen["test"].features), seen["test"])
     return losses
@@ -211,4 +214,4 @@ def own_last_value(parts: dict[str, Batch]) -> Tensor:
 
 def _of_keys(rows: Rows, on: Tensor) -> Rows:
     """Return rows without the keys that never sound, neither in features [N, chords * 88] nor in targets [N, 88]."""
-    return Rows(rows.features.unflatten(1, (-1, KEYS))[..., on].flatten(1), rows.targets[:, on])
+    return Rows(rows.features.view(len(rows.features), -1, KEYS)[..., on].flatten(1), rows.targets[:, on])
