@@ -39,6 +39,7 @@ class Arithmetic(Classification, name="arithmetic"):
 
     source = "after Jozefowicz, Zaremba & Sutskever 2015, 'An Empirical Exploration of Recurrent Network Architectures'"
     output_size = 12
+    lag: int
 
     def __init__(self, *, lag: int = 20, digits: int = 2, distractors: int = 8) -> None:
         self.lag, self.digits, self.distractors = lag, digits, distractors

@@ -38,6 +38,7 @@ class AssociativeRecall(Classification, name="associative_recall"):
         "Arora et al. 2023, 'Zoology: Measuring and Improving Recall in Efficient Language Models', section 3, "
         "with keys and values apart, and a delay"
     )
+    lag: int
 
     def __init__(self, *, lag: int = 100, pairs: int = 3, keys: int = 8, values: int = 8, queries: int = 0) -> None:
         self.lag, self.pairs, self.keys, self.values, self.queries = lag, pairs, keys, values, queries

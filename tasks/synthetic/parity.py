@@ -34,6 +34,7 @@ class Parity(Classification, name="parity"):
     """
 
     source = "Deletang et al. 2023, 'Neural Networks and the Chomsky Hierarchy', section 4 and appendix A"
+    lag: int
     moves: ClassVar[tuple[int, ...]] = (0, 1)
     """How far each symbol moves on the ring."""
     places: ClassVar[int] = 2

@@ -32,6 +32,7 @@ class SelectiveCopying(Classification, name="selective_copying"):
     """
 
     source = "Gu & Dao 2023, 'Mamba: Linear-Time Sequence Modeling with Selective State Spaces', section 3.1"
+    lag: int
 
     def __init__(self, *, lag: int = 100, length: int = 3, symbols: int = 4) -> None:
         self.lag, self.length, self.symbols = lag, length, symbols

@@ -32,6 +32,7 @@ class TimeWarp(Classification, name="time_warp"):
     """
 
     source = "after Tallec & Ollivier 2018, 'Can Recurrent Neural Networks Warp Time?', section 3"
+    lag: int
 
     def __init__(self, *, lag: int = 20, symbols: int = 10, runs: int = 5) -> None:
         self.lag, self.symbols, self.runs = lag, symbols, runs
