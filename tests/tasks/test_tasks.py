@@ -761,6 +761,110 @@ def test_delayed_recall_keeps_its_floor_with_several_cues(symbols, cues):
     assert float(task.loss(best_from_last_input(task, batch), batch)) == pytest.approx(task.floor, rel=TOLERANCE)
 
 
+def test_associative_recall_asks_for_the_value_that_followed_the_key():
+    task = Task.registry["associative_recall"](lag=6, pairs=3, keys=5, values=4, queries=2)
+    batch = draw(task, 50)
+    assert len(batch.inputs) == 2 * 3 + 5 + 2
+    for b in range(50):
+        symbols = batch.inputs[:, b].argmax(-1).tolist()
+        value = dict(zip(symbols[0:6:2], symbols[1:6:2], strict=True))
+        assert len(value) == 3, "keys must differ"
+        assert symbols[6:11] == [9] * 5
+        assert [value[key] - 5 for key in symbols[11:]] == batch.targets[:, b].tolist()
+
+
+def test_associative_recall_asks_for_all_keys_each_once_in_any_order():
+    _, batch = large("associative_recall", 40)
+    symbols = batch.inputs.argmax(-1)
+    order = (symbols[-3:].unsqueeze(1) == symbols[0:6:2]).int().argmax(1)
+    assert len(order.T.unique(dim=0)) == 6
+    assert bool((order.sort(0).values == torch.arange(3).view(-1, 1)).all())
+
+
+def test_selective_copying_spreads_its_symbols_over_all_places_alike():
+    task = Task.registry["selective_copying"](lag=7, length=3)
+    seen = draw(task, MANY).inputs[:7, :, :4].sum(-1).mean(1)
+    assert seen.tolist() == pytest.approx([3 / 7] * 7, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["parity", "cycle"])
+@pytest.mark.parametrize(("lag", "shortest"), [(9, 1), (9, 5), (6, 6)])
+def test_lengths_of_walks_are_uniform_from_the_shortest_to_the_lag(name, lag, shortest):
+    batch = draw(Task.registry[name](lag=lag, shortest=shortest), MANY)
+    shares = torch.bincount(batch.lengths, minlength=lag + 1) / MANY
+    expected = [0.0] * shortest + [1 / (lag + 1 - shortest)] * (lag + 1 - shortest)
+    assert shares.tolist() == pytest.approx(expected, abs=0.025)
+    assert len(batch.inputs) == lag
+
+
+def test_parity_is_that_of_the_number_of_ones_and_a_cycle_ends_at_the_sum_of_its_moves_modulo_5():
+    for name, moves in (("parity", [0, 1]), ("cycle", [0, 1, -1])):
+        _, batch = large(name, 40, 100)
+        for b, length in enumerate(batch.lengths.tolist()):
+            walk = [moves[symbol] for symbol in batch.inputs[:length, b].argmax(-1).tolist()]
+            assert sum(walk) % {"parity": 2, "cycle": 5}[name] == int(batch.targets[0, b])
+
+
+@pytest.mark.parametrize("name", ["parity", "cycle"])
+def test_walks_are_tested_at_ten_times_the_training_length(name):
+    task = Task.registry[name](lag=7)
+    (further,) = task.further_tests(50, torch.Generator().manual_seed(1)).items()
+    assert further[0] == "x10"
+    assert further[1].lengths.tolist() == [70] * 50
+    assert torch.equal(task.oracle(further[1]), further[1].targets)
+    assert further[1].targets.unique().tolist() == list(range(task.output_size))
+
+
+def test_time_warp_names_the_symbol_before_at_the_end_of_each_run():
+    task = Task.registry["time_warp"](lag=4, symbols=5, runs=3)
+    batch = draw(task, 200)
+    assert len(batch.inputs) == 12
+    for b, length in enumerate(batch.lengths.tolist()):
+        symbols = batch.inputs[:length, b].argmax(-1).tolist()
+        ends = [t for t in range(length) if t + 1 == length or symbols[t] != symbols[t + 1]]
+        assert len(ends) == 3
+        assert max(end - start for start, end in zip([-1, *ends], ends, strict=False)) <= 4
+        assert batch.reads[:, b].tolist() == ends[1:]
+        assert batch.targets[:, b].tolist() == [symbols[end] for end in ends[:-1]]
+
+
+def test_arithmetic_writes_sign_and_digits_of_the_result():
+    task = Task.registry["arithmetic"](lag=9, digits=2)
+    batch = draw(task, 300)
+    for b in range(300):
+        text = "".join("0123456789+-=_"[s] for s in batch.inputs[:, b].argmax(-1).tolist() if s < 14)
+        first, operation, second, end = text[:2], text[2], text[3:5], text[5:]
+        result = int(first) + int(second) if operation == "+" else int(first) - int(second)
+        assert end == "=___"
+        assert "".join("0123456789+-"[s] for s in batch.targets[:, b].tolist()) == f"{result:+04d}"
+
+
+def test_arithmetic_reports_the_results_without_a_mistake():
+    task, batch = large("arithmetic", 40, 40)
+    answers = perfect(task, batch).clone()
+    answers[:2, :10] = answers[:2, :10].roll(1, -1)
+    metrics = task.metrics(answers, batch)
+    assert metrics["all_right"] == pytest.approx(30 / 40)
+    assert metrics["accuracy"] == pytest.approx(1 - 20 / 160)
+
+
+@pytest.mark.parametrize(
+    ("name", "knobs", "message"),
+    [
+        ("associative_recall", {"keys": 2}, "pairs must be at most the number of keys, 2, got 3"),
+        ("associative_recall", {"queries": 4}, "queries must be at most the number of pairs, 3, got 4"),
+        ("selective_copying", {"lag": 2}, "length must be at most lag, 2, got 3"),
+        ("parity", {"lag": 5, "shortest": 6}, "shortest must be at most lag, 5, got 6"),
+        ("cycle", {"lag": 5, "shortest": 6}, "shortest must be at most lag, 5, got 6"),
+        ("arithmetic", {"digits": 19, "lag": 99}, "digits must be at most 18, got 19"),
+        ("arithmetic", {"digits": 3, "lag": 6}, "lag must be at least 7, got 6"),
+    ],
+)
+def test_knobs_that_do_not_fit_each_other_are_one_line(name, knobs, message):
+    with pytest.raises(ValueError, match=f"^{name}: {message}$"):
+        Task.registry[name](**knobs)
+
+
 @pytest.mark.parametrize(("lag", "scale"), [(100, 1), (200, 2)])
 @pytest.mark.parametrize(
     ("name", "windows"),
