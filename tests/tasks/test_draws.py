@@ -30,6 +30,7 @@ DRAWS = {
     "parity": "27b9842c5c2536fd",
     "selective_copying": "4cdd10435a6adfdc",
     "time_warp": "7e2ff7f3df8069d2",
+    "xml": "f1d6987fe824a414",
 }
 """Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0 or the version that brought the task."""
 

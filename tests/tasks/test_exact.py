@@ -10,7 +10,7 @@ from torch import Tensor
 from tasks import Batch, Task
 from tasks.exact import entropy, loss_without_order
 
-SEQUENCES = 40_000
+SEQUENCES = 20_000
 
 
 def drawn(name: str, **knobs) -> tuple[Task, Batch]:

@@ -6,6 +6,7 @@ Most claims run over the registry. A new task is covered once it has an entry in
 import ast
 import inspect
 import math
+import re
 import string
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,7 @@ TOLERANCE = 0.05
 says something (`adding`: it
 may be marked) may lower the loss by 1 / lag = 2.5 %."""
 
-FEWER = {"arithmetic": 4000, "associative_recall": 4000, "time_warp": 3000}
+FEWER = {"arithmetic": 4000, "associative_recall": 4000, "time_warp": 3000, "xml": 3000}
 """How many sequences stand for MANY where a sequence has many steps and several answers."""
 
 LEAST = {
@@ -43,6 +44,7 @@ LEAST = {
     "temporal_order": {"lag": 10},
     "temporal_order_3": {"lag": 10},
     "time_warp": {"lag": 1, "symbols": 3, "runs": 2},
+    "xml": {"lag": 15, "tags": 1, "length": 1, "letters": 2},
 }
 """Smallest value of every knob that is a number."""
 
@@ -52,7 +54,7 @@ OF_THE_LOSS = {"logistic"}
 TOLD_BY_THE_LAST_INPUT = {"cycle", "parity", "time_warp"}
 """Tasks whose last input tells a little of the answer, which their floor takes into account."""
 
-BLANK = {"associative_recall", "copying", "selective_copying"}
+BLANK = {"associative_recall", "copying", "selective_copying", "xml"}
 """Tasks whose inputs are all the same where they are not relevant."""
 
 WHOLE = {"cycle", "parity", "time_warp"}
@@ -90,6 +92,11 @@ def value_of_the_key(batch: Batch) -> Tensor:
     return 1 + torch.einsum("tbk,qbk->qtb", keys, asked).argmax(1)
 
 
+def outermost_name(batch: Batch) -> Tensor:
+    """That of the last answer."""
+    return torch.ones_like(batch.reads[-1:])
+
+
 def kept_symbols(batch: Batch) -> Tensor:
     steps = (batch.inputs[..., :4].sum(-1) == 1).T.nonzero()[:, 1]
     return steps.view(batch.inputs.shape[1], -1).T
@@ -115,6 +122,7 @@ AGE = {
     "temporal_order": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
     "temporal_order_3": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
     "time_warp": (end_of_the_run_before, lambda lag: (1, lag)),
+    "xml": (outermost_name, lambda lag: (lag - 2, lag - 2)),
 }
 """The earliest step that each answer needs, and the least and greatest number of steps between it and the answer."""
 
@@ -314,6 +322,7 @@ def test_a_constant_answer_is_worse_than_a_floor_that_counts_the_last_input(name
         ("parity", 0.6928),
         ("selective_copying", math.log(4)),
         ("time_warp", math.log(9)),
+        ("xml", math.log(8)),
         ("multiplication", 0.0592),
         ("copying", 10 * math.log(8) / 120),
         ("delayed_recall", math.log(8)),
@@ -848,6 +857,36 @@ def test_arithmetic_reports_the_results_without_a_mistake():
     assert metrics["accuracy"] == pytest.approx(1 - 20 / 160)
 
 
+def test_xml_names_the_tag_that_each_slash_closes():
+    task = Task.registry["xml"](lag=40, tags=4, length=2)
+    batch = draw(task, 200)
+    for b in range(200):
+        text = "".join("ABCDEFGH</."[s] for s in batch.inputs[:, b].argmax(-1).tolist()).replace(".", "")
+        due = iter("".join("ABCDEFGH"[s] for s in batch.targets[:, b].tolist()))
+        shortened = re.compile(r"<(..)/\1")
+        text += text[1:3][-1]  # the letter that the document does not show
+        closed = re.findall(r"/(..)", text)
+        assert closed == [next(due) + next(due) for _ in range(4)]
+        while "<" in text:
+            assert shortened.search(text), f"tags are not nested: {text}"
+            text = shortened.sub("", text)
+
+
+def test_xml_nests_its_tags_in_all_ways_alike():
+    nested = Task.registry["xml"](tags=4).nested(MANY, torch.Generator().manual_seed(1))
+    shapes, counts = nested.T.unique(dim=0, return_counts=True)
+    assert len(shapes) == 5, "the Catalan number of three tags"
+    assert (counts / MANY).tolist() == pytest.approx([0.2] * 5, abs=0.02)
+
+
+@pytest.mark.parametrize(("tags", "known"), [(1, 1.0), (3, 0.5), (5, 0.5)])
+def test_xml_closes_the_tag_that_was_opened_last_as_often_as_its_baseline_says(tags, known):
+    task = Task.registry["xml"](tags=tags)
+    nested = task.nested(MANY, torch.Generator().manual_seed(1))
+    assert float((nested[1:] == nested[:-1]).sum() / nested.shape[1] / tags) == pytest.approx(known, abs=0.01)
+    assert task.baselines() == {"tag opened last": (1 - known) * math.log(8)}
+
+
 @pytest.mark.parametrize(
     ("name", "knobs", "message"),
     [
@@ -858,6 +897,7 @@ def test_arithmetic_reports_the_results_without_a_mistake():
         ("cycle", {"lag": 5, "shortest": 6}, "shortest must be at most lag, 5, got 6"),
         ("arithmetic", {"digits": 19, "lag": 99}, "digits must be at most 18, got 19"),
         ("arithmetic", {"digits": 3, "lag": 6}, "lag must be at least 7, got 6"),
+        ("xml", {"tags": 3, "length": 2, "lag": 16}, "lag must be at least 17, got 16"),
     ],
 )
 def test_knobs_that_do_not_fit_each_other_are_one_line(name, knobs, message):
