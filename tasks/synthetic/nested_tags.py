@@ -94,7 +94,7 @@ class Xml(Classification, name="xml"):
         return {"tag opened last": 0.0 if self.tags == 1 else self.floor / 2}
 
     def oracle(self, batch: Batch) -> Tensor:
-        answers = []
+        answers: list[list[int]] = []
         for document in batch.inputs.argmax(-1).T.tolist():
             stack: list[list[int]] = []
             answers.append([])
