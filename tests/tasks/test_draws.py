@@ -8,7 +8,14 @@ from runs.trial.data import batches
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 
-KNOBS = {"adding_1997 logistic": {"logistic": True}, "delayed_recall cues": {"cues": 2}}
+KNOBS = {
+    "adding_1997 logistic": {"logistic": True},
+    "delayed_recall cues": {"cues": 2},
+    "embedded_reber free": {"lag": None},
+    "long_lag_next fixed": {"random": False},
+    "two_sequence noisy_signals": {"noisy_signals": True},
+    "two_sequence noisy_targets": {"noisy_targets": True},
+}
 DRAWS = {
     "adding": "03b63e7698203c14",
     "adding_1997": "9f4bf34fca945301",
@@ -19,8 +26,16 @@ DRAWS = {
     "temporal_order_3": "96a1cb5c687f9efa",
     "adding_1997 logistic": "9f4bf34fca945301",
     "delayed_recall cues": "3d0bd96c68508bfb",
+    "embedded_reber": "c84c1cbed19a8fcd",
+    "embedded_reber free": "b403e21475c768b1",
+    "long_lag": "08cacc336a0eb654",
+    "long_lag_next": "4d3de1ff208ba227",
+    "long_lag_next fixed": "f13ed4a10d8d9853",
+    "two_sequence": "e18403ee2ec493ff",
+    "two_sequence noisy_signals": "15e556ccf2a42cb1",
+    "two_sequence noisy_targets": "2924321c624999e3",
 }
-"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0."""
+"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0, or by the first one that has the task."""
 
 
 def trial(**training) -> Trial:
@@ -40,7 +55,7 @@ def digest(task: Task, count: int, **training) -> str:
 
 
 def task_of(case: str) -> Task:
-    return Task.registry[case.split()[0]](lag=21, **KNOBS.get(case, {}))
+    return Task.registry[case.split()[0]](**{"lag": 21, **KNOBS.get(case, {})})
 
 
 @pytest.mark.parametrize("case", DRAWS)
