@@ -83,8 +83,9 @@ class LongLagNext(Classification, name="long_lag_next"):
     The best model without memory sees the present symbol only. After x or y it is uniform over p - 1 distractors. A
     distractor is followed by x or y with probability 1/(p-1), else by any of p - 1 distractors, so that the floor is
     ((p-1) ln(p-1) + ln 2 + (p-1) H(1/(p-1))) / p with H(u) = -u ln u - (1-u) ln(1-u): 4.612 for p = 100. The best of
-    all (`baselines`) loses (p-1) ln(p-1) / p, 4.549. For the fixed order the floor is ln 2 / p, as only the last symbol
-    is unknown, and the best of all loses nothing. As these differences are small, `recall_loss` and `recall_accuracy`
+    all (`baselines`) loses (p-1) ln(p-1) / p, 4.549, and one that has lost the first symbol but counts steps ln 2 / p
+    more. For the fixed order the floor is ln 2 / p, as only the last symbol is unknown, and the best of all loses
+    nothing. As these differences are small, `recall_loss` and `recall_accuracy`
     of the last answer stand beside the loss of all steps; without memory they are ln 2 = 0.693 and 1/2. Solved when
     the recall accuracy is at least 99 %. `solved_loss` is that of the best model of all if it gave the right last
     symbol a probability of 0.99.
@@ -117,7 +118,7 @@ class LongLagNext(Classification, name="long_lag_next"):
         self.solved_loss = self.optimum - math.log(0.99) / lag
 
     def baselines(self) -> dict[str, float]:
-        return {"best possible": self.optimum}
+        return {"all but the first symbol": self.optimum + math.log(2) / self.lag, "best possible": self.optimum}
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         first = self.lag - 1 + torch.randint(2, (1, size), generator=generator)

@@ -119,6 +119,15 @@ def test_the_optimum_and_solved_loss_are_those_of_the_law(random):
     assert float(task.loss(log_law(task, batch, last=0.99), batch)) == pytest.approx(task.solved_loss, rel=1e-4)
 
 
+@pytest.mark.parametrize("random", [False, True])
+def test_a_network_that_lost_only_the_first_symbol_has_the_stated_loss(random):
+    task = LongLagNext(lag=7, random=random)
+    batch = drawn(task, 50)
+    known = task.baselines()["all but the first symbol"]
+    assert float(task.loss(log_law(task, batch, last=0.5), batch)) == pytest.approx(known, rel=1e-5)
+    assert known <= task.floor
+
+
 def test_floors_of_the_published_lag_are_those_of_the_docstring():
     assert LongLagNext(lag=100).floor == pytest.approx(4.612, abs=5e-4)
     assert LongLagNext(lag=100).optimum == pytest.approx(4.549, abs=5e-4)
