@@ -43,11 +43,11 @@ def knobs(cls: type[Task]) -> dict[str, object]:
 
 
 def overview() -> list[tuple[list[str], str]]:
-    """Return all tasks, one a row: name, knobs with defaults, floor at these defaults; what must be remembered."""
-    rows = [(["task", "knobs", "floor"], "what must be remembered")]
+    """Return all tasks, one a row: name, floor with default knobs; what must be remembered, knobs with defaults."""
+    rows = [(["task", "floor"], "what must be remembered; knobs")]
     for name, cls in entries().items():
         given = " ".join(f"{knob}={value}" for knob, value in knobs(cls).items())
-        rows.append(([name, given, f"{cls().floor:.4g}"], summary(cls)))
+        rows.append(([name, f"{cls().floor:.4g}"], f"{summary(cls).removesuffix('.')}; {given}"))
     return rows
 
 

@@ -9,8 +9,10 @@ ALL = [pytest.param(cls, id=name) for name, cls in catalogue.entries().items()]
 
 
 def test_the_catalogue_lists_every_task_with_knobs_and_floor():
-    rows = {cells[0]: cells[1:] for cells, _ in catalogue.overview()}
-    assert rows["delayed_recall"] == ["lag=100 symbols=8 distractors=8 cues=1", "2.079"]
+    rows = {cells[0]: (cells[1], text) for cells, text in catalogue.overview()}
+    floor, text = rows["delayed_recall"]
+    assert floor == "2.079"
+    assert text.endswith("when the query comes; lag=100 symbols=8 distractors=8 cues=1")
     assert set(rows) - {"task"} == set(catalogue.entries())
 
 

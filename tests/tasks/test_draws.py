@@ -12,6 +12,10 @@ KNOBS = {
     "adding_1997 logistic": {"logistic": True},
     "delayed_recall cues": {"cues": 2},
     "associative_recall one query": {"queries": 1},
+    "embedded_reber free": {"lag": None},
+    "long_lag_next fixed": {"random": False},
+    "two_sequence noisy_signals": {"noisy_signals": True},
+    "two_sequence noisy_targets": {"noisy_targets": True},
 }
 DRAWS = {
     "adding": "03b63e7698203c14",
@@ -31,8 +35,16 @@ DRAWS = {
     "selective_copying": "4cdd10435a6adfdc",
     "time_warp": "7e2ff7f3df8069d2",
     "xml": "f1d6987fe824a414",
+    "embedded_reber": "c84c1cbed19a8fcd",
+    "embedded_reber free": "b403e21475c768b1",
+    "long_lag": "08cacc336a0eb654",
+    "long_lag_next": "4d3de1ff208ba227",
+    "long_lag_next fixed": "f13ed4a10d8d9853",
+    "two_sequence": "e18403ee2ec493ff",
+    "two_sequence noisy_signals": "15e556ccf2a42cb1",
+    "two_sequence noisy_targets": "2924321c624999e3",
 }
-"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0 or the version that brought the task."""
+"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0, or by the first one that has the task."""
 
 
 def trial(**training) -> Trial:
@@ -52,7 +64,7 @@ def digest(task: Task, count: int, **training) -> str:
 
 
 def task_of(case: str) -> Task:
-    return Task.registry[case.split()[0]](lag=21, **KNOBS.get(case, {}))
+    return Task.registry[case.split()[0]](**{"lag": 21, **KNOBS.get(case, {})})
 
 
 @pytest.mark.parametrize("case", DRAWS)
