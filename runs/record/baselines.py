@@ -1,4 +1,4 @@
-"""The baselines of a study's tasks, kept in `baselines.json`: simple models and random networks, computed once a task."""
+"""The baselines of a study's tasks, kept in `baselines.json`: simple models and random networks."""
 
 from __future__ import annotations
 

@@ -1,0 +1,121 @@
+"""Random weight guessing: whether a task is solved by some network whose weights are drawn at random.
+
+Hochreiter & Schmidhuber 1996 found that some tasks with which long memory had been shown are solved this way faster
+than by training. A task that guessing solves says little about what a cell can learn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+
+from tasks import Batch, Task
+from tasks.contract import draw
+from variants import RNN, GlorotOrthogonal, Vanilla, streams
+
+from ..trial.evaluation import Evaluator, evaluate
+from ..trial.optimiser import Flat
+from ..trial.trial import Model
+from .readout import Network
+
+CELLS = (Vanilla, RNN)
+HIDDEN_SIZES = (1, 2, 4)
+WIDTHS = (1, 10, 100)
+"""Weights are uniform in -w .. w, for each of these w in turn."""
+GUESSES = 250
+"""Networks of each cell, size and width at most."""
+FEW = (16, 256)
+"""On so many sequences a network must meet the criterion first, before it is tried on a whole validation set."""
+ENOUGH = 20
+"""So many networks that solve the task end the search."""
+STEPS = {"fused": 2**24, "eager": 2**19}
+"""Steps of all sequences together that the search may take, by engine; long sequences are tried on fewer networks."""
+
+
+Kind = tuple[str, int, int]
+"""The name of a cell, the number of units, and the width of the weights."""
+
+
+class Guessed(NamedTuple):
+    """What random weight guessing came to.
+
+    tried: number of networks.
+    solved: how many of them solve the task, by cell, units and width, as in ("rnn", 1, 10); others are left out.
+    """
+
+    tried: int
+    solved: dict[Kind, int]
+
+    @property
+    def share(self) -> float:
+        """The share of the networks that solve the task."""
+        return sum(self.solved.values()) / self.tried
+
+
+def guess(task: Task, seed: int = 0) -> Guessed:
+    """Draw all weights of small networks at random, read-out and biases included, again and again.
+
+    A network solves the task if it meets the criterion on a validation set and then on fresh sequences, as in a trial.
+    The number of networks is bounded by `GUESSES`, `ENOUGH` and `STEPS`, never by a clock: a seed gives the same result
+    wherever the engine is the same.
+
+    task: has a criterion of success.
+    seed: of the weights and the sequences.
+
+    Source: Hochreiter & Schmidhuber 1996, "Bridging Long Time Lags by Weight Guessing and 'Long Short-Term Memory'".
+
+    >>> from tasks import DelayedRecall
+    >>> guess(DelayedRecall(lag=20, symbols=8)).share
+    0.0
+    """
+    stream = streams(seed)
+    sets = draw(task, task.evaluation_size, stream("validation"))
+    fresh = draw(task, task.evaluation_size, stream("confirmation"))
+    stages = [sets.part(0, few) for few in FEW if few < sets.size] + [sets, fresh]
+    networks = {(cell.name, size): _network(task, cell(), size) for size in HIDDEN_SIZES for cell in CELLS}
+    budget = min(STEPS[engine_of(network)] for network in networks.values())
+    tried, taken, solved = 0, 0, dict[Kind, int]()
+    for kind, network in _guesses(networks, stream("weights")):
+        tried += 1
+        passed, steps = _tried(network, task, stages)
+        taken += steps
+        if passed:
+            solved[kind] = solved.get(kind, 0) + 1
+        complete = tried % (len(networks) * len(WIDTHS)) == 0
+        if complete and (taken >= budget or sum(solved.values()) >= ENOUGH):
+            break
+    return Guessed(tried, solved)
+
+
+def engine_of(network: Network) -> str:
+    """Return the name of the engine that evaluates a network."""
+    return "fused" if getattr(network.recurrent, "engine", "eager") == "fused" else "eager"
+
+
+def _network(task: Task, cell: Vanilla | RNN, size: int) -> Network:
+    return Network(cell, task, Model(hidden_size=size), GlorotOrthogonal(), streams(0, "initialisation"))
+
+
+def _guesses(
+    networks: dict[tuple[str, int], Network], generator: torch.Generator
+) -> Iterator[tuple[Kind, Evaluator]]:
+    """Yield networks with new weights, of each cell, size and width in turn."""
+    weights = [Flat(network).values for network in networks.values()]
+    evaluators = [Evaluator(network) for network in networks.values()]
+    for _ in range(GUESSES):
+        for (name, size), values, evaluator in zip(networks, weights, evaluators, strict=True):
+            for width in WIDTHS:
+                values.uniform_(-width, width, generator=generator)
+                yield (name, size, width), evaluator
+
+
+def _tried(network: Evaluator, task: Task, stages: list[Batch]) -> tuple[bool, int]:
+    """Return whether a network meets the criterion on all sets, and the steps that this took."""
+    steps = 0
+    for batch in stages:
+        steps += len(batch.inputs) * batch.size
+        if not task.solved(evaluate(network, task, batch)):
+            return False, steps
+    return True, steps
