@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -21,7 +22,9 @@ SEQUENCES = 8000
 MOST_NUMBERS = 2**24
 """The largest number of inputs in these sequences; of a task with long ones, fewer are taken."""
 MOST_TARGETS = 2**20
-"""The largest number of answers times outputs; see above."""
+"""The largest number of answers times outputs; see above. A data set may have eight times as many of both."""
+MOST_PRODUCTS = 2**27
+"""A logistic model of several inputs is left out where answers times inputs times outputs are more than this."""
 MOST_SYMBOLS = 128
 """So many different inputs at most make a table; each must also be seen four times in the mean."""
 MOST_SQUARED = 16
@@ -61,9 +64,10 @@ class Baseline(NamedTuple):
 def baselines(task: Task) -> list[Baseline]:
     """Return the baselines of a task: models that are fitted here, then those that the task states.
 
-    The models are a constant answer and one that sees the present input only; for a task that states none of its own
-    also models of the last 2 and 4 inputs. They do not know the number of the step. Nothing is fitted to a task with
-    a loss of its own, such as one whose answers are sequences.
+    The models are a constant answer and those that see the present input only, the last 2, and the last 4. They do not
+    know the number of the step. One of the last inputs is left out where the task states it ("last 2 symbols"), or
+    where to fit it takes too long. Nothing is fitted to a task with a loss of its own, such as one whose answers are
+    sequences.
 
     task: whose sequences are drawn with fixed seeds; of a data set the parts train and test are taken.
 
@@ -78,7 +82,11 @@ def baselines(task: Task) -> list[Baseline]:
     stated = [Baseline(name, "published", loss, math.nan, {}) for name, loss in task.baselines().items()]
     if not task.loss_form:
         return stated
-    windows = [window for window in WINDOWS.values() if window <= 1 or not stated]
+    windows = [
+        window
+        for window in WINDOWS.values()
+        if not any(known.name.startswith(f"last {window} ") and window > 1 for known in stated)
+    ]
     return [*fitted(task, *_sets(task), windows), *stated]
 
 
@@ -94,7 +102,7 @@ def fitted(task: Task, fit: Batch, test: Batch, windows: list[int]) -> list[Base
     names = {window: name for name, window in WINDOWS.items()}
     found = []
     for window, mean in enumerate(means):
-        if window in windows:
+        if window in windows and mean is not None:
             outputs = _outputs(task, test, theirs, mean)
             metrics = task.metrics(outputs, test)
             error = _standard_error(task, outputs, test)
@@ -108,17 +116,18 @@ def fitted(task: Task, fit: Batch, test: Batch, windows: list[int]) -> list[Base
 
 def _sets(task: Task) -> tuple[Batch, Batch]:
     if isinstance(task, DataTask):
-        return _within(task, task.part("train")), _within(task, task.part("test"))
+        return _within(task, task.part("train"), 8 * MOST_TARGETS), _within(task, task.part("test"), 8 * MOST_TARGETS)
     few = task.batch(2, torch.Generator().manual_seed(0))
     size = max(PARTS, min(SEQUENCES, 2 * MOST_NUMBERS // few.inputs.numel()))
     fit, test = (task.batch(size, torch.Generator().manual_seed(seed)) for seed in (1, 2))
-    return _within(task, fit), _within(task, test)
+    return _within(task, fit, MOST_TARGETS), _within(task, test, MOST_TARGETS)
 
 
-def _within(task: Task, batch: Batch) -> Batch:
-    """Return the first sequences of a batch, so many that their answers are not too many."""
-    each = max(batch.inputs[:, 0].numel() * MOST_TARGETS // MOST_NUMBERS, len(batch.reads) * task.output_size)
-    most = max(PARTS, MOST_TARGETS // max(1, each))
+def _within(task: Task, batch: Batch, targets: int) -> Batch:
+    """Return the first sequences of a batch, with so many answers times outputs at most."""
+    numbers = targets * MOST_NUMBERS // MOST_TARGETS
+    steps, answers = batch.inputs[:, 0].numel(), len(batch.reads) * task.output_size
+    most = max(PARTS, min(numbers // steps, targets // answers))
     return batch if batch.size <= most else batch.part(0, most)
 
 
@@ -170,7 +179,7 @@ def _outputs(task: Task, batch: Batch, asked: _Asked, means: Tensor) -> Tensor:
 def _standard_error(task: Task, outputs: Tensor, batch: Batch) -> float:
     edges = [batch.size * n // PARTS for n in range(PARTS + 1)]
     losses = []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         if start < stop:
             part = batch.part(start, stop)
             losses.append(float(task.loss(outputs[: len(part.reads), start:stop], part)))
@@ -181,8 +190,8 @@ def _standard_error(task: Task, outputs: Tensor, batch: Batch) -> float:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _means(form: str, fit: _Asked, test: _Asked, longest: int) -> Iterator[Tensor]:
-    """Yield the means [N, O] of the test answers by models of the last 0, 1, .. `longest` inputs."""
+def _means(form: str, fit: _Asked, test: _Asked, longest: int) -> Iterator[Tensor | None]:
+    """Yield the means [N, O] of the test answers by models of the last 0, 1, .. `longest` inputs; None: left out."""
     table = _Table(form, fit, test)
     yield table.mean
     codes = None if longest == 0 else _codes(fit.window(longest), test.window(longest))
@@ -191,10 +200,15 @@ def _means(form: str, fit: _Asked, test: _Asked, longest: int) -> Iterator[Tenso
             ours, theirs, base = codes
             table.lengthen(ours[:, window - 1], theirs[:, window - 1], base)
             yield table.mean
-        elif window not in WINDOWS.values():
-            yield table.mean  # nobody asks for it
+        elif window not in WINDOWS.values() or _too_large(form, fit, window):
+            yield None
         else:
             yield _of_features(form, fit, test, window)
+
+
+def _too_large(form: str, fit: _Asked, window: int) -> bool:
+    products = fit.targets.numel() * fit.inputs.shape[2] * window
+    return window > 1 and "squared" not in form and products > MOST_PRODUCTS
 
 
 class _Table:
@@ -213,7 +227,10 @@ class _Table:
         self.mean = ((total + prior) / (weight + 1)).expand(len(test.targets), -1)
         # the same for each answer that the table is fitted to, without this answer
         self._others = (total - fit.weights * fit.targets + prior) / (weight - fit.weights + 1)
-        self._codes = torch.zeros(len(fit.targets), dtype=torch.int64), torch.zeros(len(test.targets), dtype=torch.int64)
+        self._codes = (
+            torch.zeros(len(fit.targets), dtype=torch.int64),
+            torch.zeros(len(test.targets), dtype=torch.int64),
+        )
 
     def lengthen(self, ours: Tensor, theirs: Tensor, base: int) -> None:
         """Let the contexts be longer by an input.
@@ -221,7 +238,7 @@ class _Table:
         ours, theirs: [N] int64 in 0..base-1, the input at the answers that the table is fitted to, and at the test's.
         """
         self._codes = self._codes[0] * base + ours, self._codes[1] * base + theirs
-        contexts, own = self._codes[0].unique(return_inverse=True)
+        contexts, own = torch.unique(self._codes[0], return_inverse=True)
         weighted, width = self._weights * self._targets, self._targets.shape[1]
         sums = torch.zeros(len(contexts), width, dtype=torch.float64).index_add_(0, own, weighted)
         counts = torch.zeros(len(contexts), 1, dtype=torch.float64).index_add_(0, own, self._weights)
@@ -265,7 +282,7 @@ def _codes(fit: Tensor, test: Tensor) -> tuple[Tensor, Tensor, int] | None:
     factors = torch.randint(-(2**62), 2**62, (fit.shape[2],), generator=torch.Generator().manual_seed(0)) | 1
     # a sum of whole numbers is exact: equal inputs have equal keys, others almost surely different ones
     ours, theirs = (((seen + 0.0).view(torch.int32).long() * factors).sum(-1) for seen in (fit, test))
-    keys = ours.unique()
+    keys = torch.unique(ours)
     if len(keys) > min(MOST_SYMBOLS, len(ours) // 4):
         return None
     own, place = torch.searchsorted(keys, ours), torch.searchsorted(keys, theirs).clamp(max=len(keys) - 1)
@@ -311,7 +328,8 @@ def _linear(features: Tensor, targets: Tensor, weights: Tensor, asked: Tensor) -
         error = float((weights * left_out.square()).sum())
         if error < best:
             best, found = error, coefficients
-    return mean + (asked @ vectors) @ found
+    predicted: Tensor = mean + (asked @ vectors) @ found
+    return predicted
 
 
 def _logistic(form: str, features: Tensor, targets: Tensor, weights: Tensor, asked: Tensor) -> Tensor:

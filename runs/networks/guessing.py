@@ -6,32 +6,33 @@ than by training. A task that guessing solves says little about what a cell can 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from tasks import Batch, Task
 from tasks.contract import draw
-from variants import RNN, GlorotOrthogonal, Vanilla, streams
+from variants import RNN, Cell, GlorotOrthogonal, Vanilla, streams
 
-from ..trial.evaluation import Evaluator, evaluate
+from ..trial.evaluation import Evaluator
 from ..trial.optimiser import Flat
 from ..trial.trial import Model
 from .readout import Network
 
 CELLS = (Vanilla, RNN)
 HIDDEN_SIZES = (1, 2, 4)
-WIDTHS = (1, 10, 100)
+WIDTHS = (10, 100)
 """Weights are uniform in -w .. w, for each of these w in turn."""
-GUESSES = 250
+GUESSES = 375
 """Networks of each cell, size and width at most."""
 FEW = (16, 256)
 """On so many sequences a network must meet the criterion first, before it is tried on a whole validation set."""
 ENOUGH = 20
 """So many networks that solve the task end the search."""
-STEPS = {"fused": 2**24, "eager": 2**19}
-"""Steps of all sequences together that the search may take, by engine; long sequences are tried on fewer networks."""
+WORK = {"fused": 2**29, "eager": 2**24}
+"""Bounds the search, by engine: steps times (16 + inputs + outputs). Long sequences are tried on fewer networks."""
 
 
 Kind = tuple[str, int, int]
@@ -58,8 +59,9 @@ def guess(task: Task, seed: int = 0) -> Guessed:
     """Draw all weights of small networks at random, read-out and biases included, again and again.
 
     A network solves the task if it meets the criterion on a validation set and then on fresh sequences, as in a trial.
-    The number of networks is bounded by `GUESSES`, `ENOUGH` and `STEPS`, never by a clock: a seed gives the same result
-    wherever the engine is the same.
+    Answers with a squared error are squashed by a logistic function to the range of the targets, as in the networks of
+    the paper: no linear answer would hit them. The number of networks is bounded by `GUESSES`, `ENOUGH` and `WORK`,
+    never by a clock: a seed gives the same result wherever the engine is the same.
 
     task: has a criterion of success.
     seed: of the weights and the sequences.
@@ -75,16 +77,16 @@ def guess(task: Task, seed: int = 0) -> Guessed:
     fresh = draw(task, task.evaluation_size, stream("confirmation"))
     stages = [sets.part(0, few) for few in FEW if few < sets.size] + [sets, fresh]
     networks = {(cell.name, size): _network(task, cell(), size) for size in HIDDEN_SIZES for cell in CELLS}
-    budget = min(STEPS[engine_of(network)] for network in networks.values())
-    tried, taken, solved = 0, 0, dict[Kind, int]()
+    most = min(WORK[engine_of(network)] for network in networks.values()) / (16 + task.input_size + task.output_size)
+    squash, tried, taken, solved = _squash(task, sets), 0, 0, dict[Kind, int]()
     for kind, network in _guesses(networks, stream("weights")):
         tried += 1
-        passed, steps = _tried(network, task, stages)
+        passed, steps = _tried(network, task, stages, squash)
         taken += steps
         if passed:
             solved[kind] = solved.get(kind, 0) + 1
         complete = tried % (len(networks) * len(WIDTHS)) == 0
-        if complete and (taken >= budget or sum(solved.values()) >= ENOUGH):
+        if complete and (taken >= most or sum(solved.values()) >= ENOUGH):
             break
     return Guessed(tried, solved)
 
@@ -94,13 +96,11 @@ def engine_of(network: Network) -> str:
     return "fused" if getattr(network.recurrent, "engine", "eager") == "fused" else "eager"
 
 
-def _network(task: Task, cell: Vanilla | RNN, size: int) -> Network:
+def _network(task: Task, cell: Cell, size: int) -> Network:
     return Network(cell, task, Model(hidden_size=size), GlorotOrthogonal(), streams(0, "initialisation"))
 
 
-def _guesses(
-    networks: dict[tuple[str, int], Network], generator: torch.Generator
-) -> Iterator[tuple[Kind, Evaluator]]:
+def _guesses(networks: dict[tuple[str, int], Network], generator: torch.Generator) -> Iterator[tuple[Kind, Evaluator]]:
     """Yield networks with new weights, of each cell, size and width in turn."""
     weights = [Flat(network).values for network in networks.values()]
     evaluators = [Evaluator(network) for network in networks.values()]
@@ -111,11 +111,19 @@ def _guesses(
                 yield (name, size, width), evaluator
 
 
-def _tried(network: Evaluator, task: Task, stages: list[Batch]) -> tuple[bool, int]:
+def _squash(task: Task, batch: Batch) -> Callable[[Tensor], Tensor]:
+    """Return what makes answers of the outputs of a network."""
+    if task.loss_form != "squared_error":
+        return lambda outputs: outputs
+    low, high = batch.targets.amin((0, 1)), batch.targets.amax((0, 1))
+    return lambda outputs: low + (high - low) * outputs.sigmoid()
+
+
+def _tried(network: Evaluator, task: Task, stages: list[Batch], squash: Callable[[Tensor], Tensor]) -> tuple[bool, int]:
     """Return whether a network meets the criterion on all sets, and the steps that this took."""
     steps = 0
     for batch in stages:
         steps += len(batch.inputs) * batch.size
-        if not task.solved(evaluate(network, task, batch)):
+        if not task.solved(task.metrics(squash(network.answers(batch)), batch)):
             return False, steps
     return True, steps
