@@ -7,6 +7,7 @@ than by training. A task that guessing solves says little about what a cell can 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from typing import NamedTuple
 
 import torch
@@ -28,7 +29,7 @@ WIDTHS = (10, 100)
 GUESSES = 375
 """Networks of each cell, size and width at most."""
 FEW = (16, 256)
-"""On so many sequences a network must meet the criterion first, before it is tried on a whole validation set."""
+"""On so many sequences a network must meet the criterion, before a network is tried on a whole validation set."""
 ENOUGH = 20
 """So many networks that solve the task end the search."""
 WORK = {"fused": 2**29, "eager": 2**24}
@@ -73,12 +74,15 @@ def guess(task: Task, seed: int = 0) -> Guessed:
     0.0
     """
     stream = streams(seed)
-    sets = draw(task, task.evaluation_size, stream("validation"))
-    fresh = draw(task, task.evaluation_size, stream("confirmation"))
-    stages = [sets.part(0, few) for few in FEW if few < sets.size] + [sets, fresh]
+    few = draw(task, FEW[-1], stream("few"))
+    stages = [partial(few.part, 0, count) for count in FEW]
+    # most networks fail before these are needed
+    stages += [
+        cache(partial(draw, task, task.evaluation_size, stream(name))) for name in ("validation", "confirmation")
+    ]
     networks = {(cell.name, size): _network(task, cell(), size) for size in HIDDEN_SIZES for cell in CELLS}
     most = min(WORK[engine_of(network)] for network in networks.values()) / (16 + task.input_size + task.output_size)
-    squash, tried, taken, solved = _squash(task, sets), 0, 0, dict[Kind, int]()
+    squash, tried, taken, solved = _squash(task, few), 0, 0, dict[Kind, int]()
     for kind, network in _guesses(networks, stream("weights")):
         tried += 1
         passed, steps = _tried(network, task, stages, squash)
@@ -119,10 +123,13 @@ def _squash(task: Task, batch: Batch) -> Callable[[Tensor], Tensor]:
     return lambda outputs: low + (high - low) * outputs.sigmoid()
 
 
-def _tried(network: Evaluator, task: Task, stages: list[Batch], squash: Callable[[Tensor], Tensor]) -> tuple[bool, int]:
+def _tried(
+    network: Evaluator, task: Task, stages: list[Callable[[], Batch]], squash: Callable[[Tensor], Tensor]
+) -> tuple[bool, int]:
     """Return whether a network meets the criterion on all sets, and the steps that this took."""
     steps = 0
-    for batch in stages:
+    for stage in stages:
+        batch = stage()
         steps += len(batch.inputs) * batch.size
         if not task.solved(task.metrics(squash(network.answers(batch)), batch)):
             return False, steps
