@@ -75,11 +75,9 @@ def guess(task: Task, seed: int = 0) -> Guessed:
     """
     stream = streams(seed)
     few = draw(task, FEW[-1], stream("few"))
-    stages = [partial(few.part, 0, count) for count in FEW]
-    # most networks fail before these are needed
-    stages += [
-        cache(partial(draw, task, task.evaluation_size, stream(name))) for name in ("validation", "confirmation")
-    ]
+    stages: list[Callable[[], Batch]] = [cache(partial(few.part, 0, count)) for count in FEW]
+    for name in ("validation", "confirmation"):  # most networks fail before these are needed
+        stages.append(cache(partial(draw, task, task.evaluation_size, stream(name))))
     networks = {(cell.name, size): _network(task, cell(), size) for size in HIDDEN_SIZES for cell in CELLS}
     most = min(WORK[engine_of(network)] for network in networks.values()) / (16 + task.input_size + task.output_size)
     squash, tried, taken, solved = _squash(task, few), 0, 0, dict[Kind, int]()
