@@ -16,6 +16,7 @@ from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
 from runs.record.archive import ARCHIVE, TABLE, Archive, write_archive
 
+from .baselines import begin_baselines
 from .figures.gallery import absent, draw_all
 from .load import Options, load, silent
 from .processes import Companion
@@ -27,6 +28,7 @@ from .report.sentences import verdicts
 from .report.stage_sentences import sections
 from .study import Study
 from .tables import diagnosis
+from .tables.baselines import baselines
 from .tables.claims import held_against
 from .tables.comparisons import comparisons
 from .tables.conditions import conditions
@@ -80,7 +82,11 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
         files = [folder / ARCHIVE, folder / TABLE]
     else:
         files = write_archive(Archive(study.every, study.design, study.about), folder)
-    tables = tabulate(study, both, options.announce, companion)
+    with_baselines = begin_baselines(study, options, folder, companion)
+    options.announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
+    explained = importance(study, os.cpu_count() or 1)
+    study = with_baselines(study)
+    tables = tabulate(study, both, explained, options.announce, companion)
     files += _write(tables.written, folder)
     return [*files, *_report(study, both, tables, folder, options)]
 
@@ -88,6 +94,7 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
 def tabulate(
     study: Study,
     both: TwoStudies | None,
+    explained: dict[str, pd.DataFrame],
     announce: Callable[[str], None] = silent,
     companion: Companion | None = None,
 ) -> Tables:
@@ -95,11 +102,10 @@ def tabulate(
 
     study: the study.
     both: the comparison with another study, if there is one.
+    explained: the tables of the importance of its hyperparameters.
     announce: is called with a line before each part of the work.
     companion: a process that has torch; without one it is imported here.
     """
-    announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
-    explained = importance(study, os.cpu_count() or 1)
     announce("comparisons, claims, recommended settings, stages")
     settings = recommended(study, trial_commands if companion is None else partial(companion.call, trial_commands))
     compared = comparisons(study) if study.comparable else None
@@ -112,6 +118,8 @@ def tabulate(
     written |= {} if compared is None else lag_tables(study, compared)
     written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})
     written |= {} if both is None else {"beside": both.pairs}
+    known = baselines(study)
+    written |= {"baselines": known} if len(known) else {}
     written |= stages
     written |= {} if claims is None else {"claims": claims}
     return Tables(written, compared, claims, stages, explained, settings)

@@ -31,7 +31,7 @@ FLOORS = {
         "catalogue",
         "__main__",
     ],
-    "tasks": ["task, exact", "data", "contract, catalogue, synthetic, real", "tasks", "__main__"],
+    "tasks": ["task, exact", "data", "contract, catalogue, synthetic, real, baselines", "tasks", "__main__"],
     "runs": [
         "console",
         "files, names, rules, secrets_in_urls, locks",
@@ -52,7 +52,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report",
-        "run, calibration, reproductions",
+        "run baselines, calibration, reproductions",
         "__main__",
         "notebooks",
     ],
