@@ -1,6 +1,6 @@
-"""Tasks on real sequences, one definition a file.
+"""Tasks on data that were recorded or written by people, one data set a file.
 
-Every module of this folder is imported, so that its tasks register.
+Every module of this folder is imported, so that its tasks register; the data are read when a task is constructed.
 """
 
 import importlib
