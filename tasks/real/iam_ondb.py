@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..data.batches import padded
 from ..data.cache import Parsed, cached, digest
 from ..data.listing import listing_hash, user_folder
 from ..task import PARTS, Batch, DataTask
@@ -299,8 +300,8 @@ def _parts(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Batch]:
     """Return the parts as batches; ValueError where no line of a part can be aligned."""
     parts = {}
     for part in PARTS:
-        inputs, lengths = _padded(arrays[f"{part}_inputs"], arrays[f"{part}_steps"])
-        targets, target_lengths = _padded(arrays[f"{part}_labels"], arrays[f"{part}_characters"])
+        inputs, lengths = _side_by_side(arrays[f"{part}_inputs"], arrays[f"{part}_steps"])
+        targets, target_lengths = _side_by_side(arrays[f"{part}_labels"], arrays[f"{part}_characters"])
         steps = torch.arange(len(inputs)).view(-1, 1)
         inside = steps < lengths
         reads = torch.where(inside, steps, 0)
@@ -313,7 +314,7 @@ def _parts(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Batch]:
     return parts
 
 
-def _padded(values: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
+def _side_by_side(values: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
     """Return sequences that follow one another as [T, B] or [T, B, I], 0 behind their end, and their lengths [B]."""
     sequences = torch.split(torch.from_numpy(values), counts.tolist())
-    return torch.nn.utils.rnn.pad_sequence(list(sequences)), torch.from_numpy(counts)
+    return padded(sequences), torch.from_numpy(counts)

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..data import models
+from ..data.batches import every_step, rows_of
 from ..data.cache import Parsed, cached, digest
 from ..data.listing import files_below, listing_hash, user_folder
 from ..task import PARTS, Batch, Classification, DataTask
@@ -407,18 +407,17 @@ def classes(phones: int) -> np.ndarray[Any, Any]:
 def _batch(sequences: list[tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]], phones: int) -> Batch:
     """Return sentences, inputs [T, 39] and phones [T] of each, as a batch with an answer at every step."""
     table = torch.from_numpy(classes(phones))
-    lengths = torch.tensor([len(labels) for _, labels in sequences])
-    pad = torch.nn.utils.rnn.pad_sequence
-    inputs = pad([torch.from_numpy(some.astype(np.float32)) for some, _ in sequences])
-    targets = pad([table[torch.from_numpy(labels)] for _, labels in sequences], padding_value=-1)
-    asked = targets >= 0
-    steps = torch.arange(len(inputs)).view(-1, 1)
-    return Batch(inputs, targets.clamp(min=0), torch.where(asked, steps, 0), lengths, asked.float())
+    inputs = [torch.from_numpy(some.astype(np.float32)) for some, _ in sequences]
+    batch = every_step(inputs, [table[torch.from_numpy(labels)] for _, labels in sequences])
+    assert batch.weights is not None  # `every_step` makes them
+    asked = (batch.weights > 0) & (batch.targets >= 0)
+    reads = torch.where(asked, batch.reads, 0)
+    return batch._replace(targets=batch.targets.clamp(min=0), reads=reads, weights=asked.float())
 
 
 def _without_memory(parts: dict[str, Batch], phones: int) -> dict[str, float]:
     """Return the losses on the test part of models without memory, by name."""
-    train, test = (_rows(parts[part]) for part in ("train", "test"))
+    train, test = (rows_of(parts[part], 1) for part in ("train", "test"))
     shares = (torch.bincount(train.targets, minlength=phones) + 0.5).double()
     marginal = (shares / shares.sum()).log().expand(len(test.targets), -1)
     few = slice(None, None, max(1, len(train.targets) // FITTED))
@@ -429,10 +428,3 @@ def _without_memory(parts: dict[str, Batch], phones: int) -> dict[str, float]:
         "same answer at every step": models.mean_loss(models.cross_entropy, marginal, test),
         "present step, softmax": models.mean_loss(models.cross_entropy, model(test.features), test),
     }
-
-
-def _rows(batch: Batch) -> models.Rows:
-    """Return every answer that is asked for as a row."""
-    assert batch.weights is not None  # `_batch` has made it
-    asked: Tensor = batch.weights > 0
-    return models.Rows(batch.inputs[asked], batch.targets[asked])

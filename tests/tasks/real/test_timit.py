@@ -10,6 +10,7 @@ import torch
 
 from tasks.contract import check_batch
 from tasks.data import models
+from tasks.data.batches import rows_of
 from tasks.real import timit
 from tasks.real.timit import PHONES, Timit, classes, coefficients_of, most_frequent, phones_of
 from tests.tasks.real.copies import PITCHES, SEGMENT, write_sentence, write_timit
@@ -347,7 +348,7 @@ def test_frames_of_the_glottal_stop_are_not_asked_of_39_phones(written, loaded):
 
 
 def test_a_linear_model_of_the_present_frame_names_the_sinusoids(loaded):
-    train, test = (timit._rows(loaded.part(part)) for part in ("train", "test"))
+    train, test = (rows_of(loaded.part(part), 1) for part in ("train", "test"))
     model = models.fit_linear(train, models.cross_entropy, 61, 1e-3)
     right = model(test.features).argmax(1) == test.targets
     assert right.double().mean() > 0.9
