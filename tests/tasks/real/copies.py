@@ -3,7 +3,7 @@
 import numpy as np
 
 RATE = 16_000
-SEGMENT = 3_200
+SEGMENT = 1_600
 PITCHES = {"h#": 150, "aa": 300, "iy": 500, "s": 900, "pcl": 1500, "q": 2500, "zh": 4000}
 """The phones that are spoken in the copy of TIMIT: the frequency of each in hertz."""
 
