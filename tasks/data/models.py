@@ -99,7 +99,12 @@ def fit_linear(
         value.backward()  # type: ignore[no-untyped-call]
         return value
 
-    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in the same order on every machine, and no waiting for a thread on a busy one
+    try:
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+    finally:
+        torch.set_num_threads(threads)
     return Linear(weight.detach(), bias.detach())
 
 
