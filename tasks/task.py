@@ -434,7 +434,7 @@ class DataTask(Task):
 
     evaluation_size = 1
     lag = None
-    solved_loss = None
+    solved_loss: float | None = None
     fingerprint: str
 
     def part(self, name: str) -> Batch:

@@ -68,6 +68,7 @@ ONLY_IN = {
     "pandas": ("runs.record", "analysis"),
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),
+    "soundfile": ("tasks.real.timit",),
     "llvmlite": ("variants.engine", "runs"),
     **dict.fromkeys(("fcntl", "grp", "pwd", "resource", "termios"), ()),  # Windows has none of them
 }

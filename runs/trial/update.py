@@ -30,7 +30,9 @@ OF_WHOLE_ANSWERS = ("cross_entropy", "binary_cross_entropy_sum")
 
 
 def counted(batch: Batch) -> float:
-    """Return how many answers the loss of a batch is a mean of: the sum of their weights."""
+    """Return how many answers the loss of a batch is a mean of: the sum of their weights, or of lengths of targets."""
+    if batch.target_lengths is not None:
+        return float(batch.target_lengths.sum())
     return batch.reads.numel() if batch.weights is None else float(batch.weights.sum())
 
 
