@@ -12,3 +12,4 @@ MODULES = ["contract", "exact", "real.ctc", "real.iam_ondb", "real.timit", "task
 def test_examples_give_what_they_say(name):
     result = doctest.testmod(importlib.import_module(f"tasks.{name}"))
     assert result.attempted > 0
+    assert result.failed == 0

@@ -349,7 +349,7 @@ def test_a_constant_answer_is_worse_than_a_floor_that_counts_the_last_input(name
 @pytest.mark.parametrize(
     ("name", "floor"),
     [
-        ("adding", 1 / 6),
+        ("adding", (1 - 1 / 100) / 6),
         ("adding_1997", (2 - 0.1 - 0.9 / 49) / 48),
         ("arithmetic", 1.4209),
         ("associative_recall", math.log(8)),
@@ -371,6 +371,15 @@ def test_a_constant_answer_is_worse_than_a_floor_that_counts_the_last_input(name
 )
 def test_floor_of_default_knobs_is_the_documented_number(name, floor):
     assert Task.registry[name]().floor == pytest.approx(floor, rel=1e-3)
+
+
+@pytest.mark.parametrize("lag", [2, 5, 30])
+def test_the_best_model_of_the_last_input_of_adding_knows_one_number_where_it_is_marked(lag):
+    task = Task.registry["adding"](lag=lag)
+    batch = draw(task, MANY)
+    last, marked = batch.inputs[-1].unbind(-1)
+    best = torch.where(marked == 1, last + 0.5, 1.0).view(1, -1, 1)
+    assert float(task.loss(best, batch)) == pytest.approx(task.floor, rel=TOLERANCE)
 
 
 def test_1997_floors_without_lost_marks_are_those_of_two_uniform_numbers():
