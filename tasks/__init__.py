@@ -14,6 +14,7 @@ if sys.argv[:1] == ["-m"]:  # `python -m tasks` starts: answer help and a mistyp
 
     answer_catalogue("task")
 
+from . import real as real
 from . import synthetic as synthetic
 from .task import Batch, DataTask, Task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ MOST_CLASSES = 1000
 """The largest number of classes of a target, and of symbols of a column."""
 USUAL_WINDOW = 100
 """Steps of the windows that one long series is cut into, unless the knob or a shorter part says otherwise."""
+LEAST_WINDOW, FEWEST_WINDOWS = 10, 32
+"""Such a window has fewer steps, down to this, where the training part would have less than so many of them."""
 MOST_NUMBERS = 2**30
 """The largest number of inputs of a part, padding included: 4 GB."""
 
@@ -334,9 +336,7 @@ def _windows(table: Table, options: Options, pieces: list[Piece], ahead: int) ->
     if window == 0 and len(table.lengths) > 1:
         return [piece._replace(steps=piece.steps - ahead) for piece in pieces if piece.steps > ahead], ""
     if window == 0:
-        least = min(usable.values())
-        window = max(1, least // math.ceil(least / USUAL_WINDOW))  # so that few steps are left over
-        why = f" (window=0: about {USUAL_WINDOW}, and so that they fill the smallest part)"
+        window, why = _usual_window(usable), " (window=0: found)"
     for part, most in usable.items():
         if most < window:
             longest = f"{most + ahead} steps" + (f", of which the last {ahead} are only answered" if ahead else "")
@@ -355,6 +355,17 @@ def _windows(table: Table, options: Options, pieces: list[Piece], ahead: int) ->
         lost += steps - (starts[-1] + window)
     left = f"; {lost} steps at the ends fill no window and are left out" if lost else ""
     return cut, f"{window} steps, one every {stride}{why}{left}"
+
+
+def _usual_window(usable: Mapping[str, int]) -> int:
+    """Return the steps of the windows that one series is cut into.
+
+    They are about 100, or fewer so that the training part has enough of them, and so that few steps are left over.
+    usable: steps of the longest piece of each part.
+    """
+    least = min(usable.values())
+    wanted = min(USUAL_WINDOW, max(LEAST_WINDOW, usable["train"] // FEWEST_WINDOWS), least)
+    return max(1, least // math.ceil(least / max(1, wanted)))
 
 
 def _rows_of(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
+import re
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
@@ -66,10 +69,10 @@ class Sequences(DataTask, name="sequences"):
     path=my.csv` says what was understood, and what to set where it was understood wrongly.
 
     Everything that is measured from data (mean and deviation, symbols, classes, simple models) is measured from the
-    training part. The loss without memory is the smallest on the test part of: the mean or the class shares, a linear
-    or logistic regression of the inputs of the step at which the answer is read, and for the next step of numbers, no
-    change. Solved is nothing, as your data have no criterion; the score is the share of the loss without memory that is
-    gone, down to `reference`.
+    training part. The loss without memory is the smallest on the test part of: `no input`, the mean or the class
+    shares; `present step`, a linear or logistic regression of the inputs at the step where the answer is read; and for
+    the next step of numbers `no change`. Solved never, as your data have no criterion: the score is the share of the
+    loss without memory that is gone, down to `reference`.
 
     path: of the file, which ends in .csv, .parquet, .npz or .npy.
     target: column or columns that are answered, or the name of the array; by default the column called target, targets,
@@ -87,7 +90,7 @@ class Sequences(DataTask, name="sequences"):
     shares: of the sequences in train, validation and test, where no split is given; a single series is divided in time.
     split_seed: random seed of the split.
     window: steps of the pieces that longer sequences are cut into, 0 for whole sequences; a single series is cut into
-        pieces of 100 steps then. Parts never share a step.
+        pieces of at most 100 steps then, of which there are 32 to train on if possible. Parts never share a step.
     stride: steps from one piece to the next, 0 for `window`.
     standardise: whether numbers get mean 0 and deviation 1 by the training part; columns of 0 and 1 stay as they are.
     reference: the loss at which the score is 1.
@@ -119,6 +122,9 @@ class Sequences(DataTask, name="sequences"):
         reference: float = 0.0,
         sha256: str = "",
     ) -> None:
+        given = {knob: value for knob, value in locals().items() if knob not in ("self", "path", "sha256")}
+        usual = inspect.signature(Sequences).parameters
+        self._given = {k: v for k, v in given.items() if k in usual and v != usual[k].default}
         self.path, self.reference = path, reference
         named = Named(_names(inputs), _names(target), _names(symbols), sequence, step, split, group)
         for knob, word, words in (("kind", kind, KINDS), ("answers", answers, ANSWERS)):
@@ -175,22 +181,34 @@ class Sequences(DataTask, name="sequences"):
     def baselines(self) -> dict[str, float]:
         return dict(self._simple)
 
-    def understood(self) -> str:
-        """Return what was understood of the file, one fact a line: for the card of the task."""
+    def understood(self) -> list[str]:
         simple = ", ".join(f"{name} {loss:.4g}" for name, loss in self._simple.items())
+        knobs = " ".join(_written(f"+tasks.sequences.{name}", value) for name, value in self._given.items())
+        path = _written("tasks.sequences.path", self.path)
         facts = [
             ("File", Path(self.path).name),
             *self.data.facts,
             ("Loss", f"{self.unit}; on the test part: {simple}"),
             ("Score", f"0 at {self.floor:.4g}, the loss without memory, and 1 at {self.reference:g}, the reference"),
             ("SHA-256", self.fingerprint),
+            ("Which cell", f"`python -m runs.sweep study=own_data {path}{knobs and ' '}{knobs}`"),
         ]
-        return "\n".join(f"{heading[:1].upper()}{heading[1:]}: {text}." for heading, text in facts)
+        return [f"{heading[:1].upper()}{heading[1:]}: {text.rstrip('.')}." for heading, text in facts]
 
 
 def memoryless(losses: Iterable[str]) -> list[str]:
     """Return the names of those simple models that see the present step at most."""
     return [name for name in losses if name.startswith(("no ", "present step"))]
+
+
+def _written(key: str, value: object) -> str:
+    """Return an argument of a command, in quotes where the shell needs them."""
+    if isinstance(value, list | tuple):
+        value = f"[{','.join(map(str, value))}]"
+    if isinstance(value, bool):
+        value = str(value).lower()
+    plain = re.fullmatch(r"[\w./~\[\],+-]*", str(value))
+    return f"{key}={value}" if plain else shlex.quote(f'{key}="{value}"')
 
 
 def _names(given: object) -> tuple[str, ...]:
@@ -258,15 +276,15 @@ def _fitted(data: Prepared) -> dict[str, float]:
         for part, batch in data.parts.items()
     }
     test = models.Rows(torch.zeros(len(targets["test"]), 0), targets["test"])
-    name, constant = _no_input(data.kind, targets["train"], outputs)
-    found = {name: models.mean_loss(loss, constant.expand(len(test.targets), -1), test)}
+    constant = _no_input(data.kind, targets["train"], outputs)
+    found = {"no input": models.mean_loss(loss, constant.expand(len(test.targets), -1), test)}
     if data.present:
         present = _asked_of(data.parts["test"], _read(data.parts["test"], data.parts["test"].inputs))
         found["no change"] = models.mean_loss(loss, present[:, list(data.present)], test)
     for name, seen in (
-        ("present step, linear", lambda inputs: inputs),
-        (f"last {FEW_STEPS} steps, linear", lambda inputs: models.window(inputs, FEW_STEPS)),
-        ("mean of the steps so far, linear", _mean_so_far),
+        ("present step", lambda inputs: inputs),
+        (f"last {FEW_STEPS} steps", lambda inputs: models.window(inputs, FEW_STEPS)),
+        ("mean of the steps so far", _mean_so_far),
     ):
         if len(data.parts["train"].inputs) == 1 and not name.startswith("present"):
             continue
@@ -277,14 +295,14 @@ def _fitted(data: Prepared) -> dict[str, float]:
     return found
 
 
-def _no_input(kind: str, targets: Tensor, outputs: int) -> tuple[str, Tensor]:
-    """Return the name and the answer [O] of the best model that sees nothing."""
+def _no_input(kind: str, targets: Tensor, outputs: int) -> Tensor:
+    """Return the answer [O] of the best model that sees nothing: the mean, or the share of each class or label."""
     if kind == "regression":
-        return "no input, mean", targets.double().mean(0)
+        return targets.double().mean(0)
     if kind == "classification":
         counts = torch.bincount(targets, minlength=outputs).double()
-        return "no input, class shares", (counts / counts.sum()).log()
-    return "no input, shares of ones", torch.logit(models.smoothed_shares(targets))
+        return (counts / counts.sum()).log()
+    return torch.logit(models.smoothed_shares(targets))
 
 
 def _features(batch: Batch, seen: Any) -> Tensor:
