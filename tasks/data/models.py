@@ -70,7 +70,9 @@ def mean_loss(loss: Loss, answers: Tensor, rows: Rows) -> float:
     return float(_mean(loss(answers.double(), _targets(rows)), rows.weights))
 
 
-def fit_linear(rows: Rows, loss: Loss, outputs: int, penalty: float, start: Linear | None = None) -> Linear:
+def fit_linear(
+    rows: Rows, loss: Loss, outputs: int, penalty: float, start: Linear | None = None, tolerance: float = 1e-9
+) -> Linear:
     """Fit a linear model: least squares, logistic or softmax regression, depending on the loss.
 
     rows: what is fitted.
@@ -79,6 +81,7 @@ def fit_linear(rows: Rows, loss: Loss, outputs: int, penalty: float, start: Line
     penalty: added to the mean loss is half of it times the sum of squared weights (not of the biases).
         scikit-learn's `C` is 1 / (N penalty).
     start: a model from which to begin; it only saves time.
+    tolerance: the fit ends when a step changes the loss by less.
 
     Returns the model, fitted by L-BFGS in float64.
     """
@@ -87,7 +90,7 @@ def fit_linear(rows: Rows, loss: Loss, outputs: int, penalty: float, start: Line
         start = Linear(features.new_zeros(features.shape[1], outputs), features.new_zeros(outputs))
     weight, bias = (value.clone().requires_grad_() for value in start)
     optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=300, tolerance_grad=1e-6, tolerance_change=1e-9, line_search_fn="strong_wolfe"
+        [weight, bias], max_iter=300, tolerance_grad=1e-6, tolerance_change=tolerance, line_search_fn="strong_wolfe"
     )
 
     def closure() -> Tensor:
@@ -101,20 +104,25 @@ def fit_linear(rows: Rows, loss: Loss, outputs: int, penalty: float, start: Line
 
 
 def best_linear(
-    train: Rows, validation: Rows, loss: Loss, outputs: int, penalties: Sequence[float] = PENALTIES
+    train: Rows,
+    validation: Rows,
+    loss: Loss,
+    outputs: int,
+    penalties: Sequence[float] = PENALTIES,
+    tolerance: float = 1e-9,
 ) -> Linear:
     """Fit linear models of different penalties and choose the one with the smallest loss on the validation part.
 
     train: what is fitted.
     validation: what chooses.
-    loss, outputs: as `fit_linear` takes them.
+    loss, outputs, tolerance: as `fit_linear` takes them.
     penalties: from strong to weak. The search ends at the first one that is worse than the one before.
 
     Returns the chosen model.
     """
     model, least, chosen = None, math.inf, None
     for penalty in penalties:
-        model = fit_linear(train, loss, outputs, penalty, model)
+        model = fit_linear(train, loss, outputs, penalty, model, tolerance)
         found = mean_loss(loss, model(validation.features), validation)
         if found >= least:
             break
