@@ -102,7 +102,12 @@ def fit_linear(
         (gradient,) = torch.autograd.grad(found, both)
         return float(found.detach()), gradient
 
-    least = _least(value, torch.cat([start.weight.flatten(), start.bias]), tolerance)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # sums in the same order on every machine, and no waiting for a thread on a busy one
+    try:
+        least = _least(value, torch.cat([start.weight.flatten(), start.bias]), tolerance)
+    finally:
+        torch.set_num_threads(threads)
     weight, bias = least.split(split)
     return Linear(weight.view(-1, outputs), bias)
 

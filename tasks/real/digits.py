@@ -1,0 +1,165 @@
+"""Digits: name a handwritten digit of which one pixel is seen a step."""
+
+from __future__ import annotations
+
+import gzip
+import math
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ..data.batches import rows_of
+from ..data.cache import Parsed, cached, digest
+from ..data.models import Rows, best_linear, cross_entropy, mean_loss
+from ..data.packages import installed
+from ..data.split import PARTS, shuffled, split
+from ..task import Batch, Classification, DataTask
+
+PARSER, FITS = 1, 1
+"""Versions of what is kept on disk: a change of the code below that changes numbers raises them."""
+PIXELS, CLASSES, BRIGHTEST = 64, 10, 16
+
+
+class Digits(DataTask, Classification, name="digits"):
+    """See the pixels of a handwritten digit one by one, and name the digit at the end.
+
+        input    0  0  .31  .81  .56  .06  0  0   0  0  .81  ..  0     brightness of 8 x 8 pixels, row by row
+        target   .  .  .    .    .    .    .  .   .  .  .    ..  0     the digit, read at step 63
+
+    The 1,797 images that scikit-learn brings, of 0 to 16 units of brightness, scaled to 0..1; T = 64. They are dealt
+    out to the parts at random: 1,078 to train on, 360 to choose by, 359 to report on (60 : 20 : 20). Nothing says who
+    wrote an image, so writers are not kept apart.
+
+    Cross-entropy at the last step, in nats. The best model without memory sees the last pixel only: its floor is that
+    of the shares of digits for each brightness of it, fitted to the train part. There is no criterion by which the
+    task would be solved; the score is 1 at the loss of a logistic regression that sees all pixels at once.
+
+    split_seed: of the permutation of the images.
+    sha256: of the data and their parts, where they must be those of an earlier run; empty for no such claim.
+    """
+
+    source = "the test part of 'Optical Recognition of Handwritten Digits' (Alpaydin & Kaynak 1998), from scikit-learn"
+    reference_source = "a logistic regression that sees all pixels at once, fitted to the train part"
+
+    def __init__(self, *, split_seed: int = 0, sha256: str = "") -> None:
+        self.split_seed, self.sha256 = split_seed, sha256
+        self._use(load(self.name, split_seed, None), sha256)
+
+    def _use(self, data: Loaded, sha256: str) -> None:
+        self._data = data
+        self.input_size, self.output_size = 1, CLASSES
+        self.fingerprint = data.fingerprint
+        self.floor, self.reference = data.losses["last pixel"], data.losses["all pixels at once, logistic"]
+        self.check_fingerprint(sha256)
+
+    def part(self, name: str) -> Batch:
+        return self._data.parts[name]
+
+    def baselines(self) -> dict[str, float]:
+        return dict(self._data.losses)
+
+
+class DigitsPermuted(Digits, name="digits_permuted"):
+    """See the pixels of a handwritten digit one by one in a fixed random order, and name the digit at the end.
+
+        input    .06  0  0  .94  0  .5  0  .25  1  ..  .75     brightness of 8 x 8 pixels, in the permuted order
+        target   .    .  .  .    .  .   .  .    .  ..  0       the digit, read at step 63
+
+    Images and parts are those of `digits`. One permutation for all images puts what was near in an image far apart in
+    time.
+
+    Cross-entropy at the last step, in nats. The best model without memory sees the last pixel only; floor and
+    reference are fitted as for `digits`, and no loss counts as solved.
+
+    permutation_seed: of the permutation of the pixels.
+    split_seed: of the permutation of the images.
+    sha256: of the data and their parts, where they must be those of an earlier run; empty for no such claim.
+    """
+
+    source = (
+        "data as for `digits`; a permutation after Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent "
+        "Networks of Rectified Linear Units', section 4.2, there of MNIST"
+    )
+
+    def __init__(self, *, permutation_seed: int = 0, split_seed: int = 0, sha256: str = "") -> None:
+        self.permutation_seed, self.split_seed, self.sha256 = permutation_seed, split_seed, sha256
+        self._use(load(self.name, split_seed, permutation_seed), sha256)
+
+
+class Loaded(NamedTuple):
+    """What all tasks of the same knobs share.
+
+    parts: by name.
+    fingerprint: of the images, the order of their pixels and the parts.
+    losses: of simple models, on the test part.
+    """
+
+    parts: dict[str, Batch]
+    fingerprint: str
+    losses: dict[str, float]
+
+
+@cache
+def load(task: str, split_seed: int, permutation_seed: int | None) -> Loaded:
+    """Read and split the images, once a process.
+
+    task: name of the task, for messages.
+    split_seed, permutation_seed: knobs of the tasks; without a permutation None.
+    """
+    package = installed(task, "sklearn", "analysis", "scikit-learn")
+    path = package.folder / "datasets" / "data" / "digits.csv.gz"
+    arrays = cached(
+        "digits", {"scikit-learn": package.version, "parser": PARSER}, lambda: images(path.read_bytes())
+    ).arrays
+    order = list(range(PIXELS))
+    if permutation_seed is not None:
+        order = shuffled([str(pixel) for pixel in order], permutation_seed)
+    pixels = arrays["pixels"][:, order]
+    numbers = [str(number) for number in range(len(pixels))]
+    chosen = {part: np.array(items) for part, items in split(task, numbers, numbers, split_seed).items()}
+    parts = {part: at_the_end(pixels[items], arrays["digits"][items]) for part, items in chosen.items()}
+    fingerprint = digest({"pixels": pixels, "digits": arrays["digits"], **chosen})
+    versions = {"data": fingerprint, "fits": FITS}
+    losses = cached("digits-fits", versions, lambda: Parsed({}, simple_models(parts))).facts
+    return Loaded(parts, fingerprint, losses)
+
+
+def images(content: bytes) -> Parsed:
+    """Parse the file of images: one a line, 64 whole numbers in 0..16 and the digit, divided by commas.
+
+    content: of the file, compressed by gzip.
+
+    Returns the arrays `pixels` [N, 64] and `digits` [N], uint8.
+    Raises ValueError for a file of another form.
+    """
+    table = np.loadtxt(gzip.decompress(content).decode().splitlines(), delimiter=",", ndmin=2)
+    if table.shape[1] != PIXELS + 1 or table.min() < 0 or table[:, :-1].max() > BRIGHTEST or table[:, -1].max() > 9:
+        raise ValueError(f"digits.csv.gz must have {PIXELS} numbers in 0..{BRIGHTEST} and a digit a line")
+    return Parsed({"pixels": table[:, :-1].astype(np.uint8), "digits": table[:, -1].astype(np.uint8)})
+
+
+def at_the_end(pixels: np.ndarray[Any, Any], digits: np.ndarray[Any, Any]) -> Batch:
+    """Make a batch of images: pixels [N, 64] in 0..16 one a step, and digits [N] that are read at the last step."""
+    inputs = torch.from_numpy(pixels.T.astype(np.float32) / BRIGHTEST).unsqueeze(-1)
+    targets = torch.from_numpy(digits.astype(np.int64)).unsqueeze(0)
+    return Batch(inputs, targets, torch.full((1, len(digits)), PIXELS - 1))
+
+
+def simple_models(parts: dict[str, Batch]) -> dict[str, float]:
+    """Return the losses on the test part of models that were fitted to the train part, by name."""
+    last = {part: _by_brightness(rows_of(parts[part], 1)) for part in PARTS}
+    every = {part: rows_of(parts[part], PIXELS) for part in PARTS}
+    losses = {"no input, equal shares": math.log(CLASSES)}
+    for name, rows in (("last pixel", last), ("all pixels at once, logistic", every)):
+        model = best_linear(rows["train"], rows["validation"], cross_entropy, CLASSES)
+        losses[name] = mean_loss(cross_entropy, model(rows["test"].features), rows["test"])
+    return losses
+
+
+def _by_brightness(rows: Rows) -> Rows:
+    """Return rows whose one feature, a brightness, is one-hot, so that a linear model may give each its own answer."""
+    levels = (rows.features[:, 0] * BRIGHTEST).round().long()
+    return Rows(functional.one_hot(levels, BRIGHTEST + 1).double(), rows.targets)
