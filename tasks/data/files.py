@@ -121,10 +121,10 @@ def read(path: str, named: Named) -> Table:
 def _arrays(file: Path) -> dict[str, Array]:
     """Return the arrays of a file by name. Python objects, which could run code, are not read."""
     try:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"inputs": loaded}
-        with loaded:
+        with file.open("rb") as opened:
+            loaded = np.load(opened, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return {"inputs": loaded}
             return {key: loaded[key] for key in loaded.files}
     except (zipfile.BadZipFile, EOFError, KeyError) as error:
         raise ValueError(f"cannot be read as arrays of NumPy: {error}") from None

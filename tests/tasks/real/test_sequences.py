@@ -17,9 +17,19 @@ from tasks.task import PARTS
 COUNT, STEPS, INPUTS = 30, 7, 3  # sequences, steps and inputs of most files here
 
 
+FITTED = sequences._fitted
+
+
 @pytest.fixture(autouse=True)
-def _cache_of_its_own(tmp_path, monkeypatch):
+def _nothing_is_fitted(tmp_path, monkeypatch):
     monkeypatch.setenv("LSTM_VARIANTS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sequences, "_fitted", lambda data: {"no input": 1.0})
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """Simple models are fitted, which takes a moment."""
+    monkeypatch.setattr(sequences, "_fitted", FITTED)
 
 
 def task(path, **knobs):
@@ -63,11 +73,6 @@ def table(tmp_path):
         return path
 
     return write
-
-
-def raw(found, part, **given):
-    """The batch of a part with numbers as they are in the file."""
-    return found.part(part)
 
 
 # What is understood
@@ -239,14 +244,14 @@ def test_a_symbol_that_training_lacks_is_zero_and_said(table):
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def test_the_loss_without_input_is_that_of_the_class_shares(arrays):
+def test_the_loss_without_input_is_that_of_the_class_shares(fits, arrays):
     split = np.array([*["train"] * 20, *["validation"] * 6, *["test"] * 4])
     targets = np.array([*[0, 0, 0, 1] * 5, *[0, 1] * 5])
     found = task(arrays(targets=targets, split=split))
     assert found.baselines()["no input"] == pytest.approx(-(math.log(0.75) + math.log(0.25)) / 2, rel=1e-6)
 
 
-def test_the_floor_is_the_loss_of_the_present_step_where_this_decides(arrays):
+def test_the_floor_is_the_loss_of_the_present_step_where_this_decides(fits, arrays):
     inputs = draw(200, STEPS, 1)
     targets = 2 * inputs[:, -1, 0] + 0.1 * draw(200, seed=5)
     found = task(arrays(inputs=inputs, targets=targets))
@@ -255,7 +260,7 @@ def test_the_floor_is_the_loss_of_the_present_step_where_this_decides(arrays):
     assert found.floor == pytest.approx((0.1 / deviation) ** 2, rel=0.5)
 
 
-def test_no_change_is_a_model_without_memory_of_the_next_number(tmp_path):
+def test_no_change_is_a_model_without_memory_of_the_next_number(fits, tmp_path):
     walk = np.cumsum(draw(3000))
     np.save(tmp_path / "walk.npy", walk)
     found = task(tmp_path / "walk.npy", window=10, standardise=False)
@@ -333,12 +338,12 @@ def test_the_card_says_what_was_understood(table, capsys, monkeypatch):
     assert main(["sequences", f"task.path={table(rows())}", "shares=[0.5,0.25,0.25]"]) == 0
     out = capsys.readouterr().out
     for words in (
-        "Rows: 102, in 30 sequences of 2 to 5 steps (mean 3.4).",
+        "Rows: 103, in 30 sequences of 2 to 5 steps (mean 3.4).",
         "target='label' by its name",
         "Inputs: 1 a step: x. 1 of them standardised",
         "label, at the end of each sequence: classification (kind=auto, answers=auto). 2 classes: no, yes.",
         "Train: 15 sequences, ",
-        "Loss: nats; on the test part: no input 0.",
+        "Loss: nats; on the test part: no input 1.",
         "python -m runs.sweep study=own_data tasks.sequences.path=",
         "+tasks.sequences.shares=[0.5,0.25,0.25]",
     ):
@@ -380,7 +385,7 @@ def changed(values, place, value):
         (
             {},
             {"target": "labels"},
-            "there is no array 'labels'; did you mean 'targets'? The arrays are: inputs, targets",
+            "there is no array 'labels'; the arrays are: inputs, targets; inputs= and",
         ),
         ({"inputs": np.array([{}] * 3, object)}, {}, "must hold arrays of numbers or text, not pickled Python objects"),
         (
@@ -422,7 +427,11 @@ def changed(values, place, value):
         ),
         ({"targets": np.ones(COUNT)}, {}, "target must have 2 to 1000 classes in the training part, got 1: always '1'"),
         ({"targets": np.full(COUNT, 0.5)}, {}, "target 'target 0' must vary in the training part, got 0.5 always"),
-        ({"targets": changed(np.zeros(COUNT), 7, 1)}, {"split_seed": 3}, "target must have in "),
+        (
+            {"targets": np.arange(COUNT) // 10, "split": np.repeat(["test", "train", "val"], 10)},
+            {},
+            "target must have in validation only classes of the training part, got '2' at step 6 of sequence 20",
+        ),
         (
             {"split": ["train"] * COUNT},
             {},
@@ -456,7 +465,7 @@ def changed(values, place, value):
             {"shares": (0.5, 0.5)},
             "shares must be three numbers above 0 that add up to 1, for train, validation, te",
         ),
-        ({}, {"reference": 2.0}, "reference must be below the loss without memory, 0."),
+        ({}, {"reference": 2.0}, "reference must be below the loss without memory, 1, got 2"),
         ({}, {"step": "time"}, "step must name a column of a table, but this file holds arrays"),
     ],
 )
@@ -484,7 +493,7 @@ def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, m
         (
             {"x": lambda f: f["x"].where(f.index != 5, np.inf)},
             {},
-            "column 'x' must be finite, got inf at step 3 of sequ",
+            "column 'x' must be finite, got inf at step 0 of sequ",
         ),
         (
             {"x": lambda f: f["x"].round(3).astype(str).where(f.index != 5, "1,5")},
@@ -504,7 +513,7 @@ def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, m
             "group must be the same in the whole of a sequence, got '1' at step 1 of ",
         ),
         (
-            {},
+            {"z": 1.5},
             {"target": ["x", "label"]},
             "target must be one column of names, or columns of numbers, got names in label",
         ),
