@@ -93,12 +93,11 @@ class Sequences(DataTask, name="sequences"):
         pieces of at most 100 steps then, of which there are 32 to train on if possible. Parts never share a step.
     stride: steps from one piece to the next, 0 for `window`.
     standardise: whether numbers get mean 0 and deviation 1 by the training part; columns of 0 and 1 stay as they are.
-    reference: the loss at which the score is 1.
+    reference: the loss at which the score is 1; 0 for none, as noise allows no such loss. The score is 1 at 0 then.
     sha256: of the data; a study sets it and refuses a file that has changed since.
     """
 
     source = "your own file, read by tasks/data/files.py of 2026"
-    reference: float
 
     def __init__(
         self,
@@ -125,7 +124,7 @@ class Sequences(DataTask, name="sequences"):
         given = {knob: value for knob, value in locals().items() if knob not in ("self", "path", "sha256")}
         usual = inspect.signature(Sequences).parameters
         self._given = {k: v for k, v in given.items() if k in usual and v != usual[k].default}
-        self.path, self.reference = path, reference
+        self.path, self.reference = path, reference or None
         named = Named(_names(inputs), _names(target), _names(symbols), sequence, step, split, group)
         for knob, word, words in (("kind", kind, KINDS), ("answers", answers, ANSWERS)):
             if word not in words:
@@ -150,7 +149,8 @@ class Sequences(DataTask, name="sequences"):
         if not reference < self.floor:
             rule = f"reference must be below the loss without memory, {self.floor:.4g}"
             raise ValueError(f"{self.name}: {rule}, got {reference:g}")
-        self.reference_source = "the knob reference of the task; 0 is a loss that no noise allows"
+        if reference:
+            self.reference_source = "the knob reference of the task"
         self.fingerprint = self.data.fingerprint
         self.check_fingerprint(sha256)
 
@@ -189,7 +189,7 @@ class Sequences(DataTask, name="sequences"):
             ("File", Path(self.path).name),
             *self.data.facts,
             ("Loss", f"{self.unit}; on the test part: {simple}"),
-            ("Score", f"0 at {self.floor:.4g}, the loss without memory, and 1 at {self.reference:g}, the reference"),
+            ("Score", f"0 at {self.floor:.4g}, the loss without memory, and 1 at {self.reference or 0:g}"),
             ("SHA-256", self.fingerprint),
             ("Which cell", f"`python -m runs.sweep study=own_data {path}{knobs and ' '}{knobs}`"),
         ]
