@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
+from typing import Any
 
-from .task import Task
+from .task import DataTask, Task
 
 
 def entries() -> dict[str, type[Task]]:
@@ -47,28 +49,67 @@ def overview() -> list[tuple[list[str], str]]:
     rows = [(["task", "floor"], "what must be remembered; knobs")]
     for name, cls in entries().items():
         given = " ".join(f"{knob}={value}" for knob, value in knobs(cls).items())
-        rows.append(([name, f"{cls().floor:.4g}"], f"{summary(cls).removesuffix('.')}; {given}"))
+        rows.append(([name, _floor(cls)], f"{summary(cls).removesuffix('.')}; {given}"))
     return rows
 
 
-def card(cls: type[Task]) -> str:
+def _floor(cls: type[Task]) -> str:
+    """Return the floor at the default knobs; that of a task with data is not known before the data are read."""
+    return "of the data" if issubclass(cls, DataTask) else f"{cls().floor:.4g}"
+
+
+def card(cls: type[Task], given: Mapping[str, Any] | None = None, *, data: bool = False) -> str:
     """Return one task in full: example, sizes, floor, when it is solved, knobs, source.
 
-    Raises ValueError for a class of your own that has a knob without a default.
+    cls: the class of the task.
+    given: knobs that are not the defaults. Of a task with data the card then shows what was understood of these data,
+        and the knobs by name only.
+    data: whether a task with data may read them for its card where no knobs are given. Without it the card is the same
+        on every machine.
+
+    Raises ValueError for a class of your own that has a knob without a default, and for knobs that cannot be.
     """
     name = vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
+    if issubclass(cls, DataTask) and given:
+        return "\n\n".join([f"{name}: {summary(cls)}", "\n".join(_of_data(cls(**given))), _explained(name)])
+    explained = [
+        f"Knob {knob} = {value!r}: {explanation(cls, knob)}".removesuffix(": ")
+        for knob, value in {**knobs(cls), **(given or {})}.items()
+    ]
+    sizes = _facts(cls, data) if issubclass(cls, DataTask) else _sizes(cls, name, given or {})
+    parts = [[f"{name}: {summary(cls)}"], drawing(cls), [*sizes, criterion(cls)], [*explained, f"Source: {cls.source}"]]
+    return "\n\n".join("\n".join(filter(None, part)) for part in parts if part)
+
+
+def _explained(name: str) -> str:
+    return f"`python -m tasks {name}` explains the knobs by which the data are understood in another way."
+
+
+def _sizes(cls: type[Task], name: str, given: Mapping[str, Any]) -> list[str]:
+    """Return the lines on the sizes and the floor of a task with some knobs."""
     try:
-        task = cls()
+        task = cls(**given)
     except TypeError as error:
         raise ValueError(f"{name}: every knob must have a default: {error}") from None
-    sizes = (
-        f"Inputs: {task.input_size} a step. Answers: {task.output_size} outputs. Loss without memory: {task.floor:.4g}."
-    )
-    explained = [
-        f"Knob {knob} = {value!r}: {explanation(cls, knob)}".removesuffix(": ") for knob, value in knobs(cls).items()
-    ]
-    parts = [[f"{name}: {summary(cls)}"], drawing(cls), [sizes, criterion(cls)], [*explained, f"Source: {cls.source}"]]
-    return "\n\n".join("\n".join(filter(None, part)) for part in parts if part)
+    inputs, outputs = f"Inputs: {task.input_size} a step.", f"Answers: {task.output_size} outputs."
+    return [f"{inputs} {outputs} Loss without memory: {task.floor:.4g}."]
+
+
+def _facts(cls: type[DataTask], data: bool) -> list[str]:
+    """Return the lines on the data of a task with its default knobs, or where they would come from."""
+    if not data:
+        return []
+    try:
+        return _of_data(cls())
+    except (ValueError, TypeError) as error:
+        return [f"Not here: {error}."]
+
+
+def _of_data(task: DataTask) -> list[str]:
+    """Return the lines on the data that a task has read."""
+    inputs, outputs = f"Inputs: {task.input_size} a step.", f"Answers: {task.output_size} outputs."
+    floor = f"{task.floor * task.unit_scale:.4g} {task.unit}".rstrip()
+    return [*task.understood(), f"{inputs} {outputs} Loss without memory: {floor}."]
 
 
 def _text(cls: type) -> str:

@@ -454,6 +454,10 @@ class DataTask(Task):
     def solved(self, metrics: dict[str, float]) -> bool:
         return False
 
+    def understood(self) -> list[str]:
+        """Return what was made of the data, one fact a line: for the card of the task."""
+        return [f"{name.capitalize()}: {self.part(name).size} sequences." for name in PARTS]
+
     def check_fingerprint(self, sha256: str) -> None:
         """Raise ValueError where a fingerprint is given that the data do not have."""
         if sha256 not in ("", self.fingerprint):

@@ -65,7 +65,7 @@ ONLY_IN = {
     "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
     "optuna": ("runs.study", "runs.workers.accounting"),
     "mlflow": ("runs.record.tracking", "analysis.notebooks"),
-    "pandas": ("runs.record", "analysis"),
+    "pandas": ("runs.record", "analysis", "tasks.data.files"),
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),
     "soundfile": ("tasks.real.timit",),

@@ -13,6 +13,9 @@ def parser_of(kind: str) -> Parser:
     parser = Parser(prog=f"python -m {kind}s", description=f"The catalogue of {kind}s.")
     shown = f"show this {kind} in full; also the dotted path of a class of your own"
     parser.add_argument("name", nargs="?", help=shown)
+    if kind == "task":
+        text = "shown with these knobs, as in path=my.csv or task.path=my.csv"
+        parser.add_argument("knobs", nargs="*", metavar="knob=value", help=text)
     if kind == "variant":
         for option, letter, what, usual in (("--inputs", "I", "input", 2), ("--hidden", "H", "hidden", 32)):
             text = f"{what} size of the parameter counts (default {usual})"

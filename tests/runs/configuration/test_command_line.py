@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from omegaconf.errors import MissingMandatoryValue
 
 from runs import __main__ as runs_main
 from runs import sweep
@@ -220,9 +221,26 @@ def test_every_variant_and_preset_composes_into_a_cell(composed, variant):
     assert isinstance(construct(plain(cfg.variant), Cell), Cell)
 
 
+@pytest.fixture
+def own_file(tmp_path):
+    """A file of sequences for what cannot be made without one."""
+    rows = [f"{sequence},{step * sequence % 5},{'ab'[sequence % 2]}" for sequence in range(40) for step in range(6)]
+    (tmp_path / "own.csv").write_text("\n".join(["sequence,x,label", *rows]))
+    return tmp_path / "own.csv"
+
+
 @pytest.mark.parametrize("task", sorted({*Task.registry, *options("task")}))
-def test_every_task_and_preset_composes_into_a_trial(composed, task):
-    assert trial_from(composed("trial", overrides=[f"task={task}"])).task["label"] == task
+def test_every_task_and_preset_composes_into_a_trial(composed, task, own_file):
+    needed = {"sequences": [f"task.path={own_file}", "training.batch_size=8"]}.get(task, [])
+    assert trial_from(composed("trial", overrides=[f"task={task}", *needed])).task["label"] == task
+
+
+def test_a_study_of_ones_own_data_names_their_fingerprint_and_asks_for_their_file(composed, own_file):
+    asked = ["study=own_data", f"tasks.sequences.path={own_file}"]
+    (node,) = design_from(composed("sweep", overrides=asked)).tasks.values()
+    assert node["sha256"] == Task.registry["sequences"](path=str(own_file)).fingerprint
+    with pytest.raises(MissingMandatoryValue, match="path"):
+        design_from(composed("sweep", overrides=["study=own_data"]))
 
 
 @pytest.mark.parametrize("scheme", sorted(Scheme.registry))
@@ -287,8 +305,9 @@ def test_every_space_makes_a_design(composed, space):
 
 
 @pytest.mark.parametrize("study", options("study"))
-def test_every_study_makes_a_design(composed, study):
-    assert design_from(composed("sweep", overrides=[f"study={study}"])).name == study
+def test_every_study_makes_a_design(composed, study, own_file):
+    needed = {"own_data": [f"tasks.sequences.path={own_file}"]}.get(study, [])
+    assert design_from(composed("sweep", overrides=[f"study={study}", *needed])).name == study
 
 
 def test_a_knob_of_a_class_is_an_option_with_its_default():
