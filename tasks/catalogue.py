@@ -11,8 +11,9 @@ from .task import DataTask, Task
 
 
 def entries() -> dict[str, type[Task]]:
-    """Return the tasks of this package by name."""
-    return {name: cls for name, cls in Task.registry.items() if cls.__module__.startswith(f"{__package__}.")}
+    """Return the tasks of this package by name, synthetic ones first."""
+    own = {name: cls for name, cls in Task.registry.items() if cls.__module__.startswith(f"{__package__}.")}
+    return dict(sorted(own.items(), key=lambda item: (issubclass(item[1], DataTask), item[0])))
 
 
 def summary(cls: type[Task]) -> str:

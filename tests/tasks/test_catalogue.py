@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks import Task, catalogue
+from tasks import DataTask, Task, catalogue
 from tasks.__main__ import main
 
 ALL = [pytest.param(cls, id=name) for name, cls in catalogue.entries().items()]
@@ -20,7 +20,7 @@ def test_the_catalogue_lists_every_task_with_knobs_and_floor():
 def test_a_card_shows_the_drawn_example_and_when_the_task_is_solved(cls):
     text = catalogue.card(cls)
     assert "    target " in text
-    assert "\nSolved" in text
+    assert "\nSolved" in text or issubclass(cls, DataTask)  # real data have no criterion
 
 
 @pytest.mark.parametrize("cls", ALL)
@@ -47,7 +47,7 @@ def test_the_drawing_keeps_its_lines(capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("addin", "unknown task 'addin'; did you mean 'adding'? There is: adding, "),
+        ("addin", "unknown task 'addin'; did you mean 'adding'? There is: "),
         ("os.nothing", "task: cannot import 'os.nothing'"),
         ("variants.cells.gru.GRU", "task: 'variants.cells.gru.GRU' must be a subclass of tasks.task.Task"),
     ],
