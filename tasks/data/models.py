@@ -18,6 +18,10 @@ PENALTIES = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5)
 """Strengths of the penalty among which the validation part chooses, from strong to weak."""
 
 
+MOST_STEPS, MOST_PAIRS, FLAT = 300, 20, 1e-6
+"""Of a fit: how many steps it takes and remembers at most, and the largest gradient at which it ends."""
+
+
 class Rows(NamedTuple):
     """Answers to be explained, one a row.
 
@@ -88,24 +92,68 @@ def fit_linear(
     features, targets = rows.features.double(), _targets(rows)
     if start is None:
         start = Linear(features.new_zeros(features.shape[1], outputs), features.new_zeros(outputs))
-    weight, bias = (value.clone().requires_grad_() for value in start)
-    optimiser = torch.optim.LBFGS(
-        [weight, bias], max_iter=300, tolerance_grad=1e-6, tolerance_change=tolerance, line_search_fn="strong_wolfe"
-    )
+    split = [outputs * features.shape[1], outputs]
 
-    def closure() -> Tensor:
-        optimiser.zero_grad()
-        value = _mean(loss(features @ weight + bias, targets), rows.weights) + penalty / 2 * weight.square().sum()
-        value.backward()  # type: ignore[no-untyped-call]
-        return value
+    def value(both: Tensor) -> tuple[float, Tensor]:
+        both = both.detach().requires_grad_()
+        weight, bias = both.split(split)
+        weight = weight.view(-1, outputs)
+        found = _mean(loss(features @ weight + bias, targets), rows.weights) + penalty / 2 * weight.square().sum()
+        (gradient,) = torch.autograd.grad(found, both)
+        return float(found.detach()), gradient
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # sums in the same order on every machine, and no waiting for a thread on a busy one
     try:
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        least = _least(value, torch.cat([start.weight.flatten(), start.bias]), tolerance)
     finally:
         torch.set_num_threads(threads)
-    return Linear(weight.detach(), bias.detach())
+    weight, bias = least.split(split)
+    return Linear(weight.view(-1, outputs), bias)
+
+
+def _least(value: Callable[[Tensor], tuple[float, Tensor]], place: Tensor, tolerance: float) -> Tensor:
+    """Return where a smooth convex function is least, by L-BFGS with steps that are halved until they pay.
+
+    value: gives the function and its gradient at a place.
+    place: where the search begins.
+    tolerance: the search ends where a step wins less than this.
+
+    `torch.optim` would import the compiler of torch, which takes seconds.
+
+    Source: Nocedal & Wright 2006, "Numerical Optimization", algorithms 3.1, 7.4 and 7.5.
+    """
+    found, gradient = value(place)
+    pairs: list[tuple[Tensor, Tensor, float]] = []  # steps, changes of the gradient, one over their product
+    for _ in range(MOST_STEPS):
+        if float(gradient.abs().max()) <= FLAT:
+            break
+        direction, parts = -gradient, list[float]()
+        for step, change, scale in reversed(pairs):
+            parts.append(scale * float(step @ direction))
+            direction = direction - parts[-1] * change
+        if pairs:
+            step, change, scale = pairs[-1]
+            direction = direction / (scale * float(change @ change))
+        else:
+            direction = direction / max(1.0, float(gradient.norm()))
+        for (step, change, scale), part in zip(pairs, reversed(parts), strict=True):
+            direction = direction + (part - scale * float(change @ direction)) * step
+        slope, length = float(gradient @ direction), 1.0
+        after, steeper = value(place + direction)
+        while not after <= found + 1e-4 * length * slope and length > 1e-10:
+            length /= 2
+            after, steeper = value(place + length * direction)
+        if length <= 1e-10:
+            break
+        step, change = length * direction, steeper - gradient
+        product, won = float(step @ change), found - after
+        place, found, gradient = place + step, after, steeper
+        if product > 0:
+            pairs = [*pairs, (step, change, 1 / product)][-MOST_PAIRS:]
+        if won < tolerance:
+            break
+    return place
 
 
 def best_linear(

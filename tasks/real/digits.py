@@ -72,7 +72,8 @@ class DigitsPermuted(Digits, name="digits_permuted"):
     time.
 
     Cross-entropy at the last step, in nats. The best model without memory sees the last pixel only; floor and
-    reference are fitted as for `digits`, and no loss counts as solved.
+    reference are fitted as for `digits`. There is no criterion by which the task would be solved; the score is 1 at the
+    reference.
 
     permutation_seed: of the permutation of the pixels.
     split_seed: of the permutation of the images.
