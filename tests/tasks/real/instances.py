@@ -50,11 +50,11 @@ def chorale(seed: int) -> bytes:
 
 
 def tune(seed: int) -> str:
-    """A tune in ABC notation, of 40 to 80 letters that go up and down by steps and seldom turn between the ends."""
+    """A tune in ABC notation, of 40 to 80 letters that go up and down by steps and turn at every third."""
     source = random.Random(seed)
     place, direction, body = source.randrange(1, 6), 1, ""
     for _ in range(source.randint(40, 80)):
-        if place + direction not in range(7) or source.random() < 0.1:
+        if place + direction not in range(7) or source.random() < 0.35:
             direction = -direction
         place = min(6, max(0, place + direction))
         body += "ABcdefg"[place]
