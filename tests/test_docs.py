@@ -106,7 +106,7 @@ def test_the_cell_of_the_recipe_joins_a_study_by_its_import_path(module, engine)
 
 def test_the_task_of_the_recipe_keeps_the_contract_and_trains_by_its_import_path(module):
     module(*blocks("CONTRIBUTING.md", "python", "Add a task"), "task_of_the_recipe")
-    own = trial(task={"_target_": "task_of_the_recipe.Parity", "label": "parity", "lag": 3})
+    own = trial(task={"_target_": "task_of_the_recipe.OddOnes", "label": "odd_ones", "lag": 3})
     assert run(checked(own)).status == "finished"
 
 

@@ -33,13 +33,16 @@ def table(rows: list[tuple[list[str], str]], columns: int) -> str:
     """Return rows of short cells in columns, each followed by a text whose lines begin under each other.
 
     rows: the cells of each row and its text. Numbers are aligned to the right.
-    columns: length of the longest line.
+    columns: length of the longest line. Where the cells leave less than a third of it, the text begins below them.
     """
     widths = [max(len(cells[k]) for cells, _ in rows) for k in range(len(rows[0][0]))]
     lines = []
     for cells, text in rows:
         right = [c.isdecimal() or c == "-" for c in cells]
         before = "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)) + "  "
+        if len(before) > columns * 2 // 3:
+            lines.append(before.rstrip())
+            before = "    "
         lines.append(
             textwrap.fill(
                 text, columns, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False

@@ -8,7 +8,11 @@ from runs.trial.data import batches
 from runs.trial.trial import Model, Training, Trial
 from tasks import Task
 
-KNOBS = {"adding_1997 logistic": {"logistic": True}, "delayed_recall cues": {"cues": 2}}
+KNOBS = {
+    "adding_1997 logistic": {"logistic": True},
+    "delayed_recall cues": {"cues": 2},
+    "associative_recall one query": {"queries": 1},
+}
 DRAWS = {
     "adding": "03b63e7698203c14",
     "adding_1997": "9f4bf34fca945301",
@@ -19,8 +23,16 @@ DRAWS = {
     "temporal_order_3": "96a1cb5c687f9efa",
     "adding_1997 logistic": "9f4bf34fca945301",
     "delayed_recall cues": "3d0bd96c68508bfb",
+    "arithmetic": "1b97084a70c44400",
+    "associative_recall": "f097e9ef75fc5a28",
+    "associative_recall one query": "caaeef76c746c444",
+    "cycle": "cd25694a0dcdcdf9",
+    "parity": "27b9842c5c2536fd",
+    "selective_copying": "4cdd10435a6adfdc",
+    "time_warp": "7e2ff7f3df8069d2",
+    "xml": "f1d6987fe824a414",
 }
-"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0."""
+"""Digests of 40 batches of 7 sequences at lag 21, drawn by version 0.3.0 or the version that brought the task."""
 
 
 def trial(**training) -> Trial:

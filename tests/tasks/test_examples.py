@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["tasks.contract", "tasks.task"])
+@pytest.mark.parametrize("name", ["tasks.contract", "tasks.exact", "tasks.task"])
 def test_examples_give_what_they_say(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0

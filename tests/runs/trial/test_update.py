@@ -258,7 +258,7 @@ def drawn(task: Task, sizes: Iterable[int]) -> list[Batch]:
     return [task.batch(size, source) for size in sizes]
 
 
-LEAST = {"adding_1997": 20, "multiplication": 20}
+LEAST = {"adding_1997": 20, "multiplication": 20, "xml": 15}
 TASKS = {name: cls(lag=LEAST.get(name, 10)) for name, cls in Task.registry.items() if not issubclass(cls, DataTask)}
 TASKS |= {
     f"{name} logistic": Task.registry[name](lag=LEAST.get(name, 10), logistic=True)

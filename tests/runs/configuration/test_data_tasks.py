@@ -1,0 +1,99 @@
+"""Tasks with data in a configuration: their fingerprint, their training part, and what is refused."""
+
+from dataclasses import replace
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+
+from runs.configuration.schema import register
+from runs.configuration.study import design_from
+from runs.configuration.trial import trial_from
+from runs.console.early import CONF
+from runs.study.plan import Search
+from runs.study.stages import Confirm, Horizon, Stage
+from runs.study.study import Study
+from runs.trial.trial import Outcome
+from tests.runs.study.test_stages import completed, results, storage  # noqa: F401
+from tests.tasks.samples import Tunes
+
+TUNES = "tests.tasks.samples.Tunes"
+STUDY = [
+    "study=smoke",
+    "~tasks",
+    f"+tasks={{tunes: {{task: {TUNES}}}}}",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "points=1",
+    "variants=[vanilla,gru]",
+]
+
+
+@pytest.fixture
+def composed():
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield compose
+
+
+def design(composed, *overrides):
+    return design_from(composed("sweep", overrides=[*STUDY, *overrides]))
+
+
+def trial(composed, *overrides):
+    given = [f"task._target_={TUNES}", "task.label=tunes", "training.batch_size=4", *overrides]
+    return trial_from(composed("trial", overrides=given), {"task": "adding"}, given)
+
+
+def test_a_trial_names_the_fingerprint_of_its_data(composed):
+    assert trial(composed).task["sha256"] == Tunes().fingerprint
+
+
+def test_a_study_names_the_fingerprint_of_its_data(composed):
+    assert design(composed).tasks["tunes"]["sha256"] == Tunes().fingerprint
+
+
+def test_a_study_goes_on_with_the_data_that_it_began_with_only(composed, storage, monkeypatch):  # noqa: F811
+    study = completed(storage, design(composed))
+    assert isinstance(study, Study)
+    changed = Tunes(seed=1)
+    monkeypatch.setattr(Tunes, "__init__", lambda self, *, seed=0, sha256="": vars(self).update(vars(changed)))
+    with pytest.raises(ValueError, match=r"tasks\.tunes\.sha256"):
+        study.refuse_another(Search(design(composed)))
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.bidirectional=true", "Tunes: model.bidirectional must be false, since each answer is a step to come"),
+        ("training.training_sequences=12", "training.training_sequences must be at most the 11 of the training part"),
+        ("training.batch_size=12", "training.batch_size must be at most the 11 sequences of the training part"),
+    ],
+)
+@pytest.mark.parametrize("made", [trial, design])
+def test_what_the_data_do_not_allow_is_refused_before_anything_runs(composed, made, override, message):
+    with pytest.raises(ValueError, match=message):
+        made(composed, override)
+
+
+def test_tasks_without_a_lag_have_no_memory_horizon(composed, storage):  # noqa: F811
+    study = completed(storage, design(composed))
+    with pytest.raises(ValueError, match="stage=horizon needs tasks with a lag, which these do not have, got 'tunes'"):
+        Stage.after(study.plan, Horizon(), results(study))
+
+
+def test_tasks_without_a_lag_are_confirmed(composed, storage):  # noqa: F811
+    study = completed(storage, design(composed))
+    stage = Stage.after(study.plan, Confirm(repeats=1), results(study))
+    assert stage.planned("tunes", "gru", 0).trial.task["sha256"] == Tunes().fingerprint
+
+
+def test_the_table_of_a_study_needs_no_data(composed, storage, monkeypatch):  # noqa: F811
+    said = {name: getattr(Tunes(), name) for name in ("lag", "floor", "solved_loss", "reference", "unit", "unit_scale")}
+    study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
+    while (claim := study.claim()) is not None:
+        study.finish(claim, Outcome(status="finished", validation_loss=1.0, test_loss=1.0, budget=6, task=said))
+    monkeypatch.setattr(Tunes, "__init__", None)
+    rows = study.records()
+    assert {(row["floor"], row["unit"], row["budget"], row["lag"]) for row in rows} == {(2.0, "nats per step", 6, None)}
