@@ -48,10 +48,10 @@ def test_one_changed_note_changes_the_fingerprint(corpus, monkeypatch, name, fil
 
 
 @pytest.mark.parametrize("name", ["chorales", "folk"])
-def test_a_split_of_another_seed_is_another_split_of_the_same_size(corpus, name):
+def test_a_split_of_another_seed_is_another_split_of_the_same_pieces(corpus, name):
     one, two = fresh(name), fresh(name, split_seed=1)
     assert one.fingerprint != two.fingerprint
-    assert [one.part(p).size for p in PARTS] == [two.part(p).size for p in PARTS]
+    assert sum(one.part(p).size for p in PARTS) == sum(two.part(p).size for p in PARTS)
 
 
 def test_a_second_process_parses_nothing(corpus, monkeypatch):
