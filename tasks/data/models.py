@@ -96,7 +96,7 @@ def fit_linear(
 
     def value(both: Tensor) -> tuple[float, Tensor]:
         both = both.detach().requires_grad_()
-        weight, bias = both.split(split)
+        weight, bias = torch.split(both, split)
         weight = weight.view(-1, outputs)
         found = _mean(loss(features @ weight + bias, targets), rows.weights) + penalty / 2 * weight.square().sum()
         (gradient,) = torch.autograd.grad(found, both)
@@ -108,7 +108,7 @@ def fit_linear(
         least = _least(value, torch.cat([start.weight.flatten(), start.bias]), tolerance)
     finally:
         torch.set_num_threads(threads)
-    weight, bias = least.split(split)
+    weight, bias = torch.split(least, split)
     return Linear(weight.view(-1, outputs), bias)
 
 
