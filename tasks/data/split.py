@@ -17,7 +17,7 @@ def shuffled(names: Sequence[str], seed: int) -> list[int]:
     Returns the places of the names, ordered by the SHA-256 of seed and name.
 
     >>> shuffled(["a", "b", "c"], seed=0)
-    [0, 2, 1]
+    [1, 0, 2]
     """
     return sorted(range(len(names)), key=lambda place: hashlib.sha256(f"{seed} {names[place]}".encode()).digest())
 
@@ -69,7 +69,7 @@ def split(
     Raises ValueError where a part is left empty.
 
     >>> split("digits", list("abcdefghij"), list("0011223344"), seed=0)
-    {'train': [6, 3, 5, 7, 4, 2], 'validation': [8, 9], 'test': [1, 0]}
+    {'train': [8, 4, 6, 9, 7, 5], 'validation': [1, 0], 'test': [2, 3]}
     """
     leaders: dict[Hashable, str] = {}
     for name, group in zip(names, groups, strict=True):

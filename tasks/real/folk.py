@@ -50,6 +50,7 @@ class Folk(DataTask, Classification, name="folk"):
 
     source = "data: O'Neill 1903, 'Music of Ireland', as transcribed in the corpus of music21; the task is defined here"
     causal = True
+    solved_loss = None
     unit = "bits per character"
     unit_scale = float(1 / np.log(2))
     reference_source = (

@@ -82,8 +82,8 @@ class Timit(DataTask, Classification, name="timit"):
     `core_test`. The validation part is one in ten speakers of TRAIN, drawn by `split_seed`, or those of `validation`,
     who may be from TEST; nobody is in two parts. The sentences of a part are in a random order, drawn by `split_seed`.
 
-    The loss is the cross-entropy in nats per frame. The floor is the loss on the test part of a softmax regression of
-    the present frame. There is no criterion of success; the score reaches 1 at a loss of 0. Greff et al. report rates
+    The loss is the cross-entropy in nats per frame. The floor, that of a model without memory, is the loss on the test
+    part of a softmax regression of the present frame. There is no criterion of success; the score reaches 1 at a loss of 0. Greff et al. report rates
     of wrong frames (1 - `accuracy`) on the core test set, which no loss follows from. Their training part are all
     speakers of TRAIN, and their validation part the speakers of TEST whom Halberstadt lists.
 
