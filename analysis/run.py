@@ -170,8 +170,8 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
         return
     if not uri:
         return
-    numbers = study.summary.drop(columns=["task", "variant"])
-    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "failed")}
+    numbers = study.summary.drop(columns=["task", "variant", "solvable"])
+    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "exploded", "failed")}
     each = [(*pair, dict(row)) for pair, (_, row) in zip(study.pairs, numbers.iterrows(), strict=True)]
     try:
         place = tracking.publish(results, study.design, study.about, overall, each, files, uri)

@@ -89,8 +89,8 @@ def draw(numbers: Numbers) -> Figure:
 
 def _rows(axes: Axes, own: pd.DataFrame) -> None:
     """Draw a difference with its interval in each row, and write both beside it."""
-    unit = ENDPOINTS[own["endpoint"].iloc[0]].unit
-    scale = words.UNITS[unit].factor
+    unit = str(own["unit"].iloc[0])
+    scale = words.unit_of(unit).factor
     inferred = own["low"].notna().any()
     for y, (variant, row) in enumerate(own.iterrows()):
         if row["verdict"] in GUARDS:
@@ -124,17 +124,19 @@ def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]
     baseline: its row of the summary.
     """
     endpoint, first = ENDPOINTS[own["endpoint"].iloc[0]], own.iloc[0]
-    scale = words.UNITS[endpoint.unit].factor
+    unit = str(first["unit"])
+    scale = words.unit_of(unit).factor
     margin = scale * MARGIN * first["span"]
     axes.axvspan(-margin, margin, color=GREY, alpha=0.13, lw=0, zorder=0.5)
     axes.axvline(0, color=INK, lw=0.9, zorder=1.5)
     shown = own[~own["verdict"].isin(GUARDS)]
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
-    axes.set_xlim(-reach, reach)
-    level = words.level(first["reference"], endpoint.unit)
+    axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
+    level = words.level(first["reference"], unit)
     axes.set_title(f"{task}, {first['question']}: {baseline['variant']} {level}", pad=5)
-    points = ", percentage points" if endpoint.unit == "%" else ""
-    axes.set_xlabel(f"← worse    difference in {endpoint.title}{points}    better →", fontsize=7)
+    of_unit = {"%": "percentage points"}.get(unit, unit)
+    after = f", {of_unit}" if of_unit else ""
+    axes.set_xlabel(f"← worse    difference in {endpoint.title}{after}    better →", fontsize=7)
     axes.annotate(
         f"{baseline['variant']}: {counts_text(baseline)}",
         (0, 0),

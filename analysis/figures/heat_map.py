@@ -24,8 +24,10 @@ CAPTION = (
     "decile (0: no better than the best model without memory, 1: the solved loss), with the number of diverged "
     "trials below. A dash marks a pair without trials."
 )
-COUNTED = ["task", "variant", "trials", "solved", "diverged", "failed"]
-COLUMNS = [*COUNTED, "solve_rate", "solve_low", "solve_high", "decile_score"]
+COLUMNS = [
+    *("task", "variant", "trials", "solved", "diverged", "failed", "solve_rate", "solve_low", "solve_high"),
+    "decile_score",
+]
 
 
 class Numbers(NamedTuple):

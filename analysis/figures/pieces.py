@@ -217,13 +217,22 @@ def readable(colour: str) -> str:
 
 
 def counts_text(row: Mapping[Any, Any] | pd.Series) -> str:
-    """N, solved and diverged of a row of the summary or of a sum of such rows; failed where there are any.
+    """N, solved and diverged of a row of the summary or of a sum of such rows; exploded and failed where there are any.
 
-    >>> counts_text({"trials": 8, "solved": 3, "diverged": 1, "failed": 0})
+    Of a task without a criterion of success nothing is said about solved trials.
+
+    >>> counts_text({"trials": 8, "solved": 3, "solvable": True, "diverged": 1, "exploded": 0, "failed": 0})
     'N 8, solved 3, diverged 1'
+    >>> counts_text({"trials": 8, "solved": 0, "solvable": False, "diverged": 1, "exploded": 2, "failed": 0})
+    'N 8, diverged 1, exploded 2'
     """
-    text = f"N {row['trials']}, solved {row['solved']}, diverged {row['diverged']}"
-    return text + (f", failed {row['failed']}" if row["failed"] else "")
+    solved = f", solved {row['solved']}" if row["solvable"] else ""
+    more = [f", {name} {row[name]}" for name in ("exploded", "failed") if row[name]]
+    return f"N {row['trials']}{solved}, diverged {row['diverged']}{''.join(more)}"
+
+
+COUNTED = ["trials", "solved", "solvable", "diverged", "exploded", "failed"]
+"""The columns of the summary that say what became of the trials."""
 
 
 def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
@@ -234,7 +243,7 @@ def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
 
 def note_pooled(axes: Axes, counts: pd.DataFrame, below: float = 29) -> None:
     """Write N, solved and diverged of all variants together under a panel."""
-    note_lines(axes, [f"all variants: {counts_text(counts[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
+    note_lines(axes, [f"all variants: {counts_text(counts[COUNTED].sum())}"], below)
 
 
 def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
