@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from .choice import records_of
+from .choice import Line, records_of
 from .look import GREY, INK, WIDTH, look, new_figure
 
 if TYPE_CHECKING:
@@ -299,6 +299,34 @@ def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
             value, 1.0, label, transform=axes.get_xaxis_transform(), fontsize=6.5, color=GREY, va="bottom", ha="center"
         )
     text.set_zorder(6)
+
+
+def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: float = 2.0) -> None:
+    """Draw dotted lines at values of the x or y axis, and write their names so that they do not run into each other.
+
+    height: of the axes, in inches. Names of lines along x stand above the axes, in two rows where there are many.
+    """
+    if len(lines) <= 2:
+        for value, name in lines:
+            level_line(axes, value, name, along)
+        return
+    low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
+    seen = sorted(line for line in lines if np.isfinite(line.value) and low <= line.value <= high)
+    to_axes = axes.transData + axes.transAxes.inverted()
+    if along == "x":
+        places = [float(to_axes.transform((value, 0))[0]) for value, _ in seen]
+        for k, ((value, name), place) in enumerate(zip(seen, places, strict=True)):
+            axes.axvline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+            side = "left" if place < 0.3 else "center"
+            where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+            up = 2 + 6.5 * (len(seen) - 1 - k)
+            axes.annotate(name, (place, 1), xytext=(0, up), ha=side, va="bottom", fontsize=5.8, color=GREY, **where)
+        return
+    places = [float(to_axes.transform((1, value))[1]) for value, _ in seen]
+    for (value, name), place in zip(seen, spread(places, gap=0.1 / height, low=0.02, high=0.98), strict=True):
+        axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        text = axes.text(0.99, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom", ha="right")
+        text.set_zorder(6)
 
 
 def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:

@@ -32,6 +32,8 @@ def numbers(study: Study) -> Curves:
     """
     parts = []
     for task, own in study.trials.groupby("task"):
+        if not study.solvable(str(task)):
+            continue
         steps = steps_of(own)
         steps = steps[steps > 0]
         for variant, group in own.groupby("variant"):
