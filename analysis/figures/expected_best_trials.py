@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_weights, ranking, search_budgets
+from ..tables.importance import outcomes
 from .choice import lines_of
 from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
 from .entry import Entry, a_family_for_each_task
@@ -16,7 +17,6 @@ from .look import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..goals import Goal
     from ..study import Study
 
 TITLE = "Expected best against the number of trials"
@@ -41,11 +41,6 @@ def numbers(study: Study) -> Curves:
     ]
     curves = curves_of(study, parts, (-0.02, 1.04))
     return with_losses(study, curves, LOOKS, "expected best test loss")
-
-
-def outcomes(trials: pd.DataFrame, goal: Goal) -> pd.Series[float]:
-    """Return the scores of trials, or their test losses, see `Goal.limited`, where the task cannot be solved."""
-    return trials["score"] if goal.solvable else pd.Series(goal.limited(trials["test_loss"]), trials.index)
 
 
 def with_losses(study: Study, curves: Curves, looks: CurveLook, label: str) -> Curves:
