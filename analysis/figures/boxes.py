@@ -113,7 +113,15 @@ def numbers(study: Study) -> Numbers:
                 x = np.where(np.isinf(losses), scale.no_loss, losses)
                 parameters = float(records_of(counts)[variant]["decile_parameters"])
                 bar = 0.98 * parameters / np.nanmax([1.0, *counts["decile_parameters"]])
-                boxes.append({"task": task, "subset": subset, "variant": variant, "bar": bar, **_box(x, arithmetic=not goal.solvable)})
+                boxes.append(
+                    {
+                        "task": task,
+                        "subset": subset,
+                        "variant": variant,
+                        "bar": bar,
+                        **_box(x, arithmetic=not goal.solvable),
+                    }
+                )
                 parts.append(own.assign(subset=subset, decile_parameters=parameters))
                 places.append(x)
     data = pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
@@ -149,7 +157,8 @@ def _scale(losses: np.ndarray, of_task: np.ndarray, goal: Goal) -> Scale:
         against = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
         low, high = min(low, *against), max(high, *against)
     limit = goal.scale * goal.limit if np.isfinite(goal.limit) else np.inf
-    scale = Scale(low, high, high, bool(np.isinf(losses).any()), not goal.solvable and high < LINEAR * low, limit)
+    linear = not goal.solvable and high < LINEAR * low
+    scale = Scale(low, high, high, bool(np.isinf(losses).any()), linear, limit)
     return scale._replace(no_loss=scale.moved(high, 0.09))
 
 

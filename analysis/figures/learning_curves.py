@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_decile
+from ..tables.gaps import in_epochs, with_training_set
 from .choice import lines_of, losses_of, quantiles
 from .curves import CurveLook, Curves, curve, curves_of, draw_curves
 from .entry import MOST_CURVES, Entry, a_family_for_each_task
@@ -76,25 +77,6 @@ def _looks(study: Study, tasks: Sequence[str]) -> dict[str, CurveLook]:
             x_label = "epochs" if task in sets else LOOKS.x_label
             looks[task] = CurveLook(x_label, goal.label(LOOKS.y_label), task not in sets, goal.solvable)
     return looks
-
-
-def with_training_set(trials: pd.DataFrame) -> list[str]:
-    """Return the tasks with a training set, whose trials count epochs."""
-    return list(dict.fromkeys(trials.loc[trials["epochs"].notna(), "task"])) if "epochs" in trials else []
-
-
-def in_epochs(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return trials with the epoch of each look in place of its step, on tasks with a training set."""
-    sets = with_training_set(trials)
-    if not sets:
-        return trials
-    chosen = trials["task"].isin(sets)
-    columns = zip(trials["curve_steps"], trials["steps"], trials["epochs"], chosen, strict=True)
-    epochs = [
-        np.asarray(steps, dtype=float) * (number / max(whole, 1)) if counts else steps
-        for steps, whole, number, counts in columns
-    ]
-    return trials.assign(curve_steps=pd.Series(epochs, trials.index, dtype="object"))
 
 
 def steps_of(trials: pd.DataFrame) -> np.ndarray:

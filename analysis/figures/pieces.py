@@ -318,7 +318,11 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
         for k, ((value, name), place) in enumerate(zip(seen, places, strict=True)):
             axes.axvline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
             side = "left" if place < 0.3 else "center"
-            where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+            where: dict[str, Any] = {
+                "xycoords": "axes fraction",
+                "textcoords": "offset points",
+                "annotation_clip": False,
+            }
             up = 2 + 6.5 * (len(seen) - 1 - k)
             axes.annotate(name, (place, 1), xytext=(0, up), ha=side, va="bottom", fontsize=5.8, color=GREY, **where)
         return

@@ -23,7 +23,13 @@ from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .change_sentences import change_sentences
 from .claims import ABOUT
-from .condition_sentences import condition_sentences, conditions_table, start_sentences, starts_table
+from .condition_sentences import (
+    condition_sentences,
+    conditions_table,
+    start_sentences,
+    starts_table,
+    without_conditions,
+)
 from .notices import notices, planned
 from .pages import page
 from .pictures import groups, picture
@@ -109,7 +115,11 @@ class Report:
         table, started = conditions(study, found), starts(study)
         return {
             "conditions": {
-                "sentences": [*condition_sentences(table), *start_sentences(study, started)],
+                "sentences": [
+                    *condition_sentences(table),
+                    *filter(None, [without_conditions(study)]),
+                    *start_sentences(study, started),
+                ],
                 "table": conditions_table(table),
                 "starts": None if started.empty else starts_table(study, started),
             }

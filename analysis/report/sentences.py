@@ -137,7 +137,10 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
         ("solve_rate", "Ease: {baseline} solves the task at {level} of its points."),
         ("restricted_steps", "How soon: {baseline} takes {level} on average, an unsolved trial its whole budget."),
         ("expected_best_20", "Quality after tuning: the best of {search} of {baseline} is expected to score {level}."),
-        ("best_decile_loss", "Quality after tuning: the best decile of {baseline} has a test loss of {level}{against}."),
+        (
+            "best_decile_loss",
+            "Quality after tuning: the best decile of {baseline} has a test loss of {level}{against}.",
+        ),
     ):
         rows = own[own["endpoint"] == name]
         if rows.empty or (name == "restricted_steps" and set(rows["verdict"]) <= {NOTHING_LEARNED, HARDLY_SOLVED}):

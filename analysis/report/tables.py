@@ -130,8 +130,13 @@ def _of_losses(study: Study) -> list[Column]:
         return words.number(row["expected_best_20_loss"], row["unit"])
 
     metrics = [name for name in study.summary if name.startswith("decile_") and name not in _USUAL_MEANS]
-    columns = [named("expected_best_20_loss", "expected loss, best of 20", ".3g", loss), named("unit", "unit of the loss")]
-    columns += [named(name, f"{name.removeprefix('decile_').replace('_', ' ')}, best decile", ".3g") for name in metrics]
+    columns = [
+        named("expected_best_20_loss", "expected loss, best of 20", ".3g", loss),
+        named("unit", "unit of the loss"),
+    ]
+    columns += [
+        named(name, f"{name.removeprefix('decile_').replace('_', ' ')}, best decile", ".3g") for name in metrics
+    ]
     columns += [named("epochs", "epochs", ".1f")] if "epochs" in study.summary else []
     return [*columns, named("seconds", "seconds per trial", ".3g")]
 

@@ -131,7 +131,12 @@ def _explain(
     points = trials[[f"u_{name}" for name in names]].to_numpy()
     found = anova.analyse(points, trials["value"], names)
     times = anova.analyse(points, np.log(trials["seconds"].clip(lower=1e-6)), names, jackknife=False)
-    facts = {"surrogate": found.kind, "trials": found.trials, "response": response, **{f"r2_{k}": v for k, v in found.r2.items()}}
+    facts = {
+        "surrogate": found.kind,
+        "trials": found.trials,
+        "response": response,
+        **{f"r2_{k}": v for k, v in found.r2.items()},
+    }
     curves = [
         pd.DataFrame({**place, "response": name, **columns})
         for name, result in ((response, found), ("seconds", times))

@@ -11,8 +11,8 @@ import pandas as pd
 
 from runs.study.design import flat
 
-from ..statistics.best import order_of
 from ..goals import Goal
+from ..statistics.best import order_of
 from ..statistics.endpoints import Endpoint, endpoints_of
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
