@@ -28,6 +28,7 @@ from .record.places import default_uri
 from .record.tracking import SINGLE_TRIALS, Tracker
 from .secrets_in_urls import without_password
 from .trial.classes import construct
+from .trial.data import sized
 from .trial.faults import Interrupted
 from .trial.training import prepare_process, run
 from .trial.trial import Outcome, Trial
@@ -62,11 +63,12 @@ def run_with_progress(trial: Trial) -> Outcome:
     Raises Interrupted where a signal asked to stop.
     """
     label = f"{trial.variant['label']} on {trial.task['label']}"
-    with tqdm(total=trial.training.updates, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
+    updates = sized(trial.training, construct(trial.task, Task)).updates
+    with tqdm(total=updates, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
         tick = in_log()
 
         def report(step: int, loss: float) -> None:
-            tick(f"{label}: {step} of {trial.training.updates} steps, validation loss {loss:.4g}")
+            tick(f"{label}: {step} of {updates} steps, validation loss {loss:.4g}")
             bar.update(step - bar.n)
             bar.set_postfix_str(f"validation loss {loss:.4g}")
 
@@ -97,21 +99,32 @@ def summary(trial: Trial, outcome: Outcome) -> str:
     where = f"{trial.variant['label']} on {trial.task['label']}"
     if outcome.status == "failed":
         return f"{where}: failed: {outcome.error}"
+    said, after = outcome.task, f"{outcome.steps} steps"
+    if outcome.epochs is not None:
+        after = f"{outcome.epochs:.3g} epochs, {outcome.steps} steps"
     how = {
         "solved": f"solved at step {outcome.solved_step}",
-        "finished": f"not solved in {outcome.steps} steps",
+        "finished": f"trained for {after}" if said["solved_loss"] is None else f"not solved in {after}",
+        "exploded": f"exploded, with {_in_unit(outcome.curve_losses[-1], said)} after {after}",
         "diverged": f"diverged at step {outcome.steps}",
     }[outcome.status]
-    task = construct(trial.task, Task)
     extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
     engine = f"{outcome.engine} engine" + (f" ({outcome.why_eager})" if outcome.why_eager else "")
     if outcome.engine == "fused" and outcome.why_autograd:
         engine += f", updates by autograd ({outcome.why_autograd})"
-    loss = "none" if outcome.test_loss is None else f"{outcome.test_loss:.4g}"
+    loss = "none" if outcome.test_loss is None else _in_unit(outcome.test_loss, said)
+    beside = f"without memory {said['floor'] * said['unit_scale']:.4g}"
+    if said["reference"] is not None:
+        beside += f", reference {said['reference'] * said['unit_scale']:.4g}"
     return (
-        f"{where}: {how}; test loss {loss} (without memory {task.floor:.4g}){extra}; score {outcome.score:.2f}; "
+        f"{where}: {how}; test loss {loss} ({beside}){extra}; score {outcome.score:.2f}; "
         f"{outcome.parameters} parameters, {engine}, {outcome.seconds:.1f} s"
     )
+
+
+def _in_unit(loss: float, said: Mapping[str, Any]) -> str:
+    """Return a loss in the unit of its task; said: what the outcome says of the task."""
+    return f"{loss * said['unit_scale']:.4g} {said['unit']}".rstrip()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Synthetic long-dependency tasks, one definition each.
+"""Tasks that need memory, one definition each: synthetic ones, and real sequences.
 
-The tasks of `tasks/synthetic/` are registered by name (`Task.registry["adding"]`) and can be imported from here by the
-name of their class (`from tasks import Adding`).
+The tasks of `tasks/synthetic/` and `tasks/real/` are registered by name (`Task.registry["adding"]`) and can be imported
+from here by the name of their class (`from tasks import Adding`).
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ if sys.argv[:1] == ["-m"]:  # `python -m tasks` starts: answer help and a mistyp
 
     answer_catalogue("task")
 
+from . import real as real
 from . import synthetic as synthetic
-from .task import Batch, Task
+from .task import Batch, DataTask, Task
 
 
 def __getattr__(name: str) -> type[Any]:
@@ -32,4 +33,4 @@ def __getattr__(name: str) -> type[Any]:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Batch", "Task"]
+__all__ = ["Batch", "DataTask", "Task"]

@@ -11,7 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from .task import LOSS_FORMS, Batch, Classification, Regression, Task
+from .task import LOSS_FORMS, PARTS, Batch, Classification, DataTask, MultiLabel, Regression, Task
 
 T = TypeVar("T")
 
@@ -26,7 +26,12 @@ _WHOLE = {
     "evaluation_size": (1, "the number of sequences in a validation or test set"),
     "lag": (0, "the number of steps over which information must be kept"),
 }
-_LOSSES = {"floor": "the loss of the best model without memory", "solved_loss": "the loss at which the score reaches 1"}
+_LOSSES = {
+    "floor": "the loss of the best model without memory",
+    "solved_loss": "the loss at which the score reaches 1",
+    "reference": "the loss at which the score of a task without a criterion reaches 1",
+}
+_OR_NONE = {"lag", "solved_loss", "reference"}
 _CASTS = {torch.float32: ".float()", torch.int64: ".long()"}
 
 
@@ -65,8 +70,10 @@ def try_out(task: Task) -> None:
     >>> try_out(Adding(lag=20))
     """
     check_task(task)
-    if FEW * task.lag * task.input_size > MOST_NUMBERS:
+    if FEW * (task.lag or 0) * task.input_size > MOST_NUMBERS:
         return
+    if isinstance(task, DataTask):
+        _check_parts(task)
     batch, again = (_tried(task, "batch", lambda: task.batch(FEW, torch.Generator().manual_seed(0))) for _ in range(2))
     check_batch(task, batch, FEW)
     for name, one, other in zip(Batch._fields, batch, again, strict=True):
@@ -108,18 +115,33 @@ def check_task(task: Task) -> None:
         raise ValueError(f"{task.name}: the form of its loss must be one of {forms}, got {task.loss_form!r}")
     for name, (least, meaning) in _WHOLE.items():
         value = _attribute(task, name, meaning)
+        if value is None and name in _OR_NONE:
+            continue
         if not isinstance(value, Integral) or isinstance(value, bool) or int(value) < least:
             raise ValueError(
                 f"{task.name}: {name}, {meaning}, must be a whole number of at least {least}, got {value!r}"
             )
     for name, meaning in _LOSSES.items():
         value = _attribute(task, name, meaning)
+        if value is None and name in _OR_NONE:
+            continue
         if not isinstance(value, Real) or isinstance(value, bool) or not math.isfinite(value):
             raise ValueError(f"{task.name}: {name}, {meaning}, must be a finite number, got {value!r}")
-    if type(task).score is Task.score and not 0 < task.solved_loss < task.floor:
+    if type(task).score is not Task.score:
+        return
+    if task.solved_loss is None and not (task.reference or 0.0) < task.floor:
+        raise ValueError(f"{task.name}: reference must be below the floor {task.floor}, got {task.reference or 0.0}")
+    if task.solved_loss is not None and not 0 < task.solved_loss < task.floor:
         raise ValueError(
             f"{task.name}: solved_loss must be between 0 and the floor {task.floor}, got {task.solved_loss}"
         )
+
+
+def _check_parts(task: DataTask) -> None:
+    """Check every part of a finite set, which is done once for a set: training takes its batches from them."""
+    for name in PARTS:
+        part = _tried(task, f"part {name}", lambda name=name: task.part(name))  # type: ignore[misc]
+        check_batch(task, part, part.size if isinstance(part, Batch) else 0)
 
 
 def check_batch(task: Task, batch: Batch, size: int) -> None:
@@ -134,7 +156,9 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
     name = task.name
     if not isinstance(batch, Batch):
         raise ValueError(f"{name}: batch must return a tasks.Batch, got {type(batch).__name__}")
-    inputs, targets, reads, lengths = batch
+    inputs, targets, reads, lengths, weights, target_lengths = batch
+    if size < 1:
+        raise ValueError(f"{name}: a batch must have at least one sequence, got {size}")
     _tensor(name, "inputs", inputs, torch.float32)
     if inputs.dim() != 3 or tuple(inputs.shape[1:]) != (size, task.input_size) or len(inputs) == 0:
         raise _shape(name, "inputs", f"[T, B, I] = [T, {size}, {task.input_size}], time first", inputs)
@@ -143,7 +167,12 @@ def check_batch(task: Task, batch: Batch, size: int) -> None:
     if reads.dim() != 2 or reads.shape[1] != size or len(reads) == 0:
         raise _shape(name, "reads", f"[K, B] = [K, {size}]", reads)
     answers = len(reads)
-    _check_targets(task, targets, (answers, size))
+    if target_lengths is None:
+        _check_targets(task, targets, (answers, size))
+    else:
+        _check_sequences(task, targets, target_lengths, size)
+    if weights is not None:
+        _check_weights(name, weights, (answers, size))
     _within(name, "reads", reads, 0, steps - 1, f"steps of a sequence of {steps}")
     if lengths is not None:
         _tensor(name, "lengths", lengths, torch.int64)
@@ -172,16 +201,42 @@ def _check_targets(task: Task, targets: Tensor, answers: tuple[int, int]) -> Non
         if tuple(targets.shape) != answers:
             raise _shape(name, "targets", f"classes [K, B] = {list(answers)}", targets)
         _within(name, "targets", targets, 0, width - 1, "classes")
-    elif isinstance(task, Regression) or form:
+    elif isinstance(task, Regression | MultiLabel) or form:
         _tensor(name, "targets", targets, torch.float32)
         if tuple(targets.shape) != (*answers, width):
             raise _shape(name, "targets", f"[K, B, O] = {[*answers, width]}", targets)
-        if form == "binary_cross_entropy":
+        if form.startswith("binary_cross_entropy"):
             _within(name, "targets", targets, 0, 1, "probabilities")
     else:
         _tensor(name, "targets", targets, None)
         if tuple(targets.shape[:2]) != answers:
             raise _shape(name, "targets", f"[K, B, ...] = [{answers[0]}, {answers[1]}, ...]", targets)
+
+
+def _check_weights(name: str, weights: Tensor, answers: tuple[int, int]) -> None:
+    _tensor(name, "weights", weights, torch.float32)
+    if tuple(weights.shape) != answers:
+        raise _shape(name, "weights", f"[K, B] = {list(answers)}", weights)
+    _within(name, "weights", weights, 0, math.inf, "0 or more and finite")
+    asked = (weights > 0).any(0)
+    if not asked.all():
+        raise ValueError(
+            f"{name}: weights must be above 0 for at least one answer of each sequence, got none for sequence "
+            f"{int((~asked).nonzero()[0])}"
+        )
+
+
+def _check_sequences(task: Task, targets: Tensor, lengths: Tensor, size: int) -> None:
+    """Check targets that are a sequence of classes for each input; the loss decides which classes there may be."""
+    name = task.name
+    _tensor(name, "targets", targets, torch.int64)
+    if targets.dim() != 2 or targets.shape[1] != size or len(targets) == 0:
+        raise _shape(name, "targets", f"[S, B] = [S, {size}]", targets)
+    _within(name, "targets", targets, 0, task.output_size - 1, "classes")
+    _tensor(name, "target_lengths", lengths, torch.int64)
+    if tuple(lengths.shape) != (size,):
+        raise _shape(name, "target_lengths", f"[B] = [{size}]", lengths)
+    _within(name, "target_lengths", lengths, 1, len(targets), "numbers of targets")
 
 
 def check_answers(task: Task, batch: Batch) -> None:
@@ -285,8 +340,7 @@ def _tensor(name: str, what: str, value: object, dtype: torch.dtype | None) -> N
 
 
 def _copied(batch: Batch) -> Batch:
-    lengths = None if batch.lengths is None else batch.lengths.clone()
-    return Batch(batch.inputs.clone(), batch.targets.clone(), batch.reads.clone(), lengths)
+    return Batch(*(None if v is None else v.clone() for v in batch))  # type: ignore[arg-type]
 
 
 def _check_same(task: Task, batch: Batch, before: Batch, rule: str) -> None:
@@ -299,9 +353,9 @@ def _shape(name: str, what: str, rule: str, value: Tensor) -> ValueError:
     return ValueError(f"{name}: {what} must be {rule}, got {list(value.shape)}")
 
 
-def _within(name: str, what: str, values: Tensor, least: int, greatest: int, rule: str) -> None:
+def _within(name: str, what: str, values: Tensor, least: int, greatest: float, rule: str) -> None:
     low, high = (v.item() for v in torch.aminmax(values))
-    if low < least or high > greatest:
+    if not (least <= low and high <= greatest and math.isfinite(high)):
         raise ValueError(f"{name}: {what} must be {rule}, {least}..{greatest}, got {low if low < least else high}")
 
 

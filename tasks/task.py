@@ -24,6 +24,10 @@ class Batch(NamedTuple):
     reads: [K, B] int64 in 0..T-1, the step at which each answer is read from the model's output.
     lengths: [B] int64 in 1..T, the number of steps of each sequence, or None where all have T. What comes after the
         end of a sequence changes nothing.
+    weights: [K, B] float32, 0 or more, how much each answer counts in losses and metrics; where it is 0 nothing is
+        asked, and `reads` may be 0 there. Each sequence is asked something. None where all answers count alike.
+    target_lengths: [B] int64 in 1..S where the targets [S, B] are a sequence of their own for each input, not one for
+        each answer; else None.
 
     >>> from tasks import Adding
     >>> batch = Adding(lag=20).batch(3, torch.Generator().manual_seed(0))
@@ -35,9 +39,79 @@ class Batch(NamedTuple):
     targets: Tensor
     reads: Tensor
     lengths: Tensor | None = None
+    weights: Tensor | None = None
+    target_lengths: Tensor | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of sequences B."""
+        return self.reads.shape[1]
+
+    def part(self, start: int, stop: int | None) -> Batch:
+        """Return the sequences `start` to `stop` (without it), up to the last one where `stop` is None.
+
+        They share memory with this batch, and end with the longest of them as in `select`.
+        """
+        own = slice(start, stop)
+        return self._trimmed(lambda values, axis: values[(slice(None),) * axis + (own,)])
+
+    def select(self, chosen: Tensor) -> Batch:
+        """Return some sequences in an order of your own.
+
+        chosen: [n] int64, their numbers in this batch.
+
+        Returns n sequences. Steps after the end of the longest of them are left out, and so are last answers that none
+        of them is asked.
+        """
+        return self._trimmed(lambda values, axis: values.index_select(axis, chosen))
+
+    def _trimmed(self, taken: Callable[[Tensor, int], Tensor]) -> Batch:
+        """Return what `taken` takes of each field along the axis of sequences, without what none of them needs."""
+        inputs, targets, reads = (taken(v, 1) for v in self[:3])
+        lengths, targets_end = (None if v is None else taken(v, 0) for v in (self.lengths, self.target_lengths))
+        weights = None if self.weights is None else taken(self.weights, 1)
+        if lengths is not None and lengths.numel():
+            inputs = inputs[: int(lengths.max())]
+        if weights is not None:
+            asked = int((weights > 0).any(1).nonzero().amax()) + 1 if weights.numel() else len(weights)
+            reads, weights = reads[:asked], weights[:asked]
+            targets = targets if targets_end is not None else targets[:asked]
+        if targets_end is not None and targets_end.numel():
+            targets = targets[: int(targets_end.max())]
+        return Batch(inputs, targets, reads, lengths, weights, targets_end)
 
 
-LOSS_FORMS = ("squared_error", "logistic_squared_error", "cross_entropy", "binary_cross_entropy")
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of numbers that belong to answers.
+
+    values: [K, B].
+    weights: [K, B], as in `Batch`; None for the plain mean.
+
+    Returns a scalar, sum(weights * values) / sum(weights). A number that is not finite and has no weight is left out.
+
+    >>> weighted_mean(torch.tensor([[1.0], [3.0], [5.0]]), torch.tensor([[1.0], [1.0], [0.0]]))
+    tensor(2.)
+    """
+    if weights is None:
+        return values.mean()
+    return torch.where(weights > 0, values * weights, 0.0).sum() / weights.sum()
+
+
+def sequence_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean over sequences of their mean number; see `weighted_mean`.
+
+    >>> sequence_mean(torch.tensor([[1.0, 4.0], [3.0, 9.0]]), torch.tensor([[1.0, 1.0], [1.0, 0.0]]))
+    tensor(3.)
+    """
+    if weights is None:
+        return values.mean()
+    return (torch.where(weights > 0, values * weights, 0.0).sum(0) / weights.sum(0)).mean()
+
+
+LOSS_FORMS = (
+    *("squared_error", "logistic_squared_error", "cross_entropy"),
+    *("binary_cross_entropy", "binary_cross_entropy_sum"),
+)
 """What a trainer may compute instead of calling `Task.loss`; see `loss_form`."""
 Loss = TypeVar("Loss", bound=Callable[..., Tensor])
 
@@ -47,8 +121,8 @@ def loss_form(form: Callable[[Any], str]) -> Callable[[Loss], Loss]:
 
     form: gives, for a task, one of `LOSS_FORMS` (the mean over all answers, and over their numbers or classes as torch
         has it: `mse_loss` of the answers or of their sigmoids, `cross_entropy`, `binary_cross_entropy_with_logits`), or
-        an empty string where the loss is none of these. Classes as targets of a squared error stand for one-hot
-        vectors.
+        an empty string where the loss is none of these; `binary_cross_entropy_sum` is the sum over the outputs of an
+        answer. Answers count by their weights. Classes as targets of a squared error stand for one-hot vectors.
 
     The name belongs to the function: a class that overrides `loss` does not inherit it, and is trained by autograd.
     """
@@ -61,22 +135,30 @@ def loss_form(form: Callable[[Any], str]) -> Callable[[Loss], Loss]:
 
 
 class Task:
-    """A synthetic task.
+    """What must be remembered, and when it counts as solved.
 
     A subclass with a name is registered: `class Adding(Regression, name="adding")`. It defines `batch`, `loss`,
-    `solved` and `oracle`; `Regression` and `Classification` have the loss already. Keyword arguments of `__init__` are
-    the knobs of the task; they become its typed configuration.
+    `solved` and `oracle`; `Regression`, `Classification` and `MultiLabel` have the loss already. `DataTask` is for a
+    finite set of sequences. Keyword arguments of `__init__` are the knobs of the task; they become its typed
+    configuration.
 
     Attributes:
         registry: all classes with a name, by name.
         name: under which the task is registered; for a class without a name that of the class.
         source: where the definition comes from. It becomes the last line of the docstring.
         evaluation_size: number of sequences in a validation or test set, large enough for the criterion.
-        lag: number of steps over which information must be kept; the knob that every task has.
+        lag: number of steps over which information must be kept, a knob of every synthetic task; None where there is
+            no such number.
         input_size: width I of the inputs.
         output_size: width O of the answers.
-        floor: loss of the best model without memory.
-        solved_loss: loss at which the score reaches 1.
+        floor: loss of the best model without memory, one that sees the present step only.
+        solved_loss: loss at which the score reaches 1; None for a task without a criterion of success.
+        reference: for a task without a criterion, the loss at which the score reaches 1.
+        reference_source: whose loss that is, and what differs there.
+        unit: of the loss, such as "nats per step".
+        unit_scale: what a loss is multiplied by to be a number in this unit: 1 / ln 2 where `loss` is in nats and the
+            unit in bits.
+        causal: whether answers are steps to come, so that a network that reads backwards would see them.
 
     >>> from tasks import Adding
     >>> task = Adding(lag=20)
@@ -90,12 +172,17 @@ class Task:
     name: ClassVar[str] = ""
     source: ClassVar[str] = ""
     evaluation_size: ClassVar[int] = 1000
+    unit: ClassVar[str] = ""
+    unit_scale: ClassVar[float] = 1.0
+    causal: ClassVar[bool] = False
 
-    lag: int
+    lag: int | None
     input_size: int
     output_size: int
     floor: float
-    solved_loss: float
+    solved_loss: float | None
+    reference: float | None = None
+    reference_source: str = ""
 
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
@@ -169,7 +256,7 @@ class Task:
 
         metrics: those of a validation or test set.
 
-        Returns True where they meet the task's criterion.
+        Returns True where they meet the task's criterion, always False for a task without one.
         """
         raise NotImplementedError
 
@@ -191,8 +278,24 @@ class Task:
         """
         return torch.zeros(batch.inputs.shape[:2], dtype=torch.bool)
 
+    def further_tests(self, size: int, generator: torch.Generator) -> dict[str, Batch]:
+        """Draw sets that a trained network is tested on besides the test set, such as longer sequences.
+
+        size: number of sequences of each.
+        generator: where all random numbers come from.
+
+        Returns batches by name. The metrics of the batch "x10" are reported as `loss_x10`, `accuracy_x10` and so on.
+        """
+        return {}
+
+    def baselines(self) -> dict[str, float]:
+        """Return the losses of simple models that this task knows of, by a name that a reader understands."""
+        return {}
+
     def score(self, loss: float) -> float:
         """Say how far a loss has come from the floor to `solved_loss`, on a logarithmic scale.
+
+        For a task without a criterion: from the floor to `reference`, on a linear scale.
 
         loss: of a validation or test set.
 
@@ -200,6 +303,8 @@ class Task:
         """
         if not math.isfinite(loss):
             return 0.0
+        if self.solved_loss is None:
+            return min(1.0, max(0.0, (self.floor - loss) / (self.floor - (self.reference or 0.0))))
         if loss <= 0:
             return 1.0
         return min(1.0, max(0.0, math.log(self.floor / loss) / math.log(self.floor / self.solved_loss)))
@@ -232,12 +337,16 @@ class Regression(Task):
     tensor(0.2500)
     """
 
+    unit = "squared error"
+
     @loss_form(lambda task: "squared_error")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if outputs.shape != batch.targets.shape:  # else they would be broadcast
             shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
             raise ValueError(f"{self.name}: targets must have the shape of the answers, [K, B, O] = {shapes}")
-        return functional.mse_loss(outputs, batch.targets)
+        if batch.weights is None:
+            return functional.mse_loss(outputs, batch.targets)
+        return weighted_mean((outputs - batch.targets).square().mean(-1), batch.weights)
 
 
 class Classification(Task):
@@ -253,18 +362,102 @@ class Classification(Task):
     {'loss': 0.0, 'accuracy': 1.0}
     """
 
-    solved_loss = -math.log(0.99)
+    solved_loss: float | None = -math.log(0.99)
+    unit = "nats"
 
     @loss_form(lambda task: "cross_entropy")
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         if outputs.dim() != 3 or outputs.shape[:2] != batch.targets.shape:
             shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
             raise ValueError(f"{self.name}: targets must be one class for each of the answers [K, B, O] = {shapes}")
-        return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
+        if batch.weights is None:
+            return functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten())
+        losses = functional.cross_entropy(outputs.flatten(0, 1), batch.targets.flatten(), reduction="none")
+        return weighted_mean(losses.view_as(batch.targets), batch.weights)
 
     def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
         hits = (outputs.argmax(-1) == batch.targets).float()
-        return {"loss": float(self.loss(outputs, batch)), "accuracy": float(hits.mean())}
+        return {"loss": float(self.loss(outputs, batch)), "accuracy": float(weighted_mean(hits, batch.weights))}
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["accuracy"] >= 0.99
+
+
+class MultiLabel(Task):
+    """A task whose answers are O independent probabilities, as of the keys of a piano that sound together.
+
+    The loss is the binary cross-entropy of the logits, summed over the outputs of an answer, in nats.
+
+    >>> class Keys(MultiLabel):
+    ...     pass
+    >>> batch = Batch(torch.zeros(1, 1, 2), torch.tensor([[[0.0, 1.0]]]), torch.zeros(1, 1, dtype=torch.int64))
+    >>> Keys().loss(torch.zeros(1, 1, 2), batch)  # two fair coins
+    tensor(1.3863)
+    """
+
+    unit = "nats per step"
+
+    @loss_form(lambda task: "binary_cross_entropy_sum")
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return weighted_mean(self._of_answers(outputs, batch), batch.weights)
+
+    def metrics(self, outputs: Tensor, batch: Batch) -> dict[str, float]:
+        losses = self._of_answers(outputs, batch)
+        return {
+            "loss": float(weighted_mean(losses, batch.weights)),
+            "sequence_loss": float(sequence_mean(losses, batch.weights)),
+        }
+
+    def _of_answers(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of each answer, [K, B]."""
+        if outputs.shape != batch.targets.shape:  # else they would be broadcast
+            shapes = f"{list(outputs.shape)}, got {list(batch.targets.shape)}"
+            raise ValueError(f"{self.name}: targets must have the shape of the answers, [K, B, O] = {shapes}")
+        return functional.binary_cross_entropy_with_logits(outputs, batch.targets, reduction="none").sum(-1)
+
+
+PARTS = ("train", "validation", "test")
+"""The parts of a `DataTask`."""
+
+
+class DataTask(Task):
+    """A task whose sequences are a finite set in three parts: to train on, to choose by, and to report on.
+
+    A subclass also takes one of the classes with a loss: `class Chorales(DataTask, MultiLabel, name="chorales")`. Its
+    `__init__` loads the data, sets `fingerprint` and the sizes, and calls `check_fingerprint` with its last knob,
+    `sha256: str = ""`. The configuration of a study fills that knob in, so that the study refuses data that have been
+    changed since.
+
+    Attributes:
+        fingerprint: SHA-256 over the data and their parts, in hexadecimal digits.
+    """
+
+    evaluation_size = 1
+    lag = None
+    solved_loss = None
+    fingerprint: str
+
+    def part(self, name: str) -> Batch:
+        """Return a part of the data, padded once, in an order of sequences that does not depend on their lengths.
+
+        name: one of `PARTS`.
+
+        Returns the same batch each time.
+        """
+        raise NotImplementedError
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw sequences of the training part with replacement; a training takes them in epochs instead."""
+        every = self.part("train")
+        return every.select(torch.randint(every.size, (size,), generator=generator))
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return False
+
+    def check_fingerprint(self, sha256: str) -> None:
+        """Raise ValueError where a fingerprint is given that the data do not have."""
+        if sha256 not in ("", self.fingerprint):
+            raise ValueError(
+                f"{self.name}: the data must be those that this was made with, of the SHA-256 {sha256[:12]}..., got "
+                f"{self.fingerprint[:12]}..."
+            )

@@ -20,7 +20,7 @@ from docs.__main__ import pages
 from runs.configuration.knobs import GROUPS
 from runs.configuration.nodes import variant_node
 from runs.configuration.schema import register
-from runs.configuration.trial import check
+from runs.configuration.trial import checked
 from runs.console.early import CONF, mistake
 from runs.networks.readout import untrained
 from runs.trial.training import run
@@ -107,8 +107,7 @@ def test_the_cell_of_the_recipe_joins_a_study_by_its_import_path(module, engine)
 def test_the_task_of_the_recipe_keeps_the_contract_and_trains_by_its_import_path(module):
     module(*blocks("CONTRIBUTING.md", "python", "Add a task"), "task_of_the_recipe")
     own = trial(task={"_target_": "task_of_the_recipe.Parity", "label": "parity", "lag": 3})
-    check(own)
-    assert run(own).status == "finished"
+    assert run(checked(own)).status == "finished"
 
 
 def test_the_scheme_of_the_recipe_fills_every_parameter_within_its_bound(module):

@@ -31,7 +31,7 @@ FLOORS = {
         "catalogue",
         "__main__",
     ],
-    "tasks": ["task", "contract, catalogue, synthetic", "tasks", "__main__"],
+    "tasks": ["task", "data", "contract, catalogue, synthetic, real", "tasks", "__main__"],
     "runs": [
         "console",
         "files, names, rules, secrets_in_urls, locks",

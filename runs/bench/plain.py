@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tasks import Batch, Task
 
 from ..trial.classes import construct
-from ..trial.data import batches, held_out, part_of
+from ..trial.data import batches, held_out
 from ..trial.evaluation import MOST_EVALUATED, evaluation_grid
 from ..trial.trial import Trial
 from .trials import Stopping
@@ -45,7 +45,7 @@ def follow(learner: Learner, task: Task, trial: Trial, stopping: Stopping) -> li
     stopping: called before every update.
     """
     validation, test = held_out(task, trial, "validation"), held_out(task, trial, "test")
-    few = part_of(validation, 0, trial.training.curve_sequences or None)
+    few = validation.part(0, trial.training.curve_sequences or None)
     data, looks, losses = batches(task, trial), frozenset(evaluation_grid(trial.training)), list[float]()
     for step in range(trial.training.updates + 1):
         if step in looks:
@@ -61,7 +61,7 @@ def follow(learner: Learner, task: Task, trial: Trial, stopping: Stopping) -> li
 def evaluate(learner: Learner, task: Task, batch: Batch) -> dict[str, float]:
     """Return the task's metrics of a learner on sequences of any number, of which 256 are answered at a time."""
     starts = range(0, batch.inputs.shape[1], MOST_EVALUATED)
-    parts = [learner.answers(part_of(batch, k, k + MOST_EVALUATED)) for k in starts]
+    parts = [learner.answers(batch.part(k, k + MOST_EVALUATED)) for k in starts]
     return task.metrics(torch.cat(parts, dim=1), batch)
 
 

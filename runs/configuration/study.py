@@ -8,22 +8,20 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from tasks import Task
-from tasks.contract import try_out
-
 from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
 from ..study.plan import Search, matched
 from ..study.space import Dimension
 from ..study.stages import KINDS
-from ..trial.classes import allow, construct
+from ..trial.classes import allow
 from ..trial.trial import Model, Training
 from .checks import by_key, refuse_idle, refuse_unread
 from .nodes import dimension, variant_node
 from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
 from .stage import knobs_of_stage
+from .trial import checked_task
 
 
 def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
@@ -65,8 +63,8 @@ def design_from(config: DictConfig) -> Design:
     named = _by_label([variant_node(entry) for entry in values["variants"]])
     variants, same_width = matched(named, values["baseline"], values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
-    for node in tasks.values():
-        try_out(construct(node, Task))
+    model, training = Model(**values["model"]), Training(**values["training"])
+    tasks = {label: checked_task(node, model, training) for label, node in tasks.items()}
     allow([values["initialisation"]["_target_"]])
     return Design(
         name=values["name"],
@@ -79,8 +77,8 @@ def design_from(config: DictConfig) -> Design:
         same_width=same_width,
         space=space,
         initialisation=values["initialisation"],
-        model=Model(**values["model"]),
-        training=Training(**values["training"]),
+        model=model,
+        training=training,
         seed=values["seed"],
         sampler=values["sampler"],
         pruner=values["pruner"],

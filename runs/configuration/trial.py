@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from omegaconf import DictConfig
 
-from tasks import Task
+from tasks import DataTask, Task
 from tasks.contract import try_out
 from variants import Cell, Scheme
 
 from ..names import checked_name
-from ..networks.readout import untrained
+from ..networks.readout import refuse_foresight, untrained
 from ..trial.classes import allow, construct
+from ..trial.data import sized
 from ..trial.trial import Model, Training, Trial
 from .checks import by_key, refuse_idle, refuse_unread
 from .knobs import GROUPS, for_its_class
@@ -40,14 +43,31 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None, ove
         seed=values["seed"],
         data_seed=values["data_seed"],
     )
-    check(trial)
+    trial = checked(trial)
     refuse_idle(config, asked)
     return trial
 
 
-def check(trial: Trial) -> None:
+def checked_task(node: Mapping[str, Any], model: Model, training: Training) -> dict[str, Any]:
+    """Build a task once, so that a mistake is found before anything is started.
+
+    node: of the task.
+    model, training: what it is to be learned by.
+
+    Returns the node, which names the fingerprint of the data where the task has data.
+    Raises ValueError where the task cannot be built, breaks the contract, or cannot be learned in this way.
+    """
+    task = construct(node, Task)
+    try_out(task)
+    refuse_foresight(task, model)
+    sized(training, task)
+    return {**node, "sha256": task.fingerprint} if isinstance(task, DataTask) else dict(node)
+
+
+def checked(trial: Trial) -> Trial:
     """Build the parts of a trial once, so that a mistake is found before anything is started.
 
+    Returns the trial, which names the fingerprint of its data where its task has data.
     Raises ValueError if a part cannot be built, if a label cannot be a name, and if the task breaks the contract of
     tasks. The classes that the trial names may be imported from now on.
     """
@@ -55,7 +75,8 @@ def check(trial: Trial) -> None:
     for thing, node in (("variant", trial.variant), ("task", trial.task)):
         checked_name(node["label"], f"{thing}.label")
     construct(trial.variant, Cell).validate(trial.model.hidden_size, trial.model.layers)
-    try_out(construct(trial.task, Task))
+    task = checked_task(trial.task, trial.model, trial.training)
     construct(trial.initialisation, Scheme)
     if trial.model.regularised:  # not every variant can be
         untrained(trial)
+    return replace(trial, task=task)

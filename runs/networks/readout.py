@@ -76,6 +76,15 @@ class Network(nn.Module):
         return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
 
 
+def refuse_foresight(task: Task, model: Model) -> None:
+    """Raise ValueError where a network that reads backwards would see the answers of a task."""
+    if task.causal and model.bidirectional:
+        raise ValueError(
+            f"{task.name}: model.bidirectional must be false, since each answer is a step to come, which a network "
+            "that reads backwards has seen; got true"
+        )
+
+
 def untrained(trial: Trial) -> tuple[Network, Task]:
     """Return the network of a trial as it stands before training, and its task.
 
@@ -85,5 +94,6 @@ def untrained(trial: Trial) -> tuple[Network, Task]:
     """
     task = construct(trial.task, Task)
     check_task(task)
+    refuse_foresight(task, trial.model)
     cell, scheme = construct(trial.variant, Cell), construct(trial.initialisation, Scheme)
     return Network(cell, task, trial.model, scheme, streams(trial.seed, "initialisation")), task

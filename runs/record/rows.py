@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ..trial.trial import OF_THE_TASK
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -47,7 +49,7 @@ COLUMNS = (
     Column("task", "text", "label of the task", "tags.task"),
     Column("series", "text", "the series that the task is a level of, else the task", earlier=SAME_AS_TASK),
     Column("trial_id", "text", "hash of what was run", "tags.trial_id"),
-    Column("status", "text", "solved, finished, diverged, pruned or failed", "tags.status"),
+    Column("status", "text", "solved, finished, exploded, diverged, pruned or failed", "tags.status"),
     Column("engine", "text", "which engine ran", "tags.engine"),
     Column("why_eager", "text", "why the eager engine ran where a faster one was asked for", earlier=""),
     Column("update", "text", "how updates were computed, compiled or autograd", "tags.update", earlier=""),
@@ -68,16 +70,21 @@ COLUMNS = (
         "best_step", "integer", "update with the lowest validation loss, or that of the solution", "metrics.best_step"
     ),
     Column("budget", "integer", "largest number of updates", "params.training.budget"),
-    Column("lag", "integer", "of the task, in time steps"),
+    Column("lag", "integer", "of the task, in time steps; 0 where it has none"),
     Column("batch_size", "integer", "sequences per update", "params.training.batch_size"),
     Column("solved_step", "float", "update at which the task was solved, NaN where it was not", "metrics.solved_step"),
     Column("validation_loss", "float", "lowest loss on the validation set", "metrics.validation_loss"),
     Column("test_loss", "float", "loss on the test set with the parameters of `best_step`", "metrics.test_loss"),
-    Column("score", "float", "of the test loss, from 0 (floor) to 1 (solved)", "metrics.score"),
+    Column("score", "float", "of the test loss, from 0 (floor) to 1 (solved, or the reference)", "metrics.score"),
     Column("seconds", "float", "wall time", "metrics.seconds"),
     Column("kept", "float", "share of the state that a step keeps at the start", "metrics.kept", earlier=float("nan")),
+    Column("epochs", "float", "how often the training set was used, NaN where there is none", earlier=float("nan")),
     Column("floor", "float", "loss of the best model without memory"),
-    Column("solved_loss", "float", "loss at which the task counts as solved"),
+    Column("solved_loss", "float", "loss at which the task counts as solved, NaN where it has no criterion"),
+    Column("reference", "float", "loss at which the score of a task without criterion is 1", earlier=float("nan")),
+    Column("reference_source", "text", "whose loss that is", earlier=""),
+    Column("unit", "text", "of losses", earlier=""),
+    Column("unit_scale", "float", "what a loss is multiplied by to be in this unit", earlier=1.0),
     Column("curve_steps", "integers", "updates at which the validation loss was taken"),
     Column("curve_losses", "floats", "the validation loss at these"),
     Column("train_losses", "floats", "mean training loss since the evaluation before, NaN at update 0"),
@@ -97,12 +104,15 @@ def names_of(*kinds: Kind) -> list[str]:
     return [column.name for column in COLUMNS if column.kind in kinds]
 
 
-def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> Row:
+def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task | None) -> Row:
     """Return the row of a finished trial: its place in the plan, the trial, its outcome and its hyperparameters.
 
-    finished: the trial in the storage. planned: the same trial in the plan. problem: its task.
+    finished: the trial in the storage. planned: the same trial in the plan. problem: its task, for outcomes of earlier
+    versions and failed ones, which do not say what their task is; None where it cannot be made.
     """
     design, trial, stored, outcome = plan.design, planned.trial, finished.stored, finished.outcome
+    values = outcome.as_dict()
+    said = values.pop("task") or {name: getattr(problem, name, None) for name in OF_THE_TASK}
     if design.adaptive:
         unit = {name: dimension.coordinate(stored.params[name]) for name, dimension in design.space.items()}
     else:
@@ -120,12 +130,10 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task) -> R
         "session": finished.session,
         "seed": trial.seed,
         "hidden_size": trial.model.hidden_size,
-        "budget": trial.training.updates,
         "batch_size": trial.training.batch_size,
-        "lag": problem.lag,
-        "floor": problem.floor,
-        "solved_loss": problem.solved_loss,
-        **outcome.as_dict(),
+        **values,
+        "budget": outcome.budget or trial.training.updates,
+        **said,
         "test_metrics": json.dumps(outcome.test_metrics),
         **{name: stored.params[name] for name in design.space},
         **{f"u_{name}": u for name, u in unit.items()},

@@ -222,7 +222,7 @@ class Tracker:
         reasons = {"why_eager": outcome.why_eager, "why_autograd": outcome.why_autograd, "update": outcome.update}
         all_tags |= {name: text[:5000] for name, text in reasons.items() if text}
         all_params = {key.replace("_target_", "target"): value for key, value in flat(trial.as_dict()).items()}
-        all_params["training.budget"] = trial.training.updates  # also where epochs decide
+        all_params["training.budget"] = outcome.budget or trial.training.updates  # also where epochs decide
         all_params = {k: json.dumps(v) if isinstance(v, list) else v for k, v in all_params.items()} | dict(params)
         summary = {n: v for n in METRICS if (v := getattr(outcome, n)) is not None}
         summary |= {f"test_{k}": v for k, v in outcome.test_metrics.items()}

@@ -217,7 +217,10 @@ class Stage:
     @cached_property
     def _runs(self) -> dict[str, list[Run]]:
         lags = {task: construct(node, Task).lag for task, node in self.design.tasks.items()}
-        return {task: self.knobs.runs(self.points, lag) for task, lag in lags.items()}
+        none = [task for task, lag in lags.items() if lag is None]
+        rule = f"stage={self.stage} needs tasks with a lag"
+        require(self.knobs.kind != Horizon.kind or not none, f"{rule}, which these do not have", ", ".join(none))
+        return {task: self.knobs.runs(self.points, lag or 0) for task, lag in lags.items()}
 
     def point_of(self, task: str, variant: str, index: int) -> int:
         """Return the point of the search whose hyperparameters a trial of a pair has."""

@@ -512,7 +512,8 @@ class Study:
     def _record(self, finished: Finished) -> Row:
         planned = self.plan.planned(finished.task, finished.variant, finished.index, finished.stored.params)
         self._refuse(self._wrong(finished, planned.point, planned.trial.id))
-        return row_of(self.plan, finished, planned, self._problem(planned.trial))
+        problem = None if finished.outcome.task else self._problem(planned.trial)
+        return row_of(self.plan, finished, planned, problem)
 
     def _problem(self, trial: Trial) -> Task:
         key = json.dumps(trial.task, sort_keys=True)

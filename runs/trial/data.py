@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 
-from tasks import Batch, Task
-from tasks.contract import draw
+from tasks import Batch, DataTask, Task
+from tasks.contract import check_batch, draw
 from variants import streams
 
-from .trial import Trial
+from ..rules import require
+from .trial import Training, Trial
 
 MOST_DRAWN = 16
 """How many batches are drawn from the task at a time.
@@ -23,6 +25,29 @@ DRAWN_NUMBERS = 2**20
 A trial's data depend on both: random numbers that are drawn at once come in another order than those that are drawn
 one batch after the other. To change one of them is to change the numbers of every study.
 """
+
+
+def sized(training: Training, task: Task) -> Training:
+    """Return a training with the size of its training set, which a task with data decides where nobody else does.
+
+    training: as it was asked for.
+    task: what is learned.
+
+    Raises ValueError where the task has fewer sequences than are asked for, and for epochs without a training set.
+    """
+    if not isinstance(task, DataTask):
+        if training.training_sequences == 0:
+            rule = "training.epochs must be 0 without training.training_sequences"
+            require(training.epochs == 0, f"{rule}, since {task.name} draws fresh sequences", training.epochs)
+        return training
+    there, asked = task.part("train").size, training.training_sequences
+    rule = f"training.training_sequences must be at most the {there} of the training part of {task.name}"
+    require(asked <= there, rule, asked)
+    rule = f"training.batch_size must be at most the {there} sequences of the training part of {task.name}"
+    require(training.batch_size <= there, rule, training.batch_size)
+    rule = f"training.criterion must be held_out for {task.name}, which has no criterion"
+    require(training.criterion == "held_out" or task.solved_loss is not None, rule, training.criterion)
+    return replace(training, training_sequences=asked or there)
 
 
 def batches(task: Task, trial: Trial) -> Iterator[Batch]:
@@ -41,9 +66,12 @@ def _fresh(task: Task, trial: Trial) -> Iterator[Batch]:
     size, count = trial.training.batch_size, 1
     while True:
         drawn = _noisy(draw(task, count * size, data), trial.training.input_noise, noise)
-        inputs, targets, reads = (torch.split(v, size, dim=1) for v in drawn[:3])
-        lengths = [None] * count if drawn.lengths is None else torch.split(drawn.lengths, size)
-        yield from map(Batch, inputs, targets, reads, lengths)
+        # all of these batches are padded alike: how long a batch is decides the order of sums, and so the last bits
+        axes = (1, 1, 1, 0, 1, 0)  # of the sequences in each field
+        pieces = (
+            [None] * count if v is None else torch.split(v, size, axis) for v, axis in zip(drawn, axes, strict=True)
+        )
+        yield from map(Batch, *pieces)
         count = max(1, min(MOST_DRAWN, DRAWN_NUMBERS * count // drawn.inputs.numel()))
 
 
@@ -53,15 +81,17 @@ def _from_training_set(task: Task, trial: Trial) -> Iterator[Batch]:
     Batches of sequences that have lengths end with the longest of them. Each batch gets fresh noise.
     """
     training, stream = trial.training, streams(trial.seed)
-    every = draw(task, training.training_sequences, stream("training data"))
+    if isinstance(task, DataTask):
+        every = _first(task, "train", training.training_sequences)
+    else:
+        every = draw(task, training.training_sequences, stream("training data"))
     order, noise = stream("order of the training set"), stream("input noise")
     while True:
         for chosen in torch.split(torch.randperm(training.training_sequences, generator=order), training.batch_size):
-            inputs, targets, reads = (v.index_select(1, chosen) for v in every[:3])
-            lengths = None if every.lengths is None else every.lengths[chosen]
-            if lengths is not None:
-                inputs = inputs[: int(lengths.max())]
-            yield _noisy(Batch(inputs, targets, reads, lengths), training.input_noise, noise)
+            batch = every.select(chosen)
+            if batch.size == 1:
+                batch = batch._replace(lengths=None)  # it ends where its inputs end
+            yield _noisy(batch, training.input_noise, noise)
 
 
 def _noisy(batch: Batch, deviation: float, noise: torch.Generator) -> Batch:
@@ -74,10 +104,12 @@ def _noisy(batch: Batch, deviation: float, noise: torch.Generator) -> Batch:
 def held_out(task: Task, trial: Trial, purpose: str) -> Batch:
     """Return a set of sequences that a trial is not trained on: the same for all trials of the same `data_seed`.
 
-    task: what they are drawn from.
-    trial: says how many they are, by default as many as the task's criterion asks for.
+    task: what they are drawn from, or a part of its data, which is the same for all trials.
+    trial: says how many they are, by default as many as the task's criterion asks for, or the whole part.
     purpose: validation or test.
     """
+    if isinstance(task, DataTask):
+        return _first(task, purpose, trial.training.evaluation_sequences)
     size = trial.training.evaluation_sequences or task.evaluation_size
     return draw(task, size, streams(trial.data_seed)(purpose))
 
@@ -94,8 +126,21 @@ def fresh_sets(task: Task, trial: Trial) -> Iterator[Batch]:
         yield draw(task, size, generator)
 
 
-def part_of(batch: Batch, start: int, stop: int | None) -> Batch:
-    """Return the sequences `start` to `stop` (without it) of a batch, up to its end where `stop` is None."""
-    part = slice(start, stop)
-    lengths = None if batch.lengths is None else batch.lengths[part]
-    return Batch(batch.inputs[:, part], batch.targets[:, part], batch.reads[:, part], lengths)
+def further_tests(task: Task, trial: Trial) -> dict[str, Batch]:
+    """Return the sets that a trial is tested on besides its test set, by name; the same for trials of one `data_seed`.
+
+    task: what they are drawn from.
+    trial: they are as large as its test set.
+    """
+    size = trial.training.evaluation_sequences or task.evaluation_size
+    found = task.further_tests(size, streams(trial.data_seed)("further tests"))
+    for batch in found.values():
+        check_batch(task, batch, batch.size if isinstance(batch, Batch) else size)
+    return found
+
+
+def _first(task: DataTask, name: str, count: int) -> Batch:
+    """Return the first sequences of a part of a task's data, all of them where the count is 0 or too large."""
+    part = task.part(name)
+    check_batch(task, part, part.size if isinstance(part, Batch) else 0)
+    return part.part(0, count) if 0 < count < part.size else part

@@ -7,13 +7,14 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tasks import Batch, Task
 from variants import Recurrent
 from variants.layers.passes import EvaluationPass
 
 from ..networks.readout import Network
-from .data import fresh_sets, part_of
+from .data import fresh_sets
 from .progress import Recent
 from .trial import Training, Trial
 from .update import why_called
@@ -40,6 +41,17 @@ def evaluation_grid(training: Training) -> list[int]:
     return sorted({(2 * k * updates + looks) // (2 * looks) for k in range(looks + 1)})  # rounded
 
 
+def chunk_of(steps: int) -> int:
+    """Return how many sequences of so many steps are evaluated at a time."""
+    return max(FEWEST_EVALUATED, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
+
+
+def _all_of(answers: Tensor, batch: Batch) -> Tensor:
+    """Return answers [K, B, O] with as many rows as a batch has; a part of it may have been asked fewer."""
+    missing = len(batch.reads) - len(answers)
+    return answers if missing == 0 else functional.pad(answers, (0, 0, 0, 0, 0, missing))
+
+
 class Evaluator:
     """The answers of a network in training, without gradients and regularisers.
 
@@ -55,13 +67,34 @@ class Evaluator:
         self._calls = bool(why_called(network))
 
     def answers(self, batch: Batch) -> Tensor:
-        """Return the answers [K, B, O] to a batch of any size."""
+        """Return the answers [K, B, O] to a batch of any size; where nothing is asked they are any finite numbers."""
         steps, size = batch.inputs.shape[:2]
-        chunk = max(FEWEST_EVALUATED, min(MOST_EVALUATED, EVALUATED_STEPS // steps))
-        answer = self._prepared(steps, min(size, chunk), batch.lengths is not None) or self._called
+        if batch.lengths is None:
+            chunk = chunk_of(steps)
+            answer = self._prepared(steps, min(size, chunk), False) or self._called
+            with torch.inference_mode():
+                parts = [_all_of(answer(batch.part(k, k + chunk)), batch) for k in range(0, size, chunk)]
+            return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return self._by_length(batch, batch.lengths)
+
+    def _by_length(self, batch: Batch, lengths: Tensor) -> Tensor:
+        """Return the answers to sequences that have lengths; those of similar lengths run together, the longest first.
+
+        What comes after the end of a sequence takes time, and decides nothing.
+        """
+        order = torch.argsort(lengths, descending=True, stable=True)
+        found, start = torch.empty(0), 0
         with torch.inference_mode():
-            parts = [answer(part_of(batch, k, k + chunk)) for k in range(0, size, chunk)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+            while start < batch.size:
+                steps = int(lengths[order[start]])
+                chosen = order[start : start + chunk_of(steps)]
+                answer = self._prepared(steps, len(chosen), True) or self._called
+                answers = answer(batch.select(chosen))
+                if start == 0:
+                    found = answers.new_zeros(len(batch.reads), batch.size, answers.shape[-1])
+                found[: len(answers), chosen] = answers
+                start += len(chosen)
+        return found
 
     def _called(self, batch: Batch) -> Tensor:
         self._network.eval()
@@ -104,9 +137,9 @@ class Validation:
 
     def __init__(self, task: Task, batch: Batch, few: int) -> None:
         self.task, self.batch = task, batch
-        self.few = part_of(batch, 0, few or None)
-        count, size = self.few.inputs.shape[1], batch.inputs.shape[1]
-        self._others = part_of(batch, count, None) if count < size else None
+        self.few = batch.part(0, few or None)
+        count = self.few.size
+        self._others = batch.part(count, None) if count < batch.size else None
 
     def evaluate(self, network: nn.Module | Evaluator, criterion: bool = True) -> tuple[float, bool]:
         """Return the loss on the first sequences, and whether these and all together meet the task's criterion.
@@ -118,7 +151,8 @@ class Validation:
         metrics = self.task.metrics(answers, self.few)
         meets = criterion and self.task.solved(metrics)
         if meets and self._others is not None:
-            every = torch.cat((answers, _answers(network, self._others)), dim=1)
+            parts = (_all_of(answers, self.batch), _all_of(_answers(network, self._others), self.batch))
+            every = torch.cat(parts, dim=1)
             meets = self.task.solved(self.task.metrics(every, self.batch))
         return metrics["loss"], meets
 

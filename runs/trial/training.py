@@ -14,20 +14,23 @@ from tasks import Task
 from tasks.contract import check_answers
 
 from ..networks.readout import Network, untrained
-from .data import batches, held_out
+from .data import batches, further_tests, held_out, sized
 from .evaluation import Evaluator, Solution, Validation, evaluate, evaluation_grid
 from .faults import Interrupted, MachineFault, OutOfTime, Pruned, is_of_the_machine
 from .optimiser import Flat
 from .progress import Best, Curve
-from .trial import Outcome, Trial
+from .trial import OF_THE_TASK, Outcome, Trial
 from .update import update_of
 
+EXPLODED = 3.0
+"""A training that ends at a loss so many times as high as the floor, and as before the training, has exploded."""
 Report = Callable[[int, float], None]
 Stopping = Callable[[], bool]
 
 
 def train(network: Network, task: Task, trial: Trial, report: Report, stopping: Stopping) -> Outcome:
     """Train a network in place, to the parameters of its best look; the arguments are those of `run`."""
+    trial = replace(trial, training=sized(trial.training, task))
     training = trial.training
     grid = frozenset(evaluation_grid(training))
     validation = Validation(task, held_out(task, trial, "validation"), training.curve_sequences)
@@ -76,6 +79,8 @@ def train(network: Network, task: Task, trial: Trial, report: Report, stopping: 
         flat.values.copy_(best.parameters)
     if status == "finished" and solution.step is not None:
         status = "solved"
+    elif status == "finished" and curve.losses[-1] > EXPLODED * max(task.floor, curve.losses[0]):
+        status = "exploded"
     end = End(status, step, curve, best, solution, update.way, update.why_autograd)
     return _outcome(network, evaluator, task, trial, validation, end)
 
@@ -101,6 +106,9 @@ def _outcome(
     if end.best.parameters is not None:
         validation_loss = evaluate(evaluator, task, validation.batch)["loss"]
         test_metrics = evaluate(evaluator, task, held_out(task, trial, "test"))
+        for name, further in further_tests(task, trial).items():
+            found = evaluate(evaluator, task, further)
+            test_metrics |= {f"{metric}_{name}": value for metric, value in found.items()}
         if not math.isfinite(validation_loss):  # on sequences that the curve does not use
             status, validation_loss, test_metrics = "diverged", None, {}
     if status == "diverged":
@@ -113,6 +121,8 @@ def _outcome(
     return Outcome(
         status=status,
         steps=end.step,
+        budget=trial.training.updates,
+        epochs=end.step / trial.training.updates_per_epoch if trial.training.updates_per_epoch else None,
         sequences=trial.training.sequences(end.step),
         solved_step=solved_step,
         best_step=end.best.step,
@@ -130,6 +140,7 @@ def _outcome(
         why_eager=network.recurrent.why_eager,
         update=end.way,
         why_autograd=end.why_autograd,
+        task={name: getattr(task, name) for name in OF_THE_TASK},
     )
 
 

@@ -15,6 +15,8 @@ from .classes import present_node
 OPTIMISERS = ("adam", "nesterov", "sgd")
 LOSSES = ("mean", "sum")
 CRITERIA = ("held_out", "training")
+OF_THE_TASK = ("lag", "floor", "solved_loss", "reference", "reference_source", "unit", "unit_scale")
+"""The attributes of a task that an outcome says; they are columns of the table of trials."""
 ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
 
 
@@ -86,7 +88,7 @@ class Training:
     batch_size: sequences per update.
     budget: largest number of updates, where `epochs` is 0.
     training_sequences: size of a fixed training set, which each epoch uses in a new order; its last batch may be
-        smaller. 0 for fresh sequences in every batch, without end.
+        smaller. 0 for fresh sequences in every batch, without end, or for all that a task with data has.
     epochs: how often the training set is used, 0 where `budget` decides. With it there is one look per epoch.
     loss: mean, or sum: over the answers of a sequence, averaged over sequences. It decides the gradient alone; every
         loss that is recorded is the task's mean.
@@ -97,7 +99,8 @@ class Training:
     confirmations: number of fresh sets on which the criterion must be met too, 0 for none. Each has as many sequences
         as the task's criterion asks for, or as the validation set where that is larger.
     patience: looks without improvement after which to stop, 0 for never (Greff: 15 epochs).
-    evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for.
+    evaluation_sequences: size of the validation and of the test set, 0 for what the task's criterion asks for. Of a
+        task with data at most as many are taken, 0 for all.
     curve_sequences: how many sequences of the validation set a look uses, 0 for all; the others are used where these
         meet the criterion, and at the end.
     stop_when_solved: whether to stop as soon as the task is solved.
@@ -143,9 +146,7 @@ class Training:
         ):
             require(getattr(self, name) >= 0, f"training.{name} must be 0 or more", getattr(self, name))
         size = self.training_sequences
-        if size == 0:
-            require(self.epochs == 0, "training.epochs must be 0 without training.training_sequences", self.epochs)
-        else:
+        if size > 0:
             rule = f"training.batch_size must be at most training.training_sequences ({size})"
             require(self.batch_size <= size, rule, self.batch_size)
 
@@ -213,16 +214,21 @@ class Trial:
 class Outcome:
     """What happened in a trial.
 
-    status: solved, finished (budget spent or patience lost), diverged, pruned (stopped by the pruner of a search) or
-        failed.
+    status: solved, finished (budget spent or patience lost), exploded (finished, but the loss of the last look is more
+        than three times that of a model without memory and that before training), diverged, pruned (stopped by the
+        pruner of a search) or failed.
     steps: updates made.
+    budget: largest number of updates that there could be.
+    epochs: how often the training set was used; None where every batch is fresh.
     sequences: training sequences seen.
     solved_step: update at which the task was solved (see `Training`), None if it was not or if the training diverged.
     best_step, validation_loss: where the validation loss was lowest, or the look at which a solution ended the
         training, and its value.
     test_loss, test_metrics: on the test set with the parameters of `best_step`.
-    score: in [0, 1], of the test loss on the task's log scale; 1 where training stopped at the solution, since the loss
+    score: in [0, 1], of the test loss on the task's scale; 1 where training stopped at the solution, since the loss
         says no more then.
+    task: what the task says of its losses, by the names of its attributes: lag, floor, solved_loss, reference,
+        reference_source, unit and unit_scale. So a study can be read where the data of a task are not.
     curve_steps, curve_losses: validation curve.
     train_losses: mean training loss since the evaluation before, None at step 0.
     parameters: trainable values.
@@ -239,6 +245,8 @@ class Outcome:
 
     status: str
     steps: int = 0
+    budget: int = 0
+    epochs: float | None = None
     sequences: int = 0
     solved_step: int | None = None
     best_step: int = 0
@@ -258,6 +266,7 @@ class Outcome:
     update: str = ""
     why_autograd: str = ""
     error: str = ""
+    task: Mapping[str, Any] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, the inverse of `from_dict`."""

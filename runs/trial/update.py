@@ -25,6 +25,15 @@ GROWTH = 64
 """A longer batch than those before makes room for this many steps, or a multiple of it."""
 
 
+OF_WHOLE_ANSWERS = ("cross_entropy", "binary_cross_entropy_sum")
+"""Forms of losses that are means over answers; others are means over the numbers of answers."""
+
+
+def counted(batch: Batch) -> float:
+    """Return how many answers the loss of a batch is a mean of: the sum of their weights."""
+    return batch.reads.numel() if batch.weights is None else float(batch.weights.sum())
+
+
 class Update(Protocol):
     """The updates of a training, each in two steps, since a training ends at a loss that is not finite.
 
@@ -137,13 +146,14 @@ class Compiled:
     def _end(self) -> float:
         """Return the loss for the states that the layers have given."""
         size, batch = self._batch()
-        answers, targets = len(batch.reads), batch.targets
+        targets = batch.targets
         if targets.dim() == 2 and self._form != "cross_entropy":
             targets = one_hot(targets, self._outputs)
         targets = targets.resolve_neg()
-        scale = 1.0 / targets.numel()
-        reads = size.layers.reads(batch.reads)
-        return size.ending.run(reads, targets, None, scale, scale * answers if self._summed else scale)
+        count = counted(batch)
+        scale = 1.0 / (count if self._form in OF_WHOLE_ANSWERS else count * self._outputs)
+        summed = scale * (count / batch.size) if self._summed else scale
+        return size.ending.run(size.layers.reads(batch.reads), targets, batch.weights, scale, summed)
 
     def answers(self) -> Tensor:
         """See `Update`."""
@@ -212,7 +222,7 @@ class Compiled:
         assert weight.grad is not None
         assert bias.grad is not None
         ending = Ending(
-            self._form,
+            self._form.removesuffix("_sum"),
             steps=steps,
             batch=batch,
             units=recurrent.hidden_size,
@@ -244,7 +254,7 @@ class Autograd:
         self._outputs = self._network(batch)
         loss = self._task.loss(self._outputs, batch)
         value = loss.item()
-        self._loss = loss * len(batch.reads) if self._training.loss == "sum" else loss
+        self._loss = loss * (counted(batch) / batch.size) if self._training.loss == "sum" else loss
         return value
 
     def answers(self) -> Tensor:

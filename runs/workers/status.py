@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -24,6 +24,7 @@ COLUMNS = {  # what is counted, as `Study.counts` calls it, and as the table doe
     "done": "finished",
     "solved": "solved",
     "finished": "unsolved",
+    "exploded": "exploded",
     "diverged": "diverged",
     "pruned": "pruned",
     "failed": "failed",
@@ -43,15 +44,22 @@ def print_counts(study: Study) -> int:
 
     It has one row for each task and variant, and one for all. Failures are named on stderr.
     """
-    columns = [column for column in COLUMNS if column != "pruned" or not study.design.comparison]
     rows = {f"{task} {variant}": row for (task, variant), row in study.counts().items()}
-    rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in columns}
+    rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in COLUMNS}
+    columns = [column for column in COLUMNS if _shown(column, study, rows["all"])]
     width = max(len(name) for name in (heading(study), *rows))
     print(f"{heading(study):<{width}}  " + "  ".join(f"{COLUMNS[column]:>8}" for column in columns))
     for name, row in rows.items():
         print(f"{name:<{width}}  " + "  ".join(f"{row.get(column, 0):>8}" for column in columns))
     sys.stdout.flush()
     return print_failures(study)
+
+
+def _shown(column: str, study: Study, total: Mapping[str, int]) -> bool:
+    """Return whether a column says something of a study; total: the counts of all its trials."""
+    if column == "pruned":
+        return not study.design.comparison
+    return column != "exploded" or total[column] > 0
 
 
 def print_failures(study: Study) -> int:

@@ -26,6 +26,7 @@ class Adding(Regression, name="adding"):
     The task is that of Hochreiter & Schmidhuber 1997, section 5.4, in a later form.
     """
 
+    lag: int
     source = (
         "Le, Jaitly & Hinton 2015, 'A Simple Way to Initialize Recurrent Networks of Rectified Linear Units', "
         "section 4.1"

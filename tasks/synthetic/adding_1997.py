@@ -33,6 +33,7 @@ class Adding1997(Regression, name="adding_1997"):
     The paper needed 74,000 sequences for T = 100, 209,000 for 500, and 853,000 for 1000.
     """
 
+    lag: int
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.4"
     evaluation_size = 2000
     input_size = 2

@@ -33,6 +33,7 @@ class Copying(Classification, name="copying"):
     The idea is that of Hochreiter & Schmidhuber 1997.
     """
 
+    lag: int
     source = "Arjovsky, Shah & Bengio 2016, 'Unitary Evolution Recurrent Neural Networks', section 4.1"
 
     def __init__(self, *, lag: int = 100, length: int = 10, symbols: int = 8) -> None:
@@ -44,7 +45,7 @@ class Copying(Classification, name="copying"):
         self.input_size, self.output_size = symbols + 2, symbols + 1
         recalled = length / (lag + 2 * length)
         self.floor = recalled * math.log(symbols)
-        self.solved_loss = recalled * Classification.solved_loss
+        self.solved_loss = -recalled * math.log(0.99)
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         steps = self.lag + 2 * self.length

@@ -35,6 +35,7 @@ class DelayedRecall(Classification, name="delayed_recall"):
     symbol, and a query that can name one of several cues instead of the end symbol.
     """
 
+    lag: int
     source = "defined here, after Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.2, task 2c"
 
     def __init__(self, *, lag: int = 100, symbols: int = 8, distractors: int = 8, cues: int = 1) -> None:

@@ -40,6 +40,7 @@ class TemporalOrder(Classification, name="temporal_order"):
     The paper needed 31,390 sequences.
     """
 
+    lag: int
     source = "Hochreiter & Schmidhuber 1997, 'Long Short-Term Memory', section 5.6, task 6a"
     evaluation_size = 2000
     input_size = 8

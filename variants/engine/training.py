@@ -272,7 +272,7 @@ class Session:
         padded: bool,
         lowest: bool,
     ) -> None:
-        steps, batch, _ = x.shape
+        self.steps, self.batch = steps, batch = x.shape[:2]
         self._title, self._lowest, self.parameters = cell.title, lowest, parameters
         self._state, self._sequences = cell.State, read
         self._anchor = torch.zeros((), device="cpu", requires_grad=True)  # gets no gradient, but has autograd come by

@@ -36,6 +36,12 @@ from .passes import EvaluationPass, Regularisers, TrainingPass, reverse
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
+"""For how many sizes of a call the buffers of each layer are kept at least."""
+KEPT_NUMBERS = 2**20
+"""More sizes are kept as long as their steps, sequences and units, multiplied, make no more than this together.
+
+Each of these numbers stands for the ten to twenty float32 values that a step of a unit needs: 64 MB in all.
+"""
 """For how many sizes [T, B] of a call a module in training keeps buffers."""
 _TAKEN = frozenset(dir(nn.ParameterDict()))
 
@@ -422,8 +428,7 @@ class Recurrent(nn.Module):
         assert self._sessions is not None
         key = (k, *x.shape, x.requires_grad, tuple(below), padded)
         if key not in self._sessions:
-            if len(self._sessions) >= MOST_SESSIONS * len(self.cells):
-                self._sessions.clear()
+            self._make_room(x)
             lowest = k < self.directions
             self._sessions[key] = Session(
                 self.cells[k],
@@ -435,6 +440,15 @@ class Recurrent(nn.Module):
                 lowest=lowest,
             )
         return self._sessions[key]
+
+    def _make_room(self, x: Tensor) -> None:
+        """Drop the sessions that were made first, where those of one more size would take too much memory."""
+        assert self._sessions is not None
+        kept, least = self._sessions, MOST_SESSIONS * len(self.cells)
+        numbers = (sum(s.steps * s.batch for s in kept.values()) + x[..., 0].numel()) * self.hidden_size
+        while len(kept) >= least and numbers > KEPT_NUMBERS:
+            first = kept.pop(next(iter(kept)))
+            numbers -= first.steps * first.batch * self.hidden_size
 
     def _in_place(self, k: int, width: int) -> Parameters:
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""

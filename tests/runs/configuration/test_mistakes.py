@@ -383,7 +383,7 @@ def test_the_choices_in_the_source_are_those_of_hydra(composed):  # noqa: F811
         (
             "trial",
             "training.epochs=3",
-            "training.epochs must be 0 without training.training_sequences, got 3",
+            "training.epochs must be 0 without training.training_sequences, since adding draws fresh sequences, got 3",
         ),
         ("trial", "tracking.uri=http://x tracking=none", "tracking.uri=http://x: is read where MLflow is written only"),
         ("trial", "hydra.run.dir=/proc/x", "[Errno 2] No such file or directory: '/proc/x'"),

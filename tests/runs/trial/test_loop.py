@@ -378,8 +378,9 @@ def test_noise_on_a_training_set_is_new_for_each_batch_and_leaves_its_order():
 def test_batches_of_a_training_set_end_with_their_longest_sequence():
     task = TemporalOrder(lag=20)
     data = batches(task, trial(training_sequences=9, batch_size=2))
-    for batch in (next(data) for _ in range(5)):
+    for batch in (next(data) for _ in range(4)):
         assert len(batch.inputs) == int(batch.lengths.max())
+    assert next(data).lengths is None  # the last batch of the epoch is a single sequence
 
 
 @pytest.mark.parametrize(

@@ -595,8 +595,10 @@ class Ending:
         self._table = (ctypes.c_int64 * len(numbers))(*numbers)
         self._kept = (*whole.values(), *sequences, *derivatives)
         self._function, self._clear = _compiled(loss), _clear()
-        self._answers = self._rows = torch.empty(0)
-        self._accepted: list[tuple[torch.Size, torch.dtype]] = []
+        self._answers = self._rows = self._memory_of_answers = self._all_rows = torch.empty(0)
+        self._most = self._distance = 0
+        self._given: tuple[tuple[torch.Size, torch.dtype], ...] = ()
+        self._accepted: dict[tuple[tuple[torch.Size, torch.dtype], ...], tuple[Tensor, Tensor]] = {}
 
     def run(
         self,
@@ -621,12 +623,18 @@ class Ending:
         Returns the loss, summed in double precision.
         Raises ValueError for a tensor of another type or shape.
         """
-        given = [(t.shape, t.dtype) for t in (*reads, targets)]
-        if weights is not None:
-            given.append((weights.shape, weights.dtype))
-        if given != self._accepted:
-            self._accept(reads, targets, weights)
-            self._accepted = given
+        every = (*reads, targets) if weights is None else (*reads, targets, weights)
+        given = tuple([(t.shape, t.dtype) for t in every])
+        if given != self._given:
+            self._given = ()
+            known = self._accepted.get(given)
+            if known is None:
+                self._accept(reads, targets, weights)
+                self._accepted[given] = known = self._answers, self._rows
+            self._answers, self._rows = known
+            self._rows.fill_(self._table[_NOWHERE])
+            self._table[_N] = known[1].numel() // len(reads)
+            self._given = given
         table, place = self._table, len(ARGUMENTS) + 2
         for read in reads:
             table[place] = read.data_ptr()
@@ -672,13 +680,18 @@ class Ending:
                 + ", ".join(f"{t.dtype} {list(t.shape)}" for t in given)
             )
         count *= batch
-        distance = padded(count) + PANEL  # not a power of two, for which the rows would share few places in the cache
-        memory = torch.zeros(answers * distance)
-        self._answers = memory.as_strided((*shape, answers), (batch, 1, distance))
-        self._rows = torch.full((sequences * count,), self._table[ARGUMENTS.index("nowhere")])
-        found = {"N": count, "answers": memory.data_ptr(), "distance": distance, "rows": self._rows.data_ptr()}
-        for name, value in found.items():
-            self._table[ARGUMENTS.index(name)] = value
+        if count > self._most:  # then the memory is made anew, and serves for fewer answers as well
+            self._most = count
+            # not a power of two, for which the rows would share few places in the cache
+            self._distance = padded(count) + PANEL
+            self._memory_of_answers = torch.zeros(answers * self._distance)
+            self._all_rows = torch.empty(sequences * count, dtype=torch.int64)
+            self._accepted.clear()
+            table = self._table
+            table[_ANSWERS], table[_ROWS] = self._memory_of_answers.data_ptr(), self._all_rows.data_ptr()
+            table[_DISTANCE] = self._distance
+        self._answers = self._memory_of_answers.as_strided((*shape, answers), (batch, 1, self._distance))
+        self._rows = self._all_rows[: sequences * count]
 
 
 def _check(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
@@ -691,3 +704,5 @@ def _check(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
 
 
 _TARGETS, _WEIGHTS = ARGUMENTS.index("targets"), ARGUMENTS.index("weights")
+_N, _ANSWERS, _DISTANCE = (ARGUMENTS.index(name) for name in ("N", "answers", "distance"))
+_ROWS, _NOWHERE = ARGUMENTS.index("rows"), ARGUMENTS.index("nowhere")
