@@ -30,6 +30,13 @@ CAPTION = (
     "measured stand at “no loss” and count as worse than all others. Grey bars and the numbers beside them: mean "
     "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
+    "exploded, and a loss above that before training stands with those that have none. Dotted: the floor, the "
+    "reference and the baselines. Greff et al. 2017 show in figure 3 all trials of a variant and the best tenth "
+    "of them; they found that no variant does significantly better than their LSTM, and that leaving out the "
+    "forget gate or the output activation does significantly worse."
+)
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
 COLUMNS = ["task", "variant", "subset", "point", "status", "test_loss", "decile_parameters"]
@@ -162,8 +169,8 @@ def _scale(losses: np.ndarray, of_task: np.ndarray, goal: Goal) -> Scale:
     return scale._replace(no_loss=scale.moved(high, 0.09))
 
 
-def _box(x: np.ndarray, *, arithmetic: bool) -> dict[str, float]:
-    """Return range, quartiles and mean, the geometric one but for losses that are not; names are those of `Axes.bxp`."""
+def _box(x: np.ndarray, *, arithmetic: bool = False) -> dict[str, float]:
+    """Return range, quartiles and mean, by default the geometric one; the names are those of `Axes.bxp`."""
     if len(x) < FEWEST_IN_A_BOX:
         return {}
     q1, median, q3 = quantiles(x, (0.25, 0.5, 0.75))
@@ -268,4 +275,4 @@ def _parameters(axes: Axes, counts: pd.DataFrame, variants: list[str]) -> None:
         axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va="center")
 
 
-FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair)
+FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair, of_losses=OF_LOSSES)

@@ -26,6 +26,7 @@ CAPTION = (
     "tenth of the trials (at least five). Bands: 95 % of bootstrap resamples, each curve by itself; overlapping "
     "bands do not mean equal variants."
 )
+OF_LOSSES = "On a task without a criterion of success: the test loss that can be expected, lower is better."
 RESAMPLES = 400
 LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
 
@@ -82,4 +83,6 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("expected_best_trials", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry(
+    "expected_best_trials", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_losses=OF_LOSSES
+)

@@ -78,12 +78,19 @@ class Shown:
     task: of a figure that is drawn task by task, else empty.
     files: SVG, PDF, PNG and CSV.
     width: in inches.
+    words: its caption; that of the entry where it is empty.
     """
 
     figure: Entry
     task: str
     files: list[Path]
     width: float
+    words: str = ""
+
+    @property
+    def caption(self) -> str:
+        """What it shows and how to read it."""
+        return self.words or self.figure.caption
 
     @property
     def name(self) -> str:
@@ -116,7 +123,7 @@ def draw_all(
     jobs = [
         partial(_draw_and_save, entry, task, part, more, folder)
         for entry in FIGURES
-        if _complete(entry, tables)
+        if _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
         for task, part, more in parts(entry, study, tables)
     ]
     figures = []
@@ -182,7 +189,7 @@ def _draw_and_save(entry: Entry, task: str, study: Study, tables: list[pd.DataFr
     figure, data = entry.drawn(study, *tables)
     name = f"{entry.name}_{_file_name(task)}" if task else entry.name
     files = save(figure, folder, name, data)
-    return Shown(entry, task, files, float(figure.get_size_inches()[0]))
+    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study))
 
 
 def _file_name(label: str) -> str:

@@ -25,6 +25,10 @@ CAPTION = (
     "decile (0: no better than the best model without memory, 1: the solved loss), with the number of diverged "
     "trials below. A dash marks a pair without trials."
 )
+OF_LOSSES = (
+    "A task without a criterion of success has no solve rate; on the right stands the mean test loss of its best "
+    "decile, in the unit of the task, with the colour of the mean score (0: the floor, 1: the reference)."
+)
 COLUMNS = [
     *("task", "variant", "trials", "solved", "diverged", "failed", "solve_rate", "solve_low", "solve_high"),
     "decile_score",
@@ -125,4 +129,4 @@ def _heat_map(axes: Axes, numbers: Numbers, column: str, tasks: list[str]) -> No
         axes.text(x, y + 0.27, foot, ha="center", va="center", fontsize=5.8, color=ink)
 
 
-FIGURE = Entry("heat_map", TITLE, CAPTION, numbers, draw)
+FIGURE = Entry("heat_map", TITLE, CAPTION, numbers, draw, of_losses=OF_LOSSES)

@@ -29,6 +29,10 @@ CAPTION = (
     "an edge says that better values may lie outside. The size is the baseline's width with the same number of "
     "parameters."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success: the test loss, lower is better; what lies off the axis stands at "
+    "its upper end."
+)
 COLUMNS = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]
 
 
@@ -147,4 +151,6 @@ def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     axes.set_xlabel(name.replace("_", " "))
 
 
-FIGURE = Entry("hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4)
+FIGURE = Entry(
+    "hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4, of_losses=OF_LOSSES
+)

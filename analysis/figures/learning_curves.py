@@ -29,6 +29,10 @@ CAPTION = (
     "Bands need five trials. With more than six variants each has a panel, showing the best decile, with the "
     "others in grey."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success the axis is linear, with the reference and the baselines as lines; "
+    "with a training set it counts epochs."
+)
 FEWEST_IN_A_BAND = 5  # trials, for quartiles
 NEAR = 1e-3  # of a step or an epoch: two looks that are nearer are the same
 LOOKS = CurveLook("training steps", "validation loss", x_log=True, y_log=True)
@@ -124,4 +128,6 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("learning_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=3)
+FIGURE = Entry(
+    "learning_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=3, of_losses=OF_LOSSES
+)

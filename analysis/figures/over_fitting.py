@@ -11,8 +11,9 @@ import pandas as pd
 from .. import words
 from ..statistics.best import best_decile
 from ..tables.gaps import in_epochs
-from .choice import Line, lines_of, losses_of, quantiles, tasks_in
+from .choice import Line, lines_of, quantiles, tasks_in
 from .entry import Entry, a_page_for_each_task
+from .learning_curves import settled, steps_of
 from .look import GREY, WIDTH, look, new_figure, styled
 from .pieces import empty, level_lines, readable
 
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
 TITLE = "Training and validation loss"
 CAPTION = (
     "The best decile of each variant on a task with a training set: median validation loss (line) and median training "
-    "loss (dashed) at each look, over the trials that are still training. Diamond: the lowest validation loss. What "
-    "lies between the two lines is the gap; the mean gap at the best look of each trial, and at its last one, stands in the "
-    "panel. The training loss is the mean over the epoch before the look, with input noise where the trial has it, and "
-    "with parameters that still moved, so that a gap can be negative. Dotted: floor, reference and baselines."
+    "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest validation loss. What "
+    "lies between the two lines is the gap; in the panel its mean at the best look of each trial, and at the last one. "
+    "The training loss is the mean over the epoch before the look, with input noise where the trial has it, and with "
+    "parameters that still moved, so that a gap can be negative. Dotted: floor, reference and baselines."
 )
 _ACROSS, _HEIGHT = 3, 1.75  # panels side by side; inches
 KINDS = ("training", "validation")
@@ -38,8 +39,7 @@ KINDS = ("training", "validation")
 class Numbers(NamedTuple):
     """The numbers of the figure, of one task or of several.
 
-    data: one row per place on a curve: task, variant, kind (training or validation), epoch, loss, and trials, the
-        number that still train.
+    data: one row per place on a curve: task, variant, kind (training or validation), epoch, loss, and number of trials.
     gaps: of `tables.gaps`.
     lines: by task, what losses are held against.
     goals: by task.
@@ -71,20 +71,11 @@ def numbers(study: Study, gaps: pd.DataFrame) -> Numbers:
 
 
 def _medians(best: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
-    """Return the median loss of trials at each look that any of them has, in the unit."""
-    looks = pd.concat(
-        pd.DataFrame(
-            {"epoch": np.round(np.asarray(row["curve_steps"], dtype=float), 3), "loss": losses_of(row[column])}
-        )
-        for row in best.to_dict("records")
-    )
-    looks = looks[np.isfinite(looks["loss"])]
-    found = [(epoch, scale * float(quantiles(own["loss"].to_numpy(), [0.5])[0]), len(own)) for epoch, own in _by(looks)]
-    return pd.DataFrame(found, columns=["epoch", "loss", "trials"])
-
-
-def _by(looks: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:
-    return [(float(str(epoch)), own) for epoch, own in looks.groupby("epoch")]
+    """Return the median loss of trials at each look, in the unit; a trial that stopped keeps its last loss."""
+    epochs = steps_of(best)
+    losses = settled(best.assign(curve_losses=best[column], status="finished"), epochs)
+    middle = scale * quantiles(losses, (0.5,))[0]
+    return pd.DataFrame({"epoch": epochs, "loss": middle, "trials": len(best)})[np.isfinite(middle)]
 
 
 @styled
@@ -128,8 +119,8 @@ def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
     gap = numbers.gaps[(numbers.gaps["task"] == task) & (numbers.gaps["variant"] == variant)].to_dict("records")
     if gap and gap[0]["trials"]:
         best, end = (words.signed(gap[0][f"gap_{when}"], "loss") for when in ("best", "end"))
-        text = f"gap {best} at the best look, {end} at the end; N {gap[0]['trials']:.0f}"
-        axes.text(0.98, 0.98, text, transform=axes.transAxes, ha="right", va="top", fontsize=5.6, color=GREY, zorder=6)
+        text = f"gap: best {best}, end {end}; N {gap[0]['trials']:.0f}"
+        axes.text(0.98, 0.99, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color=GREY, zorder=6)
 
 
 FIGURE = Entry("over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task)

@@ -29,6 +29,10 @@ CAPTION = (
     "two together explain, ± standard error (one digit below 100 trials; R² beside the title is the share that the "
     "surrogate predicts of trials it has not seen). After figure 6 of Greff et al. 2017."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success: the mean test loss on a log scale, low is bright. Greff et al. "
+    "2017 found that hyperparameters hardly interact."
+)
 
 
 class Numbers(NamedTuple):
@@ -184,4 +188,14 @@ def _surface(axes: Axes, numbers: Numbers, task: str, across: str, up: str) -> N
             log_ticks(axis, few=True)
 
 
-FIGURE = Entry("pairs", TITLE, CAPTION, numbers, draw, ("marginals", "shares", "surfaces"), a_panel_for_each_task, 1)
+FIGURE = Entry(
+    "pairs",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    ("marginals", "shares", "surfaces"),
+    a_panel_for_each_task,
+    1,
+    of_losses=OF_LOSSES,
+)

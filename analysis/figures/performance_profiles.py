@@ -24,6 +24,7 @@ CAPTION = (
     "drawn at random. Higher is better everywhere; where two curves cross, neither dominates. Bands: Wilson, 95 "
     "%, pointwise; they need ten trials."
 )
+OF_LOSSES = "On a task without a criterion of success: the share of trials whose test loss is at most ℓ."
 THRESHOLDS = np.linspace(0, 1, 51)
 LOOKS = CurveLook("score τ", "share of trials with score ≥ τ")
 
@@ -62,4 +63,6 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry(
+    "performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_losses=OF_LOSSES
+)

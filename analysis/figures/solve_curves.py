@@ -54,4 +54,4 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("solve_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry("solve_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_solving=True)

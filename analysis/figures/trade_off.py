@@ -27,6 +27,10 @@ CAPTION = (
     "trial equals (above a score of .05). The front is chosen by the test score itself and therefore flatters its "
     "trials."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success: the test loss, lower is better, with the front below the floor; "
+    "what lies off the axis stands at its upper end."
+)
 COLUMNS = ["task", "variant", "point", "cost", "value", "score", "front"]
 LABELS = {"parameters": "parameters (trained values)", "seconds": "seconds of the trial"}
 LEAST_SCORE = 0.05  # of a trial on the front
@@ -125,4 +129,4 @@ def _panel(axes: Axes, own: pd.DataFrame, variants: list[str]) -> None:
             axes.scatter(mine["value"], mine["score"], s=size, **looks)
 
 
-FIGURE = Entry("trade_off", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4)
+FIGURE = Entry("trade_off", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4, of_losses=OF_LOSSES)

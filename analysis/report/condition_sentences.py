@@ -51,10 +51,13 @@ def without_conditions(study: Study) -> str:
     named = [task for task in study.tasks if not remembers(study, task)]
     if not named:
         return ""
-    text = "has no lag or no" if len(named) == 1 else "have no lag or no"
+    none, one = not any(map(study.solvable, named)), len(named) == 1
+    missing = "no criterion of success" if none else "no lag or no criterion of success"
+    if none and not any(study.goals[task].lag for task in named):
+        missing = "no lag and no criterion of success"
     return (
-        f"{words.listed(named)} {text} criterion of success: nothing is said there about how long a variant remembers, "
-        "which leaves out these conditions, solve rates by lag and the memory horizon."
+        f"{words.listed(named)} {'has' if one else 'have'} {missing}, so nothing is said there about how long a "
+        "variant remembers: these conditions, solve rates by lag and the memory horizon are left out."
     )
 
 

@@ -29,7 +29,7 @@ def _of_task(task: str, own: pd.DataFrame, unit: str) -> str:
     row = own.loc[rose.idxmax()]
     return (
         f"{task}. Over-fitting: validation minus training loss{words.in_unit(unit)} of the best decile, at the best "
-        f"look of each trial and at its last one: {words.listed(named)}. From the best look to the last one the validation "
-        f"loss rises most for {row['variant']}, by {words.amount(float(rose.max()), unit)} (epoch "
+        f"look of each trial and at its last one: {words.listed(named)}. From the best look to the last one the "
+        f"validation loss rises most for {row['variant']}, by {words.amount(float(rose.max()), unit)} (epoch "
         f"{row['epochs_best']:.0f} to {row['epochs_end']:.0f})."
     )

@@ -36,6 +36,14 @@ from .pictures import groups, picture
 from .stage_sentences import Section
 from .tables import best_table, settings_table, summary_table, two_studies_table
 
+OF_LOSSES = (
+    "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with the "
+    "lowest validation losses, in the unit of the task; a loss above that before training, and that of a trial without "
+    "any, counts as the one before training. Diverged and exploded trials count; failed ones, in which the program "
+    "broke, do not. Score: 0 is the best model without memory, 1 the reference. Expected loss: that of the best trial of a "
+    "search of 20, or of all where there are fewer."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
@@ -85,6 +93,8 @@ class Report:
             verdicts=self.verdicts,
             lag_sentences=self.lags,
             both=self._two_studies(folder),
+            solving=any(map(self.study.solvable, self.study.tasks)),
+            losses="" if all(map(self.study.solvable, self.study.tasks)) else OF_LOSSES,
             stages=self.stages,
             best=None if self.best is None else best_table(self.best),
             summary=summary_table(self.study),

@@ -216,7 +216,7 @@ def _resolution(row: Mapping[Any, Any], unit: str, span: float) -> str:
     text = f"{row['points']:.0f} points tell {apart} apart"
     if row["needed"] <= row["points"]:
         return f"{text}."
-    return f"{text}; {words.number(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
+    return f"{text}; {words.bare(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
 
 
 def _method(inferred: pd.DataFrame, study: Study) -> str:

@@ -41,9 +41,9 @@ def edges(study: Study) -> pd.DataFrame:
 
     Trials of all variants are pooled that come off the floor at some setting: their best trial has a score of .25, or
     a loss below the floor on a task without a criterion of success, where solve rates are NaN. Since variants share
-    their points, the points are what chance deals out: the p-values are the exact chance that as many points as lie in the outer tenth,
-    drawn from all points of the task, hold as many of the best trials (or of the solved ones) as are seen there. They
-    are multiplied by the number of tests of the study (Bonferroni).
+    their points, the points are what chance deals out: the p-values are the exact chance that as many points as lie in
+    the outer tenth, drawn from all points of the task, hold as many of the best trials (or of the solved ones) as are
+    seen there. They are multiplied by the number of tests of the study (Bonferroni).
 
     There is a notice where one of the two has p at most .05 and three things hold: the end holds at least twice the
     expected share of the best (solves at least ten percentage points more than the rest), and no fewer than the two

@@ -9,6 +9,7 @@ import pytest
 from analysis.report.change_sentences import change_sentences
 from analysis.report.sentences import verdicts
 from analysis.report.stage_sentences import confirmed_sentences, horizon_sentences
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables.comparisons import COLUMNS
 from analysis.tables.stages import HORIZONS
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
@@ -31,6 +32,7 @@ def compared(*rows, **facts):
     usual |= {"greff_welch_p": 0.5}
     full = [{**usual, **facts, **row} for row in rows]
     full = [{**row, "significant": row["verdict"] in ("better", "worse")} for row in full]
+    full = [{"unit": ENDPOINTS[row["endpoint"]].unit, **row} for row in full]
     return pd.DataFrame(full, columns=COLUMNS)
 
 
