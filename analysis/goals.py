@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,8 @@ class Goal(NamedTuple):
     floor: loss of the best model without memory.
     solved_loss: loss at which the task is solved; NaN for a task without a criterion of success.
     reference: for a task without a criterion, the loss at which the score is 1; NaN where there is none.
-    limit: loss before training, which stands for every loss above it and for trials without any.
+    limit: loss of the best constant answer, or that before training where it is not on record; it stands for every loss
+        above it and for trials without any.
     unit: of a loss times `scale`; empty where none is on record.
     scale: what a loss is multiplied by.
     lag: of the task, 0 for one without.
@@ -53,7 +55,7 @@ class Goal(NamedTuple):
         return self.scale * np.asarray(losses, dtype=float)
 
     def limited(self, losses: ArrayLike) -> Floats:
-        """Return losses in the unit, at most that before training, which also stands for a loss that is missing.
+        """Return losses in the unit, at most the limit, which also stands for a loss that is missing.
 
         >>> Goal(9.0, np.nan, limit=60.0).limited([8.5, 700.0, np.nan]).tolist()
         [8.5, 60.0, 60.0]
@@ -71,12 +73,13 @@ class Goal(NamedTuple):
         return f"{loss} ({self.unit})" if self.unit else loss
 
 
-def goals_of(table: pd.DataFrame) -> dict[str, Goal]:
-    """Return the goal of each task of a table of trials."""
-    return {str(task): _goal(own) for task, own in table.groupby("task", sort=False)}
+def goals_of(table: pd.DataFrame, constant: Mapping[str, float]) -> dict[str, Goal]:
+    """Return the goal of each task of a table of trials; constant: losses of constant answers, where known."""
+    groups = table.groupby("task", sort=False)
+    return {str(task): _goal(own, constant.get(str(task), np.nan)) for task, own in groups}
 
 
-def _goal(own: pd.DataFrame) -> Goal:
+def _goal(own: pd.DataFrame, constant: float) -> Goal:
     first: dict[Any, Any] = {name: own[name].dropna().head(1).tolist() for name in _FACTS if name in own}
     known = {name: values[0] for name, values in first.items() if values}
     floor, solved = float(known.get("floor", np.nan)), float(known.get("solved_loss", np.nan))
@@ -84,7 +87,7 @@ def _goal(own: pd.DataFrame) -> Goal:
         floor=floor,
         solved_loss=solved,
         reference=float(known.get("reference", np.nan)),
-        limit=np.nan if np.isfinite(solved) else _limit(own, floor),
+        limit=np.nan if np.isfinite(solved) else _limit(own, floor, constant),
         unit=str(known.get("unit", "")),
         scale=float(known.get("unit_scale", 1.0)),
         lag=int(known.get("lag", 0)),
@@ -94,8 +97,10 @@ def _goal(own: pd.DataFrame) -> Goal:
 _FACTS = ("floor", "solved_loss", "reference", "unit", "unit_scale", "lag")
 
 
-def _limit(own: pd.DataFrame, floor: float) -> float:
-    """Return the median loss before the first update, at least the floor."""
+def _limit(own: pd.DataFrame, floor: float, constant: float) -> float:
+    """Return the loss of the best constant answer, else the median loss before the first update, at least the floor."""
+    if np.isfinite(constant):
+        return max(constant, floor)
     looks = zip(own["curve_steps"], own["curve_losses"], strict=True)
     before = [losses[0] for steps, losses in looks if len(steps) and steps[0] == 0 and np.isfinite(losses[0])]
     return max(float(np.median(before)), floor) if before else EXPLODED * floor

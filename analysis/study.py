@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from runs.record.archive import Archive, read_archive
+from runs.record.baselines import checked
 from runs.record.rows import of_stage
 from runs.study.design import Design
 
@@ -63,7 +64,15 @@ class Study:
     @cached_property
     def goals(self) -> dict[str, Goal]:
         """What the losses of each task with trials are held against, and their unit."""
-        return goals_of(self.every)
+        found = checked(self.about.get("baselines", {}))
+        constant = {
+            task: min(
+                record["loss"] for record in own if record["kind"] == "no_input" and record.get("loss") is not None
+            )
+            for task, own in found.items()
+            if any(record["kind"] == "no_input" and record.get("loss") is not None for record in own)
+        }
+        return goals_of(self.every, constant)
 
     def solvable(self, task: str) -> bool:
         """Return whether a task has a criterion of success; one without any trial is taken to have one."""

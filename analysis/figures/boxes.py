@@ -32,7 +32,7 @@ CAPTION = (
 )
 OF_LOSSES = (
     "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
-    "exploded, and a loss above that before training stands with those that have none. Dotted: the floor, the "
+    "exploded, and a loss above that of the best constant answer stands with those that have none. Dotted: floor, "
     "reference and the baselines. Greff et al. 2017 show in figure 3 all trials of a variant and the best tenth "
     "of them; they found that no variant does significantly better than their LSTM, and that leaving out the "
     "forget gate or the output activation does significantly worse."
@@ -103,7 +103,7 @@ class Numbers(NamedTuple):
 def numbers(study: Study) -> Numbers:
     """Test losses of all trials and of the best decile, with their quartiles and geometric means.
 
-    Losses are in the unit of the task. A trial whose loss is above that before training, on a task without a criterion
+    Losses are in the unit of the task. A trial whose loss is above `Goal.limit`, on a task without a criterion
     of success, stands where those without a loss do.
     """
     parts, places, boxes, scales = [], [], [], {}

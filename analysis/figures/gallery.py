@@ -176,9 +176,9 @@ def parts(
             yield str(series), study, [table[table["series"] == series] for table in needed]
         return
     for task in study.tasks:
-        part = study.of_task(task)
-        if len(part.table):
-            yield task, part, [table[table["task"] == task] for table in needed]
+        part, own = study.of_task(task), [table[table["task"] == task] for table in needed]
+        if len(part.table) and (not own or any(map(len, own))):
+            yield task, part, own
 
 
 def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:

@@ -100,7 +100,7 @@ def draw(numbers: Numbers) -> Figure:
     if not tasks:
         return empty("no trials yet")
     figure = new_figure(WIDTH, len(tasks) * 2.35 + 0.2 + legend_height(variants))
-    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey=True)
+    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
     for row, task in zip(grid, tasks, strict=True):
         for axes, cost in zip(row, LABELS, strict=True):
             own = data[(data["task"] == task) & (data["cost"] == cost)]

@@ -38,10 +38,11 @@ from .tables import best_table, settings_table, summary_table, two_studies_table
 
 OF_LOSSES = (
     "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with the "
-    "lowest validation losses, in the unit of the task; a loss above that before training, and that of a trial without "
-    "any, counts as the one before training. Diverged and exploded trials count; failed ones, in which the program "
-    "broke, do not. Score: 0 is the best model without memory, 1 the reference. Expected loss: that of the best trial of a "
-    "search of 20, or of all where there are fewer."
+    "lowest validation losses, in the unit of the task; a loss above that of the best constant answer (that before "
+    "training where it is not on record), and that of a trial without any, counts as this one. "
+    "Diverged and exploded trials count; failed ones, in which the program broke, do not. Score: 0 is the best model "
+    "without memory, 1 the reference. Expected loss: that of the best trial of a search "
+    "of 20, or of all where there are fewer."
 )
 
 

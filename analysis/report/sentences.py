@@ -56,10 +56,15 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
         )
         return [opening, *(_described(task, study) for task in tasks)]
     return [
-        *filter(None, (_overall(inferred, tasks, study.baseline, question) for question in QUESTIONS)),
+        *(_overall(inferred, tasks, study.baseline, question) for question in _asked(study)),
         *(_task(task, inferred[inferred["task"] == task], study) for task in tasks),
         _method(inferred[inferred["primary"]], study),
     ]
+
+
+def _asked(study: Study) -> list[str]:
+    """Return the questions that the study asks: nothing is easy or hard where no task has a criterion of success."""
+    return [q for q in QUESTIONS if q != EASE or any(map(study.solvable, study.tasks))]
 
 
 # The whole study
@@ -67,10 +72,7 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
 
 
 def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: str) -> str:
-    """Return on which tasks the variants are better, worse or the same as the baseline in the answer to a question.
-
-    It is empty where no task asks the question.
-    """
+    """Return on which tasks the variants are better, worse or the same as the baseline in the answer to a question."""
     own = inferred[inferred["question"] == question]
     on = {
         verdict: {str(v): list(rows["task"]) for v, rows in found.groupby("variant", sort=False)}
@@ -78,8 +80,6 @@ def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: 
     }
     better, worse, same = (on.get(verdict, {}) for verdict in (BETTER, WORSE, SAME))
     both = [v for v in better if v in worse]
-    if own.empty:
-        return ""
     tasks = [task for task in tasks if task in set(own["task"])]
     parts = [
         f"{word} than {baseline}: {_named({v: where for v, where in found.items() if v not in both}, tasks)}"

@@ -118,7 +118,7 @@ def levels_of(values: Mapping[str, Floats], order: Floats, k: int, goal: Goal) -
 def values_of(table: pd.DataFrame, column: str, goal: Goal) -> pd.Series[float]:
     """Return what an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column.
 
-    A loss is that on the test set in the unit of the task, at most the one before training, see `Goal.limited`.
+    A loss is that on the test set in the unit of the task, at most the limit, see `Goal.limited`.
     """
     if column == LOSS:
         return pd.Series(goal.limited(table["test_loss"]), index=table.index)

@@ -33,7 +33,7 @@ COLUMNS = {
 def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
     """Return three tables of what each hyperparameter does to the test score, by name.
 
-    On a task without a criterion of success it is the test loss in its unit, at most the one before training. A score
+    On a task without a criterion of success it is the test loss in its unit, see `Goal.limited`. A score
     would be 0 for all trials that are no better than the best model without memory.
 
     They are without rows where every pair of a task and a variant has fewer than 40 trials.

@@ -52,7 +52,7 @@ def summarise(
     best_loss (test loss of the best trial).
 
     Losses are in the unit of their task. A task without a criterion of success has no solve rate, no steps to solve and
-    no expected best score; its decile_loss is the mean of losses that are at most the loss before training, and there
+    no expected best score; its decile_loss is the mean of losses, see `Goal.limited`, and there
     are also expected_best_20_loss, epochs (mean over all trials) and decile_<metric> of the test metrics.
     """
     groups = dict(tuple(table.groupby(["task", "variant"])))
