@@ -15,7 +15,7 @@ from .choice import Line, lines_of, quantiles, tasks_in
 from .entry import Entry, a_page_for_each_task
 from .learning_curves import settled, steps_of
 from .look import GREY, WIDTH, look, new_figure, styled
-from .pieces import empty, level_lines, readable
+from .pieces import TALLEST, empty, level_lines, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,7 +85,8 @@ def draw(numbers: Numbers) -> Figure:
     if not spots:
         return empty("no losses on a training set")
     rows = -(-len(spots) // _ACROSS)
-    figure = new_figure(WIDTH, rows * (_HEIGHT + 0.35) + 0.4)
+    height = min(_HEIGHT, (TALLEST - 0.4) / rows - 0.35)
+    figure = new_figure(WIDTH, rows * (height + 0.35) + 0.4)
     grid = figure.subplots(rows, _ACROSS, squeeze=False)
     for axes in grid.flat[len(spots) :]:
         axes.set_axis_off()
@@ -95,7 +96,7 @@ def draw(numbers: Numbers) -> Figure:
         title = f"{task}, {variant}" if first else variant
         axes.set_title(title, fontsize=7.5, color=readable(look(variant).colour), pad=3)
         lines = numbers.lines.get(task, ())
-        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=_HEIGHT)
+        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=height)
         axes.tick_params(labelsize=6.5)
     figure.supxlabel("epochs", fontsize=8)
     figure.supylabel(numbers.goals[numbers.tasks[0]].label("loss"), fontsize=8)
