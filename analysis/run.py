@@ -22,6 +22,7 @@ from .load import Options, load, silent
 from .processes import Companion
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
+from .report.gap_sentences import gap_sentences
 from .report.lag_sentences import lag_sentences
 from .report.report import Report
 from .report.sentences import verdicts
@@ -33,6 +34,7 @@ from .tables.claims import held_against
 from .tables.comparisons import comparisons
 from .tables.conditions import conditions
 from .tables.edges import edges
+from .tables.gaps import gaps
 from .tables.importance import importance
 from .tables.lags import lag_tables
 from .tables.settings import recommended
@@ -116,6 +118,8 @@ def tabulate(
     written |= {name: table for name, table in explained.items() if len(table)}
     written |= {} if compared is None or not len(compared) else {"comparisons": compared}
     written |= {} if compared is None else lag_tables(study, compared)
+    apart = gaps(study)
+    written |= {"gaps": apart} if len(apart) else {}
     written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})
     written |= {} if both is None else {"beside": both.pairs}
     known = baselines(study)
@@ -141,10 +145,11 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
     figures = draw_all(study, extra, subfolder(folder, "figures"), workers, ticker)
     options.announce("report")
     results = options.results if options.archive is None else None
+    found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
     report = Report(
         study=study,
         figures=figures,
-        verdicts=[] if tables.comparisons is None else with_controls(study, verdicts(study, tables.comparisons)),
+        verdicts=with_controls(study, [*found, *gap_sentences(study, tables.written.get("gaps"))]),
         lags=with_controls(study, lag_sentences(study, tables.written)),
         edges=tables.written["edges"],
         claims=tables.claims,
@@ -178,8 +183,8 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
         return
     if not uri:
         return
-    numbers = study.summary.drop(columns=["task", "variant"])
-    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "failed")}
+    numbers = study.summary.drop(columns=["task", "variant", "solvable"])
+    overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "exploded", "failed")}
     each = [(*pair, dict(row)) for pair, (_, row) in zip(study.pairs, numbers.iterrows(), strict=True)]
     try:
         place = tracking.publish(results, study.design, study.about, overall, each, files, uri)

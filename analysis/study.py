@@ -11,9 +11,11 @@ from typing import Any
 import pandas as pd
 
 from runs.record.archive import Archive, read_archive
+from runs.record.baselines import checked
 from runs.record.rows import of_stage
 from runs.study.design import Design
 
+from .goals import Goal, goals_of
 from .statistics.best import order_of
 from .tables.summary import in_order, summarise, usable
 
@@ -58,6 +60,23 @@ class Study:
     def name(self) -> str:
         """The name of the study."""
         return self.design.name
+
+    @cached_property
+    def goals(self) -> dict[str, Goal]:
+        """What the losses of each task with trials are held against, and their unit."""
+        found = checked(self.about.get("baselines", {}))
+        constant = {
+            task: min(
+                record["loss"] for record in own if record["kind"] == "no_input" and record.get("loss") is not None
+            )
+            for task, own in found.items()
+            if any(record["kind"] == "no_input" and record.get("loss") is not None for record in own)
+        }
+        return goals_of(self.every, constant)
+
+    def solvable(self, task: str) -> bool:
+        """Return whether a task has a criterion of success; one without any trial is taken to have one."""
+        return task not in self.goals or self.goals[task].solvable
 
     @cached_property
     def series(self) -> dict[str, dict[int, str]]:
@@ -116,7 +135,7 @@ class Study:
     @cached_property
     def summary(self) -> pd.DataFrame:
         """One row per pair of a task and a variant; `tables.summary.summarise` says which columns."""
-        return summarise(self.table, self.tasks, self.variants)
+        return summarise(self.table, self.tasks, self.variants, self.goals)
 
     @property
     def hyperparameters(self) -> list[str]:

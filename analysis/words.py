@@ -33,15 +33,47 @@ UNITS = {
 }
 
 
+def unit_of(name: str) -> Unit:
+    """Return how numbers of a unit are written; one that is not in `UNITS` is that of a loss."""
+    return UNITS.get(name) or Unit(1.0, "", f" {name}", f" {name}")
+
+
+def in_unit(name: str) -> str:
+    """Write the unit of the numbers on an axis; steps are told by what they measure.
+
+    >>> in_unit("%"), in_unit("nats per step"), in_unit("")
+    (' in %', ' in nats per step', '')
+    """
+    return f" in {name}" if name not in ("", "steps") else ""
+
+
 def number(value: float, unit: str = "") -> str:
     """Write a number without its unit.
 
-    value: a share for `%`, training steps for `steps`, a score for no unit.
+    value: a share for `%`, training steps for `steps`, a score for no unit, a loss for any other.
 
-    >>> number(0.244, "%"), number(1310, "steps"), number(0.244)
-    ('24', '1,310', '0.24')
+    >>> number(0.244, "%"), number(1310, "steps"), number(0.244), number(8.6, "nats per step")
+    ('24', '1,310', '0.24', '8.60')
     """
-    return format(UNITS[unit].factor * value, UNITS[unit].form)
+    return _written(value, unit)
+
+
+def _written(value: float, unit: str, sign: str = "", digits: int = 3) -> str:
+    """Write a number without its unit.
+
+    sign: `+` for one that always has a sign.
+    digits: of a loss; there are none after the point from 100 on.
+    """
+    factor, form, *_ = unit_of(unit)
+    scaled = factor * value
+    if unit not in UNITS:
+        form = ",.0f" if abs(scaled) >= 99.95 or scaled == 0 else f"#.{digits}g"
+    return format(scaled, f"{sign}{form}")
+
+
+def _digits(value: float) -> int:
+    """Return the digits of a difference of losses: two below one."""
+    return 3 if abs(value) >= 0.995 else 2
 
 
 def level(value: float, unit: str = "") -> str:
@@ -50,7 +82,16 @@ def level(value: float, unit: str = "") -> str:
     >>> level(0.244, "%"), level(1310, "steps"), level(0.244)
     ('24 %', '1,310 steps', '0.24')
     """
-    return f"{number(value, unit)}{UNITS[unit].after_level}"
+    return f"{number(value, unit)}{unit_of(unit).after_level}"
+
+
+def bare(value: float, unit: str = "") -> str:
+    """Write the size of a difference without its unit.
+
+    >>> bare(0.244, "%"), bare(0.0873, "nats per step")
+    ('24', '0.087')
+    """
+    return _written(value, unit, digits=_digits(value))
 
 
 def amount(value: float, unit: str = "") -> str:
@@ -59,7 +100,7 @@ def amount(value: float, unit: str = "") -> str:
     >>> amount(0.244, "%"), amount(1310, "steps"), amount(0.244)
     ('24 percentage points', '1,310 steps', '0.24')
     """
-    return f"{number(value, unit)}{UNITS[unit].after_difference}"
+    return f"{bare(value, unit)}{unit_of(unit).after_difference}"
 
 
 def signed(value: float, unit: str = "") -> str:
@@ -68,7 +109,7 @@ def signed(value: float, unit: str = "") -> str:
     >>> signed(-0.244, "%"), signed(0.3)
     ('−24', '+0.30')
     """
-    return format(UNITS[unit].factor * value, f"+{UNITS[unit].form}").replace("-", "−")
+    return _written(value, unit, "+", _digits(value)).replace("-", "−")
 
 
 def difference(value: float, low: float, high: float, unit: str = "") -> str:
@@ -102,7 +143,7 @@ def size(value: float, low: float, high: float, p: float, unit: str = "") -> str
     """
     sign = 1 if value > 0 else -1
     low, high = sorted((sign * low, sign * high))
-    first = number(low, unit) if unit == "%" else amount(low, unit)
+    first = amount(low, unit) if unit in ("", "steps") else bare(low, unit)
     after = f", {p_equals(p)}" if np.isfinite(p) else ""
     return f"{amount(abs(value), unit)} (95 % interval {first} to {amount(high, unit)}{after})"
 

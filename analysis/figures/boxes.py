@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from .. import words
+from ..goals import Goal
 from ..statistics.best import best_decile
-from .choice import levels_of, losses_of, quantiles, records_of
+from .choice import FLOOR, Line, lines_of, losses_of, quantiles, records_of
 from .entry import Entry, a_row_for_each_pair
 from .look import GREY, INK, SHADE, WIDTH, Look, look, new_figure, styled
-from .pieces import level_line, log_ticks, readable, row_axis, row_names
+from .pieces import level_lines, log_ticks, readable, row_axis, row_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,33 +30,49 @@ CAPTION = (
     "measured stand at “no loss” and count as worse than all others. Grey bars and the numbers beside them: mean "
     "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
+    "exploded, and a loss above that of the best constant answer stands with those that have none. Dotted: floor, "
+    "reference and the baselines. Greff et al. 2017 show in figure 3 all trials of a variant and the best tenth "
+    "of them; they found that no variant does significantly better than their LSTM, and that leaving out the "
+    "forget gate or the output activation does significantly worse."
+)
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
 COLUMNS = ["task", "variant", "subset", "point", "status", "test_loss", "decile_parameters"]
+LINEAR = 3.0  # times the lowest loss: an axis that ends below it is linear where losses are of no log scale
+NO_GOAL = Goal(np.nan, 0.0)
 _ROW = 0.29  # inches
 
 
 class Scale(NamedTuple):
-    """The axis of a panel: ends, where trials without a loss stand, and whether there are any."""
+    """The axis of a panel: ends, where trials without a loss stand, whether there are any, and whether it is linear.
+
+    limit: the loss from which on a trial stands with those that have none; infinite where there is no limit.
+    """
 
     low: float
     high: float
     no_loss: float
     lost: bool
+    linear: bool = False
+    limit: float = np.inf
 
     @property
     def last_tick(self) -> float:
         """The largest loss that may have a tick, so that it does not run into the words `no loss`."""
-        return float(self.no_loss * np.exp(-0.1 * self._span)) if self.lost else np.inf
+        return self.moved(self.no_loss, -0.1) if self.lost else np.inf
 
     @property
     def ends(self) -> tuple[float, float]:
         """Ends of the axis, with a margin."""
-        return self.low * np.exp(-0.05 * self._span), self.no_loss * np.exp((0.06 if self.lost else 0.0) * self._span)
+        return self.moved(self.low, -0.05), self.moved(self.no_loss, 0.06 if self.lost else 0.0)
 
-    @property
-    def _span(self) -> float:
-        return max(float(np.log(self.high / self.low)), 0.5)
+    def moved(self, x: float, share: float) -> float:
+        """Return the place that lies a share of the axis right of x."""
+        if self.linear:
+            return x + share * max(self.high - self.low, 1e-9)
+        return float(x * np.exp(share * max(float(np.log(self.high / self.low)), 0.5)))
 
 
 class Numbers(NamedTuple):
@@ -66,7 +83,8 @@ class Numbers(NamedTuple):
     boxes: one row per (task, subset, variant) with trials: whislo, q1, med, q3, whishi, mean (geometric) and bar, the
         length of the grey bar as a share of the width; quartiles need five trials.
     scales: the axis of each (task, subset).
-    levels: by task, the floor and the solved loss.
+    levels: by task, what losses are held against.
+    labels: by task, that of the axis.
     counts: the summary of the study.
     tasks, variants: from top to bottom.
     """
@@ -75,56 +93,88 @@ class Numbers(NamedTuple):
     x: np.ndarray
     boxes: pd.DataFrame
     scales: Mapping[tuple[str, str], Scale]
-    levels: Mapping[str, tuple[float, float]]
+    levels: Mapping[str, Sequence[Line]]
+    labels: Mapping[str, str]
     counts: pd.DataFrame
     tasks: list[str]
     variants: list[str]
 
 
 def numbers(study: Study) -> Numbers:
-    """Test losses of all trials and of the best decile, with their quartiles and geometric means."""
+    """Test losses of all trials and of the best decile, with their quartiles and geometric means.
+
+    Losses are in the unit of the task. A trial whose loss is above `Goal.limit`, on a task without a criterion
+    of success, stands where those without a loss do.
+    """
     parts, places, boxes, scales = [], [], [], {}
     for task in study.tasks:
         trials = study.trials[study.trials["task"] == task]
         counts = study.summary[study.summary["task"] == task]
-        groups = dict(tuple(trials.groupby("variant")))
+        groups, goal = dict(tuple(trials.groupby("variant"))), study.goals.get(task, NO_GOAL)
         for subset in SUBSETS:
             chosen = {v: _subset(groups[v], subset) for v in study.variants if v in groups}
             shown = pd.concat(chosen.values()) if chosen else trials
-            scale = scales[task, subset] = _scale(losses_of(shown["test_loss"]), losses_of(trials["test_loss"]))
+            scale = scales[task, subset] = _scale(*(_losses(own, goal) for own in (shown, trials)), goal)
             for variant, own in chosen.items():
-                losses = losses_of(own["test_loss"])
+                losses = _losses(own, goal)
                 x = np.where(np.isinf(losses), scale.no_loss, losses)
                 parameters = float(records_of(counts)[variant]["decile_parameters"])
                 bar = 0.98 * parameters / np.nanmax([1.0, *counts["decile_parameters"]])
-                boxes.append({"task": task, "subset": subset, "variant": variant, "bar": bar, **_box(x)})
+                boxes.append(
+                    {
+                        "task": task,
+                        "subset": subset,
+                        "variant": variant,
+                        "bar": bar,
+                        **_box(x, arithmetic=not goal.solvable),
+                    }
+                )
                 parts.append(own.assign(subset=subset, decile_parameters=parameters))
                 places.append(x)
     data = pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     x = np.concatenate(places) if places else np.zeros(0)
     facts = study.summary, study.tasks, study.variants
-    return Numbers(data, x, pd.DataFrame(boxes), scales, levels_of(study.trials), *facts)
+    lines = {task: _short(own) for task, own in lines_of(study).items()}
+    labels = {task: study.goals.get(task, NO_GOAL).label("test loss") for task in study.tasks}
+    return Numbers(data, x, pd.DataFrame(boxes), scales, lines, labels, *facts)
+
+
+def _short(lines: Sequence[Line]) -> list[Line]:
+    """Return lines with a short name for the floor where there is little room."""
+    return [Line(line.value, "floor") if line.name == FLOOR and len(lines) <= 2 else line for line in lines]
+
+
+def _losses(trials: pd.DataFrame, goal: Goal) -> np.ndarray:
+    """Return test losses in the unit, infinite for a trial without one or, without a criterion, beyond the limit."""
+    losses = losses_of(trials["test_loss"])
+    beyond = losses > goal.limit  # never where there is no limit
+    return goal.scale * np.where(beyond, np.inf, losses)
 
 
 def _subset(trials: pd.DataFrame, subset: str) -> pd.DataFrame:
     return trials if subset == SUBSETS[0] else trials.iloc[best_decile(trials["order"])]
 
 
-def _scale(losses: np.ndarray, of_task: np.ndarray) -> Scale:
+def _scale(losses: np.ndarray, of_task: np.ndarray, goal: Goal) -> Scale:
     """Return the axis that shows the losses of a panel; without any the losses of its task, without these a decade."""
     candidates = (losses[np.isfinite(losses)], of_task[np.isfinite(of_task)], np.array([0.1, 1.0]))
     seen = next(values for values in candidates if len(values))
     low, high = float(seen.min()), float(seen.max())
-    no_loss = high * np.exp(0.09 * max(np.log(high / low), 0.5))
-    return Scale(low, high, float(no_loss), bool(np.isinf(losses).any()))
+    if not goal.solvable:  # what the losses are held against is in view
+        against = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
+        low, high = min(low, *against), max(high, *against)
+    limit = goal.scale * goal.limit if np.isfinite(goal.limit) else np.inf
+    linear = not goal.solvable and high < LINEAR * low
+    scale = Scale(low, high, high, bool(np.isinf(losses).any()), linear, limit)
+    return scale._replace(no_loss=scale.moved(high, 0.09))
 
 
-def _box(x: np.ndarray) -> dict[str, float]:
-    """Return range, quartiles and geometric mean; the names are those of `Axes.bxp`."""
+def _box(x: np.ndarray, *, arithmetic: bool = False) -> dict[str, float]:
+    """Return range, quartiles and mean, by default the geometric one; the names are those of `Axes.bxp`."""
     if len(x) < FEWEST_IN_A_BOX:
         return {}
     q1, median, q3 = quantiles(x, (0.25, 0.5, 0.75))
-    mean = np.exp(np.log(x).mean())
+    mean = x.mean() if arithmetic else np.exp(np.log(x).mean())
     return {"whislo": x.min(), "q1": q1, "med": median, "q3": q3, "whishi": x.max(), "mean": mean}
 
 
@@ -132,14 +182,14 @@ def _box(x: np.ndarray) -> dict[str, float]:
 def draw(numbers: Numbers) -> Figure:
     """Draw boxes and dots, a row for each variant; all trials left, the best decile right."""
     tasks, variants = numbers.tasks, numbers.variants
-    figure = new_figure(WIDTH, len(tasks) * (_ROW * len(variants) + 0.75) + 0.1)
+    lines = max((len(lines) for lines in numbers.levels.values()), default=0)
+    figure = new_figure(WIDTH, len(tasks) * (_ROW * len(variants) + 0.75 + 0.1 * max(0, lines - 2)) + 0.1)
     grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
     for row, task in enumerate(tasks):
         for axes, subset in zip(grid[row], SUBSETS, strict=True):
             _frame(axes, numbers, task, subset)
             _rows(axes, numbers, task, subset)
-            for value, name in zip(numbers.levels.get(task, ()), ("floor", "solved"), strict=False):
-                level_line(axes, value, name, along="x")
+            level_lines(axes, numbers.levels.get(task, ()), along="x")
         counts = numbers.counts[numbers.counts["task"] == task]
         row_names(grid[row, 0], counts, variants)
         _parameters(grid[row, 1], counts, variants)
@@ -149,16 +199,19 @@ def draw(numbers: Numbers) -> Figure:
 def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
     """Draw axes, ticks and title, and the line at which trials without a loss stand."""
     scale, count = numbers.scales[task, subset], len(numbers.variants)
-    axes.set_xscale("log")
+    axes.set_xscale("linear" if scale.linear else "log")
     axes.set_xlim(*scale.ends)
     row_axis(axes, count)
-    log_ticks(axes.xaxis, most=scale.last_tick)
+    if not scale.linear:
+        log_ticks(axes.xaxis, most=scale.last_tick)
     if scale.lost:
         axes.axvline(scale.no_loss, color=GREY, lw=0.5, zorder=1)
         where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
-        axes.text(scale.no_loss, -0.03 / (_ROW * count), "no\nloss", fontsize=6, color=GREY, **where)
-    axes.set_title(f"{task}, {subset}", pad=12)
-    axes.set_xlabel("test loss")
+        text = "no\nloss" if np.isinf(scale.limit) else f"none or\n> {scale.limit:.3g}"
+        axes.text(scale.no_loss, -0.03 / (_ROW * count), text, fontsize=6, color=GREY, **where)
+    lines = len(numbers.levels.get(task, ()))
+    axes.set_title(f"{task}, {subset}", pad=12 if lines <= 2 else 6 + 7 * lines)
+    axes.set_xlabel(numbers.labels.get(task, "test loss"))
 
 
 def _rows(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
@@ -204,7 +257,7 @@ def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) ->
     heights = y + 0.5 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
     size = 7 if len(x) <= 60 else 3.5
     common: dict[str, Any] = {"zorder": 3, "linewidths": 0.5, "rasterized": len(x) > 300, "alpha": 0.75}
-    solved, crossed = status == "solved", status == "diverged"
+    solved, crossed = status == "solved", np.isin(status, ("diverged", "exploded"))
     hollow = ~solved & ~crossed
     filled = {**common, "linewidths": 0.2, "color": own.colour, "edgecolors": "white"}
     axes.scatter(x[solved], heights[solved], s=size, **filled)
@@ -222,4 +275,4 @@ def _parameters(axes: Axes, counts: pd.DataFrame, variants: list[str]) -> None:
         axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va="center")
 
 
-FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair)
+FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair, of_losses=OF_LOSSES)

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..goals import Goal
+from ..tables.baselines import baselines
+
 if TYPE_CHECKING:
     from ..study import Study
 
 _LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
+FLOOR = "floor: no memory"
+ALIKE = 0.005  # relative difference of two losses that share a line
 
 
 class Axis(NamedTuple):
@@ -82,7 +87,40 @@ def quantiles(values: np.ndarray, at: Sequence[float]) -> np.ndarray:
     return np.asarray(np.quantile(values, at, axis=0, method="inverted_cdf"))
 
 
-def levels_of(trials: pd.DataFrame) -> dict[str, tuple[float, float]]:
-    """Return the floor and the solved loss by task."""
-    firsts = trials.groupby("task")[["floor", "solved_loss"]].first()
-    return {str(task): (float(row["floor"]), float(row["solved_loss"])) for task, row in firsts.iterrows()}
+class Line(NamedTuple):
+    """A line at a loss: where it stands, in the unit of the task, and its name."""
+
+    value: float
+    name: str
+
+
+def lines_of(study: Study) -> dict[str, list[Line]]:
+    """Return what losses are held against by task: the floor, the solved loss or the reference, and the baselines.
+
+    Of the models of the last few inputs only the best has a line. A baseline that another line stands for has none.
+    """
+    found = {task: _lines(goal) for task, goal in study.goals.items()}
+    for task, own in baselines(study).groupby("task", sort=False):
+        if task in found:
+            found[str(task)] = _with_baselines(found[str(task)], study.goals[str(task)], own[np.isfinite(own["loss"])])
+    return found
+
+
+def _lines(goal: Goal) -> list[Line]:
+    target = Line(goal.scale * goal.solved_loss, "solved")
+    if not goal.solvable:
+        target = Line(goal.scale * goal.reference, "reference")
+    return [line for line in (Line(goal.scale * goal.floor, FLOOR), target) if np.isfinite(line.value)]
+
+
+def _with_baselines(lines: list[Line], goal: Goal, own: pd.DataFrame) -> list[Line]:
+    windows = own[own["kind"] == "window"].sort_values("loss", kind="stable").head(1)
+    shown = pd.concat([own[own["kind"] == "published"], own[own["kind"].isin(("no_input", "no_memory"))], windows])
+    for row in shown.to_dict("records"):
+        value = goal.scale * row["loss"]
+        same = next((line for line in lines if abs(line.value - value) <= ALIKE * abs(value)), None)
+        if same is None:
+            lines = [*lines, Line(value, row["name"])]
+        elif same.name == "reference":
+            lines = [Line(same.value, f"reference: {row['name']}") if line is same else line for line in lines]
+    return lines

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from .choice import by_variant, tasks_in, variants_in
+from .choice import Line, by_variant, tasks_in, variants_in
 from .entry import MOST_CURVES
 from .look import GREY, PALE, RC, WIDTH, look, new_figure
-from .pieces import counts_text, empty, label_ends, level_line, log_ticks, note_counts, readable
+from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_counts, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,38 +23,6 @@ FEWEST_IN_A_BAND = 10  # trials, for a band of resamples or proportions
 COLUMNS = ("x", "y", "low", "high")
 _ACROSS = 4  # panels side by side where each variant has its own
 _HIGHEST = 1e30  # stands for an infinite upper end of a band
-
-
-class Curves(NamedTuple):
-    """The numbers of a figure of curves.
-
-    data: one row per place on a curve: task, variant, x, y, and the ends low and high of the band; a column `subset`
-        where a task has several panels.
-    counts: the summary of the study.
-    tasks, variants: those that have curves, in the order of the study.
-    limits: by task, the ends of the y axis.
-    levels: by task, horizontal lines with their names.
-    subsets: of each task, a panel each; empty for one panel without a name.
-    """
-
-    data: pd.DataFrame
-    counts: pd.DataFrame
-    tasks: list[str]
-    variants: list[str]
-    limits: Mapping[str, tuple[float, float]]
-    levels: Mapping[str, Sequence[tuple[float, str]]] = {}
-    subsets: tuple[str, ...] = ()
-
-    @property
-    def panels(self) -> list[tuple[str, str, pd.DataFrame]]:
-        """Task, title and rows of each family of curves."""
-        found = []
-        for task in self.tasks:
-            own = self.data[self.data["task"] == task]
-            found += [(task, f"{task}, {name}", own[own["subset"] == name]) for name in self.subsets] or [
-                (task, task, own)
-            ]
-        return found
 
 
 class CurveLook(NamedTuple):
@@ -71,6 +39,40 @@ class CurveLook(NamedTuple):
     def drawstyle(self) -> str:
         """The name that matplotlib has for steps or lines."""
         return "steps-post" if self.steps else "default"
+
+
+class Curves(NamedTuple):
+    """The numbers of a figure of curves.
+
+    data: one row per place on a curve: task, variant, x, y, and the ends low and high of the band; a column `subset`
+        where a task has several panels.
+    counts: the summary of the study.
+    tasks, variants: those that have curves, in the order of the study.
+    limits: by task, the ends of the y axis.
+    levels: by task, horizontal lines with their names.
+    subsets: of each task, a panel each; empty for one panel without a name.
+    looks: by task, how its curves are drawn where that is not as in the rest of the figure.
+    """
+
+    data: pd.DataFrame
+    counts: pd.DataFrame
+    tasks: list[str]
+    variants: list[str]
+    limits: Mapping[str, tuple[float, float]]
+    levels: Mapping[str, Sequence[Line]] = {}
+    subsets: tuple[str, ...] = ()
+    looks: Mapping[str, CurveLook] = {}
+
+    @property
+    def panels(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Task, title and rows of each family of curves."""
+        found = []
+        for task in self.tasks:
+            own = self.data[self.data["task"] == task]
+            found += [(task, f"{task}, {name}", own[own["subset"] == name]) for name in self.subsets] or [
+                (task, task, own)
+            ]
+        return found
 
 
 def curves_of(
@@ -103,10 +105,11 @@ def draw_curves(curves: Curves, looks: CurveLook) -> Figure:
     """Draw up to six variants in shared panels, more in a panel each with the others in grey."""
     if not curves.variants:
         return empty("no trials yet")
-    return (_a_panel_each if len(curves.variants) > MOST_CURVES else _together)(curves, looks)
+    by_task = {task: curves.looks.get(task, looks) for task in curves.tasks}
+    return (_a_panel_each if len(curves.variants) > MOST_CURVES else _together)(curves, by_task)
 
 
-def _together(curves: Curves, looks: CurveLook) -> Figure:
+def _together(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
     panels, variants = curves.panels, curves.variants
     columns = min(2, len(panels))
     height = 2.5 if columns == 1 else 2.0
@@ -116,6 +119,7 @@ def _together(curves: Curves, looks: CurveLook) -> Figure:
     for axes in grid.flat[len(panels) :]:
         axes.set_axis_off()
     for place, (axes, (task, title, own)) in enumerate(zip(grid.flat, panels, strict=False)):
+        looks = by_task[task]
         _scales(axes, looks)
         ends = []
         for variant, one in own.groupby("variant", sort=False):
@@ -125,19 +129,18 @@ def _together(curves: Curves, looks: CurveLook) -> Figure:
             _band(axes, one, looks, fc="none", ec=colour, alpha=0.5, lw=0.5)  # the edges keep overlapping bands apart
             ends += [end] if end else []
         _limits(axes, curves.limits.get(task))
-        for value, name in curves.levels.get(task, ()):
-            level_line(axes, value, name)
+        level_lines(axes, curves.levels.get(task, ()), height=height)
         _ticks(axes, looks, few=False)
         axes.set_title(title)
         axes.set_xlabel(looks.x_label)
         label_ends(axes, ends, height)
         note_counts(axes, curves.counts[(curves.counts["task"] == task) & curves.counts["variant"].isin(variants)])
-        if place % columns == 0:
+        if place % columns == 0 or curves.looks:
             axes.set_ylabel(looks.y_label)
     return figure
 
 
-def _a_panel_each(curves: Curves, looks: CurveLook) -> Figure:
+def _a_panel_each(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
     panels, variants = curves.panels, curves.variants
     spots = [(*panel, variant) for panel in panels for variant in variants]
     rows, alone = -(-len(spots) // _ACROSS), len(panels) == 1
@@ -147,6 +150,7 @@ def _a_panel_each(curves: Curves, looks: CurveLook) -> Figure:
         axes.set_axis_off()
     for place, (axes, (task, title, own, variant)) in enumerate(zip(grid.flat, spots, strict=False)):
         first, lowest = place % len(variants) == 0, place + _ACROSS >= len(spots)
+        looks = by_task[task]
         _scales(axes, looks)
         _others(axes, own[own["variant"] != variant], looks)
         one = own[own["variant"] == variant]
@@ -154,8 +158,8 @@ def _a_panel_each(curves: Curves, looks: CurveLook) -> Figure:
             _line(axes, one, variant, looks, in_front=variant == variants[0])
             _band(axes, one, looks, color=look(variant).colour, alpha=0.22, lw=0)
         _limits(axes, curves.limits.get(task))
-        for value, name in curves.levels.get(task, ()):
-            level_line(axes, value, name if first else "")
+        lines = curves.levels.get(task, ())
+        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=1.15)
         _ticks(axes, looks, few=True)
         if alone:
             axes.tick_params(labelbottom=lowest, labelleft=place % _ACROSS == 0)
@@ -166,6 +170,7 @@ def _a_panel_each(curves: Curves, looks: CurveLook) -> Figure:
         axes.tick_params(labelsize=6.5)
     if alone:
         figure.suptitle(panels[0][1], x=0.01, ha="left", fontsize=RC["axes.titlesize"], fontweight="bold")
+    looks = by_task[panels[0][0]]
     figure.supxlabel(looks.x_label, fontsize=8)
     figure.supylabel(looks.y_label, fontsize=8)
     return figure

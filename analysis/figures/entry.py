@@ -79,6 +79,8 @@ class Entry:
     most: rows of one page; a figure with more is drawn task by task.
     command: module that makes the tables in `needs` where `python -m analysis` does not.
     of_series: whether it shows series of lags; a figure that is too tall is then drawn series by series.
+    of_losses: what the caption says of tasks without a criterion of success.
+    of_solving: whether it is about solved trials, so that a study whose tasks have no criterion has no such figure.
     """
 
     name: str
@@ -91,6 +93,14 @@ class Entry:
     most: int = 38
     command: str = ""
     of_series: bool = False
+    of_losses: str = ""
+    of_solving: bool = False
+
+    def caption_of(self, study: Study) -> str:
+        """Return the caption for the tasks of a study."""
+        if not self.of_losses or all(map(study.solvable, study.tasks)):
+            return self.caption
+        return f"{self.caption} {self.of_losses}"
 
     def drawn(self, study: Study, *tables: pd.DataFrame) -> Drawn:
         """Compute and draw.

@@ -30,7 +30,8 @@ def numbers(study: Study) -> Curves:
     keys = ["task", "variant"]
     means = study.trials.groupby(keys)["seconds"].mean().rename("mean").reset_index()
     seconds = curves.data[keys].merge(means, on=keys, how="left")["mean"]
-    return curves._replace(data=curves.data.assign(x=curves.data["n"] * seconds))
+    looks = {task: LOOKS._replace(y_label=own.y_label) for task, own in curves.looks.items()}
+    return curves._replace(data=curves.data.assign(x=curves.data["n"] * seconds), looks=looks)
 
 
 @styled

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_weights, ranking, search_budgets
+from ..tables.importance import outcomes
+from .choice import lines_of
 from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
 from .entry import Entry, a_family_for_each_task
 from .look import styled
@@ -24,6 +26,7 @@ CAPTION = (
     "tenth of the trials (at least five). Bands: 95 % of bootstrap resamples, each curve by itself; overlapping "
     "bands do not mean equal variants."
 )
+OF_LOSSES = "On a task without a criterion of success: the test loss that can be expected, lower is better."
 RESAMPLES = 400
 LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
 
@@ -34,15 +37,38 @@ def numbers(study: Study) -> Curves:
     Beyond a tenth the unbiased estimator has too few disjoint samples. The band covers 95 % of bootstrap resamples.
     """
     parts = [
-        _expected(str(task), str(variant), own) for (task, variant), own in study.trials.groupby(["task", "variant"])
+        _expected(str(task), str(variant), own, outcomes(own, study.goals[str(task)]))
+        for (task, variant), own in study.trials.groupby(["task", "variant"])
     ]
-    return curves_of(study, parts, (-0.02, 1.04))
+    curves = curves_of(study, parts, (-0.02, 1.04))
+    return with_losses(study, curves, LOOKS, "expected best test loss")
 
 
-def _expected(task: str, variant: str, trials: pd.DataFrame) -> pd.DataFrame:
+def with_losses(study: Study, curves: Curves, looks: CurveLook, label: str) -> Curves:
+    """Return curves whose axis has losses on tasks without a criterion of success; label: of that axis."""
+    tasks = [task for task in curves.tasks if not study.solvable(task)]
+    if not tasks:
+        return curves
+    lines, limits = lines_of(study), dict(curves.limits)
+    for task in tasks:
+        own, goal = curves.data[curves.data["task"] == task], study.goals[task]
+        seen = own[["y", "low", "high"]].to_numpy(dtype=float)
+        ends = [goal.scale * loss for loss in (goal.floor, goal.reference)]
+        limits[task] = (
+            float(np.nanmin([*seen.ravel(), *ends]) - 0.15 * goal.span),
+            float(np.nanmin([np.nanmax([*seen.ravel(), *ends]), ends[0] + 2 * goal.span]) + 0.15 * goal.span),
+        )
+    return curves._replace(
+        limits=limits,
+        levels={**curves.levels, **{task: lines[task] for task in tasks}},
+        looks={task: looks._replace(y_label=study.goals[task].label(label)) for task in tasks},
+    )
+
+
+def _expected(task: str, variant: str, trials: pd.DataFrame, values: pd.Series[float]) -> pd.DataFrame:
     count = len(trials)
     budgets = search_budgets(count)
-    ranked = trials["score"].to_numpy()[ranking(trials["order"].to_numpy())]
+    ranked = values.to_numpy()[ranking(trials["order"].to_numpy())]
     weights = np.array([best_weights(count, int(n)) for n in budgets])
     band = np.full((2, len(budgets)), np.nan)
     if count >= FEWEST_IN_A_BAND:
@@ -57,4 +83,6 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("expected_best_trials", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry(
+    "expected_best_trials", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_losses=OF_LOSSES
+)

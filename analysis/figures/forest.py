@@ -45,7 +45,14 @@ CAPTION = (
     "Greff's p: Welch's test on the test losses of the best deciles, unadjusted; it marks equal variants far too "
     "often. Without lines the study has too few points for inference."
 )
+OF_LOSSES = (
+    "Of a task without a criterion of success there is one question, quality: the mean test loss of the best "
+    "tenth of the trials, chosen by validation loss. Better, a lower loss, is to the right; the band is a tenth "
+    "of the way from the floor to the reference, or of the floor where there is no reference. Nothing learned: "
+    "both best deciles are no better than the best model without memory."
+)
 STOPS = (6, 88, 112, 140)  # points right of the axes at which the texts of a row begin
+WIDE_STOPS = (6, 98, 120, 146)  # of losses, which have more digits
 FILLS = {BETTER: "full", WORSE: "full", SAME: "left"}  # of the marks, by verdict; none for others
 
 
@@ -89,12 +96,12 @@ def draw(numbers: Numbers) -> Figure:
 
 def _rows(axes: Axes, own: pd.DataFrame) -> None:
     """Draw a difference with its interval in each row, and write both beside it."""
-    unit = ENDPOINTS[own["endpoint"].iloc[0]].unit
-    scale = words.UNITS[unit].factor
+    unit = str(own["unit"].iloc[0])
+    scale, stops = words.unit_of(unit).factor, STOPS if unit in words.UNITS else WIDE_STOPS
     inferred = own["low"].notna().any()
     for y, (variant, row) in enumerate(own.iterrows()):
         if row["verdict"] in GUARDS:
-            right_of_row(axes, _guard(row), y, STOPS[0], colour=GREY)
+            right_of_row(axes, _guard(row), y, stops[0], colour=GREY)
             continue
         own_look = look(str(variant))
         interval(axes, scale * row["low"], scale * row["high"], y, own_look.colour)
@@ -102,13 +109,13 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
         looks = {"fillstyle": fill} if fill != "none" else {}
         filled = fill != "none"
         mark(axes, scale * row["difference"], y, own_look.marker, own_look.colour, filled=filled, **looks)
-        right_of_row(axes, words.difference(row["difference"], row["low"], row["high"], unit), y, STOPS[0])
+        right_of_row(axes, words.difference(row["difference"], row["low"], row["high"], unit), y, stops[0])
         if inferred:
-            right_of_row(axes, words.p_value(row["p"]), y, STOPS[1])
-            right_of_row(axes, str(row["verdict"]), y, STOPS[2])
-            right_of_row(axes, words.p_value(row["greff_welch_p"]), y, STOPS[3])
+            right_of_row(axes, words.p_value(row["p"]), y, stops[1])
+            right_of_row(axes, str(row["verdict"]), y, stops[2])
+            right_of_row(axes, words.p_value(row["greff_welch_p"]), y, stops[3])
     heads = ("difference [95 % interval]", "p", "verdict", "Greff's p") if inferred else ("difference",)
-    right_heads(axes, STOPS, heads)
+    right_heads(axes, stops, heads)
 
 
 def _guard(row: pd.Series[Any]) -> str:
@@ -124,17 +131,19 @@ def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]
     baseline: its row of the summary.
     """
     endpoint, first = ENDPOINTS[own["endpoint"].iloc[0]], own.iloc[0]
-    scale = words.UNITS[endpoint.unit].factor
+    unit = str(first["unit"])
+    scale = words.unit_of(unit).factor
     margin = scale * MARGIN * first["span"]
     axes.axvspan(-margin, margin, color=GREY, alpha=0.13, lw=0, zorder=0.5)
     axes.axvline(0, color=INK, lw=0.9, zorder=1.5)
     shown = own[~own["verdict"].isin(GUARDS)]
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
-    axes.set_xlim(-reach, reach)
-    level = words.level(first["reference"], endpoint.unit)
+    axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
+    level = words.level(first["reference"], unit)
     axes.set_title(f"{task}, {first['question']}: {baseline['variant']} {level}", pad=5)
-    points = ", percentage points" if endpoint.unit == "%" else ""
-    axes.set_xlabel(f"← worse    difference in {endpoint.title}{points}    better →", fontsize=7)
+    of_unit = {"%": "percentage points"}.get(unit, unit)
+    after = f", {of_unit}" if of_unit else ""
+    axes.set_xlabel(f"← worse    difference in {endpoint.title}{after}    better →", fontsize=7)
     axes.annotate(
         f"{baseline['variant']}: {counts_text(baseline)}",
         (0, 0),
@@ -148,4 +157,6 @@ def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]
     )
 
 
-FIGURE = Entry("forest", TITLE, CAPTION, numbers, draw, needs=("comparisons",), rows=two_rows_for_each_pair)
+FIGURE = Entry(
+    "forest", TITLE, CAPTION, numbers, draw, needs=("comparisons",), rows=two_rows_for_each_pair, of_losses=OF_LOSSES
+)

@@ -28,6 +28,7 @@ from . import (
     learning_curves,
     marginals,
     memory_horizon,
+    over_fitting,
     pairs,
     performance_profiles,
     shares,
@@ -58,6 +59,7 @@ FIGURES: list[Entry] = [
     pairs.FIGURE,
     hyperparameters.FIGURE,
     learning_curves.FIGURE,
+    over_fitting.FIGURE,
     trade_off.FIGURE,
     gradients.FIGURE,
     activations.FIGURE,
@@ -76,12 +78,19 @@ class Shown:
     task: of a figure that is drawn task by task, else empty.
     files: SVG, PDF, PNG and CSV.
     width: in inches.
+    words: its caption; that of the entry where it is empty.
     """
 
     figure: Entry
     task: str
     files: list[Path]
     width: float
+    words: str = ""
+
+    @property
+    def caption(self) -> str:
+        """What it shows and how to read it."""
+        return self.words or self.figure.caption
 
     @property
     def name(self) -> str:
@@ -114,7 +123,7 @@ def draw_all(
     jobs = [
         partial(_draw_and_save, entry, task, part, more, folder)
         for entry in FIGURES
-        if _complete(entry, tables)
+        if _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
         for task, part, more in parts(entry, study, tables)
     ]
     figures = []
@@ -167,9 +176,9 @@ def parts(
             yield str(series), study, [table[table["series"] == series] for table in needed]
         return
     for task in study.tasks:
-        part = study.of_task(task)
-        if len(part.table):
-            yield task, part, [table[table["task"] == task] for table in needed]
+        part, own = study.of_task(task), [table[table["task"] == task] for table in needed]
+        if len(part.table) and (not own or any(map(len, own))):
+            yield task, part, own
 
 
 def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:
@@ -180,7 +189,7 @@ def _draw_and_save(entry: Entry, task: str, study: Study, tables: list[pd.DataFr
     figure, data = entry.drawn(study, *tables)
     name = f"{entry.name}_{_file_name(task)}" if task else entry.name
     files = save(figure, folder, name, data)
-    return Shown(entry, task, files, float(figure.get_size_inches()[0]))
+    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study))
 
 
 def _file_name(label: str) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_decile
+from ..tables.importance import outcomes
 from .choice import Axis, axis_of, tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .look import GREY, SHADE, WIDTH, look, new_figure, styled
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ..goals import Goal
     from ..study import Study
 
 TITLE = "Is the search space wide enough?"
@@ -26,6 +28,10 @@ CAPTION = (
     "Shaded: the outer tenths of the range and the share of the best trials that lie there. Far more than 10 % at "
     "an edge says that better values may lie outside. The size is the baseline's width with the same number of "
     "parameters."
+)
+OF_LOSSES = (
+    "On a task without a criterion of success: the test loss, lower is better; what lies off the axis stands at "
+    "its upper end."
 )
 COLUMNS = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]
 
@@ -37,6 +43,8 @@ class Numbers(NamedTuple):
     axes: the axis of each hyperparameter.
     edges: by hyperparameter, where the lower and the upper tenth of the range end and begin.
     outside: by (task, hyperparameter), the share of the best deciles that lies in each of these two tenths.
+    losses: label and ends of the axis of losses, by task without a criterion of success; there `score` of `data` is
+        the test loss.
     counts: the summary of the study.
     tasks, variants: in the order of the study.
     """
@@ -45,6 +53,7 @@ class Numbers(NamedTuple):
     axes: Mapping[str, Axis]
     edges: Mapping[str, tuple[float, float]]
     outside: Mapping[tuple[str, str], tuple[float, float]]
+    losses: Mapping[str, tuple[str, float, float]]
     counts: pd.DataFrame
     tasks: list[str]
     variants: list[str]
@@ -65,9 +74,17 @@ def numbers(study: Study) -> Numbers:
         for name in names:
             values, (lower, upper) = own.loc[best, name], edges[name]
             outside[task, name] = float((values <= lower).mean()), float((values >= upper).mean())
-            parts.append(own.assign(hyperparameter=name, value=own[name], best_decile=own.index.isin(best))[COLUMNS])
+            parts.append(own.assign(hyperparameter=name, value=own[name], best_decile=own.index.isin(best)))
+            parts[-1] = parts[-1].assign(score=outcomes(own, study.goals[task]))[COLUMNS]
     data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    return Numbers(data, axes, edges, outside, study.summary, tasks_in(study, data), variants_in(study, data))
+    losses = {t: _loss_axis(study.goals[t]) for t in tasks_in(study, data) if not study.solvable(t)}
+    facts = study.summary, tasks_in(study, data), variants_in(study, data)
+    return Numbers(data, axes, edges, outside, losses, *facts)
+
+
+def _loss_axis(goal: Goal) -> tuple[str, float, float]:
+    best = goal.reference if np.isfinite(goal.reference) else 0.0
+    return goal.label("test loss"), goal.scale * best - 0.3 * goal.span, goal.scale * goal.floor + 2 * goal.span
 
 
 def _edges(axis: Axis) -> tuple[float, float]:
@@ -85,7 +102,7 @@ def draw(numbers: Numbers) -> Figure:
     if not tasks:
         return empty("no trials yet")
     figure = new_figure(WIDTH, len(tasks) * 2.05 + 0.2 + legend_height(numbers.variants))
-    grid = figure.subplots(len(tasks), len(names), squeeze=False, sharey=True)
+    grid = figure.subplots(len(tasks), len(names), squeeze=False, sharey="row")
     for row, task in enumerate(tasks):
         for axes, name in zip(grid[row], names, strict=True):
             _dots(axes, numbers, task, name)
@@ -93,7 +110,7 @@ def draw(numbers: Numbers) -> Figure:
             if numbers.axes[name].log:
                 log_ticks(axes.xaxis, few=len(names) > 3)
         grid[row, 0].set_title(task)
-        grid[row, 0].set_ylabel("score")
+        grid[row, 0].set_ylabel(numbers.losses[task][0] if task in numbers.losses else "score")
         note_pooled(grid[row, 0], numbers.counts[numbers.counts["task"] == task])
     marker_legend(figure, numbers.variants)
     return figure
@@ -102,6 +119,8 @@ def draw(numbers: Numbers) -> Figure:
 def _dots(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     data = numbers.data
     own = data[(data["task"] == task) & (data["hyperparameter"] == name)]
+    if task in numbers.losses:  # what is off the axis stands at its end
+        own = own.assign(score=own["score"].clip(upper=numbers.losses[task][2]))
     axes.set_xscale("log" if numbers.axes[name].log else "linear")
     axes.scatter(own["value"], own["score"], s=3, color="#b5b5b5", lw=0, zorder=2, rasterized=len(own) > 500)
     for variant in numbers.variants:
@@ -114,17 +133,24 @@ def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     """Shade the outer tenths of the range, and write the share of the best trials in each."""
     axis, (lower, upper) = numbers.axes[name], numbers.edges[name]
     below, above = numbers.outside[task, name]
+    loss = numbers.losses.get(task)
+    top = loss[2] + 0.09 * (loss[2] - loss[1]) if loss else 1.1
     for start, end, share, side, at in (
         (axis.low, lower, below, "left", axis.low),
         (upper, axis.high, above, "right", axis.high),
     ):
         axes.axvspan(start, end, color=SHADE, lw=0, zorder=0.5)
-        axes.text(at, 1.1, f"{100 * share:.0f} %", fontsize=6.5, color=GREY, ha=side, va="center")
+        axes.text(at, top, f"{100 * share:.0f} %", fontsize=6.5, color=GREY, ha=side, va="center")
     axes.set_xlim(axis.low, axis.high)
     axes.margins(x=0)
-    axes.set_ylim(-0.04, 1.17)
-    axes.set_yticks([0, 0.5, 1])
+    if loss:
+        axes.set_ylim(loss[1], loss[2] + 0.16 * (loss[2] - loss[1]))
+    else:
+        axes.set_ylim(-0.04, 1.17)
+        axes.set_yticks([0, 0.5, 1])
     axes.set_xlabel(name.replace("_", " "))
 
 
-FIGURE = Entry("hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4)
+FIGURE = Entry(
+    "hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4, of_losses=OF_LOSSES
+)

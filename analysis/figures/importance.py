@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ..tables.importance import SCORE
 from .choice import Axis
 from .pieces import log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from ..study import Study
 
 TOO_FEW = "too few trials for an analysis of variance"
 
@@ -24,6 +27,15 @@ def with_bands(marginals: pd.DataFrame) -> pd.DataFrame:
     half, logarithms = 2 * marginals["error"].fillna(0.0), marginals["response"] == "seconds"
     bounds = {"y": marginals["mean"], "low": marginals["mean"] - half, "high": marginals["mean"] + half}
     return marginals.assign(**{name: value.where(~logarithms, np.exp(value)) for name, value in bounds.items()})
+
+
+def loss_axis(study: Study, task: str, curves: pd.DataFrame) -> tuple[str, float, float]:
+    """Return label and ends of the axis of mean losses; curves: of `with_bands`, with the response `score` for them."""
+    own = curves.loc[(curves["task"] == task) & (curves["response"] == SCORE), ["low", "high"]].to_numpy(dtype=float)
+    goal = study.goals[task]
+    ends = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
+    seen = [*own[np.isfinite(own) & (own > 0)], *ends]
+    return goal.label("test loss"), float(min(seen) / 1.05), float(max(seen) * 1.05)
 
 
 def axis_along_x(axes: Axes, axis: Axis) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from ..tables.importance import LOSS, SCORE
 from .choice import Axis, axis_of, hyperparameters_in, tasks_in, variants_in
 from .entry import MOST_CURVES, Entry, a_family_for_each_task
-from .importance import TOO_FEW, axis_along_x, with_bands
+from .importance import TOO_FEW, axis_along_x, loss_axis, with_bands
 from .look import GREY, PALE, WIDTH, look, new_figure, styled
 from .pieces import counts_text, empty, label_ends, log_ticks, note_counts, readable
 
@@ -26,7 +27,13 @@ CAPTION = (
     "the trials. Bands: two standard errors by jackknife (scores). With more than six variants each has a row, "
     "with the others in grey. After figure 4 of Greff et al. 2017."
 )
-RESPONSES = {"score": "score", "seconds": "seconds per trial"}  # with their labels, from the top
+OF_LOSSES = (
+    "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "
+    "of the best constant answer, and that of a trial without any, counts as this one. Greff et al. 2017 show in "
+    "figure 4 the error and the time of their trials in the same way; they found the learning rate to matter most, "
+    "then the hidden size, and momentum hardly at all."
+)
+RESPONSES = ("score", "seconds")  # from the top
 _HEIGHTS = {"score": 1.55, "seconds": 1.15}  # inches
 
 
@@ -34,9 +41,11 @@ class Numbers(NamedTuple):
     """The numbers of the figure.
 
     data: the marginals as in `tables.importance`.
-    curves: the same rows with y, low and high in the units of the response.
+    curves: the same rows with y, low and high in the units of the response. The response `score` stands for the test
+        loss on a task without a criterion of success.
     axes: the axis of each hyperparameter.
     limits: by task, the ends of the axis of the seconds.
+    losses: label and ends of the axis of losses, by task without a criterion of success.
     counts: the summary of the study.
     tasks, variants: in the order of the study.
     """
@@ -45,6 +54,7 @@ class Numbers(NamedTuple):
     curves: pd.DataFrame
     axes: Mapping[str, Axis]
     limits: Mapping[str, tuple[float, float]]
+    losses: Mapping[str, tuple[str, float, float]]
     counts: pd.DataFrame
     tasks: list[str]
     variants: list[str]
@@ -61,12 +71,14 @@ def numbers(study: Study, marginals: pd.DataFrame) -> Numbers:
     names, tasks = hyperparameters_in(study, marginals["hyperparameter"]), tasks_in(study, marginals)
     curves = with_bands(marginals) if len(marginals) else marginals
     values = {name: marginals.loc[marginals["hyperparameter"] == name, "value"] for name in names}
+    curves = curves.assign(response=curves["response"].replace(LOSS, SCORE)) if len(curves) else curves
     seconds = marginals[marginals["response"] == "seconds"]
     return Numbers(
         marginals,
         curves,
         {name: axis_of(study, name, values[name]) for name in names},
         {task: _limits(seconds.loc[seconds["task"] == task, "mean"]) for task in tasks},
+        {task: loss_axis(study, task, curves) for task in tasks if not study.solvable(task)},
         study.summary,
         tasks,
         variants_in(study, marginals),
@@ -97,11 +109,12 @@ def _together(numbers: Numbers) -> Figure:
         for axes, name in zip(row, names, strict=True):
             ends = [_curve(axes, one, str(v), v == variants[0]) for v, one in _curves(numbers.of(task, response, name))]
             axis_along_x(axes, numbers.axes[name])
-            _response_axis(axes, response, name, numbers.limits[task])
+            _response_axis(axes, response, name, numbers.limits[task], numbers.losses.get(task))
             axes.tick_params(labelleft=name == names[0])
             if name == names[-1]:
                 label_ends(axes, ends, _HEIGHTS[response])
-        row[0].set_ylabel(RESPONSES[response])
+        loss = numbers.losses.get(task)
+        row[0].set_ylabel("seconds per trial" if response == "seconds" else (loss or ("score",))[0])
         if response == "score":
             row[0].set_title(task)
         else:
@@ -122,9 +135,14 @@ def _curve(axes: Axes, one: pd.DataFrame, variant: str, in_front: bool) -> tuple
     return variant, float(one["value"].iloc[-1]), float(one["y"].iloc[-1])
 
 
-def _response_axis(axes: Axes, response: str, name: str, limits: tuple[float, float]) -> None:
+def _response_axis(
+    axes: Axes, response: str, name: str, limits: tuple[float, float], loss: tuple[str, float, float] | None
+) -> None:
     if response == "score":
-        axes.set_ylim(-0.03, 1.03)
+        if loss:
+            axes.set_yscale("log")
+            log_ticks(axes.yaxis)
+        axes.set_ylim(*(loss[1:] if loss else (-0.03, 1.03)))
         axes.tick_params(labelbottom=False)
     else:
         axes.set_yscale("log")
@@ -142,16 +160,27 @@ def _a_row_each(numbers: Numbers) -> Figure:
         for axes, name in zip(row, names, strict=True):
             _one_in_front(axes, numbers.of(task, "score", name), variant)
             axis_along_x(axes, numbers.axes[name])
-            axes.set_ylim(-0.05, 1.05)
-            axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+            _small_axis(axes, numbers.losses.get(task))
             axes.tick_params(labelsize=6.5, labelleft=name == names[0], labelbottom=row is grid[-1])
         _name(row[0], numbers.counts, task, variant)
         if variant == numbers.variants[0]:
-            row[0].set_title(task)
+            loss = numbers.losses.get(task)
+            row[0].set_title(f"{task}: {loss[0]}" if loss else task)
     for axes, name in zip(grid[-1], names, strict=True):
         axes.set_xlabel(name.replace("_", " "))
         axes.tick_params(labelbottom=True)
     return figure
+
+
+def _small_axis(axes: Axes, loss: tuple[str, float, float] | None) -> None:
+    """Give the y axis of a small panel its ends: scores from 0 to 1, or losses on a log axis."""
+    if loss is None:
+        axes.set_ylim(-0.05, 1.05)
+        axes.set_yticks([0, 0.5, 1], ["0", "", "1"])
+        return
+    axes.set_yscale("log")
+    axes.set_ylim(*loss[1:])
+    log_ticks(axes.yaxis, few=True)
 
 
 def _one_in_front(axes: Axes, here: pd.DataFrame, variant: str) -> None:
@@ -177,4 +206,6 @@ def _name(axes: Axes, counts: pd.DataFrame, task: str, variant: str) -> None:
         axes.annotate(line, (0, 0.5), ha="right", va="center", fontsize=size, color=colour, **where)
 
 
-FIGURE = Entry("marginals", TITLE, CAPTION, numbers, draw, ("marginals",), a_family_for_each_task, 2)
+FIGURE = Entry(
+    "marginals", TITLE, CAPTION, numbers, draw, ("marginals",), a_family_for_each_task, 2, of_losses=OF_LOSSES
+)

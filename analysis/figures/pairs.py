@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from ..tables.importance import error_text, share_text
+from ..tables.importance import SCORE, error_text, share_text
 from .choice import Axis, axis_of, hyperparameters_in, tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
-from .importance import TOO_FEW, axis_along_x, with_bands
+from .importance import TOO_FEW, axis_along_x, loss_axis, with_bands
 from .look import GREY, look, new_figure, styled
 from .pieces import empty, log_ticks, note_counts
 
@@ -29,6 +29,10 @@ CAPTION = (
     "two together explain, ± standard error (one digit below 100 trials; R² beside the title is the share that the "
     "surrogate predicts of trials it has not seen). After figure 6 of Greff et al. 2017."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success: the mean test loss on a log scale, low is bright. Greff et al. "
+    "2017 found that hyperparameters hardly interact."
+)
 
 
 class Numbers(NamedTuple):
@@ -42,6 +46,7 @@ class Numbers(NamedTuple):
     counts: rows of the summary.
     tasks: from the top.
     variant: None where there are too few trials.
+    losses: label and ends of the axis of losses, by task without a criterion of success.
     """
 
     data: pd.DataFrame
@@ -52,6 +57,7 @@ class Numbers(NamedTuple):
     counts: pd.DataFrame
     tasks: list[str]
     variant: str | None
+    losses: Mapping[str, tuple[str, float, float]]
 
     def term(self, task: str, first: str, second: str | None = None) -> pd.Series:
         """Return share and error of a hyperparameter or a pair, in either order."""
@@ -74,7 +80,8 @@ def numbers(study: Study, marginals: pd.DataFrame, shares: pd.DataFrame, surface
     """
     variant = next(iter(variants_in(study, shares)), None)
     data, curves, own = (frame[frame["variant"] == variant] for frame in (surfaces, marginals, shares))
-    curves = with_bands(curves[curves["response"] == "score"]) if variant else curves
+    if variant:
+        curves = with_bands(curves[curves["response"] != "seconds"]).assign(response=SCORE)
     names = hyperparameters_in(study, own.loc[own["order"] == 1, "term"])
     values = {name: curves.loc[curves["hyperparameter"] == name, "value"] for name in names}
     return Numbers(
@@ -86,6 +93,7 @@ def numbers(study: Study, marginals: pd.DataFrame, shares: pd.DataFrame, surface
         study.summary[study.summary["variant"] == variant],
         tasks_in(study, own),
         variant,
+        {task: loss_axis(study, task, curves) for task in tasks_in(study, own) if not study.solvable(task)},
     )
 
 
@@ -108,7 +116,8 @@ def draw(numbers: Numbers) -> Figure:
         square = grid[block * count : (block + 1) * count]
         _square(square, numbers, task)
         fit = numbers.term(task, next(iter(numbers.axes)))
-        square[0, 0].set_title(f"{task}, {numbers.variant}, R² {fit['r2']:.2f}")
+        loss = f": {numbers.losses[task][0]}" if task in numbers.losses else ""
+        square[0, 0].set_title(f"{task}, {numbers.variant}, R² {fit['r2']:.2f}{loss}")
         note_counts(square[-1, 0], numbers.counts[numbers.counts["task"] == task])
     return figure
 
@@ -144,8 +153,13 @@ def _diagonal(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     one = curves[(curves["task"] == task) & (curves["hyperparameter"] == name)].sort_values("value", kind="stable")
     axes.plot(one["value"], one["y"], color=colour)
     axes.fill_between(one["value"], one["low"], one["high"], color=colour, alpha=0.18, lw=0)
-    axes.set_ylim(-0.03, 1.03)
-    axes.set_yticks([0, 0.5, 1])
+    if task in numbers.losses:
+        axes.set_yscale("log")
+        axes.set_ylim(*numbers.losses[task][1:])
+        log_ticks(axes.yaxis)
+    else:
+        axes.set_ylim(-0.03, 1.03)
+        axes.set_yticks([0, 0.5, 1])
     axes.yaxis.set_ticks_position("right")
     axes.spines["right"].set_visible(True)
     axes.spines["left"].set_visible(False)
@@ -158,7 +172,12 @@ def _diagonal(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
 def _surface(axes: Axes, numbers: Numbers, task: str, across: str, up: str) -> None:
     """Draw the mean score over two hyperparameters, from 0 (dark) to 1 (bright)."""
     x, y = numbers.edges[across], numbers.edges[up]
-    axes.pcolormesh(x, y, numbers.surface(task, across, up), cmap="cividis", vmin=0, vmax=1, rasterized=True)
+    looks: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1}
+    if task in numbers.losses:
+        low, high = np.log(numbers.losses[task][1:])
+        looks = {"cmap": "cividis_r", "vmin": low, "vmax": high}
+    means = numbers.surface(task, across, up)
+    axes.pcolormesh(x, y, np.log(means.clip(1e-9)) if task in numbers.losses else means, rasterized=True, **looks)
     axes.grid(visible=False)
     axes.set_xscale("log" if numbers.axes[across].log else "linear")
     axes.set_yscale("log" if numbers.axes[up].log else "linear")
@@ -169,4 +188,14 @@ def _surface(axes: Axes, numbers: Numbers, task: str, across: str, up: str) -> N
             log_ticks(axis, few=True)
 
 
-FIGURE = Entry("pairs", TITLE, CAPTION, numbers, draw, ("marginals", "shares", "surfaces"), a_panel_for_each_task, 1)
+FIGURE = Entry(
+    "pairs",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    ("marginals", "shares", "surfaces"),
+    a_panel_for_each_task,
+    1,
+    of_losses=OF_LOSSES,
+)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..statistics.intervals import wilson
+from ..statistics.intervals import Floats, wilson
 from ..statistics.scores import performance_profile
 from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
 from .entry import Entry, a_family_for_each_task
@@ -15,6 +15,7 @@ from .look import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from ..goals import Goal
     from ..study import Study
 
 TITLE = "Performance profiles"
@@ -23,6 +24,7 @@ CAPTION = (
     "drawn at random. Higher is better everywhere; where two curves cross, neither dominates. Bands: Wilson, 95 "
     "%, pointwise; they need ten trials."
 )
+OF_LOSSES = "On a task without a criterion of success: the share of trials whose test loss is at most ℓ."
 THRESHOLDS = np.linspace(0, 1, 51)
 LOOKS = CurveLook("score τ", "share of trials with score ≥ τ")
 
@@ -31,12 +33,28 @@ def numbers(study: Study) -> Curves:
     """Return the share of trials that score at least each threshold, with its Wilson interval, by task and variant."""
     parts = []
     for (task, variant), group in study.trials.groupby(["task", "variant"]):
-        shares = performance_profile(group["score"], THRESHOLDS)
+        goal = study.goals[str(task)]
+        if goal.solvable:
+            at, shares = THRESHOLDS, performance_profile(group["score"], THRESHOLDS)
+        else:
+            at = thresholds(goal)
+            shares = performance_profile(-goal.limited(group["test_loss"]), -at)
         band = np.full((2, len(shares)), np.nan)
         if len(group) >= FEWEST_IN_A_BAND:
             band = np.array([wilson(round(share * len(group)), len(group)) for share in shares]).T
-        parts.append(curve(str(task), str(variant), THRESHOLDS, shares, band))
-    return curves_of(study, parts, (-0.02, 1.04))
+        parts.append(curve(str(task), str(variant), at, shares, band))
+    curves = curves_of(study, parts, (-0.02, 1.04))
+    losses = [task for task in curves.tasks if not study.solvable(task)]
+    return curves._replace(
+        looks={t: CurveLook(study.goals[t].label("test loss ℓ"), "share of trials with loss ≤ ℓ") for t in losses}
+    )
+
+
+def thresholds(goal: Goal) -> Floats:
+    """Return the losses at which a profile is taken: around the reference and the floor."""
+    best = goal.reference if np.isfinite(goal.reference) else 0.0
+    high = goal.scale * goal.floor + 2 * goal.span
+    return np.linspace(max(0.0, goal.scale * best - 0.25 * goal.span), high, 61)
 
 
 @styled
@@ -45,4 +63,6 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry(
+    "performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_losses=OF_LOSSES
+)

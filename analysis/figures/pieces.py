@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from .choice import records_of
+from .choice import Line, records_of
 from .look import GREY, INK, WIDTH, look, new_figure
 
 if TYPE_CHECKING:
@@ -217,13 +217,22 @@ def readable(colour: str) -> str:
 
 
 def counts_text(row: Mapping[Any, Any] | pd.Series) -> str:
-    """N, solved and diverged of a row of the summary or of a sum of such rows; failed where there are any.
+    """N, solved and diverged of a row of the summary or of a sum of such rows; exploded and failed where there are any.
 
-    >>> counts_text({"trials": 8, "solved": 3, "diverged": 1, "failed": 0})
+    Of a task without a criterion of success nothing is said about solved trials.
+
+    >>> counts_text({"trials": 8, "solved": 3, "solvable": True, "diverged": 1, "exploded": 0, "failed": 0})
     'N 8, solved 3, diverged 1'
+    >>> counts_text({"trials": 8, "solved": 0, "solvable": False, "diverged": 1, "exploded": 2, "failed": 0})
+    'N 8, diverged 1, exploded 2'
     """
-    text = f"N {row['trials']}, solved {row['solved']}, diverged {row['diverged']}"
-    return text + (f", failed {row['failed']}" if row["failed"] else "")
+    solved = f", solved {row['solved']}" if row["solvable"] else ""
+    more = [f", {name} {row[name]}" for name in ("exploded", "failed") if row[name]]
+    return f"N {row['trials']}{solved}, diverged {row['diverged']}{''.join(more)}"
+
+
+COUNTED = ["trials", "solved", "solvable", "diverged", "exploded", "failed"]
+"""The columns of the summary that say what became of the trials."""
 
 
 def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
@@ -234,7 +243,7 @@ def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
 
 def note_pooled(axes: Axes, counts: pd.DataFrame, below: float = 29) -> None:
     """Write N, solved and diverged of all variants together under a panel."""
-    note_lines(axes, [f"all variants: {counts_text(counts[['trials', 'solved', 'diverged', 'failed']].sum())}"], below)
+    note_lines(axes, [f"all variants: {counts_text(counts[COUNTED].sum())}"], below)
 
 
 def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
@@ -290,6 +299,38 @@ def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
             value, 1.0, label, transform=axes.get_xaxis_transform(), fontsize=6.5, color=GREY, va="bottom", ha="center"
         )
     text.set_zorder(6)
+
+
+def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: float = 2.0) -> None:
+    """Draw dotted lines at values of the x or y axis, and write their names so that they do not run into each other.
+
+    height: of the axes, in inches. Names of lines along x stand above the axes, in two rows where there are many.
+    """
+    if len(lines) <= 2:
+        for value, name in lines:
+            level_line(axes, value, name, along)
+        return
+    low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
+    seen = sorted(line for line in lines if np.isfinite(line.value) and low <= line.value <= high)
+    to_axes = axes.transData + axes.transAxes.inverted()
+    if along == "x":
+        places = [float(to_axes.transform((value, 0))[0]) for value, _ in seen]
+        for k, ((value, name), place) in enumerate(zip(seen, places, strict=True)):
+            axes.axvline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+            side = "left" if place < 0.3 else "center"
+            where: dict[str, Any] = {
+                "xycoords": "axes fraction",
+                "textcoords": "offset points",
+                "annotation_clip": False,
+            }
+            up = 2 + 6.5 * (len(seen) - 1 - k)
+            axes.annotate(name, (place, 1), xytext=(0, up), ha=side, va="bottom", fontsize=5.8, color=GREY, **where)
+        return
+    places = [float(to_axes.transform((1, value))[1]) for value, _ in seen]
+    for (value, name), place in zip(seen, spread(places, gap=0.1 / height, low=0.02, high=0.98), strict=True):
+        axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        text = axes.text(0.99, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom", ha="right")
+        text.set_zorder(6)
 
 
 def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:

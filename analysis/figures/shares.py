@@ -28,6 +28,11 @@ CAPTION = (
     "are pale where R² is below .5 and the order of the parts is no finding. Below 100 trials a share is good to one "
     "digit. After figure 5 of Greff et al. 2017, whose shares are of the variance of the surrogate."
 )
+OF_LOSSES = (
+    "Shares of a task without a criterion of success are of the variance of the test loss, which is at most "
+    "that of the best constant answer. Greff et al. 2017 found that the learning rate explains more than two thirds "
+    "of the variance, that the hidden size comes second, and that momentum explains next to nothing."
+)
 PAIRS, REST = "all pairs", "three and more"
 SURROGATES = {"forest": "forest", "process": "Gaussian p."}
 
@@ -42,6 +47,7 @@ class Numbers(NamedTuple):
         trials.
     rows: by task, the variants from top to bottom.
     counts: the summary of the study.
+    outcome: what varies: the score, the test loss, or both.
     """
 
     data: pd.DataFrame
@@ -49,6 +55,7 @@ class Numbers(NamedTuple):
     fits: pd.DataFrame
     rows: dict[str, list[str]]
     counts: pd.DataFrame
+    outcome: str
 
 
 def numbers(study: Study, shares: pd.DataFrame) -> Numbers:
@@ -63,7 +70,9 @@ def numbers(study: Study, shares: pd.DataFrame) -> Numbers:
         parts += [(REST, own.loc[own["order"] == 3, "of_score"].sum(), np.nan)]
         bars += [{**place, "part": part, "share": share, "error": error} for part, share, error in parts]
         fits.append({**place, **own[["r2", "surrogate", "trials"]].iloc[0]})
-    return Numbers(shares, pd.DataFrame(bars), pd.DataFrame(fits), rows_in(study, shares), study.summary)
+    rows = rows_in(study, shares)
+    kinds = dict.fromkeys("score" if study.solvable(task) else "test loss" for task in rows)
+    return Numbers(shares, pd.DataFrame(bars), pd.DataFrame(fits), rows, study.summary, " or ".join(kinds))
 
 
 @styled
@@ -86,7 +95,7 @@ def draw(numbers: Numbers) -> Figure:
         axes.set_xlim(0, 1.0)
         row_axis(axes, len(variants), across=False)
         row_names(axes, numbers.counts[numbers.counts["task"] == task], variants)
-    grid[-1, 0].set_xlabel("share of the variance of the score, ± standard error")
+    grid[-1, 0].set_xlabel(f"share of the variance of the {numbers.outcome}, ± standard error")
     handles = [Patch(color=colour, label=part.replace("_", " ")) for part, colour in colours.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=7, frameon=False)
     return figure
@@ -126,4 +135,6 @@ def _in_bar(share: float, error: float, trials: int) -> str:
     return text.replace("0.", ".")
 
 
-FIGURE = Entry("shares", TITLE, CAPTION, numbers, draw, needs=("shares",), rows=a_row_for_each_pair)
+FIGURE = Entry(
+    "shares", TITLE, CAPTION, numbers, draw, needs=("shares",), rows=a_row_for_each_pair, of_losses=OF_LOSSES
+)

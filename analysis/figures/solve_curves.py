@@ -32,6 +32,8 @@ def numbers(study: Study) -> Curves:
     """
     parts = []
     for task, own in study.trials.groupby("task"):
+        if not study.solvable(str(task)):
+            continue
         steps = steps_of(own)
         steps = steps[steps > 0]
         for variant, group in own.groupby("variant"):
@@ -52,4 +54,4 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry("solve_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6)
+FIGURE = Entry("solve_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_solving=True)

@@ -73,12 +73,12 @@ def draw(numbers: Numbers) -> Figure:
 def _rows(left: Axes, right: Axes, own: pd.DataFrame, variants: Sequence[str]) -> None:
     """Draw the values of each variant left, and its differences right."""
     by = {what: records_of(own[own["what"] == what]) for what in (ADVANTAGE, CHANGE)}
-    unit = ENDPOINTS[own["endpoint"].iloc[0]].unit
+    unit = str(own["unit"].iloc[0])
     inferred = own["low"].notna().any()
     for y, variant in enumerate(variants):
         row = by[CHANGE][variant]
         left_of_row(left, variant, y)
-        _values(left, row, y, words.UNITS[unit].factor, variant)
+        _values(left, row, y, words.unit_of(unit).factor, variant)
         _difference(right, row, y - _GAP, unit, look(variant).colour, look(variant).marker)
         if inferred and row["verdict"] not in GUARDS:
             right_of_row(right, words.p_value(row["p"]), y - _GAP, STOPS[1], 6.3)
@@ -99,7 +99,7 @@ def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, colour:
     if row["verdict"] in GUARDS:
         right_of_row(axes, row["verdict"], y, STOPS[0], 6.3, GREY)
         return
-    scale = words.UNITS[unit].factor
+    scale = words.unit_of(unit).factor
     interval(axes, scale * row["low"], scale * row["high"], y, colour, lw=1.5)
     size = 6 if marker == "|" else 5
     mark(axes, scale * row["difference"], y, marker, colour, filled=bool(row["significant"]), ms=size)
@@ -110,21 +110,23 @@ def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, colour:
 def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     """Give both panels their range, and write what is compared and in which unit."""
     endpoint = ENDPOINTS[own["endpoint"].iloc[0]]
-    scale = words.UNITS[endpoint.unit].factor
+    unit, span = str(own["unit"].iloc[0]), float(own["span"].iloc[0])
+    scale = words.unit_of(unit).factor
     better = "← better" if endpoint.lower_is_better else "better →"
     change = own[own["what"] == CHANGE]
     points, how = int(change["points"].min()), "paired" if change["paired"].all() else "unpaired"
     shown = own[~own["verdict"].isin(GUARDS)]
-    reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 0.15 * scale)
+    least = 0.15 if unit == "steps" else 0.15 * span
+    reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), least * scale)
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
-    if endpoint.unit != "steps":
+    if unit in ("%", ""):
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
-    left.set_xlabel(f"{endpoint.title}{' in %' if endpoint.unit == '%' else ''}   {better}", fontsize=7.5)
+    left.set_xlabel(f"{endpoint.title}{words.in_unit(unit)}   {better}", fontsize=7.5)
     looks: dict[str, Any] = {"pad": 5, "fontsize": 7.5, "fontweight": "normal", "loc": "left"}
     right.set_title(f"this study minus the other, {how}, N {points}", **looks)
-    of_unit = {"%": " in percentage points", "steps": " in steps", "": ""}[endpoint.unit]
+    of_unit = {"%": " in percentage points", "steps": " in steps"}.get(unit, words.in_unit(unit))
     right.set_xlabel(f"difference{of_unit}   {better}", fontsize=7.5)
     inferred = own["low"].notna().any()
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))

@@ -10,7 +10,7 @@ import pandas as pd
 from .choice import tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .look import GREY, WIDTH, look, new_figure, styled
-from .pieces import counts_text, empty, legend_height, marker_legend
+from .pieces import COUNTED, counts_text, empty, legend_height, marker_legend
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def draw(numbers: Numbers) -> Figure:
         _panel(axes, own, variants, numbers.drops[task])
         axes.set_title(task)
         counts = numbers.counts[numbers.counts["task"] == task]
-        sums = counts[["trials", "solved", "diverged", "failed"]].sum()
+        sums = counts[COUNTED].sum()
         axes.set_xlabel(f"score in the search; {len(own)} winners\nsearch: {counts_text(sums)}", fontsize=7)
         if place % columns == 0:
             axes.set_ylabel("score with a fresh seed")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import EASE, ENDPOINTS, Endpoint
+from ..statistics.endpoints import ENDPOINTS
 from ..tables.comparisons import FEWEST_FOR_INFERENCE, MARGIN, OPEN, SAME
 from ..tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 from .sentences import GUARDED, counted
@@ -20,7 +20,7 @@ def change_sentences(both: TwoStudies) -> list[str]:
     primary = both.pairs[both.pairs["primary"]]
     groups = primary.groupby(["task", "question"], sort=False)
     found = [_task(str(task), own, both.baseline) for (task, _), own in groups]
-    once = primary[(primary["what"] == CHANGE) & (primary["question"] == EASE)]
+    once = primary[primary["what"] == CHANGE].drop_duplicates(["task", "variant"])
     closing = _closing(once)
     return [*found, closing] if closing else found
 
@@ -57,16 +57,16 @@ def _task(task: str, own: pd.DataFrame, baseline: str | None) -> str:
             f"{opening} Fewer than {FEWEST_FOR_INFERENCE}: nothing is concluded; the differences only describe "
             "these trials."
         )
-    text = [opening, *_changes(endpoint, change, "", "No variant's own result is shown to differ between the studies")]
+    text = [opening, *_changes(change, "", "No variant's own result is shown to differ between the studies")]
     if len(advantage):
         nothing = f"No advantage over {baseline} is shown to differ between the studies"
-        text += _changes(endpoint, advantage, f" in its advantage over {baseline}", nothing)
+        text += _changes(advantage, f" in its advantage over {baseline}", nothing)
     return " ".join(text)
 
 
-def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
+def _changes(rows: pd.DataFrame, of: str, nothing: str) -> list[str]:
     """Return sentences on the differences that are claimed, and on how large the others could still be."""
-    found, unit = [], endpoint.unit
+    found, unit, span = [], rows["unit"].iloc[0], rows["span"].iloc[0]
     for verdict, text in GUARDED.items():
         guarded = list(rows.loc[rows["verdict"] == verdict, "variant"])
         if guarded:
@@ -81,7 +81,7 @@ def _changes(endpoint: Endpoint, rows: pd.DataFrame, of: str, nothing: str) -> l
             found.append(f"{word} in this study{of}: {'; '.join(named)}.")
     same = list(rows.loc[rows["verdict"] == SAME, "variant"])
     if same:
-        found.append(f"The same within {words.amount(MARGIN, unit)}{of}: {counted(same)}.")
+        found.append(f"The same within {words.amount(MARGIN * span, unit)}{of}: {counted(same)}.")
     rest = rows[(rows["verdict"] == OPEN) & np.isfinite(rows["low"])]
     limits = sorted((max(abs(r["low"]), abs(r["high"])), r["variant"]) for r in rest.to_dict("records"))
     if limits:

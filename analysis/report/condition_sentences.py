@@ -9,7 +9,7 @@ import pandas as pd
 
 from .. import words
 from ..study import Study
-from ..tables.conditions import INSIDE, MEMORY, NO, SAME_START, Solves, forgetful, per_variant, start_ratio
+from ..tables.conditions import INSIDE, MEMORY, NO, SAME_START, Solves, forgetful, per_variant, remembers, start_ratio
 from .tables import Column, Table, named
 
 FORGOTTEN = 0.01  # share of a state below which nothing is remembered over a lag
@@ -41,6 +41,24 @@ def _so(fails: Sequence[str]) -> str:
     if INSIDE in fails:
         so.append("its best settings may lie outside the space")
     return f": {words.listed(so)}" if so else ""
+
+
+def without_conditions(study: Study) -> str:
+    """Return a sentence on the tasks to which the conditions and all that is said by lag do not apply; empty for none.
+
+    They have no lag, or no criterion of success.
+    """
+    named = [task for task in study.tasks if not remembers(study, task)]
+    if not named:
+        return ""
+    none, one = not any(map(study.solvable, named)), len(named) == 1
+    missing = "no criterion of success" if none else "no lag or no criterion of success"
+    if none and not any(study.goals[task].lag for task in named):
+        missing = "no lag and no criterion of success"
+    return (
+        f"{words.listed(named)} {'has' if one else 'have'} {missing}, so nothing is said there about how long a "
+        "variant remembers: these conditions, solve rates by lag and the memory horizon are left out."
+    )
 
 
 def conditions_table(table: pd.DataFrame) -> Table:
@@ -124,7 +142,7 @@ def _tiny(share: float) -> str:
 
 def starts_table(study: Study, started: pd.DataFrame) -> Table:
     """Return what each variant keeps per step, and after each lag, in a row; the baseline stands out."""
-    lags = sorted(set(started["lag"]))
+    lags = sorted(set(started["lag"]) - {0})
     columns = [named("variant", "variant"), Column("kept per step", lambda row: row["kept"], ".3f", _kept)]
     columns += [named(str(lag), f"after {lag} steps", ".2g") for lag in lags]
     rows: list[dict[str, Any]] = []

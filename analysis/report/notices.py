@@ -6,6 +6,7 @@ import pandas as pd
 
 from .. import words
 from ..study import Study
+from ..tables.baselines import baselines
 from ..tables.comparisons import FEWEST_FOR_INFERENCE
 from ..tables.edges import edges
 from .condition_sentences import control_sentences
@@ -23,6 +24,8 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
     return [
         *(notice for part in before for notice in part(study)),
         *control_sentences(study).values(),
+        *_exploded(study),
+        *_guessed(study),
         *edge_notices(found),
         *(notice for part in after for notice in part(study)),
     ]
@@ -56,6 +59,28 @@ def _failed(study: Study) -> list[str]:
     return [
         f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: "
         f"{shown}{more}."
+    ]
+
+
+def _exploded(study: Study) -> list[str]:
+    counts = study.table.loc[study.table["status"] == "exploded"].groupby("variant", sort=False).size()
+    if counts.empty:
+        return []
+    named = words.listed([f"{count} of {variant}" for variant, count in counts.items()])
+    return [
+        f"{counts.sum()} trials exploded: their last loss was finite, but more than 3 times both the floor and the "
+        f"loss before training ({named}). They count, with the test loss at their best look."
+    ]
+
+
+def _guessed(study: Study) -> list[str]:
+    """Return a notice for each task that random weights solve, which therefore tests no learning."""
+    table = baselines(study)
+    solved = table[(table["kind"] == "guessing") & (table["solved"] > 0)]
+    return [
+        f"{row['task']} is solved by {words.level(row['solved'], '%')} of random guesses of weights: it does not test "
+        "learning."
+        for row in solved.to_dict("records")
     ]
 
 
@@ -120,12 +145,13 @@ def edge_notices(found: pd.DataFrame) -> list[str]:
         share, expected, outer, rest = (
             words.level(row[column], "%") for column in ("share", "expected", "solve_outer", "solve_rest")
         )
+        solving = f", and {outer} of the trials there solve the task, against {rest} of the others"
+        solving = solving if row["solve_outer"] == row["solve_outer"] else ""  # not NaN: the task can be solved
         others = [task for task in own["task"] if task != row["task"]]
         also = f"; so it does on {words.listed(others)}" if others else ""
         texts.append(
             f"Widen {name} {way}, unless it has a natural end there: on {row['task']} {share} of the best tenth of the "
-            f"trials lie in its {which} tenth ({expected} expected), and {outer} of the trials there solve the task, "
-            f"against {rest} of the others{also}."
+            f"trials lie in its {which} tenth ({expected} expected){solving}{also}."
         )
     return texts
 

@@ -36,7 +36,7 @@ def picture(shown: Shown, folder: Path) -> Picture:
     uri = f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     entry = shown.figure
-    return Picture(shown.name, entry.title, shown.task, entry.caption, uri, links, round(shown.width * PIXELS))
+    return Picture(shown.name, entry.title, shown.task, shown.caption, uri, links, round(shown.width * PIXELS))
 
 
 def groups(figures: Sequence[Shown], folder: Path) -> list[tuple[str, list[Picture]]]:

@@ -23,12 +23,27 @@ from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .change_sentences import change_sentences
 from .claims import ABOUT
-from .condition_sentences import condition_sentences, conditions_table, start_sentences, starts_table
+from .condition_sentences import (
+    condition_sentences,
+    conditions_table,
+    start_sentences,
+    starts_table,
+    without_conditions,
+)
 from .notices import notices, planned
 from .pages import page
 from .pictures import groups, picture
 from .stage_sentences import Section
 from .tables import best_table, settings_table, summary_table, two_studies_table
+
+OF_LOSSES = (
+    "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with the "
+    "lowest validation losses, in the unit of the task; a loss above that of the best constant answer (that before "
+    "training where it is not on record), and that of a trial without any, counts as this one. "
+    "Diverged and exploded trials count; failed ones, in which the program broke, do not. Score: 0 is the best model "
+    "without memory, 1 the reference. Expected loss: that of the best trial of a search "
+    "of 20, or of all where there are fewer."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +94,8 @@ class Report:
             verdicts=self.verdicts,
             lag_sentences=self.lags,
             both=self._two_studies(folder),
+            solving=any(map(self.study.solvable, self.study.tasks)),
+            losses="" if all(map(self.study.solvable, self.study.tasks)) else OF_LOSSES,
             stages=self.stages,
             best=None if self.best is None else best_table(self.best),
             summary=summary_table(self.study),
@@ -109,7 +126,11 @@ class Report:
         table, started = conditions(study, found), starts(study)
         return {
             "conditions": {
-                "sentences": [*condition_sentences(table), *start_sentences(study, started)],
+                "sentences": [
+                    *condition_sentences(table),
+                    *filter(None, [without_conditions(study)]),
+                    *start_sentences(study, started),
+                ],
                 "table": conditions_table(table),
                 "starts": None if started.empty else starts_table(study, started),
             }

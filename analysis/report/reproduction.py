@@ -42,7 +42,8 @@ def knobs(study: Study, task: str, only: str = "") -> str:
     """Return the knobs of a task as text, such as `lag 50`; only: the name of one knob."""
     node = study.design.tasks.get(task) or {}
     kept = {k: v for k, v in node.items() if k not in ("_target_", "label") and (not only or k == only)}
-    return ", ".join(f"{k} {plain(v)}" for k, v in kept.items())
+    kept = {k: v for k, v in kept.items() if v is not None and v != ""}
+    return ", ".join(f"{k} {plain(v)[:12] if k == 'sha256' else plain(v)}" for k, v in kept.items())
 
 
 def settings(study: Study) -> Pairs:

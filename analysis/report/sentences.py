@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY, SEARCH
+from ..goals import Goal
+from ..statistics.endpoints import EASE, QUALITY, SEARCH
 from ..study import Study
 from ..tables.comparisons import (
     BETTER,
@@ -53,12 +54,17 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
             f"With {int(primary['points'].max())} points per task, fewer than {FEWEST_FOR_INFERENCE}, nothing is "
             "concluded; the differences only describe these trials."
         )
-        return [opening, *(_described(task, study.summary) for task in tasks)]
+        return [opening, *(_described(task, study) for task in tasks)]
     return [
-        *(_overall(inferred, tasks, study.baseline, question) for question in QUESTIONS),
+        *(_overall(inferred, tasks, study.baseline, question) for question in _asked(study)),
         *(_task(task, inferred[inferred["task"] == task], study) for task in tasks),
         _method(inferred[inferred["primary"]], study),
     ]
+
+
+def _asked(study: Study) -> list[str]:
+    """Return the questions that the study asks: nothing is easy or hard where no task has a criterion of success."""
+    return [q for q in QUESTIONS if q != EASE or any(map(study.solvable, study.tasks))]
 
 
 # The whole study
@@ -74,6 +80,7 @@ def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: 
     }
     better, worse, same = (on.get(verdict, {}) for verdict in (BETTER, WORSE, SAME))
     both = [v for v in better if v in worse]
+    tasks = [task for task in tasks if task in set(own["task"])]
     parts = [
         f"{word} than {baseline}: {_named({v: where for v, where in found.items() if v not in both}, tasks)}"
         for word, found in (("better", better), ("worse", worse))
@@ -83,7 +90,7 @@ def _overall(inferred: pd.DataFrame, tasks: list[str], baseline: str, question: 
         named = [f"{v} (better on {', '.join(better[v])}, worse on {', '.join(worse[v])})" for v in both]
         parts.append(f"depends on the task: {words.listed(named)}")
     if same:
-        parts.append(f"the same within {_margin(question)}: {_named(same, tasks)}")
+        parts.append(f"the same within {_margin(own)}: {_named(same, tasks)}")
     never = [v for v in on.get(OPEN, {}) if v not in {*better, *worse, *same}]
     if never:
         named_or_counted = words.listed(never) if len(never) <= words.MOST_NAMED else f"{len(never)} variants"
@@ -110,10 +117,10 @@ def _all_or(on: list[str], tasks: list[str]) -> str:
     return "all tasks" if len(on) == len(tasks) > 1 else ", ".join(on)
 
 
-def _margin(question: str) -> str:
-    """Return the margin in the unit of the endpoint that decides a question."""
-    endpoint = next(e for e in ENDPOINTS.values() if e.question == question)
-    return words.amount(MARGIN, endpoint.unit)
+def _margin(own: pd.DataFrame) -> str:
+    """Return the margin of the rows of one question, if it is the same on all tasks."""
+    found = {words.amount(MARGIN * row["span"], row["unit"]) for row in own.to_dict("records")}
+    return found.pop() if len(found) == 1 else "the margin of the task"
 
 
 # A task
@@ -130,17 +137,31 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
         ("solve_rate", "Ease: {baseline} solves the task at {level} of its points."),
         ("restricted_steps", "How soon: {baseline} takes {level} on average, an unsolved trial its whole budget."),
         ("expected_best_20", "Quality after tuning: the best of {search} of {baseline} is expected to score {level}."),
+        (
+            "best_decile_loss",
+            "Quality after tuning: the best decile of {baseline} has a test loss of {level}{against}.",
+        ),
     ):
         rows = own[own["endpoint"] == name]
         if rows.empty or (name == "restricted_steps" and set(rows["verdict"]) <= {NOTHING_LEARNED, HARDLY_SOLVED}):
             continue
-        first, unit = rows.iloc[0], ENDPOINTS[name].unit
+        first = rows.iloc[0]
+        unit = str(first["unit"])
         facts = {"baseline": first["baseline"], "level": words.level(first["reference"], unit)}
+        facts["against"] = _against(study.goals[task])
         sentences.append(opening.format(**facts, search=_search(int(rows["points"].min()))))
         sentences += _differences(rows, unit)
         if name in resolved:
             sentences.append(_resolution(resolved[name], unit, first["span"]))
     return f"{task}. {' '.join(sentences)}"
+
+
+def _against(goal: Goal) -> str:
+    """Return in brackets what a loss is held against."""
+    floor = f"{words.number(float(goal.shown(goal.floor)), goal.unit)} without memory"
+    if not np.isfinite(goal.reference):
+        return f" ({floor})"
+    return f" ({floor}, {words.number(float(goal.shown(goal.reference)), goal.unit)} the reference)"
 
 
 def _search(points: int) -> str:
@@ -190,11 +211,12 @@ def _not_distinguished(rest: pd.DataFrame, unit: str) -> list[str]:
 
 def _resolution(row: Mapping[Any, Any], unit: str, span: float) -> str:
     """Return what the points of a task can tell apart, and how many would tell a tenth of the span apart."""
-    apart = "no difference" if row["half_width"] >= span else words.amount(row["half_width"], unit)
+    bounded = unit in words.UNITS  # a difference of losses may be larger than the span
+    apart = "no difference" if bounded and row["half_width"] >= span else words.amount(row["half_width"], unit)
     text = f"{row['points']:.0f} points tell {apart} apart"
     if row["needed"] <= row["points"]:
         return f"{text}."
-    return f"{text}; {words.number(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
+    return f"{text}; {words.bare(MARGIN * span, unit)} would need about {words.about(row['needed'])}."
 
 
 def _method(inferred: pd.DataFrame, study: Study) -> str:
@@ -206,7 +228,7 @@ def _method(inferred: pd.DataFrame, study: Study) -> str:
     if len(pairs) > words.MOST_NAMED:
         shown = f"{len(pairs)} of {len(once)} variants and tasks"
     best = "those with the lowest validation loss"
-    if study.design.training.stop_when_solved:
+    if study.design.training.stop_when_solved and any(map(study.solvable, study.tasks)):
         best = f"those that solved the task in the fewest steps, then {best}"
     return (
         "Intervals and p-values hold for all variants together, for each task and each question separately; a "
@@ -217,9 +239,14 @@ def _method(inferred: pd.DataFrame, study: Study) -> str:
     )
 
 
-def _described(task: str, summary: pd.DataFrame) -> str:
+def _described(task: str, study: Study) -> str:
     """Return the paragraph of a task with too few points for a conclusion."""
-    own = summary[(summary["task"] == task) & (summary["trials"] > 0)]
+    own = study.summary[(study.summary["task"] == task) & (study.summary["trials"] > 0)]
+    if not study.solvable(task):
+        goal = study.goals[task]
+        best = own.sort_values("decile_loss", kind="stable").head(words.MOST_NAMED)
+        named = [f"{row['variant']} ({words.number(row['decile_loss'], goal.unit)})" for row in best.to_dict("records")]
+        return f"{task}: the best deciles have test losses{words.in_unit(goal.unit)} of {words.listed(named)}."
     if not own["solved"].any():
         best = own.sort_values(["decile_score"], ascending=False, kind="stable").head(words.MOST_NAMED)
         named = [f"{row['variant']} ({words.number(row['decile_score'])})" for row in best.to_dict("records")]

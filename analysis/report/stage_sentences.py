@@ -13,6 +13,7 @@ from runs.arguments import on_record
 from .. import words
 from ..study import Study
 from ..tables.comparisons import SIGNIFICANT
+from ..tables.conditions import remembers
 from ..tables.stages import ALL, fewest_to_conclude
 from ..tables.summary import usable
 
@@ -48,6 +49,10 @@ def sections(study: Study, tables: Tables, results: Path | str | None = None) ->
     ):
         if any(name in tables for name in run):
             found.append(Section(stage, title, [*_warnings(study, stage), *sentences(study, tables)], ""))
+        elif stage == "horizon" and not any(remembers(study, task) for task in study.tasks):
+            found.append(
+                Section(stage, title, ["A memory horizon needs a task with a lag and a criterion of success."], "")
+            )
         else:
             command = on_record(study.about.get("command"), f"stage={stage}", results=results)
             found.append(Section(stage, title, [], command))
@@ -96,8 +101,12 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
         paragraphs.append(f"Interquartile mean score over all tasks: {', '.join(named)}.")
     for task, own in of_tasks.groupby("task", sort=False):
         solved = [f"{row['variant']} {row['solved']} of {row['replicates']}" for row in own.to_dict("records")]
+        said = f"solved by {', '.join(solved)}"
+        if not study.solvable(str(task)):  # scores run from 0 at the floor to 1 at the reference
+            scores = [f"{row['variant']} {words.number(row['iqm'])}" for row in own.to_dict("records")]
+            said = f"interquartile mean score {', '.join(scores)}"
         conclusions = _conclusions(own[own["p"].notna()], study.baseline) if replicates >= fewest else []
-        paragraphs.append(" ".join([f"{task}: solved by {', '.join(solved)}.", *conclusions]))
+        paragraphs.append(" ".join([f"{task}: {said}.", *conclusions]))
     if replicates < fewest:
         others = _counted(variants, "variant")
         paragraphs.append(

@@ -103,9 +103,45 @@ SUMMARY = [
 ]
 
 
+OF_SOLVABLE = ("solved", "solve rate, 95 % interval", "steps to solve", "expected best of 20")
+
+
 def summary_table(study: Study) -> Table:
-    """Return the summary of each pair; rows of the baseline stand out."""
-    return Table.of(SUMMARY, study.summary.to_dict("records"), lambda row: bool(row["variant"] == study.baseline))
+    """Return the summary of each pair; rows of the baseline stand out.
+
+    Columns that no task of the study has are left out, and those of tasks without a criterion of success are added.
+    """
+    summary = study.summary
+    columns = [c for c in SUMMARY if summary["solvable"].any() or c.title not in OF_SOLVABLE]
+    if summary["exploded"].any():
+        columns.insert([c.title for c in columns].index("diverged") + 1, named("exploded", "exploded", "d"))
+    if not summary["solvable"].all():
+        columns = [c for c in columns if c.title != "seconds per trial"] + _of_losses(study)
+    rows = [row if row["solvable"] else {**row, "solved": None} for row in summary.to_dict("records")]
+    units = {task: goal.unit for task, goal in study.goals.items()}
+    rows = [{**row, "unit": units.get(str(row["task"]), "")} for row in rows]
+    return Table.of(columns, rows, lambda row: bool(row["variant"] == study.baseline))
+
+
+def _of_losses(study: Study) -> list[Column]:
+    """Return the columns of tasks without a criterion of success, and the seconds after them."""
+
+    def loss(row: Row) -> str:
+        return words.number(row["expected_best_20_loss"], row["unit"])
+
+    metrics = [name for name in study.summary if name.startswith("decile_") and name not in _USUAL_MEANS]
+    columns = [
+        named("expected_best_20_loss", "expected loss, best of 20", ".3g", loss),
+        named("unit", "unit of the loss"),
+    ]
+    columns += [
+        named(name, f"{name.removeprefix('decile_').replace('_', ' ')}, best decile", ".3g") for name in metrics
+    ]
+    columns += [named("epochs", "epochs", ".1f")] if "epochs" in study.summary else []
+    return [*columns, named("seconds", "seconds per trial", ".3g")]
+
+
+_USUAL_MEANS = ("decile_score", "decile_loss", "decile_parameters")
 
 
 # Recommended settings
@@ -116,20 +152,37 @@ def settings_table(study: Study, settings: pd.DataFrame) -> Table:
     """Return the best trial of each pair in a row, with the scores of the next ones; settings: of `tables.settings`."""
     columns = [named("task", "task"), named("variant", "variant")]
     columns += [_hyperparameter(name) for name in study.design.space if name in settings]
-    columns += [
-        named("hidden_size", "width", "d"),
-        named("parameters", "parameters", ",d"),
-        named("score", "score", ".3f"),
-    ]
-    columns += [named("solved_step", "steps to solve", ",.0f")]
-    columns += [named(place, f"score of the {place}", ".3f") for place in ("second", "third")[: BEST - 1]]
+    columns += [named("hidden_size", "width", "d"), named("parameters", "parameters", ",d")]
+    columns += _results(study)
     columns += [named("trials", "best of N", "d")]
     rows = []
-    for _, own in settings.groupby(["task", "variant"], sort=False):
-        best, *others = own.to_dict("records")
-        scores = {place: row["score"] for place, row in zip(("second", "third"), others, strict=False)}
-        rows.append(dict(best) | scores)
+    for (task, _), own in settings.groupby(["task", "variant"], sort=False):
+        best, *others = [_in_unit(study, str(task), row) for row in own.to_dict("records")]
+        places = list(zip(("second", "third"), others, strict=False))
+        found = {f"{place}_{name}": row[name] for place, row in places for name in ("score", "loss")}
+        rows.append(dict(best) | found)
     return Table.of(columns, rows)
+
+
+def _results(study: Study) -> list[Column]:
+    """Return the columns of what the best trials reached: scores of tasks that can be solved, losses of the others."""
+    columns: list[Column] = []
+    others = ("second", "third")[: BEST - 1]
+    if any(map(study.solvable, study.tasks)):
+        columns += [named("score", "score", ".3f"), named("solved_step", "steps to solve", ",.0f")]
+        columns += [named(f"{place}_score", f"score of the {place}", ".3f") for place in others]
+    if not all(map(study.solvable, study.tasks)):
+        columns += [named("loss", "test loss", "#.3g"), named("unit", "unit")]
+        columns += [named(f"{place}_loss", f"loss of the {place}", "#.3g") for place in others]
+    return columns
+
+
+def _in_unit(study: Study, task: str, row: Row) -> dict[Any, Any]:
+    """Return a recommended trial with its test loss in the unit of the task, and no score where none can be solved."""
+    if study.solvable(task):
+        return {**row, "loss": None, "unit": None}
+    goal = study.goals[task]
+    return {**row, "score": None, "loss": float(goal.shown(row["test_loss"])), "unit": goal.unit}
 
 
 def _hyperparameter(name: str) -> Column:
@@ -185,12 +238,13 @@ def two_studies_table(both: TwoStudies) -> Table:
 
 def _endpoint(row: Row) -> str:
     endpoint = ENDPOINTS[row["endpoint"]]
-    return f"{endpoint.title}{', %' if endpoint.unit == '%' else ''}"
+    unit = f", {row['unit']}" if row["unit"] not in ("", "steps") else ""
+    return f"{endpoint.title}{unit}"
 
 
 def _value(row: Row, name: str) -> str:
     write = words.signed if row["what"] == ADVANTAGE else words.number
-    return write(row[name], ENDPOINTS[row["endpoint"]].unit)
+    return write(row[name], row["unit"])
 
 
 def _time(row: Row) -> str:
@@ -198,4 +252,4 @@ def _time(row: Row) -> str:
 
 
 def _difference(row: Row) -> str:
-    return words.difference(row["difference"], row["low"], row["high"], ENDPOINTS[row["endpoint"]].unit)
+    return words.difference(row["difference"], row["low"], row["high"], row["unit"])

@@ -22,6 +22,7 @@ EASE, QUALITY = "ease", "quality"
 """The two questions about a variant: what share of its settings solves a task, and what tuning gets out of it."""
 
 SEARCH = 20  # trials of the search whose expected best score is an endpoint
+LOSS = "loss"  # what the endpoints of a task without a criterion of success average
 
 
 def mean_weights(counts: Floats, order: Floats) -> Floats:
@@ -74,7 +75,7 @@ class Endpoint:
     column: what is averaged, see `analysis.tables.comparisons.values_of`.
     question: that it decides: ease or quality; empty for an endpoint that decides nothing.
     lower_is_better: True where less is better.
-    unit: written after a number: %, steps, or nothing.
+    unit: written after a number: %, steps, or nothing; losses have the unit of their task.
     """
 
     name: str
@@ -110,8 +111,27 @@ ENDPOINTS = {
         ),
         Endpoint("best_decile", "score of the best decile", decile_weights, "score"),
         Endpoint("expected_best_20", "expected best score of 20 trials", expected_best_weights, "score", QUALITY),
+        Endpoint(
+            "best_decile_loss", "test loss of the best decile", decile_weights, LOSS, QUALITY, lower_is_better=True
+        ),
+        Endpoint(
+            "expected_best_20_loss",
+            "expected test loss of the best of 20 trials",
+            expected_best_weights,
+            LOSS,
+            lower_is_better=True,
+        ),
     )
 }
+
+
+def endpoints_of(*, solvable: bool) -> list[Endpoint]:
+    """Return the endpoints of a task; solvable: whether it has a criterion of success.
+
+    >>> [endpoint.name for endpoint in endpoints_of(solvable=False)]
+    ['best_decile_loss', 'expected_best_20_loss']
+    """
+    return [endpoint for endpoint in ENDPOINTS.values() if (endpoint.column != LOSS) == solvable]
 
 
 def restricted_steps(solved_step: ArrayLike, budget: ArrayLike) -> Floats:

@@ -101,7 +101,7 @@ def _against_limit(shares: pd.DataFrame, trusted: pd.DataFrame, name: str, limit
     under = int((mine["of_score"] + unknown + error < limit).sum())
     least = int(mine["trials"].min())
     text = (
-        f"{name}: median share of the variance of the score {share_text(mine['of_score'].median(), least)} "
+        f"{name}: median share of the variance of the {_outcome(mine)} {share_text(mine['of_score'].median(), least)} "
         f"(median R² {mine['r2'].median():.2f}); surely above {limit:.2f} for {over}, surely below for {under} of "
         f"{len(mine)} pairs{_left_out(shares, len(mine))}"
     )
@@ -152,6 +152,13 @@ def _trusted(shares: pd.DataFrame, order: int) -> pd.DataFrame:
         return pd.DataFrame(columns=["task", "variant", "term", "order", "of_score", "error", "r2", "trials"])
     chosen = shares[(shares["order"] == order) & (shares["r2"] >= LEAST_R2)]
     return chosen.assign(error=chosen["of_score_error"].fillna(0.0))
+
+
+def _outcome(rows: pd.DataFrame) -> str:
+    """Return what the shares of rows are of: score, test loss, or both."""
+    named = {"loss": "test loss"}
+    found = list(dict.fromkeys(rows["response"])) if "response" in rows else ["score"]
+    return " or ".join(named.get(response, response) for response in found)
 
 
 def _left_out(shares: pd.DataFrame, counted: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from ..goals import Goal
 from ..statistics.best import best_decile, greff_welch
-from ..statistics.endpoints import EASE, ENDPOINTS, Endpoint, restricted_steps
+from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, Endpoint, endpoints_of, restricted_steps
 from ..statistics.intervals import Floats
 from ..statistics.resampling import Comparison, compare
 from ..study import Study
@@ -25,9 +26,31 @@ LEARNED = {"solve_rate": 0.05, "best_decile": 0.25}  # a variant that reaches on
 SOLVED = {"solve_rate": 0.95, "best_decile": 0.99, "expected_best_20": 0.99}  # above it there is nothing to tell apart
 COLUMNS = [
     *("task", "series", "variant", "baseline", "endpoint", "question", "primary", "points", "value", "reference"),
-    *("difference", "low", "high", "p", "verdict", "significant", "needed", "greff_welch_p", "span"),
+    *("difference", "low", "high", "p", "verdict", "significant", "needed", "greff_welch_p", "span", "unit"),
 ]
+FLOOR = "floor"  # the level that a loss must come below, beside the endpoints of a task without a criterion of success
 Levels = Mapping[str, float]  # the endpoints of one variant, by name
+
+
+class Measure(NamedTuple):
+    """How the values of an endpoint on a task are measured.
+
+    span: the range that counts; a tenth of it is the margin.
+    reach: the largest possible difference, at which intervals end.
+    unit: written after a number.
+    """
+
+    span: float
+    reach: float
+    unit: str
+
+
+def measure_of(endpoint: Endpoint, goal: Goal, budget: float) -> Measure:
+    """Return how an endpoint is measured; budget: the largest number of training steps of the task."""
+    if endpoint.column == LOSS:
+        return Measure(goal.span, np.inf, goal.unit)
+    span = endpoint.span(budget)
+    return Measure(span, span, endpoint.unit)
 
 
 def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
@@ -39,8 +62,8 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
 
     Columns:
     series: of the task; the task itself where it is in none.
-    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials); empty
-    for endpoints that decide nothing.
+    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials, and on
+    a task without a criterion of success by the test loss of the best decile); empty for endpoints that decide nothing.
     primary: whether the endpoint decides a question.
     value, reference: the statistic of the variant and of the baseline.
     difference: between them, over the points that both have.
@@ -49,7 +72,9 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
     verdict: see `verdict_of`. significant: whether it is better or worse.
     needed: see `needed`.
     greff_welch_p: see `statistics.best.greff_welch`; the same for all endpoints.
-    span: the range of the endpoint's values.
+    span: the range of the endpoint's values that counts; of losses from the floor to the reference of the task, or to 0
+    where it has none.
+    unit: of value, reference, difference, low, high and span.
     """
     rows: list[dict[str, Any]] = []
     for task in study.tasks:
@@ -58,17 +83,18 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
         if study.baseline not in present:
             continue
         place = {"task": task, "series": _series(own, task), "baseline": study.baseline}
-        order = matrix(own, own["order"], present)
-        values = {e.name: matrix(own, values_of(own, e.column), present) for e in ENDPOINTS.values()}
-        levels = [levels_of(values, order, k) for k in range(len(present))]
+        order, goal = matrix(own, own["order"], present), study.goals[task]
+        endpoints = endpoints_of(solvable=goal.solvable)
+        values = {e.name: matrix(own, values_of(own, e.column, goal), present) for e in endpoints}
+        levels = [levels_of(values, order, k, goal) for k in range(len(present))]
         welch = _greff_welch(own, present)
-        for endpoint in ENDPOINTS.values():
-            span = endpoint.span(own["budget"].max())
-            found = compare(endpoint.weights, values[endpoint.name], order, span=span, swaps=swaps, seed=seed)
-            inferred = inferences(found, endpoint, span, [(mine, levels[0]) for mine in levels[1:]])
+        for endpoint in endpoints:
+            measure = measure_of(endpoint, goal, own["budget"].max())
+            found = compare(endpoint.weights, values[endpoint.name], order, span=measure.span, swaps=swaps, seed=seed)
+            inferred = inferences(found, endpoint, measure, [(mine, levels[0]) for mine in levels[1:]])
             for variant, mine, row in zip(present[1:], levels[1:], inferred, strict=True):
                 shown = {"variant": variant, "value": mine[endpoint.name], "reference": levels[0][endpoint.name]}
-                rows.append({**place, **shown, **row, "greff_welch_p": welch[variant], "span": span})
+                rows.append({**place, **shown, **row, "greff_welch_p": welch[variant]})
     return pd.DataFrame(rows, columns=COLUMNS).astype({"primary": bool, "significant": bool})
 
 
@@ -77,16 +103,25 @@ def _series(own: pd.DataFrame, task: str) -> str:
     return str(own["series"].iloc[0]) or task if "series" in own else task
 
 
-def levels_of(values: Mapping[str, Floats], order: Floats, k: int) -> Levels:
-    """Return the endpoints of variant k over all its points, NaN where it has none; values, order: [V, P]."""
-    return {
+def levels_of(values: Mapping[str, Floats], order: Floats, k: int, goal: Goal) -> Levels:
+    """Return the endpoints of variant k over all its points, NaN where it has none; values, order: [V, P].
+
+    On a task without a criterion of success the floor stands beside them.
+    """
+    levels = {
         name: ENDPOINTS[name].statistic(own[k], order[k]) if np.isfinite(own[k]).any() else np.nan
         for name, own in values.items()
     }
+    return levels if goal.solvable else {**levels, FLOOR: float(goal.shown(goal.floor))}
 
 
-def values_of(table: pd.DataFrame, column: str) -> pd.Series[float]:
-    """Return what an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column."""
+def values_of(table: pd.DataFrame, column: str, goal: Goal) -> pd.Series[float]:
+    """Return what an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column.
+
+    A loss is that on the test set in the unit of the task, at most the limit, see `Goal.limited`.
+    """
+    if column == LOSS:
+        return pd.Series(goal.limited(table["test_loss"]), index=table.index)
     if column == "solved":
         return (table["status"] == "solved").astype(float)
     if column == "steps_to_solve":
@@ -107,7 +142,7 @@ def matrix(own: pd.DataFrame, values: pd.Series[float], variants: list[str], poi
 
 
 def inferences(
-    found: Comparison, endpoint: Endpoint, span: float, levels: Sequence[Sequence[Levels]], reach: float = 1.0
+    found: Comparison, endpoint: Endpoint, measure: Measure, levels: Sequence[Sequence[Levels]], sides: int = 1
 ) -> Iterator[dict[str, Any]]:
     """Yield what the columns of a table say of each difference.
 
@@ -115,16 +150,17 @@ def inferences(
 
     found: the differences.
     endpoint: that is compared.
-    span: the range of its values.
+    measure: how it is measured on the task.
     levels: for each difference, the endpoints of all sides of it, for `verdict_of`.
-    reach: the largest possible difference, at which intervals end, as a multiple of the span.
+    sides: 1, or 2 for a difference of differences, which may be twice as large.
     """
-    for k, (points, sides) in enumerate(zip(found.points, levels, strict=True)):
+    span, reach = measure.span, sides * measure.reach
+    for k, (points, known) in enumerate(zip(found.points, levels, strict=True)):
         enough = bool(points >= FEWEST_FOR_INFERENCE)
-        ends = (float(np.clip(end[k], -reach * span, reach * span)) for end in (found.low, found.high))
+        ends = (float(np.clip(end[k], -reach, reach)) for end in (found.low, found.high))
         low, high, p = (x if enough else np.nan for x in (*ends, float(found.p[k])))
         difference = float(found.difference[k])
-        verdict = verdict_of(endpoint, (low, difference, high), span, sides)
+        verdict = verdict_of(endpoint, (low, difference, high), span, known)
         yield {
             "endpoint": endpoint.name,
             "question": endpoint.question,
@@ -139,13 +175,16 @@ def inferences(
             "needed": np.nan
             if verdict in GUARDS
             else needed(difference, half_width(low, difference, high), points, span),
+            "span": span,
+            "unit": measure.unit,
         }
 
 
 def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: float, sides: Sequence[Levels]) -> str:
     """Return what may be said of a difference.
 
-    nothing learned: every side solves less than 5 % of its trials, and its best decile scores below .25.
+    nothing learned: every side solves less than 5 % of its trials, and its best decile scores below .25; on a task
+        without a criterion of success, the mean test loss of its best decile is not below the floor.
     hardly solved: something was learned, but all sides together solve less than 5 % of their trials (solve rate and
         steps to solve), so that they are about equal because both fail.
     everything solved: all sides together solve more than 95 % of their trials (solve rate), or every side scores above
@@ -160,9 +199,34 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     sides: the endpoints of every side of the difference, such as the variant and the baseline.
     """
     low, difference, high = interval
-    if all(side[name] < least for side in sides for name, least in LEARNED.items()):
+    if not any(learned(side) for side in sides):
         return NOTHING_LEARNED
-    apart, rate = low * high > 0, float(np.mean([side["solve_rate"] for side in sides]))
+    guard = _solved_or_not(endpoint, sides, apart=low * high > 0)
+    if guard:
+        return guard
+    found = by_interval(low, difference, high, MARGIN * span)
+    return {BETTER: WORSE, WORSE: BETTER}.get(found, found) if endpoint.lower_is_better else found
+
+
+def learned(side: Levels) -> bool:
+    """Return whether a variant has learned something; side: its endpoints.
+
+    >>> learned({"best_decile_loss": 8.6, FLOOR: 9.2}), learned({"solve_rate": 0.0, "best_decile": 0.1})
+    (True, False)
+    """
+    if FLOOR in side:
+        return side["best_decile_loss"] < side[FLOOR]
+    return any(not side[name] < least for name, least in LEARNED.items())
+
+
+def _solved_or_not(endpoint: Endpoint, sides: Sequence[Levels], *, apart: bool) -> str:
+    """Return the verdict on sides that hardly solve a task, or solve it always; empty for others.
+
+    apart: whether the interval excludes zero.
+    """
+    if any(FLOOR in side for side in sides):
+        return ""
+    rate = float(np.mean([side["solve_rate"] for side in sides]))
     if endpoint.column in ("solved", "steps_to_solve") and rate < LEARNED["solve_rate"]:
         return HARDLY_SOLVED
     if endpoint.question == EASE and rate > SOLVED["solve_rate"]:
@@ -170,8 +234,7 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     scores = endpoint.question != EASE and endpoint.name in SOLVED
     if scores and not apart and all(side[endpoint.name] > SOLVED[endpoint.name] for side in sides):
         return EVERYTHING_SOLVED
-    found = by_interval(low, difference, high, MARGIN * span)
-    return {BETTER: WORSE, WORSE: BETTER}.get(found, found) if endpoint.lower_is_better else found
+    return ""
 
 
 def by_interval(low: float, difference: float, high: float, margin: float) -> str:

@@ -70,11 +70,12 @@ def conditions(study: Study, found: pd.DataFrame | None = None) -> pd.DataFrame:
     room: yes, where the baseline solves between 5 and 95 % at more than half of the lags; unknown below 5 trials.
     start: no, where the time over which the gates of one cell keep its state at the start of training is more than 1.1
         times that of another; cells that never forget and those without a keep gate are not counted.
+    A task without a lag or a criterion of success has no row.
     inside: no, where a range has a notice of `tables.edges`; unknown, where there are too few points for one at most
         ends.
     """
     found = edges(study) if found is None else found
-    there = set(study.trials["task"])
+    there = {task for task in study.trials["task"].unique() if remembers(study, task)}
     start = _start(study)
     rows = []
     for series, every in study.series.items():
@@ -83,6 +84,11 @@ def conditions(study: Study, found: pd.DataFrame | None = None) -> pd.DataFrame:
             answers = (_memory(study, tasks), _room(study, tasks), start, _inside(found, tasks))
             rows += [[series, c, *a] for c, a in zip((MEMORY, ROOM, START, INSIDE), answers, strict=True)]
     return pd.DataFrame(rows, columns=CONDITIONS)
+
+
+def remembers(study: Study, task: str) -> bool:
+    """Return whether a task can say that something is remembered: whether it has a lag, and can be solved."""
+    return study.solvable(task) and (task not in study.goals or study.goals[task].lag > 0)
 
 
 def forgetful(study: Study) -> dict[str, Solves]:
@@ -97,6 +103,7 @@ def at_longest(study: Study, tasks: Mapping[int, str]) -> Solves | None:
     tasks: of a series, by lag. The longest lag that has trials of any variant counts; a control without trials there
         says nothing.
     """
+    tasks = {lag: task for lag, task in tasks.items() if remembers(study, task)}
     own = study.trials[study.trials["task"].isin(list(tasks.values()))]
     if own.empty:
         return None
@@ -161,7 +168,7 @@ def starts(study: Study) -> pd.DataFrame:
     trials: that count.
     kept: the median over them, from 0 to 1; 1 for a cell that never forgets.
     kept_low, kept_high: the smallest and the largest, which differ where the bias is drawn.
-    over_lag: the median share that is left after the lag of the task, `kept` to the power of the lag.
+    over_lag: the median share that is left after the lag of the task, `kept` to the power of the lag; NaN without one.
     """
     if "kept" not in study.trials:
         return pd.DataFrame(columns=STARTS)
@@ -173,7 +180,8 @@ def starts(study: Study) -> pd.DataFrame:
             kept, lag = own["kept"], int(own["lag"].iloc[0])
             median = float(kept.median())
             ends = float(kept.min()), float(kept.max())
-            rows.append([task, lag, variant, len(own), median, *ends, float(median**lag)])
+            over_lag = float(median**lag) if lag > 0 else np.nan
+            rows.append([task, lag, variant, len(own), median, *ends, over_lag])
     return pd.DataFrame(rows, columns=STARTS)
 
 

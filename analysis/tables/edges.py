@@ -39,10 +39,11 @@ def edges(study: Study) -> pd.DataFrame:
 
     There are none for a search, whose points are not due to chance.
 
-    Trials of all variants are pooled that come off the floor at some setting. Since variants share their points, the
-    points are what chance deals out: the p-values are the exact chance that as many points as lie in the outer tenth,
-    drawn from all points of the task, hold as many of the best trials (or of the solved ones) as are seen there. They
-    are multiplied by the number of tests of the study (Bonferroni).
+    Trials of all variants are pooled that come off the floor at some setting: their best trial has a score of .25, or
+    a loss below the floor on a task without a criterion of success, where solve rates are NaN. Since variants share
+    their points, the points are what chance deals out: the p-values are the exact chance that as many points as lie in
+    the outer tenth, drawn from all points of the task, hold as many of the best trials (or of the solved ones) as are
+    seen there. They are multiplied by the number of tests of the study (Bonferroni).
 
     There is a notice where one of the two has p at most .05 and three things hold: the end holds at least twice the
     expected share of the best (solves at least ten percentage points more than the rest), and no fewer than the two
@@ -77,8 +78,10 @@ def edges(study: Study) -> pd.DataFrame:
 def _of_task(study: Study, task: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a task, with p-values that are not adjusted."""
     own = study.trials[study.trials["task"] == task]
-    top = own.groupby("variant")["score"].transform("max")
-    own = own[top >= LEARNED]
+    if study.solvable(task):
+        own = own[own.groupby("variant")["score"].transform("max") >= LEARNED]
+    else:
+        own = own[own.groupby("variant")["test_loss"].transform("min") < study.goals[task].floor]
     if own.empty:
         return
     for name in study.hyperparameters:
@@ -106,6 +109,7 @@ def _ends(study: Study, own: pd.DataFrame, name: str, place: pd.Series[float]) -
     """Yield a row for each end of a range; place: of each trial in it."""
     best = np.concatenate([g.index[best_decile(g["order"])] for _, g in own.groupby("variant")])
     facts = {"point": own["point"], "u": place, "best": own.index.isin(best), "solved": own["status"] == "solved"}
+    solvable = study.solvable(str(own["task"].iloc[0]))
     points = pd.DataFrame({**facts, "trials": 1}).groupby("point")
     u = points["u"].first().to_numpy()
     chosen, solved, trials = (points[name].sum().to_numpy(dtype=np.int64) for name in ("best", "solved", "trials"))
@@ -120,8 +124,8 @@ def _ends(study: Study, own: pd.DataFrame, name: str, place: pd.Series[float]) -
             "best": int(chosen.sum()),
             "share": float(chosen[inside].sum() / chosen.sum()),
             "expected": float(inside.mean()),
-            "solve_outer": _mean(solved[inside], trials[inside]),
-            "solve_rest": _mean(solved[~inside], trials[~inside]),
+            "solve_outer": _mean(solved[inside], trials[inside]) if solvable else np.nan,
+            "solve_rest": _mean(solved[~inside], trials[~inside]) if solvable else np.nan,
             "p_best": _p(chosen, trials, inside, beside),
             "p_solved": _p(solved, trials, inside, beside),
             "possible": chance(chosen, int(inside.sum()), most),

@@ -10,10 +10,11 @@ import pandas as pd
 
 from runs.study.space import Dimension
 
+from ..goals import Goal
 from ..statistics import anova
 from ..study import Study
 
-RESPONSES = ("score", "seconds")
+SCORE, LOSS = "score", "loss"  # what is taken apart: the loss on tasks without a criterion of success
 FIELDS = 16  # of the surface of two hyperparameters along each side, in the table
 # R2 of the better surrogate below which its shares answer no claim: with less than one half of the score's variance
 # predicted, what is not known outweighs what is known, and the order of the shares could be another.
@@ -22,7 +23,7 @@ FEW = 100  # trials below which a share is good to one digit
 COLUMNS = {
     "shares": [
         *("task", "variant", "term", "order", "share", "error", "of_score", "of_score_error", "surrogate", "trials"),
-        *("r2", "r2_forest", "r2_process"),
+        *("r2", "r2_forest", "r2_process", "response"),
     ],
     "marginals": ["task", "variant", "response", "hyperparameter", "u", "value", "mean", "error"],
     "surfaces": ["task", "variant", "first", "second", "u_first", "u_second", "mean"],
@@ -31,6 +32,9 @@ COLUMNS = {
 
 def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
     """Return three tables of what each hyperparameter does to the test score, by name.
+
+    On a task without a criterion of success it is the test loss in its unit, see `Goal.limited`. A score
+    would be 0 for all trials that are no better than the best model without memory.
 
     They are without rows where every pair of a task and a variant has fewer than 40 trials.
 
@@ -41,15 +45,18 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
         surrogate's variance and its standard error, the columns of `with_score`, the surrogate chosen and the
         cross-validated R2 of both kinds.
     marginals: one row per task, variant, response, hyperparameter and coordinate u: the marginal mean and its standard
-        error, for the score and for the seconds of a trial (geometric mean; its error is that of the logarithm).
-    surfaces: one row per task, variant, two hyperparameters and two coordinates: the marginal mean score.
+        error, for the score (or loss) and for the seconds of a trial (geometric mean; its error is that of the
+        logarithm).
+    surfaces: one row per task, variant, two hyperparameters and two coordinates: the marginal mean score (or loss).
     """
     names = [name for name in study.design.space if f"u_{name}" in study.table]
-    columns = [*(f"u_{name}" for name in names), "score", "seconds"]
-    groups = dict(tuple(study.trials.groupby(["task", "variant"])))
+    columns = [*(f"u_{name}" for name in names), "value", "seconds"]
+    values = {task: outcomes(own, study.goals[str(task)]) for task, own in study.trials.groupby("task")}
+    trials = study.trials.assign(value=pd.concat(values.values()) if values else np.nan)
+    groups = dict(tuple(trials.groupby(["task", "variant"])))
     space = {name: study.design.space[name] for name in names}
     jobs = [
-        (*pair, groups[pair][columns], space)
+        (*pair, SCORE if study.solvable(pair[0]) else LOSS, groups[pair][columns], space)
         for pair in study.pairs
         if names and pair in groups and len(groups[pair]) >= anova.FEWEST
     ]
@@ -60,6 +67,11 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
         else pd.DataFrame(columns=columns)
         for name, columns in COLUMNS.items()
     }
+
+
+def outcomes(trials: pd.DataFrame, goal: Goal) -> pd.Series[float]:
+    """Return the scores of trials, or their test losses, see `Goal.limited`, where the task cannot be solved."""
+    return trials["score"] if goal.solvable else pd.Series(goal.limited(trials["test_loss"]), trials.index)
 
 
 def with_score(shares: pd.DataFrame) -> pd.DataFrame:
@@ -112,15 +124,22 @@ def _explained(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterable[dict[s
     return found
 
 
-def _explain(task: str, variant: str, trials: pd.DataFrame, space: Mapping[str, Dimension]) -> dict[str, pd.DataFrame]:
+def _explain(
+    task: str, variant: str, response: str, trials: pd.DataFrame, space: Mapping[str, Dimension]
+) -> dict[str, pd.DataFrame]:
     names, place = list(space), {"task": task, "variant": variant}
     points = trials[[f"u_{name}" for name in names]].to_numpy()
-    found = anova.analyse(points, trials["score"], names)
+    found = anova.analyse(points, trials["value"], names)
     times = anova.analyse(points, np.log(trials["seconds"].clip(lower=1e-6)), names, jackknife=False)
-    facts = {"surrogate": found.kind, "trials": found.trials, **{f"r2_{k}": v for k, v in found.r2.items()}}
+    facts = {
+        "surrogate": found.kind,
+        "trials": found.trials,
+        "response": response,
+        **{f"r2_{k}": v for k, v in found.r2.items()},
+    }
     curves = [
-        pd.DataFrame({**place, "response": response, **columns})
-        for response, result in zip(RESPONSES, (found, times), strict=True)
+        pd.DataFrame({**place, "response": name, **columns})
+        for name, result in ((response, found), ("seconds", times))
         for columns in _curves(result, space)
     ]
     surfaces = [pd.DataFrame({**place, **columns}) for columns in _surfaces(found)]

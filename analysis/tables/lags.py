@@ -23,6 +23,7 @@ from .comparisons import (
     WORSE,
     by_interval,
 )
+from .conditions import remembers
 
 FEWEST_SOLVED = 10  # trials at the shortest lag, below which there is no half of their share to speak of
 LAGS = ["series", "lag", "task", "variant", "trials", "solved", "solve_rate", "low", "high"]
@@ -60,6 +61,7 @@ def lag_tables(
 def several(study: Study) -> dict[str, dict[int, str]]:
     """Return the tasks by lag of each series that has trials at two lags or more."""
     there = set(study.trials["task"])
+    there = {task for task in there if remembers(study, task)}
     found = {s: {lag: t for lag, t in tasks.items() if t in there} for s, tasks in study.series.items()}
     return {series: tasks for series, tasks in found.items() if len(tasks) > 1}
 

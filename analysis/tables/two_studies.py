@@ -11,19 +11,20 @@ import pandas as pd
 
 from runs.study.design import flat
 
+from ..goals import Goal
 from ..statistics.best import order_of
-from ..statistics.endpoints import ENDPOINTS, Endpoint
+from ..statistics.endpoints import Endpoint, endpoints_of
 from ..statistics.intervals import Floats, bootstrap_interval
 from ..statistics.resampling import Comparison, compare_advantages, compare_groups, compare_pairs
 from ..study import Study
-from .comparisons import Levels, inferences, levels_of, matrix, values_of
+from .comparisons import Levels, Measure, inferences, levels_of, matrix, measure_of, values_of
 
 LEAST_SHARED = 0.5  # of the points of the smaller study: from there on the studies are paired on a task
 NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks")
 CHANGE, ADVANTAGE = "variant", "advantage over the baseline"
 COLUMNS = [
     *("task", "variant", "what", "endpoint", "question", "primary", "paired", "points", "study", "other"),
-    *("difference", "low", "high", "p", "verdict", "significant", "needed"),
+    *("difference", "low", "high", "p", "verdict", "significant", "needed", "span", "unit"),
     *("same_numbers", "same_outcome", "pairs", "time", "time_low", "time_high"),
 ]
 Arrays = tuple[Floats, Floats]  # values and orders of trials, each [V, P]
@@ -122,6 +123,7 @@ class _Common(NamedTuple):
     points: in each study, in the order of columns.
     paired: whether the studies have the same points.
     budget: training steps that both studies allowed.
+    goal: of the task, that of our study.
     """
 
     ours: pd.DataFrame
@@ -130,6 +132,16 @@ class _Common(NamedTuple):
     points: tuple[list[int], list[int]]
     paired: bool
     budget: float
+    goal: Goal
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """What the studies are compared by."""
+        return endpoints_of(solvable=self.goal.solvable)
+
+    def measure(self, endpoint: Endpoint) -> Measure:
+        """Return how an endpoint is measured."""
+        return measure_of(endpoint, self.goal, self.budget)
 
     def arrays(self, endpoint: Endpoint) -> tuple[Arrays, Arrays]:
         """Return values and orders of both studies, [V, P] and [V, Q]; steps end at the smaller budget."""
@@ -138,16 +150,17 @@ class _Common(NamedTuple):
         return ours, theirs
 
     def _arrays(self, endpoint: Endpoint, own: pd.DataFrame, points: list[int]) -> Arrays:
-        values = values_of(own.assign(budget=own["budget"].clip(upper=self.budget)), endpoint.column)
+        values = values_of(own.assign(budget=own["budget"].clip(upper=self.budget)), endpoint.column, self.goal)
         return matrix(own, values, self.variants, points), matrix(own, own["order"], self.variants, points)
 
     def levels(self) -> list[list[Levels]]:
         """Return the endpoints of each variant in each study, [2][V]."""
-        arrays = {endpoint.name: self.arrays(endpoint) for endpoint in ENDPOINTS.values()}
-        return [
-            [levels_of({name: of[side][0] for name, of in arrays.items()}, order, v) for v in range(len(self.variants))]
-            for side, (_, order) in enumerate(arrays["solve_rate"])
-        ]
+        arrays = {endpoint.name: self.arrays(endpoint) for endpoint in self.endpoints}
+        found = []
+        for side, (_, order) in enumerate(next(iter(arrays.values()))):
+            values = {name: of[side][0] for name, of in arrays.items()}
+            found.append([levels_of(values, order, v, self.goal) for v in range(len(self.variants))])
+        return found
 
 
 def changes(study: Study, other: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFrame:
@@ -179,14 +192,13 @@ def changes(study: Study, other: Study, *, swaps: int = 1999, seed: int = 0) -> 
     for task in tasks:
         ours, theirs = (one.trials[one.trials["task"] == task] for one in (study, other))
         by_steps = all(one.design.training.stop_when_solved for one in (study, other))
-        common = _common(*_ordered_together(ours, theirs, by_steps), variants)
+        common = _common(*_ordered_together(ours, theirs, by_steps), variants, study.goals[task])
         facts = {v: _facts(common, v, seed) for v in common.variants}
         levels = common.levels()
-        for endpoint in ENDPOINTS.values():
-            span = endpoint.span(common.budget)
+        for endpoint in common.endpoints:
             for what, names, sides, found in _compared(common, endpoint, study.baseline, swaps, seed):
                 known = [_levels(levels, common.variants, name, study.baseline, what) for name in names]
-                inferred = inferences(found, endpoint, span, known, reach=1 if what == CHANGE else 2)
+                inferred = inferences(found, endpoint, common.measure(endpoint), known, 1 if what == CHANGE else 2)
                 for k, (variant, row) in enumerate(zip(names, inferred, strict=True)):
                     values = _statistics(endpoint, sides, k, paired=common.paired)
                     shown = {"variant": variant, "what": what, "study": values[0], "other": values[1]}
@@ -215,7 +227,7 @@ def _ordered_together(ours: pd.DataFrame, theirs: pd.DataFrame, by_steps: bool) 
     return ours.assign(order=order[: len(ours)]), theirs.assign(order=order[len(ours) :])
 
 
-def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -> _Common:
+def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str], goal: Goal) -> _Common:
     """Return what two studies have in common on a task."""
     present = [v for v in variants if (ours["variant"] == v).any() and (theirs["variant"] == v).any()]
     shared = _shared_points(ours, theirs)
@@ -228,7 +240,7 @@ def _common(ours: pd.DataFrame, theirs: pd.DataFrame, variants: Sequence[str]) -
         points = (both, both)
     else:
         points = (sorted(set(ours["point"])), sorted(set(theirs["point"])))
-    return _Common(ours, theirs, present, points, paired, min(ours["budget"].max(), theirs["budget"].max()))
+    return _Common(ours, theirs, present, points, paired, min(ours["budget"].max(), theirs["budget"].max()), goal)
 
 
 def _shared_points(ours: pd.DataFrame, theirs: pd.DataFrame) -> dict[int, int]:
@@ -259,7 +271,7 @@ def _compared(
 ) -> Iterator[tuple[str, list[str], tuple[Side, Side], Comparison]]:
     """Both kinds of differences of a task and endpoint: what, the variants, the two sides, and the comparison."""
     ours, theirs = common.arrays(endpoint)
-    span, weights = endpoint.span(common.budget), endpoint.weights
+    span, weights = common.measure(endpoint).span, endpoint.weights
     compare = compare_pairs if common.paired else compare_groups
     found = compare(weights, ours, theirs, span=span, swaps=swaps, seed=seed)
     yield CHANGE, common.variants, ([ours], [theirs]), found

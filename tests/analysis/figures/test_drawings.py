@@ -69,7 +69,7 @@ def test_the_line_of_the_front_goes_through_its_trials():
 def compared_by_hand(*rows):
     usual = {"task": "adding", "baseline": "vanilla", "endpoint": "solve_rate", "question": "ease", "primary": True}
     usual |= {"value": 0.7, "reference": 0.5, "difference": 0.2, "low": 0.1, "high": 0.3, "p": 0.01, "points": 30}
-    usual |= {"greff_welch_p": 0.5, "span": 1.0}
+    usual |= {"greff_welch_p": 0.5, "span": 1.0, "unit": "%"}
     study = by_hand({}, *({"variant": row["variant"]} for row in rows), baseline="vanilla")
     return forest.draw(forest.numbers(study, pd.DataFrame([{**usual, **row} for row in rows]))).axes[0]
 

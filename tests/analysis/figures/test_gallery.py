@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,7 @@ from analysis.figures.entry import Entry
 from analysis.figures.gallery import FIGURES, absent, draw_all, parts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons
+from analysis.tables.gaps import gaps
 from analysis.tables.lags import half_lags, lags
 from analysis.tables.stages import stage_tables
 from analysis.tables.two_studies import changes
@@ -29,6 +31,7 @@ INSTEAD = {
     "solve_rate_by_lag": "(N ",
     "half_lags": "N ",
     "heat_map": "div.",
+    "over_fitting": "gap: best",
     "beside": "N ",
     "gradients": "test loss",
     "activations": "test loss",
@@ -65,6 +68,7 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     several = lagged(dict.fromkeys(HARD[case]["variants"], (5, 3, 0)), points=6)
     tables |= {"lags": lags(several), "half_lags": half_lags(several, resamples=20)}
     tables |= {"beside": changes(whole, as_study(rows, design), **FEW), "profiles": tables["replicates"]}
+    tables["gaps"] = gaps(replace(whole, every=whole.every.assign(epochs=whole.every["steps"] / 10)))
     with TemporaryDirectory() as folder:
         return whole, tables | diagnosed(Path(folder), whole)
 

@@ -13,6 +13,7 @@ from analysis.report.notices import MOST_NAMED, notices, planned
 from analysis.report.report import Report
 from analysis.report.reproduction import knobs, settings, space
 from analysis.run import Options, analyse
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
 from runs.record.archive import write_values
 from runs.record.rows import tidy
@@ -245,6 +246,7 @@ def test_best_configurations_have_their_median_with_range_and_what_was_solved():
 def two_studies(**changes):
     row = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
     row |= {"study": 0.5, "other": 0.75, "difference": -0.25, "low": -0.4, "high": -0.1, "p": 0.0123}
+    row["unit"] = ENDPOINTS[changes.get("endpoint", "solve_rate")].unit
     row |= {
         "points": 50,
         "paired": True,

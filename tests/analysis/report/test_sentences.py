@@ -9,6 +9,7 @@ import pytest
 from analysis.report.change_sentences import change_sentences
 from analysis.report.sentences import verdicts
 from analysis.report.stage_sentences import confirmed_sentences, horizon_sentences
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables.comparisons import COLUMNS
 from analysis.tables.stages import HORIZONS
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
@@ -31,6 +32,7 @@ def compared(*rows, **facts):
     usual |= {"greff_welch_p": 0.5}
     full = [{**usual, **facts, **row} for row in rows]
     full = [{**row, "significant": row["verdict"] in ("better", "worse")} for row in full]
+    full = [{"unit": ENDPOINTS[row["endpoint"]].unit, **row} for row in full]
     return pd.DataFrame(full, columns=COLUMNS)
 
 
@@ -242,7 +244,7 @@ def test_a_description_of_many_variants_names_six():
 def changed(*rows, **facts):
     """Two studies with these changes, of `gru` on adding by the solve rate unless they say otherwise."""
     usual = {"task": "adding", "variant": "gru", "what": CHANGE, "endpoint": "solve_rate", "primary": True}
-    usual |= {"question": "ease", "verdict": "open", "p": 0.004}
+    usual |= {"question": "ease", "verdict": "open", "p": 0.004, "unit": "%", "span": 1.0}
     usual |= {"paired": True, "points": 40, "study": 0.4, "other": 0.6, "difference": -0.2, "low": -0.3, "high": 0.1}
     usual |= {"same_numbers": 0, "same_outcome": 0, "pairs": 0, "time": np.nan}
     full = [{**usual, **facts, **row} for row in rows]

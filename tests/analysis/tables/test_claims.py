@@ -15,7 +15,14 @@ NONE = pd.DataFrame(columns=["variant", "verdict"])
 
 def compared(*rows, half=0.15, points=50, question="quality", **more):
     """Comparisons by a solve rate from (variant, task, difference) or (variant, task, verdict that shows nothing)."""
-    usual = {"endpoint": "solve_rate", "question": question, "primary": True, "points": points, "span": 1.0}
+    usual = {
+        "endpoint": "solve_rate",
+        "question": question,
+        "primary": True,
+        "points": points,
+        "span": 1.0,
+        "unit": "%",
+    }
     made = []
     for variant, task, difference in rows:
         row = {**usual, "task": task, "series": task.split("_")[0], "variant": variant, "difference": 0.0}

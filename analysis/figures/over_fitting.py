@@ -1,0 +1,127 @@
+"""Training and validation loss of the best decile against the epochs: how far they come apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from ..statistics.best import best_decile
+from ..tables.gaps import in_epochs
+from .choice import Line, lines_of, quantiles, tasks_in
+from .entry import Entry, a_page_for_each_task
+from .learning_curves import settled, steps_of
+from .look import GREY, WIDTH, look, new_figure, styled
+from .pieces import TALLEST, empty, level_lines, readable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..goals import Goal
+    from ..study import Study
+
+TITLE = "Training and validation loss"
+CAPTION = (
+    "The best decile of each variant on a task with a training set: median validation loss (line) and median training "
+    "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest validation loss. What "
+    "lies between the two lines is the gap; in the panel its mean at the best look of each trial, and at the last one. "
+    "The training loss is the mean over the epoch before the look, with input noise where the trial has it, and with "
+    "parameters that still moved, so that a gap can be negative. Dotted: floor, reference and baselines."
+)
+_ACROSS, _HEIGHT = 3, 1.75  # panels side by side; inches
+KINDS = ("training", "validation")
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure, of one task or of several.
+
+    data: one row per place on a curve: task, variant, kind (training or validation), epoch, loss, and number of trials.
+    gaps: of `tables.gaps`.
+    lines: by task, what losses are held against.
+    goals: by task.
+    tasks, variants: in the order of the study.
+    """
+
+    data: pd.DataFrame
+    gaps: pd.DataFrame
+    lines: Mapping[str, Sequence[Line]]
+    goals: Mapping[str, Goal]
+    tasks: list[str]
+    variants: list[str]
+
+
+def numbers(study: Study, gaps: pd.DataFrame) -> Numbers:
+    """Return median losses of the best decile at each epoch; gaps: of `tables.gaps`."""
+    shown, parts = in_epochs(study.trials), []
+    for row in gaps.to_dict("records"):
+        own = shown[(shown["task"] == row["task"]) & (shown["variant"] == row["variant"])]
+        best = own.iloc[best_decile(own["order"])]
+        scale = study.goals[row["task"]].scale
+        for kind, column in zip(KINDS, ("train_losses", "curve_losses"), strict=True):
+            place = {"task": row["task"], "variant": row["variant"], "kind": kind}
+            parts.append(_medians(best, column, scale).assign(**place))
+    columns = ["task", "variant", "kind", "epoch", "loss", "trials"]
+    data = pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+    variants = [variant for variant in study.variants if variant in set(data["variant"])]
+    return Numbers(data, gaps, lines_of(study), study.goals, tasks_in(study, data), variants)
+
+
+def _medians(best: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
+    """Return the median loss of trials at each look, in the unit; a trial that stopped keeps its last loss."""
+    epochs = steps_of(best)
+    losses = settled(best.assign(curve_losses=best[column], status="finished"), epochs)
+    middle = scale * quantiles(losses, (0.5,))[0]
+    return pd.DataFrame({"epoch": epochs, "loss": middle, "trials": len(best)})[np.isfinite(middle)]
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw a panel for each variant of each task."""
+    spots = [(task, variant) for task in numbers.tasks for variant in numbers.variants]
+    if not spots:
+        return empty("no losses on a training set")
+    rows = -(-len(spots) // _ACROSS)
+    height = min(_HEIGHT, (TALLEST - 0.4) / rows - 0.35)
+    figure = new_figure(WIDTH, rows * (height + 0.35) + 0.4)
+    grid = figure.subplots(rows, _ACROSS, squeeze=False)
+    for axes in grid.flat[len(spots) :]:
+        axes.set_axis_off()
+    for axes, (task, variant) in zip(grid.flat, spots, strict=False):
+        _panel(axes, numbers, task, variant)
+        first = variant == numbers.variants[0]
+        title = f"{task}, {variant}" if first else variant
+        axes.set_title(title, fontsize=7.5, color=readable(look(variant).colour), pad=3)
+        lines = numbers.lines.get(task, ())
+        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=height)
+        axes.tick_params(labelsize=6.5)
+    figure.supxlabel("epochs", fontsize=8)
+    figure.supylabel(numbers.goals[numbers.tasks[0]].label("loss"), fontsize=8)
+    return figure
+
+
+def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
+    """Draw both curves of a variant, its lowest validation loss and its gaps."""
+    data, goal, own = numbers.data, numbers.goals[task], look(variant)
+    of_task = data[data["task"] == task]
+    for kind, dash in zip(KINDS, ((0, (3, 1.2)), "-"), strict=True):
+        one = of_task[(of_task["variant"] == variant) & (of_task["kind"] == kind)]
+        axes.plot(one["epoch"], one["loss"], color=own.colour, ls=dash, lw=1.2, zorder=3)
+        if kind == "validation" and len(one):
+            lowest = one.loc[one["loss"].idxmin()]
+            axes.plot(lowest["epoch"], lowest["loss"], marker="D", ms=4, mfc="white", mec=own.colour, zorder=4)
+    settled = of_task.loc[of_task["epoch"] > 0.2 * of_task["epoch"].max(), "loss"]
+    ends = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
+    low, high = min([*ends, *settled]), max([*ends, *settled.clip(upper=ends[0] + 1.5 * goal.span)])
+    axes.set_ylim(low - 0.12 * (high - low), high + 0.3 * (high - low))
+    gap = numbers.gaps[(numbers.gaps["task"] == task) & (numbers.gaps["variant"] == variant)].to_dict("records")
+    if gap and gap[0]["trials"]:
+        best, end = (words.signed(gap[0][f"gap_{when}"], "loss") for when in ("best", "end"))
+        text = f"gap: best {best}, end {end}; N {gap[0]['trials']:.0f}"
+        axes.text(0.98, 0.99, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color=GREY, zorder=6)
+
+
+FIGURE = Entry("over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task)
