@@ -350,7 +350,7 @@ def _parsed(root: Path, every: list[Sentence]) -> tuple[np.ndarray[Any, Any], ..
 
     def parse() -> Parsed:
         if importlib.util.find_spec("soundfile") is None:
-            raise ValueError("timit needs soundfile: pip install 'lstm-variants[speech]'")
+            raise ValueError("timit needs soundfile: pip install -c constraints.txt -e '.[speech]'")
         print(f"timit: reading {len(every)} sentences of {root}, once", file=sys.stderr)
         coefficients, labels = [], []
         for sentence in every:
