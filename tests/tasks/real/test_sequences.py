@@ -595,7 +595,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, name, conte
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match="path must be that of a file, got .* which is a folder"):
+    with pytest.raises(ValueError, match=r"path must be that of a file, got .* which is a folder"):
         task(tmp_path.rename(tmp_path.with_suffix(".csv")))
 
 
@@ -606,7 +606,7 @@ def test_a_column_that_is_the_target_is_not_found_for_another_role(table):
 
 def test_a_test_part_without_anything_to_learn_is_refused_in_one_line(arrays, monkeypatch):
     monkeypatch.setattr(sequences, "_fitted", lambda data: {"no input": 1.0, "no change": 0.0})
-    with pytest.raises(ValueError, match="test part must leave something to learn, got a loss of 0 of 'no change'"):
+    with pytest.raises(ValueError, match=r"test part must leave something to learn, got a loss of 0 of 'no change'"):
         task(arrays())
 
 
@@ -625,7 +625,7 @@ def test_a_column_of_decimals_holds_numbers(tmp_path, value):
 
 def test_a_column_of_lists_is_refused_in_one_line(tmp_path):
     rows().assign(x=lambda f: [[1.0, 2.0]] * len(f)).to_parquet(tmp_path / "data.parquet")
-    with pytest.raises(ValueError, match="column 'x' must hold numbers or text, got ndarray at row 0"):
+    with pytest.raises(ValueError, match=r"column 'x' must hold numbers or text, got ndarray at row 0"):
         task(tmp_path / "data.parquet")
 
 
