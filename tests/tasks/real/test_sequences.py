@@ -93,8 +93,11 @@ def test_inputs_and_targets_of_a_table_are_those_of_its_rows(table):
     shuffled = frame.sample(frac=1, random_state=1).sort_values("sequence", kind="stable")
     found = task(table(shuffled), standardise=False)
     batch = found.part("validation")
-    for number, name in enumerate(range(1, COUNT, 3)):
+    assert len(batch.lengths) == COUNT // 3
+    firsts = batch.inputs[0, :, 0].tolist()
+    for name in range(1, COUNT, 3):
         own = frame[frame["sequence"] == name]
+        (number,) = (place for place, first in enumerate(firsts) if math.isclose(first, own["x"].iloc[0], rel_tol=1e-6))
         length = int(batch.lengths[number])
         assert length == len(own)
         np.testing.assert_allclose(batch.inputs[:length, number, 0], own["x"], rtol=1e-6)
@@ -115,8 +118,19 @@ def test_arrays_are_batch_first_in_the_file_and_time_first_in_the_task(arrays):
     split = np.array([*["train"] * 20, *["validation"] * 6, *["test"] * 4])
     batch = task(arrays(inputs=inputs, split=split), standardise=False).part("validation")
     assert batch.inputs.shape == (STEPS, 6, INPUTS)
-    np.testing.assert_allclose(batch.inputs[2, 5], inputs[25, 2], rtol=1e-6)
+    found = batch.inputs[2][batch.inputs[2, :, 0].argsort()]
+    wanted = inputs[20:26, 2][inputs[20:26, 2, 0].argsort()]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
     assert batch.lengths is None
+
+
+def test_the_first_sequences_of_a_part_are_a_mixture_where_the_file_is_sorted(arrays):
+    split = np.array(["train", "validation", "test"] * 10)
+    lengths = np.repeat([2, 6], 15)
+    made = task(arrays(targets=np.repeat([0, 1], 15), lengths=lengths, split=split))
+    for part in PARTS:
+        assert set(made.part(part).targets[0, :5].tolist()) == {0, 1}
+        assert set(made.part(part).lengths[:5].tolist()) == {2, 6}
 
 
 def test_padded_and_flat_arrays_with_lengths_are_the_same_task(arrays):
