@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Sequence
 
-PARTS = ("train", "validation", "test")
+from ..task import PARTS
 
 
 def shuffled(names: Sequence[str], seed: int) -> list[int]:

@@ -15,8 +15,8 @@ from ..data.keys import Key, durations, key_of, shift_to
 from ..data.models import PENALTIES, Rows, best_linear, binary_cross_entropy, mean_loss, smoothed_shares
 from ..data.musicxml import KEYS, read_score, roll
 from ..data.packages import installed
-from ..data.split import PARTS, similar, split
-from ..task import Batch, DataTask, MultiLabel
+from ..data.split import similar, split
+from ..task import PARTS, Batch, DataTask, MultiLabel
 
 PARSER, FITS = 1, 1
 """Versions of what is kept on disk: a change of the code below that changes numbers raises them."""

@@ -15,8 +15,8 @@ from ..data.batches import rows_of
 from ..data.cache import Parsed, cached, digest
 from ..data.models import Rows, best_linear, cross_entropy, mean_loss
 from ..data.packages import installed
-from ..data.split import PARTS, shuffled, split
-from ..task import Batch, Classification, DataTask
+from ..data.split import shuffled, split
+from ..task import PARTS, Batch, Classification, DataTask
 
 PARSER, FITS = 1, 1
 """Versions of what is kept on disk: a change of the code below that changes numbers raises them."""

@@ -9,16 +9,17 @@ import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..data import models
+from ..data.batches import rows_of
 from ..data.cache import Parsed, cached, digest
 from ..data.files import Named, read
-from ..data.own import ANSWERS, KINDS, Options, Prepared, asked_answers, check_shares, prepare
+from ..data.own import ANSWERS, KINDS, Options, Prepared, check_shares, prepare
 from ..task import PARTS, Batch, Classification, DataTask, MultiLabel, Regression, Task, weighted_mean
 
 VERSION = 1
@@ -88,10 +89,10 @@ class Sequences(DataTask, name="sequences"):
     split: column or array that says train, validation or test.
     group: column or array; sequences of a group stay in one part, as those of one person should.
     shares: of the sequences in train, validation and test, where no split is given; a single series is divided in time.
-    split_seed: random seed of the split.
+    split_seed: random seed of the split, and of the order in which the sequences of a part come.
     window: steps of the pieces that longer sequences are cut into, 0 for whole sequences; a single series is cut into
         pieces of at most 100 steps then, of which there are 32 to train on if possible. Parts never share a step.
-    stride: steps from one piece to the next, 0 for `window`.
+    stride: steps from one piece to the next, 0 for `window`; only where pieces are cut.
     standardise: whether numbers get mean 0 and deviation 1 by the training part; columns of 0 and 1 stay as they are.
     reference: the loss at which the score is 1; 0 for none, as noise allows no such loss. The score is 1 at 0 then.
     sha256: of the data; a study sets it and refuses a file that has changed since.
@@ -274,16 +275,11 @@ def _simple_models(path: str, stamp: tuple[int, int], named: Named, options: Opt
 def _fitted(data: Prepared) -> dict[str, float]:
     """Fit simple models to the training part; returns their losses on the test part by name."""
     loss, outputs = LOSSES[data.kind], len(data.outputs)
-    targets = {
-        part: _asked_of(batch, batch.targets.float() if data.kind != "classification" else batch.targets)
-        for part, batch in data.parts.items()
-    }
-    test = models.Rows(torch.zeros(len(targets["test"]), 0), targets["test"])
-    constant = _no_input(data.kind, targets["train"], outputs)
+    train, test = (rows_of(data.parts[part], 1) for part in ("train", "test"))
+    constant = _no_input(data.kind, train.targets, outputs)
     found = {"no input": models.mean_loss(loss, constant.expand(len(test.targets), -1), test)}
     if data.present:
-        present = _asked_of(data.parts["test"], _read(data.parts["test"], data.parts["test"].inputs))
-        found["no change"] = models.mean_loss(loss, present[:, list(data.present)], test)
+        found["no change"] = models.mean_loss(loss, test.features[:, list(data.present)], test)
     for name, seen in (
         ("present step", lambda inputs: inputs),
         (f"last {FEW_STEPS} steps", lambda inputs: models.window(inputs, FEW_STEPS)),
@@ -291,7 +287,7 @@ def _fitted(data: Prepared) -> dict[str, float]:
     ):
         if len(data.parts["train"].inputs) == 1 and not name.startswith("present"):
             continue
-        rows = {part: models.Rows(_features(batch, seen), targets[part]) for part, batch in data.parts.items()}
+        rows = {part: rows_of(batch._replace(inputs=seen(batch.inputs)), 1) for part, batch in data.parts.items()}
         rows = _scaled(rows)
         model = models.best_linear(_few(rows["train"]), _few(rows["validation"]), loss, outputs, PENALTIES)
         found[name] = models.mean_loss(loss, model(rows["test"].features), rows["test"])
@@ -306,20 +302,6 @@ def _no_input(kind: str, targets: Tensor, outputs: int) -> Tensor:
         counts = torch.bincount(targets, minlength=outputs).double()
         return (counts / counts.sum()).log()
     return torch.logit(models.smoothed_shares(targets))
-
-
-def _features(batch: Batch, seen: Any) -> Tensor:
-    return _asked_of(batch, _read(batch, seen(batch.inputs)))
-
-
-def _read(batch: Batch, values: Tensor) -> Tensor:
-    """Return values [T, B, F] at the steps at which answers are read, [K, B, F]."""
-    return values.gather(0, batch.reads.unsqueeze(-1).expand(-1, -1, values.shape[-1]))
-
-
-def _asked_of(batch: Batch, values: Tensor) -> Tensor:
-    """Return what belongs to the answers that count, of values [K, B, ...], one below the other."""
-    return values[asked_answers(batch)]
 
 
 def _mean_so_far(inputs: Tensor) -> Tensor:

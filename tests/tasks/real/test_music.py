@@ -16,8 +16,8 @@ from tasks import Task
 from tasks.data.batches import every_step, rows_of
 from tasks.data.keys import durations, key_of
 from tasks.data.musicxml import read_score
-from tasks.data.split import PARTS
 from tasks.real import chorales, folk
+from tasks.task import PARTS
 from tests.tasks.real.instances import chorale, in_place_of_music21, note, score
 
 FOUND = importlib.util.find_spec("music21")
