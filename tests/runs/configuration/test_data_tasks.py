@@ -14,6 +14,7 @@ from runs.study.plan import Search
 from runs.study.stages import Confirm, Horizon, Stage
 from runs.study.study import Study
 from runs.trial.trial import Outcome
+from runs.workers.status import print_counts
 from tests.runs.study.test_stages import completed, results, storage  # noqa: F401
 from tests.tasks.samples import Tunes
 
@@ -115,3 +116,14 @@ def test_a_trial_that_failed_for_changed_data_does_not_hide_the_others(composed,
     changed = design(composed).tasks["tunes"]["sha256"][::-1]
     monkeypatch.setattr(Tunes, "check_fingerprint", lambda self, sha256: (_ for _ in ()).throw(ValueError(changed)))
     assert [row["floor"] for row in study.records()] == [None, 2.0]
+
+
+def test_the_status_of_a_study_without_a_criterion_says_nothing_of_solving(composed, storage, capsys):  # noqa: F811
+    study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
+    said = {"solved_loss": None, "floor": 2.0}
+    for status in ("finished", "exploded"):
+        study.finish(study.claim(), Outcome(status=status, validation_loss=1.0, test_loss=1.0, task=said))
+    print_counts(study)
+    head, *_, every = capsys.readouterr().out.splitlines()
+    assert head.split()[1:] == ["finished", "trained", "exploded", "diverged", "failed", "running", "waiting"]
+    assert every.split() == ["all", "2", "1", "1", "0", "0", "0", "0"]
