@@ -114,7 +114,7 @@ def numbers(study: Study) -> Numbers:
         for subset in SUBSETS:
             chosen = {v: _subset(groups[v], subset) for v in study.variants if v in groups}
             shown = pd.concat(chosen.values()) if chosen else trials
-            scale = scales[task, subset] = _scale(*(_losses(own, goal) for own in (shown, trials)), goal)
+            scale = scales[task, subset] = _scale(_losses(shown, goal), _losses(trials, goal), goal)
             for variant, own in chosen.items():
                 losses = _losses(own, goal)
                 x = np.where(np.isinf(losses), scale.no_loss, losses)

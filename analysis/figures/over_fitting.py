@@ -75,7 +75,8 @@ def _medians(best: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
     epochs = steps_of(best)
     losses = settled(best.assign(curve_losses=best[column], status="finished"), epochs)
     middle = scale * quantiles(losses, (0.5,))[0]
-    return pd.DataFrame({"epoch": epochs, "loss": middle, "trials": len(best)})[np.isfinite(middle)]
+    there = np.isfinite(middle)
+    return pd.DataFrame({"epoch": epochs[there], "loss": middle[there], "trials": len(best)})
 
 
 @styled
@@ -111,7 +112,7 @@ def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
         one = of_task[(of_task["variant"] == variant) & (of_task["kind"] == kind)]
         axes.plot(one["epoch"], one["loss"], color=own.colour, ls=dash, lw=1.2, zorder=3)
         if kind == "validation" and len(one):
-            lowest = one.loc[one["loss"].idxmin()]
+            lowest = one.iloc[int(one["loss"].to_numpy().argmin())]
             axes.plot(lowest["epoch"], lowest["loss"], marker="D", ms=4, mfc="white", mec=own.colour, zorder=4)
     settled = of_task.loc[of_task["epoch"] > 0.2 * of_task["epoch"].max(), "loss"]
     ends = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
