@@ -38,12 +38,16 @@ in tests and in [speed.md](speed.md).
 
 TASKS = """
 A task says what must be remembered, for how long (its lag), and when it counts as solved. Each one is a class in
-`tasks/synthetic/` and is chosen on the command line by its name: `task=copying`. Its knobs are options:
-`task.lag=100`. `python -m tasks` prints this catalogue in the terminal, `python -m tasks copying` one card;
+`tasks/synthetic/` or `tasks/real/` and is chosen on the command line by its name: `task=copying`. Its knobs are
+options: `task.lag=100`. `python -m tasks` prints this catalogue in the terminal, `python -m tasks copying` one card;
 `python -m tasks my_package.MyTask` shows a task of your own.
 
 The floor is the loss of the best model without memory, here at the default knobs. The docstring of the task derives
-it. Every task also has an oracle, which computes the answers from the inputs alone. Tests check both.
+it. Every synthetic task also has an oracle, which computes the answers from the inputs alone. Tests check both.
+
+The tasks of `tasks/real/` have data instead: a part to train on, one to choose by, one to report on. They have
+neither a lag nor a criterion of success; their floor is that of a simple model fitted to the data. [data.md](data.md)
+says where the data come from and what the simple models and some cells reach.
 """
 
 REFERENCE = """
@@ -80,7 +84,10 @@ def tasks() -> Iterable[str]:
     found = task_catalogue.entries()
     yield table(
         ["task", "what must be remembered", "floor", "source"],
-        *([link(name), task_catalogue.summary(cls), f"{cls().floor:.4g}", cls.source] for name, cls in found.items()),
+        *(
+            [link(name), task_catalogue.summary(cls), task_catalogue.floor(cls), cls.source]
+            for name, cls in found.items()
+        ),
     )
     for name, cls in found.items():
         yield from card(name, task_catalogue.card(cls))

@@ -20,7 +20,7 @@ PACKAGES = {
     "analysis": "Reading a study from Python.",
 }
 FURTHER = {  # public names that are in no `__all__`, wherever in the package they stand
-    "tasks": ("Regression", "Classification"),
+    "tasks": ("Regression", "Classification", "MultiLabel"),
     "runs": ("load_model", "read_archive"),
     "analysis": ("Study", "analyse"),
 }

@@ -50,11 +50,11 @@ def overview() -> list[tuple[list[str], str]]:
     rows = [(["task", "floor"], "what must be remembered; knobs")]
     for name, cls in entries().items():
         given = " ".join(f"{knob}={value}" for knob, value in knobs(cls).items())
-        rows.append(([name, _floor(cls)], f"{summary(cls).removesuffix('.')}; {given}"))
+        rows.append(([name, floor(cls)], f"{summary(cls).removesuffix('.')}; {given}"))
     return rows
 
 
-def _floor(cls: type[Task]) -> str:
+def floor(cls: type[Task]) -> str:
     """Return the floor at the default knobs; that of a task with data is not known before the data are read."""
     return "of the data" if issubclass(cls, DataTask) else f"{cls().floor:.4g}"
 

@@ -39,4 +39,4 @@ def installed(task: str, package: str, extra: str, distribution: str = "") -> Pa
     try:
         return Package(Path(next(iter(places))), importlib.metadata.version(distribution))
     except (StopIteration, importlib.metadata.PackageNotFoundError):
-        raise ValueError(f"{task} needs {distribution}: pip install 'lstm-variants[{extra}]'") from None
+        raise ValueError(f"{task} needs {distribution}: pip install -c constraints.txt -e '.[{extra}]'") from None

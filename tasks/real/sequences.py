@@ -143,8 +143,8 @@ class Sequences(DataTask, name="sequences"):
             raise ValueError(f"{self.name}: {error}") from None
         self._answered = ANSWERED[self.data.kind]()
         self.input_size, self.output_size = len(self.data.inputs), len(self.data.outputs)
-        self.causal = self.data.causal  # type: ignore[misc]
-        self.unit = _unit(self.data)  # type: ignore[misc]
+        self.causal = self.data.causal
+        self.unit = _unit(self.data)
         self.floor = min(self._simple[name] for name in memoryless(self._simple))
         if not reference < self.floor:
             rule = f"reference must be below the loss without memory, {self.floor:.4g}"

@@ -83,9 +83,10 @@ class Timit(DataTask, Classification, name="timit"):
     who may be from TEST; nobody is in two parts. The sentences of a part are in a random order, drawn by `split_seed`.
 
     The loss is the cross-entropy in nats per frame. The floor, that of a model without memory, is the loss on the test
-    part of a softmax regression of the present frame. There is no criterion of success; the score reaches 1 at a loss of 0. Greff et al. report rates
-    of wrong frames (1 - `accuracy`) on the core test set, which no loss follows from. Their training part are all
-    speakers of TRAIN, and their validation part the speakers of TEST whom Halberstadt lists.
+    part of a softmax regression of the present frame. There is no criterion of success; the score reaches 1 at a loss
+    of 0. Greff et al. report rates of wrong frames (1 - `accuracy`) on the core test set, which no loss follows from.
+    Their training part are all speakers of TRAIN, and their validation part the speakers of TEST whom Halberstadt
+    lists.
 
     path: folder of your copy.
     phones: 61 as in the corpus, or 39 after Lee and Hon: allophones and silences are taken together, and frames of the
@@ -349,7 +350,7 @@ def _parsed(root: Path, every: list[Sentence]) -> tuple[np.ndarray[Any, Any], ..
 
     def parse() -> Parsed:
         if importlib.util.find_spec("soundfile") is None:
-            raise ValueError("timit needs soundfile: pip install 'lstm-variants[speech]'")
+            raise ValueError("timit needs soundfile: pip install -c constraints.txt -e '.[speech]'")
         print(f"timit: reading {len(every)} sentences of {root}, once", file=sys.stderr)
         coefficients, labels = [], []
         for sentence in every:

@@ -24,6 +24,7 @@ from runs.networks.readout import untrained
 from runs.trial.classes import construct
 from runs.trial.trial import Model
 from tasks import Task
+from tests.tasks.real.instances import INSTANCES
 from variants import Cell, Options, Scheme, knobs_of
 
 ROOT = CONF.parent
@@ -230,8 +231,11 @@ def own_file(tmp_path):
 
 
 @pytest.mark.parametrize("task", sorted({*Task.registry, *options("task")}))
-def test_every_task_and_preset_composes_into_a_trial(composed, task, own_file):
-    needed = {"sequences": [f"task.path={own_file}", "training.batch_size=8"]}.get(task, [])
+def test_every_task_and_preset_composes_into_a_trial(composed, task, tmp_path, monkeypatch):
+    needed = []
+    if task in INSTANCES:
+        path = getattr(INSTANCES[task](tmp_path, monkeypatch), "path", "")
+        needed = ["training.batch_size=1", *([f"task.path={path}"] if path else [])]
     assert trial_from(composed("trial", overrides=[f"task={task}", *needed])).task["label"] == task
 
 

@@ -21,7 +21,7 @@ from tasks.real import chorales, folk
 from tests.tasks.real.instances import chorale, in_place_of_music21, note, score
 
 FOUND = importlib.util.find_spec("music21")
-installed = pytest.mark.skipif(FOUND is None, reason="needs music21: pip install 'lstm-variants[music]'")
+installed = pytest.mark.skipif(FOUND is None, reason="needs music21: pip install -c constraints.txt -e '.[music]'")
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def test_a_missing_package_is_one_line(monkeypatch, name):
     chorales.load.cache_clear()
     folk.load.cache_clear()
     monkeypatch.setattr(importlib.util, "find_spec", lambda package: None)
-    with pytest.raises(ValueError, match=rf"^{name} needs music21: pip install 'lstm-variants\[music\]'$"):
+    with pytest.raises(ValueError, match=rf"^{name} needs music21: pip install -c constraints.txt -e '\.\[music\]'$"):
         Task.registry[name]()
 
 

@@ -189,7 +189,7 @@ def test_what_is_wrong_with_a_copy_is_said_in_one_line(copy, damage, message):
 
 def test_a_missing_soundfile_is_named(copy, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"^timit needs soundfile: pip install 'lstm-variants\[speech\]'$"):
+    with pytest.raises(ValueError, match=r"^timit needs soundfile: pip install -c constraints.txt -e '\.\[speech\]'$"):
         Timit(path=str(copy))
 
 
