@@ -95,9 +95,10 @@ class Line(NamedTuple):
 
 
 def lines_of(study: Study) -> dict[str, list[Line]]:
-    """Return what losses are held against by task: the floor, the solved loss or the reference, and the baselines.
+    """Return what losses are held against by task: the floor, the solved loss or the reference, and the best window.
 
-    Of the models of the last few inputs only the best has a line. A baseline that another line stands for has none.
+    That is the best model of the last few inputs, where it is better than the floor. Where its loss is that of the
+    reference, or a published one is, the line of the reference has its name.
     """
     found = {task: _lines(goal) for task, goal in study.goals.items()}
     for task, own in baselines(study).groupby("task", sort=False):
@@ -115,12 +116,11 @@ def _lines(goal: Goal) -> list[Line]:
 
 def _with_baselines(lines: list[Line], goal: Goal, own: pd.DataFrame) -> list[Line]:
     windows = own[own["kind"] == "window"].sort_values("loss", kind="stable").head(1)
-    shown = pd.concat([own[own["kind"] == "published"], own[own["kind"].isin(("no_input", "no_memory"))], windows])
-    for row in shown.to_dict("records"):
+    for row in pd.concat([own[own["kind"] == "published"], windows]).to_dict("records"):
         value = goal.scale * row["loss"]
         same = next((line for line in lines if abs(line.value - value) <= ALIKE * abs(value)), None)
-        if same is None:
+        if same is None and row["kind"] == "window" and value < goal.scale * goal.floor:
             lines = [*lines, Line(value, row["name"])]
-        elif same.name == "reference":
+        elif same is not None and same.name == "reference":
             lines = [Line(same.value, f"reference: {row['name']}") if line is same else line for line in lines]
     return lines

@@ -11,7 +11,7 @@ import pandas as pd
 from .choice import Line, by_variant, tasks_in, variants_in
 from .entry import MOST_CURVES
 from .look import GREY, PALE, RC, WIDTH, look, new_figure
-from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_counts, readable
+from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_above, note_counts, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -158,6 +158,7 @@ def _a_panel_each(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
             _line(axes, one, variant, looks, in_front=variant == variants[0])
             _band(axes, one, looks, color=look(variant).colour, alpha=0.22, lw=0)
         _limits(axes, curves.limits.get(task))
+        note_above(axes)
         lines = curves.levels.get(task, ())
         level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=1.15)
         _ticks(axes, looks, few=True)

@@ -26,7 +26,7 @@ def _of_task(task: str, own: pd.DataFrame, unit: str) -> str:
         best, end = (words.signed(row[name], unit or "loss") for name in ("gap_best", "gap_end"))
         named.append(f"{row['variant']} {best} and {end}")
     rose = own["validation_end"] - own["validation_best"]
-    row = own.loc[rose.idxmax()]
+    row = own.iloc[int(rose.to_numpy().argmax())]
     return (
         f"{task}. Over-fitting: validation minus training loss{words.in_unit(unit)} of the best decile, at the best "
         f"look of each trial and at its last one: {words.listed(named)}. From the best look to the last one the "

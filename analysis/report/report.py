@@ -132,6 +132,7 @@ class Report:
                     *start_sentences(study, started),
                 ],
                 "table": conditions_table(table),
+                "lags": bool((started["lag"] > 0).any()),
                 "starts": None if started.empty else starts_table(study, started),
             }
         }

@@ -129,7 +129,8 @@ def _of_losses(study: Study) -> list[Column]:
     def loss(row: Row) -> str:
         return words.number(row["expected_best_20_loss"], row["unit"])
 
-    metrics = [name for name in study.summary if name.startswith("decile_") and name not in _USUAL_MEANS]
+    there = [str(name) for name in study.summary]
+    metrics = [name for name in there if name.startswith("decile_") and name not in _USUAL_MEANS]
     columns = [
         named("expected_best_20_loss", "expected loss, best of 20", ".3g", loss),
         named("unit", "unit of the loss"),
