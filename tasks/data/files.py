@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import warnings
 import zipfile
 from collections.abc import Collection, Sequence
@@ -22,6 +23,14 @@ USUAL = {
     "group": ("group",),
 }
 """Names of columns and arrays that are understood without being named by a knob, the first that there is."""
+WRITTEN_BY_NUMPY = (b"\x93NUM", b"PK\x03\x04", b"PK\x05\x06", b"\x80")
+"""How files begin that `numpy.save` and `numpy.savez` write, the second without arrays too, and pickled objects."""
+LARGEST = 1e30
+"""The largest number that is read, so that its square is a number of 64 bits and itself one of 32."""
+MOST_TEXTS = 20
+"""A column of text with more different values than this must repeat each of them twice in the mean."""
+ROLES = ("sequence", "step", "split", "group")
+"""What a column may be beside input and target."""
 NONE = "none"
 """What a knob is set to where none of the columns shall have its role."""
 
@@ -101,6 +110,8 @@ def read(path: str, named: Named) -> Table:
         raise ValueError(f"path must name a file ({', '.join(SUFFIXES)}), as in path=my.csv, got ''")
     if file.suffix.lower() not in SUFFIXES:
         raise ValueError(f"{name}: path must end in {', '.join(SUFFIXES)}, got {file.suffix or 'no ending'!r}")
+    if file.is_dir():
+        raise ValueError(f"{name}: path must be that of a file, got {path!r}, which is a folder")
     if not file.is_file():
         near = _near(name, [p.name for p in file.parent.glob("*") if p.suffix.lower() in SUFFIXES], 0.6)
         raise ValueError(f"{name}: path must be that of a file, got {path!r}, where there is none{near}")
@@ -122,6 +133,10 @@ def _arrays(file: Path) -> dict[str, Array]:
     """Return the arrays of a file by name. Python objects, which could run code, are not read."""
     try:
         with file.open("rb") as opened:
+            start = opened.read(4)
+            if start and not start.startswith(WRITTEN_BY_NUMPY):
+                raise ValueError(f"it must begin as numpy.save and numpy.savez write, got {start!r}")
+            opened.seek(0)
             loaded = np.load(opened, allow_pickle=False)
             if isinstance(loaded, np.ndarray):
                 return {"inputs": loaded}
@@ -152,6 +167,9 @@ def _from_arrays(arrays: dict[str, Array], named: Named) -> Table:
         "split": named.split or "split",
         "group": named.group or "group",
     }
+    if wanted["targets"] == wanted["inputs"]:
+        rule = f"target must be another array than the inputs, got {wanted['inputs']!r}"
+        raise ValueError(f"{rule}; target={NONE} predicts their next step")
     given = {"inputs": True, "targets": bool(named.targets), "split": bool(named.split), "group": bool(named.group)}
     for role, asked in given.items():
         if asked and wanted[role] not in (*arrays, NONE):
@@ -207,7 +225,9 @@ def _flattened(inputs: Array, lengths: Array | None) -> tuple[Array, Array, int]
         raise ValueError(f"lengths must be one for each of the {len(inputs)} sequences, got {len(lengths)}")
     if lengths.max() > shape[1]:
         number = int(np.argmax(lengths))
-        raise ValueError(f"lengths must be at most the {shape[1]} steps of inputs, got {lengths[number]} for {number}")
+        raise ValueError(
+            f"lengths must be at most the {shape[1]} steps of inputs, got {lengths[number]} for sequence {number}"
+        )
     steps = np.arange(shape[1]) < lengths[:, None]
     return inputs.reshape(*shape[:2], -1)[steps], lengths, shape[1]
 
@@ -248,7 +268,11 @@ def _frame(file: Path) -> Any:
     import pandas as pd
 
     try:
-        frame = pd.read_parquet(file) if file.suffix.lower() == ".parquet" else pd.read_csv(file, low_memory=False)
+        if file.suffix.lower() == ".csv":
+            _check_header(pd.read_csv(file, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].tolist())
+            frame = pd.read_csv(file, low_memory=False)
+        else:
+            frame = pd.read_parquet(file)
     except (ValueError, ImportError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ValueError(f"cannot be read as a table: {reason}") from None
@@ -266,15 +290,38 @@ def _frame(file: Path) -> Any:
     return frame
 
 
+def _check_header(names: Sequence[str]) -> None:
+    """Raise ValueError for the first line of a .csv file that does not name its columns."""
+    names = [name.strip() for name in names]
+    twice = [name for place, name in enumerate(names) if name and name in names[:place]]
+    if twice:
+        raise ValueError(f"columns must have different names, got {twice[0]!r} twice")
+    if len(names) == 1 and (others := [mark for mark in (";", "\t") if mark in names[0]]):
+        raise ValueError(f"columns must be separated by commas, got the first line {names[0]!r} with {others[0]!r}")
+    values = [value for name in names if (value := _number(name)) is not None]
+    if len(values) == len(names) and any(value != int(value) or value < 0 for value in values):
+        raise ValueError(f"the first line must name the columns, got numbers: {', '.join(names[:5])}")
+
+
+def _number(text: str) -> float | None:
+    """Return a text as a number; None where it is none, or not finite."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
 def _from_frame(frame: Any, named: Named, csv: bool) -> Table:
     """Return the sequences of a table in long form: one row a step."""
     there, sentences = list(frame.columns), list[str]()
-    roles = {
-        role: _role(role, getattr(named, role), there, sentences) for role in ("sequence", "step", "split", "group")
-    }
+    taken = _taken(named)
+    free = [name for name in there if name not in taken]
+    roles = {role: _role(role, getattr(named, role), there, free, sentences) for role in ROLES}
     targets = named.targets
     if not targets:
-        usual = _role("target", "", [name for name in there if name not in named.inputs], sentences)
+        free = [name for name in free if name not in (*named.inputs, *roles.values())]
+        usual = _role("target", "", there, free, sentences)
         targets = (usual,) if usual else ()
     elif targets == (NONE,):
         targets = ()
@@ -285,8 +332,8 @@ def _from_frame(frame: Any, named: Named, csv: bool) -> Table:
             raise ValueError(unknown("column", name, there))
     if not inputs:
         raise ValueError(f"inputs must be at least one column beside the others, got {', '.join(there)}")
-    order, lengths, names = _ordered(frame, roles["sequence"], roles["step"])
     first, line = (2, "line") if csv else (0, "row")
+    order, lengths, names = _ordered(frame, roles["sequence"], roles["step"], first, line)
     lines = order + first
     ordered = frame.iloc[order]
     columns = {}
@@ -300,28 +347,52 @@ def _from_frame(frame: Any, named: Named, csv: bool) -> Table:
     return Table(columns, inputs, targets, lengths, names, lines, line, None, texts["split"], texts["group"], sentences)
 
 
-def _role(role: str, given: str, there: Collection[str], sentences: list[str]) -> str:
-    """Return the column that has a role; empty if there is none. What is found unasked becomes a sentence."""
+def _taken(named: Named) -> set[str]:
+    """Return the columns that the user gave a role that no other column has. Raises ValueError for one with two."""
+    for knob, several in (("inputs", named.inputs), ("target", named.targets)):
+        twice = [name for place, name in enumerate(several) if name in several[:place]]
+        if twice:
+            raise ValueError(f"{knob} must name each column once, got {twice[0]!r} twice")
+    taken: dict[str, str] = dict.fromkeys(named.targets, "target")
+    for role in ROLES:
+        name = getattr(named, role)
+        if name in ("", NONE):
+            continue
+        if name in taken:
+            raise ValueError(f"{role} must be another column than {taken[name]}, got {name!r} for both")
+        taken[name] = role
+    return set(taken)
+
+
+def _role(role: str, given: str, there: Collection[str], free: Collection[str], sentences: list[str]) -> str:
+    """Return the column that has a role; empty if there is none. What is found unasked becomes a sentence.
+
+    there: all columns.
+    free: those that may be found by their names.
+    """
     if given == NONE:
         return ""
     if given:
         if given not in there:
             raise ValueError(unknown("column", given, there))
         return given
-    lower = {name.lower(): name for name in reversed(list(there))}
+    lower = {name.lower(): name for name in reversed(list(free))}
     usual = next((lower[name] for name in USUAL[role] if name in lower), "")
     if usual:
         sentences.append(f"{role}={usual!r} by its name ({role}={NONE}: it is not)")
     return usual
 
 
-def _ordered(frame: Any, sequence: str, step: str) -> tuple[Array, Array, list[str]]:
-    """Return the order of the rows that sets sequences one below the other, their lengths and their names."""
+def _ordered(frame: Any, sequence: str, step: str, first: int, line: str) -> tuple[Array, Array, list[str]]:
+    """Return the order of the rows that sets sequences one below the other, their lengths and their names.
+
+    first, line: number of the first row, and what such a number is called.
+    """
     for column in filter(None, (sequence, step)):
         absent = frame[column].isna().to_numpy()
         if absent.any():
             row = int(absent.argmax())
-            raise ValueError(f"column {column!r} must have a value in each row, got none in row {row}, counted from 0")
+            raise ValueError(f"column {column!r} must have a value in each row, got none at {line} {row + first}")
     codes, names = np.zeros(len(frame), np.int64), list[str]()
     if sequence:
         codes, found = frame[sequence].factorize()  # in the order of their first row
@@ -360,16 +431,26 @@ def _column(series: Any, symbols: bool) -> tuple[Array, str, int]:
     none = np.zeros(0)
     absent = series.isna().to_numpy()
     if absent.any():
-        return none, "have a value in each row, got none", int(absent.argmax())
+        return none, "have a value in each row, got none (an empty field, NA or the like)", int(absent.argmax())
     if series.dtype.kind in "biuf" and not symbols:
         return np.asarray(series.to_numpy(dtype=np.float64)), "", 0
     if series.dtype.kind not in "biufO" and str(series.dtype) not in ("string", "str", "category"):
         return none, f"hold numbers or text, got {series.dtype}", 0
+    strange = [not isinstance(value, str | numbers.Number) for value in series.tolist()]
+    if any(strange):
+        row = strange.index(True)
+        return none, f"hold numbers or text, got {type(series.iloc[row]).__name__}", row
     texts = _named_text(series)
     wrong = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").isna().to_numpy()
     if not symbols and not wrong.all() and wrong.mean() < 0.5 and wrong.any():
         row = int(wrong.argmax())
         return none, f"hold numbers, or be named by symbols= where its values are names, got {texts[row]!r}", row
+    if not symbols and not wrong.any() and not any(isinstance(value, str) for value in series.tolist()):
+        return np.array([float(value) for value in series.tolist()]), "", 0  # numbers of another kind, such as Decimal
+    different = len(set(texts.tolist()))
+    if not symbols and different > max(MOST_TEXTS, len(texts) / 2):
+        rule = "hold names that come again, or numbers, unless inputs= leaves it out"
+        return none, f"{rule}, got {different} different texts in {len(texts)} rows, the first", 0
     return texts, "", 0
 
 
@@ -382,12 +463,17 @@ def _named_text(series: Any) -> Array:
 
 
 def _checked(table: Table) -> Table:
-    """Return a table. Raises ValueError for a number that is not finite."""
+    """Return a table. Raises ValueError for a number that is not finite, or too large."""
     for name in dict.fromkeys((*table.inputs, *table.targets)):
         values = table.columns[name]
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argmax(~np.isfinite(values)))
             raise ValueError(f"column {name!r} must be finite, got {values[row]} at {table.where(row)}")
+        if values.dtype.kind == "f" and (np.abs(values) > LARGEST).any():
+            row = int(np.argmax(np.abs(values) > LARGEST))
+            raise ValueError(
+                f"column {name!r} must be at most {LARGEST:g} in size, got {values[row]:g} at {table.where(row)}"
+            )
     return table
 
 

@@ -255,9 +255,8 @@ def _split(table: Table, options: Options, ahead: int) -> tuple[list[Piece], str
     if empty:
         what = "groups" if table.group is not None else "sequences"
         count = len(set(groups))
-        raise ValueError(
-            f"split must leave something to each of {', '.join(PARTS)}, got {count} {what}, none in {empty[0]}"
-        )
+        got = f"{count} {what}" if len(starts) > 1 else f"one series of {_steps(int(table.lengths[0]))}"
+        raise ValueError(f"split must leave something to each of {', '.join(PARTS)}, got {got}, none in {empty[0]}")
     return pieces, how
 
 
@@ -333,7 +332,13 @@ def _windows(table: Table, options: Options, pieces: list[Piece], ahead: int) ->
     """Return the pieces that are seen together, without the steps that are only answered; in words where cut."""
     window, why = options.window, ""
     usable = {part: max(p.steps for p in pieces if p.part == part) - ahead for part in PARTS}
+    for part, most in usable.items():
+        if most < 1:
+            rule = f"{part} must have more than {_steps(ahead)} one after the other, as the answers lie {ahead} ahead"
+            raise ValueError(f"{rule}, got {most + ahead}")
     if window == 0 and len(table.lengths) > 1:
+        if options.stride:
+            raise ValueError(f"stride must be 0 where no window cuts the sequences, got {options.stride}")
         return [piece._replace(steps=piece.steps - ahead) for piece in pieces if piece.steps > ahead], ""
     if window == 0:
         window, why = _usual_window(usable), " (window=0: found)"
@@ -491,7 +496,7 @@ def _moments(values: Array, rows: Array, standardise: bool) -> tuple[float, floa
     if not standardise or _is_binary(values):
         return 0.0, 1.0
     mean, deviation = float(values[rows].mean()), float(values[rows].std())
-    return mean, deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 1.0
+    return mean, deviation if deviation > 1e-12 * abs(mean) else 1.0
 
 
 def _sorted(values: Array) -> list[Any]:
@@ -582,6 +587,10 @@ def _part_in_words(part: str, batch: Batch, kind: str, names: Sequence[str]) -> 
     elif kind == "multilabel":
         text += f"; {float(batch.targets[asked].mean()):.1%} of the targets are 1"
     return text
+
+
+def _steps(count: int) -> str:
+    return f"{count} steps" if count != 1 else "1 step"
 
 
 def _short(value: Any) -> str:

@@ -146,6 +146,9 @@ class Sequences(DataTask, name="sequences"):
         self.causal = self.data.causal
         self.unit = _unit(self.data)
         self.floor = min(self._simple[name] for name in memoryless(self._simple))
+        if not self.floor > 0:
+            best = min(memoryless(self._simple), key=self._simple.__getitem__)
+            raise ValueError(f"{self.name}: the test part must leave something to learn, got a loss of 0 of {best!r}")
         if not reference < self.floor:
             rule = f"reference must be below the loss without memory, {self.floor:.4g}"
             raise ValueError(f"{self.name}: {rule}, got {reference:g}")

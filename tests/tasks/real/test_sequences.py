@@ -2,6 +2,7 @@
 
 import math
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -395,7 +396,11 @@ def changed(values, place, value):
         ),
         ({"inputs": draw(COUNT, 0, 2)}, {}, "none of them 0, got [30, 0, 2]"),
         ({"lengths": changed(LENGTHS, 4, 0)}, {}, "lengths must be at least 1, got 0 for sequence 4"),
-        ({"lengths": changed(LENGTHS, 4, 8)}, {}, "lengths must be at most the 7 steps of inputs, got 8 for 4"),
+        (
+            {"lengths": changed(LENGTHS, 4, 8)},
+            {},
+            "lengths must be at most the 7 steps of inputs, got 8 for sequence 4",
+        ),
         ({"lengths": LENGTHS[:-1]}, {}, "lengths must be one for each of the 30 sequences, got 29"),
         ({"lengths": LENGTHS / 2}, {}, "lengths must be whole numbers [N], got float64 [30]"),
         ({"inputs": draw(9, 2), "lengths": np.array([4, 4])}, {}, "lengths must add up to the 9 rows of inputs, got 8"),
@@ -467,6 +472,23 @@ def changed(values, place, value):
         ),
         ({}, {"reference": 2.0}, "reference must be below the loss without memory, 1, got 2"),
         ({}, {"step": "time"}, "step must name a column of a table, but this file holds arrays"),
+        ({}, {"target": "inputs"}, "target must be another array than the inputs, got 'inputs'; target=none predicts"),
+        ({}, {"stride": 2}, "stride must be 0 where no window cuts the sequences, got 2"),
+        (
+            {"inputs": changed(draw(COUNT, STEPS, INPUTS), (3, 2, 1), -2e30)},
+            {},
+            "column 'input 1' must be at most 1e+30 in size, got -2e+30 at step 2 of sequence 3",
+        ),
+        (
+            {"inputs": draw(4, 2), "targets": None},
+            {},
+            "validation must have more than 1 step one after the other, as the answers lie 1 ahead, got 1",
+        ),
+        (
+            {"inputs": draw(1, 2), "targets": None, "split": ["train"]},
+            {},
+            "sequences must have more than 1 steps, as the answers lie 1 ahead",
+        ),
     ],
 )
 def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, message):
@@ -484,11 +506,23 @@ def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, m
             {"target": "lable"},
             "there is no column 'lable'; did you mean 'label'? The columns are: sequence, step, x",
         ),
+        ({}, {"sequence": "label", "target": "label"}, "sequence must be another column than target, got 'label' for"),
+        ({}, {"inputs": ["x", "x"]}, "inputs must name each column once, got 'x' twice"),
+        (
+            {"when": lambda f: [f"2020-01-01 00:00:{row:03}" for row in range(len(f))]},
+            {},
+            "column 'when' must hold names that come again, or numbers, unless inputs= leaves it out, got ",
+        ),
+        (
+            {"sequence": lambda f: f["sequence"].where(f.index != 5)},
+            {},
+            "column 'sequence' must have a value in each row, got none at line 7",
+        ),
         ({}, {"sequence": "subject"}, "there is no column 'subject'; the columns are: sequence, step, x, label"),
         (
             {"x": lambda f: f["x"].where(f.index != 5)},
             {},
-            "column 'x' must have a value in each row, got none at line 7",
+            "column 'x' must have a value in each row, got none (an empty field, NA or the like) at line 7",
         ),
         (
             {"x": lambda f: f["x"].where(f.index != 5, np.inf)},
@@ -546,7 +580,10 @@ def test_a_table_that_is_no_task_is_refused_in_one_line(table, columns, knobs, m
         ("data.csv", b"x,\xff\n1,2\n", "data.csv: cannot be read as a table: 'utf-8' codec can't decode"),
         ("data.csv", b"x,label\n1,2\n1,2,3\n", "data.csv: cannot be read as a table: "),
         ("data.npz", b"PK\x03\x04 no archive", "data.npz: cannot be read as arrays of NumPy: "),
-        ("data.npy", b"no array", "data.npy: must hold arrays of numbers or text, not pickled Python objects"),
+        ("data.npy", b"no array", "data.npy: cannot be read as arrays of NumPy: it must begin as numpy.save and"),
+        ("data.csv", b"x;label\n1;2\n", "columns must be separated by commas, got the first line 'x;label' with ';'"),
+        ("data.csv", b"x,x,label\n1,2,3\n", "columns must have different names, got 'x' twice"),
+        ("data.csv", b"0.5,-1\n1,2\n", "the first line must name the columns, got numbers: 0.5, -1"),
         ("data.parquet", b"no table", "data.parquet: cannot be read as a table: "),
     ],
 )
@@ -555,6 +592,41 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, name, conte
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         task(tmp_path / name)
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(ValueError, match="path must be that of a file, got .* which is a folder"):
+        task(tmp_path.rename(tmp_path.with_suffix(".csv")))
+
+
+def test_a_column_that_is_the_target_is_not_found_for_another_role(table):
+    frame = rows().rename(columns={"label": "series", "sequence": "id"})
+    assert len(task(table(frame), target="series").part("train").reads[0]) == COUNT * 6 // 10
+
+
+def test_a_test_part_without_anything_to_learn_is_refused_in_one_line(arrays, monkeypatch):
+    monkeypatch.setattr(sequences, "_fitted", lambda data: {"no input": 1.0, "no change": 0.0})
+    with pytest.raises(ValueError, match="test part must leave something to learn, got a loss of 0 of 'no change'"):
+        task(arrays())
+
+
+def test_small_numbers_are_standardised_as_large_ones_are(arrays):
+    values = draw(COUNT)
+    small, large = (task(arrays(targets=scale * values)) for scale in (1e-20, 1.0))
+    assert torch.allclose(small.part("train").targets, large.part("train").targets)
+
+
+@pytest.mark.parametrize("value", [Decimal, float])
+def test_a_column_of_decimals_holds_numbers(tmp_path, value):
+    frame = rows().assign(label=lambda f: [value(row) / 4 for row in range(len(f))])
+    frame.to_parquet(tmp_path / "data.parquet")
+    assert task(tmp_path / "data.parquet").data.kind == "regression"
+
+
+def test_a_column_of_lists_is_refused_in_one_line(tmp_path):
+    rows().assign(x=lambda f: [[1.0, 2.0]] * len(f)).to_parquet(tmp_path / "data.parquet")
+    with pytest.raises(ValueError, match="column 'x' must hold numbers or text, got ndarray at row 0"):
+        task(tmp_path / "data.parquet")
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
