@@ -156,7 +156,7 @@ def test_exploded_trials_are_counted_beside_diverged_ones():
     row = study.summary.iloc[0]
     assert (row["trials"], row["exploded"], row["diverged"]) == (3, 1, 1)
     assert "exploded" in [column.title for column in summary_table(study).columns]
-    assert any("1 trials exploded" in notice for notice in notices(study))
+    assert any("1 trial exploded" in notice for notice in notices(study))
 
 
 def test_a_task_that_guessing_solves_is_flagged():
