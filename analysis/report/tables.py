@@ -150,7 +150,7 @@ def baselines_table(study: Study) -> Table:
         "no_memory": "sees the present input",
         "window": "sees some of the inputs so far",
         "published": "stated by the task",
-        "guessing": "random weights",
+        "guessing": "is not trained",
     }
     rows = []
     for row in baselines(study).to_dict("records"):
@@ -165,7 +165,11 @@ def baselines_table(study: Study) -> Table:
             named("kind", "what it is"),
             named("loss", "test loss", ".3g"),
         ),
-        *(named("unit", "unit"), named("solved", "share that solves it", ".2%"), named("note", "note")),
+        *(
+            named("unit", "unit"),
+            named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
+            named("note", "note"),
+        ),
     ]
     return Table.of(columns, rows)
 
