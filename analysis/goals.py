@@ -68,7 +68,7 @@ class Goal(NamedTuple):
         seen = [loss for loss in np.ravel(best).tolist() if np.isfinite(loss)]
         known = [loss for loss in (floor, reference) if np.isfinite(loss)]
         low = min([*known, *seen], default=0.0)
-        high = max([*known, floor + 0.7 * self.span, *(min(loss, top) for loss in seen)], default=1.0)
+        high = max([*known, floor + min(0.7 * self.span, 0.15 * floor), *(min(loss, top) for loss in seen)])
         margin = 0.1 * (high - low)
         return low - margin if low - margin > 0 else 0.0, high + margin
 

@@ -14,7 +14,7 @@ from ..statistics.best import best_decile
 from .choice import FLOOR, Line, lines_of, losses_of, quantiles, records_of
 from .entry import Entry, a_row_for_each_pair
 from .look import GREY, INK, SHADE, WIDTH, Look, look, new_figure, styled
-from .pieces import level_lines, linear_ticks, log_ticks, readable, row_axis, row_names
+from .pieces import level_lines, linear_ticks, log_ticks, readable, row_axis, row_names, stacked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -141,7 +141,7 @@ def numbers(study: Study) -> Numbers:
 
 def _short(lines: Sequence[Line]) -> list[Line]:
     """Return lines with a short name for the floor where there is little room."""
-    return [Line(line.value, "floor") if line.name == FLOOR and len(lines) <= 2 else line for line in lines]
+    return [Line(line.value, "floor") if line.name == FLOOR and not stacked(lines) else line for line in lines]
 
 
 def _losses(trials: pd.DataFrame, goal: Goal) -> np.ndarray:
@@ -211,8 +211,8 @@ def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
         where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
         text = "no\nloss" if np.isinf(scale.limit) else f"none or\n> {scale.limit:.3g}"
         axes.text(scale.no_loss, -0.03 / (_ROW * count), text, fontsize=6, color=GREY, **where)
-    lines = len(numbers.levels.get(task, ()))
-    axes.set_title(f"{task}, {subset}", pad=12 if lines <= 2 else 6 + 7 * lines)
+    lines = numbers.levels.get(task, ())
+    axes.set_title(f"{task}, {subset}", pad=8 + 7 * len(lines) if stacked(lines) else 12)
     axes.set_xlabel(numbers.labels.get(task, "test loss"))
 
 

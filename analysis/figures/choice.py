@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
 FLOOR = "floor: no memory"
 ALIKE = 0.005  # relative difference of two losses that share a line
+CLEAR = 0.9  # times the floor: a loss on a log axis below it has a line beside that of the floor
 
 
 class Axis(NamedTuple):
@@ -97,8 +98,8 @@ class Line(NamedTuple):
 def lines_of(study: Study) -> dict[str, list[Line]]:
     """Return what losses are held against by task: the floor, the solved loss or the reference, and the best window.
 
-    That is the best model of the last few inputs, where it is better than the floor. Where its loss is that of the
-    reference, or a published one is, the line of the reference has its name.
+    That is the best model of the last few inputs, where it is better than the floor (on a log axis, clearly so). Where
+    its loss is that of the reference, or a published one is, the line of the reference has its name.
     """
     found = {task: _lines(goal) for task, goal in study.goals.items()}
     for task, own in baselines(study).groupby("task", sort=False):
@@ -119,7 +120,8 @@ def _with_baselines(lines: list[Line], goal: Goal, own: pd.DataFrame) -> list[Li
     for row in pd.concat([own[own["kind"] == "published"], windows]).to_dict("records"):
         value = goal.scale * row["loss"]
         same = next((line for line in lines if abs(line.value - value) <= ALIKE * abs(value)), None)
-        if same is None and row["kind"] == "window" and value < goal.scale * goal.floor:
+        least = goal.scale * goal.floor * (CLEAR if goal.solvable else 1.0)
+        if same is None and row["kind"] == "window" and value < least:
             lines = [*lines, Line(value, row["name"])]
         elif same is not None and same.name == "reference":
             lines = [Line(same.value, f"reference: {row['name']}") if line is same else line for line in lines]

@@ -26,7 +26,10 @@ _HIGHEST = 1e30  # stands for an infinite upper end of a band
 
 
 class CurveLook(NamedTuple):
-    """How curves are drawn: labels and scales of the axes, as steps or lines, with or without markers."""
+    """How curves are drawn: labels and scales of the axes, as steps or lines, with or without markers.
+
+    whole: whether the places on the x axis are whole numbers.
+    """
 
     x_label: str
     y_label: str
@@ -34,6 +37,7 @@ class CurveLook(NamedTuple):
     y_log: bool = False
     steps: bool = False
     markers: bool = False
+    whole: bool = False
 
     @property
     def drawstyle(self) -> str:
@@ -224,6 +228,8 @@ def _limits(axes: Axes, limits: tuple[float, float] | None) -> None:
 def _ticks(axes: Axes, looks: CurveLook, *, few: bool) -> None:
     if looks.x_log:
         log_ticks(axes.xaxis, few=few)
+    if looks.whole and not looks.x_log:
+        axes.locator_params(axis="x", integer=True)
     if looks.y_log:
         log_ticks(axes.yaxis, few=few)
 

@@ -28,7 +28,7 @@ CAPTION = (
 )
 OF_LOSSES = "On a task without a criterion of success: the test loss that can be expected, lower is better."
 RESAMPLES = 400
-LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
+LOOKS = CurveLook("trials in the search", "expected best score", markers=True, whole=True)
 
 
 def numbers(study: Study) -> Curves:

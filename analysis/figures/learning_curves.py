@@ -79,7 +79,7 @@ def _looks(study: Study, tasks: Sequence[str]) -> dict[str, CurveLook]:
         goal = study.goals[task]
         if goal.unit or task in sets:
             x_label = "epochs" if task in sets else LOOKS.x_label
-            looks[task] = CurveLook(x_label, goal.label(LOOKS.y_label), task not in sets, goal.solvable)
+            looks[task] = CurveLook(x_label, goal.label(LOOKS.y_label), task not in sets, goal.solvable, whole=True)
     return looks
 
 

@@ -307,7 +307,7 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
 
     height: of the axes, in inches. Names of lines along x stand above the axes, in two rows where there are many.
     """
-    if len(lines) <= 2:
+    if not stacked(lines):
         for value, name in lines:
             level_line(axes, value, name, along)
         return
@@ -332,6 +332,11 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
         axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
         # curves come down from above: there is most room at the left
         on_curves(axes.text(0.01, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom"))
+
+
+def stacked(lines: Sequence[Line]) -> bool:
+    """Return whether the names of lines may run into each other: there are more than floor and solved loss."""
+    return len(lines) > 2 or any(not line.name.startswith(("floor", "solved")) for line in lines if line.name)
 
 
 def on_curves(text: Text) -> None:

@@ -69,8 +69,8 @@ def _exploded(study: Study) -> list[str]:
         return []
     named = words.listed([f"{count} of {variant}" for variant, count in counts.items()])
     return [
-        f"{words.trials(int(counts.sum()))} exploded, that is, the last loss was finite, but more than 3 times both the "
-        f"floor and the loss before training ({named}). Such a trial counts, with the test loss at its best look."
+        f"{words.trials(int(counts.sum()))} exploded, that is, the last loss was finite, but more than 3 times both "
+        f"the floor and the loss before training ({named}). Such a trial counts, with the test loss at its best look."
     ]
 
 

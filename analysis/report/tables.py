@@ -11,6 +11,7 @@ import pandas as pd
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
 from ..study import Study
+from ..tables.baselines import baselines
 from ..tables.settings import BEST
 from ..tables.two_studies import ADVANTAGE, TwoStudies
 
@@ -140,6 +141,37 @@ def _of_losses(study: Study) -> list[Column]:
     ]
     columns += [named("epochs", "epochs", ".1f")] if "epochs" in study.summary else []
     return [*columns, named("seconds", "seconds per trial", ".3g")]
+
+
+def baselines_table(study: Study) -> Table:
+    """Return what simple models and random networks reach on each task; no rows where none is on record."""
+    kinds = {
+        "no_input": "sees no input",
+        "no_memory": "sees the present input",
+        "window": "sees some of the inputs so far",
+        "published": "stated by the task",
+        "guessing": "is not trained",
+    }
+    rows = []
+    for row in baselines(study).to_dict("records"):
+        goal = study.goals.get(row["task"])
+        if goal is not None:
+            loss = float(goal.shown(row["loss"]))
+            rows.append({**row, "loss": loss, "kind": kinds[row["kind"]], "unit": goal.unit or words.NOTHING})
+    columns = [
+        *(
+            named("task", "task"),
+            named("name", "model"),
+            named("kind", "what it is"),
+            named("loss", "test loss", ".3g"),
+        ),
+        *(
+            named("unit", "unit"),
+            named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
+            named("note", "note"),
+        ),
+    ]
+    return Table.of(columns, rows)
 
 
 _USUAL_MEANS = ("decile_score", "decile_loss", "decile_parameters")
