@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .data.models import Rows, best_linear, binary_cross_entropy, cross_entropy
 from .task import Batch, DataTask, Task
 
 SEQUENCES = 8000
@@ -41,6 +42,8 @@ RIDGES = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Penalties of a linear model, per answer and with inputs of unit variance."""
 PENALTIES = (1e-2, 1e-3, 1e-4, 1e-5)
 """Penalties of a logistic model, from the strongest on."""
+TOLERANCE = 1e-6
+"""The fit of a logistic model ends where a step wins less than this."""
 LEAST = 1e-6
 """A probability lies between this number and one minus it, before it becomes an output."""
 
@@ -355,49 +358,9 @@ def _logistic(form: str, features: Tensor, targets: Tensor, weights: Tensor, ask
     features [N, F], centred; targets [N, O]; weights [N, 1]; asked [M, F].
     """
     cut = max(1, len(features) * 4 // 5)
-    used, kept = slice(None, cut), slice(cut, None)
-    first = torch.zeros(features.shape[1] + 1, targets.shape[1], dtype=torch.float64)
-    best, penalty, found = math.inf, PENALTIES[0], first
-    for tried in PENALTIES:
-        given = (form, features[used], targets[used], weights[used])
-        first = _climb(*given, tried, first, 30)
-        loss = _loss(form, _probabilities(form, features[kept], first), targets[kept], weights[kept])
-        if not loss < best:
-            break
-        best, penalty, found = loss, tried, first
-    return _probabilities(form, asked, _climb(form, features, targets, weights, penalty, found, 60))
-
-
-def _probabilities(form: str, features: Tensor, parameters: Tensor) -> Tensor:
-    outputs = features @ parameters[1:] + parameters[0]
-    return outputs.softmax(1) if form == "cross_entropy" else outputs.sigmoid()
-
-
-def _climb(
-    form: str, features: Tensor, targets: Tensor, weights: Tensor, penalty: float, start: Tensor, most: int
-) -> Tensor:
-    """Return the parameters [1 + F, O] of a logistic regression, constants first.
-
-    Each step goes to the lowest point of a quadratic bound on the loss, which has the same matrix everywhere (Boehning
-    1992), with the momentum of Nesterov; a step that goes up against the gradient starts the momentum anew.
-    """
-    total, curvature = weights.sum(), 0.5 if form == "cross_entropy" else 0.25
-    padded = torch.cat((torch.ones_like(weights), features), 1)
-    penalties = torch.full((padded.shape[1], 1), penalty, dtype=torch.float64)
-    penalties[0] = 0.0
-    bound = curvature * (padded * weights).T @ padded / total + torch.diag(penalties.squeeze(1) + 1e-9)
-    factor = torch.linalg.cholesky(bound)
-    now, ahead, momentum = start, start, 1.0
-    for _ in range(most):
-        wrong = weights * (_probabilities(form, features, ahead) - targets)
-        gradient = padded.T @ wrong / total + penalties * ahead
-        new = ahead - torch.cholesky_solve(gradient, factor)
-        if float((gradient * (new - now)).sum()) > 0:
-            momentum = 1.0
-        following = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = new + (momentum - 1) / following * (new - now)
-        done = float((gradient * (new - now)).sum().abs()) < 1e-9
-        now, momentum = new, following
-        if done:
-            break
-    return now
+    used, kept = (
+        Rows(features[some], targets[some], weights[some, 0]) for some in (slice(None, cut), slice(cut, None))
+    )
+    loss = cross_entropy if form == "cross_entropy" else binary_cross_entropy
+    model = best_linear(used, kept, loss, targets.shape[1], PENALTIES, TOLERANCE, refit=True)
+    return model(asked).softmax(1) if form == "cross_entropy" else model(asked).sigmoid()

@@ -163,6 +163,7 @@ def best_linear(
     outputs: int,
     penalties: Sequence[float] = PENALTIES,
     tolerance: float = 1e-9,
+    refit: bool = False,
 ) -> Linear:
     """Fit linear models of different penalties and choose the one with the smallest loss on the validation part.
 
@@ -170,19 +171,29 @@ def best_linear(
     validation: what chooses.
     loss, outputs, tolerance: as `fit_linear` takes them.
     penalties: from strong to weak. The search ends at the first one that is worse than the one before.
+    refit: whether the chosen penalty is used to fit both parts together.
 
     Returns the chosen model.
     """
-    model, least, chosen = None, math.inf, None
+    model, least, chosen, strength = None, math.inf, None, 0.0
     for penalty in penalties:
         model = fit_linear(train, loss, outputs, penalty, model, tolerance)
         found = mean_loss(loss, model(validation.features), validation)
         if found >= least:
             break
-        least, chosen = found, model
+        least, chosen, strength = found, model, penalty
     if chosen is None:
         raise ValueError(f"no loss of the validation part is a number, with penalties {list(penalties)}")
-    return chosen
+    return fit_linear(_together(train, validation), loss, outputs, strength, chosen, tolerance) if refit else chosen
+
+
+def _together(first: Rows, second: Rows) -> Rows:
+    """Return the rows of two parts, which both have weights or both have none."""
+    weights = None
+    if first.weights is not None and second.weights is not None:
+        weights = torch.cat((first.weights, second.weights))
+    features, targets = (torch.cat(pair) for pair in zip(first[:2], second[:2], strict=True))
+    return Rows(features, targets, weights)
 
 
 def window(inputs: Tensor, steps: int) -> Tensor:

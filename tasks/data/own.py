@@ -115,6 +115,10 @@ def prepare(table: Table, options: Options) -> Prepared:
     answers = _encoded_targets(
         table, targets, kind, asked, seen["train"] if ahead else asked["train"], options.standardise
     )
+    order = np.random.default_rng(options.split_seed).permutation(
+        len(pieces)
+    )  # a file may be sorted by class or length
+    pieces = [pieces[number] for number in order.tolist()]
     parts = {part: _batch(part, pieces, values, answers.values, once, ahead) for part in PARTS}
     in_sight = ahead > 0 and kind == "regression" and set(targets) <= set(names)
     present = tuple(names.index(target) for target in targets) if in_sight else ()

@@ -10,6 +10,8 @@ from ..task import Batch, Task
 
 FIRST_RATE, LAST_RATE = 0.1, 0.001
 """Learning rates of `fit_without_memory`, at its first and last step."""
+DECAYS = 0.9, 0.999
+"""How much of the means of gradients and their squares is kept at each of its steps."""
 
 
 class Transcription(Task):
@@ -179,21 +181,26 @@ def fit_without_memory(
     steps: of Adam.
     size: number of sequences of a step.
 
-    Returns weight [I, O] and bias [O]. Sequences are drawn from a generator of a fixed seed.
+    Returns weight [I, O] and bias [O]. Sequences are drawn from a generator of a fixed seed. Adam is written out, as
+    `torch.optim` would import the compiler of torch, which takes seconds.
     """
     weight = torch.zeros(train.inputs.shape[-1], outputs, requires_grad=inputs)
     # where the blank has the rest of the probability, every label is as often as it is in the texts
     bias = _shares(train, outputs).log().requires_grad_()
     parameters = [weight, bias] if inputs else [bias]
-    optimiser = torch.optim.Adam(parameters, lr=FIRST_RATE)
+    means, squares = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
     generator = torch.Generator().manual_seed(0)
     for step in range(steps):
-        optimiser.param_groups[0]["lr"] = FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (step / steps)
+        rate = FIRST_RATE * (LAST_RATE / FIRST_RATE) ** (step / steps)
         chosen = torch.randperm(train.size, generator=generator)[:size]
         part = train.select(chosen)
-        optimiser.zero_grad()
-        loss_per_label(memoryless_answers(part, weight, bias), part).backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
+        gradients = torch.autograd.grad(loss_per_label(memoryless_answers(part, weight, bias), part), parameters)
+        with torch.no_grad():
+            for parameter, gradient, mean, square in zip(parameters, gradients, means, squares, strict=True):
+                mean.lerp_(gradient, 1 - DECAYS[0])
+                square.lerp_(gradient.square(), 1 - DECAYS[1])
+                unbiased = mean / (1 - DECAYS[0] ** (step + 1)), square / (1 - DECAYS[1] ** (step + 1))
+                parameter -= rate * unbiased[0] / (unbiased[1].sqrt() + 1e-8)
     return weight.detach(), bias.detach()
 
 

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from tasks.data import models
 from tasks.data.batches import every_step, rows_of
-from tasks.data.models import Ngram, Rows, best_linear, fit_linear, mean_loss, window
+from tasks.data.models import Ngram, Rows, best_linear, fit_linear, mean_loss, squared_error, window
 from tasks.data.split import split
 
 N, F, C = 200, 5, 3
@@ -56,6 +56,21 @@ def test_the_validation_part_chooses_the_penalty():
         for p in models.PENALTIES
     ]
     assert mean_loss(models.cross_entropy, chosen(many.features), many) == pytest.approx(min(losses), abs=1e-4)
+
+
+def test_a_refit_uses_both_parts():
+    ours, theirs = (Rows(torch.zeros(4, 1), torch.full((4, 1), value)) for value in (1.0, 3.0))
+    both = best_linear(ours, theirs, squared_error, 1, refit=True)
+    assert float(both(torch.zeros(1, 1))) == pytest.approx(2.0, abs=1e-4)
+
+
+def test_a_refit_keeps_the_weights_of_both_parts():
+    weighted = [
+        Rows(torch.zeros(2, 1), torch.full((2, 1), v), torch.full((2,), w)) for v, w in ((1.0, 3.0), (3.0, 1.0))
+    ]
+    assert float(best_linear(*weighted, squared_error, 1, refit=True)(torch.zeros(1, 1))) == pytest.approx(
+        1.5, abs=1e-4
+    )
 
 
 def test_an_ngram_backs_off_as_witten_and_bell_say():

@@ -93,8 +93,11 @@ def test_inputs_and_targets_of_a_table_are_those_of_its_rows(table):
     shuffled = frame.sample(frac=1, random_state=1).sort_values("sequence", kind="stable")
     found = task(table(shuffled), standardise=False)
     batch = found.part("validation")
-    for number, name in enumerate(range(1, COUNT, 3)):
+    assert len(batch.lengths) == COUNT // 3
+    firsts = batch.inputs[0, :, 0].tolist()
+    for name in range(1, COUNT, 3):
         own = frame[frame["sequence"] == name]
+        (number,) = (place for place, first in enumerate(firsts) if math.isclose(first, own["x"].iloc[0], rel_tol=1e-6))
         length = int(batch.lengths[number])
         assert length == len(own)
         np.testing.assert_allclose(batch.inputs[:length, number, 0], own["x"], rtol=1e-6)
@@ -115,8 +118,19 @@ def test_arrays_are_batch_first_in_the_file_and_time_first_in_the_task(arrays):
     split = np.array([*["train"] * 20, *["validation"] * 6, *["test"] * 4])
     batch = task(arrays(inputs=inputs, split=split), standardise=False).part("validation")
     assert batch.inputs.shape == (STEPS, 6, INPUTS)
-    np.testing.assert_allclose(batch.inputs[2, 5], inputs[25, 2], rtol=1e-6)
+    found = batch.inputs[2][batch.inputs[2, :, 0].argsort()]
+    wanted = inputs[20:26, 2][inputs[20:26, 2, 0].argsort()]
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
     assert batch.lengths is None
+
+
+def test_the_first_sequences_of_a_part_are_a_mixture_where_the_file_is_sorted(arrays):
+    split = np.array(["train", "validation", "test"] * 10)
+    lengths = np.repeat([2, 6], 15)
+    made = task(arrays(targets=np.repeat([0, 1], 15), lengths=lengths, split=split))
+    for part in PARTS:
+        assert set(made.part(part).targets[0, :5].tolist()) == {0, 1}
+        assert set(made.part(part).lengths[:5].tolist()) == {2, 6}
 
 
 def test_padded_and_flat_arrays_with_lengths_are_the_same_task(arrays):
@@ -595,7 +609,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(tmp_path, name, conte
 
 
 def test_a_folder_is_no_file(tmp_path):
-    with pytest.raises(ValueError, match="path must be that of a file, got .* which is a folder"):
+    with pytest.raises(ValueError, match=r"path must be that of a file, got .* which is a folder"):
         task(tmp_path.rename(tmp_path.with_suffix(".csv")))
 
 
@@ -606,7 +620,7 @@ def test_a_column_that_is_the_target_is_not_found_for_another_role(table):
 
 def test_a_test_part_without_anything_to_learn_is_refused_in_one_line(arrays, monkeypatch):
     monkeypatch.setattr(sequences, "_fitted", lambda data: {"no input": 1.0, "no change": 0.0})
-    with pytest.raises(ValueError, match="test part must leave something to learn, got a loss of 0 of 'no change'"):
+    with pytest.raises(ValueError, match=r"test part must leave something to learn, got a loss of 0 of 'no change'"):
         task(arrays())
 
 
@@ -625,7 +639,7 @@ def test_a_column_of_decimals_holds_numbers(tmp_path, value):
 
 def test_a_column_of_lists_is_refused_in_one_line(tmp_path):
     rows().assign(x=lambda f: [[1.0, 2.0]] * len(f)).to_parquet(tmp_path / "data.parquet")
-    with pytest.raises(ValueError, match="column 'x' must hold numbers or text, got ndarray at row 0"):
+    with pytest.raises(ValueError, match=r"column 'x' must hold numbers or text, got ndarray at row 0"):
         task(tmp_path / "data.parquet")
 
 
