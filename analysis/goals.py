@@ -54,6 +54,24 @@ class Goal(NamedTuple):
         """Return losses in the unit."""
         return self.scale * np.asarray(losses, dtype=float)
 
+    def axis(self, best: ArrayLike) -> tuple[float, float]:
+        """Return the ends of an axis of losses, in the unit: around floor and reference, without what is far above.
+
+        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant.
+
+        >>> low, high = Goal(9.0, np.nan, 8.0, limit=11.0).axis([8.5, 10.5, 700.0])
+        >>> round(low, 2), round(high, 2)
+        (7.7, 11.3)
+        """
+        floor, reference = self.scale * self.floor, self.scale * self.reference
+        top = self.scale * self.limit if np.isfinite(self.limit) else np.inf
+        seen = [loss for loss in np.ravel(best).tolist() if np.isfinite(loss)]
+        known = [loss for loss in (floor, reference) if np.isfinite(loss)]
+        low = min([*known, *seen], default=0.0)
+        high = max([*known, floor + min(0.7 * self.span, 0.15 * floor), *(min(loss, top) for loss in seen)])
+        margin = 0.1 * (high - low)
+        return low - margin if low - margin > 0 else 0.0, high + margin
+
     def limited(self, losses: ArrayLike) -> Floats:
         """Return losses in the unit, at most the limit, which also stands for a loss that is missing.
 

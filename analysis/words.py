@@ -238,6 +238,15 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def trials(number: int) -> str:
+    """Write a number of trials.
+
+    >>> trials(1), trials(1200)
+    ('1 trial', '1,200 trials')
+    """
+    return f"{number:,} trial{'s' * (number != 1)}"
+
+
 def tick(value: float) -> str:
     """Write a number at a tick of an axis.
 

@@ -8,6 +8,7 @@ there are few of them. How much each is smoothed is decided by sequences or answ
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
@@ -51,7 +52,7 @@ class Baseline(NamedTuple):
     """A simple model of a task, and how well it does on sequences that it was not fitted to.
 
     name: of the model, for readers.
-    kind: no_input, no_memory, window (of the last few inputs), or published for one that the task itself states.
+    kind: no_input, no_memory, window (of some of the inputs so far), or published for any other that the task states.
     loss: on the test sequences.
     error: standard error of the loss; NaN where it is not known.
     metrics: of the task, on the test sequences; empty for a loss that is only stated.
@@ -68,8 +69,8 @@ def baselines(task: Task) -> list[Baseline]:
     """Return the baselines of a task: models that are fitted here, then those that the task states.
 
     The models are a constant answer and those that see the present input only, the last 2, and the last 4. They do not
-    know the number of the step. One of the last inputs is left out where the task states it ("last 2 symbols"), or
-    where to fit it takes too long. Nothing is fitted to a task with a loss of its own, such as one whose answers are
+    know the number of the step. One is left out where the task states its like ("last 2 symbols"), or where to fit it
+    takes too long. Nothing is fitted to a task with a loss of its own, such as one whose answers are
     sequences.
 
     task: whose sequences are drawn with fixed seeds; of a data set the parts train and test are taken.
@@ -82,15 +83,31 @@ def baselines(task: Task) -> list[Baseline]:
     last 2 inputs: 1.39 (ln 4 = 1.39)
     last 4 inputs: 1.39 (ln 4 = 1.39)
     """
-    stated = [Baseline(name, "published", loss, math.nan, {}) for name, loss in task.baselines().items()]
-    if not task.loss_form:
-        return stated
+    stated = [Baseline(name, kind_of(name), loss, math.nan, {}) for name, loss in task.baselines().items()]
+    kinds = {known.kind for known in stated}
     windows = [
         window
         for window in WINDOWS.values()
-        if not any(known.name.startswith(f"last {window} ") and window > 1 for known in stated)
+        if KINDS.get(window) not in kinds and not any(known.name.startswith(f"last {window} ") for known in stated)
     ]
+    if not task.loss_form or not windows:
+        return stated
     return [*fitted(task, *_sets(task), windows), *stated]
+
+
+def kind_of(name: str) -> str:
+    """Return the kind of a model that a task states, which its name begins with.
+
+    >>> [kind_of(name) for name in ("no input, equal shares", "last chord, logistic", "last 8 chords, logistic")]
+    ['no_input', 'no_memory', 'window']
+    >>> kind_of("no change"), kind_of("mean of the steps so far"), kind_of("published for other chorales")
+    ('no_memory', 'window', 'published')
+    """
+    if name.startswith(("no input", "same answer")):
+        return "no_input"
+    if re.match(r"last \d|mean of |all .* at once", name):
+        return "window"
+    return "no_memory" if name.startswith(("present ", "last ", "no change", "each key")) else "published"
 
 
 def fitted(task: Task, fit: Batch, test: Batch, windows: list[int]) -> list[Baseline]:

@@ -172,9 +172,9 @@ class Task:
     name: ClassVar[str] = ""
     source: ClassVar[str] = ""
     evaluation_size: ClassVar[int] = 1000
-    unit: ClassVar[str] = ""
-    unit_scale: ClassVar[float] = 1.0
-    causal: ClassVar[bool] = False
+    unit: str = ""
+    unit_scale: float = 1.0
+    causal: bool = False
 
     lag: int | None
     input_size: int

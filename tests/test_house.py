@@ -48,7 +48,7 @@ FLOORS = {
     "analysis": [
         "analysis",
         "words, statistics, processes",
-        "load",
+        "load, goals",
         "study tables",
         "figures",
         "report",

@@ -8,7 +8,7 @@ from scipy.stats import norm as normal
 
 from ..statistics.endpoints import ENDPOINTS
 from ..statistics.resampling import compare
-from ..tables.comparisons import BETTER, WORSE, inferences
+from ..tables.comparisons import BETTER, WORSE, Measure, inferences
 from .studies import SHARED, VARIANTS
 
 DIFFERENCES = (0.1, 0.2, 0.3)  # by which one variant solves the task less often than the baseline
@@ -34,7 +34,7 @@ def powers(
     covered: in which all eleven simultaneous intervals include the true differences.
     half_width: median of half the width of the interval of a variant that does not differ.
     """
-    endpoint, rows = ENDPOINTS["solve_rate"], []
+    endpoint, measure, rows = ENDPOINTS["solve_rate"], Measure(1.0, 1.0, "%"), []
     for difference in differences:
         truth = np.r_[-difference, np.zeros(len(VARIANTS) - 2)]
         found = []
@@ -46,7 +46,7 @@ def powers(
             result = compare(endpoint.weights, solved, np.zeros_like(solved), span=1.0, swaps=swaps, seed=k)
             levels = [{"solve_rate": float(own.mean()), "best_decile": 1.0} for own in solved]
             verdicts = [
-                row["verdict"] for row in inferences(result, endpoint, 1.0, [(m, levels[0]) for m in levels[1:]])
+                row["verdict"] for row in inferences(result, endpoint, measure, [(m, levels[0]) for m in levels[1:]])
             ]
             covered = ((result.low <= truth) & (truth <= result.high)).all()
             others = any(verdict in (BETTER, WORSE) for verdict in verdicts[1:])

@@ -14,7 +14,7 @@ from ..statistics.best import best_decile
 from .choice import FLOOR, Line, lines_of, losses_of, quantiles, records_of
 from .entry import Entry, a_row_for_each_pair
 from .look import GREY, INK, SHADE, WIDTH, Look, look, new_figure, styled
-from .pieces import level_lines, log_ticks, readable, row_axis, row_names
+from .pieces import level_lines, linear_ticks, log_ticks, readable, row_axis, row_names, stacked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,9 +33,9 @@ CAPTION = (
 OF_LOSSES = (
     "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
     "exploded, and a loss above that of the best constant answer stands with those that have none. Dotted: floor, "
-    "reference and the baselines. Greff et al. 2017 show in figure 3 all trials of a variant and the best tenth "
-    "of them; they found that no variant does significantly better than their LSTM, and that leaving out the "
-    "forget gate or the output activation does significantly worse."
+    "reference and the best model of the last few inputs. Greff et al. 2017 show in figure 3 all trials of a variant "
+    "and the best tenth of them; they found that no variant does significantly better than their LSTM, and that "
+    "leaving out the forget gate or the output activation does significantly worse."
 )
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
@@ -114,7 +114,7 @@ def numbers(study: Study) -> Numbers:
         for subset in SUBSETS:
             chosen = {v: _subset(groups[v], subset) for v in study.variants if v in groups}
             shown = pd.concat(chosen.values()) if chosen else trials
-            scale = scales[task, subset] = _scale(*(_losses(own, goal) for own in (shown, trials)), goal)
+            scale = scales[task, subset] = _scale(_losses(shown, goal), _losses(trials, goal), goal)
             for variant, own in chosen.items():
                 losses = _losses(own, goal)
                 x = np.where(np.isinf(losses), scale.no_loss, losses)
@@ -141,7 +141,7 @@ def numbers(study: Study) -> Numbers:
 
 def _short(lines: Sequence[Line]) -> list[Line]:
     """Return lines with a short name for the floor where there is little room."""
-    return [Line(line.value, "floor") if line.name == FLOOR and len(lines) <= 2 else line for line in lines]
+    return [Line(line.value, "floor") if line.name == FLOOR and not stacked(lines) else line for line in lines]
 
 
 def _losses(trials: pd.DataFrame, goal: Goal) -> np.ndarray:
@@ -202,15 +202,17 @@ def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
     axes.set_xscale("linear" if scale.linear else "log")
     axes.set_xlim(*scale.ends)
     row_axis(axes, count)
-    if not scale.linear:
+    if scale.linear:
+        linear_ticks(axes.xaxis, most=scale.last_tick)
+    else:
         log_ticks(axes.xaxis, most=scale.last_tick)
     if scale.lost:
         axes.axvline(scale.no_loss, color=GREY, lw=0.5, zorder=1)
         where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
         text = "no\nloss" if np.isinf(scale.limit) else f"none or\n> {scale.limit:.3g}"
         axes.text(scale.no_loss, -0.03 / (_ROW * count), text, fontsize=6, color=GREY, **where)
-    lines = len(numbers.levels.get(task, ()))
-    axes.set_title(f"{task}, {subset}", pad=12 if lines <= 2 else 6 + 7 * lines)
+    lines = numbers.levels.get(task, ())
+    axes.set_title(f"{task}, {subset}", pad=8 + 7 * len(lines) if stacked(lines) else 12)
     axes.set_xlabel(numbers.labels.get(task, "test loss"))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
 FLOOR = "floor: no memory"
 ALIKE = 0.005  # relative difference of two losses that share a line
+CLEAR = 0.9  # times the floor: a loss on a log axis below it has a line beside that of the floor
 
 
 class Axis(NamedTuple):
@@ -95,9 +96,10 @@ class Line(NamedTuple):
 
 
 def lines_of(study: Study) -> dict[str, list[Line]]:
-    """Return what losses are held against by task: the floor, the solved loss or the reference, and the baselines.
+    """Return what losses are held against by task: the floor, the solved loss or the reference, and the best window.
 
-    Of the models of the last few inputs only the best has a line. A baseline that another line stands for has none.
+    That is the best model of the last few inputs, where it is better than the floor (on a log axis, clearly so). Where
+    its loss is that of the reference, or a published one is, the line of the reference has its name.
     """
     found = {task: _lines(goal) for task, goal in study.goals.items()}
     for task, own in baselines(study).groupby("task", sort=False):
@@ -115,12 +117,12 @@ def _lines(goal: Goal) -> list[Line]:
 
 def _with_baselines(lines: list[Line], goal: Goal, own: pd.DataFrame) -> list[Line]:
     windows = own[own["kind"] == "window"].sort_values("loss", kind="stable").head(1)
-    shown = pd.concat([own[own["kind"] == "published"], own[own["kind"].isin(("no_input", "no_memory"))], windows])
-    for row in shown.to_dict("records"):
+    for row in pd.concat([own[own["kind"] == "published"], windows]).to_dict("records"):
         value = goal.scale * row["loss"]
         same = next((line for line in lines if abs(line.value - value) <= ALIKE * abs(value)), None)
-        if same is None:
+        least = goal.scale * goal.floor * (CLEAR if goal.solvable else 1.0)
+        if same is None and row["kind"] == "window" and value < least:
             lines = [*lines, Line(value, row["name"])]
-        elif same.name == "reference":
+        elif same is not None and same.name == "reference":
             lines = [Line(same.value, f"reference: {row['name']}") if line is same else line for line in lines]
     return lines

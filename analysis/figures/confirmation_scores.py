@@ -30,6 +30,10 @@ CAPTION = (
     "probability that a replicate scores higher than one of the baseline, with 95 % intervals (Newcombe); filled "
     "marks: label swaps within blocks give p ≤ .05, Holm-adjusted over the variants."
 )
+OF_LOSSES = (
+    "On a task without a criterion of success the score runs evenly from the floor (0) to the reference (1), or to a "
+    "loss of 0, and ends at both: losses beyond them look alike here."
+)
 
 
 class Numbers(NamedTuple):
@@ -129,4 +133,5 @@ FIGURE = Entry(
     draw,
     needs=("replicates", "confirmed", "repeats"),
     rows=a_row_for_each_pair,
+    of_losses=OF_LOSSES,
 )

@@ -11,7 +11,7 @@ import pandas as pd
 from .choice import Line, by_variant, tasks_in, variants_in
 from .entry import MOST_CURVES
 from .look import GREY, PALE, RC, WIDTH, look, new_figure
-from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_counts, readable
+from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_above, note_counts, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,10 @@ _HIGHEST = 1e30  # stands for an infinite upper end of a band
 
 
 class CurveLook(NamedTuple):
-    """How curves are drawn: labels and scales of the axes, as steps or lines, with or without markers."""
+    """How curves are drawn: labels and scales of the axes, as steps or lines, with or without markers.
+
+    whole: whether the places on the x axis are whole numbers.
+    """
 
     x_label: str
     y_label: str
@@ -34,6 +37,7 @@ class CurveLook(NamedTuple):
     y_log: bool = False
     steps: bool = False
     markers: bool = False
+    whole: bool = False
 
     @property
     def drawstyle(self) -> str:
@@ -158,6 +162,7 @@ def _a_panel_each(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
             _line(axes, one, variant, looks, in_front=variant == variants[0])
             _band(axes, one, looks, color=look(variant).colour, alpha=0.22, lw=0)
         _limits(axes, curves.limits.get(task))
+        note_above(axes)
         lines = curves.levels.get(task, ())
         level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=1.15)
         _ticks(axes, looks, few=True)
@@ -223,6 +228,8 @@ def _limits(axes: Axes, limits: tuple[float, float] | None) -> None:
 def _ticks(axes: Axes, looks: CurveLook, *, few: bool) -> None:
     if looks.x_log:
         log_ticks(axes.xaxis, few=few)
+    if looks.whole and not looks.x_log:
+        axes.locator_params(axis="x", integer=True)
     if looks.y_log:
         log_ticks(axes.yaxis, few=few)
 

@@ -28,7 +28,7 @@ CAPTION = (
 )
 OF_LOSSES = "On a task without a criterion of success: the test loss that can be expected, lower is better."
 RESAMPLES = 400
-LOOKS = CurveLook("trials in the search", "expected best score", markers=True)
+LOOKS = CurveLook("trials in the search", "expected best score", markers=True, whole=True)
 
 
 def numbers(study: Study) -> Curves:
@@ -52,12 +52,7 @@ def with_losses(study: Study, curves: Curves, looks: CurveLook, label: str) -> C
     lines, limits = lines_of(study), dict(curves.limits)
     for task in tasks:
         own, goal = curves.data[curves.data["task"] == task], study.goals[task]
-        seen = own[["y", "low", "high"]].to_numpy(dtype=float)
-        ends = [goal.scale * loss for loss in (goal.floor, goal.reference)]
-        limits[task] = (
-            float(np.nanmin([*seen.ravel(), *ends]) - 0.15 * goal.span),
-            float(np.nanmin([np.nanmax([*seen.ravel(), *ends]), ends[0] + 2 * goal.span]) + 0.15 * goal.span),
-        )
+        limits[task] = goal.axis(own.groupby("variant")["y"].min())
     return curves._replace(
         limits=limits,
         levels={**curves.levels, **{task: lines[task] for task in tasks}},

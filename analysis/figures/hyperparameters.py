@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.best import best_decile
-from ..tables.importance import outcomes
+from ..tables.importance import loss_axis, outcomes
 from .choice import Axis, axis_of, tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .look import GREY, SHADE, WIDTH, look, new_figure, styled
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..goals import Goal
+    from runs.study.space import Dimension
+
     from ..study import Study
 
 TITLE = "Is the search space wide enough?"
@@ -66,7 +67,7 @@ def numbers(study: Study) -> Numbers:
     """
     names = [name for name in study.design.space if name in study.table]
     axes = {name: axis_of(study, name, study.table[name]) for name in names}
-    edges = {name: _edges(axis) for name, axis in axes.items()}
+    edges = {name: _edges(study.design.space[name], axis) for name, axis in axes.items()}
     parts, outside = [], {}
     for task in tasks_in(study, study.trials) if names else []:
         own = study.trials[study.trials["task"] == task]
@@ -77,18 +78,20 @@ def numbers(study: Study) -> Numbers:
             parts.append(own.assign(hyperparameter=name, value=own[name], best_decile=own.index.isin(best)))
             parts[-1] = parts[-1].assign(score=outcomes(own, study.goals[task]))[COLUMNS]
     data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    losses = {t: _loss_axis(study.goals[t]) for t in tasks_in(study, data) if not study.solvable(t)}
+    losses = {t: _loss_axis(study, t) for t in tasks_in(study, data) if not study.solvable(t)}
     facts = study.summary, tasks_in(study, data), variants_in(study, data)
     return Numbers(data, axes, edges, outside, losses, *facts)
 
 
-def _loss_axis(goal: Goal) -> tuple[str, float, float]:
-    best = goal.reference if np.isfinite(goal.reference) else 0.0
-    return goal.label("test loss"), goal.scale * best - 0.3 * goal.span, goal.scale * goal.floor + 2 * goal.span
+def _loss_axis(study: Study, task: str) -> tuple[str, float, float]:
+    return study.goals[task].label("test loss"), *loss_axis(study, task)
 
 
-def _edges(axis: Axis) -> tuple[float, float]:
-    """Return where the lower tenth of an axis ends, and where the upper one begins."""
+def _edges(dimension: Dimension, axis: Axis) -> tuple[float, float]:
+    """Return where the lower tenth of a range ends, and where the upper one begins, as its values are drawn."""
+    if dimension.complement:
+        lower, upper = sorted((float(dimension.value(0.1)), float(dimension.value(0.9))))
+        return lower, upper
     low, high = (np.log(axis.low), np.log(axis.high)) if axis.log else (axis.low, axis.high)
     inner = [float(low + share * (high - low)) for share in (0.1, 0.9)]
     lower, upper = (float(np.exp(x)) if axis.log else x for x in inner)
@@ -122,10 +125,13 @@ def _dots(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     if task in numbers.losses:  # what is off the axis stands at its end
         own = own.assign(score=own["score"].clip(upper=numbers.losses[task][2]))
     axes.set_xscale("log" if numbers.axes[name].log else "linear")
-    axes.scatter(own["value"], own["score"], s=3, color="#b5b5b5", lw=0, zorder=2, rasterized=len(own) > 500)
+    axes.scatter(
+        own["value"], own["score"], s=3, color="#b5b5b5", lw=0, zorder=2, clip_on=False, rasterized=len(own) > 500
+    )
     for variant in numbers.variants:
         best, (colour, marker, _) = own[own["best_decile"] & (own["variant"] == variant)], look(variant)
         looks: dict[str, Any] = {"marker": marker, "color": colour, "edgecolors": "white", "linewidths": 0.3}
+        looks |= {"clip_on": False}
         axes.scatter(best["value"], best["score"], s=13, zorder=3, **looks)
 
 

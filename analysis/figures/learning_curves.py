@@ -30,8 +30,8 @@ CAPTION = (
     "others in grey."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success the axis is linear, with the reference and the baselines as lines; "
-    "with a training set it counts epochs."
+    "On a task without a criterion of success the axis is linear, with lines at the floor, at the reference and at the "
+    "best model of the last few inputs; with a training set it counts epochs."
 )
 FEWEST_IN_A_BAND = 5  # trials, for quartiles
 NEAR = 1e-3  # of a step or an epoch: two looks that are nearer are the same
@@ -79,7 +79,7 @@ def _looks(study: Study, tasks: Sequence[str]) -> dict[str, CurveLook]:
         goal = study.goals[task]
         if goal.unit or task in sets:
             x_label = "epochs" if task in sets else LOOKS.x_label
-            looks[task] = CurveLook(x_label, goal.label(LOOKS.y_label), task not in sets, goal.solvable)
+            looks[task] = CurveLook(x_label, goal.label(LOOKS.y_label), task not in sets, goal.solvable, whole=True)
     return looks
 
 
@@ -110,12 +110,14 @@ def settled(trials: pd.DataFrame, steps: np.ndarray) -> np.ndarray:
 
 
 def _limits(curves: pd.DataFrame, goal: Goal) -> tuple[float, float]:
-    """Return the ends of the y axis: all curves, the floor and the solved loss, but nothing far from these two."""
+    """Return the ends of the y axis: all curves, the floor and the solved loss, but nothing far from these two.
+
+    Without a criterion of success they are those of `Goal.axis`.
+    """
     seen = curves[["low", "y"]].to_numpy(dtype=float).ravel()
     seen, floor = seen[np.isfinite(seen)], goal.scale * goal.floor
     if not goal.solvable:
-        low = np.nanmin([floor, goal.scale * goal.reference, *seen])
-        return float(low - 0.25 * goal.span), float(floor + 2.2 * goal.span)
+        return goal.axis(curves.groupby("variant")["y"].min())
     solved_loss = goal.scale * goal.solved_loss
     low = 0.75 * min([solved_loss, *seen.tolist()])
     high = 1.2 * max([floor, *seen.tolist()])

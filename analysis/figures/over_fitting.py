@@ -15,7 +15,7 @@ from .choice import Line, lines_of, quantiles, tasks_in
 from .entry import Entry, a_page_for_each_task
 from .learning_curves import settled, steps_of
 from .look import GREY, WIDTH, look, new_figure, styled
-from .pieces import TALLEST, empty, level_lines, readable
+from .pieces import TALLEST, empty, level_lines, note_above, on_curves, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,8 @@ CAPTION = (
     "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest validation loss. What "
     "lies between the two lines is the gap; in the panel its mean at the best look of each trial, and at the last one. "
     "The training loss is the mean over the epoch before the look, with input noise where the trial has it, and with "
-    "parameters that still moved, so that a gap can be negative. Dotted: floor, reference and baselines."
+    "parameters that still moved, so that a gap can be negative. Dotted: floor, reference and the best model of the "
+    "last few inputs."
 )
 _ACROSS, _HEIGHT = 3, 1.75  # panels side by side; inches
 KINDS = ("training", "validation")
@@ -75,7 +76,8 @@ def _medians(best: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
     epochs = steps_of(best)
     losses = settled(best.assign(curve_losses=best[column], status="finished"), epochs)
     middle = scale * quantiles(losses, (0.5,))[0]
-    return pd.DataFrame({"epoch": epochs, "loss": middle, "trials": len(best)})[np.isfinite(middle)]
+    there = np.isfinite(middle)
+    return pd.DataFrame({"epoch": epochs[there], "loss": middle[there], "trials": len(best)})
 
 
 @styled
@@ -111,17 +113,17 @@ def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
         one = of_task[(of_task["variant"] == variant) & (of_task["kind"] == kind)]
         axes.plot(one["epoch"], one["loss"], color=own.colour, ls=dash, lw=1.2, zorder=3)
         if kind == "validation" and len(one):
-            lowest = one.loc[one["loss"].idxmin()]
+            lowest = one.iloc[int(one["loss"].to_numpy().argmin())]
             axes.plot(lowest["epoch"], lowest["loss"], marker="D", ms=4, mfc="white", mec=own.colour, zorder=4)
-    settled = of_task.loc[of_task["epoch"] > 0.2 * of_task["epoch"].max(), "loss"]
-    ends = [goal.scale * loss for loss in (goal.floor, goal.reference) if np.isfinite(loss)]
-    low, high = min([*ends, *settled]), max([*ends, *settled.clip(upper=ends[0] + 1.5 * goal.span)])
-    axes.set_ylim(low - 0.12 * (high - low), high + 0.3 * (high - low))
+    low, high = goal.axis(of_task.groupby(["variant", "kind"])["loss"].min())
+    axes.set_ylim(low, high + 0.12 * (high - low))
+    note_above(axes)
     gap = numbers.gaps[(numbers.gaps["task"] == task) & (numbers.gaps["variant"] == variant)].to_dict("records")
     if gap and gap[0]["trials"]:
         best, end = (words.signed(gap[0][f"gap_{when}"], "loss") for when in ("best", "end"))
         text = f"gap: best {best}, end {end}; N {gap[0]['trials']:.0f}"
-        axes.text(0.98, 0.99, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color=GREY, zorder=6)
+        written = axes.text(0.98, 0.99, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color=GREY)
+        on_curves(written)
 
 
 FIGURE = Entry("over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task)

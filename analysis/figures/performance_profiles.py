@@ -8,6 +8,7 @@ import numpy as np
 
 from ..statistics.intervals import Floats, wilson
 from ..statistics.scores import performance_profile
+from ..tables.importance import loss_axis
 from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
 from .entry import Entry, a_family_for_each_task
 from .look import styled
@@ -15,7 +16,6 @@ from .look import styled
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from ..goals import Goal
     from ..study import Study
 
 TITLE = "Performance profiles"
@@ -37,7 +37,7 @@ def numbers(study: Study) -> Curves:
         if goal.solvable:
             at, shares = THRESHOLDS, performance_profile(group["score"], THRESHOLDS)
         else:
-            at = thresholds(goal)
+            at = thresholds(study, str(task))
             shares = performance_profile(-goal.limited(group["test_loss"]), -at)
         band = np.full((2, len(shares)), np.nan)
         if len(group) >= FEWEST_IN_A_BAND:
@@ -50,11 +50,9 @@ def numbers(study: Study) -> Curves:
     )
 
 
-def thresholds(goal: Goal) -> Floats:
-    """Return the losses at which a profile is taken: around the reference and the floor."""
-    best = goal.reference if np.isfinite(goal.reference) else 0.0
-    high = goal.scale * goal.floor + 2 * goal.span
-    return np.linspace(max(0.0, goal.scale * best - 0.25 * goal.span), high, 61)
+def thresholds(study: Study, task: str) -> Floats:
+    """Return the losses at which a profile is taken: all of the axis, see `Goal.axis`."""
+    return np.linspace(*loss_axis(study, task), 201)
 
 
 @styled

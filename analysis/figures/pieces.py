@@ -15,6 +15,7 @@ from .look import GREY, INK, WIDTH, look, new_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 
 # Rows of variants
@@ -306,7 +307,7 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
 
     height: of the axes, in inches. Names of lines along x stand above the axes, in two rows where there are many.
     """
-    if len(lines) <= 2:
+    if not stacked(lines):
         for value, name in lines:
             level_line(axes, value, name, along)
         return
@@ -329,8 +330,38 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
     places = [float(to_axes.transform((1, value))[1]) for value, _ in seen]
     for (value, name), place in zip(seen, spread(places, gap=0.1 / height, low=0.02, high=0.98), strict=True):
         axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
-        text = axes.text(0.99, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom", ha="right")
-        text.set_zorder(6)
+        # curves come down from above: there is most room at the left
+        on_curves(axes.text(0.01, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom"))
+
+
+def stacked(lines: Sequence[Line]) -> bool:
+    """Return whether the names of lines may run into each other: there are more than floor and solved loss."""
+    return len(lines) > 2 or any(not line.name.startswith(("floor", "solved")) for line in lines if line.name)
+
+
+def on_curves(text: Text) -> None:
+    """Write a text over curves, with a white rim."""
+    from matplotlib.patheffects import withStroke
+
+    text.set_path_effects([withStroke(linewidth=1.8, foreground="white")])
+    text.set_zorder(6)
+
+
+def note_above(axes: Axes) -> None:
+    """Say where all curves of a panel lie above its axis."""
+    high = max(axes.get_ylim())
+    curves = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_zorder() >= 3]
+    values = np.concatenate(curves or [np.zeros(0)])
+    if len(values) and np.nanmin(values) > high:
+        on_curves(axes.text(0.5, 0.5, "above the axis", transform=axes.transAxes, ha="center", fontsize=6, color=GREY))
+
+
+def linear_ticks(axis: Any, most: float) -> None:
+    """Write the numbers of a linear axis up to `most`."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = sorted(axis.get_view_interval())
+    axis.set_ticks([place for place in MaxNLocator(6).tick_values(low, high) if low <= place <= min(high, most)])
 
 
 def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..tables.importance import outcomes
+from ..tables.importance import loss_axis, outcomes
 from .choice import tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .look import GREY, INK, WIDTH, look, new_figure, styled
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from ..goals import Goal
     from ..study import Study
 
 TITLE = "Score against parameters and time"
@@ -67,13 +66,8 @@ def numbers(study: Study) -> Numbers:
             parts.append(own.assign(cost=cost, value=own[cost], front=front, score=values)[COLUMNS])
     data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
     losses = {task: study.goals[task].label("test loss") for task in floors}
-    ends = {task: study.goals[task] for task in floors}
-    limits = {task: (_best(goal) - 0.3 * goal.span, floors[task] + 2 * goal.span) for task, goal in ends.items()}
+    limits = {task: loss_axis(study, task) for task in floors}
     return Numbers(data, study.summary, tasks_in(study, data), variants_in(study, data), losses, limits)
-
-
-def _best(goal: Goal) -> float:
-    return goal.scale * goal.reference if np.isfinite(goal.reference) else 0.0
 
 
 def pareto(cost: np.ndarray, score: np.ndarray, least: float = LEAST_SCORE) -> np.ndarray:
@@ -105,7 +99,8 @@ def draw(numbers: Numbers) -> Figure:
         for axes, cost in zip(row, LABELS, strict=True):
             own = data[(data["task"] == task) & (data["cost"] == cost)]
             _panel(axes, own.assign(score=own["score"].clip(upper=limits.get(task, (0.0, np.inf))[1])), variants)
-            axes.set_ylim(*limits.get(task, (-0.04, 1.06)))
+            low, high = limits.get(task, (-0.04, 1.01))
+            axes.set_ylim(low, high + 0.05 * (high - low))
             axes.set_title(f"{task}, {cost}")
             axes.set_xlabel(LABELS[cost])
             log_ticks(axes.xaxis)

@@ -26,10 +26,10 @@ def _of_task(task: str, own: pd.DataFrame, unit: str) -> str:
         best, end = (words.signed(row[name], unit or "loss") for name in ("gap_best", "gap_end"))
         named.append(f"{row['variant']} {best} and {end}")
     rose = own["validation_end"] - own["validation_best"]
-    row = own.loc[rose.idxmax()]
+    most = own.iloc[int(rose.to_numpy().argmax())]
     return (
         f"{task}. Over-fitting: validation minus training loss{words.in_unit(unit)} of the best decile, at the best "
         f"look of each trial and at its last one: {words.listed(named)}. From the best look to the last one the "
-        f"validation loss rises most for {row['variant']}, by {words.amount(float(rose.max()), unit)} (epoch "
-        f"{row['epochs_best']:.0f} to {row['epochs_end']:.0f})."
+        f"validation loss rises most for {most['variant']}, by {words.amount(float(rose.max()), unit)} (epoch "
+        f"{most['epochs_best']:.0f} to {most['epochs_end']:.0f})."
     )

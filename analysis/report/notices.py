@@ -57,7 +57,8 @@ def _failed(study: Study) -> list[str]:
     shown = "; ".join(f"{count} × {str(message)[:160]}" for message, count in kinds.head(most).items())
     more = f" and {len(kinds) - most} other messages" if len(kinds) > most else ""
     return [
-        f"{len(failed)} trials failed, that is, the program broke in them; they are left out of all statistics: "
+        f"{words.trials(len(failed))} failed, that is, the program broke in {'it' if len(failed) == 1 else 'them'}; "
+        f"{'it is' if len(failed) == 1 else 'they are'} left out of all statistics: "
         f"{shown}{more}."
     ]
 
@@ -68,8 +69,8 @@ def _exploded(study: Study) -> list[str]:
         return []
     named = words.listed([f"{count} of {variant}" for variant, count in counts.items()])
     return [
-        f"{counts.sum()} trials exploded: their last loss was finite, but more than 3 times both the floor and the "
-        f"loss before training ({named}). They count, with the test loss at their best look."
+        f"{words.trials(int(counts.sum()))} exploded, that is, the last loss was finite, but more than 3 times both "
+        f"the floor and the loss before training ({named}). Such a trial counts, with the test loss at its best look."
     ]
 
 

@@ -12,6 +12,10 @@ import pandas as pd
 from runs.files import write_whole
 
 from ..figures.gallery import TWO_STUDIES, Shown
+from ..figures.marginals import FIGURE as MARGINALS
+from ..figures.pairs import FIGURE as PAIRS
+from ..figures.shares import FIGURE as SHARES
+from ..statistics.anova import FEWEST
 from ..statistics.endpoints import SEARCH
 from ..study import Study
 from ..tables.claim_rules import UNTESTED
@@ -34,7 +38,7 @@ from .notices import notices, planned
 from .pages import page
 from .pictures import groups, picture
 from .stage_sentences import Section
-from .tables import best_table, settings_table, summary_table, two_studies_table
+from .tables import baselines_table, best_table, settings_table, summary_table, two_studies_table
 
 OF_LOSSES = (
     "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with the "
@@ -99,11 +103,21 @@ class Report:
             stages=self.stages,
             best=None if self.best is None else best_table(self.best),
             summary=summary_table(self.study),
+            baselines=baselines_table(self.study),
             search=SEARCH,
+            enough=FEWEST,
             few=bool((self.study.summary["trials"] < SEARCH).any()),
             groups=groups([shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name], folder),
             absent=self.absent,
+            unexplained=self._unexplained(),
         )
+
+    def _unexplained(self) -> str:
+        """Return titles of the figures that need more trials of a variant on a task; empty for none."""
+        most = int(self.study.summary["trials"].max()) if len(self.study.summary) else 0
+        if most >= FEWEST or not self.study.hyperparameters:
+            return ""
+        return ", ".join(entry.title for entry in (MARGINALS, SHARES, PAIRS))
 
     def _head(self, found: pd.DataFrame) -> dict[str, Any]:
         study = self.study
@@ -132,6 +146,7 @@ class Report:
                     *start_sentences(study, started),
                 ],
                 "table": conditions_table(table),
+                "lags": bool((started["lag"] > 0).any()),
                 "starts": None if started.empty else starts_table(study, started),
             }
         }

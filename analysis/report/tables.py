@@ -11,6 +11,7 @@ import pandas as pd
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
 from ..study import Study
+from ..tables.baselines import baselines
 from ..tables.settings import BEST
 from ..tables.two_studies import ADVANTAGE, TwoStudies
 
@@ -129,7 +130,8 @@ def _of_losses(study: Study) -> list[Column]:
     def loss(row: Row) -> str:
         return words.number(row["expected_best_20_loss"], row["unit"])
 
-    metrics = [name for name in study.summary if name.startswith("decile_") and name not in _USUAL_MEANS]
+    there = [str(name) for name in study.summary]
+    metrics = [name for name in there if name.startswith("decile_") and name not in _USUAL_MEANS]
     columns = [
         named("expected_best_20_loss", "expected loss, best of 20", ".3g", loss),
         named("unit", "unit of the loss"),
@@ -139,6 +141,37 @@ def _of_losses(study: Study) -> list[Column]:
     ]
     columns += [named("epochs", "epochs", ".1f")] if "epochs" in study.summary else []
     return [*columns, named("seconds", "seconds per trial", ".3g")]
+
+
+def baselines_table(study: Study) -> Table:
+    """Return what simple models and random networks reach on each task; no rows where none is on record."""
+    kinds = {
+        "no_input": "sees no input",
+        "no_memory": "sees the present input",
+        "window": "sees some of the inputs so far",
+        "published": "stated by the task",
+        "guessing": "is not trained",
+    }
+    rows = []
+    for row in baselines(study).to_dict("records"):
+        goal = study.goals.get(row["task"])
+        if goal is not None:
+            loss = float(goal.shown(row["loss"]))
+            rows.append({**row, "loss": loss, "kind": kinds[row["kind"]], "unit": goal.unit or words.NOTHING})
+    columns = [
+        *(
+            named("task", "task"),
+            named("name", "model"),
+            named("kind", "what it is"),
+            named("loss", "test loss", ".3g"),
+        ),
+        *(
+            named("unit", "unit"),
+            named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
+            named("note", "note"),
+        ),
+    ]
+    return Table.of(columns, rows)
 
 
 _USUAL_MEANS = ("decile_score", "decile_loss", "decile_parameters")

@@ -74,6 +74,12 @@ def outcomes(trials: pd.DataFrame, goal: Goal) -> pd.Series[float]:
     return trials["score"] if goal.solvable else pd.Series(goal.limited(trials["test_loss"]), trials.index)
 
 
+def loss_axis(study: Study, task: str) -> tuple[float, float]:
+    """Return the ends of an axis of test losses of a task without a criterion of success, see `Goal.axis`."""
+    goal, own = study.goals[task], study.trials[study.trials["task"] == task]
+    return goal.axis(outcomes(own, goal).groupby(own["variant"]).min())
+
+
 def with_score(shares: pd.DataFrame) -> pd.DataFrame:
     """Return shares with their part of the variance of the score itself.
 

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 FILE = "baselines.json"
 KINDS = ("no_input", "no_memory", "window", "published", "guessing")
-"""What a baseline is: a constant answer, a model of the present input, one of the last few inputs, a loss that the task
-states, or networks with random weights."""
-METHOD = 1
+"""What a baseline is: a constant answer, a model of the present input, one of some of the inputs so far, another loss
+that the task states, or networks with random weights."""
+METHOD = 2
 """Changes with the way in which baselines are computed, so that those of another version are computed again."""
 
 Record = dict[str, Any]

@@ -35,6 +35,7 @@ class Found(NamedTuple):
 
     lag: of the task, 0 where it is not known.
     points: trials that did not fail. solved: how many of them solved the task. score: the best one.
+    losses: the lowest test loss beside the floor, of a task without a criterion; else empty.
     """
 
     task: str
@@ -42,6 +43,7 @@ class Found(NamedTuple):
     points: int
     solved: int
     score: float
+    losses: str = ""
 
     @property
     def floor(self) -> bool:
@@ -54,6 +56,8 @@ class Found(NamedTuple):
         return self.solved == self.points
 
     def __str__(self) -> str:
+        if self.losses:
+            return self.losses
         unsolved = "" if self.solved else f", best score {self.score:.2f}".replace(" 0.", " .")
         return f"{self.solved} of {self.points} points{unsolved}"
 
@@ -71,7 +75,7 @@ def findings(design: Design, outcomes: Mapping[str, Sequence[Outcome]]) -> list[
         if ran:
             solved = sum(outcome.status == "solved" for outcome in ran)
             lag = int(design.tasks[task].get("lag") or 0)
-            found = Found(task, lag, len(ran), solved, max(outcome.score for outcome in ran))
+            found = Found(task, lag, len(ran), solved, max(outcome.score for outcome in ran), _losses(ran))
             series.setdefault(design.series_of(task), []).append(found)
     warned = {name: _warning(name, found) for name, found in series.items()}
     lines = [f"pilot: {line}" for line in warned.values() if line]
@@ -96,6 +100,8 @@ def _warning(series: str, found: Sequence[Found]) -> str:
     on = f"{series} at any of its lags" if several else series
     counts = "; ".join(f"lag {f.lag}: {f}" for f in found) if several else str(found[0])
     lags = [f.lag for f in found]
+    if all(f.floor and f.losses for f in found):
+        return f"nothing is learned on {on}: {counts}; more training or wider learning rates may change it"
     if all(f.floor for f in found):
         return (
             f"nothing is learned on {on}: {counts}; a larger training.budget, a shorter lag or wider learning rates "
@@ -111,6 +117,16 @@ def _warning(series: str, found: Sequence[Found]) -> str:
         more = _as_argument(series, sorted({*lags, between}))
         return f"{series} is either always solved or not learned: {counts}; a lag between would tell more{more}"
     return ""
+
+
+def _losses(ran: Sequence[Outcome]) -> str:
+    """Return the lowest test loss of some trials beside the floor; empty where their task has a criterion."""
+    said = ran[0].task
+    if not said or said["solved_loss"] is not None:
+        return ""
+    losses = [outcome.test_loss for outcome in ran if outcome.test_loss is not None]
+    best = f"{min(losses) * said['unit_scale']:.4g} {said['unit']}".rstrip() if losses else "no loss"
+    return f"{best} at best, {said['floor'] * said['unit_scale']:.4g} without memory"
 
 
 def _as_argument(series: str, lags: Sequence[int]) -> str:

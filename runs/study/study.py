@@ -27,7 +27,8 @@ from tasks import Task
 from ..record.facts import code
 from ..record.rows import Row, row_of
 from ..rules import require
-from ..trial.classes import construct
+from ..trial.classes import NotAllowed, construct
+from ..trial.data import sized
 from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Trial
@@ -382,9 +383,10 @@ class Study:
         """
         if self.design.pruner == "none":
             return lambda step, loss: None
-        pruner = pruner_of(self.design.pruner, lease.trial.training.updates)
+        training = sized(lease.trial.training, self._problem(lease.trial))
+        pruner = pruner_of(self.design.pruner, training.updates)
         study = optuna.load_study(study_name=self._name(lease.pair), storage=self.storage, pruner=pruner)
-        grid = evaluation_grid(lease.trial.training)
+        grid = evaluation_grid(training)
         reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
 
         def report(step: int, loss: float) -> None:
@@ -512,8 +514,17 @@ class Study:
     def _record(self, finished: Finished) -> Row:
         planned = self.plan.planned(finished.task, finished.variant, finished.index, finished.stored.params)
         self._refuse(self._wrong(finished, planned.point, planned.trial.id))
-        problem = None if finished.outcome.task else self._problem(planned.trial)
+        problem = None if finished.outcome.task else self._problem_if_there(planned.trial)
         return row_of(self.plan, finished, planned, problem)
+
+    def _problem_if_there(self, trial: Trial) -> Task | None:
+        """Return the task of a trial; None where its data are not there, or are no longer those of the study."""
+        try:
+            return self._problem(trial)
+        except NotAllowed:
+            raise
+        except ValueError:
+            return None
 
     def _problem(self, trial: Trial) -> Task:
         key = json.dumps(trial.task, sort_keys=True)

@@ -47,8 +47,11 @@ def print_counts(study: Study) -> int:
     rows = {f"{task} {variant}": row for (task, variant), row in study.counts().items()}
     rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in COLUMNS}
     columns = [column for column in COLUMNS if _shown(column, study, rows["all"])]
+    if _without_criterion(study):
+        columns.remove("solved")
     width = max(len(name) for name in (heading(study), *rows))
-    print(f"{heading(study):<{width}}  " + "  ".join(f"{COLUMNS[column]:>8}" for column in columns))
+    heads = COLUMNS | ({"finished": "trained"} if _without_criterion(study) else {})
+    print(f"{heading(study):<{width}}  " + "  ".join(f"{heads[column]:>8}" for column in columns))
     for name, row in rows.items():
         print(f"{name:<{width}}  " + "  ".join(f"{row.get(column, 0):>8}" for column in columns))
     sys.stdout.flush()
@@ -60,6 +63,12 @@ def _shown(column: str, study: Study, total: Mapping[str, int]) -> bool:
     if column == "pruned":
         return not study.design.comparison
     return column != "exploded" or total[column] > 0
+
+
+def _without_criterion(study: Study) -> bool:
+    """Return whether no task of a study can be solved, as far as its outcomes say it."""
+    said = [finished.outcome.task for finished in study.finished_trials() if finished.outcome.task]
+    return bool(said) and all(task["solved_loss"] is None for task in said)
 
 
 def print_failures(study: Study) -> int:

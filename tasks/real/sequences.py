@@ -144,8 +144,8 @@ class Sequences(DataTask, name="sequences"):
             raise ValueError(f"{self.name}: {error}") from None
         self._answered = ANSWERED[self.data.kind]()
         self.input_size, self.output_size = len(self.data.inputs), len(self.data.outputs)
-        self.causal = self.data.causal  # type: ignore[misc]
-        self.unit = _unit(self.data)  # type: ignore[misc]
+        self.causal = self.data.causal
+        self.unit = _unit(self.data)
         self.floor = min(self._simple[name] for name in memoryless(self._simple))
         if not self.floor > 0:
             best = min(memoryless(self._simple), key=self._simple.__getitem__)

@@ -16,7 +16,7 @@ from analysis.report.condition_sentences import without_conditions
 from analysis.report.gap_sentences import gap_sentences
 from analysis.report.notices import notices
 from analysis.report.sentences import verdicts
-from analysis.report.tables import settings_table, summary_table
+from analysis.report.tables import baselines_table, settings_table, summary_table
 from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables.claims import held_against
 from analysis.tables.comparisons import FLOOR, NOTHING_LEARNED, comparisons, verdict_of
@@ -156,7 +156,7 @@ def test_exploded_trials_are_counted_beside_diverged_ones():
     row = study.summary.iloc[0]
     assert (row["trials"], row["exploded"], row["diverged"]) == (3, 1, 1)
     assert "exploded" in [column.title for column in summary_table(study).columns]
-    assert any("1 trials exploded" in notice for notice in notices(study))
+    assert any("1 trial exploded" in notice for notice in notices(study))
 
 
 def test_a_task_that_guessing_solves_is_flagged():
@@ -170,13 +170,12 @@ def texts(figure):
     return [text.get_text() for text in figure.findobj(Text)]
 
 
-def test_boxes_have_a_line_for_each_baseline_and_the_reference_has_its_name():
+def test_boxes_have_a_line_for_the_best_of_the_last_inputs_and_the_reference_has_its_name():
     found = boxes.numbers(chorale_study(("greff_v", "greff_nfg"), points=3)).levels["chorales"]
     assert sorted((line.value, line.name) for line in found) == [
         (8.38, "reference: LSTM of Greff et al."),
         (8.93, "last 4 frames, logistic"),
         (9.25, "floor: no memory"),
-        (10.79, "each key's frequency"),
     ]
 
 
@@ -213,3 +212,21 @@ def test_a_figure_of_both_kinds_of_tasks_says_lag_0_nowhere_and_nothing_is_solve
     shown = " ".join(texts(figure))
     assert "lag 0" not in shown
     assert "solved 0" not in shown
+
+
+def test_an_axis_of_losses_shows_the_best_of_each_variant_but_nothing_above_a_constant_answer():
+    low, high = Goal(9.0, np.nan, 8.0, limit=11.0).axis([8.5, 10.5, 700.0])
+    assert low < 8.0
+    assert 10.5 < 11.0 < high < 12.0
+
+
+def test_report_lists_simple_models_in_the_unit_of_the_task():
+    study = losses_by_hand({"test_loss": 9.0}, baselines={"chorales": BASELINES})
+    rows = [[cell.shown for cell in row] for row in baselines_table(study).rows]
+    assert rows[2][:5] == [
+        "chorales",
+        "last 4 frames, logistic",
+        "sees some of the inputs so far",
+        "8.93",
+        "nats per step",
+    ]

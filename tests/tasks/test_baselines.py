@@ -255,7 +255,7 @@ def test_what_a_task_states_comes_last_and_replaces_the_same_window():
         ("no input", "no_input"),
         ("present input only", "no_memory"),
         ("last 4 inputs", "window"),
-        ("last 2 symbols", "published"),
+        ("last 2 symbols", "window"),
         ("best possible", "published"),
     ]
 

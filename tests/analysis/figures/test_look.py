@@ -65,7 +65,7 @@ def test_labels_keep_their_order():
 
 
 def test_counts_name_failed_trials_where_there_are_any():
-    row = {"trials": 8, "solved": 3, "diverged": 1, "failed": 2}
+    row = {"trials": 8, "solved": 3, "solvable": True, "diverged": 1, "exploded": 0, "failed": 2}
     assert pieces.counts_text(row) == "N 8, solved 3, diverged 1, failed 2"
 
 

@@ -49,7 +49,7 @@ def test_what_has_changed_is_found_and_what_has_not_is_not(found):
 
 
 def test_change_of_an_advantage_is_a_difference_in_differences(found):
-    for endpoint in ENDPOINTS:
+    for endpoint in (name for name in ENDPOINTS if not name.endswith("_loss")):
         own = {v: row(found, v, endpoint=endpoint)["difference"] for v in THREE}
         assert row(found, "gru", ADVANTAGE, endpoint)["difference"] == pytest.approx(own["gru"] - own["vanilla"])
     assert row(found, "gru", ADVANTAGE)["significant"]

@@ -14,6 +14,7 @@ from runs.study.plan import Search
 from runs.study.stages import Confirm, Horizon, Stage
 from runs.study.study import Study
 from runs.trial.trial import Outcome
+from runs.workers.status import print_counts
 from tests.runs.study.test_stages import completed, results, storage  # noqa: F401
 from tests.tasks.samples import Tunes
 
@@ -97,3 +98,32 @@ def test_the_table_of_a_study_needs_no_data(composed, storage, monkeypatch):  # 
     monkeypatch.setattr(Tunes, "__init__", None)
     rows = study.records()
     assert {(row["floor"], row["unit"], row["budget"], row["lag"]) for row in rows} == {(2.0, "nats per step", 6, None)}
+
+
+def test_a_pruner_is_told_the_losses_of_the_epochs_of_the_data(composed, storage):  # noqa: F811
+    study = Study.create(storage, Search(design(composed, "sampler=tpe", "pruner=median")), {"commit": "abc"})
+    claim = study.claim()
+    report = study.reporter(claim)
+    for step in (0, 3, 6):  # 11 sequences in batches of 4, twice
+        report(step, 1.0 + step)
+    assert storage.get_trial(claim.number).intermediate_values == {0: 1.0, 3: 4.0, 6: 7.0}
+
+
+def test_a_trial_that_failed_for_changed_data_does_not_hide_the_others(composed, storage, monkeypatch):  # noqa: F811
+    study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
+    study.finish(study.claim(), Outcome(status="failed", error="ValueError: tunes: the data must be those"))
+    study.finish(study.claim(), Outcome(status="finished", validation_loss=1.0, test_loss=1.0, task={"floor": 2.0}))
+    changed = design(composed).tasks["tunes"]["sha256"][::-1]
+    monkeypatch.setattr(Tunes, "check_fingerprint", lambda self, sha256: (_ for _ in ()).throw(ValueError(changed)))
+    assert [row["floor"] for row in study.records()] == [None, 2.0]
+
+
+def test_the_status_of_a_study_without_a_criterion_says_nothing_of_solving(composed, storage, capsys):  # noqa: F811
+    study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
+    said = {"solved_loss": None, "floor": 2.0}
+    for status in ("finished", "exploded"):
+        study.finish(study.claim(), Outcome(status=status, validation_loss=1.0, test_loss=1.0, task=said))
+    print_counts(study)
+    head, *_, every = capsys.readouterr().out.splitlines()
+    assert head.split()[1:] == ["finished", "trained", "exploded", "diverged", "failed", "running", "waiting"]
+    assert every.split() == ["all", "2", "1", "1", "0", "0", "0", "0"]

@@ -102,3 +102,21 @@ def test_the_pilot_and_the_ranking_need_no_torch():
     code = "import sys, runs.study.pilot, runs.study.ranking; print('torch' in sys.modules)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout == "False\n"
+
+
+def without_criterion(*losses):
+    said = {"solved_loss": None, "floor": 9.0, "unit": "nats per step", "unit_scale": 1.0}
+    scores = [max(0.0, 9.0 - loss) for loss in losses]
+    return [
+        Outcome(status="finished", score=s, test_loss=loss, task=said) for s, loss in zip(scores, losses, strict=True)
+    ]
+
+
+def test_a_task_without_a_criterion_is_judged_by_its_losses():
+    found = findings(make_design(), {"adding": without_criterion(9.5, 9.2), "recall": without_criterion(8.5, 9.7)})
+    assert found == [
+        "pilot: nothing is learned on adding: 9.2 nats per step at best, 9 without memory; more training or wider "
+        "learning rates may change it",
+        ANOTHER,
+        f"{FINE} recall (8.5 nats per step at best, 9 without memory)",
+    ]

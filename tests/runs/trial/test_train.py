@@ -358,7 +358,7 @@ def test_a_trial_whose_data_break_the_contract_fails_with_one_line_at_any_draw(m
 
 
 def test_a_trial_whose_task_has_no_floor_fails_with_one_line(monkeypatch):
-    monkeypatch.delattr(Adding, "floor")
+    monkeypatch.setattr(Adding, "__init__", lambda self, *, lag: setattr(self, "lag", lag))
     assert run(trial()).error.startswith(
         "ValueError: adding: floor, the loss of the best model without memory, must be an attribute"
     )

@@ -67,7 +67,6 @@ def test_an_outcome_survives_json():
         (Training, "criterion", "test"),
         (Training, "confirmations", -1),
         (Training, "training_sequences", -1),
-        (Training, "epochs", 5),
         (Model, "hidden_size", 0),
         (Model, "layers", 0),
         (Model, "engine", "cuda"),

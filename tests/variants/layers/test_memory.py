@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from tests.variants.cases import DEFAULTS, B, T, fitting, generator, inputs_of
-from variants import Cell, FlatMemory, Recurrent, Vanilla
+from variants import Cell, FlatMemory, Recurrent, Vanilla, streams
+from variants.layers.recurrent import MOST_SESSIONS
 
 # Blocks that a training step of two layers copies: what a mask hides, and a bias that a gate does not have.
 COPIED = {"clockwork": 2, "mut1": 6, "depth_gated": 5}
@@ -89,3 +90,29 @@ def test_outputs_of_a_call_after_training_are_its_own():
     module(2.0 * x, final=False)
     assert torch.equal(first, kept)
     assert first.shape == (T, B, 5)
+
+
+@pytest.mark.parametrize(("kept", "lengths"), [(10**9, 9), (6 * 5 * sum(range(34, 39)), 5), (0, MOST_SESSIONS)])
+def test_buffers_of_as_many_lengths_are_kept_as_fit_into_memory_and_of_a_few_always(monkeypatch, kept, lengths):
+    monkeypatch.setattr("variants.layers.recurrent.KEPT_NUMBERS", kept)
+    module = Recurrent(Vanilla(), 4, 5)
+    module.flatten_parameters()
+    module.start_training()
+    for steps in range(30, 39):  # of 6 sequences and 5 units
+        module(torch.randn(steps, 6, 4, generator=generator()), final=False)[0].sum().backward()
+    sessions = (module._sessions or {}).values()
+    assert [session.steps for session in sessions] == list(range(39 - lengths, 39))
+
+
+def test_buffers_that_were_dropped_are_made_again_with_the_same_numbers(monkeypatch):
+    found = []
+    for kept in (0, 10**9):
+        monkeypatch.setattr("variants.layers.recurrent.KEPT_NUMBERS", kept)
+        module = Recurrent(Vanilla(), 4, 5, stream=streams(0))
+        memory = module.flatten_parameters()
+        memory.gradient.zero_()
+        module.start_training()
+        for steps in [*range(3, 12)] * 2:
+            module(torch.randn(steps, 6, 4, generator=generator(steps)), final=False)[0].sum().backward()
+        found.append(memory.gradient.clone())
+    assert torch.equal(*found)
