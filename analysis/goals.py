@@ -19,7 +19,7 @@ class Goal(NamedTuple):
 
     floor: loss of the best model without memory.
     solved_loss: loss at which the task is solved; NaN for a task without a criterion of success.
-    reference: for a task without a criterion, the loss at which the score is 1; NaN where there is none.
+    reference: for a task without a criterion, the loss at which the score is 1; NaN where there is none, or it is 0.
     limit: loss of the best constant answer, or that before training where it is not on record; it stands for every loss
         above it and for trials without any.
     unit: of a loss times `scale`; empty where none is on record.
@@ -101,10 +101,11 @@ def _goal(own: pd.DataFrame, constant: float) -> Goal:
     first: dict[Any, Any] = {name: own[name].dropna().head(1).tolist() for name in _FACTS if name in own}
     known = {name: values[0] for name, values in first.items() if values}
     floor, solved = float(known.get("floor", np.nan)), float(known.get("solved_loss", np.nan))
+    reference = float(known.get("reference", np.nan))
     return Goal(
         floor=floor,
         solved_loss=solved,
-        reference=float(known.get("reference", np.nan)),
+        reference=reference if reference > 0 else np.nan,  # at a loss of 0 nothing was reached
         limit=np.nan if np.isfinite(solved) else _limit(own, floor, constant),
         unit=str(known.get("unit", "")),
         scale=float(known.get("unit_scale", 1.0)),
