@@ -57,15 +57,16 @@ class Goal(NamedTuple):
     def axis(self, best: ArrayLike) -> tuple[float, float]:
         """Return the ends of an axis of losses, in the unit: around floor and reference, without what is far above.
 
-        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant.
+        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant; the lowest
+            of them is in view in any case.
 
         >>> low, high = Goal(9.0, np.nan, 8.0, limit=11.0).axis([8.5, 10.5, 700.0])
         >>> round(low, 2), round(high, 2)
         (7.7, 11.3)
         """
         floor, reference = self.scale * self.floor, self.scale * self.reference
-        top = self.scale * self.limit if np.isfinite(self.limit) else np.inf
         seen = [loss for loss in np.ravel(best).tolist() if np.isfinite(loss)]
+        top = max([self.scale * self.limit, *sorted(seen)[:1]]) if np.isfinite(self.limit) else np.inf
         known = [loss for loss in (floor, reference) if np.isfinite(loss)]
         low = min([*known, *seen], default=0.0)
         high = max([*known, floor + min(0.7 * self.span, 0.15 * floor), *(min(loss, top) for loss in seen)])
