@@ -19,7 +19,7 @@ class Goal(NamedTuple):
 
     floor: loss of the best model without memory.
     solved_loss: loss at which the task is solved; NaN for a task without a criterion of success.
-    reference: for a task without a criterion, the loss at which the score is 1; NaN where there is none.
+    reference: for a task without a criterion, the loss at which the score is 1; NaN where there is none, or it is 0.
     limit: loss of the best constant answer, or that before training where it is not on record; it stands for every loss
         above it and for trials without any.
     unit: of a loss times `scale`; empty where none is on record.
@@ -57,15 +57,16 @@ class Goal(NamedTuple):
     def axis(self, best: ArrayLike) -> tuple[float, float]:
         """Return the ends of an axis of losses, in the unit: around floor and reference, without what is far above.
 
-        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant.
+        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant; the lowest
+            of them is in view in any case.
 
         >>> low, high = Goal(9.0, np.nan, 8.0, limit=11.0).axis([8.5, 10.5, 700.0])
         >>> round(low, 2), round(high, 2)
         (7.7, 11.3)
         """
         floor, reference = self.scale * self.floor, self.scale * self.reference
-        top = self.scale * self.limit if np.isfinite(self.limit) else np.inf
         seen = [loss for loss in np.ravel(best).tolist() if np.isfinite(loss)]
+        top = max([self.scale * self.limit, *sorted(seen)[:1]]) if np.isfinite(self.limit) else np.inf
         known = [loss for loss in (floor, reference) if np.isfinite(loss)]
         low = min([*known, *seen], default=0.0)
         high = max([*known, floor + min(0.7 * self.span, 0.15 * floor), *(min(loss, top) for loss in seen)])
@@ -101,10 +102,11 @@ def _goal(own: pd.DataFrame, constant: float) -> Goal:
     first: dict[Any, Any] = {name: own[name].dropna().head(1).tolist() for name in _FACTS if name in own}
     known = {name: values[0] for name, values in first.items() if values}
     floor, solved = float(known.get("floor", np.nan)), float(known.get("solved_loss", np.nan))
+    reference = float(known.get("reference", np.nan))
     return Goal(
         floor=floor,
         solved_loss=solved,
-        reference=float(known.get("reference", np.nan)),
+        reference=reference if reference > 0 else np.nan,  # at a loss of 0 nothing was reached
         limit=np.nan if np.isfinite(solved) else _limit(own, floor, constant),
         unit=str(known.get("unit", "")),
         scale=float(known.get("unit_scale", 1.0)),

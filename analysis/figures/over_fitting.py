@@ -99,6 +99,7 @@ def draw(numbers: Numbers) -> Figure:
         axes.set_title(title, fontsize=7.5, color=readable(look(variant).colour), pad=3)
         lines = numbers.lines.get(task, ())
         level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=height)
+        axes.locator_params(axis="x", integer=True)
         axes.tick_params(labelsize=6.5)
     figure.supxlabel("epochs", fontsize=8)
     figure.supylabel(numbers.goals[numbers.tasks[0]].label("loss"), fontsize=8)

@@ -230,3 +230,9 @@ def test_report_lists_simple_models_in_the_unit_of_the_task():
         "8.93",
         "nats per step",
     ]
+
+
+def test_a_reference_of_zero_is_none_so_that_boxes_have_a_log_axis():
+    study = losses_by_hand(*({"test_loss": loss, "reference": 0.0, "floor": 0.5} for loss in (0.2, 2.0, 9.0)))
+    assert np.isnan(study.goals["chorales"].reference)
+    assert boxes.numbers(study).scales["chorales", "all trials"].low == 0.2
