@@ -57,8 +57,8 @@ class Goal(NamedTuple):
     def axis(self, best: ArrayLike) -> tuple[float, float]:
         """Return the ends of an axis of losses, in the unit: around floor and reference, without what is far above.
 
-        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant; the lowest
-            of them is in view in any case.
+        best: losses in the unit that must be in view up to the limit, such as the lowest one of each variant; the
+            lowest of them is in view in any case.
 
         >>> low, high = Goal(9.0, np.nan, 8.0, limit=11.0).axis([8.5, 10.5, 700.0])
         >>> round(low, 2), round(high, 2)

@@ -11,7 +11,7 @@ import pandas as pd
 from .choice import Line, by_variant, tasks_in, variants_in
 from .entry import MOST_CURVES
 from .look import GREY, PALE, RC, WIDTH, look, new_figure
-from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_above, note_counts, readable
+from .pieces import counts_text, empty, label_ends, level_lines, log_ticks, note_above, note_counts, readable, stacked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -164,7 +164,8 @@ def _a_panel_each(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
         _limits(axes, curves.limits.get(task))
         note_above(axes)
         lines = curves.levels.get(task, ())
-        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=1.15)
+        apart = alone and stacked(lines)  # their names stand beside the title
+        level_lines(axes, lines if first and not apart else [Line(value, "") for value, _ in lines], height=1.15)
         _ticks(axes, looks, few=True)
         if alone:
             axes.tick_params(labelbottom=lowest, labelleft=place % _ACROSS == 0)
@@ -175,6 +176,10 @@ def _a_panel_each(curves: Curves, by_task: Mapping[str, CurveLook]) -> Figure:
         axes.tick_params(labelsize=6.5)
     if alone:
         figure.suptitle(panels[0][1], x=0.01, ha="left", fontsize=RC["axes.titlesize"], fontweight="bold")
+        lines = curves.levels.get(panels[0][0], ())
+        if stacked(lines):
+            names = "; ".join(line.name for line in sorted(lines, reverse=True))
+            figure.text(0.99, 0.98, f"dotted, from the top: {names}", fontsize=6, color=GREY, ha="right", va="top")
     looks = by_task[panels[0][0]]
     figure.supxlabel(looks.x_label, fontsize=8)
     figure.supylabel(looks.y_label, fontsize=8)
