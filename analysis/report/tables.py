@@ -163,7 +163,7 @@ def baselines_table(study: Study) -> Table:
             named("task", "task"),
             named("name", "model"),
             named("kind", "what it is"),
-            named("loss", "test loss", ".3g"),
+            named("loss", "loss", ".3g"),
         ),
         *(
             named("unit", "unit"),
