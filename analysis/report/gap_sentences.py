@@ -21,16 +21,14 @@ def gap_sentences(study: Study, gaps: pd.DataFrame | None) -> list[str]:
 
 
 def _of_task(task: str, own: pd.DataFrame, unit: str) -> str:
-    ordered = own.sort_values("gap_end", kind="stable")
-    least, largest = (
-        f"{words.signed(float(row['gap_end']), unit or 'loss')} ({row['variant']})"
-        for _, row in ordered.iloc[[0, -1]].iterrows()
-    )
+    ordered = own.sort_values("gap_end", kind="stable").to_dict("records")
+    ends = [ordered[0], ordered[-1]] if len(ordered) > 1 else ordered
+    gaps = " to ".join(f"{words.signed(row['gap_end'], unit or 'loss')} ({row['variant']})" for row in ends)
     rose = own["validation_end"] - own["validation_best"]
     most = own.iloc[int(rose.to_numpy().argmax())]
     return (
         f"{task}. Over-fitting: validation minus training loss, at the last look of the trials of the best decile, is "
-        f"{least} to {largest}{words.in_unit(unit)}. From the best look to the last one the "
+        f"{gaps}{words.in_unit(unit)}. From the best look to the last one the "
         f"validation loss rises most for {most['variant']}, by {words.amount(float(rose.max()), unit)} (epoch "
         f"{most['epochs_best']:.0f} to {most['epochs_end']:.0f})."
     )

@@ -127,11 +127,20 @@ def test_the_gap_is_taken_at_the_best_look_and_at_the_last_one():
     assert (round(row["gap_best"], 9), round(row["gap_end"], 9)) == (0.2, 1.5)
 
 
-def test_a_sentence_has_the_gap_of_each_variant():
+def test_a_sentence_has_the_gap_of_a_variant():
     study = losses_by_hand({"test_loss": 9.0, "variant": "greff_v"})
     (text,) = gap_sentences(study, gaps(study))
-    assert "greff_v +0.20 and +1.50" in text
+    assert "is +1.50 (greff_v) in nats per step" in text
     assert "by 0.50 nats per step (epoch 1 to 2)" in text
+
+
+def test_a_sentence_has_the_smallest_and_the_largest_gap_of_several_variants():
+    study = losses_by_hand({"test_loss": 9.0, "variant": "greff_v"})
+    three = pd.concat(
+        [gaps(study).assign(variant=name, gap_end=gap) for name, gap in (("a", 0.5), ("b", -0.3), ("c", 0.1))]
+    )
+    (text,) = gap_sentences(study, three)
+    assert "is −0.30 (b) to +0.50 (a) in nats per step" in text
 
 
 def test_studies_of_endless_data_have_no_gaps():
