@@ -24,7 +24,7 @@ from runs.networks.readout import untrained
 from runs.trial.classes import construct
 from runs.trial.trial import Model
 from tasks import Task
-from tests.tasks.real.instances import INSTANCES
+from tests.tasks.real.instances import INSTANCES, in_place_of_music21
 from variants import Cell, Options, Scheme, knobs_of
 
 ROOT = CONF.parent
@@ -309,7 +309,9 @@ def test_every_space_makes_a_design(composed, space):
 
 
 @pytest.mark.parametrize("study", options("study"))
-def test_every_study_makes_a_design(composed, study, own_file):
+def test_every_study_makes_a_design(composed, study, own_file, tmp_path, monkeypatch):
+    if study == "greff_chorales":
+        in_place_of_music21(tmp_path, monkeypatch)
     needed = {"own_data": [f"tasks.sequences.path={own_file}"]}.get(study, [])
     assert design_from(composed("sweep", overrides=[f"study={study}", *needed])).name == study
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from runs.study.trials import Held
+from runs.trial.trial import Outcome
 from runs.workers import accounting, actions, ending, pool, status, stop
 from runs.workers.accounting import Memory, add_cost, read_cost, session_cost
 from runs.workers.ending import Interruption, Limit
@@ -41,7 +42,10 @@ class Study:
     """A study of 5 trials that pretends. finished: the records of its trials that have finished."""
 
     def __init__(self, finished=0, waiting=0, held=(), errors=(), comparison=True, stage="search"):
-        self.ended = [SimpleNamespace(task="adding", variant="gru", stored=trial) for trial in finished or []]
+        self.ended = [
+            SimpleNamespace(task="adding", variant="gru", stored=trial, outcome=Outcome(status="solved"))
+            for trial in finished or []
+        ]
         self.waiting, self.running, self.errors = waiting, list(held), list(errors)
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
