@@ -102,17 +102,18 @@ def summary(trial: Trial, outcome: Outcome) -> str:
     said, after = outcome.task, f"{outcome.steps} steps"
     if outcome.epochs is not None:
         after = f"{outcome.epochs:.3g} epochs, {outcome.steps} steps"
+    last = outcome.in_unit(outcome.curve_losses[-1]) if outcome.curve_losses else "no loss"
     how = {
         "solved": f"solved at step {outcome.solved_step}",
         "finished": f"trained for {after}" if said["solved_loss"] is None else f"not solved in {after}",
-        "exploded": f"exploded, with {_in_unit(outcome.curve_losses[-1], said)} after {after}",
+        "exploded": f"exploded, with {last} after {after}",
         "diverged": f"diverged at step {outcome.steps}",
     }[outcome.status]
     extra = "".join(f", test {k} {v:.4g}" for k, v in outcome.test_metrics.items() if k != "loss")
     engine = f"{outcome.engine} engine" + (f" ({outcome.why_eager})" if outcome.why_eager else "")
     if outcome.engine == "fused" and outcome.why_autograd:
         engine += f", updates by autograd ({outcome.why_autograd})"
-    loss = "none" if outcome.test_loss is None else _in_unit(outcome.test_loss, said)
+    loss = "none" if outcome.test_loss is None else outcome.in_unit(outcome.test_loss)
     beside = f"without memory {said['floor'] * said['unit_scale']:.4g}"
     if said["reference"] is not None:
         beside += f", reference {said['reference'] * said['unit_scale']:.4g}"
@@ -120,11 +121,6 @@ def summary(trial: Trial, outcome: Outcome) -> str:
         f"{where}: {how}; test loss {loss} ({beside}){extra}; score {outcome.score:.2f}; "
         f"{outcome.parameters} parameters, {engine}, {outcome.seconds:.1f} s"
     )
-
-
-def _in_unit(loss: float, said: Mapping[str, Any]) -> str:
-    """Return a loss in the unit of its task; said: what the outcome says of the task."""
-    return f"{loss * said['unit_scale']:.4g} {said['unit']}".rstrip()
 
 
 if __name__ == "__main__":

@@ -125,7 +125,7 @@ def _losses(ran: Sequence[Outcome]) -> str:
     if not said or said["solved_loss"] is not None:
         return ""
     losses = [outcome.test_loss for outcome in ran if outcome.test_loss is not None]
-    best = f"{min(losses) * said['unit_scale']:.4g} {said['unit']}".rstrip() if losses else "no loss"
+    best = ran[0].in_unit(min(losses)) if losses else "no loss"
     return f"{best} at best, {said['floor'] * said['unit_scale']:.4g} without memory"
 
 

@@ -268,6 +268,14 @@ class Outcome:
     error: str = ""
     task: Mapping[str, Any] = field(default_factory=dict)
 
+    def in_unit(self, loss: float) -> str:
+        """Return a loss of the task as text, in the unit that the task says.
+
+        >>> Outcome(status="finished", task={"unit": "bits", "unit_scale": 1 / math.log(2)}).in_unit(math.log(8))
+        '3 bits'
+        """
+        return f"{loss * self.task['unit_scale']:.4g} {self.task['unit']}".rstrip()
+
     def as_dict(self) -> dict[str, Any]:
         """Return plain values, the inverse of `from_dict`."""
         return asdict(self)
