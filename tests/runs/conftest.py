@@ -37,6 +37,29 @@ def design():
     return make_design()
 
 
+@pytest.fixture
+def storage(tmp_path):
+    """The storage of a study that has not been created."""
+    from runs.study.storage.opening import open_storage
+
+    return open_storage("", tmp_path / "study")
+
+
+@pytest.fixture
+def composed():
+    """Composes a configuration: `composed("trial", overrides=[...])`."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from runs.configuration.schema import register
+    from runs.console.early import CONF
+
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        yield compose
+
+
 @pytest.fixture(autouse=True)
 def no_class_is_allowed(monkeypatch):
     """What one test lets be imported, no other does."""

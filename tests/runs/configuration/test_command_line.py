@@ -6,7 +6,6 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf.errors import MissingMandatoryValue
 
@@ -15,7 +14,7 @@ from runs import sweep
 from runs.configuration.command_line import command_line
 from runs.configuration.knobs import for_its_class
 from runs.configuration.nodes import variant_node
-from runs.configuration.schema import node_of, plain, register
+from runs.configuration.schema import node_of, plain
 from runs.configuration.study import checked, design_from
 from runs.configuration.trial import trial_from
 from runs.console.early import CONF
@@ -198,14 +197,6 @@ def test_the_module_answers_at_the_shell_with_exit_code_2():
     done = subprocess.run([sys.executable, "-m", "runs", "variant=foo"], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: unknown variant 'foo'")
-
-
-@pytest.fixture
-def composed():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield compose
 
 
 def options(group):

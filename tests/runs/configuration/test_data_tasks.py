@@ -3,19 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 
-from runs.configuration.schema import register
 from runs.configuration.study import design_from
 from runs.configuration.trial import trial_from
-from runs.console.early import CONF
 from runs.study.plan import Search
 from runs.study.stages import Confirm, Horizon, Stage
 from runs.study.study import Study
 from runs.trial.trial import Outcome
 from runs.workers.status import print_counts
-from tests.runs.study.test_stages import completed, results, storage  # noqa: F401
+from tests.runs.study.test_stages import completed, results
 from tests.tasks.samples import Tunes
 
 TUNES = "tests.tasks.samples.Tunes"
@@ -28,14 +24,6 @@ STUDY = [
     "points=1",
     "variants=[vanilla,gru]",
 ]
-
-
-@pytest.fixture
-def composed():
-    register()
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        yield compose
 
 
 def design(composed, *overrides):
@@ -55,7 +43,7 @@ def test_a_study_names_the_fingerprint_of_its_data(composed):
     assert design(composed).tasks["tunes"]["sha256"] == Tunes().fingerprint
 
 
-def test_a_study_goes_on_with_the_data_that_it_began_with_only(composed, storage, monkeypatch):  # noqa: F811
+def test_a_study_goes_on_with_the_data_that_it_began_with_only(composed, storage, monkeypatch):
     study = completed(storage, design(composed))
     assert isinstance(study, Study)
     changed = Tunes(seed=1)
@@ -78,19 +66,19 @@ def test_what_the_data_do_not_allow_is_refused_before_anything_runs(composed, ma
         made(composed, override)
 
 
-def test_tasks_without_a_lag_have_no_memory_horizon(composed, storage):  # noqa: F811
+def test_tasks_without_a_lag_have_no_memory_horizon(composed, storage):
     study = completed(storage, design(composed))
     with pytest.raises(ValueError, match="stage=horizon needs tasks with a lag, which these do not have, got 'tunes'"):
         Stage.after(study.plan, Horizon(), results(study))
 
 
-def test_tasks_without_a_lag_are_confirmed(composed, storage):  # noqa: F811
+def test_tasks_without_a_lag_are_confirmed(composed, storage):
     study = completed(storage, design(composed))
     stage = Stage.after(study.plan, Confirm(repeats=1), results(study))
     assert stage.planned("tunes", "gru", 0).trial.task["sha256"] == Tunes().fingerprint
 
 
-def test_the_table_of_a_study_needs_no_data(composed, storage, monkeypatch):  # noqa: F811
+def test_the_table_of_a_study_needs_no_data(composed, storage, monkeypatch):
     said = {name: getattr(Tunes(), name) for name in ("lag", "floor", "solved_loss", "reference", "unit", "unit_scale")}
     study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
     while (claim := study.claim()) is not None:
@@ -100,7 +88,7 @@ def test_the_table_of_a_study_needs_no_data(composed, storage, monkeypatch):  # 
     assert {(row["floor"], row["unit"], row["budget"], row["lag"]) for row in rows} == {(2.0, "nats per step", 6, None)}
 
 
-def test_a_pruner_is_told_the_losses_of_the_epochs_of_the_data(composed, storage):  # noqa: F811
+def test_a_pruner_is_told_the_losses_of_the_epochs_of_the_data(composed, storage):
     study = Study.create(storage, Search(design(composed, "sampler=tpe", "pruner=median")), {"commit": "abc"})
     claim = study.claim()
     report = study.reporter(claim)
@@ -109,7 +97,7 @@ def test_a_pruner_is_told_the_losses_of_the_epochs_of_the_data(composed, storage
     assert storage.get_trial(claim.number).intermediate_values == {0: 1.0, 3: 4.0, 6: 7.0}
 
 
-def test_a_trial_that_failed_for_changed_data_does_not_hide_the_others(composed, storage, monkeypatch):  # noqa: F811
+def test_a_trial_that_failed_for_changed_data_does_not_hide_the_others(composed, storage, monkeypatch):
     study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
     study.finish(study.claim(), Outcome(status="failed", error="ValueError: tunes: the data must be those"))
     study.finish(study.claim(), Outcome(status="finished", validation_loss=1.0, test_loss=1.0, task={"floor": 2.0}))
@@ -118,7 +106,7 @@ def test_a_trial_that_failed_for_changed_data_does_not_hide_the_others(composed,
     assert [row["floor"] for row in study.records()] == [None, 2.0]
 
 
-def test_the_status_of_a_study_without_a_criterion_says_nothing_of_solving(composed, storage, capsys):  # noqa: F811
+def test_the_status_of_a_study_without_a_criterion_says_nothing_of_solving(composed, storage, capsys):
     study = Study.create(storage, Search(replace(design(composed), match="width")), {"commit": "abc"})
     said = {"solved_loss": None, "floor": 2.0}
     for status in ("finished", "exploded"):

@@ -56,11 +56,6 @@ def horizon(study, **knobs):
 
 
 @pytest.fixture
-def storage(tmp_path):
-    return open_storage("", tmp_path / "study")
-
-
-@pytest.fixture
 def search(storage):
     return completed(storage, make_design(points=5))
 
