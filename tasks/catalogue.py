@@ -64,7 +64,7 @@ def card(cls: type[Task], given: Mapping[str, Any] | None = None, *, data: bool 
 
     cls: the class of the task.
     given: knobs that are not the defaults. Of a task with data the card then shows what was understood of these data,
-        and the knobs by name only.
+        and where the knobs are explained.
     data: whether a task with data may read them for its card where no knobs are given. Without it the card is the same
         on every machine.
 
@@ -72,18 +72,20 @@ def card(cls: type[Task], given: Mapping[str, Any] | None = None, *, data: bool 
     """
     name = vars(cls).get("name") or cls.__name__  # a name is not handed down to a class of your own
     if issubclass(cls, DataTask) and given:
-        return "\n\n".join([f"{name}: {summary(cls)}", "\n".join(_of_data(cls(**given))), _explained(name)])
-    explained = [
+        explained = f"`python -m tasks {name}` explains the knobs by which the data are understood in another way."
+        return "\n\n".join([f"{name}: {summary(cls)}", "\n".join(_of_data(cls(**given))), explained])
+    about_knobs = [
         f"Knob {knob} = {value!r}: {explanation(cls, knob)}".removesuffix(": ")
         for knob, value in {**knobs(cls), **(given or {})}.items()
     ]
     sizes = _facts(cls, data) if issubclass(cls, DataTask) else _sizes(cls, name, given or {})
-    parts = [[f"{name}: {summary(cls)}"], drawing(cls), [*sizes, criterion(cls)], [*explained, f"Source: {cls.source}"]]
+    parts = [
+        [f"{name}: {summary(cls)}"],
+        drawing(cls),
+        [*sizes, criterion(cls)],
+        [*about_knobs, f"Source: {cls.source}"],
+    ]
     return "\n\n".join("\n".join(filter(None, part)) for part in parts if part)
-
-
-def _explained(name: str) -> str:
-    return f"`python -m tasks {name}` explains the knobs by which the data are understood in another way."
 
 
 def _sizes(cls: type[Task], name: str, given: Mapping[str, Any]) -> list[str]:
@@ -92,8 +94,11 @@ def _sizes(cls: type[Task], name: str, given: Mapping[str, Any]) -> list[str]:
         task = cls(**given)
     except TypeError as error:
         raise ValueError(f"{name}: every knob must have a default: {error}") from None
-    inputs, outputs = f"Inputs: {task.input_size} a step.", f"Answers: {task.output_size} outputs."
-    return [f"{inputs} {outputs} Loss without memory: {task.floor:.4g}."]
+    return [_line_of_sizes(task, f"{task.floor:.4g}")]
+
+
+def _line_of_sizes(task: Task, floor: str) -> str:
+    return f"Inputs: {task.input_size} a step. Answers: {task.output_size} outputs. Loss without memory: {floor}."
 
 
 def _facts(cls: type[DataTask], data: bool) -> list[str]:
@@ -108,9 +113,7 @@ def _facts(cls: type[DataTask], data: bool) -> list[str]:
 
 def _of_data(task: DataTask) -> list[str]:
     """Return the lines on the data that a task has read."""
-    inputs, outputs = f"Inputs: {task.input_size} a step.", f"Answers: {task.output_size} outputs."
-    floor = f"{task.floor * task.unit_scale:.4g} {task.unit}".rstrip()
-    return [*task.understood(), f"{inputs} {outputs} Loss without memory: {floor}."]
+    return [*task.understood(), _line_of_sizes(task, f"{task.floor * task.unit_scale:.4g} {task.unit}".rstrip())]
 
 
 def _text(cls: type) -> str:

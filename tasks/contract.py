@@ -138,7 +138,7 @@ def check_task(task: Task) -> None:
 
 
 def _check_parts(task: DataTask) -> None:
-    """Check every part of a finite set, which is done once for a set: training takes its batches from them."""
+    """Check every part of the data of a task; a training takes its batches from them."""
     for name in PARTS:
         part = _tried(task, f"part {name}", lambda name=name: task.part(name))  # type: ignore[misc]
         check_batch(task, part, part.size if isinstance(part, Batch) else 0)

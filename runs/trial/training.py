@@ -106,11 +106,12 @@ def _outcome(
     if end.best.parameters is not None:
         validation_loss = evaluate(evaluator, task, validation.batch)["loss"]
         test_metrics = evaluate(evaluator, task, held_out(task, trial, "test"))
+        if not math.isfinite(validation_loss):  # on sequences that the curve does not use
+            status, validation_loss, test_metrics = "diverged", None, {}
+    if test_metrics:
         for name, further in further_tests(task, trial).items():
             found = evaluate(evaluator, task, further)
             test_metrics |= {f"{metric}_{name}": value for metric, value in found.items()}
-        if not math.isfinite(validation_loss):  # on sequences that the curve does not use
-            status, validation_loss, test_metrics = "diverged", None, {}
     if status == "diverged":
         solved_step = None
     score = 0.0

@@ -46,11 +46,10 @@ def print_counts(study: Study) -> int:
     """
     rows = {f"{task} {variant}": row for (task, variant), row in study.counts().items()}
     rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in COLUMNS}
-    columns = [column for column in COLUMNS if _shown(column, study, rows["all"])]
-    if _without_criterion(study):
-        columns.remove("solved")
+    unsolvable = _without_criterion(study)
+    columns = [column for column in COLUMNS if _shown(column, study, rows["all"], unsolvable)]
     width = max(len(name) for name in (heading(study), *rows))
-    heads = COLUMNS | ({"finished": "trained"} if _without_criterion(study) else {})
+    heads = COLUMNS | ({"finished": "trained"} if unsolvable else {})
     print(f"{heading(study):<{width}}  " + "  ".join(f"{heads[column]:>8}" for column in columns))
     for name, row in rows.items():
         print(f"{name:<{width}}  " + "  ".join(f"{row.get(column, 0):>8}" for column in columns))
@@ -58,11 +57,17 @@ def print_counts(study: Study) -> int:
     return print_failures(study)
 
 
-def _shown(column: str, study: Study, total: Mapping[str, int]) -> bool:
-    """Return whether a column says something of a study; total: the counts of all its trials."""
-    if column == "pruned":
-        return not study.design.comparison
-    return column != "exploded" or total[column] > 0
+def _shown(column: str, study: Study, total: Mapping[str, int], unsolvable: bool) -> bool:
+    """Return whether a column says something of a study.
+
+    total: the counts of all its trials. unsolvable: whether no task of it can be solved.
+    """
+    silent = {
+        "pruned": study.design.comparison,
+        "exploded": total["exploded"] == 0,
+        "solved": unsolvable,
+    }
+    return not silent.get(column, False)
 
 
 def _without_criterion(study: Study) -> bool:

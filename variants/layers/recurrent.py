@@ -36,13 +36,12 @@ from .passes import EvaluationPass, Regularisers, TrainingPass, reverse
 from .regularisation import Replay, bernoulli, check_rate, dropout_mask, zoneout_rates
 
 MOST_SESSIONS = 4
-"""For how many sizes of a call the buffers of each layer are kept at least."""
+"""For how many sizes [T, B] of a call a module in training keeps the buffers of each layer at least."""
 KEPT_NUMBERS = 2**20
 """More sizes are kept as long as their steps, sequences and units, multiplied, make no more than this together.
 
 Each of these numbers stands for the ten to twenty float32 values that a step of a unit needs: 64 MB in all.
 """
-"""For how many sizes [T, B] of a call a module in training keeps buffers."""
 _TAKEN = frozenset(dir(nn.ParameterDict()))
 
 
