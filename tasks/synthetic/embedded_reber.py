@@ -143,8 +143,8 @@ class EmbeddedReber(Classification, name="embedded_reber"):
         7 -E-> end
 
     with probability 1/2 for each of two edges, here under the condition that the inner string has exactly `lag`
-    symbols. Between the outer symbol and the answer that repeats it there are `lag` steps. T = lag + 3; the last symbol
-    of a string is no input. Cross-entropy over all steps, in nats.
+    symbols. Between the outer symbol and the answer that repeats it there are `lag` steps. A sequence has lag + 3
+    steps, as the last symbol of a string is no input. Cross-entropy over all steps, in nats.
 
     The floor is computed exactly, from the expected number of each pair of neighbours in a string: the best model
     without memory knows how often each symbol follows each other one, anywhere in a string. For lag = 20 its loss is
