@@ -52,7 +52,7 @@ class Xml(Classification, name="xml"):
     def nested(self, size: int, generator: torch.Generator) -> Tensor:
         """Draw nestings: [2 tags, B] int64, which tag, counted as they open, is opened or closed by each mark."""
         inner = 2 * (self.tags - 1)
-        ways = [[1] + [0] * (inner + 1)]  # by the marks that are left: in how many ways so many open tags are closed
+        ways = [[1] + [0] * (inner + 1)]  # ways[left][depth]: to close so many open tags with so many marks left
         for _ in range(inner):
             last = [0, *ways[-1], 0]
             ways.append([last[depth] + last[depth + 2] for depth in range(inner + 1)] + [0])
@@ -74,8 +74,7 @@ class Xml(Classification, name="xml"):
         names = torch.randint(self.letters, (self.tags, self.length, size), generator=generator)
         tags = self.nested(size, generator)
         opens = torch.ones_like(tags, dtype=torch.bool)
-        for mark in range(1, len(tags)):
-            opens[mark] = (tags[:mark] != tags[mark]).all(0)
+        opens[1:] = tags[1:] > tags.cummax(0).values[:-1]  # tags are counted as they open
         slots = self.lag + 1 - len(tags) * self.length  # a mark with its name, or one step of text
         order = torch.rand(slots - 2, size, generator=generator).topk(len(tags) - 2, 0).indices.sort(0).values + 1
         starts = torch.cat((torch.zeros(1, size), order, torch.full((1, size), slots - 1))).long()
