@@ -118,15 +118,13 @@ def fitted(task: Task, fit: Batch, test: Batch, windows: list[int]) -> list[Base
     windows: how many of the last inputs each model sees, a number of `WINDOWS`.
     """
     ours, theirs = _asked(task, fit), _asked(task, test)
-    means = _means(task.loss_form, ours, theirs, max(windows))
     names = {window: name for name, window in WINDOWS.items()}
     found = []
-    for window, mean in enumerate(means):
-        if window in windows and mean is not None:
-            outputs = _outputs(task, test, theirs, mean)
-            metrics = task.metrics(outputs, test)
-            error = _standard_error(task, outputs, test)
-            found.append(Baseline(names[window], KINDS.get(window, "window"), metrics["loss"], error, metrics))
+    for window, mean in _means(task.loss_form, ours, theirs, windows):
+        outputs = _outputs(task, test, theirs, mean)
+        metrics = task.metrics(outputs, test)
+        error = _standard_error(task, outputs, test)
+        found.append(Baseline(names[window], KINDS.get(window, "window"), metrics["loss"], error, metrics))
     return found
 
 
@@ -210,20 +208,23 @@ def _standard_error(task: Task, outputs: Tensor, batch: Batch) -> float:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _means(form: str, fit: _Asked, test: _Asked, longest: int) -> Iterator[Tensor | None]:
-    """Yield the means [N, O] of the test answers by models of the last 0, 1, .. `longest` inputs; None: left out."""
-    table = _Table(form, fit, test)
-    yield table.mean
+def _means(form: str, fit: _Asked, test: _Asked, windows: list[int]) -> Iterator[tuple[int, Tensor]]:
+    """Yield each window, from the shortest on, and the means [N, O] of the test answers by the model of that window.
+
+    A window whose model would take too long to fit is left out.
+    """
+    table, longest = _Table(form, fit, test), max(windows)
     codes = None if longest == 0 else _codes(fit.window(longest), test.window(longest))
-    for window in range(1, longest + 1):
-        if codes is not None:
+    for window in range(longest + 1):
+        if codes is not None and window > 0:
             ours, theirs, base = codes
             table.lengthen(ours[:, window - 1], theirs[:, window - 1], base)
-            yield table.mean
-        elif window not in WINDOWS.values() or _too_large(form, fit, window):
-            yield None
-        else:
-            yield _of_features(form, fit, test, window)
+        if window not in windows:
+            continue
+        if codes is not None or window == 0:
+            yield window, table.mean
+        elif not _too_large(form, fit, window):
+            yield window, _of_features(form, fit, test, window)
 
 
 def _too_large(form: str, fit: _Asked, window: int) -> bool:

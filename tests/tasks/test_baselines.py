@@ -260,6 +260,18 @@ def test_what_a_task_states_comes_last_and_replaces_the_same_window():
     ]
 
 
+def test_a_window_that_the_task_states_is_not_fitted(monkeypatch):
+    fit, windows = tasks.baselines._of_features, []
+
+    def counted(form, ours, theirs, window):
+        windows.append(window)
+        return fit(form, ours, theirs, window)
+
+    monkeypatch.setattr(tasks.baselines, "_of_features", counted)
+    baselines(Stating())
+    assert windows == [1, 4]
+
+
 def test_nothing_is_fitted_to_a_loss_of_its_own():
     class Own(Stating):
         def loss(self, outputs, batch):
