@@ -28,9 +28,9 @@ MOST_TARGETS = 2**20
 MOST_PRODUCTS = 2**27
 """A logistic model of several inputs is left out where answers times inputs times outputs are more than this."""
 MOST_SYMBOLS = 128
-"""So many different inputs at most make a table; each must also be seen four times in the mean."""
+"""A table is made for at most so many different inputs, and only where each is seen four times or more on average."""
 MOST_SQUARED = 16
-"""So many inputs at most have their products beside them."""
+"""A model of real inputs also sees their products where there are at most so many of them."""
 WINDOWS = {"no input": 0, "present input only": 1, "last 2 inputs": 2, "last 4 inputs": 4}
 """How many of the last inputs a model sees, by its name."""
 KINDS = {0: "no_input", 1: "no_memory"}
@@ -69,9 +69,9 @@ def baselines(task: Task) -> list[Baseline]:
     """Return the baselines of a task: models that are fitted here, then those that the task states.
 
     The models are a constant answer and those that see the present input only, the last 2, and the last 4. They do not
-    know the number of the step. One is left out where the task states its like ("last 2 symbols"), or where to fit it
-    takes too long. Nothing is fitted to a task with a loss of its own, such as one whose answers are
-    sequences.
+    know the number of the step. A model is left out where the task states the loss of such a model itself ("last 2
+    symbols"), or where its fit would take too long. Nothing is fitted to a task whose loss has no `loss_form`, such as
+    one whose answers are sequences.
 
     task: whose sequences are drawn with fixed seeds; of a data set the parts train and test are taken.
 
