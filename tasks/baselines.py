@@ -28,9 +28,9 @@ MOST_TARGETS = 2**20
 MOST_PRODUCTS = 2**27
 """A logistic model of several inputs is left out where answers times inputs times outputs are more than this."""
 MOST_SYMBOLS = 128
-"""So many different inputs at most make a table; each must also be seen four times in the mean."""
+"""A table is made for at most so many different inputs, and only where each is seen four times or more on average."""
 MOST_SQUARED = 16
-"""So many inputs at most have their products beside them."""
+"""A model of real inputs also sees their products where there are at most so many of them."""
 WINDOWS = {"no input": 0, "present input only": 1, "last 2 inputs": 2, "last 4 inputs": 4}
 """How many of the last inputs a model sees, by its name."""
 KINDS = {0: "no_input", 1: "no_memory"}
@@ -69,9 +69,9 @@ def baselines(task: Task) -> list[Baseline]:
     """Return the baselines of a task: models that are fitted here, then those that the task states.
 
     The models are a constant answer and those that see the present input only, the last 2, and the last 4. They do not
-    know the number of the step. One is left out where the task states its like ("last 2 symbols"), or where to fit it
-    takes too long. Nothing is fitted to a task with a loss of its own, such as one whose answers are
-    sequences.
+    know the number of the step. A model is left out where the task states the loss of such a model itself ("last 2
+    symbols"), or where its fit would take too long. Nothing is fitted to a task whose loss has no `loss_form`, such as
+    one whose answers are sequences.
 
     task: whose sequences are drawn with fixed seeds; of a data set the parts train and test are taken.
 
@@ -118,15 +118,13 @@ def fitted(task: Task, fit: Batch, test: Batch, windows: list[int]) -> list[Base
     windows: how many of the last inputs each model sees, a number of `WINDOWS`.
     """
     ours, theirs = _asked(task, fit), _asked(task, test)
-    means = _means(task.loss_form, ours, theirs, max(windows))
     names = {window: name for name, window in WINDOWS.items()}
     found = []
-    for window, mean in enumerate(means):
-        if window in windows and mean is not None:
-            outputs = _outputs(task, test, theirs, mean)
-            metrics = task.metrics(outputs, test)
-            error = _standard_error(task, outputs, test)
-            found.append(Baseline(names[window], KINDS.get(window, "window"), metrics["loss"], error, metrics))
+    for window, mean in _means(task.loss_form, ours, theirs, windows):
+        outputs = _outputs(task, test, theirs, mean)
+        metrics = task.metrics(outputs, test)
+        error = _standard_error(task, outputs, test)
+        found.append(Baseline(names[window], KINDS.get(window, "window"), metrics["loss"], error, metrics))
     return found
 
 
@@ -210,20 +208,23 @@ def _standard_error(task: Task, outputs: Tensor, batch: Batch) -> float:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def _means(form: str, fit: _Asked, test: _Asked, longest: int) -> Iterator[Tensor | None]:
-    """Yield the means [N, O] of the test answers by models of the last 0, 1, .. `longest` inputs; None: left out."""
-    table = _Table(form, fit, test)
-    yield table.mean
+def _means(form: str, fit: _Asked, test: _Asked, windows: list[int]) -> Iterator[tuple[int, Tensor]]:
+    """Yield each window, from the shortest on, and the means [N, O] of the test answers by the model of that window.
+
+    A window whose model would take too long to fit is left out.
+    """
+    table, longest = _Table(form, fit, test), max(windows)
     codes = None if longest == 0 else _codes(fit.window(longest), test.window(longest))
-    for window in range(1, longest + 1):
-        if codes is not None:
+    for window in range(longest + 1):
+        if codes is not None and window > 0:
             ours, theirs, base = codes
             table.lengthen(ours[:, window - 1], theirs[:, window - 1], base)
-            yield table.mean
-        elif window not in WINDOWS.values() or _too_large(form, fit, window):
-            yield None
-        else:
-            yield _of_features(form, fit, test, window)
+        if window not in windows:
+            continue
+        if codes is not None or window == 0:
+            yield window, table.mean
+        elif not _too_large(form, fit, window):
+            yield window, _of_features(form, fit, test, window)
 
 
 def _too_large(form: str, fit: _Asked, window: int) -> bool:

@@ -35,7 +35,6 @@ ENOUGH = 20
 WORK = {"fused": 2**29, "eager": 2**24}
 """Bounds the search, by engine: steps times (16 + inputs + outputs). Long sequences are tried on fewer networks."""
 
-
 Kind = tuple[str, int, int]
 """The name of a cell, the number of units, and the width of the weights."""
 

@@ -17,9 +17,9 @@ class Adding(Regression, name="adding"):
 
     Values are U[0, 1], T = lag; the first mark is uniform over steps 0 .. T//2 - 1, the second over T//2 .. T - 1. Mean
     squared error. The best model without memory predicts 1 and has the variance of a sum of two uniforms, 2/12 =
-    0.1667, but where the last step is marked, which happens in one of h = T - T//2 sequences: there it knows one of the
-    numbers and has 1/12. Its loss is (1 - 1/(2h)) / 6, 0.165 for a lag of 100. One that keeps one of the two numbers
-    has 1/12 = 0.0833. Solved when the held-out error is below 0.01.
+    0.1667, except where the last step is marked, in one of h = T - T//2 sequences: there it knows one of the numbers
+    and has 1/12. Its loss is (1 - 1/(2h)) / 6, 0.165 for a lag of 100. A model that keeps one of the two numbers has
+    1/12 = 0.0833. Solved when the held-out error is below 0.01.
 
     lag: length of the sequence in steps, at least 2.
 

@@ -19,7 +19,7 @@ class Arithmetic(Classification, name="arithmetic"):
                  lag steps              digits + 2 answers
 
     T = lag + digits + 2. Each number has `digits` digits and is uniform over all of these, with its leading zeros; plus
-    and minus are equally likely. The 2 digits + 1 characters stand in order at a uniform choice of the lag steps, a
+    and minus are equally likely. The 2 * digits + 1 characters stand in order at a uniform choice of the lag steps, a
     distractor at every other one; inputs are one-hot vectors of the ten digits, +, -, =, blank and the distractors.
     The result is a sign (+ for 0) and digits + 1 digits, with leading zeros, the highest first. Cross-entropy over the
     digits + 2 answers. A model without memory of the characters that still counts steps knows the distribution of each
@@ -28,7 +28,7 @@ class Arithmetic(Classification, name="arithmetic"):
     and 1/N for d = 0. The floor is the mean entropy of these answers, computed exactly: 1.421 for two digits.
     Solved when the accuracy, over all answers, is at least 99 %; `all_right` is the share of results without a mistake.
 
-    lag: number of steps over which the characters are spread, at least 2 digits + 1.
+    lag: number of steps over which the characters are spread, at least 2 * digits + 1.
     digits: number of digits of each number, at least 1 and at most 18; published: up to 8.
     distractors: number of different distractors, at least 1.
 

@@ -18,7 +18,7 @@ class AssociativeRecall(Classification, name="associative_recall"):
         target   . .  . .  . .    . .. .    7  2  2        read at each of the last steps
                  3 pairs        lag - 1     the keys in random order
 
-    T = 2 pairs + lag - 1 + queries. The keys of a sequence are different from each other, the values are uniform and
+    T = 2 * pairs + lag - 1 + queries. The keys of a sequence are different from each other, the values are uniform and
     independent; inputs are one-hot vectors of keys, values and blank. The last value is lag steps before the first
     query. Cross-entropy at the queries. The key at hand says nothing of its value, so that a model without memory is
     uniform over the V values: ln V = 2.079 exactly, accuracy 1/V. A model that remembers which values it saw, but not

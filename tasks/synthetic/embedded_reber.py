@@ -143,8 +143,8 @@ class EmbeddedReber(Classification, name="embedded_reber"):
         7 -E-> end
 
     with probability 1/2 for each of two edges, here under the condition that the inner string has exactly `lag`
-    symbols. Between the outer symbol and the answer that repeats it there are `lag` steps. T = lag + 3; the last symbol
-    of a string is no input. Cross-entropy over all steps, in nats.
+    symbols. Between the outer symbol and the answer that repeats it there are `lag` steps. A sequence has lag + 3
+    steps, as the last symbol of a string is no input. Cross-entropy over all steps, in nats.
 
     The floor is computed exactly, from the expected number of each pair of neighbours in a string: the best model
     without memory knows how often each symbol follows each other one, anywhere in a string. For lag = 20 its loss is
@@ -227,13 +227,12 @@ class EmbeddedReber(Classification, name="embedded_reber"):
 
         Returns [T, B, 7] bool.
         """
-        walk, node, found = self.walk, torch.zeros(batch.inputs.shape[1], dtype=torch.int64), []
-        for following in [*batch.inputs[1:].argmax(-1), None]:
-            allowed = torch.zeros(len(node), len(SYMBOLS), dtype=torch.bool).scatter_(1, walk.symbols[node], True)
-            found.append(allowed)
-            if following is not None:
-                node = walk.nodes[node, (walk.symbols[node, 0] != following).long()]
-        return torch.stack(found)
+        walk, nodes = self.walk, [torch.zeros(batch.inputs.shape[1], dtype=torch.int64)]
+        for symbol in batch.inputs[1:].argmax(-1):
+            edge = (walk.symbols[nodes[-1], 0] != symbol).long()
+            nodes.append(walk.nodes[nodes[-1], edge])
+        allowed = walk.symbols[torch.stack(nodes)]  # [T, B, 2]
+        return torch.zeros(batch.inputs.shape, dtype=torch.bool).scatter_(2, allowed, True)
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return metrics["recall_accuracy"] >= 0.99

@@ -1,4 +1,4 @@
-"""The long time lags of 1997: remember the first of two symbols through many distractors, answer it at the end."""
+"""The long time lags of 1997: remember one of the first two symbols through many distractors, and name it last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..task import Batch, Classification, one_hot
 class LongLag(Classification, name="long_lag"):
     """Name the second symbol, x or y, after a random number of distractors, at the trigger e.
 
-        input    b   y   a7  a3  a3  ..  a9   e         a1 .. ap distractors
+        input    b   y   a7  a3  a3  ..  a9   e         b start, a1 .. ap distractors, e trigger
         target   .   .   .   .   .   ..  .    y         read at the last step
                          lag + k distractors
 
@@ -28,9 +28,10 @@ class LongLag(Classification, name="long_lag"):
 
     In the paper two outputs learn 1 and 0, and a run succeeds when the error of both is below 0.2 for 10,000 sequences
     in a row. The metric `published` is 1 if all held-out sequences are like that, `wrong` the share of those that are
-    not; with outputs that sum to 1 both errors are 1 - p of the right class. The paper needed 30,000 sequences for q =
-    50 and p = 50, 31,000 for 100 and 100, 49,000 for 1000 and 1000, and 203,000 for 1000 and 50. That a network solves
-    the task in fewer sequences is no merit of its architecture alone: training and initial forget gates differ too.
+    not; with outputs that sum to 1 both errors are 1 minus the probability of the right class. The paper needed 30,000
+    sequences for q = 50 and p = 50, 31,000 for 100 and 100, 49,000 for 1000 and 1000, and 203,000 for 1000 and 50. That
+    a network solves the task in fewer sequences is no merit of its architecture alone: training and initial forget
+    gates differ too.
     """
 
     lag: int
@@ -85,10 +86,9 @@ class LongLagNext(Classification, name="long_lag_next"):
     ((p-1) ln(p-1) + ln 2 + (p-1) H(1/(p-1))) / p with H(u) = -u ln u - (1-u) ln(1-u): 4.612 for p = 100. The best of
     all (`baselines`) loses (p-1) ln(p-1) / p, 4.549, and one that has lost the first symbol but counts steps ln 2 / p
     more. For the fixed order the floor is ln 2 / p, as only the last symbol is unknown, and the best of all loses
-    nothing. As these differences are small, `recall_loss` and `recall_accuracy`
-    of the last answer stand beside the loss of all steps; without memory they are ln 2 = 0.693 and 1/2. Solved when
-    the recall accuracy is at least 99 %. `solved_loss` is that of the best model of all if it gave the right last
-    symbol a probability of 0.99.
+    nothing. As these differences are small, `recall_loss` and `recall_accuracy` of the last answer stand beside the
+    loss of all steps; without memory they are ln 2 = 0.693 and 1/2. Solved when the recall accuracy is at least 99 %.
+    `solved_loss` is that of the best model of all if it gave the right last symbol a probability of 0.99.
 
     lag: number of inputs, p, at least 2. The last answer needs a symbol that is p - 1 steps old.
     random: whether the distractors are random (task 2b); else they come in a fixed order (task 2a).
@@ -96,8 +96,8 @@ class LongLagNext(Classification, name="long_lag_next"):
     In the paper a run succeeds when the largest error of all outputs is below 0.25 for 10,000 sequences in a row, at
     the end of the sequence where the distractors are random, at all steps where they are fixed. The metric `published`
     is 1 if all held-out sequences are like that, `wrong` the share of those that are not; with outputs that sum to 1
-    the largest error is 1 - p of the right class. For p = 100 the paper needed 5,680 sequences with random distractors,
-    5,040 with fixed ones.
+    the largest error is 1 minus the probability of the right class. For p = 100 the paper needed 5,680 sequences with
+    random distractors, 5,040 with fixed ones.
     """
 
     lag: int

@@ -18,14 +18,15 @@ class Xml(Classification, name="xml"):
 
     A document has one outermost tag, and `tags` in all, which are nested by a uniform choice among all ways to do so.
     The letters of a name are uniform and independent, also between tags; they stand behind the < and again behind the
-    /. The document begins with the outermost tag and ends before the last letter of the tag that closes it, at step
-    lag; between tags there is text, at random. Inputs are one-hot vectors of the letters, <, / and text. Cross-entropy
-    at every letter of a name behind a /, which is read one step before the letter comes: at the /, or at the letter
-    before it. A model without memory is uniform over the K letters: ln K = 2.079 exactly, accuracy 1/K. A model that
-    knows the tag that was opened last, and no stack, can name those that are closed before another opens, on average
-    half of them: (ln K) / 2, which `baselines` gives. Solved when the accuracy is at least 99 %.
+    /. The document begins with the outermost tag, and text stands at random places between tags. The last letter, with
+    which the outermost tag is closed, would come at step lag: it is asked for and not shown. Inputs are one-hot vectors
+    of the letters, <, / and text. Cross-entropy at every letter of a name behind a /, which is read one step before the
+    letter comes: at the /, or at the letter before it. A model without memory is uniform over the K letters: ln K =
+    2.079 exactly, accuracy 1/K. A model that knows the tag that was opened last, and no stack, can name those that are
+    closed before another opens, on average half of them: (ln K) / 2, which `baselines` gives. Solved when the accuracy
+    is at least 99 %.
 
-    lag: length of a document in steps, at least 2 tags (length + 1) - 1. The outermost name is kept through all of it.
+    lag: steps of a document, at least 2 * tags * (length + 1) - 1. The outermost name is kept through all of them.
     tags: number of tags, at least 1.
     length: number of letters of a name, at least 1.
     letters: number of different letters, K, at least 2.
@@ -51,7 +52,7 @@ class Xml(Classification, name="xml"):
     def nested(self, size: int, generator: torch.Generator) -> Tensor:
         """Draw nestings: [2 tags, B] int64, which tag, counted as they open, is opened or closed by each mark."""
         inner = 2 * (self.tags - 1)
-        ways = [[1] + [0] * (inner + 1)]  # by the marks that are left: in how many ways so many open tags are closed
+        ways = [[1] + [0] * (inner + 1)]  # ways[left][depth]: to close so many open tags with so many marks left
         for _ in range(inner):
             last = [0, *ways[-1], 0]
             ways.append([last[depth] + last[depth + 2] for depth in range(inner + 1)] + [0])
@@ -73,8 +74,7 @@ class Xml(Classification, name="xml"):
         names = torch.randint(self.letters, (self.tags, self.length, size), generator=generator)
         tags = self.nested(size, generator)
         opens = torch.ones_like(tags, dtype=torch.bool)
-        for mark in range(1, len(tags)):
-            opens[mark] = (tags[:mark] != tags[mark]).all(0)
+        opens[1:] = tags[1:] > tags.cummax(0).values[:-1]  # tags are counted as they open
         slots = self.lag + 1 - len(tags) * self.length  # a mark with its name, or one step of text
         order = torch.rand(slots - 2, size, generator=generator).topk(len(tags) - 2, 0).indices.sort(0).values + 1
         starts = torch.cat((torch.zeros(1, size), order, torch.full((1, size), slots - 1))).long()

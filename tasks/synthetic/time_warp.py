@@ -19,16 +19,16 @@ class TimeWarp(Classification, name="time_warp"):
     A sequence has `runs` runs, and the length of each is uniform over 1 .. lag. The symbol of a run is uniform over
     those that differ from the one before; inputs are one-hot vectors. Cross-entropy at the last step of a run, where
     the symbol that is asked was last seen as many steps ago as the run is long: (lag + 1) / 2 on average. A model
-    without memory sees the present symbol, which the answer never is: ln (K - 1) = 2.197 exactly, not ln K. One of the
-    last m symbols knows the answer where the run is shorter than m, and has (1 - (m - 1) / lag) ln (K - 1), which
-    `baselines` gives. Solved when the accuracy is at least 99 %.
+    without memory sees the present symbol, which the answer never is: ln (K - 1) = 2.197 exactly, not ln K. A model
+    that sees the last m symbols knows the answer where the run is shorter than m. Its loss, which `baselines` gives, is
+    (1 - (m - 1) / lag) ln (K - 1). Solved when the accuracy is at least 99 %.
 
     lag: largest number of repetitions, at least 1.
     symbols: number of different symbols, K, at least 3; published: 10.
     runs: number of runs in a sequence, at least 2.
 
-    Published is an answer at every step. That the answer differs from the present symbol, and so the floor, is by the
-    definition here: two neighbours that are equal could not be told from one longer run.
+    In the paper an answer is asked at every step. Here a run never has the symbol of the one before, as the two could
+    not be told from one longer run. This is why the answer is never the present symbol, and the floor below ln K.
     """
 
     source = "after Tallec & Ollivier 2018, 'Can Recurrent Neural Networks Warp Time?', section 3"

@@ -32,9 +32,9 @@ class TwoSequence(Regression, name="two_sequence"):
     predicts the mean of the target given the signals. It loses nothing; 0.1 with noisy targets; with noisy signals the
     mean of p (1 - p) where p is the chance of class 1 given them, 1/(1 + exp(-2 s / 0.2)), and s their sum. Solved, as
     published, when the mean absolute error of held-out sequences is below 0.01 and all are right, that is have an error
-    below 0.2. With noisy signals: below 0.04, and fewer than 6 of 256 wrong. With noisy targets errors are those to the
-    target without noise; below 0.015, and all below 0.1. `solved_loss` is the square of this mean
-    error, on top of the loss of the best model.
+    below 0.2. With noisy signals the mean must be below 0.04, and fewer than 6 of 256 sequences may be wrong. With
+    noisy targets errors are those to the target without noise; their mean must be below 0.015, and all of them below
+    0.1. `solved_loss` is the square of the bound on the mean error, on top of the loss of the best model.
 
     lag: shortest length in steps, T, at least 2; the first value is lag - 1 to 1.1 lag - 1 steps old at the end.
     signals: number N of values that tell the class, at least 1 and at most lag - 1; published: 1 and 3.
@@ -45,8 +45,8 @@ class TwoSequence(Regression, name="two_sequence"):
 
     Tasks 3a and 3b are solved by guessing weights at random, faster than by any published training, as the paper says;
     3c is not. For T = 100 and N = 3 (1) the paper needed 39,850 (64,330) sequences in 3a, and 27,380 (58,370) until no
-    sequence was wrong; in 3b 43,250 (78,430) and 41,740 (74,950); in 3c 269,650 (565,640). It stops by 256 sequences,
-    and tests on 2,560; here all are 2,560.
+    sequence was wrong; in 3b 43,250 (78,430) and 41,740 (74,950); in 3c 269,650 (565,640). The paper decides on 256
+    sequences when to stop, and tests on 2,560; here both sets have 2,560.
     """
 
     lag: int

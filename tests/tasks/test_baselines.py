@@ -10,7 +10,7 @@ import torch
 
 import tasks.baselines
 from tasks import Task
-from tasks.baselines import MOST_SYMBOLS, baselines, fitted
+from tasks.baselines import MOST_SYMBOLS, _asked, baselines, fitted
 from tasks.task import Batch, Classification, DataTask, MultiLabel, Regression, loss_form, one_hot
 
 SYNTHETIC = sorted(name for name, cls in Task.registry.items() if cls.__module__.startswith("tasks.synthetic."))
@@ -93,6 +93,12 @@ def test_adding_without_input_is_the_variance_of_two_uniform_numbers():
     assert model.loss == pytest.approx(1 / 6, abs=3 * model.error)
 
 
+def test_the_error_of_a_loss_is_its_standard_error_over_the_sequences():
+    fourth, variance = 1 / 15, 1 / 6  # moments of the sum of two uniform numbers about its mean
+    exact = math.sqrt((fourth - variance**2) / 3000)
+    assert found("adding", lag=20)["no input"].error == pytest.approx(exact, rel=0.6)  # from 20 parts: 16 % of its own
+
+
 def test_a_mark_on_the_last_of_two_steps_halves_the_error_of_adding():
     model = found("adding", lag=2)["present input only"]
     assert model.loss == pytest.approx(1 / 12, abs=3 * model.error)
@@ -143,6 +149,15 @@ def test_real_inputs_of_a_regression_are_weighed_linearly():
     assert reached["last 2 inputs"] < 1e-6
 
 
+def test_a_linear_model_of_noise_is_shrunk():
+    def make(seed):
+        x = drawn(seed)
+        return batch_of(x, torch.randn(1, 400, 2, generator=torch.Generator().manual_seed(seed + 10)))
+
+    reached = losses(MadeNumbers(), make)  # 152 features; least squares would lose 1 / (1 - 152 / 400) = 1.6 times it
+    assert reached["last 4 inputs"] < 1.15 * reached["no input"]
+
+
 def test_products_of_few_real_inputs_are_seen():
     def make(seed):
         x = drawn(seed)
@@ -184,9 +199,10 @@ def test_contexts_of_few_symbols_are_counted():
 def test_a_symbol_that_only_the_test_has_falls_back():
     def make(seed):
         symbols = torch.randint(3, (7, 600), generator=torch.Generator().manual_seed(seed))
+        targets = symbols[-1].clone()  # so that the answer of any known symbol would be wrong for most of the unknown
         if seed == 1:
             symbols[-1] = 3
-        return batch_of(one_hot(symbols, 4), symbols[-2].unsqueeze(0))
+        return batch_of(one_hot(symbols, 4), targets.unsqueeze(0))
 
     assert losses(Made(), make)["present input only"] == pytest.approx(LN[3], abs=0.02)
 
@@ -208,6 +224,12 @@ def test_answers_without_weight_are_not_fitted_and_weights_count():
         return batch_of(x, targets, weights=weights)
 
     assert losses(MadeNumbers(), make)["no input"] == 0.0
+
+
+def test_a_window_has_the_present_input_first_and_zeros_before_the_first_step():
+    inputs = torch.tensor([5.0, 7.0]).view(2, 1, 1)
+    batch = batch_of(inputs, torch.zeros(2, 1, 2), reads=torch.tensor([[0], [1]]))
+    assert _asked(MadeNumbers(), batch).window(3).squeeze(2).tolist() == [[5, 0, 0], [7, 5, 0]]
 
 
 def test_a_window_longer_than_the_sequence_is_filled_with_zeros():
@@ -258,6 +280,18 @@ def test_what_a_task_states_comes_last_and_replaces_the_same_window():
         ("last 2 symbols", "window"),
         ("best possible", "published"),
     ]
+
+
+def test_a_window_that_the_task_states_is_not_fitted(monkeypatch):
+    fit, windows = tasks.baselines._of_features, []
+
+    def counted(form, ours, theirs, window):
+        windows.append(window)
+        return fit(form, ours, theirs, window)
+
+    monkeypatch.setattr(tasks.baselines, "_of_features", counted)
+    baselines(Stating())
+    assert windows == [1, 4]
 
 
 def test_nothing_is_fitted_to_a_loss_of_its_own():

@@ -5,7 +5,7 @@ import importlib
 
 import pytest
 
-MODULES = ["contract", "exact", "real.ctc", "real.iam_ondb", "real.timit", "task"]
+MODULES = ["baselines", "contract", "exact", "real.ctc", "real.iam_ondb", "real.timit", "task"]
 
 
 @pytest.mark.parametrize("name", MODULES)

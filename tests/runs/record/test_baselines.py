@@ -68,6 +68,7 @@ def test_a_task_is_computed_with_models_and_guesses_of_its_identity():
     assert lines == []
     assert [model["kind"] for model in found["mine"]] == ["no_input", "no_memory", "window", "window", "guessing"]
     assert {model["of"] for model in found["mine"]} == {identity(NODE)}
+    assert found["mine"][0]["note"].startswith("accuracy 0.")
     assert found["mine"][-1]["solved"] > 0
     assert "random networks solve it: " in found["mine"][-1]["note"]
     assert record.checked(json.loads(json.dumps(found))) == found

@@ -1,5 +1,7 @@
 """Random weight guessing solves what two symbols decide, and not what a cell must learn."""
 
+import doctest
+
 import pytest
 import torch
 
@@ -46,6 +48,10 @@ def test_eight_cues_are_not_guessed(monkeypatch):
     found = guess(DelayedRecall(lag=20, symbols=8))
     assert found == Guessed(9 * 2 * len(guessing.HIDDEN_SIZES) * len(guessing.WIDTHS), {})
     assert found.share == 0
+
+
+def test_the_example_gives_what_it_says():
+    assert doctest.testmod(guessing) == (0, 2)
 
 
 def test_a_regression_is_guessed_within_the_range_of_its_targets():
