@@ -206,13 +206,21 @@ def memoryless(losses: Iterable[str]) -> list[str]:
 
 
 def _written(key: str, value: object) -> str:
-    """Return an argument of a command, in quotes where the shell needs them."""
+    """Return an argument of a command that Hydra reads as this value, in quotes where the shell needs them."""
+    argument = f"{key}={_in_hydra(value)}"
+    return shlex.quote(argument) if '"' in argument else argument
+
+
+def _in_hydra(value: object) -> str:
+    """Return a value as it is written for Hydra: text that it could take for something else is in quotes."""
     if isinstance(value, list | tuple):
-        value = f"[{','.join(map(str, value))}]"
+        return f"[{','.join(map(_in_hydra, value))}]"
     if isinstance(value, bool):
-        value = str(value).lower()
-    plain = re.fullmatch(r"[\w./~\[\],+-]*", str(value))
-    return f"{key}={value}" if plain else shlex.quote(f'{key}="{value}"')
+        return str(value).lower()
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z_./][\w./+-]*", value, re.ASCII):
+        return str(value)
+    escaped = value.replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def _names(given: object) -> tuple[str, ...]:

@@ -2,12 +2,14 @@
 
 import math
 import re
+import shlex
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tasks import Task
 from tasks.__main__ import main
@@ -363,6 +365,15 @@ def test_the_card_says_what_was_understood(table, capsys, monkeypatch):
         "+tasks.sequences.shares=[0.5,0.25,0.25]",
     ):
         assert words in out
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a,b.csv", "[x].csv", "~/my file.csv", 'say "x".csv', "it's.csv", "wärme", "1.5", ["wind speed", "x"], True, 0.5],
+)
+def test_the_command_of_the_card_is_read_as_the_knobs_were_given(value):
+    (word,) = shlex.split(sequences._written("+tasks.sequences.knob", value))
+    assert OverridesParser.create().parse_override(word).value() == value
 
 
 @pytest.mark.parametrize(
