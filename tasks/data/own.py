@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..task import PARTS, Batch
+from .batches import every_step
 from .cache import digest
 from .files import Table
 
@@ -522,30 +522,15 @@ def _batch(part: str, pieces: Sequence[Piece], values: Array, targets: Array, on
         raise ValueError(
             f"{part} must have at most {MOST_NUMBERS} numbers with its padding, got {shape}; window cuts it"
         )
+    shown, given = torch.from_numpy(values), torch.from_numpy(targets)
+    inputs = [shown[piece.start : piece.start + piece.steps] for piece in own]
+    answers = [given[piece.start + ahead : piece.start + ahead + piece.steps] for piece in own]
+    batch = every_step(inputs, [answer[-1:] for answer in answers] if once else answers)
     lengths = torch.tensor([piece.steps for piece in own])
-    inputs = torch.zeros(steps, len(own), values.shape[1])
-    given = torch.from_numpy(targets)
-    answers = given.new_zeros((1 if once else steps, len(own), *targets.shape[1:]))
-    for number, (start, count, _) in enumerate(own):
-        inputs[:count, number] = torch.from_numpy(values[start : start + count])
-        first = start + ahead + (count - 1 if once else 0)
-        last = start + ahead + count
-        answers[: last - first, number] = given[first:last]
-    equal = bool((lengths == steps).all())
     if once:
-        return Batch(inputs, answers, (lengths - 1).unsqueeze(0), None if equal else lengths)
-    there = torch.arange(steps).unsqueeze(1) < lengths  # [T, B]
-    reads = torch.arange(steps).unsqueeze(1) * there
-    if equal:
-        return Batch(inputs, answers, reads)
-    return Batch(inputs, answers, reads, lengths, there.float())
-
-
-def asked_answers(batch: Batch) -> Tensor:
-    """Return which answers count, [K, B] bool."""
-    if batch.weights is None:
-        return torch.ones_like(batch.reads, dtype=torch.bool)
-    return batch.weights > 0
+        batch = batch._replace(reads=(lengths - 1).unsqueeze(0), weights=None)
+    equal = bool((lengths == steps).all())
+    return batch._replace(lengths=None, weights=None) if equal else batch
 
 
 # Words
@@ -581,7 +566,7 @@ def _asked(targets: Sequence[str], kind: str, once: bool, ahead: int, options: O
 
 def _part_in_words(part: str, batch: Batch, kind: str, names: Sequence[str]) -> str:
     """Return the sizes of a part in words, with the frequency of each class."""
-    asked = asked_answers(batch)
+    asked = torch.ones_like(batch.reads, dtype=torch.bool) if batch.weights is None else batch.weights > 0
     steps = len(batch.inputs) * batch.inputs.shape[1] if batch.lengths is None else int(batch.lengths.sum())
     text = f"{batch.inputs.shape[1]} sequences, {steps} steps, {int(asked.sum())} answers"
     if kind == "classification":
