@@ -124,15 +124,15 @@ class Sequences(DataTask, name="sequences"):
     ) -> None:
         given = {knob: value for knob, value in locals().items() if knob not in ("self", "path", "sha256")}
         usual = inspect.signature(Sequences).parameters
-        self._given = {k: v for k, v in given.items() if k in usual and v != usual[k].default}
+        self._given = {knob: value for knob, value in given.items() if value != usual[knob].default}
         self.path, self.reference = path, reference or None
         named = Named(_names(inputs), _names(target), _names(symbols), sequence, step, split, group)
         for knob, word, words in (("kind", kind, KINDS), ("answers", answers, ANSWERS)):
             if word not in words:
                 raise ValueError(f"{self.name}: {knob} must be one of {', '.join(words)}, got {word!r}")
-        for knob, value in (("ahead", ahead), ("window", window), ("stride", stride), ("split_seed", split_seed)):
-            if value < 0:
-                raise ValueError(f"{self.name}: {knob} must be at least 0, got {value}")
+        self.ahead, self.window, self.stride, self.split_seed = ahead, window, stride, split_seed
+        for knob in ("ahead", "window", "stride", "split_seed"):
+            self.require(knob, 0)
         options = Options(
             kind, answers, ahead, bool(named.inputs), tuple(shares), split_seed, window, stride, standardise
         )
