@@ -71,17 +71,13 @@ class IamOnDB(DataTask, Transcription, name="iam_ondb"):
     reference_source = "A loss of 0: every character is read with certainty. Published are error rates, no losses."
 
     def __init__(self, *, path: str = "", subsample: int = 2, sha256: str = "") -> None:
-        self.path, self.subsample, self.sha256 = path, subsample, sha256
+        self.path, self.subsample = path, subsample
         self.require("subsample", 1)
         self._loaded = _load(user_folder(path, self.name, NEEDS), subsample)
-        self.fingerprint = self._loaded.fingerprint
         self.alphabet = self._loaded.alphabet
         self.output_size = len(self.alphabet) + 1
         self.floor = self._loaded.floor
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._loaded.parts[name]
+        self.set_data(self._loaded.parts, self._loaded.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         return dict(self._loaded.without_memory["test"])

@@ -155,11 +155,7 @@ class Sequences(DataTask, name="sequences"):
             raise ValueError(f"{self.name}: {rule}, got {reference:g}")
         if reference:
             self.reference_source = "the knob reference of the task"
-        self.fingerprint = self.data.fingerprint
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self.data.parts[name]
+        self.set_data(self.data.parts, self.data.fingerprint, sha256)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return self._answered.loss(outputs, batch)
