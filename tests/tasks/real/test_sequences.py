@@ -583,14 +583,12 @@ def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, m
         ),
         (
             {},
-            {"inputs": ["x", "label"]},
+            {"inputs": ["x", "label"], "target": "label"},
             "target 'label' must not be among the inputs, unless ahead is at least 1, got",
         ),
     ],
 )
 def test_a_table_that_is_no_task_is_refused_in_one_line(table, columns, knobs, message):
-    if columns == {} and knobs.get("inputs"):
-        knobs = {**knobs, "target": "label"}
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         task(table(rows().assign(**columns)), **knobs)
     assert "\n" not in str(caught.value)
