@@ -307,7 +307,11 @@ def _in_time(length: int, shares: Sequence[float]) -> list[Piece]:
 
 
 def _drawn(table: Table, options: Options, starts: Array, groups: Sequence[str]) -> list[Piece]:
-    """Return sequences with the parts that chance gives to their groups; each goes where most is missing."""
+    """Return sequences with the parts that chance gives to their groups; each goes where most is missing.
+
+    `split.split`, which deals out the data of packages, fills one part after the other instead. Neither can take the
+    place of the other without a change of parts and fingerprints.
+    """
     sizes = Counter(groups)
     order = np.random.default_rng(options.split_seed).permutation(len(sizes))
     names, filled, part_of = list(sizes), [0] * len(PARTS), dict[str, str]()

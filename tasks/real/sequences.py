@@ -72,8 +72,8 @@ class Sequences(DataTask, name="sequences"):
     Everything that is measured from data (mean and deviation, symbols, classes, simple models) is measured from the
     training part. The loss without memory is the smallest on the test part of: `no input`, the mean or the class
     shares; `present step`, a linear or logistic regression of the inputs at the step where the answer is read; and for
-    the next step of numbers `no change`. Solved never, as your data have no criterion: the score is the share of the
-    loss without memory that is gone, down to `reference`.
+    the next step of numbers `no change`. The task is never solved, as your data have no criterion: the score is the
+    share of the loss without memory that is gone, down to `reference`.
 
     path: of the file, which ends in .csv, .parquet, .npz or .npy.
     target: column or columns that are answered, or the name of the array; by default the column called target, targets,
