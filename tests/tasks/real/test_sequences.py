@@ -192,6 +192,14 @@ def test_the_target_may_lie_ahead_and_is_an_input_then(table):
     assert torch.equal(batch.targets[..., 0], batch.inputs[..., 0] + 3)
 
 
+def test_an_answer_at_the_end_is_the_target_of_the_last_step(arrays):
+    values, lengths = draw(COUNT, STEPS), 2 + np.arange(COUNT) % (STEPS - 1)
+    path = arrays(inputs=values[..., None], targets=values, lengths=lengths)
+    batch = task(path, answers="end", standardise=False).part("train")
+    last = batch.inputs[batch.lengths - 1, torch.arange(batch.size)]
+    assert torch.equal(batch.targets, last.unsqueeze(0))
+
+
 def test_an_answer_at_every_step_has_no_weight_behind_the_end(table):
     batch = task(table(rows()), answers="every").part("train")
     steps = torch.arange(len(batch.inputs)).unsqueeze(1)
