@@ -424,18 +424,30 @@ class DataTask(Task):
     """A task whose sequences are a finite set in three parts: to train on, to choose by, and to report on.
 
     A subclass also takes one of the classes with a loss: `class Chorales(DataTask, MultiLabel, name="chorales")`. Its
-    `__init__` loads the data, sets `fingerprint` and the sizes, and calls `check_fingerprint` with its last knob,
+    `__init__` loads the data, sets the sizes and the floor, and calls `set_data`, to which it passes its last knob,
     `sha256: str = ""`. The configuration of a study fills that knob in, so that the study refuses data that have been
     changed since.
 
     Attributes:
+        parts: the data, by the names in `PARTS`.
         fingerprint: SHA-256 over the data and their parts, in hexadecimal digits.
+        sha256: the fingerprint that the data must have; empty for any.
     """
 
     evaluation_size = 1
     lag = None
     solved_loss: float | None = None
+    parts: dict[str, Batch]
     fingerprint: str
+    sha256: str
+
+    def set_data(self, parts: dict[str, Batch], fingerprint: str, sha256: str) -> None:
+        """Set the attributes `parts`, `fingerprint` and `sha256`; the constructors of tasks use this.
+
+        Raises ValueError where `sha256` is given and is not the fingerprint.
+        """
+        self.parts, self.fingerprint, self.sha256 = parts, fingerprint, sha256
+        self.check_fingerprint(sha256)
 
     def part(self, name: str) -> Batch:
         """Return a part of the data, padded once, in an order of sequences that does not depend on their lengths.
@@ -444,7 +456,7 @@ class DataTask(Task):
 
         Returns the same batch each time.
         """
-        raise NotImplementedError
+        return self.parts[name]
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw sequences of the training part with replacement; a training takes them in epochs instead."""

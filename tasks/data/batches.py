@@ -6,34 +6,26 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..task import Batch
 from .models import Rows, window
-
-
-def padded(values: Sequence[Tensor]) -> Tensor:
-    """Set sequences side by side, with zeros after the end of the shorter ones.
-
-    values: [n, ...] each, with n of its own.
-
-    Returns [T, B, ...].
-    """
-    return torch.nn.utils.rnn.pad_sequence(list(values))
 
 
 def every_step(inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> Batch:
     """Ask for an answer at every step of some sequences.
 
     inputs: [n, I] float32 each, with n of its own, at least 1.
-    targets: [n, O] float32 or [n] int64 each.
+    targets: [n, O] float32 or [n] int64 each. They have another length where the caller sets `target_lengths`, or other
+        `reads` and no weights, in the batch that is returned.
 
-    Returns a batch in which each answer counts 1.
+    Returns a batch in which each answer counts 1, with zeros after the end of the shorter sequences.
     """
     lengths = torch.tensor([len(values) for values in inputs])
     steps = torch.arange(int(lengths.max())).view(-1, 1)
     within = steps < lengths
     reads = torch.where(within, steps, 0)
-    return Batch(padded(inputs), padded(targets), reads, lengths, within.float())
+    return Batch(pad_sequence(list(inputs)), pad_sequence(list(targets)), reads, lengths, within.float())
 
 
 def rows_of(batch: Batch, steps: int) -> Rows:

@@ -343,7 +343,7 @@ def _from_frame(frame: Any, named: Named, csv: bool) -> Table:
             if why:
                 raise ValueError(f"column {name!r} must {why} at {line} {lines[row]}")
             columns[name] = values
-    texts = {role: _named_text(ordered[roles[role]]) if roles[role] else None for role in ("split", "group")}
+    texts = {role: _texts(ordered[roles[role]]) if roles[role] else None for role in ("split", "group")}
     return Table(columns, inputs, targets, lengths, names, lines, line, None, texts["split"], texts["group"], sentences)
 
 
@@ -440,7 +440,7 @@ def _column(series: Any, symbols: bool) -> tuple[Array, str, int]:
     if any(strange):
         row = strange.index(True)
         return none, f"hold numbers or text, got {type(series.iloc[row]).__name__}", row
-    texts = _named_text(series)
+    texts = _texts(series)
     wrong = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").isna().to_numpy()
     if not symbols and not wrong.all() and wrong.mean() < 0.5 and wrong.any():
         row = int(wrong.argmax())
@@ -452,10 +452,6 @@ def _column(series: Any, symbols: bool) -> tuple[Array, str, int]:
         rule = "hold names that come again, or numbers, unless inputs= leaves it out"
         return none, f"{rule}, got {different} different texts in {len(texts)} rows, the first", 0
     return texts, "", 0
-
-
-def _named_text(series: Any) -> Array:
-    return np.array([_plain(value) for value in series.tolist()], dtype=object)
 
 
 # Both
@@ -480,11 +476,12 @@ def _checked(table: Table) -> Table:
 def _values(array: Array) -> Array:
     """Return numbers as float64, text as Python's strings."""
     if array.dtype.kind in "US":
-        return np.array([str(text) for text in array.astype("U").tolist()], dtype=object)
+        return array.astype("U").astype(object)
     return array.astype(np.float64)
 
 
-def _texts(values: Array) -> Array:
+def _texts(values: Any) -> Array:
+    """Return the values of an array, or of a column of a table, as text."""
     return np.array([_plain(value) for value in values.tolist()], dtype=object)
 
 

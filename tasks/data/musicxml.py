@@ -124,10 +124,9 @@ def roll(score: Score, repeats: bool = False) -> np.ndarray[Any, Any]:
     Returns [steps, 88] uint8 of zeros and ones, key 0 the lowest; no step for a score without notes.
     Raises ValueError for a note that a piano does not have.
     """
-    measures = played(score, repeats)
-    upbeat = measures[0].length
-    if upbeat >= measures[0].full:
-        upbeat = Fraction(0)
+    measures, upbeat = played(score, repeats), Fraction(0)
+    if measures and measures[0].length < measures[0].full:
+        upbeat = measures[0].length
     begin, on = -(upbeat % 1), {}
     for measure in measures:
         for note in measure.notes:

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ..task import PARTS, Batch
+from .batches import every_step
 from .cache import digest
 from .files import Table
 
@@ -115,9 +115,8 @@ def prepare(table: Table, options: Options) -> Prepared:
     answers = _encoded_targets(
         table, targets, kind, asked, seen["train"] if ahead else asked["train"], options.standardise
     )
-    order = np.random.default_rng(options.split_seed).permutation(
-        len(pieces)
-    )  # a file may be sorted by class or length
+    # a file may be sorted by class or length
+    order = np.random.default_rng(options.split_seed).permutation(len(pieces))
     pieces = [pieces[number] for number in order.tolist()]
     parts = {part: _batch(part, pieces, values, answers.values, once, ahead) for part in PARTS}
     in_sight = ahead > 0 and kind == "regression" and set(targets) <= set(names)
@@ -162,7 +161,7 @@ def _columns(table: Table, options: Options, ahead: int) -> tuple[list[str], lis
     if ahead > 0 and table.once:
         raise ValueError(f"ahead must be 0 where there is one target for each sequence, got {ahead}")
     if ahead > 0 and not options.inputs_named:
-        return [name for name in table.columns if name in (*table.inputs, *table.targets)], list(table.targets)
+        return list(table.columns), list(table.targets)
     return list(table.inputs), list(table.targets)
 
 
@@ -172,13 +171,8 @@ def _asked_once(table: Table, options: Options, targets: Sequence[str], ahead: i
         return options.answers == "end"
     if table.once is not None:
         return table.once
-    return ahead == 0 and len(table.lengths) > 1 and all(_constant(table, table.columns[name]) for name in targets)
-
-
-def _constant(table: Table, values: Array) -> bool:
-    """Return True if a column has one value in each sequence."""
-    firsts = values[np.cumsum(table.lengths) - table.lengths]
-    return bool((np.repeat(firsts, table.lengths) == values).all())
+    constant = all(_first_change(table, table.columns[name]) < 0 for name in targets)
+    return constant and ahead == 0 and len(table.lengths) > 1
 
 
 def _kind(table: Table, options: Options, targets: Sequence[str], ahead: int) -> str:
@@ -229,8 +223,12 @@ def _one_each(columns: dict[str, Array]) -> bool:
 
 def _first_broken(values: Array) -> int:
     """Return the first row whose number is not whole; -1 if there is none."""
-    broken = values != np.floor(values)
-    return int(np.argmax(broken)) if broken.any() else -1
+    return _first(values != np.floor(values))
+
+
+def _first(found: Array) -> int:
+    """Return the first row for which something is true [R]; -1 if there is none."""
+    return int(np.argmax(found)) if found.any() else -1
 
 
 # Parts and windows
@@ -268,8 +266,7 @@ def _groups(table: Table, starts: Array) -> list[str]:
     """Return the group of each sequence; without groups each is one of its own."""
     if table.group is None:
         return [str(number) for number in range(len(starts))]
-    if len(starts) > 1 and not _constant(table, table.group):
-        row = _first_change(table, table.group)
+    if len(starts) > 1 and (row := _first_change(table, table.group)) >= 0:
         raise ValueError(
             f"group must be the same in the whole of a sequence, got {table.group[row]!r} at {table.where(row)}"
         )
@@ -277,8 +274,9 @@ def _groups(table: Table, starts: Array) -> list[str]:
 
 
 def _first_change(table: Table, values: Array) -> int:
+    """Return the first row that has another value than the first row of its sequence; -1 if there is none."""
     firsts = np.repeat(values[np.cumsum(table.lengths) - table.lengths], table.lengths)
-    return int(np.argmax(values != firsts))
+    return _first(values != firsts)
 
 
 def _given(table: Table, options: Options, starts: Array) -> list[Piece]:
@@ -289,8 +287,7 @@ def _given(table: Table, options: Options, starts: Array) -> list[Piece]:
         if not named[value]:
             raise ValueError(f"split must be one of {', '.join(PARTS)}, got {value!r} at {table.where(row)}")
     cuts = len(starts) == 1 or options.window > 0
-    if not cuts and not _constant(table, table.split):
-        row = _first_change(table, table.split)
+    if not cuts and (row := _first_change(table, table.split)) >= 0:
         rule = "split must be the same in the whole of a sequence, unless window cuts it"
         raise ValueError(f"{rule}, got {table.split[row]!r} at {table.where(row)}")
     pieces = []
@@ -310,7 +307,11 @@ def _in_time(length: int, shares: Sequence[float]) -> list[Piece]:
 
 
 def _drawn(table: Table, options: Options, starts: Array, groups: Sequence[str]) -> list[Piece]:
-    """Return sequences with the parts that chance gives to their groups; each goes where most is missing."""
+    """Return sequences with the parts that chance gives to their groups; each goes where most is missing.
+
+    `split.split`, which deals out the data of packages, fills one part after the other instead. Neither can take the
+    place of the other without a change of parts and fingerprints.
+    """
     sizes = Counter(groups)
     order = np.random.default_rng(options.split_seed).permutation(len(sizes))
     names, filled, part_of = list(sizes), [0] * len(PARTS), dict[str, str]()
@@ -385,8 +386,6 @@ def _rows_of(
     asked: dict[str, Array] = {}
     for part in PARTS:
         own = [piece for piece in pieces if piece.part == part]
-        if not own:
-            raise ValueError(f"split must leave something to each of {', '.join(PARTS)}, got nothing in {part}")
         seen[part] = np.unique(np.concatenate([np.arange(p.start, p.start + p.steps) for p in own]))
         ends = np.array([p.start + p.steps - 1 for p in own])
         asked[part] = (ends if once else seen[part]) + ahead
@@ -428,9 +427,8 @@ def _encoded_inputs(
     notes = f". {scaled} of them standardised by the training part" if scaled else ""
     lost = {name: count for name, count in unseen.items() if count}
     if lost:
-        notes += ". Zero where the training part lacks a symbol: " + ", ".join(
-            f"{n} ({c} steps)" for n, c in lost.items()
-        )
+        counts = ", ".join(f"{name} ({count} steps)" for name, count in lost.items())
+        notes += f". Zero where the training part lacks a symbol: {counts}"
     return np.concatenate(blocks, axis=1), names, notes
 
 
@@ -522,30 +520,15 @@ def _batch(part: str, pieces: Sequence[Piece], values: Array, targets: Array, on
         raise ValueError(
             f"{part} must have at most {MOST_NUMBERS} numbers with its padding, got {shape}; window cuts it"
         )
+    shown, given = torch.from_numpy(values), torch.from_numpy(targets)
+    inputs = [shown[piece.start : piece.start + piece.steps] for piece in own]
+    answers = [given[piece.start + ahead : piece.start + ahead + piece.steps] for piece in own]
+    batch = every_step(inputs, [answer[-1:] for answer in answers] if once else answers)
     lengths = torch.tensor([piece.steps for piece in own])
-    inputs = torch.zeros(steps, len(own), values.shape[1])
-    given = torch.from_numpy(targets)
-    answers = given.new_zeros((1 if once else steps, len(own), *targets.shape[1:]))
-    for number, (start, count, _) in enumerate(own):
-        inputs[:count, number] = torch.from_numpy(values[start : start + count])
-        first = start + ahead + (count - 1 if once else 0)
-        last = start + ahead + count
-        answers[: last - first, number] = given[first:last]
-    equal = bool((lengths == steps).all())
     if once:
-        return Batch(inputs, answers, (lengths - 1).unsqueeze(0), None if equal else lengths)
-    there = torch.arange(steps).unsqueeze(1) < lengths  # [T, B]
-    reads = torch.arange(steps).unsqueeze(1) * there
-    if equal:
-        return Batch(inputs, answers, reads)
-    return Batch(inputs, answers, reads, lengths, there.float())
-
-
-def asked_answers(batch: Batch) -> Tensor:
-    """Return which answers count, [K, B] bool."""
-    if batch.weights is None:
-        return torch.ones_like(batch.reads, dtype=torch.bool)
-    return batch.weights > 0
+        batch = batch._replace(reads=(lengths - 1).unsqueeze(0), weights=None)
+    equal = bool((lengths == steps).all())
+    return batch._replace(lengths=None, weights=None) if equal else batch
 
 
 # Words
@@ -581,7 +564,7 @@ def _asked(targets: Sequence[str], kind: str, once: bool, ahead: int, options: O
 
 def _part_in_words(part: str, batch: Batch, kind: str, names: Sequence[str]) -> str:
     """Return the sizes of a part in words, with the frequency of each class."""
-    asked = asked_answers(batch)
+    asked = torch.ones_like(batch.reads, dtype=torch.bool) if batch.weights is None else batch.weights > 0
     steps = len(batch.inputs) * batch.inputs.shape[1] if batch.lengths is None else int(batch.lengths.sum())
     text = f"{batch.inputs.shape[1]} sequences, {steps} steps, {int(asked.sum())} answers"
     if kind == "classification":

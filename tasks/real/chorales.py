@@ -70,19 +70,15 @@ class Chorales(DataTask, MultiLabel, name="chorales"):
     def __init__(self, *, minor: str = "C", repeats: bool = False, split_seed: int = 0, sha256: str = "") -> None:
         if minor not in TONICS:
             raise ValueError(f"chorales: minor must be C or A, got {minor}")
-        self.minor, self.repeats, self.split_seed, self.sha256 = minor, repeats, split_seed, sha256
+        self.minor, self.repeats, self.split_seed = minor, repeats, split_seed
         self.input_size = self.output_size = KEYS
         self._data = load(minor, repeats, split_seed)
-        self.fingerprint = self._data.fingerprint
         self.floor = self._data.losses["last chord, logistic"]
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._data.parts[name]
+        self.set_data(self._data.parts, self._data.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         versions = versions_of(self.fingerprint)
-        windows = cached("chorales-windows", versions, lambda: Parsed({}, window_models(self._data.parts)))
+        windows = cached("chorales-windows", versions, lambda: Parsed({}, window_models(self.parts)))
         return {**self._data.losses, **windows.facts, "published for other chorales": PUBLISHED}
 
 

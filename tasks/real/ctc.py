@@ -158,9 +158,8 @@ def edit_distances(first: Tensor, first_lengths: Tensor, second: Tensor, second_
     """
     second = second[: int(second_lengths.max())].T
     places = torch.arange(second.shape[1] + 1)
-    row = places.expand(
-        len(second), -1
-    ).clone()  # [B, R + 1]: from no label of the first to each beginning of the second
+    # [B, R + 1]: from no label of the first to each beginning of the second
+    row = places.expand(len(second), -1).clone()
     found = row
     for count in range(1, int(first_lengths.max()) + 1):
         changed = row[:, :-1] + (second != first[count - 1].view(-1, 1))

@@ -46,18 +46,14 @@ class Digits(DataTask, Classification, name="digits"):
     reference_source = "a logistic regression that sees all pixels at once, fitted to the train part"
 
     def __init__(self, *, split_seed: int = 0, sha256: str = "") -> None:
-        self.split_seed, self.sha256 = split_seed, sha256
+        self.split_seed = split_seed
         self._use(load(self.name, split_seed, None), sha256)
 
     def _use(self, data: Loaded, sha256: str) -> None:
         self._data = data
         self.input_size, self.output_size = 1, CLASSES
-        self.fingerprint = data.fingerprint
         self.floor, self.reference = data.losses["last pixel"], data.losses["all pixels at once, logistic"]
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._data.parts[name]
+        self.set_data(data.parts, data.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         return dict(self._data.losses)
@@ -87,7 +83,7 @@ class DigitsPermuted(Digits, name="digits_permuted"):
     )
 
     def __init__(self, *, permutation_seed: int = 0, split_seed: int = 0, sha256: str = "") -> None:
-        self.permutation_seed, self.split_seed, self.sha256 = permutation_seed, split_seed, sha256
+        self.permutation_seed, self.split_seed = permutation_seed, split_seed
         self._use(load(self.name, split_seed, permutation_seed), sha256)
 
 

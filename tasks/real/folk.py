@@ -55,16 +55,12 @@ class Folk(DataTask, Classification, name="folk"):
     unit_scale = float(1 / np.log(2))
 
     def __init__(self, *, longest: int = 500, split_seed: int = 0, sha256: str = "") -> None:
-        self.longest, self.split_seed, self.sha256 = longest, split_seed, sha256
+        self.longest, self.split_seed = longest, split_seed
         self.require("longest", 2)
         self._data = load(longest, split_seed)
         self.input_size = self.output_size = len(self._data.alphabet)
-        self.fingerprint = self._data.fingerprint
         self.floor = self._data.losses["last character"]
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._data.parts[name]
+        self.set_data(self._data.parts, self._data.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         return dict(self._data.losses)

@@ -12,9 +12,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ..data.batches import padded
+from ..data.batches import every_step
 from ..data.cache import Parsed, cached, digest
 from ..data.listing import listing_hash, user_folder
 from ..task import PARTS, Batch, DataTask
@@ -72,17 +71,13 @@ class IamOnDB(DataTask, Transcription, name="iam_ondb"):
     reference_source = "A loss of 0: every character is read with certainty. Published are error rates, no losses."
 
     def __init__(self, *, path: str = "", subsample: int = 2, sha256: str = "") -> None:
-        self.path, self.subsample, self.sha256 = path, subsample, sha256
+        self.path, self.subsample = path, subsample
         self.require("subsample", 1)
         self._loaded = _load(user_folder(path, self.name, NEEDS), subsample)
-        self.fingerprint = self._loaded.fingerprint
         self.alphabet = self._loaded.alphabet
         self.output_size = len(self.alphabet) + 1
         self.floor = self._loaded.floor
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._loaded.parts[name]
+        self.set_data(self._loaded.parts, self._loaded.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         return dict(self._loaded.without_memory["test"])
@@ -300,21 +295,13 @@ def _parts(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Batch]:
     """Return the parts as batches; ValueError where no line of a part can be aligned."""
     parts = {}
     for part in PARTS:
-        inputs, lengths = _side_by_side(arrays[f"{part}_inputs"], arrays[f"{part}_steps"])
-        targets, target_lengths = _side_by_side(arrays[f"{part}_labels"], arrays[f"{part}_characters"])
-        steps = torch.arange(len(inputs)).view(-1, 1)
-        inside = steps < lengths
-        reads = torch.where(inside, steps, 0)
-        parts[part] = Batch(inputs, targets, reads, lengths, inside.float(), target_lengths)
+        steps, characters = arrays[f"{part}_steps"].tolist(), arrays[f"{part}_characters"].tolist()
+        inputs = torch.split(torch.from_numpy(arrays[f"{part}_inputs"]), steps)
+        labels = torch.split(torch.from_numpy(arrays[f"{part}_labels"]), characters)
+        parts[part] = every_step(inputs, labels)._replace(target_lengths=torch.tensor(characters))
         if not alignable(parts[part]).any():
             raise ValueError(
                 f"iam_ondb: a line must have at least as many points as characters, and one more between equal ones, "
                 f"got none in the part {part} that has; task.subsample is too large"
             )
     return parts
-
-
-def _side_by_side(values: np.ndarray[Any, Any], counts: np.ndarray[Any, Any]) -> tuple[Tensor, Tensor]:
-    """Return sequences that follow one another as [T, B] or [T, B, I], 0 behind their end, and their lengths [B]."""
-    sequences = torch.split(torch.from_numpy(values), counts.tolist())
-    return padded(sequences), torch.from_numpy(counts)

@@ -72,8 +72,8 @@ class Sequences(DataTask, name="sequences"):
     Everything that is measured from data (mean and deviation, symbols, classes, simple models) is measured from the
     training part. The loss without memory is the smallest on the test part of: `no input`, the mean or the class
     shares; `present step`, a linear or logistic regression of the inputs at the step where the answer is read; and for
-    the next step of numbers `no change`. Solved never, as your data have no criterion: the score is the share of the
-    loss without memory that is gone, down to `reference`.
+    the next step of numbers `no change`. The task is never solved, as your data have no criterion: the score is the
+    share of the loss without memory that is gone, down to `reference`.
 
     path: of the file, which ends in .csv, .parquet, .npz or .npy.
     target: column or columns that are answered, or the name of the array; by default the column called target, targets,
@@ -124,15 +124,15 @@ class Sequences(DataTask, name="sequences"):
     ) -> None:
         given = {knob: value for knob, value in locals().items() if knob not in ("self", "path", "sha256")}
         usual = inspect.signature(Sequences).parameters
-        self._given = {k: v for k, v in given.items() if k in usual and v != usual[k].default}
+        self._given = {knob: value for knob, value in given.items() if value != usual[knob].default}
         self.path, self.reference = path, reference or None
         named = Named(_names(inputs), _names(target), _names(symbols), sequence, step, split, group)
         for knob, word, words in (("kind", kind, KINDS), ("answers", answers, ANSWERS)):
             if word not in words:
                 raise ValueError(f"{self.name}: {knob} must be one of {', '.join(words)}, got {word!r}")
-        for knob, value in (("ahead", ahead), ("window", window), ("stride", stride), ("split_seed", split_seed)):
-            if value < 0:
-                raise ValueError(f"{self.name}: {knob} must be at least 0, got {value}")
+        self.ahead, self.window, self.stride, self.split_seed = ahead, window, stride, split_seed
+        for knob in ("ahead", "window", "stride", "split_seed"):
+            self.require(knob, 0)
         options = Options(
             kind, answers, ahead, bool(named.inputs), tuple(shares), split_seed, window, stride, standardise
         )
@@ -155,11 +155,7 @@ class Sequences(DataTask, name="sequences"):
             raise ValueError(f"{self.name}: {rule}, got {reference:g}")
         if reference:
             self.reference_source = "the knob reference of the task"
-        self.fingerprint = self.data.fingerprint
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self.data.parts[name]
+        self.set_data(self.data.parts, self.data.fingerprint, sha256)
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         return self._answered.loss(outputs, batch)
@@ -206,13 +202,21 @@ def memoryless(losses: Iterable[str]) -> list[str]:
 
 
 def _written(key: str, value: object) -> str:
-    """Return an argument of a command, in quotes where the shell needs them."""
+    """Return an argument of a command that Hydra reads as this value, in quotes where the shell needs them."""
+    argument = f"{key}={_in_hydra(value)}"
+    return shlex.quote(argument) if '"' in argument else argument
+
+
+def _in_hydra(value: object) -> str:
+    """Return a value as it is written for Hydra: text that it could take for something else is in quotes."""
     if isinstance(value, list | tuple):
-        value = f"[{','.join(map(str, value))}]"
+        return f"[{','.join(map(_in_hydra, value))}]"
     if isinstance(value, bool):
-        value = str(value).lower()
-    plain = re.fullmatch(r"[\w./~\[\],+-]*", str(value))
-    return f"{key}={value}" if plain else shlex.quote(f'{key}="{value}"')
+        return str(value).lower()
+    if not isinstance(value, str) or re.fullmatch(r"[A-Za-z_./][\w./+-]*", value, re.ASCII):
+        return str(value)
+    escaped = value.replace('"', r"\"")
+    return f'"{escaped}"'
 
 
 def _names(given: object) -> tuple[str, ...]:

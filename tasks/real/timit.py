@@ -117,19 +117,16 @@ class Timit(DataTask, Classification, name="timit"):
         split_seed: int = 0,
         sha256: str = "",
     ) -> None:
-        self.path, self.phones, self.sha256 = path, phones, sha256
+        self.path, self.phones = path, phones
         self.core_test, self.validation, self.split_seed = core_test, validation, split_seed
         if phones not in (61, 39):
             raise ValueError(f"{self.name}: phones must be 61 or 39, got {phones}")
         self.require("split_seed", 0)
         lists = tuple(_speakers(name, getattr(self, name)) for name in ("core_test", "validation"))
         self._loaded = _load(user_folder(path, self.name, NEEDS), phones, *lists, split_seed)
-        self.fingerprint, self.output_size = self._loaded.fingerprint, phones
+        self.output_size = phones
         self.floor = self._loaded.baselines["present step, softmax"]
-        self.check_fingerprint(sha256)
-
-    def part(self, name: str) -> Batch:
-        return self._loaded.parts[name]
+        self.set_data(self._loaded.parts, self._loaded.fingerprint, sha256)
 
     def baselines(self) -> dict[str, float]:
         return dict(self._loaded.baselines)

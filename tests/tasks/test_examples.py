@@ -5,7 +5,10 @@ import importlib
 
 import pytest
 
-MODULES = ["baselines", "contract", "exact", "real.ctc", "real.iam_ondb", "real.timit", "task"]
+MODULES = [
+    *("baselines", "contract", "exact", "real.ctc", "real.iam_ondb", "real.timit", "task"),
+    *("data.cache", "data.files", "data.keys", "data.models", "data.packages", "data.split"),
+]
 
 
 @pytest.mark.parametrize("name", MODULES)

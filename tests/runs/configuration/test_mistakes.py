@@ -21,7 +21,7 @@ from runs.study.stages import KINDS
 from runs.trial.trial import Model, Training
 from runs.workers.actions import opened
 from tasks import Task
-from tests.runs.configuration.test_command_line import call, composed  # noqa: F401
+from tests.runs.configuration.test_command_line import call
 from variants import Cell, Scheme, knobs_of
 
 REGISTERED = registered()
@@ -296,13 +296,13 @@ def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherw
 
 
 @pytest.mark.parametrize(("command", "schema"), SCHEMAS.items())
-def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):  # noqa: F811
+def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):
     choices = composed(command, return_hydra_config=True).hydra.runtime.choices
     assert set(early.groups(command)) == {str(group) for group in choices if not str(group).startswith("hydra/")}
     assert early.keys(command) == {*schema.__dataclass_fields__, *early.groups(command), "hydra"}
 
 
-def test_the_choices_in_the_source_are_those_of_hydra(composed):  # noqa: F811
+def test_the_choices_in_the_source_are_those_of_hydra(composed):
     from hydra.core.global_hydra import GlobalHydra
 
     loader = GlobalHydra.instance().config_loader()
@@ -608,14 +608,14 @@ def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(compos
     assert design.tasks["short"]["lag"] == 5
 
 
-def test_two_hyperparameters_may_not_set_the_same_option(composed):  # noqa: F811
+def test_two_hyperparameters_may_not_set_the_same_option(composed):
     given = ["study=smoke", "+space.bias={key: variant.keep_bias, low: 0, high: 4}"]
     rule = "space.bias.key must be another one than that of space.keep_bias; ~space.keep_bias takes that one out"
     with pytest.raises(ValueError, match=f"{rule}, got 'variant.keep_bias'"):
         design_from(composed("sweep", overrides=given))
 
 
-def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):  # noqa: F811
+def test_a_study_takes_a_variant_with_knobs_under_a_name_of_its_own(composed):
     given = ["study=smoke", "variants=[vanilla,{zero: {variant: vanilla, keep_bias: 0.0}}]"]
     design = design_from(composed("sweep", overrides=given))
     assert design.variants["zero"] == {**design.variants["vanilla"], "label": "zero", "keep_bias": 0.0}
@@ -636,7 +636,7 @@ def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_def
     assert trial.variant["keep_bias"] == 1.0
 
 
-def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):  # noqa: F811
+def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed):
     three = Search(design_from(composed("sweep", overrides=["study=smoke"])))
     two = Search(design_from(composed("sweep", overrides=["study=smoke", "points=2"])))
     assert notes(two, three, {"points": "points=2"}) == ["points=2: the study has 3 points and keeps them"]
@@ -644,7 +644,7 @@ def test_an_argument_that_asks_for_fewer_points_than_there_are_is_told(composed)
     assert notes(three, two, {"points": "points=3"}) == []
 
 
-def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):  # noqa: F811
+def test_a_searched_momentum_that_adam_does_not_read_is_told(composed):
     search = Search(design_from(composed("sweep", overrides=["study=smoke", "space=greff"])))
     assert notes(search, search, {}) == [
         "space.momentum: training.momentum is read with training.optimiser=nesterov only, got adam"
@@ -731,7 +731,7 @@ def test_an_argument_of_a_small_command_is_answered_with_the_nearest():
         key_values(["stduy=quick"], {"study": "", "results": ""}, "")
 
 
-def test_every_space_in_the_presets_is_of_dimensions(composed):  # noqa: F811
+def test_every_space_in_the_presets_is_of_dimensions(composed):
     for space in early.choices("space"):
         nodes = plain(composed("sweep", overrides=["study=smoke", f"space={space}"]).space)
         assert all(isinstance(dimension(name, node), Dimension) for name, node in nodes.items())

@@ -5,11 +5,10 @@ import pytest
 from runs.configuration.series import task_nodes
 from runs.configuration.study import design_from
 from runs.study.plan import Search
-from tests.runs.configuration.test_command_line import composed  # noqa: F401
 
 
 @pytest.fixture(autouse=True)
-def hydra(composed):  # noqa: F811
+def hydra(composed):
     """Names of tasks are looked up among Hydra's presets."""
 
 
@@ -57,13 +56,13 @@ def test_lists_that_make_no_series_are_refused(entries, message):
         task_nodes(entries)
 
 
-def test_the_design_of_a_command_with_several_lags_has_a_series(composed):  # noqa: F811
+def test_the_design_of_a_command_with_several_lags_has_a_series(composed):
     design = design_from(composed("sweep", ["study=smoke", "tasks.adding.lag=[12,8]"]))
     assert list(design.tasks) == ["adding_8", "adding_12", "delayed_recall"]
     assert design.levels == {"adding": ("adding_8", "adding_12")}
 
 
-def test_a_study_can_match_both_ways_and_search_nothing(composed):  # noqa: F811
+def test_a_study_can_match_both_ways_and_search_nothing(composed):
     design = design_from(composed("sweep", ["study=smoke", "match=both", "space=none"]))
     assert list(design.variants) == ["vanilla", "gru", "gru_same_width"]
     assert (design.same_width, design.space) == ({"gru_same_width": "gru"}, {})

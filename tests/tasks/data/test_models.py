@@ -1,7 +1,4 @@
-"""Simple models against scikit-learn and against counts by hand; splits; examples."""
-
-import doctest
-import importlib
+"""Simple models against scikit-learn and against counts by hand; splits."""
 
 import numpy as np
 import pytest
@@ -18,11 +15,6 @@ SOURCE = torch.Generator().manual_seed(0)
 X = torch.randn(N, F, generator=SOURCE).double()
 CLASSES = (X[:, :C] + torch.randn(N, C, generator=SOURCE)).argmax(1)
 WEIGHTS = torch.rand(N, generator=SOURCE)
-
-
-@pytest.mark.parametrize("module", ["batches", "cache", "keys", "models", "packages", "split"])
-def test_examples_give_what_they_say(module):
-    assert doctest.testmod(importlib.import_module(f"tasks.data.{module}")).failed == 0
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])

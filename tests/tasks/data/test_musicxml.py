@@ -79,6 +79,12 @@ def test_repeats_are_played_once_or_twice():
     assert pitches(score([measures], beats=1), repeats=True) == [[60], [60], [62], [64], [62], [64]]
 
 
+@pytest.mark.parametrize("measures", [b"", b"<measure/>"])
+def test_a_score_without_notes_has_no_step(measures):
+    content = b"<score-partwise><part>" + measures + b"</part></score-partwise>"
+    assert roll(read_score(content)).shape == (0, 88)
+
+
 def test_a_compressed_file_is_read_through_its_container():
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:

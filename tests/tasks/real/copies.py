@@ -1,11 +1,30 @@
 """Small copies of TIMIT and IAM-OnDB in their format, of made sounds and strokes, for the tests."""
 
+from functools import partial
+from pathlib import Path
+
 import numpy as np
+import pytest
+
+from tasks.real import iam_ondb, timit
+from tasks.real.ctc import fit_without_memory
 
 RATE = 16_000
 SEGMENT = 1_600
 PITCHES = {"h#": 150, "aa": 300, "iy": 500, "s": 900, "pcl": 1500, "q": 2500, "zh": 4000}
 """The phones that are spoken in the copy of TIMIT: the frequency of each in hertz."""
+
+
+def keep_in(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let the tasks keep what they read in a folder, and hardly fit the models without memory of IAM-OnDB."""
+    patch.setenv("LSTM_VARIANTS_CACHE", str(folder / "cache"))
+    patch.setattr(iam_ondb, "fit_without_memory", partial(fit_without_memory, steps=5))
+
+
+def without_fits(patch: pytest.MonkeyPatch) -> None:
+    """Let the models without memory of TIMIT have losses that nobody fitted."""
+    losses = {"same answer at every step": 2.0, "present step, softmax": 1.0}
+    patch.setattr(timit, "_without_memory", lambda parts, phones: losses)
 
 
 def speak(phones, rng):

@@ -12,9 +12,8 @@ import pytest
 
 from tasks import Task
 from tasks.data.packages import Package
-from tasks.real import chorales, folk, iam_ondb
-from tasks.real.ctc import fit_without_memory
-from tests.tasks.real.copies import write_iam, write_timit
+from tasks.real import chorales, folk
+from tests.tasks.real.copies import keep_in, write_iam, write_timit
 
 LETTERS = ("C", "D", "E", "F", "G", "A", "B")
 
@@ -106,8 +105,7 @@ def sequences_of_ones_own(folder: Path, patch: pytest.MonkeyPatch) -> Task:
 
 def of_a_copy(name: str, write: Callable[[Path], object], folder: Path, patch: pytest.MonkeyPatch) -> Task:
     """A task on a small copy of a data set that has to be bought."""
-    patch.setattr(iam_ondb, "fit_without_memory", partial(fit_without_memory, steps=5))
-    patch.setenv("LSTM_VARIANTS_CACHE", str(folder / "cache"))
+    keep_in(folder, patch)
     write(folder / "copy")
     return Task.registry[name](path=str(folder / "copy"))
 

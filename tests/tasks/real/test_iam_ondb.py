@@ -10,17 +10,14 @@ import torch
 from tasks.contract import check_batch
 from tasks.real import iam_ondb
 from tasks.real.iam_ondb import IamOnDB
-from tests.tasks.real.copies import TEXTS, strokes_xml, write_iam
+from tests.tasks.real.copies import TEXTS, keep_in, strokes_xml, write_iam
 
 torch.set_num_threads(1)  # the tensors are tiny
 
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path, monkeypatch):
-    """A cache of its own, and models without memory that are hardly fitted."""
-    monkeypatch.setenv("LSTM_VARIANTS_CACHE", str(tmp_path / "cache"))
-    fit = iam_ondb.fit_without_memory
-    monkeypatch.setattr(iam_ondb, "fit_without_memory", lambda *given: fit(*given, steps=5))
+    keep_in(tmp_path, monkeypatch)
 
 
 @pytest.fixture

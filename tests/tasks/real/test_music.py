@@ -153,6 +153,17 @@ def test_no_tune_that_is_short_enough_is_one_line(corpus):
         fresh("folk", longest=2)
 
 
+def test_pieces_in_minor_move_to_the_tonic_of_the_knob(corpus):
+    arrays, facts = chorales.pieces(repeats=False)
+    minor = dict(zip(facts["names"], arrays["minor"].tolist(), strict=True))
+    assert set(minor.values()) == {False, True}
+    in_c, in_a = (chorales.load(tonic, False, 0) for tonic in ("C", "A"))
+    for part in PARTS:
+        for place, name in enumerate(in_c.names[part]):
+            c, a = (set((found.parts[part].inputs[:, place].nonzero()[:, 1] % 12).tolist()) for found in (in_c, in_a))
+            assert a == {(key - 3 * minor[name]) % 12 for key in c}
+
+
 def test_a_wrong_tonic_is_refused():
     with pytest.raises(ValueError, match="chorales: minor must be C or A, got D"):
         Task.registry["chorales"](minor="D")

@@ -7,22 +7,17 @@ from runs.trial.data import sized
 from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from tasks.contract import try_out
-from tasks.real import iam_ondb, timit
 from tasks.real.iam_ondb import IamOnDB
 from tasks.real.timit import Timit
-from tests.tasks.real.copies import write_iam, write_timit
+from tests.tasks.real.copies import keep_in, without_fits, write_iam, write_timit
 
 torch.set_num_threads(1)  # the tensors are tiny
 
 
 @pytest.fixture(autouse=True)
 def quick(tmp_path, monkeypatch):
-    """A cache of its own, and models without memory that are hardly fitted."""
-    monkeypatch.setenv("LSTM_VARIANTS_CACHE", str(tmp_path / "cache"))
-    fit = iam_ondb.fit_without_memory
-    monkeypatch.setattr(iam_ondb, "fit_without_memory", lambda *given: fit(*given, steps=5))
-    losses = {"same answer at every step": 2.0, "present step, softmax": 1.0}
-    monkeypatch.setattr(timit, "_without_memory", lambda parts, phones: losses)
+    keep_in(tmp_path, monkeypatch)
+    without_fits(monkeypatch)
 
 
 def outcome_of(task, bidirectional, epochs):

@@ -2,12 +2,14 @@
 
 import math
 import re
+import shlex
 from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tasks import Task
 from tasks.__main__ import main
@@ -190,6 +192,14 @@ def test_the_target_may_lie_ahead_and_is_an_input_then(table):
     assert torch.equal(batch.targets[..., 0], batch.inputs[..., 0] + 3)
 
 
+def test_an_answer_at_the_end_is_the_target_of_the_last_step(arrays):
+    values, lengths = draw(COUNT, STEPS), 2 + np.arange(COUNT) % (STEPS - 1)
+    path = arrays(inputs=values[..., None], targets=values, lengths=lengths)
+    batch = task(path, answers="end", standardise=False).part("train")
+    last = batch.inputs[batch.lengths - 1, torch.arange(batch.size)]
+    assert torch.equal(batch.targets, last.unsqueeze(0))
+
+
 def test_an_answer_at_every_step_has_no_weight_behind_the_end(table):
     batch = task(table(rows()), answers="every").part("train")
     steps = torch.arange(len(batch.inputs)).unsqueeze(1)
@@ -363,6 +373,15 @@ def test_the_card_says_what_was_understood(table, capsys, monkeypatch):
         "+tasks.sequences.shares=[0.5,0.25,0.25]",
     ):
         assert words in out
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["a,b.csv", "[x].csv", "~/my file.csv", 'say "x".csv', "it's.csv", "wärme", "1.5", ["wind speed", "x"], True, 0.5],
+)
+def test_the_command_of_the_card_is_read_as_the_knobs_were_given(value):
+    (word,) = shlex.split(sequences._written("+tasks.sequences.knob", value))
+    assert OverridesParser.create().parse_override(word).value() == value
 
 
 @pytest.mark.parametrize(
@@ -572,14 +591,12 @@ def test_arrays_that_are_no_task_are_refused_in_one_line(arrays, given, knobs, m
         ),
         (
             {},
-            {"inputs": ["x", "label"]},
+            {"inputs": ["x", "label"], "target": "label"},
             "target 'label' must not be among the inputs, unless ahead is at least 1, got",
         ),
     ],
 )
 def test_a_table_that_is_no_task_is_refused_in_one_line(table, columns, knobs, message):
-    if columns == {} and knobs.get("inputs"):
-        knobs = {**knobs, "target": "label"}
     with pytest.raises(ValueError, match=re.escape(message)) as caught:
         task(table(rows().assign(**columns)), **knobs)
     assert "\n" not in str(caught.value)

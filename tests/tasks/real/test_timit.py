@@ -13,7 +13,7 @@ from tasks.data import models
 from tasks.data.batches import rows_of
 from tasks.real import timit
 from tasks.real.timit import PHONES, Timit, classes, coefficients_of, most_frequent, phones_of
-from tests.tasks.real.copies import PITCHES, SEGMENT, write_sentence, write_timit
+from tests.tasks.real.copies import PITCHES, SEGMENT, without_fits, write_sentence, write_timit
 
 pytest.importorskip("soundfile", reason="needs soundfile")
 torch.set_num_threads(1)  # the tensors are tiny
@@ -26,9 +26,7 @@ def own_cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_fit(monkeypatch):
-    """The models without memory are not fitted."""
-    losses = {"same answer at every step": 2.0, "present step, softmax": 1.0}
-    monkeypatch.setattr(timit, "_without_memory", lambda parts, phones: losses)
+    without_fits(monkeypatch)
 
 
 @pytest.fixture(scope="module")
