@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS
+from ..statistics.endpoints import ENDPOINTS, LOSS
 from ..tables.comparisons import GUARDS
 from ..tables.two_studies import ADVANTAGE, CHANGE
 from .choice import records_of, rows_in
@@ -120,7 +120,7 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), least * scale)
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
-    if unit in ("%", ""):
+    if endpoint.column != LOSS and unit != "steps":  # shares and scores end at 0 and 1
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
     left.set_xlabel(f"{endpoint.title}{words.in_unit(unit)}   {better}", fontsize=7.5)

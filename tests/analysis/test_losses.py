@@ -10,7 +10,7 @@ import pytest
 from matplotlib.text import Text
 
 from analysis import run
-from analysis.figures import boxes, forest, heat_map, learning_curves, over_fitting
+from analysis.figures import boxes, forest, heat_map, learning_curves, over_fitting, two_studies
 from analysis.figures.gallery import FIGURES
 from analysis.goals import Goal, goals_of
 from analysis.report.condition_sentences import without_conditions
@@ -26,6 +26,7 @@ from analysis.tables.gaps import gaps
 from analysis.tables.importance import COLUMNS, outcomes
 from analysis.tables.lags import several
 from analysis.tables.settings import recommended
+from analysis.tables.two_studies import changes
 from runs.record import tracking
 from runs.record.archive import write_values
 from runs.record.baselines import FILE, identity, write_baselines
@@ -199,6 +200,13 @@ def test_better_is_to_the_right_in_the_forest_of_losses():
     left, right = axes.get_xlim()
     assert left > right
     assert "nats per step" in axes.get_xlabel()
+
+
+def test_losses_without_a_unit_are_in_view_beside_those_of_another_study():
+    study = losses_by_hand({"variant": "greff_v", "test_loss": 8.5, "unit": ""}, baseline="greff_v")
+    axes = two_studies.draw(two_studies.numbers(study, changes(study, study, **FEW))).axes[0]
+    low, high = axes.get_xlim()
+    assert low < 8.5 < high
 
 
 def test_a_task_without_criterion_has_no_place_in_the_map_of_solve_rates():
