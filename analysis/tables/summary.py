@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..goals import Goal
+from ..goals import UNKNOWN, Goal
 from ..statistics.best import best_decile, expected_best
 from ..statistics.endpoints import SEARCH, restricted_steps
 from ..statistics.intervals import wilson
@@ -57,8 +57,7 @@ def summarise(
     """
     groups = dict(tuple(table.groupby(["task", "variant"])))
     pairs = ((task, variant) for task in tasks for variant in variants)
-    usual = Goal(np.nan, 0.0)
-    rows = [_row(*pair, groups.get(pair, table.iloc[:0]), goals.get(pair[0], usual)) for pair in pairs]
+    rows = [_row(*pair, groups.get(pair, table.iloc[:0]), goals.get(pair[0], UNKNOWN)) for pair in pairs]
     return pd.DataFrame(rows)
 
 
