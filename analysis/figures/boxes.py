@@ -31,11 +31,11 @@ CAPTION = (
     "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
-    "exploded, and a loss above that of the best constant answer stands with those that have none. Dotted: floor, "
-    "reference and the best model of the last few inputs. Greff et al. 2017 show in figure 3 all trials of a variant "
-    "and the best tenth of them; they found that no variant does significantly better than their LSTM, and that "
-    "leaving out the forget gate or the output activation does significantly worse."
+    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that exploded, "
+    "and a trial whose loss is above that of the best constant answer stands with those without a loss. Dotted: "
+    "floor, reference and the best model of the last few inputs. Greff et al. 2017 show in figure 3 all trials of a "
+    "variant and the best tenth of them; they found that no variant does significantly better than their LSTM, and "
+    "that leaving out the forget gate or the output activation does significantly worse."
 )
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles

@@ -31,6 +31,10 @@ CAPTION = (
     "at most .05 exactly where the interval excludes zero; filled marks: better or worse. Nothing is shown where all "
     "sides learned nothing or solved everything. Without lines there are too few points for inference."
 )
+OF_LOSSES = (
+    "Of a task without a criterion of success there is one question, quality: the mean test loss of the best decile, "
+    "lower is better."
+)
 STOPS = (6, 92)  # points right of the axes at which the texts of a row begin
 _GAP = 0.19  # of a row, between the variant's own difference and that of its advantage
 
@@ -132,4 +136,6 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 
 
-FIGURE = Entry("beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=two_rows_for_each_pair)
+FIGURE = Entry(
+    "beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=two_rows_for_each_pair, of_losses=OF_LOSSES
+)
