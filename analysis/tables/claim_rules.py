@@ -305,7 +305,7 @@ def _openness(row: Mapping[Any, Any]) -> float:
 
 def _known(row: Mapping[Any, Any]) -> str:
     """Return what is known of one pair of a task and a variant."""
-    unit = row["unit"]
+    unit = row.get("unit", "")
     margin = words.amount(MARGIN * row["span"], unit)
     if row["verdict"] in (BETTER, WORSE):
         text = f"{row['verdict']} by {words.amount(abs(row['difference']), unit)}"
