@@ -254,6 +254,11 @@ def test_report_lists_simple_models_in_the_unit_of_the_task():
     ]
 
 
+def test_losses_of_simple_models_are_scaled_to_the_unit():
+    study = losses_by_hand({"test_loss": 9.0, "unit_scale": 2.0}, baselines={"chorales": BASELINES})
+    assert [row[3].shown for row in baselines_table(study).rows] == ["21.6", "18.5", "17.9", "16.8"]
+
+
 def test_a_reference_of_zero_is_none_so_that_boxes_have_a_log_axis():
     study = losses_by_hand(*({"test_loss": loss, "reference": 0.0, "floor": 0.5} for loss in (0.2, 2.0, 9.0)))
     assert np.isnan(study.goals["chorales"].reference)
