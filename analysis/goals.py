@@ -92,6 +92,10 @@ class Goal(NamedTuple):
         return f"{loss} ({self.unit})" if self.unit else loss
 
 
+UNKNOWN = Goal(np.nan, 0.0)
+"""That of a task without any trial, which is taken to have a criterion of success."""
+
+
 def goals_of(table: pd.DataFrame, constant: Mapping[str, float]) -> dict[str, Goal]:
     """Return the goal of each task of a table of trials; constant: losses of constant answers, where known."""
     groups = table.groupby("task", sort=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from runs.console.progress import Ticker
 from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
 from runs.record.archive import ARCHIVE, TABLE, Archive, write_archive
+from runs.record.baselines import FILE, read_baselines
 
 from .baselines import begin_baselines
 from .figures.gallery import absent, draw_all
@@ -40,7 +42,7 @@ from .tables.lags import lag_tables
 from .tables.settings import recommended
 from .tables.stages import stage_tables
 from .tables.trial_commands import trial_commands
-from .tables.two_studies import TwoStudies, compare_studies
+from .tables.two_studies import TwoStudies, compare_studies, refuse_incomparable
 
 
 class Tables(NamedTuple):
@@ -78,7 +80,8 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
             f"study {study.name!r} is a search (sampler={study.design.sampler}, pruner={study.design.pruner}): its "
             "variants did not get the same trials, so they cannot be compared; search=yes shows it all the same"
         )
-    both = None if other is None else compare_studies(study, other)
+    if other is not None:
+        refuse_incomparable(study, other)
     folder = writable(options.place / checked_name(options.study or study.name, "study"))
     if options.archive is None:
         files = [folder / ARCHIVE, folder / TABLE]
@@ -86,8 +89,13 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
         files = write_archive(Archive(study.every, study.design, study.about), folder)
     with_baselines = begin_baselines(study, options, folder, companion)
     options.announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
-    explained = importance(study, os.cpu_count() or 1)
-    study = with_baselines(study)
+    if all(map(study.solvable, study.tasks)):  # their scores need no baselines, which may be computed meanwhile
+        explained = importance(study, os.cpu_count() or 1)
+        study = with_baselines(study)
+    else:  # losses are limited by those of constant answers, see `Goal.limited`
+        study = with_baselines(study)
+        explained = importance(study, os.cpu_count() or 1)
+    both = None if other is None else compare_studies(study, other)
     tables = tabulate(study, both, explained, options.announce, companion)
     files += _write(tables.written, folder)
     return [*files, *_report(study, both, tables, folder, options)]
@@ -175,8 +183,11 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     from runs.record.places import uri_of
     from runs.secrets_in_urls import without_password
 
-    study = Study.read(next(path for path in files if path.suffix == ".parquet"))
+    archive = next(path for path in files if path.suffix == ".parquet")
+    study = Study.read(archive)
     try:
+        known = read_baselines(archive.parent / FILE)  # they limit losses here as in the tables
+        study = replace(study, about={**study.about, "baselines": known})
         uri = uri_of(study.about, results, uri)
     except ValueError as error:
         print(f"mlflow: not updated: {error}", file=sys.stderr)

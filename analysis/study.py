@@ -15,7 +15,7 @@ from runs.record.baselines import checked
 from runs.record.rows import of_stage
 from runs.study.design import Design
 
-from .goals import Goal, goals_of
+from .goals import UNKNOWN, Goal, goals_of
 from .statistics.best import order_of
 from .tables.summary import in_order, summarise, usable
 
@@ -64,19 +64,14 @@ class Study:
     @cached_property
     def goals(self) -> dict[str, Goal]:
         """What the losses of each task with trials are held against, and their unit."""
-        found = checked(self.about.get("baselines", {}))
-        constant = {
-            task: min(
-                record["loss"] for record in own if record["kind"] == "no_input" and record.get("loss") is not None
-            )
-            for task, own in found.items()
-            if any(record["kind"] == "no_input" and record.get("loss") is not None for record in own)
-        }
-        return goals_of(self.every, constant)
+        losses: dict[str, list[float]] = {}
+        for task, own in checked(self.about.get("baselines", {})).items():
+            losses[task] = [r["loss"] for r in own if r["kind"] == "no_input" and r.get("loss") is not None]
+        return goals_of(self.every, {task: min(own) for task, own in losses.items() if own})
 
     def solvable(self, task: str) -> bool:
         """Return whether a task has a criterion of success; one without any trial is taken to have one."""
-        return task not in self.goals or self.goals[task].solvable
+        return self.goals.get(task, UNKNOWN).solvable
 
     @cached_property
     def series(self) -> dict[str, dict[int, str]]:

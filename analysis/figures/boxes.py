@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..goals import Goal
+from ..goals import UNKNOWN, Goal
 from ..statistics.best import best_decile
 from .choice import FLOOR, Line, lines_of, losses_of, quantiles, records_of
 from .entry import Entry, a_row_for_each_pair
@@ -31,17 +31,16 @@ CAPTION = (
     "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that "
-    "exploded, and a loss above that of the best constant answer stands with those that have none. Dotted: floor, "
-    "reference and the best model of the last few inputs. Greff et al. 2017 show in figure 3 all trials of a variant "
-    "and the best tenth of them; they found that no variant does significantly better than their LSTM, and that "
-    "leaving out the forget gate or the output activation does significantly worse."
+    "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that exploded, "
+    "and a trial whose loss is above that of the best constant answer stands with those without a loss. Dotted: "
+    "floor, reference and the best model of the last few inputs. Greff et al. 2017 show in figure 3 all trials of a "
+    "variant and the best tenth of them; they found that no variant does significantly better than their LSTM, and "
+    "that leaving out the forget gate or the output activation does significantly worse."
 )
 SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
 COLUMNS = ["task", "variant", "subset", "point", "status", "test_loss", "decile_parameters"]
 LINEAR = 3.0  # times the lowest loss: an axis that ends below it is linear where losses are of no log scale
-NO_GOAL = Goal(np.nan, 0.0)
 _ROW = 0.29  # inches
 
 
@@ -110,7 +109,7 @@ def numbers(study: Study) -> Numbers:
     for task in study.tasks:
         trials = study.trials[study.trials["task"] == task]
         counts = study.summary[study.summary["task"] == task]
-        groups, goal = dict(tuple(trials.groupby("variant"))), study.goals.get(task, NO_GOAL)
+        groups, goal = dict(tuple(trials.groupby("variant"))), study.goals.get(task, UNKNOWN)
         for subset in SUBSETS:
             chosen = {v: _subset(groups[v], subset) for v in study.variants if v in groups}
             shown = pd.concat(chosen.values()) if chosen else trials
@@ -135,7 +134,7 @@ def numbers(study: Study) -> Numbers:
     x = np.concatenate(places) if places else np.zeros(0)
     facts = study.summary, study.tasks, study.variants
     lines = {task: _short(own) for task, own in lines_of(study).items()}
-    labels = {task: study.goals.get(task, NO_GOAL).label("test loss") for task in study.tasks}
+    labels = {task: study.goals.get(task, UNKNOWN).label("test loss") for task in study.tasks}
     return Numbers(data, x, pd.DataFrame(boxes), scales, lines, labels, *facts)
 
 

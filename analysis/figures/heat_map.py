@@ -23,7 +23,7 @@ TITLE = "Variants and tasks at a glance"
 CAPTION = (
     "Left the share of trials that solved the task, with solved / N below; right the mean test score of the best "
     "decile (0: no better than the best model without memory, 1: the solved loss), with the number of diverged "
-    "trials below. A dash marks a pair without trials."
+    "(div.) and, where there are any, exploded (expl.) trials below. A dash marks a pair without trials."
 )
 OF_LOSSES = (
     "A task without a criterion of success has no solve rate; on the right stands the mean test loss of its best "

@@ -29,7 +29,7 @@ CAPTION = (
 )
 OF_LOSSES = (
     "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "
-    "of the best constant answer, and that of a trial without any, counts as this one. Greff et al. 2017 show in "
+    "of the best constant answer counts as that loss, and so does a missing one. Greff et al. 2017 show in "
     "figure 4 the error and the time of their trials in the same way; they found the learning rate to matter most, "
     "then the hidden size, and momentum hardly at all."
 )

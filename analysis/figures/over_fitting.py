@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 TITLE = "Training and validation loss"
 CAPTION = (
     "The best decile of each variant on a task with a training set: median validation loss (line) and median training "
-    "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest validation loss. What "
-    "lies between the two lines is the gap; in the panel its mean at the best look of each trial, and at the last one. "
-    "The training loss is the mean over the epoch before the look, with input noise where the trial has it, and with "
-    "parameters that still moved, so that a gap can be negative. Dotted: floor, reference and the best model of the "
-    "last few inputs."
+    "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest point of the "
+    "validation line. What lies between the two lines is the gap; each panel gives its mean at the best look of each "
+    "trial and at the last one, over N trials. The training loss is the mean over the epoch before the look, with "
+    "input noise where the trial has it, and while the parameters still change, so that a gap can be negative. "
+    "Dotted: floor, reference and the best model of the last few inputs."
 )
 _ACROSS, _HEIGHT = 3, 1.75  # panels side by side; inches
 KINDS = ("training", "validation")

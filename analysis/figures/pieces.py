@@ -282,20 +282,23 @@ def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
     legend.set_in_layout(True)
 
 
+_DOTTED: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (1, 1.5)), "zorder": 1.5}
+
+
 def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
     """Draw a dotted line at a value of the x or y axis, and write its name, where the value is in view."""
     low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
     if not (np.isfinite(value) and low <= value <= high):
         return
     if along == "y":
-        axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        axes.axhline(value, **_DOTTED)
         # curves start at the floor and come down: the room is between the lines
         va = "top" if label.startswith("floor") else "bottom"
         text = axes.text(
             0.01, value, label, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va=va, ha="left"
         )
     else:
-        axes.axvline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        axes.axvline(value, **_DOTTED)
         text = axes.text(
             value, 1.0, label, transform=axes.get_xaxis_transform(), fontsize=6.5, color=GREY, va="bottom", ha="center"
         )
@@ -305,7 +308,7 @@ def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
 def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: float = 2.0) -> None:
     """Draw dotted lines at values of the x or y axis, and write their names so that they do not run into each other.
 
-    height: of the axes, in inches. Names of lines along x stand above the axes, in two rows where there are many.
+    height: of the axes, in inches. Names of lines along x stand above the axes, in a row each where there are many.
     """
     if not stacked(lines):
         for value, name in lines:
@@ -317,7 +320,7 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
     if along == "x":
         places = [float(to_axes.transform((value, 0))[0]) for value, _ in seen]
         for k, ((value, name), place) in enumerate(zip(seen, places, strict=True)):
-            axes.axvline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+            axes.axvline(value, **_DOTTED)
             side = "left" if place < 0.3 else "center"
             where: dict[str, Any] = {
                 "xycoords": "axes fraction",
@@ -329,13 +332,13 @@ def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: flo
         return
     places = [float(to_axes.transform((1, value))[1]) for value, _ in seen]
     for (value, name), place in zip(seen, spread(places, gap=0.1 / height, low=0.02, high=0.98), strict=True):
-        axes.axhline(value, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
+        axes.axhline(value, **_DOTTED)
         # curves come down from above: there is most room at the left
         on_curves(axes.text(0.01, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom"))
 
 
 def stacked(lines: Sequence[Line]) -> bool:
-    """Return whether the names of lines may run into each other: there are more than floor and solved loss."""
+    """Return whether the names of lines may run into each other: there are others than floor and solved loss."""
     return len(lines) > 2 or any(not line.name.startswith(("floor", "solved")) for line in lines if line.name)
 
 

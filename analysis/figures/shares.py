@@ -29,9 +29,9 @@ CAPTION = (
     "digit. After figure 5 of Greff et al. 2017, whose shares are of the variance of the surrogate."
 )
 OF_LOSSES = (
-    "Shares of a task without a criterion of success are of the variance of the test loss, which is at most "
-    "that of the best constant answer. Greff et al. 2017 found that the learning rate explains more than two thirds "
-    "of the variance, that the hidden size comes second, and that momentum explains next to nothing."
+    "Shares of a task without a criterion of success are of the variance of the test loss; a loss above that of the "
+    "best constant answer counts as that loss. Greff et al. 2017 found that the learning rate explains more than two "
+    "thirds of the variance, that the hidden size comes second, and that momentum explains next to nothing."
 )
 PAIRS, REST = "all pairs", "three and more"
 SURROGATES = {"forest": "forest", "process": "Gaussian p."}

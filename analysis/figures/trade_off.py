@@ -27,8 +27,8 @@ CAPTION = (
     "trials."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success: the test loss, lower is better, with the front below the floor; "
-    "what lies off the axis stands at its upper end."
+    "On a task without a criterion of success: the test loss, lower is better; only trials below the floor are on "
+    "the front, and what lies off the axis stands at its upper end."
 )
 COLUMNS = ["task", "variant", "point", "cost", "value", "score", "front"]
 LABELS = {"parameters": "parameters (trained values)", "seconds": "seconds of the trial"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS
+from ..statistics.endpoints import ENDPOINTS, LOSS
 from ..tables.comparisons import GUARDS
 from ..tables.two_studies import ADVANTAGE, CHANGE
 from .choice import records_of, rows_in
@@ -30,6 +30,10 @@ CAPTION = (
     "variant's advantage over the baseline. Lines: 95 % intervals that hold for all variants of a task together; p: "
     "at most .05 exactly where the interval excludes zero; filled marks: better or worse. Nothing is shown where all "
     "sides learned nothing or solved everything. Without lines there are too few points for inference."
+)
+OF_LOSSES = (
+    "Of a task without a criterion of success there is one question, quality: the mean test loss of the best decile, "
+    "lower is better."
 )
 STOPS = (6, 92)  # points right of the axes at which the texts of a row begin
 _GAP = 0.19  # of a row, between the variant's own difference and that of its advantage
@@ -120,7 +124,7 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), least * scale)
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
-    if unit in ("%", ""):
+    if endpoint.column != LOSS and unit != "steps":  # shares and scores end at 0 and 1
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
     left.set_xlabel(f"{endpoint.title}{words.in_unit(unit)}   {better}", fontsize=7.5)
@@ -132,4 +136,6 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 
 
-FIGURE = Entry("beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=two_rows_for_each_pair)
+FIGURE = Entry(
+    "beside", TITLE, CAPTION, numbers, draw, needs=("beside",), rows=two_rows_for_each_pair, of_losses=OF_LOSSES
+)

@@ -57,7 +57,7 @@ def without_conditions(study: Study) -> str:
         missing = "no lag and no criterion of success"
     return (
         f"{words.listed(named)} {'has' if one else 'have'} {missing}, so nothing is said there about how long a "
-        "variant remembers: these conditions, solve rates by lag and the memory horizon are left out."
+        "variant remembers: the conditions for that, solve rates by lag and the memory horizon are left out."
     )
 
 

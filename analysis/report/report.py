@@ -41,12 +41,12 @@ from .stage_sentences import Section
 from .tables import baselines_table, best_table, settings_table, summary_table, two_studies_table
 
 OF_LOSSES = (
-    "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with the "
-    "lowest validation losses, in the unit of the task; a loss above that of the best constant answer (that before "
-    "training where it is not on record), and that of a trial without any, counts as this one. "
-    "Diverged and exploded trials count; failed ones, in which the program broke, do not. Score: 0 is the best model "
-    "without memory, 1 the reference. Expected loss: that of the best trial of a search "
-    "of 20, or of all where there are fewer."
+    "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with "
+    "the lowest validation losses, in the unit of the task; a loss above that of the best constant answer counts as "
+    "that loss, and so does a missing one (where no such answer is on record, the median loss before training stands "
+    "for it). Diverged and exploded trials count; failed ones, in which the program broke, do not. Score: 0 is the "
+    "best model without memory, 1 the reference. Expected loss: that of the best trial of a search of 20, or of all "
+    "where there are fewer."
 )
 
 

@@ -158,18 +158,11 @@ def baselines_table(study: Study) -> Table:
         if goal is not None:
             loss = float(goal.shown(row["loss"]))
             rows.append({**row, "loss": loss, "kind": kinds[row["kind"]], "unit": goal.unit or words.NOTHING})
-    columns = [
-        *(
-            named("task", "task"),
-            named("name", "model"),
-            named("kind", "what it is"),
-            named("loss", "loss", ".3g"),
-        ),
-        *(
-            named("unit", "unit"),
-            named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
-            named("note", "note"),
-        ),
+    columns = [named("task", "task"), named("name", "model"), named("kind", "what it is"), named("loss", "loss", ".3g")]
+    columns += [
+        named("unit", "unit"),
+        named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
+        named("note", "note"),
     ]
     return Table.of(columns, rows)
 

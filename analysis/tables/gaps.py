@@ -45,7 +45,7 @@ def gaps(study: Study) -> pd.DataFrame:
     epochs_best, epochs_end: the epoch of the lowest validation loss, and of the last look.
     train_best, validation_best, gap_best: mean losses at the former, in the unit of the task; the gap is validation
         minus training. The training loss is the mean over the epoch before the look, with input noise where the trial
-        has it, and with parameters that still moved.
+        has it, and while the parameters still change.
     train_end, validation_end, gap_end: the same at the last look whose losses are finite.
     """
     shown = in_epochs(study.trials)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..goals import Goal
+from ..goals import UNKNOWN, Goal
 from ..statistics.best import best_decile, expected_best
 from ..statistics.endpoints import SEARCH, restricted_steps
 from ..statistics.intervals import wilson
@@ -57,8 +57,7 @@ def summarise(
     """
     groups = dict(tuple(table.groupby(["task", "variant"])))
     pairs = ((task, variant) for task in tasks for variant in variants)
-    usual = Goal(np.nan, 0.0)
-    rows = [_row(*pair, groups.get(pair, table.iloc[:0]), goals.get(pair[0], usual)) for pair in pairs]
+    rows = [_row(*pair, groups.get(pair, table.iloc[:0]), goals.get(pair[0], UNKNOWN)) for pair in pairs]
     return pd.DataFrame(rows)
 
 
@@ -78,44 +77,35 @@ def _row(task: str, variant: str, every: pd.DataFrame, goal: Goal) -> dict[str, 
         "solve_low": low,
         "solve_high": high,
     }
-    if not len(trials):
-        return row
-    return row | (_means(trials, goal) if goal.solvable else _losses(trials, goal))
+    return row | _means(trials, goal) if len(trials) else row
 
 
 def _means(trials: pd.DataFrame, goal: Goal) -> dict[str, float]:
-    order, score = trials["order"].to_numpy(), trials["score"].to_numpy()
-    best = trials.iloc[best_decile(order)]
-    with np.errstate(divide="ignore"):
-        logs = np.log(goal.shown(best["test_loss"]))
-    return {
-        "restricted_steps": float(restricted_steps(trials["solved_step"], trials["budget"]).mean()),
-        "decile_score": float(best["score"].mean()),
-        "decile_loss": float(np.exp(logs.mean())),
-        "decile_parameters": float(best["parameters"].mean()),
-        "expected_best_20": float(expected_best(score, order, [min(SEARCH, len(trials))])[0]),
-        "score": float(score.mean()),
-        "parameters": float(trials["parameters"].mean()),
-        "seconds": float(trials["seconds"].mean()),
-        "best_loss": float(goal.shown(best["test_loss"])[0]),
-    }
-
-
-def _losses(trials: pd.DataFrame, goal: Goal) -> dict[str, float]:
-    """Return the means of a task without a criterion of success."""
-    order, losses = trials["order"].to_numpy(), goal.limited(trials["test_loss"])
-    at = best_decile(order)
+    """Return the means of a pair; scores of a task that can be solved, limited losses of another."""
+    order = trials["order"].to_numpy()
+    at, size = best_decile(order), min(SEARCH, len(trials))
     best = trials.iloc[at]
-    row = {
+    row: dict[str, float] = {}
+    if goal.solvable:
+        with np.errstate(divide="ignore"):
+            logs = np.log(goal.shown(best["test_loss"]))
+        row["restricted_steps"] = float(restricted_steps(trials["solved_step"], trials["budget"]).mean())
+        decile_loss, values, expected = np.exp(logs.mean()), trials["score"].to_numpy(), "expected_best_20"
+    else:
+        losses = goal.limited(trials["test_loss"])
+        decile_loss, values, expected = losses[at].mean(), losses, "expected_best_20_loss"
+    row |= {
         "decile_score": float(best["score"].mean()),
-        "decile_loss": float(losses[at].mean()),
+        "decile_loss": float(decile_loss),
         "decile_parameters": float(best["parameters"].mean()),
-        "expected_best_20_loss": float(expected_best(losses, order, [min(SEARCH, len(trials))])[0]),
-        "score": float(trials["score"].mean()),
+        expected: float(expected_best(values, order, [size])[0]),
+        "score": float(trials["score"].to_numpy().mean()),
         "parameters": float(trials["parameters"].mean()),
         "seconds": float(trials["seconds"].mean()),
         "best_loss": float(goal.shown(best["test_loss"])[0]),
     }
+    if goal.solvable:
+        return row
     if "epochs" in trials and trials["epochs"].notna().any():
         row["epochs"] = float(trials["epochs"].mean())
     return row | _metrics(best)

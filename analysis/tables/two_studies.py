@@ -20,7 +20,7 @@ from ..study import Study
 from .comparisons import Levels, Measure, inferences, levels_of, matrix, measure_of, values_of
 
 LEAST_SHARED = 0.5  # of the points of the smaller study: from there on the studies are paired on a task
-NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks")
+NOT_SETTINGS = ("name", "created", "command", "tracking_uri", "sessions", "variants", "tasks", "baselines")
 CHANGE, ADVANTAGE = "variant", "advantage over the baseline"
 COLUMNS = [
     *("task", "variant", "what", "endpoint", "question", "primary", "paired", "points", "study", "other"),
@@ -55,15 +55,21 @@ def compare_studies(study: Study, other: Study, *, swaps: int = 1999) -> TwoStud
 
     Raises ValueError where one of them is a search, or where they have nothing in common.
     """
+    refuse_incomparable(study, other)
+    name = other.name if other.name != study.name else f"{other.name} (other)"
+    pairs = changes(study, other, swaps=swaps)
+    return TwoStudies(study.name, name, study.baseline, differing(study, other), pairs)
+
+
+def refuse_incomparable(study: Study, other: Study) -> None:
+    """Raise ValueError where one of two studies is a search, or where they have no task or no variant in common."""
     for one in (study, other):
         if not one.comparable:
             raise ValueError(
                 f"compare: study {one.name!r} is a search (sampler={one.design.sampler}, pruner={one.design.pruner}): "
                 "its variants did not get the same trials"
             )
-    name = other.name if other.name != study.name else f"{other.name} (other)"
-    pairs = changes(study, other, swaps=swaps)
-    return TwoStudies(study.name, name, study.baseline, differing(study, other), pairs)
+    _in_common(study, other)
 
 
 # Designs

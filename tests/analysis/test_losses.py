@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
-from analysis.figures import boxes, forest, heat_map, learning_curves, over_fitting
+from analysis import run
+from analysis.figures import boxes, forest, heat_map, learning_curves, over_fitting, two_studies
 from analysis.figures.gallery import FIGURES
 from analysis.goals import Goal, goals_of
 from analysis.report.condition_sentences import without_conditions
@@ -25,7 +26,12 @@ from analysis.tables.gaps import gaps
 from analysis.tables.importance import COLUMNS, outcomes
 from analysis.tables.lags import several
 from analysis.tables.settings import recommended
-from tests.analysis.real import BASELINES, chorale_study, losses_by_hand, mixed
+from analysis.tables.two_studies import changes
+from runs.record import tracking
+from runs.record.archive import write_values
+from runs.record.baselines import FILE, identity, write_baselines
+from tests.analysis.real import BASELINES, chorale_study, chorales, losses_by_hand, mixed
+from tests.analysis.synthetic import as_study
 
 FEW = {"swaps": 199}
 
@@ -196,6 +202,13 @@ def test_better_is_to_the_right_in_the_forest_of_losses():
     assert "nats per step" in axes.get_xlabel()
 
 
+def test_losses_without_a_unit_are_in_view_beside_those_of_another_study():
+    study = losses_by_hand({"variant": "greff_v", "test_loss": 8.5, "unit": ""}, baseline="greff_v")
+    axes = two_studies.draw(two_studies.numbers(study, changes(study, study, **FEW))).axes[0]
+    low, high = axes.get_xlim()
+    assert low < 8.5 < high
+
+
 def test_a_task_without_criterion_has_no_place_in_the_map_of_solve_rates():
     numbers = heat_map.numbers(mixed(("vanilla", "gru"), points=2))
     left, right = heat_map.draw(numbers).axes
@@ -241,7 +254,52 @@ def test_report_lists_simple_models_in_the_unit_of_the_task():
     ]
 
 
+def test_losses_of_simple_models_are_scaled_to_the_unit():
+    study = losses_by_hand({"test_loss": 9.0, "unit_scale": 2.0}, baselines={"chorales": BASELINES})
+    assert [row[3].shown for row in baselines_table(study).rows] == ["21.6", "18.5", "17.9", "16.8"]
+
+
 def test_a_reference_of_zero_is_none_so_that_boxes_have_a_log_axis():
     study = losses_by_hand(*({"test_loss": loss, "reference": 0.0, "floor": 0.5} for loss in (0.2, 2.0, 9.0)))
     assert np.isnan(study.goals["chorales"].reference)
     assert boxes.numbers(study).scales["chorales", "all trials"].low == 0.2
+
+
+# The whole analysis
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """An archive of a study of `chorales`, beside the baselines of its task; one loss is above all limits."""
+    node = {"_target_": "tasks.Chorales"}
+    rows, values = chorales(("greff_v", "greff_nfg"), points=3)
+    rows[0] |= {"test_loss": 700.0, "validation_loss": 8.0}  # the best decile of greff_v
+    del values["baselines"]  # an archive has none, they are in a file beside it
+    made = as_study(rows, {**values, "tasks": {"chorales": node}})
+    write_values(made.every, {**made.design.as_dict(), **made.about}, tmp_path / made.name)
+    records = [{**record, "of": identity(made.design.tasks["chorales"])} for record in BASELINES]
+    write_baselines(tmp_path / made.name / FILE, {"chorales": records})
+    return tmp_path / made.name / "trials.parquet"
+
+
+class Stop(Exception):
+    """The end of an analysis of which only the first part matters."""
+
+
+@pytest.mark.parametrize("part", ["importance", "compare_studies", "tabulate"])
+def test_every_part_of_an_analysis_limits_losses_by_the_constant_answer_on_record(part, archive, monkeypatch):
+    def stop(study, *others):
+        raise Stop(study.goals["chorales"].limit)
+
+    monkeypatch.setattr(run, part, stop)
+    with pytest.raises(Stop, match=r"^10\.79$"):
+        run.analyse(run.Options(results=archive.parent.parent, archive=archive, other=archive))
+
+
+def test_the_dashboard_gets_losses_limited_by_the_constant_answer_on_record(archive, monkeypatch):
+    published = []
+    monkeypatch.setattr(tracking, "publish", lambda *arguments: published.append(arguments) or "")
+    run.publish([archive], archive.parent.parent, "sqlite:///unused.db")
+    pairs = {(task, variant): metrics for task, variant, metrics in published[0][4]}
+    assert pairs["chorales", "greff_v"]["decile_loss"] == 10.79
