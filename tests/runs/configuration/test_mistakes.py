@@ -595,7 +595,7 @@ def test_a_mistake_in_a_file_is_one_line_with_file_and_line(text, line, monkeypa
 # ----------------------------------------------------------------------------------------------
 
 
-def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(composed, package):  # noqa: F811
+def test_a_study_takes_tasks_of_ones_own_by_their_dotted_paths_with_knobs(composed, package):
     given = [
         "study=smoke",
         "+tasks.digits.task=own_package.Digits",
@@ -630,7 +630,7 @@ def test_knobs_of_a_variant_of_ones_own_may_be_set_in_a_study(package):
     assert node == {"_target_": "own_package.Leaky", "label": "leaky", "leak": 0.25, "keep_bias": 0.0}
 
 
-def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_default_of_the_old_one(composed, package):  # noqa: F811
+def test_a_knob_that_is_set_for_a_replaced_class_counts_even_where_it_is_the_default_of_the_old_one(composed, package):
     given = ["variant._target_=own_package.Leaky", "variant.keep_bias=1.0"]
     trial = trial_from(composed("trial", overrides=given), {"variant": "vanilla"}, given)
     assert trial.variant["keep_bias"] == 1.0
