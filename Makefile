@@ -30,7 +30,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-extras: $(VENV)/.installed
-	$(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev,postgres,joblib,slurm,onnx,dashboard,notebooks,peers,music,speech]'
+	$(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev,postgres,joblib,slurm,onnx,dashboard,notebooks,peers,music,speech,browser]'
 	@touch $@
 
 $(RAY)/.installed: pyproject.toml

@@ -11,6 +11,15 @@ MOST_NAMED = 6  # names in one sentence
 NOTHING = "–"  # where there is no number
 
 
+def spoken(label: str) -> str:
+    """Return the name in words of a variant, task or hyperparameter, for titles and tables.
+
+    >>> spoken("no_forget_gate")
+    'no forget gate'
+    """
+    return label.replace("_", " ")
+
+
 class Unit(NamedTuple):
     """How numbers of a unit are written.
 

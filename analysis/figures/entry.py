@@ -75,6 +75,7 @@ class Entry:
         `data`, the table that is saved beside the figure.
     draw: draws the figure from these numbers.
     needs: tables that it takes beside the study; without one of them the figure is left out.
+    part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
     rows: its height, in rows or panels, for a number of variants and a number of tasks.
     most: rows of one page; a figure with more is drawn task by task.
     command: module that makes the tables in `needs` where `python -m analysis` does not.
@@ -89,6 +90,7 @@ class Entry:
     numbers: Callable[..., Any]
     draw: Callable[[Any], Figure]
     needs: tuple[str, ...] = ()
+    part: str = "more"
     rows: Callable[[int, int], int] = one_page
     most: int = 38
     command: str = ""

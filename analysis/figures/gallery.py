@@ -79,6 +79,7 @@ class Shown:
     files: SVG, PDF, PNG and CSV.
     width: in inches.
     words: its caption; that of the entry where it is empty.
+    narrow: the SVG for a narrow screen, with its panels in one column; None where the figure is the same there.
     """
 
     figure: Entry
@@ -86,6 +87,7 @@ class Shown:
     files: list[Path]
     width: float
     words: str = ""
+    narrow: Path | None = None
 
     @property
     def caption(self) -> str:
