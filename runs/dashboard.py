@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import sqlite3
 import sys
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from .arguments import command, key_values
+from .names import checked_name
 from .record.places import default_uri
 
 KEYS = {
     "results": "folder of all studies (results)",
     "port": "on which the browser finds it (5000)",
+    "optuna": "name of a study, to see it in Optuna's dashboard instead; needs the extra `dashboard`",
 }
 HOST = "127.0.0.1"
 
@@ -26,6 +30,8 @@ def main(arguments: list[str]) -> int:
             return 0
         results = Path(values.get("results", "results"))
         port = free_port(values.get("port", "5000"))
+        if "optuna" in values:
+            become_optuna(journal_of(results, values["optuna"]), port)
         experiments = tracked(results)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -46,7 +52,8 @@ def free_port(text: str) -> int:
         try:
             probe.bind((HOST, int(text)))
         except OSError as error:
-            raise ValueError(f"port {text} cannot be used ({error.strerror}): give another, as PORT=5001") from None
+            other = "port=N gives another, with make PORT=N or OPTUNA_PORT=N"
+            raise ValueError(f"port {text} cannot be used ({error.strerror}): {other}") from None
     return int(text)
 
 
@@ -56,7 +63,8 @@ def tracked(results: Path) -> dict[str, str]:
     Raises ValueError where there is none.
     """
     path = results / "mlflow.db"
-    nothing = f"{path}: no trial is in MLflow yet: run a study, for instance {command('runs.sweep', study='quick')}"
+    study = command("runs.sweep", study="quick", results=results)
+    nothing = f"{path}: no trial is in MLflow yet: run a study, as with {study}"
     if not path.is_file():
         raise ValueError(nothing)
     try:
@@ -70,6 +78,24 @@ def tracked(results: Path) -> dict[str, str]:
     if not found:
         raise ValueError(nothing)
     return {str(name): str(experiment) for name, experiment in found}
+
+
+def journal_of(results: Path, study: str) -> Path:
+    """Return the journal of a study. Raises ValueError where there is none."""
+    path = results / checked_name(study, "study") / "journal.log"
+    if not path.is_file():
+        started = command("runs.sweep", study=study, results=results)
+        raise ValueError(f"{path}: there is no such study with a journal: start it, as with {started}")
+    return path
+
+
+def become_optuna(journal: Path, port: int) -> NoReturn:
+    """Let Optuna's dashboard take the place of this process. Raises ValueError where it is not installed."""
+    program = Path(sys.executable).with_name("optuna-dashboard")
+    if not program.is_file():
+        raise ValueError("optuna-dashboard is not installed: make optuna-dashboard installs it")
+    print(f"{journal}: http://{HOST}:{port}/dashboard", flush=True)
+    os.execv(program, [str(program), "--host", HOST, "--port", str(port), str(journal)])
 
 
 def serve(results: Path, port: int, experiments: dict[str, str]) -> None:

@@ -50,7 +50,8 @@ def views(experiment: str) -> dict[str, str]:
     experiment: its name.
     """
     if experiment == SUMMARIES:
-        return _tags({VIEW: ("Studies and variants", _state(OF_SUMMARIES))})
+        whole_first = {"orderByKey": "metrics.`trials`", "orderByAsc": False}
+        return _tags({VIEW: ("Studies and variants", {**_state(OF_SUMMARIES), **whole_first})})
     trials = _state(OF_TRIALS)
     if experiment == SINGLE_TRIALS:
         return _tags({VIEW: ("Trials", trials)})
