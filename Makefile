@@ -94,12 +94,11 @@ calibrate: $(VENV)/.installed ## measure how often comparisons err and what they
 	$(PY) -m analysis.calibration write=docs/statistics.md
 
 dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
-	MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false $(VENV)/bin/mlflow server --workers 1 --host 127.0.0.1 --port $(PORT) \
-	  --backend-store-uri sqlite:///$(CURDIR)/results/mlflow.db --default-artifact-root $(CURDIR)/results/mlartifacts
+	@$(PY) -m runs.dashboard port=$(PORT)
 
 optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) on http://127.0.0.1:8080 (OPTUNA_PORT=8080)
 	@test -x $(VENV)/bin/optuna-dashboard || $(PY) $(INSTALL) --constraint constraints.txt --editable '.[dashboard]'
-	$(VENV)/bin/optuna-dashboard --host 127.0.0.1 --port $(OPTUNA_PORT) results/$(STUDY)/journal.log
+	@$(PY) -m runs.dashboard optuna=$(STUDY) port=$(OPTUNA_PORT)
 
 bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench

@@ -198,9 +198,10 @@ def publish(files: list[Path], results: Path, uri: str) -> None:
     overall = {name: float(numbers[name].sum()) for name in ("trials", "solved", "diverged", "exploded", "failed")}
     each = [(*pair, dict(row)) for pair, (_, row) in zip(study.pairs, numbers.iterrows(), strict=True)]
     try:
-        place = tracking.publish(results, study.design, study.about, overall, each, files, uri)
+        written = tracking.publish(results, study.design, study.about, overall, each, files, uri)
     except Exception as error:  # the report is written; the dashboard may be away
         first = f"{type(error).__name__}: {error}".splitlines()[0]
         print(f"mlflow: not updated: {without_password(first, uri)}", file=sys.stderr)
         return
-    print(f"mlflow: figures, tables and report in experiment {tracking.SUMMARIES!r} of {place}")
+    print(f"mlflow: figures, tables and report in experiment {tracking.SUMMARIES!r} of {written.place}")
+    print(f"mlflow: {written.trials}")

@@ -43,7 +43,7 @@ FLOORS = {
         "record",
         "configuration",
         "workers",
-        "__main__, sweep, inside, tracking, bench",
+        "__main__, sweep, inside, tracking, dashboard, bench",
     ],
     "analysis": [
         "analysis",
@@ -64,7 +64,7 @@ ONLY_IN = {
     "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
     "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
     "optuna": ("runs.study", "runs.workers.accounting"),
-    "mlflow": ("runs.record.tracking", "analysis.notebooks"),
+    "mlflow": ("runs.record.tracking", "runs.record.dashboard", "analysis.notebooks"),
     "pandas": ("runs.record", "analysis", "tasks.data.files"),
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),

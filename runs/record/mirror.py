@@ -45,13 +45,28 @@ class Mirror:
         self._silent_until, self._rest = 0.0, REST_SECONDS[0]
 
     def greeting(self) -> str:
-        """Return where the runs go, and the page that shows them; one line."""
+        """Return where the runs go; one line."""
         name, place = self.study.design.name, without_password(self.uri)
         try:
-            self._tracker().experiment(name)
+            self._describe()
         except Exception as error:  # whatever a client raises for a server that is away
             return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
-        return f"mlflow: experiment {name!r} in {place}: {self._tracker().link(name)}"
+        return f"mlflow: experiment {name!r} in {place}"
+
+    def farewell(self) -> str:
+        """Return the page that shows the runs, with the command that serves it; empty where MLflow is out of reach."""
+        try:
+            return f"mlflow: {self._tracker().link(self.study.design.name)}"
+        except Exception:  # it was said where the runs could not be written
+            return ""
+
+    def _describe(self) -> None:
+        """Let the experiment say what the study is; a stage belongs to the study of its search."""
+        tracker, design = self._tracker(), self.study.design
+        if self.study.plan.stage == "search":
+            tracker.describe_study(design)
+        else:
+            tracker.experiment(design.name)
 
     def _tracker(self) -> Tracker:
         if self.tracker is None:
@@ -99,6 +114,7 @@ class Mirror:
         if self._rest > REST_SECONDS[0] and not patient:
             tracker.refuse_silence()
         if self._generation is None or self._generation != held.generation:
+            self._describe()
             self._read(tracker)
         for finished in self.study.finished_trials():
             known = self.done.get(finished.place)

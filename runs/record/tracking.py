@@ -8,6 +8,7 @@ exactly one. Everything goes through `MlflowClient`; no global state of mlflow i
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 import os
 import shlex
@@ -25,15 +26,18 @@ from ..arguments import command
 from ..secrets_in_urls import without_password
 from ..study.design import Design, flat
 from ..trial.trial import Outcome, Trial
+from . import pages
+from .pages import NOTE, SINGLE_TRIALS, SUMMARIES
 from .places import DEFAULT, default_uri
 from .rows import COLUMNS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Dataset
+    from mlflow.entities import Run as MlflowRun
 
+__all__ = ["SINGLE_TRIALS", "SUMMARIES", "Locked", "Published", "Run", "Tracker", "Unusable", "publish"]
 
-SUMMARIES = "summaries"
-SINGLE_TRIALS = "trials"
 LOCK_SECONDS = 1.0  # waited for another program that holds the SQLite file, before the mirror rests
 ANSWER_SECONDS = 2.0  # waited for a server that did not answer before
 DASHBOARD = "http://127.0.0.1:5000"  # of `make dashboard`
@@ -88,6 +92,8 @@ class Tracker:
             logging.getLogger(name).setLevel(level)
         self.client: MlflowClient = MlflowClient(tracking_uri=self.uri)
         self._experiments: dict[str, str] = {}
+        self._notes: dict[str, str] = {}  # their descriptions
+        self._datasets: dict[str, Dataset] = {}  # by the task and its knobs
         self.replaced = 0  # runs of other studies of the same name that were deleted
 
     def refuse_lock(self) -> None:
@@ -121,23 +127,36 @@ class Tracker:
             error.close()
 
     def experiment(self, name: str) -> str:
-        """Return the id of an experiment, created where absent."""
+        """Return the id of an experiment, created where absent; one of an earlier version gets the tags of this one."""
         if name not in self._experiments:
             found = self.client.get_experiment_by_name(name)
             place = None if self.uri.startswith("http") else (self.results.resolve() / "mlartifacts" / name).as_uri()
+            tags = pages.KIND | {"mlflow.user": _user()} | pages.views(name)
             if found is None:
-                # Older dashboards open an experiment of this kind with its runs, not its traces.
-                tags = {"mlflow.experimentKind": "custom_model_development", "mlflow.user": _user()} | _note(
-                    _about(name)
-                )
                 self._experiments[name] = self.client.create_experiment(name, artifact_location=place, tags=tags)
+                self._notes[name] = ""
             else:
                 if found.lifecycle_stage == "deleted":
                     self.client.restore_experiment(found.experiment_id)
                 if self.uri == default_uri(self.results) and place != found.artifact_location:
                     self._move_artifacts(found.experiment_id, str(found.artifact_location), str(place))
-                self._experiments[name] = found.experiment_id
+                for key in sorted(tags.keys() - found.tags.keys()):  # a view that somebody has changed stays
+                    self.client.set_experiment_tag(found.experiment_id, key, tags[key])
+                self._experiments[name], self._notes[name] = found.experiment_id, found.tags.get(NOTE, "")
+            if not self._notes[name] or name in (SUMMARIES, SINGLE_TRIALS):
+                self.describe(name, pages.about(name, self._experiments[name]))
         return self._experiments[name]
+
+    def describe(self, name: str, note: str) -> None:
+        """Set the description of an experiment, unless it has one that somebody else has written."""
+        experiment = self.experiment(name)
+        if self._notes[name] != note and pages.is_ours(self._notes[name]):
+            self.client.set_experiment_tag(experiment, NOTE, note)
+            self._notes[name] = note
+
+    def describe_study(self, design: Design) -> None:
+        """Let the experiment of a study say what it asks, what is in it, and where its report is."""
+        self.describe(design.name, pages.about_study(design, self.experiment(design.name), self.results))
 
     def _move_artifacts(self, experiment: str, old: str, new: str) -> None:
         """Let an experiment keep its files in this results folder, which was copied or moved; MLflow stores absolute
@@ -152,14 +171,16 @@ class Tracker:
             )
 
     def link(self, name: str) -> str:
-        """Return where a browser finds the runs of an experiment."""
+        """Return where a browser finds the runs of an experiment, with the columns that matter."""
         server = self.uri if self.uri.startswith("http") else DASHBOARD
         shown = without_password(server).split("?")[0].replace("***@", "").rstrip("/")
-        page = f"{shown}/#/experiments/{self.experiment(name)}/runs"
+        page = f"{shown}/{pages.address(self.experiment(name))}"
         if server == self.uri:
             return page
-        shows = shlex.join(["mlflow", "server", "--backend-store-uri", without_password(self.uri)])
-        return f"{page} ({'make dashboard' if self.uri == default_uri(Path('results')) else shows})"
+        if self.uri == default_uri(self.results):
+            usual = self.uri == default_uri(Path("results"))
+            return f"{page} ({'make dashboard' if usual else command('runs.dashboard', results=self.results)})"
+        return f"{page} ({shlex.join(['mlflow', 'server', '--backend-store-uri', without_password(self.uri)])})"
 
     def mirrored(self, study: str, key: str = "", study_id: str = "") -> dict[tuple[str, str, int], Run]:
         """Return the complete runs of a study's trials, by (task, variant, point); delete incomplete ones.
@@ -231,11 +252,16 @@ class Tracker:
             "curve_validation_loss": list(zip(outcome.curve_steps, outcome.curve_losses, strict=True)),
             "curve_train_loss": train,
         }
-        where = [str(tags[k]) for k in ("stage", "number") if tags.get("stage", "search") != "search"] or [
-            str(tags.get("point", ""))
-        ]
-        name = " ".join([labels["task"], labels["variant"], *where]).strip()
-        return self._write(experiment, name, all_tags, all_params, summary, curves, failed=outcome.status == "failed")
+        place: tuple[object, ...] = ()
+        if "point" in tags:
+            place = ("point", tags["point"])
+        if tags.get("stage", "search") != "search":
+            place = (tags["stage"], tags["number"])
+        name = " ".join(map(str, (labels["task"], labels["variant"], *place)))
+        run = self._begin(experiment, name, all_tags, summary)
+        self._fill(run, all_params, summary, curves)
+        self._use(run, trial.task)
+        return self._end(run, failed=outcome.status == "failed")
 
     def summary(
         self,
@@ -254,40 +280,65 @@ class Tracker:
         for run in self.client.search_runs([experiment], filter_string=f"tags.summary_of = '{name}'"):
             self.client.delete_run(run.info.run_id)
         finite = {k: v for k, v in metrics.items() if v == v}
-        return self._write(SUMMARIES, shown or name, {**tags, "summary_of": name}, params, finite, {}, artifacts)
+        run = self._begin(SUMMARIES, shown or name, {**tags, "summary_of": name}, finite)
+        self._fill(run, params, finite, {})
+        for path in artifacts:
+            figure = path.suffix in (".png", ".svg", ".pdf")
+            self.client.log_artifact(run.info.run_id, str(path), "figures" if figure else None)
+        return self._end(run)
 
-    def _write(
-        self,
-        experiment: str,
-        name: str,
-        tags: Mapping[str, Any],
-        params: Mapping[str, Any],
-        summary: Mapping[str, float],
-        curves: Mapping[str, Sequence[tuple[int, float]]],
-        artifacts: Iterable[Path] = (),
-        failed: bool = False,
-    ) -> str:
-        from mlflow.entities import Metric, Param
-
-        # The dashboard shows how long a trial took, not how long it took to write.
-        now = int(time.time() * 1000)
-        begun = now - int(1000 * summary.get("seconds", 0.0))
+    def _begin(self, experiment: str, name: str, tags: Mapping[str, Any], summary: Mapping[str, float]) -> MlflowRun:
+        """Begin a run at the time at which its trial began: the dashboard shows how long that took, not the writing."""
+        begun = int(time.time() * 1000) - int(1000 * summary.get("seconds", 0.0))
         run_tags = {"mlflow.user": _user(), "mlflow.source.type": "LOCAL"} | {k: str(v) for k, v in tags.items()}
         if tags.get("commit"):
             run_tags["mlflow.source.git.commit"] = str(tags["commit"])
-        run = self.client.create_run(self.experiment(experiment), start_time=begun, tags=run_tags, run_name=name)
+        return self.client.create_run(self.experiment(experiment), start_time=begun, tags=run_tags, run_name=name)
+
+    def _fill(
+        self,
+        run: MlflowRun,
+        params: Mapping[str, Any],
+        summary: Mapping[str, float],
+        curves: Mapping[str, Sequence[tuple[int, float]]],
+    ) -> None:
+        """Write all values of a run in one batch."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
         metrics = [Metric(k, float(v), now, 0) for k, v in summary.items()]
         metrics += [Metric(k, float(v), now, step) for k, points in curves.items() for step, v in points]
         parameters = [Param(k, str(v)[:6000]) for k, v in params.items()]
         assert len(metrics) <= 1000, "more than one batch of metrics"
         assert len(parameters) <= 100, "more than one batch of params"
         self.client.log_batch(run.info.run_id, metrics=metrics, params=parameters)
-        for path in artifacts:
-            self.client.log_artifact(
-                run.info.run_id, str(path), "figures" if path.suffix in (".png", ".svg", ".pdf") else None
-            )
-        self.client.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", end_time=max(now, begun))
+
+    def _use(self, run: MlflowRun, task: Mapping[str, Any]) -> None:
+        """Name the task of a run, with its knobs, as its dataset."""
+        from mlflow.entities import Dataset, DatasetInput
+
+        knobs = json.dumps({key.replace("_target_", "target"): value for key, value in flat(task).items()})
+        if knobs not in self._datasets:
+            digest = hashlib.sha256(knobs.encode()).hexdigest()[:8]
+            self._datasets[knobs] = Dataset(task["label"], digest, "code", knobs, profile=knobs)
+        self.client.log_inputs(run.info.run_id, datasets=[DatasetInput(self._datasets[knobs])])
+
+    def _end(self, run: MlflowRun, failed: bool = False) -> str:
+        """End a run; returns its id."""
+        end = max(int(time.time() * 1000), run.info.start_time)
+        self.client.set_terminated(run.info.run_id, "FAILED" if failed else "FINISHED", end_time=end)
         return str(run.info.run_id)
+
+
+class Published(NamedTuple):
+    """Where the summary of a study is in MLflow: the database or server without a password, and two pages.
+
+    summaries: the page of the summaries. trials: the page of the study's runs.
+    """
+
+    place: str
+    summaries: str
+    trials: str
 
 
 def publish(
@@ -298,7 +349,7 @@ def publish(
     pairs: Iterable[tuple[str, str, Mapping[str, float]]],
     artifacts: Sequence[Path],
     uri: str,
-) -> str:
+) -> Published:
     """Write the summary runs of a study: one of the whole study, and one for each pair of a task and a variant.
 
     results: the results folder.
@@ -306,7 +357,7 @@ def publish(
     overall: metrics of the study. pairs: (task, variant, metrics).
     artifacts: figures, tables and report, which the run of the study receives.
     uri: of MLflow, see `uri_of`.
-    Returns the place written to, without a password.
+    Returns where they are.
     """
     name, tracker = design.name, Tracker(results, uri)
     params = {"baseline": design.baseline, "points": design.points, "match": design.match, "seed": design.seed}
@@ -317,21 +368,12 @@ def publish(
         own = {**tags, "kind": "cell", "task": task, "variant": variant}
         # the dashboard cuts off ends
         tracker.summary(f"{name}/{task}/{variant}", own, params, metrics, shown=f"{variant} {task} {name}")
-    return without_password(tracker.uri)
-
-
-def _about(experiment: str) -> str:
-    """Return the description of an experiment in the dashboard."""
-    if experiment == SUMMARIES:
-        return "One run for each study with its figures, tables and report, and one for each variant on each task."
-    if experiment == SINGLE_TRIALS:
-        return "Trials that were run one by one: python -m runs variant=... task=..."
-    analysis = command("analysis", study=experiment)
-    return f"The trials of study {experiment}, one run each. Tags: task, variant, point, status. `{analysis}`"
+    tracker.describe_study(design)
+    return Published(without_password(tracker.uri), tracker.link(SUMMARIES), tracker.link(name))
 
 
 def _note(text: str) -> dict[str, str]:
-    return {"mlflow.note.content": text}
+    return {NOTE: text}
 
 
 def _user() -> str:

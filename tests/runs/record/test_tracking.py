@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runs import tracking as command
-from runs.record import tracking
+from runs.record import pages, tracking
 from runs.record.mirror import Mirror
 from runs.record.places import DEFAULT, default_uri, stored_uri, uri_of
 from runs.record.tracking import Locked, Tracker, publish
@@ -155,11 +155,59 @@ def test_runs_and_experiments_say_in_the_dashboard_what_they_are(tmp_path):
     )
 
 
+def test_the_description_of_a_study_says_what_it_asks_and_where_its_report_is(tmp_path):
+    study = ran(tmp_path)
+    Mirror(study, tmp_path).catch_up(patient=True)
+    experiment = Tracker(tmp_path).client.get_experiment_by_name("study")
+    said = experiment.tags["mlflow.note.content"]
+    assert "How do `gru` compare with `vanilla` on `adding` (lag 4)?" in said
+    assert "2 trials on each task, 4 in all" in said
+    assert f"[open the runs]({pages.address(experiment.experiment_id)})" in said
+    assert f"`{tmp_path / 'study' / 'report.html'}`" in said
+
+
+def test_every_run_names_its_task_with_its_knobs_as_its_dataset(tmp_path):
+    Mirror(ran(tmp_path), tmp_path).catch_up(patient=True)
+    used = [r.inputs.dataset_inputs for r in Tracker(tmp_path)._runs("study")]
+    ((dataset,),) = {tuple(i.dataset.name for i in inputs) for inputs in used}
+    assert dataset == "adding"
+    assert {json.loads(inputs[0].dataset.profile)["lag"] for inputs in used} == {4}
+    assert len({inputs[0].dataset.digest for inputs in used}) == 1
+
+
+def test_the_name_of_a_run_tells_task_variant_and_point(tmp_path):
+    Mirror(ran(tmp_path), tmp_path).catch_up(patient=True)
+    names = sorted(r.info.run_name for r in Tracker(tmp_path)._runs("study"))
+    assert names == [f"adding {variant} point {k}" for variant in ("gru", "vanilla") for k in range(2)]
+
+
+def test_an_experiment_of_an_earlier_version_gets_views_and_description_when_tracking_catches_up(tmp_path):
+    client = Tracker(tmp_path).client
+    made = client.create_experiment("study", tags={"mlflow.note.content": "The trials of study study, one run each."})
+    Mirror(ran(tmp_path), tmp_path).catch_up(patient=True)
+    tags = client.get_experiment(made).tags
+    assert tags.keys() >= pages.views("study").keys()
+    assert "How do `gru` compare" in tags["mlflow.note.content"]
+
+
+def test_a_description_and_a_view_that_somebody_has_changed_stay(tmp_path):
+    client = Tracker(tmp_path).client
+    view = f"{pages.SAVED_VIEW}{pages.VIEW}"
+    made = client.create_experiment("study", tags={"mlflow.note.content": "For the paper.", view: "mine"})
+    Mirror(ran(tmp_path), tmp_path).catch_up(patient=True)
+    tags = client.get_experiment(made).tags
+    assert (tags["mlflow.note.content"], tags[view]) == ("For the paper.", "mine")
+
+
+def test_the_page_of_a_study_is_said_once_its_trials_are_run(tmp_path):
+    mirror = Mirror(ran(tmp_path), tmp_path)
+    assert mirror.farewell() == f"mlflow: {Tracker(tmp_path).link('study')}"
+
+
 def test_the_link_leads_to_the_runs_of_the_experiment(tmp_path):
     tracker = Tracker(tmp_path)
-    assert tracker.link("study").startswith(
-        f"http://127.0.0.1:5000/#/experiments/{tracker.experiment('study')}/runs (mlflow server "
-    )
+    page = f"http://127.0.0.1:5000/{pages.address(tracker.experiment('study'))}"
+    assert tracker.link("study") == f"{page} (python -m runs.dashboard results={tmp_path})"
 
 
 # A locked database
@@ -263,7 +311,7 @@ def test_a_copied_study_is_tracked_in_the_copy(tmp_path):
     copy = Study.open(open_storage("", new / "study"), "study")
     (new / "figure.png").touch()
     place = publish(new, copy.design, copy.facts, {}, [], [new / "figure.png"], uri_of(copy.facts, new))
-    assert place == default_uri(new)
+    assert place.place == default_uri(new)
     assert (old / "mlflow.db").read_bytes() == before
     assert list((new / "mlartifacts").rglob("figure.png"))
     assert not list((old / "mlartifacts").rglob("figure.png"))
