@@ -64,9 +64,6 @@ class _Command:
             self._start()
         except MISTAKES as error:
             self._refuse(error)
-        except BrokenPipeError:  # the reader of the help, such as `head`, has ended
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.code = 1
         except OSError as error:  # before `main`: a folder of Hydra's own that cannot be made
             if self.begun:
                 raise
