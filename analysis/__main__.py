@@ -1,4 +1,8 @@
-"""`python -m analysis study=quick`: tables, figures and report of a study."""
+"""`python -m analysis study=quick`: tables, figures and report of a study.
+
+python -m analysis study=mine compare=quick
+python -m analysis from=trials.parquet out=FOLDER
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,17 @@ if TYPE_CHECKING:
 
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "from": "an archive trials.parquet to read in place of the storage",
-    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-    "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
-    "tracking": "MLflow that receives figures, tables and report; none for nowhere "
-    "(where the study was tracked; none with from= or out=)",
-    "out": "folder that receives all files, in a folder of the study's name (that of results)",
+    "study": "name of the study; this or from must be given.",
+    "results": "folder of all studies. Default: results.",
+    "from": "an archive trials.parquet to read in place of the storage. Default: none.",
+    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder. "
+    "Default: none.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials. "
+    "Default: it is refused.",
+    "tracking": "MLflow that receives figures, tables and report; none for nowhere. Default: where the study "
+    "was tracked; none with from= or out=.",
+    "out": "folder that receives all files, in a folder of the study's name. Default: that of results.",
 }
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 120  # of the longest line of the page, without its tables
 KEYS = {
-    "results": "folder of all studies (results)",
-    "page": "file that receives the page (reproductions.md in the results folder)",
+    "results": "folder of all studies. Default: results.",
+    "page": "file that receives the page. Default: reproductions.md in the results folder.",
 }
 NOTE = "<!-- Written by `python -m analysis.reproductions page=docs/reproductions.md` after `make reproduce`. -->"
 INTRODUCTION = """
@@ -43,7 +43,7 @@ run* means that the folder of results lacked a study; nothing is said of that nu
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     try:
-        values = key_values(arguments, KEYS, (__doc__ or "").partition("\n")[0])
+        values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
         # after the arguments: a mistake is reported before pandas is imported

@@ -17,17 +17,17 @@ from .study.presence import refuse_absent
 from .study.storage.url import storage_url
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-    "workers": "processes (1)",
+    "study": "name of the study; it must be given.",
+    "results": "folder of all studies. Default: results.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "workers": "processes. Default: 1.",
 }
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     try:
-        values = key_values(arguments, KEYS, (__doc__ or "").partition("\n")[0])
+        values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
         if "study" not in values:

@@ -12,11 +12,11 @@ from .study.presence import refuse_absent
 from .study.storage.url import storage_url
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, if it is not the journal in the study's folder",
-    "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI; by default "
-    "where the study was tracked",
+    "study": "name of the study; it must be given.",
+    "results": "folder of all studies. Default: results.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI. "
+    "Default: where the study was tracked.",
 }
 
 

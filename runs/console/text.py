@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 
+_JOINED = "\0"  # stands for a blank at which a line is not broken
+LONGEST = 120  # columns of a line, however wide the terminal is
+
 
 def width() -> int:
-    """Return the number of columns of the terminal, at least 60; it is 100 if there is no terminal."""
-    return max(60, shutil.get_terminal_size((100, 24)).columns)
+    """Return the number of columns of the terminal, from 60 to 120; it is 100 if there is no terminal."""
+    return min(max(60, shutil.get_terminal_size((100, 24)).columns), LONGEST)
 
 
 def wrapped(line: str, columns: int, indent: str = "") -> str:
     """Return a line broken between words if it is too long.
 
-    A line of a drawing or a formula, which begins with a blank, stays as it is.
+    What stands in backquotes stays together, so that it can be copied. A line of a drawing or a formula, which begins
+    with a blank, stays as it is. Only a remark to its right, after three blanks or more, is broken, and goes on below
+    itself.
 
     line: the text.
     columns: length of the longest line.
@@ -23,10 +29,37 @@ def wrapped(line: str, columns: int, indent: str = "") -> str:
     >>> print(wrapped("Store a cue and name it when the query comes.", 24, "  "))
     Store a cue and name it
       when the query comes.
+    >>> print(wrapped("  a+b    the sum of both", 16))
+      a+b    the sum
+             of both
     """
-    if len(line) <= columns or line.startswith(" "):
+    if len(line) <= columns:
         return line
-    return textwrap.fill(line, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+    first = ""
+    if line.startswith(" "):
+        drawn = re.match(r"(\s+\S.*\s{3,})(?=\S)", line)
+        if drawn is None or len(drawn[0]) > columns * 2 // 3:
+            return line
+        first = drawn[0]
+        indent, line = " " * len(first), line[len(first) :]
+    return _filled(line, columns, first, indent)
+
+
+def _filled(text: str, columns: int, first: str, later: str) -> str:
+    """Return a text broken between words, but not inside backquotes.
+
+    first, later: what stands before the first line, and before each of the others.
+    """
+    kept = re.sub(r"`[^`\n]*`", lambda quoted: quoted[0].replace(" ", _JOINED), text)
+    filled = textwrap.fill(
+        kept,
+        columns,
+        initial_indent=first,
+        subsequent_indent=later,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return filled.replace(_JOINED, " ")
 
 
 def table(rows: list[tuple[list[str], str]], columns: int) -> str:
@@ -43,11 +76,7 @@ def table(rows: list[tuple[list[str], str]], columns: int) -> str:
         if len(before) > columns * 2 // 3:
             lines.append(before.rstrip())
             before = "    "
-        lines.append(
-            textwrap.fill(
-                text, columns, initial_indent=before, subsequent_indent=" " * len(before), break_on_hyphens=False
-            )
-        )
+        lines.append(_filled(text, columns, before, " " * len(before)))
     return "\n".join(lines)
 
 
