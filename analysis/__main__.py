@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
     from runs.console.start import import_quickly
+    from runs.console.text import complain
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -54,10 +55,10 @@ def main(arguments: list[str]) -> int:
             files = analyse(options, companion)
     except ValueError as error:
         advice = "; out=FOLDER writes elsewhere" if "cannot write into" in str(error) else ""
-        print(f"error: {error}{advice}", file=sys.stderr)
+        complain(f"{error}{advice}")
         return 2
     except OSError as error:  # a full disk; what was there before is still there, whole
-        print(f"error: cannot write {error.filename or 'the files'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
         return 1
     print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
     # an archive may come from anywhere

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from .arguments import command, key_values
 from .console.start import end_quickly
+from .console.text import complain, say
 from .files import subfolder, writable
 from .study.presence import refuse_absent
 from .study.storage.url import storage_url
@@ -47,16 +48,16 @@ def main(arguments: list[str]) -> int:
             good = True
             for worked, line in inspect_study(study, models, int(values.get("workers", "1"))):
                 good &= worked
-                print(line, flush=True)
+                say(line)
         finally:
             close_storage(study.storage)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is saved stays; the same command goes on", file=sys.stderr)
         return 130
-    print(f"saved in {models}; next: {command('analysis', study=name, results=results)}")
+    print(f"saved in {models}\nnext: {command('analysis', study=name, results=results)}")
     return 0 if good else 1
 
 

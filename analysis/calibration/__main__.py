@@ -25,6 +25,7 @@ KEYS = {
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
+    from runs.console.text import complain
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
             write_between_markers(Path(values["write"]), text)
     except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

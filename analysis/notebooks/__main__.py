@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     from runs.arguments import command, key_values
     from runs.console.known import instead, unknown
+    from runs.console.text import complain
     from runs.files import writable
 
     from ..__main__ import archived
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
             for path in execute(name, study, results, out):
                 print(path)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

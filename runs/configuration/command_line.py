@@ -13,6 +13,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from ..console.early import CONF, mistake
+from ..console.text import complain
 from ..secrets_in_urls import refuse_passwords
 from .mistakes import MISTAKES, one_line
 from .schema import register, registered
@@ -75,7 +76,7 @@ class _Command:
             if not self.multirun or self.verbose:
                 raise
             lost = f"a worker was lost ({type(error).__name__})"
-            print(f"error: {lost}; action=status says how far the study is, the same command goes on", file=sys.stderr)
+            complain(f"{lost}; action=status says how far the study is, the same command goes on")
             self.code = 1
         return self.code
 
@@ -100,7 +101,7 @@ class _Command:
     def _refuse(self, error: Exception) -> None:
         if self.verbose:
             raise error
-        print(f"error: {one_line(error, self.arguments)}", file=sys.stderr)
+        complain(one_line(error, self.arguments))
         self.code = 2
 
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .known import nearest, one_of, unknown, values_after
 from .source import ROOT, ROOTS, keys_in_source, knobs_in_source, names_in_source, words_in_source
+from .text import complain
 
 CONF = ROOT / "conf"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
@@ -86,7 +87,7 @@ def refuse_mistyped_after(option: str, kind: str) -> None:
     """
     line = mistyped(kind, values_after(option, sys.argv[1:]))
     if line:
-        print(f"error: {line}", file=sys.stderr)
+        complain(line)
         raise SystemExit(2)
 
 

@@ -15,6 +15,7 @@ from .early import mistake, mistyped
 from .manual import manual
 from .outlet import outlive_readers
 from .source import ROOTS
+from .text import complain
 
 HELP = ("-h", "--help")
 
@@ -52,7 +53,7 @@ def answer_catalogue(kind: str) -> None:
 def _refuse(line: str) -> None:
     """End the process with exit code 2 and a line, if there is one."""
     if line:
-        print(f"error: {line}", file=sys.stderr)
+        complain(line)
         raise SystemExit(2)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import sys
 import textwrap
+from collections.abc import Sequence
+from typing import TextIO
 
 _JOINED = "\0"  # stands for a blank at which a line is not broken
 LONGEST = 120  # columns of a line, however wide the terminal is
@@ -62,7 +66,7 @@ def _filled(text: str, columns: int, first: str, later: str) -> str:
     return filled.replace(_JOINED, " ")
 
 
-def table(rows: list[tuple[list[str], str]], columns: int) -> str:
+def table(rows: Sequence[tuple[Sequence[str], str]], columns: int) -> str:
     """Return rows of short cells in columns, each followed by a text whose lines begin under each other.
 
     rows: the cells of each row and its text. Numbers are aligned to the right.
@@ -78,6 +82,61 @@ def table(rows: list[tuple[list[str], str]], columns: int) -> str:
             before = "    "
         lines.append(_filled(text, columns, before, " " * len(before)))
     return "\n".join(lines)
+
+
+def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> str:
+    """Return rows of names and numbers in columns under their heads.
+
+    Numbers are aligned to the right, with the head of a column of numbers. Where the rows are too long, columns move
+    together, and where that is not enough, the numbers stand below the name that begins the row.
+
+    heads: of the columns.
+    rows: of cells, as many as there are heads.
+    columns: length of the longest line.
+
+    >>> print(grid(["variant", "solved", "s"], [["gru", "8", "1.5"], ["vanilla", "10", ""]], 80))
+    variant  solved    s
+    gru           8  1.5
+    vanilla      10
+    """
+    every = [list(heads), *map(list, rows)]
+    widths = [max(len(row[k]) for row in every) for k in range(len(heads))]
+    right = [all(_is_number(row[k]) for row in rows) for k in range(len(heads))]
+    right[0] = False
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= columns else " "
+    cells = [[c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True)] for row in every]
+    if sum(widths) + len(widths) - 1 <= columns:
+        return "\n".join(gap.join(row).rstrip() for row in cells)
+    indent = " " * 4
+    return "\n".join(f"{row[0].rstrip()}\n{indent}{gap.join(row[1:])}".rstrip() for row in cells)
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a cell is a number, such as `1,250`, `.73` or `64%`, or empty."""
+    return re.fullmatch(r"[-+]?[\d.,]*(?:e[-+]?\d+)?%?|nan|-", text) is not None
+
+
+def say(text: str) -> None:
+    """Print lines at once, each broken between words if it is longer than the terminal is wide.
+
+    A command to copy stands on a line of its own that begins with blanks, and stays whole; so does a path.
+    """
+    print("\n".join(wrapped(line, width(), "  ") for line in text.splitlines()), flush=True)
+
+
+def complain(message: object) -> None:
+    """Print a mistake on stderr, which is one line in a file or a pipe, and is broken between words on a terminal."""
+    line = f"error: {message}"
+    print(wrapped(line, width(), "  ") if sys.stderr.isatty() else line, file=sys.stderr, flush=True)
+
+
+def loud(text: str, stream: TextIO) -> str:
+    """Return a text in bold red if it goes to a terminal, as it is if it goes to a file or NO_COLOR is set.
+
+    stream: that it will be printed to.
+    """
+    coloured = stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return f"\033[1;31m{text}\033[0m" if coloured else text
 
 
 def counted(number: int, what: str) -> str:
