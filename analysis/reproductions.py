@@ -96,7 +96,7 @@ def lines(table: pd.DataFrame) -> list[tuple[list[str], str]]:
     table: of `reproductions`.
     """
     return [
-        ([row.verdict], f"{row.title}: published {row.published_text}, ours {row.ours_text}")
+        ([str(row.verdict)], f"{row.title}: published {row.published_text}, ours {row.ours_text}")
         for row in table.itertuples()
     ]
 

@@ -60,10 +60,12 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     cost = read_cost(folder / result_file(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
-        text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
+        print(f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker")
         if cost.get("mirrored"):
-            text += f", {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
-        say(f"{text}; planning: {cost['planning_seconds']:.1f} s")
+            print(
+                f"  and {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
+            )
+        print(f"planning: {cost['planning_seconds']:.1f} s")
     study.refuse_strangers()
     return 0
 

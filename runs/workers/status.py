@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -87,15 +88,15 @@ def print_failures(study: Study) -> int:
     total = sum(map(len, reasons.values()))
     if total:
         them = "it" if total == 1 else "them"
-        lines = [
-            loud(f"{counted(total, 'trial')} FAILED", sys.stderr) + f" of {study.size}: action=retry puts {them} back"
-        ]
+        failed = loud(f"{counted(total, 'trial')} FAILED", sys.stderr)
+        lines = [f"{failed} of {study.size}: action=retry puts {them} back"]
         for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))[:REASONS]:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-            lines += [wrapped(f"{len(names)} x {reason[:LETTERS]}", width(), "    ")]
-            lines += [wrapped(f"    in {', '.join(names[:NAMED])}{more}", width(), "    ")]
-        lines += ["whole messages: column `error` of the table that action=export writes"]
-        print("\n  ".join(lines).replace("\n    ", "\n      "), file=sys.stderr, flush=True)
+            texts = f"{len(names)} x {reason[:LETTERS]}", f"in {', '.join(names[:NAMED])}{more}"
+            lines += [textwrap.indent(wrapped(text, width() - 6), " " * 6) for text in texts]
+            lines[-2] = "  " + lines[-2].lstrip()
+        lines.append("  whole messages: column `error` of the table that action=export writes")
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return total
 
 
