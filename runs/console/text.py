@@ -23,8 +23,8 @@ def wrapped(line: str, columns: int, indent: str = "") -> str:
     """Return a line broken between words if it is too long.
 
     What stands in backquotes stays together, so that it can be copied. A line of a drawing or a formula, which begins
-    with a blank, stays as it is. Only a remark to its right, after three blanks or more, is broken, and goes on below
-    itself.
+    with a blank, is not broken between words. Only the remark to its right, behind its widest gap, goes on below
+    itself, or below the drawing where it has too little room.
 
     line: the text.
     columns: length of the longest line.
@@ -39,14 +39,20 @@ def wrapped(line: str, columns: int, indent: str = "") -> str:
     """
     if len(line) <= columns:
         return line
-    first = ""
-    if line.startswith(" "):
-        drawn = re.match(r"(\s+\S.*\s{3,})(?=\S)", line)
-        if drawn is None or len(drawn[0]) > columns * 2 // 3:
-            return line
-        first = drawn[0]
-        indent, line = " " * len(first), line[len(first) :]
-    return _filled(line, columns, first, indent)
+    return _with_remark(line, columns) if line.startswith(" ") else _filled(line, columns, "", indent)
+
+
+def _with_remark(line: str, columns: int) -> str:
+    """Return a line of a drawing with its remark broken or below it; as it is if it has no remark."""
+    gaps = list(re.finditer(r"(?<=\S)\s{3,}(?=\S)", line))
+    if not gaps:
+        return line
+    widest = max(reversed(gaps), key=lambda gap: len(gap[0]))
+    drawn, remark = line[: widest.end()], line[widest.end() :]
+    if len(drawn) <= columns * 2 // 3:
+        return _filled(remark, columns, drawn, " " * len(drawn))
+    below = " " * 8
+    return f"{wrapped(drawn.rstrip(), columns)}\n{_filled(remark, columns, below, below)}"
 
 
 def _filled(text: str, columns: int, first: str, later: str) -> str:
@@ -69,13 +75,13 @@ def _filled(text: str, columns: int, first: str, later: str) -> str:
 def table(rows: Sequence[tuple[Sequence[str], str]], columns: int) -> str:
     """Return rows of short cells in columns, each followed by a text whose lines begin under each other.
 
-    rows: the cells of each row and its text. Numbers are aligned to the right.
+    rows: the cells of each row and its text. A column in which there is a number is aligned to the right.
     columns: length of the longest line. Where the cells leave less than a third of it, the text begins below them.
     """
     widths = [max(len(cells[k]) for cells, _ in rows) for k in range(len(rows[0][0]))]
+    right = [any(cells[k] and _is_number(cells[k]) for cells, _ in rows) for k in range(len(widths))]
     lines = []
     for cells, text in rows:
-        right = [c.isdecimal() or c == "-" for c in cells]
         before = "  ".join(c.rjust(w) if r else c.ljust(w) for c, w, r in zip(cells, widths, right, strict=True)) + "  "
         if len(before) > columns * 2 // 3:
             lines.append(before.rstrip())

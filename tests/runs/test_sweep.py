@@ -135,9 +135,9 @@ def test_failures_are_counted_with_their_reasons_and_the_way_out(tmp_path, capsy
     assert capsys.readouterr().err.splitlines() == [
         "3 trials FAILED of 12: action=retry puts them back",
         "  2 x MemoryError: none",
-        "      in adding vanilla 0, adding vanilla 1",
+        "      in adding vanilla 0, recall vanilla 0",
         "  1 x ValueError: no",
-        "      in adding vanilla 2",
+        "      in adding vanilla 1",
         "  whole messages: column `error` of the table that action=export writes",
     ]
 
