@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .console.known import nearest
+from .console.known import unknown
 from .console.page import HELP, help_page
 from .names import CLASSES, checked_name
 from .secrets_in_urls import refuse_passwords
@@ -81,10 +81,11 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            near = nearest(key, keys)
-            they = f"did you mean {near}=...? The" if near else "the"
-            listed = ", ".join(f"{k}=..." for k in keys)
-            raise ValueError(f"unknown argument {argument!r}; {they} arguments are {listed}")
+            if argument.startswith("-"):
+                raise ValueError(unknown("option", key, ["--help"], "the options are"))
+            if key in keys:
+                raise ValueError(f"{key}: a key has a value, as in {key}=...")
+            raise ValueError(unknown("key", key, list(keys), "the keys are"))
         if key in values:
             raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value

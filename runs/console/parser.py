@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from .known import nearest
+from .known import unknown
 from .page import CODES, HELP, Rows, help_page
+from .text import complain
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,8 +25,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print the line and end the process."""
         option = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
-        near = nearest(option, self._option_string_actions) if option.startswith("-") else ""
-        self.exit(2, f"error: {message}; " + (f"did you mean {near}?" if near else "--help lists the options") + "\n")
+        if option.startswith("-"):
+            names = [name for name in self._option_string_actions if name.startswith("--")]
+            message = unknown("option", option, names, "the options are")
+        else:
+            message += "; --help lists the options"
+        complain(message)
+        self.exit(2)
 
     def format_help(self) -> str:
         """Return the text of `--help`."""

@@ -727,7 +727,7 @@ def test_an_argument_of_the_analysis_that_would_be_ignored_is_refused(arguments,
 
 
 def test_an_argument_of_a_small_command_is_answered_with_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown argument 'stduy=quick'; did you mean study=\.\.\.\? The arguments"):
+    with pytest.raises(ValueError, match=r"unknown key 'stduy'; did you mean 'study'[?] The keys are: study, results"):
         key_values(["stduy=quick"], {"study": "", "results": ""}, "")
 
 

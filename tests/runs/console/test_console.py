@@ -90,7 +90,7 @@ def test_an_option_that_is_not_there_is_one_line_with_the_nearest(capsys):
         command.parse_args(["--hiden", "3"])
     assert (stop.value.code, capsys.readouterr().err) == (
         2,
-        "error: unrecognized arguments: --hiden 3; did you mean --hidden?\n",
+        "error: unknown option '--hiden'; did you mean '--hidden'? The options are: --help, --hidden\n",
     )
 
 
