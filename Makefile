@@ -19,8 +19,19 @@ export MLFLOW_DISABLE_TELEMETRY = true
 .DEFAULT_GOAL := help
 .PHONY: help quick reproduce inside notebooks test test-all pythons fuzz lint docs calibrate dashboard optuna-dashboard bench clean
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+# What can be set, as in `make quick STUDY=smoke`; the help of a target names its own, as `$(STUDY)`, with their values.
+SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?= .*/\1/p' $(firstword $(MAKEFILE_LIST)))
+
+help: ## list the targets, and in brackets what can be set for each (Python of the environment: PYTHON=$(PYTHON))
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(firstword $(MAKEFILE_LIST)) \
+	  | sed $(foreach name,$(SETTINGS),-e 's|$$($(name))|$($(name))|g') \
+	  | awk -F '|' '{ \
+	      line = sprintf("  make %-17s", $$1); count = split($$2, words, " "); \
+	      for (k = 1; k <= count; k++) { \
+	        if (length(line " " words[k]) > 80) { print line; line = sprintf("%24s", "") } \
+	        line = line " " words[k] \
+	      } \
+	      print line }'
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "python3 is needed: install Python 3.11 or later"; exit 1; }
@@ -37,11 +48,11 @@ $(RAY)/.installed: pyproject.toml
 	test -x $(RAY)/bin/python || $(PYTHON) -m venv $(RAY)
 	@$(RAY)/bin/python $(INSTALL) --editable '.[dev,ray]' && touch $@ || echo "$(RAY) cannot be installed here: Ray's tests are skipped"
 
-quick: $(VENV)/.installed ## environment, a small real study (STUDY=quick, WORKERS=2), its figures and report
+quick: $(VENV)/.installed ## a small real study, its figures and report; installs first (STUDY=$(STUDY) WORKERS=$(WORKERS))
 	$(PY) -m runs.sweep study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
 
-reproduce: $(VENV)/.installed ## published numbers again, in minutes (SEEDS=3 of the networks of 1997): which are reproduced
+reproduce: $(VENV)/.installed ## published numbers again, in minutes, and which are reproduced (SEEDS=$(SEEDS) of the networks of 1997, WORKERS=$(WORKERS))
 	for study in reproduce_adding reproduce_order; do \
 	  $(PY) -m runs.sweep study=$$study points=$(SEEDS) workers=$(WORKERS) tracking=none || exit; \
 	done
@@ -50,11 +61,11 @@ reproduce: $(VENV)/.installed ## published numbers again, in minutes (SEEDS=3 of
 	done
 	$(PY) -m analysis.reproductions
 
-inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of a study (STUDY=quick), and its report again
+inside: $(VENV)/.installed ## weights, gradients and gates of the best trials of a study, and its report again (STUDY=$(STUDY) WORKERS=$(WORKERS))
 	$(PY) -m runs.inside study=$(STUDY) workers=$(WORKERS)
 	$(PY) -m analysis study=$(STUDY)
 
-notebooks: inside ## run the notebooks on a study (STUDY=quick); .ipynb and HTML go to its folder in results/
+notebooks: inside ## run the notebooks on a study; .ipynb and HTML go to results/$(STUDY)/notebooks (STUDY=$(STUDY) WORKERS=$(WORKERS))
 	@$(PY) -c 'import jupytext, nbclient, nbconvert, ipykernel' 2>/dev/null || \
 	  $(PY) $(INSTALL) --constraint constraints.txt --editable '.[dev,notebooks]'
 	$(PY) -m analysis.notebooks study=$(STUDY)
@@ -70,7 +81,7 @@ test-all: $(VENV)/.installed-extras $(RAY)/.installed ## all tests with the extr
 	$(PY) -m pytest -q -n 2 -k "$$rest" || failed=1; \
 	exit $$failed
 
-pythons: ## a smoke study and the fast tests of cells and tasks with other Pythons (PYTHONS="3.11 3.12 3.13")
+pythons: ## a smoke study and the fast tests of cells and tasks with other Pythons (PYTHONS="$(PYTHONS)" WORKERS=$(WORKERS))
 	@for version in $(PYTHONS); do \
 	  env=.venv-$$version; results=$$(mktemp -d); \
 	  $(MAKE) VENV=$$env PYTHON=python$$version $$env/.installed && \
@@ -79,7 +90,7 @@ pythons: ## a smoke study and the fast tests of cells and tasks with other Pytho
 	  $$env/bin/python -m pytest -q -n 2 -m "not slow" tests/variants tests/tasks || exit; \
 	done
 
-fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=2000 of each)
+fuzz: $(VENV)/.installed ## property tests on random cells and calls (EXAMPLES=$(EXAMPLES) of each)
 	FUZZ_EXAMPLES=$(EXAMPLES) $(PY) -m pytest -q -n 2 --hypothesis-show-statistics tests/variants/test_properties.py
 
 lint: $(VENV)/.installed ## ruff and mypy
@@ -93,10 +104,10 @@ docs: $(VENV)/.installed ## write the generated pages again: docs/variants.md, d
 calibrate: $(VENV)/.installed ## measure how often comparisons err and what they find, and write it into docs/statistics.md
 	$(PY) -m analysis.calibration write=docs/statistics.md
 
-dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:5000 (PORT=5000)
+dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:$(PORT) (PORT=$(PORT))
 	@$(PY) -m runs.dashboard port=$(PORT)
 
-optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study (STUDY=quick) on http://127.0.0.1:8080 (OPTUNA_PORT=8080)
+optuna-dashboard: $(VENV)/.installed ## Optuna's view of a study on http://127.0.0.1:$(OPTUNA_PORT) (STUDY=$(STUDY) OPTUNA_PORT=$(OPTUNA_PORT))
 	@test -x $(VENV)/bin/optuna-dashboard || $(PY) $(INSTALL) --constraint constraints.txt --editable '.[dashboard]'
 	@$(PY) -m runs.dashboard optuna=$(STUDY) port=$(OPTUNA_PORT)
 

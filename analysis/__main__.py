@@ -1,4 +1,8 @@
-"""`python -m analysis study=quick`: tables, figures and report of a study."""
+"""`python -m analysis study=quick`: tables, figures and report of a study.
+
+python -m analysis study=mine compare=quick
+python -m analysis from=trials.parquet out=FOLDER
+"""
 
 from __future__ import annotations
 
@@ -15,15 +19,17 @@ if TYPE_CHECKING:
 
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "from": "an archive trials.parquet to read in place of the storage",
-    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-    "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
-    "tracking": "MLflow that receives figures, tables and report; none for nowhere "
-    "(where the study was tracked; none with from= or out=)",
-    "out": "folder that receives all files, in a folder of the study's name (that of results)",
+    "study": "name of the study; this or from must be given.",
+    "results": "folder of all studies. Default: results.",
+    "from": "an archive trials.parquet to read in place of the storage. Default: none.",
+    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder. "
+    "Default: none.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials. "
+    "Default: it is refused.",
+    "tracking": "MLflow that receives figures, tables and report; none for nowhere. Default: where the study "
+    "was tracked; none with from= or out=.",
+    "out": "folder that receives all files, in a folder of the study's name. Default: that of results.",
 }
 
 
@@ -31,6 +37,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
     from runs.console.start import import_quickly
+    from runs.console.text import complain
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -48,10 +55,10 @@ def main(arguments: list[str]) -> int:
             files = analyse(options, companion)
     except ValueError as error:
         advice = "; out=FOLDER writes elsewhere" if "cannot write into" in str(error) else ""
-        print(f"error: {error}{advice}", file=sys.stderr)
+        complain(f"{error}{advice}")
         return 2
     except OSError as error:  # a full disk; what was there before is still there, whole
-        print(f"error: cannot write {error.filename or 'the files'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
         return 1
     print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
     # an archive may come from anywhere

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from runs.arguments import command, key_values
 from runs.console.start import end_quickly
-from runs.console.text import wrapped
+from runs.console.text import complain, say, width, wrapped
+from runs.console.text import table as in_columns
 from runs.files import replacing, writable, write_whole
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 COLUMNS = 120  # of the longest line of the page, without its tables
 KEYS = {
-    "results": "folder of all studies (results)",
-    "page": "file that receives the page (reproductions.md in the results folder)",
+    "results": "folder of all studies. Default: results.",
+    "page": "file that receives the page. Default: reproductions.md in the results folder.",
 }
 NOTE = "<!-- Written by `python -m analysis.reproductions page=docs/reproductions.md` after `make reproduce`. -->"
 INTRODUCTION = """
@@ -43,7 +44,7 @@ run* means that the folder of results lacked a study; nothing is said of that nu
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     try:
-        values = key_values(arguments, KEYS, (__doc__ or "").partition("\n")[0])
+        values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
         # after the arguments: a mistake is reported before pandas is imported
@@ -60,10 +61,10 @@ def main(arguments: list[str]) -> int:
         page = Path(values.get("page", results / "reproductions.md"))
         write_whole(page, written(table, studies, datetime.now(UTC)))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
-    print("\n".join(lines(table)))
-    print(f"{(table['verdict'] == REPRODUCED).sum()} of {(table['verdict'] != NOT_RUN).sum()} reproduced; page: {page}")
+    print(in_columns(lines(table), width()))
+    say(f"{(table['verdict'] == REPRODUCED).sum()} of {(table['verdict'] != NOT_RUN).sum()} reproduced; page: {page}")
     return 0
 
 
@@ -89,13 +90,13 @@ def read_studies(results: Path) -> dict[str, Study]:
     return found
 
 
-def lines(table: pd.DataFrame) -> list[str]:
-    """Return the table as lines for the terminal: verdict, what was measured, published and own number.
+def lines(table: pd.DataFrame) -> list[tuple[list[str], str]]:
+    """Return the table as rows for the terminal: verdict; what was measured, published and own number.
 
     table: of `reproductions`.
     """
     return [
-        f"{row.verdict:<14}  {row.title}: published {row.published_text}, ours {row.ours_text}"
+        ([str(row.verdict)], f"{row.title}: published {row.published_text}, ours {row.ours_text}")
         for row in table.itertuples()
     ]
 

@@ -1,4 +1,4 @@
-"""`python -m docs` writes the pages that follow from the code: `variants.md`, `tasks.md` and `reference.md`."""
+"""`python -m docs`: write the pages that follow from the code, `variants.md`, `tasks.md` and `reference.md`."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ from tasks import Task
 from .configuration.command_line import command_line
 from .configuration.trial import trial_from
 from .console.progress import in_log
+from .console.text import say
 from .files import writable, write_whole
 from .record.facts import facts
 from .record.places import default_uri
@@ -47,7 +48,7 @@ def main(config: DictConfig) -> int:
     except Interrupted:
         print("interrupted: nothing was recorded", file=sys.stderr)
         return 130
-    print(summary(trial, outcome), flush=True)  # before MLflow is imported and written, which takes seconds
+    say(summary(trial, outcome))  # before MLflow is imported and written, which takes seconds
     path = folder / f"{trial.id}.json"
     about = facts()
     write_whole(path, json.dumps({"trial": trial.as_dict(), "outcome": outcome.as_dict(), **about}, indent=1) + "\n")

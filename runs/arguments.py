@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .console.known import nearest
+from .console.known import unknown
+from .console.page import HELP, help_page
 from .names import CLASSES, checked_name
 from .secrets_in_urls import refuse_passwords
 
@@ -66,25 +67,25 @@ def key_values(arguments: Sequence[str], keys: Mapping[str, str], about: str) ->
     """Return the `key=value` arguments as a dictionary, or None if help was asked for and has been printed.
 
     arguments: the words after the command.
-    keys: each key that the command takes, with its line in the help.
-    about: the first line of the help.
+    keys: each key that the command takes, with its meaning and its default, as the help says them.
+    about: the docstring of the command, see `runs.console.page.help_page`.
 
     Raises ValueError for an argument that is not one of the keys or is given twice, for a study whose name cannot be
     one, and for a password.
     """
     if any(a in ("-h", "--help", "help") for a in arguments):
-        print(f"{about}\n")
-        print("\n".join(f"  {key}=...".ljust(16) + text for key, text in keys.items()))
+        print(help_page(about, {"Keys (key=value)": list(keys.items()), "Options": [HELP]}))
         return None
     refuse_passwords(arguments)
     values: dict[str, str] = {}
     for argument in arguments:
         key, sign, value = argument.partition("=")
         if not sign or key not in keys:
-            near = nearest(key, keys)
-            they = f"did you mean {near}=...? The" if near else "the"
-            listed = ", ".join(f"{k}=..." for k in keys)
-            raise ValueError(f"unknown argument {argument!r}; {they} arguments are {listed}")
+            if argument.startswith("-"):
+                raise ValueError(unknown("option", key, ["--help"], "the options are"))
+            if key in keys:
+                raise ValueError(f"{key}: a key has a value, as in {key}=...")
+            raise ValueError(unknown("key", key, list(keys), "the keys are"))
         if key in values:
             raise ValueError(f"{argument}: {key} is given twice, first as {values[key]!r}")
         values[key] = value

@@ -12,22 +12,23 @@ from pathlib import Path
 
 from .arguments import command, key_values
 from .console.start import end_quickly
+from .console.text import complain, say
 from .files import subfolder, writable
 from .study.presence import refuse_absent
 from .study.storage.url import storage_url
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, where it is not the journal in the study's folder",
-    "workers": "processes (1)",
+    "study": "name of the study; it must be given.",
+    "results": "folder of all studies. Default: results.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "workers": "processes. Default: 1.",
 }
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     try:
-        values = key_values(arguments, KEYS, (__doc__ or "").partition("\n")[0])
+        values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
         if "study" not in values:
@@ -47,16 +48,16 @@ def main(arguments: list[str]) -> int:
             good = True
             for worked, line in inspect_study(study, models, int(values.get("workers", "1"))):
                 good &= worked
-                print(line, flush=True)
+                say(line)
         finally:
             close_storage(study.storage)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except KeyboardInterrupt:
         print("interrupted: what is saved stays; the same command goes on", file=sys.stderr)
         return 130
-    print(f"saved in {models}; next: {command('analysis', study=name, results=results)}")
+    print(f"saved in {models}\nnext: {command('analysis', study=name, results=results)}")
     return 0 if good else 1
 
 

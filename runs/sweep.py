@@ -25,6 +25,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from .configuration.command_line import command_line
     from .configuration.stage import notes, staged
     from .configuration.study import checked
+    from .console.text import say
     from .files import writable
     from .record.mirror import Mirror
     from .study.plan import Search
@@ -77,7 +78,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     study = Study.create(open_storage(url, folder), plan, about)
     planning = time.perf_counter() - begun
     for note in notes(plan, study.plan, by_key(arguments)):
-        print(note)
+        say(note)
     if planning > WORTH_SAYING:
         print(f"planned {study.size} trials in {planning:.0f} s")
     announce(study, folder)
@@ -91,7 +92,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
         if mirror is not None:
             mirror.finish()
             print(mirror.farewell())
-        print(f"{plan.title}: all {study.size} trials are finished; {next_step(study, results)}")
+        print(f"{plan.title}: all {study.size} trials are finished\n{next_step(study, results)}")
         return 1 if print_failures(study) else 0
     code = run_pool(Pool(study, url, folder, config.trial_seconds), config.workers, mirror, planning)
     failed = print_counts(study)

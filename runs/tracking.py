@@ -7,16 +7,17 @@ from pathlib import Path
 
 from .arguments import key_values
 from .console.start import end_quickly
+from .console.text import complain
 from .secrets_in_urls import without_password
 from .study.presence import refuse_absent
 from .study.storage.url import storage_url
 
 KEYS = {
-    "study": "name of the study",
-    "results": "folder of all studies (results)",
-    "storage": "postgres (URL in STUDY_STORAGE) or a URL, if it is not the journal in the study's folder",
-    "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI; by default "
-    "where the study was tracked",
+    "study": "name of the study; it must be given.",
+    "results": "folder of all studies. Default: results.",
+    "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
+    "tracking": "server (URI in MLFLOW_TRACKING_URI), default (mlflow.db in the results folder) or a URI. "
+    "Default: where the study was tracked.",
 }
 
 
@@ -47,10 +48,10 @@ def main(arguments: list[str]) -> int:
             written += mirror.catch_up(patient=True)
             there += len(mirror.done)
     except ValueError as error:
-        print(f"error: {without_password(str(error), uri)}", file=sys.stderr)
+        complain(without_password(str(error), uri))
         return 2
     except Exception as error:  # clients raise errors of many kinds for a server that cannot be reached
-        print(f"error: mlflow: {_reason(error, without_password(uri))}", file=sys.stderr)
+        complain(f"mlflow: {_reason(error, without_password(uri))}")
         return 1
     print(f"{written} trials written, {there} in all, to experiment {study.design.name!r} in {without_password(uri)}")
     return 0

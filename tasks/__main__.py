@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Sequence
 from typing import Any, get_origin
 
 from runs.console.catalogue import parser_of
 from runs.console.known import found, unknown
-from runs.console.text import table, width, wrapped
+from runs.console.text import complain, table, width, wrapped
 
 from .catalogue import card, overview
 from .task import Task
@@ -26,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines = card(cls, given_knobs(cls, options.knobs), data=True).splitlines()
             print("\n".join(wrapped(line, width(), "    ") for line in lines))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

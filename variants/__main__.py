@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from runs.console.catalogue import parser_of
 from runs.console.known import found
-from runs.console.text import table, width, wrapped
+from runs.console.text import complain, table, width, wrapped
 
 from . import Cell
 from .catalogue import card, kernel, overview
@@ -32,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             text = kernel(cls) if options.kernel else card(cls, options.inputs, options.hidden)
             print("\n".join(wrapped(line, width(), "    ") for line in text.splitlines()))
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

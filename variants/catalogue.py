@@ -57,7 +57,7 @@ def explanation(cls: type[Cell], knob: str) -> str:
 
 def overview(input_size: int, hidden_size: int) -> list[tuple[list[str], str]]:
     """Return all variants, one a row: name, parameters of the fewest layers it can have; what it is, source."""
-    rows = [(["variant", "parameters"], f"at I={input_size}, H={hidden_size}")]
+    rows = [(["variant", "parameters"], f"what it is [source]; parameters at I={input_size}, H={hidden_size}")]
     for name, cls in entries().items():
         rows.append(([name, _count(cls, input_size, hidden_size)], f"{summary(cls)} [{cls.source}]"))
     return rows

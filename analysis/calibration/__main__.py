@@ -1,6 +1,8 @@
 """`python -m analysis.calibration`: how often studies of equal variants err, and how often a difference is found.
 
-Such as `python -m analysis.calibration studies=200 points=50`: it takes minutes. The tables go to the screen.
+It takes minutes. The tables go to the screen.
+
+    python -m analysis.calibration studies=200 points=50
 """
 
 from __future__ import annotations
@@ -11,18 +13,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 KEYS = {
-    "studies": "number of made-up studies of each kind; one for all points, or one for each (200)",
-    "points": "numbers of points (10,50,200)",
-    "read": "in how many of them sentences and claims are read (a quarter)",
-    "power": "number of made-up studies for each difference that is there (500)",
-    "swaps": "number of label swaps (99)",
-    "write": "a page that receives the tables between its markers, such as docs/statistics.md",
+    "studies": "number of made-up studies of each kind; one for all points, or one for each. Default: 200.",
+    "points": "numbers of points. Default: 10,50,200.",
+    "read": "in how many of them sentences and claims are read. Default: a quarter.",
+    "power": "number of made-up studies for each difference that is there. Default: 500.",
+    "swaps": "number of label swaps. Default: 99.",
+    "write": "a page that receives the tables between its markers, such as docs/statistics.md. Default: none.",
 }
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
+    from runs.console.text import complain
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
@@ -35,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
             write_between_markers(Path(values["write"]), text)
     except (ValueError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

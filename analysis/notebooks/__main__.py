@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 KEYS = {
-    "study": "name of an analysed study (quick)",
-    "results": "folder of all studies (results)",
-    "only": "name of one notebook",
-    "out": "folder that receives the notebooks, in a folder of the study's name (that of results)",
+    "study": "name of an analysed study. Default: quick.",
+    "results": "folder of all studies. Default: results.",
+    "only": "name of one notebook: hyperparameters, inference, inside_a_cell or overview. Default: all.",
+    "out": "folder that receives the notebooks, in a folder of the study's name. Default: that of results.",
 }
 FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")))
@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     from runs.arguments import command, key_values
     from runs.console.known import instead, unknown
+    from runs.console.text import complain
     from runs.files import writable
 
     from ..__main__ import archived
@@ -91,7 +92,7 @@ def main(arguments: list[str]) -> int:
             for path in execute(name, study, results, out):
                 print(path)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     return 0
 

@@ -26,13 +26,14 @@ import torch
 from variants import Cell, Native
 
 from ..console.known import found
+from ..console.text import complain, say, width
 from ..files import writable
 from ..trial.training import prepare_process
 from . import floor, jax_trial, peers, scan, trial_report
 from .against import ROOT, Worker, checkout
 from .measure import Measurement, Size, measured
 from .plain import MODULES, plain
-from .report import about, draw, head, line, slower, table, write
+from .report import about, draw, head, line, shown, slower, write
 from .trials import Case, Measured, Timed, cases, in_turns, ours, stamps, trial_of
 
 
@@ -86,7 +87,7 @@ def main(arguments: list[str]) -> int:
         given = parse(arguments)
         writable(given.output, "--output")
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     prepare_process()
     here = about()
@@ -98,10 +99,10 @@ def main(arguments: list[str]) -> int:
 
 def kernels(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
     """Measure forward and backward passes, and write `bench.json`, `bench.md` and `bench.png`; returns 0."""
-    print(f"products inside the loop over time: {here['products_inside']}; ", end="")
-    print(f"over whole sequences: {here['products_outside']}")
+    say(f"products inside the loop over time: {here['products_inside']}")
+    say(f"products over whole sequences: {here['products_outside']}")
     if given.peers:
-        print(f"peers: {peers.installed()}")
+        say(f"peers: {peers.installed()}")
     print(f"\n{head()}")
     settings = Settings(given.turns, given.seconds, not given.no_eager, given.peers)
     found: list[Measurement] = []
@@ -115,8 +116,7 @@ def kernels(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
             if "fused" in found[-1].seconds:
                 print(line(found[-1]), flush=True)
         write(found, here, given.output)  # a run of hours that is cut off leaves what it has
-    print("\nGeometric means over the sizes with several sequences:\n")
-    print(table(found))
+    print(f"\n{shown(found, width())}")
     if behind := slower(found):
         print("\nSlower than its control:\n" + "\n".join(behind))
     if any("fused" in m.seconds for m in found):
@@ -132,7 +132,7 @@ def trials(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
     """
     here = {**here, "peak": floor.peak()}
     if given.peers:
-        print(f"peers: {peers.installed()}")
+        say(f"peers: {peers.installed()}")
     done: list[Measured] = []
     with ExitStack() as stack:
         workers: dict[str, Timed] = {}
@@ -145,7 +145,7 @@ def trials(given: argparse.Namespace, here: Mapping[str, Any]) -> int:
             except ValueError as error:
                 print(f"{error}: left out", file=sys.stderr)
                 continue
-            print(trial_report.line(done[-1]), flush=True)
+            say(trial_report.line(done[-1]))
             trial_report.write(done, here, given.output)  # a run of hours that is cut off leaves what it has
     if trial_report.others(done):
         trial_report.draw(done, given.output / "trials.png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,15 @@ prepared once, and (column "call") as a module that is called directly.
 With --trials it measures whole trials instead, as a study runs them: data, updates, looks and the final evaluation,
 beside the loop that one would write around torch.nn.LSTM. With --against it measures them beside those of another
 checkout.
+
+    python -m runs.bench --quick
+    python -m runs.bench --variants gru my_package.MyCell
+    python -m runs.bench --trials --quick
 """
+CODES = (
+    "Exit codes: 0 when all is measured; 1 when a trial is slower than in the other checkout; 2 for a mistake in the "
+    "command, which is one line."
+)
 
 
 class Settings(NamedTuple):
@@ -49,32 +56,34 @@ IN_TRIALS = ("vanilla", "gru", "rnn")
 
 def options() -> Parser:
     """Return the options of the command."""
-    parser = Parser(
-        prog="python -m runs.bench", description=ABOUT, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m runs.bench", description=ABOUT, codes=CODES)
 
     def numbers(option: str, metavar: str, what: str) -> None:
         name = option.removeprefix("--")
         usual = " or ".join(", ".join(map(str, getattr(choice, name))) for choice in (KERNELS, TRIALS))
-        text = f"{what} ({usual} with --trials)"
+        text = f"{what}. Default: {usual} with --trials."
         parser.add_argument(option, nargs="+", type=int, metavar=metavar, help=text)
 
     def switch(option: str, text: str) -> None:
         parser.add_argument(option, action="store_true", help=text)
 
-    choice = f"which variants (all; {', '.join(IN_TRIALS)} with --trials); also dotted paths of classes of your own"
+    few = ", ".join(IN_TRIALS)
+    choice = f"which variants; also dotted paths of classes of your own. Default: all; {few} with --trials."
     parser.add_argument("--variants", nargs="+", metavar="NAME", help=choice)
-    switch("--trials", "measure whole trials")
-    against = "measure whole trials of all variants beside those of another checkout of this project"
+    switch("--trials", "measure whole trials.")
+    against = "measure whole trials of all variants beside those of another checkout of this project."
     parser.add_argument("--against", type=Path, metavar="FOLDER", help=against)
-    switch("--quick", "only T=100 and batch 32; with --trials T=16 and 30, batch 32, N=24 and 32")
+    switch("--quick", "only T=100 and batch 32; with --trials T=16 and 30, batch 32, N=24 and 32.")
     numbers("--steps", "T", "lengths")
     numbers("--batches", "B", "sequences")
     numbers("--units", "N", "units")
-    parser.add_argument("--turns", type=int, default=Settings().turns, help=f"measured turns ({Settings().turns})")
-    limit = f"fewer turns, at least three, where a size takes longer ({KERNELS.seconds:g}, {TRIALS.seconds:g})"
-    parser.add_argument("--seconds", type=float, help=limit)
-    switch("--no-eager", "leave out the eager engine, which takes most of the time")
-    switch("--peers", "add torch.compile, JAX's lax.scan and torchrecurrent, or JAX's trials, where installed")
-    parser.add_argument("--output", type=Path, default=Path("results/bench"), help="folder for tables and figure")
+    turns = f"measured turns. Default: {Settings().turns}."
+    parser.add_argument("--turns", type=int, default=Settings().turns, metavar="NUMBER", help=turns)
+    usual = f"{KERNELS.seconds:g}; {TRIALS.seconds:g} with --trials"
+    limit = f"fewer turns, at least three, where a size takes longer. Default: {usual}."
+    parser.add_argument("--seconds", type=float, metavar="SECONDS", help=limit)
+    switch("--no-eager", "leave out the eager engine, which takes most of the time.")
+    switch("--peers", "add torch.compile, JAX's lax.scan and torchrecurrent, or JAX's trials, where installed.")
+    folder = "folder for tables and figure. Default: results/bench."
+    parser.add_argument("--output", type=Path, default=Path("results/bench"), metavar="FOLDER", help=folder)
     return parser

@@ -16,6 +16,7 @@ import torch
 from variants import Cell
 from variants.engine.cpu import machine
 
+from ..console.text import grid, wrapped
 from ..files import replacing, write_whole
 from ..record.facts import facts
 from .measure import YARDSTICK, Measurement, control_of
@@ -24,11 +25,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 COLUMNS = {
-    "call": ("call", 7),
-    "native": ("control", 9),
-    YARDSTICK: ("nn.LSTM", 9),
-    "products": ("limit", 8),
-    "eager": ("eager", 8),
+    "call": ("call", 6),
+    "native": ("control", 8),
+    YARDSTICK: ("nn.LSTM", 8),
+    "products": ("limit", 6),
+    "eager": ("eager", 7),
 }
 """What the fused engine is compared with on the screen, with the heads and widths of the columns."""
 SMALL, LARGE = 64, 128
@@ -102,21 +103,40 @@ def table(measurements: Sequence[Measurement]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines).replace("nan", "")
 
 
+def shown(measurements: Sequence[Measurement], columns: int) -> str:
+    """Return the summary as a table on the screen, below a sentence that says what its numbers are.
+
+    columns: length of the longest line.
+    """
+    about = (
+        "How many times as fast as nn.LSTM, as its control and as the eager engine (N <= "
+        f"{SMALL}), and the share of the limit that it reaches (N >= {LARGE}); geometric means over the sizes with "
+        "several sequences:"
+    )
+    rows = []
+    for s in summary(measurements):
+        numbers = (f"{s.lstm:.2f}", f"{s.native:.2f}", f"{s.eager:.1f}", f"{s.limit:.2f}")
+        rows.append([s.variant, *(number.replace("nan", "") for number in numbers), s.control])
+    heads = ["variant", "nn.LSTM", "control", "eager", "limit", "its control"]
+    return f"{wrapped(about, columns)}\n\n{grid(heads, rows, columns)}"
+
+
 def head() -> str:
-    """Return the head of the table that grows on the screen."""
+    """Return the head of the table that grows on the screen, below a line that says what its numbers are."""
     columns = "".join(f"{name:>{width}}" for name, width in COLUMNS.values())
-    return f"{'variant':<22}{'T':>6}{'B':>5}{'N':>5}{'fused ms':>10}{columns}  (times fused)"
+    heads = f"{'variant':<21}{'T':>5}{'B':>4}{'N':>4}{'fused ms':>9}{columns}"
+    return f"Milliseconds of the fused engine, and how many times as long the others take:\n\n{heads}"
 
 
 def line(measurement: Measurement) -> str:
-    """Return one measurement as a line of that table, in which other libraries stand last."""
+    """Return one measurement as a line of that table; other libraries stand on a line below it."""
     (steps, batch, units), seconds = measurement.size, measurement.seconds
     fused = seconds["fused"]
-    text = f"{measurement.variant:<22}{steps:>6}{batch:>5}{units:>5}{1000 * fused:>10.2f}"
+    text = f"{measurement.variant:<21}{steps:>5}{batch:>4}{units:>4}{1000 * fused:>9.2f}"
     for name, (_, width) in COLUMNS.items():
         text += f"{seconds[name] / fused:>{width}.2f}" if name in seconds else " " * width
-    peers = (name for name in seconds if name not in ("fused", *COLUMNS))
-    return text + "".join(f"  {name} {seconds[name] / fused:.1f}" for name in peers)
+    peers = [f"{name} {seconds[name] / fused:.1f}" for name in seconds if name not in ("fused", *COLUMNS)]
+    return text + (f"\n    {', '.join(peers)}" if peers else "")
 
 
 def slower(measurements: Sequence[Measurement]) -> list[str]:

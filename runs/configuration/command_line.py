@@ -13,6 +13,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
 from ..console.early import CONF, mistake
+from ..console.text import complain
 from ..secrets_in_urls import refuse_passwords
 from .mistakes import MISTAKES, one_line
 from .schema import register, registered
@@ -64,9 +65,6 @@ class _Command:
             self._start()
         except MISTAKES as error:
             self._refuse(error)
-        except BrokenPipeError:  # the reader of the help, such as `head`, has ended
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            self.code = 1
         except OSError as error:  # before `main`: a folder of Hydra's own that cannot be made
             if self.begun:
                 raise
@@ -78,7 +76,7 @@ class _Command:
             if not self.multirun or self.verbose:
                 raise
             lost = f"a worker was lost ({type(error).__name__})"
-            print(f"error: {lost}; action=status says how far the study is, the same command goes on", file=sys.stderr)
+            complain(f"{lost}; action=status says how far the study is, the same command goes on")
             self.code = 1
         return self.code
 
@@ -103,7 +101,7 @@ class _Command:
     def _refuse(self, error: Exception) -> None:
         if self.verbose:
             raise error
-        print(f"error: {one_line(error, self.arguments)}", file=sys.stderr)
+        complain(one_line(error, self.arguments))
         self.code = 2
 
 

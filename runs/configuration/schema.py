@@ -74,7 +74,7 @@ class SweepConfig:
 
     name: of the study; its folder in the results and its MLflow experiment.
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
-        `[vanilla, my_package.MyCell, {no_bias: {variant: vanilla, keep_bias: 0}}]`.
+        `[vanilla, my_package.MyCell]`; `{no_bias: {variant: vanilla, keep_bias: 0}}` is one with knobs.
     baseline: the variant that the others are compared with.
     tasks: name to knobs; `{adding: {lag: 50}}`. Several lags, `{adding: {lag: [30, 60, 120]}}` or
         `tasks.adding.lag=[30,60,120]`, make a series: the tasks adding_30, adding_60 and adding_120, which share points

@@ -10,15 +10,20 @@ def parser_of(kind: str) -> Parser:
 
     kind: variant or task.
     """
-    parser = Parser(prog=f"python -m {kind}s", description=f"The catalogue of {kind}s.")
-    shown = f"show this {kind} in full; also the dotted path of a class of your own"
+    example = {"variant": "variants gru --kernel", "task": "tasks copying lag=30"}[kind]
+    parser = Parser(
+        prog=f"python -m {kind}s",
+        description=f"The catalogue of {kind}s.",
+        examples=[f"python -m {kind}s", f"python -m {example}", f"python -m {kind}s my_package.MyClass"],
+    )
+    shown = f"show this {kind} in full; also the dotted path of a class of your own. Default: a list of all."
     parser.add_argument("name", nargs="?", help=shown)
     if kind == "task":
-        text = "shown with these knobs, as in path=my.csv or task.path=my.csv"
+        text = "shown with these knobs, as in path=my.csv or task.path=my.csv. Default: its own."
         parser.add_argument("knobs", nargs="*", metavar="knob=value", help=text)
     if kind == "variant":
         for option, letter, what, usual in (("--inputs", "I", "input", 2), ("--hidden", "H", "hidden", 32)):
-            text = f"{what} size of the parameter counts (default {usual})"
+            text = f"{what} size of the parameter counts. Default: {usual}."
             parser.add_argument(option, type=int, default=usual, metavar=letter, help=text)
-        parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes")
+        parser.add_argument("--kernel", action="store_true", help="show what the fused kernel of the variant computes.")
     return parser

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from .known import nearest, one_of, unknown, values_after
 from .source import ROOT, ROOTS, keys_in_source, knobs_in_source, names_in_source, words_in_source
+from .text import complain
 
 CONF = ROOT / "conf"
 COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
@@ -86,7 +87,7 @@ def refuse_mistyped_after(option: str, kind: str) -> None:
     """
     line = mistyped(kind, values_after(option, sys.argv[1:]))
     if line:
-        print(f"error: {line}", file=sys.stderr)
+        complain(line)
         raise SystemExit(2)
 
 
@@ -293,8 +294,18 @@ def groups(command: str) -> tuple[str, ...]:
 @cache
 def defaults(command: str) -> Mapping[str, str]:
     """Return the groups of a command with the choice that each has if nothing else is said."""
+    return {group: usual for group, usual, _ in _in_defaults_list(command)}
+
+
+def remarks(command: str) -> Mapping[str, str]:
+    """Return what the configuration of a command says of each of its groups."""
+    return {group: remark for group, _, remark in _in_defaults_list(command)}
+
+
+def _in_defaults_list(command: str) -> list[tuple[str, str, str]]:
+    """Return the groups of a command, each with its usual choice and with the remark behind it."""
     text = (CONF / f"{command}.yaml").read_text(encoding="utf-8")
-    return dict(re.findall(r"^  - (\w+): (\w+)", text, re.MULTILINE))
+    return re.findall(r"^  - (\w+): (\w+)(?: *# (.*))?", text, re.MULTILINE)
 
 
 def choices(group: str, registered: Registered | None = None) -> list[str]:

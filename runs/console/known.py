@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 def nearest(name: str, names: Collection[str]) -> str:
     """Return the name that was probably meant, or an empty string if none is similar."""
-    lower = {n.lower(): n for n in names}
+    lower = {n.lower().replace("-", "_"): n for n in names}
     near = difflib.get_close_matches(name.lower().replace("-", "_"), lower, n=1, cutoff=0.6)
     return lower[near[0]] if near else ""
 

@@ -5,33 +5,45 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .early import COMMANDS, PARTS, choices, groups, keys, schema
-from .source import keys_in_source
-from .text import table, width
+from .early import PARTS, choices, defaults, groups, keys, remarks, schema
+from .page import HELP, Rows, help_page
+from .source import Keys, keys_in_source
 
 EXAMPLES = {
     "trial": [
-        "python -m runs variant=peephole task=adding task.lag=100 training.learning_rate=3e-3",
-        "python -m runs -m variant=vanilla,gru seed=1,2      # four trials, one after the other",
-        "python -m runs variant._target_=my_package.MyCell   # a class of your own; also task._target_",
+        "python -m runs variant=peephole task=adding training.learning_rate=3e-3",
+        "python -m runs -m variant=vanilla,gru seed=1,2  # four trials, one by one",
+        "python -m runs variant._target_=my_package.MyCell  # also task._target_",
     ],
     "sweep": [
         "python -m runs.sweep study=quick workers=2",
         "python -m runs.sweep study=quick action=status",
-        "python -m runs.sweep name=mine 'variants=[vanilla,gru,my_package.MyCell]' +tasks.copying={} points=30",
+        "python -m runs.sweep name=mine 'variants=[vanilla,gru]' points=30",
     ],
 }
-OPTIONS = """\
-  --cfg job            print all values that the other arguments make, and exit
-  -m, --multirun       run every combination of values that are given with commas, or give them to a launcher
-                       (hydra/launcher=...)
-  --config-dir FOLDER  also take presets from this folder: FOLDER/study/mine.yaml is study=mine
-  --help               this text"""
+OPTIONS = [
+    ("--cfg job", "print all values that the other arguments make, and nothing else."),
+    (
+        "-m, --multirun",
+        "run every combination of values that are given with commas, or give them to a launcher (hydra/launcher=...).",
+    ),
+    (
+        "--config-dir FOLDER",
+        "also take presets from this folder: FOLDER/study/mine.yaml is study=mine.",
+    ),
+    HELP,
+]
 KNOBS = {
-    "trial": "The knobs of a variant, a task and an initialisation are keys as well, such as variant.keep_bias=0 and\n"
+    "trial": "The knobs of a variant, a task and an initialisation are keys as well, such as variant.keep_bias=0 and "
     "task.lag=50: `python -m variants vanilla` and `python -m tasks adding` explain them.",
-    "sweep": "The knobs of a task are keys as well, such as tasks.adding.lag=50: `python -m tasks adding` explains\n"
-    "them.",
+    "sweep": "The knobs of a task are keys as well, such as tasks.adding.lag=50: `python -m tasks adding` explains "
+    "them. A preset (study=..., training=...) replaces defaults; `--cfg job` shows what counts.",
+}
+CODES_OF = {
+    "trial": "Exit codes: 0 when the trial is recorded; 1 when it failed; 2 for a mistake in the command, which is one "
+    "line; 130 when interrupted, where nothing is recorded.",
+    "sweep": "Exit codes: 0 when every trial is done and none failed, or the workers were asked to stop; 1 when some "
+    "are missing or failed; 2 for a mistake in the command, which is one line; 130 when interrupted.",
 }
 
 
@@ -40,29 +52,38 @@ def manual(command: str) -> str:
 
     command: trial or sweep.
     """
-    columns = width()
     own = keys_in_source(*schema(command))
     parts = [key for key in PARTS if key in keys(command)]
     without = {*parts, *groups(command)} - {"space"}  # those have keys or choices of their own
-    described = explained(own.docstring, own.fields)
-    rows = [([name], text) for name, text in described.items() if name not in without]
+    rows = [(name, text) for name, text in described(own).items() if name not in without]
     for part in parts:
-        inner = keys_in_source(*PARTS[part])
-        texts = explained(inner.docstring, inner.fields)
-        rows += [([f"{part}.{name}"], texts.get(name, "")) for name in inner.fields]
-    lists = [([group], ", ".join(choices(group))) for group in groups(command)]
-    sections = [
-        own.docstring.partition("\n")[0],
-        "\n".join(f"  {line}" for line in EXAMPLES[command]),
-        "Groups and their choices (group=choice); see also `python -m variants` and `python -m tasks`:",
-        table(lists, columns),
-        f"Keys of `{COMMANDS[command]}` (key=value):",
-        table(rows, columns),
-        KNOBS[command],
-        "Options:",
-        OPTIONS,
+        inner = described(keys_in_source(*PARTS[part]))
+        rows += [(f"{part}.{name}", text) for name, text in inner.items()]
+    usual = defaults(command)
+    about = {group: remark.partition(":")[0] for group, remark in remarks(command).items()}
+    there = {group: choices(group) for group in groups(command)}
+    lists = [
+        (group, f"{about[group]}: {', '.join(names)}. Default: {usual[group]}.")
+        for group, names in there.items()
+        if len(names) > 1
     ]
-    return "\n\n".join(sections)
+    sections: dict[str, Rows | str] = {
+        "Groups and their choices (group=choice)": lists,
+        "Keys (key=value)": rows,
+        "knobs": KNOBS[command],
+        "Options": OPTIONS,
+    }
+    return help_page(own.docstring.partition("\n")[0], sections, EXAMPLES[command], CODES_OF[command])
+
+
+def described(keys: Keys) -> dict[str, str]:
+    """Return what a class says of each of its fields, and the default where that is a plain value.
+
+    keys: the class as its source declares it.
+    """
+    texts = explained(keys.docstring, keys.fields)
+    usual = {name: f" Default: {value}." for name, value in keys.defaults.items()}
+    return {name: texts.get(name, "") + usual.get(name, "") for name in keys.fields}
 
 
 def explained(docstring: str, names: Sequence[str]) -> dict[str, str]:

@@ -29,10 +29,16 @@ class Declared(NamedTuple):
 
 
 class Keys(NamedTuple):
-    """A dataclass as its source declares it: its docstring, and the names of its fields in order."""
+    """A dataclass as its source declares it.
+
+    docstring: of the class.
+    fields: the names of its fields in order.
+    defaults: of the fields that have a plain value as default, as it is written on the command line.
+    """
 
     docstring: str
     fields: tuple[str, ...]
+    defaults: Mapping[str, str]
 
 
 @cache
@@ -102,9 +108,22 @@ def keys_in_source(path: str, cls: str) -> Keys:
     """
     tree = _tree(path)
     (node,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls)
-    typed = {ast.unparse(n.target): ast.unparse(n.annotation) for n in node.body if isinstance(n, ast.AnnAssign)}
-    fields = (name for name, annotation in typed.items() if not annotation.startswith("ClassVar"))
-    return Keys(ast.get_docstring(node) or "", tuple(fields))
+    typed = [n for n in node.body if isinstance(n, ast.AnnAssign)]
+    fields = [n for n in typed if not ast.unparse(n.annotation).startswith("ClassVar")]
+    defaults = {ast.unparse(n.target): _written(n.value) for n in fields}
+    known = {name: value for name, value in defaults.items() if value is not None}
+    return Keys(ast.get_docstring(node) or "", tuple(defaults), known)
+
+
+def _written(value: ast.expr | None) -> str | None:
+    """Return a default as it is written on the command line; None for one that is no plain value."""
+    if isinstance(value, ast.Call):  # field(default=0.0, ...)
+        given = [keyword.value for keyword in value.keywords if keyword.arg == "default"]
+        value = given[0] if given else None
+    if not isinstance(value, ast.Constant):
+        return None
+    words = {"True": "true", "False": "false", "None": "null"}
+    return words.get(str(value.value), str(value.value)) if value.value != "" else "empty"
 
 
 @cache

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import atexit
 import gc
-import os
 import sys
 from importlib import import_module
 
 from .catalogue import parser_of
 from .early import mistake, mistyped
 from .manual import manual
+from .outlet import outlive_readers
 from .source import ROOTS
+from .text import complain
 
 HELP = ("-h", "--help")
 
@@ -28,7 +29,7 @@ def answer(command: str) -> None:
     """
     end_quickly()
     if not set(HELP).isdisjoint(sys.argv[1:]):
-        tell(manual(command))
+        print(manual(command))
         raise SystemExit(0)
     _refuse(mistake(command, sys.argv[1:]))
 
@@ -52,16 +53,8 @@ def answer_catalogue(kind: str) -> None:
 def _refuse(line: str) -> None:
     """End the process with exit code 2 and a line, if there is one."""
     if line:
-        print(f"error: {line}", file=sys.stderr)
+        complain(line)
         raise SystemExit(2)
-
-
-def tell(text: str) -> None:
-    """Print a long text, of which the reader, such as `head`, may take only the beginning."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def end_quickly() -> None:
@@ -69,7 +62,10 @@ def end_quickly() -> None:
 
     The search walks through all objects of all modules, and frees what the operating system frees as well. Everything
     else is done as usual: functions of `atexit` run, threads are waited for and files are flushed.
+
+    It also lets the process go on quietly where the reader of its output has gone.
     """
+    outlive_readers()
     atexit.register(gc.freeze)
 
 

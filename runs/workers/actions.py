@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..arguments import command
-from ..console.text import counted
+from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import ARCHIVE, load
 from ..study.finding import find
@@ -50,20 +50,21 @@ def status(url: str, folder: Path, name: str, stage: str) -> int:
     study = opened(url, folder, name, stage)
     print_counts(study)
     for line in study.pilot():
-        print(line)
+        say(line)
     times = [trial.outcome.seconds for trial in study.finished_trials()]
     for line in outlook(study.size - len(times), times, study.held()):
-        print(line)
+        say(line)
     news = study.sessions.news(len(study.sessions.all()) - 1)
     if news:
-        print(news)
+        say(news)
     cost = read_cost(folder / result_file(study, "session"))
     if cost.get("trials") and "worker_seconds" in cost:
         overhead = (cost["worker_seconds"] - cost["trial_seconds"]) / cost["trials"]
-        text = f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker"
+        print(f"overhead of a trial beyond its own computation: {1000 * overhead:.0f} ms of its worker")
         if cost.get("mirrored"):
-            text += f", {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
-        print(text)
+            print(
+                f"  and {1000 * cost['mirror_seconds'] / cost['mirrored']:.0f} ms of the parent to write it to MLflow"
+            )
         print(f"planning: {cost['planning_seconds']:.1f} s")
     study.refuse_strangers()
     return 0
@@ -80,11 +81,11 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
     ask_to_stop(folder, at_once=again)
     if again:
         late = f"what hangs is ended after {GRACE_SECONDS:.0f} s"
-        print(f"{study.plan.title}: workers leave at once and put their trials back; {late}")
+        say(f"{study.plan.title}: workers leave at once and put their trials back; {late}")
     else:
-        print(f"{study.plan.title}: workers leave after the trial at hand; action=run goes on")
+        say(f"{study.plan.title}: workers leave after the trial at hand; action=run goes on")
     for h in running[:LISTED]:
-        print(f"at hand: {h}")
+        say(f"at hand: {h}")
     if running and not again:
         print("action=stop once more does not wait for them")
     return 0
@@ -97,7 +98,7 @@ def retry(url: str, folder: Path, name: str, stage: str) -> int:
         writable(folder)
     count = study.retry()
     runs = "; the same command with action=run runs them" if count else ""
-    print(f"{study.plan.title}: {counted(count, 'failed trial')} put back{runs}")
+    say(f"{study.plan.title}: {counted(count, 'failed trial')} put back{runs}")
     return 0
 
 
@@ -111,18 +112,18 @@ def repair(url: str, folder: Path, name: str, stage: str) -> int:
             find(folder.parent, name)  # says that the study does not exist
         with sole_parent(writable(folder)):
             for line in repaired(folder / "journal.log", name):
-                print(line)
+                say(line)
     storage = open_storage(url, folder)
     try:
         search = Study.open(storage, name)
     except KeyError:
         again = "the command that started it plans it again and finds the trials that are there"
-        print(f"study {name!r}: its design is lost; {again}")
+        say(f"study {name!r}: its design is lost; {again}")
         return 0
     for study in (search, *Study.stages(storage, name)):
         count = study.set_aside()
         if count:
-            print(f"{study.plan.title}: {counted(count, 'record')} of another trial than the one planned set aside")
+            say(f"{study.plan.title}: {counted(count, 'record')} of another trial than the one planned set aside")
     print(f"next: the command that started study {name!r}; it runs what is missing")
     return 0
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from ..configuration.mistakes import MISTAKES, one_line
 from ..configuration.stage import staged
 from ..configuration.study import checked
+from ..console.text import complain, say
 from ..files import writable
 from ..record.mirror import Mirror
 from ..study.plan import Search
@@ -77,7 +78,7 @@ class Submission(Callback):
             if _starts_workers(config):
                 staged(own, search, str(config.storage.url), folder)
         except MISTAKES as error:
-            print(f"error: {one_line(error, sys.argv[1:])}", file=sys.stderr)
+            complain(one_line(error, sys.argv[1:]))
             raise SystemExit(2) from None
         if _starts_workers(config):
             withdraw_stop(folder)
@@ -91,7 +92,7 @@ class Submission(Callback):
         study = opened(str(config.storage.url), folder, config.name, config.stage)
         failed = print_counts(study)
         for line in study.pilot():
-            print(line)
+            say(line)
         if not study.finished():
             print("not finished: the same command goes on from here", file=sys.stderr)
             raise SystemExit(0 if asked_to_stop(folder) else 1)

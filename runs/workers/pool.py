@@ -18,7 +18,7 @@ from typing import TypeVar
 from tqdm import tqdm
 
 from ..console.progress import in_log
-from ..console.text import duration
+from ..console.text import duration, width, wrapped
 from ..locks import try_lock
 from ..record.mirror import Mirror
 from ..study.storage.opening import patiently
@@ -196,7 +196,7 @@ class Pool:
             return
         for line in self._ask(self.study.pilot):
             self._pilot_said = True
-            tqdm.write(line)
+            tqdm.write(wrapped(line, width(), "  "))
 
     def exit_code(self) -> int:
         """Say on stderr why the study is not finished, if it is not; returns the exit code."""

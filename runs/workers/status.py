@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 from ..arguments import command
-from ..console.text import counted, duration
+from ..console.text import counted, duration, grid, loud, width, wrapped
 from ..study.study import Study
 from ..study.trials import Held
 
@@ -20,6 +21,7 @@ STUCK_TIMES = 3
 NAMED = 3  # trials of other processes that a line names
 SHOWN = 4  # trials that may hang and that are listed
 REASONS = 3  # of failures
+LETTERS = 400  # of a reason
 COLUMNS = {  # what is counted, as `Study.counts` calls it, and as the table does
     "done": "finished",
     "solved": "solved",
@@ -42,32 +44,32 @@ def heading(study: Study) -> str:
 def print_counts(study: Study) -> int:
     """Print a table of how many trials have which outcome, are running or waiting; returns how many failed.
 
-    It has one row for each task and variant, and one for all. Failures are named on stderr.
+    It has one row for each task, below it one for each variant, and one for all. What no trial is, is not shown.
+    Failures are named on stderr.
     """
-    rows = {f"{task} {variant}": row for (task, variant), row in study.counts().items()}
-    rows["all"] = {column: sum(row.get(column, 0) for row in rows.values()) for column in COLUMNS}
+    counts = study.counts()
+    total = _sum(counts.values())
     unsolvable = _without_criterion(study)
-    columns = [column for column in COLUMNS if _shown(column, study, rows["all"], unsolvable)]
-    width = max(len(name) for name in (heading(study), *rows))
+    outcomes = ("done", "finished") if unsolvable else ("done", "solved", "finished")  # shown also where they are 0
+    columns = [column for column in COLUMNS if column in outcomes or (total[column] and column != "solved")]
     heads = COLUMNS | ({"finished": "trained"} if unsolvable else {})
-    print(f"{heading(study):<{width}}  " + "  ".join(f"{heads[column]:>8}" for column in columns))
-    for name, row in rows.items():
-        print(f"{name:<{width}}  " + "  ".join(f"{row.get(column, 0):>8}" for column in columns))
-    sys.stdout.flush()
+    rows = []
+    for task in dict.fromkeys(task for task, _ in counts):
+        of_task = {variant: row for (its, variant), row in counts.items() if its == task}
+        rows.append([task, *(str(_sum(of_task.values())[column]) for column in columns)])
+        for variant, row in of_task.items():
+            rows.append([f"  {variant}", *(str(row.get(column, 0)) for column in columns)])
+    rows.append(["all", *(str(total[column]) for column in columns)])
+    print(grid([heading(study), *(heads[column] for column in columns)], rows, width()), flush=True)
     return print_failures(study)
 
 
-def _shown(column: str, study: Study, total: Mapping[str, int], unsolvable: bool) -> bool:
-    """Return whether a column says something of a study.
-
-    total: the counts of all its trials. unsolvable: whether no task of it can be solved.
-    """
-    silent = {
-        "pruned": study.design.comparison,
-        "exploded": total["exploded"] == 0,
-        "solved": unsolvable,
-    }
-    return not silent.get(column, False)
+def _sum(rows: Iterable[Mapping[str, int]]) -> Counter[str]:
+    """Return the sum of counts, each by its name."""
+    total: Counter[str] = Counter()
+    for row in rows:
+        total.update(row)
+    return total
 
 
 def _without_criterion(study: Study) -> bool:
@@ -77,14 +79,24 @@ def _without_criterion(study: Study) -> bool:
 
 
 def print_failures(study: Study) -> int:
-    """Print on stderr how many trials failed, with what, and what to do about it; returns how many."""
-    reasons = Counter(error.strip().partition("\n")[0] for error in study.failures())
-    total = sum(reasons.values())
+    """Print on stderr how many trials failed, with what, which ones, and what to do about it; returns how many."""
+    reasons: dict[str, list[str]] = {}
+    for trial in study.finished_trials():
+        if trial.outcome.status == "failed":
+            reason = trial.outcome.error.strip().partition("\n")[0]
+            reasons.setdefault(reason, []).append(f"{trial.task} {trial.variant} {trial.index}")
+    total = sum(map(len, reasons.values()))
     if total:
         them = "it" if total == 1 else "them"
-        print(f"{counted(total, 'trial')} failed: action=retry puts {them} back", file=sys.stderr)
-        for reason, count in reasons.most_common(REASONS):
-            print(f"  {count} x {reason[:200]}", file=sys.stderr)
+        failed = loud(f"{counted(total, 'trial')} FAILED", sys.stderr)
+        lines = [f"{failed} of {study.size}: action=retry puts {them} back"]
+        for reason, names in sorted(reasons.items(), key=lambda item: -len(item[1]))[:REASONS]:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            texts = f"{len(names)} x {reason[:LETTERS]}", f"in {', '.join(names[:NAMED])}{more}"
+            lines += [textwrap.indent(wrapped(text, width() - 6), " " * 6) for text in texts]
+            lines[-2] = "  " + lines[-2].lstrip()
+        lines.append("  whole messages: column `error` of the table that action=export writes")
+        print("\n".join(lines), file=sys.stderr, flush=True)
     return total
 
 

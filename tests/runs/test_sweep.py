@@ -133,9 +133,12 @@ def test_failures_are_counted_with_their_reasons_and_the_way_out(tmp_path, capsy
         study.finish(study.claim(), Outcome(status="failed", error=error))
     assert print_counts(study) == 3
     assert capsys.readouterr().err.splitlines() == [
-        "3 trials failed: action=retry puts them back",
+        "3 trials FAILED of 12: action=retry puts them back",
         "  2 x MemoryError: none",
+        "      in adding vanilla 0, recall vanilla 0",
         "  1 x ValueError: no",
+        "      in adding vanilla 1",
+        "  whole messages: column `error` of the table that action=export writes",
     ]
 
 
@@ -144,7 +147,7 @@ def test_a_study_with_failed_trials_ends_with_exit_code_1_until_they_are_put_bac
     arguments = ["workers=2", "tracking=none", "points=1", "training.budget=4"]
     done = sweep(tmp_path, *arguments, "tasks.adding.lag=1000000000")
     assert done.returncode == 1
-    assert "2 trials failed: action=retry puts them back" in done.stderr
+    assert "2 trials FAILED of 4: action=retry puts them back" in done.stderr
     assert sweep(tmp_path, *arguments, "tasks.adding.lag=1000000000").returncode == 1
     done = sweep(tmp_path, "action=retry")
     assert (done.returncode, done.stdout.partition(";")[0]) == (0, "study 'smoke': 2 failed trials put back")

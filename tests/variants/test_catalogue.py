@@ -100,7 +100,7 @@ def test_the_command_names_what_there_is_in_one_line(capsys):
         (["--hidden", "0"], "--hidden must be at least 1, got 0"),
         (["gru", "--inputs", "0"], "--inputs must be at least 1, got 0"),
         (["gru", "--hidden", "five"], "argument --hidden: invalid int value: 'five'"),
-        (["gru", "--hiden", "5"], "unrecognized arguments: --hiden 5; did you mean --hidden?"),
+        (["gru", "--hiden", "5"], "unknown option '--hiden'; did you mean '--hidden'? The options are: "),
         (["os.nothing"], "variant: cannot import 'os.nothing'"),
         (["os.system"], "variant: 'os.system' must be a subclass of variants.cell.Cell"),
     ],

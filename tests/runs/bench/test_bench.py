@@ -98,6 +98,23 @@ def test_a_line_on_the_screen_compares_with_the_fused_engine_and_names_other_lib
     ]
 
 
+def test_what_a_benchmark_prints_fits_a_terminal():
+    found = MEASUREMENTS[1]._replace(seconds={**MEASUREMENTS[1].seconds, "jax": 1.5, "compile": 2.0})
+    printed = [report.head(), report.line(found), report.shown(MEASUREMENTS, 80)]
+    assert [line for text in printed for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_the_summary_on_the_screen_has_the_numbers_of_the_table():
+    assert report.shown(MEASUREMENTS, 80).splitlines()[-1].split() == [
+        "gru",
+        "3.00",
+        "4.00",
+        "9.0",
+        "0.50",
+        "native_gru",
+    ]
+
+
 CONTROLS = {
     "native_rnn": {"rnn", "irnn", "clockwork"},
     "native_gru": {"gru", "gru_reset_after", "mut1", "mut2", "mut3"},

@@ -46,6 +46,8 @@ class Study:
             SimpleNamespace(task="adding", variant="gru", stored=trial, outcome=Outcome(status="solved"))
             for trial in finished or []
         ]
+        failed = [Outcome(status="failed", error=error) for error in errors]
+        self.ended += [SimpleNamespace(task="adding", variant="gru", index=k, outcome=o) for k, o in enumerate(failed)]
         self.waiting, self.running, self.errors = waiting, list(held), list(errors)
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
@@ -406,24 +408,38 @@ def test_nothing_is_said_of_the_time_left_before_a_trial_has_ended_or_after_the_
 
 
 def test_the_table_of_counts_is_exact(capsys):
-    study = Study([trial()] * 4, waiting=1)
+    study = Study([trial()] * 4, waiting=1, errors=["ValueError: no"])
     rows = {("adding", "gru"): {"done": 4, "solved": 1, "finished": 2, "failed": 1, "waiting": 1, "running": 0}}
     study.counts = lambda: rows | {("copying", "gru"): {"done": 2, "diverged": 2, "waiting": 3, "running": 5}}
-    study.errors = ["ValueError: no"]
     assert status.print_counts(study) == 1
     said = capsys.readouterr()
     assert said.out.splitlines() == [
-        "study        finished    solved  unsolved  diverged    failed   running   waiting",
-        "adding gru          4         1         2         0         1         0         1",
-        "copying gru         2         0         0         2         0         5         3",
-        "all                 6         1         2         2         1         5         4",
+        "study    finished  solved  unsolved  diverged  failed  running  waiting",
+        "adding          4       1         2         0       1        0        1",
+        "  gru           4       1         2         0       1        0        1",
+        "copying         2       0         0         2       0        5        3",
+        "  gru           2       0         0         2       0        5        3",
+        "all             6       1         2         2       1        5        4",
     ]
-    assert said.err == "1 trial failed: action=retry puts it back\n  1 x ValueError: no\n"
+    assert said.err.splitlines()[:3] == [
+        "1 trial FAILED of 5: action=retry puts it back",
+        "  1 x ValueError: no",
+        "      in adding gru 0",
+    ]
 
 
-def test_the_counts_of_a_search_that_prunes_have_a_column_for_it(capsys):
-    status.print_counts(Study(comparison=False))
-    assert capsys.readouterr().out.splitlines()[0].split()[4:6] == ["diverged", "pruned"]
+def test_the_row_of_a_task_is_the_sum_of_its_variants(capsys):
+    study = Study()
+    study.counts = lambda: {("adding", name): {"done": k, "solved": 1} for name, k in (("gru", 2), ("rnn", 3))}
+    status.print_counts(study)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["adding", "5", "2", "0"]
+
+
+def test_what_no_trial_is_has_no_column(capsys):
+    study = Study()
+    study.counts = lambda: {("adding", "gru"): {"done": 2, "pruned": 1, "waiting": 0}}
+    status.print_counts(study)
+    assert capsys.readouterr().out.splitlines()[0].split() == ["study", "finished", "solved", "unsolved", "pruned"]
 
 
 def test_files_and_headings_of_a_stage_carry_its_name():
