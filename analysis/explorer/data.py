@@ -24,7 +24,7 @@ DIGITS = 6  # significant ones of every other number, as in the CSV files
 
 STATUSES = {
     "solved": "reached the loss at which the task counts as solved",
-    "finished": "used its whole budget of updates; on a task that can be solved, without solving it",
+    "finished": "used its whole budget of updates; a task that can be solved was not solved",
     "pruned": "stopped early by the search, because it did worse than others",
     "exploded": "stopped because its loss grew without bound",
     "diverged": "stopped because its loss was no longer a number",
@@ -40,6 +40,7 @@ class Measure(NamedTuple):
     meaning: a sentence that explains it.
     log: whether its axis is logarithmic at first.
     none: what a missing value means.
+    loss: whether it is a loss, which is written in the unit of its task.
     """
 
     name: str
@@ -47,16 +48,18 @@ class Measure(NamedTuple):
     meaning: str
     log: bool
     none: str = "no value"
+    loss: bool = False
 
 
 MEASURES = (
-    Measure("test_loss", "test loss", "Loss on the test set, after the best update; lower is better.", True, "no loss"),
+    Measure("test_loss", "test loss", "Loss on the test set, after the best update; lower is better.", True, "no loss", True),
     Measure(
         "validation_loss",
         "validation loss",
         "Lowest loss on the validation set during training; lower is better.",
         True,
         "no loss",
+        True,
     ),
     Measure(
         "score",
@@ -93,7 +96,8 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
     table = study.table
     statuses = [*STATUSES, *sorted({*table["status"]} - {*STATUSES})]
     measures = measures_of(study)
-    numbers = {measure.name: _rounded(table[measure.name], DIGITS) for measure in measures}
+    scale = table["unit_scale"]
+    numbers = {m.name: _rounded(table[m.name] * (scale if m.loss else 1), DIGITS) for m in measures}
     places = {
         "task": _places(table["task"], study.tasks),
         "variant": _places(table["variant"], study.variants),
@@ -142,10 +146,10 @@ def _task(study: Study, task: str) -> dict[str, Any]:
     series = study.design.series_of(task)
     facts: dict[str, Any] = {"name": task, "words": spoken(task), "series": series, "solvable": study.solvable(task)}
     if goal is None:
-        return {**facts, "unit": "", "lag": 0, "scale": 1.0, "floor": None, "solved": None, "limit": None}
-    numbers = {"floor": goal.scale * goal.floor, "solved": goal.scale * goal.solved_loss, "limit": goal.limit}
+        return {**facts, "unit": "", "lag": 0, "floor": None, "solved": None, "limit": None}
+    numbers = {"floor": goal.scale * goal.floor, "solved": goal.scale * goal.solved_loss, "limit": goal.scale * goal.limit}
     known = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
-    return {**facts, "unit": goal.unit, "lag": goal.lag, "scale": goal.scale, **known}
+    return {**facts, "unit": goal.unit, "lag": goal.lag, **known}
 
 
 def _variant(variant: str, baseline: str | None) -> dict[str, Any]:
@@ -162,15 +166,15 @@ def curves_of(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns
     grids: lists of steps, each there once; grid: number of the list that belongs to each trial;
-    losses: those of all trials in one list, None where a loss is no finite number. A trial has as many as its list.
+    losses: in the unit of their task, those of all trials in one list, None where a loss is no finite number. A trial has as many as its list.
     """
     grids: dict[tuple[int, ...], int] = {}
     own: list[int] = []
     kept: list[Any] = []
-    for steps, losses in zip(table["curve_steps"], table["curve_losses"], strict=True):
+    for steps, losses, scale in zip(table["curve_steps"], table["curve_losses"], table["unit_scale"], strict=True):
         at = thinned(len(steps), CURVE_POINTS)
         own.append(grids.setdefault(tuple(np.asarray(steps)[at].tolist()), len(grids)))
-        kept.append(np.asarray(losses, dtype=float)[at])
+        kept.append(scale * np.asarray(losses, dtype=float)[at])
     together = np.concatenate([*kept, np.empty(0)])
     return {"grids": [list(grid) for grid in grids], "grid": own, "losses": _rounded(together, CURVE_DIGITS)}
 

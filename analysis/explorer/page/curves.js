@@ -32,7 +32,7 @@ function drawCurves(plot, study, state, rows) {
   const [low, high] = range(seenLosses(study, drawn), state.curvelog);
   plot.y = scaleOf(low, high, state.curvelog, plot.height - 40, 24);
   const words = { steps: "training steps", seconds: "seconds", epochs: "epochs" }[state.over];
-  drawAxes(pen, plot, plot.x, plot.y, words, "validation loss" + unitOf(study, "loss", rows));
+  drawAxes(pen, plot, plot.x, plot.y, words, "validation loss" + unitOf(study, "validation_loss", rows));
   pen.save();
   pen.beginPath();
   pen.rect(plot.x.start, plot.y.end - 4, plot.x.end - plot.x.start + 4, plot.y.start - plot.y.end + 4);
@@ -57,14 +57,16 @@ function drawCurves(plot, study, state, rows) {
 const shows = (loss, state) => Number.isFinite(loss) && (!state.curvelog || loss > 0);
 
 // Return the losses that decide the axis: all, but of those far above every curve's start only so much.
-function seenLosses(study, rows) {
+function* seenLosses(study, rows) {
   let first = 0;
   for (const row of rows) {
     const start = study.curve[row].losses[0];
     if (Number.isFinite(start)) first = Math.max(first, start);
   }
   const top = first > 0 ? 3 * first : Infinity;
-  return rows.flatMap(row => Array.from(study.curve[row].losses, loss => (loss > top ? top : loss)));
+  for (const row of rows) {
+    for (const loss of study.curve[row].losses) yield loss > top ? top : loss;
+  }
 }
 
 function trace(pen, plot, row, places) {
@@ -115,8 +117,8 @@ function drawLevels(pen, plot) {
     line(pen, plot.x.start, at, plot.x.end, at);
     pen.setLineDash([]);
     pen.textBaseline = "bottom";
-    pen.lineWidth = 3;
-    pen.strokeStyle = "#fffc";
+    pen.lineWidth = 4;
+    pen.strokeStyle = "#fff";
     pen.strokeText(text, plot.x.end, at - 1);
     pen.fillStyle = INK;
     pen.fillText(text, plot.x.end, at - 1);

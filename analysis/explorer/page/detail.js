@@ -11,17 +11,17 @@ function drawDetail(study, row, clear) {
   const title = element("p", {}, markOf(variant), element("strong", {}, variant.words), " on ", element("strong", {}, task.words));
   title.append(` (${variant.name}, ${task.name}), point ${study.trials.point[row]}: ${status.words}`);
   title.append(status.meaning ? `, which means: ${status.meaning}. ` : ". ");
-  const button = element("button", { type: "button", onclick: clear }, "Close");
+  title.append(element("button", { type: "button", onclick: clear }, "Close"));
   const values = element("dl");
   for (const measure of study.measures) {
-    const unit = measure.name.endsWith("loss") && task.unit ? ` ${task.unit}` : "";
+    const unit = measure.loss && task.unit ? ` ${task.unit}` : "";
     const value = valueText(study, measure.name, row) + (Number.isNaN(measure.values[row]) ? "" : unit);
     values.append(element("div", {}, element("dt", { title: measure.meaning }, measure.words), element("dd", {}, value)));
   }
   const name = study.trials.id[row];
   if (name) values.append(element("div", {}, element("dt", {}, "trial_id"), element("dd", {}, element("code", {}, name))));
   const error = study.trials.error[row];
-  place.replaceChildren(title, button, values, ...(error ? [element("p", {}, `Error: ${error}`)] : []), ...command(study, row));
+  place.replaceChildren(title, values, ...(error ? [element("p", {}, `Error: ${error}`)] : []), ...command(study, row));
 }
 
 function command(study, row) {

@@ -3,10 +3,10 @@
 function counts(study, passing, chosen) {
   const filtered = study.size - passing.length, outside = passing.length - chosen.length;
   const hidden = [];
-  if (filtered) hidden.push(`${filtered.toLocaleString("en")} hidden by filters`);
-  if (outside) hidden.push(`${outside.toLocaleString("en")} outside the region`);
+  if (filtered) hidden.push(`${whole(filtered)} hidden by filters`);
+  if (outside) hidden.push(`${whole(outside)} outside the region`);
   const end = hidden.length ? `: ${hidden.join(", ")}` : "";
-  return `${chosen.length.toLocaleString("en")} of ${count(study.size, "trial")} shown${end}.`;
+  return `${whole(chosen.length)} of ${count(study.size, "trial")} shown${end}.`;
 }
 
 // Return a sentence about the trials in the scatter that have no value on an axis.
@@ -33,8 +33,7 @@ function curvesSay(study, state, chosen, drawn) {
 }
 
 function fillControls(study) {
-  const option = measure => element("option", { value: measure.name, title: measure.meaning }, label(measure));
-  const label = measure => (measure.words === measure.name || measure.words.replaceAll(" ", "_") === measure.name ? measure.words : `${measure.words} (${measure.name})`);
+  const option = measure => element("option", { value: measure.name, title: measure.meaning }, measure.words);
   for (const axis of ["x", "y"]) $(axis).append(...study.measures.map(option));
   $("over").append(...["steps", "seconds", "epochs"].filter(name => name in study.measure)
     .map(name => element("option", { value: name }, study.measure[name].words)));
@@ -96,7 +95,7 @@ function start(study) {
   };
   const change = changes => {
     state = { ...state, ...changes };
-    history.replaceState(null, "", written_state(study, state) || location.pathname + location.search);
+    history.replaceState(null, "", stateText(study, state) || location.pathname + location.search);
     draw();
   };
   const select = row => row >= 0 && change({ trial: row });
@@ -118,8 +117,8 @@ function start(study) {
   $("clear").onclick = () => change({ region: null });
   $("reset").onclick = () => change(freshState(study));
   window.onhashchange = () => (state = readState(study, location.hash), draw());
-  new ResizeObserver(draw).observe($("scatter"));
   draw();
+  new ResizeObserver(() => $("scatter").clientWidth === scatter.width || draw()).observe($("scatter"));
   // what is shown, for tests and for the console: numbers of rows
   window.explorer = { study, shown: () => chosen, curves: () => drawn, scatter: () => scatter };
 }

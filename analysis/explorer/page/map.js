@@ -18,15 +18,15 @@ function cellNumbers(study, task, rows) {
   }
   const best = usable.sort((a, b) => study.order[a] - study.order[b] || a - b);
   const decile = best.slice(0, Math.max(1, Math.ceil(usable.length / 10 - 1e-9)));
-  const limit = task.scale * (task.limit ?? NaN);
+  const limit = task.limit ?? NaN;
   const losses = decile.map(row => {
-    const loss = (study.measure.test_loss?.values[row] ?? NaN) * task.scale;
+    const loss = study.measure.test_loss?.values[row];
     return loss <= limit ? loss : limit;
   });
   const mean = list => list.reduce((sum, value) => sum + value, 0) / list.length;
   const score = mean(decile.map(row => study.measure.score?.values[row] ?? NaN));
   const loss = mean(losses);
-  return { ...numbers, share: score, loss, text: written(loss), small: `N ${usable.length}` };
+  return { ...numbers, share: score, loss, text: loss >= 99.95 ? written(loss) : loss.toPrecision(3), small: `N ${usable.length}` };
 }
 
 function drawMap(study, state, change) {
@@ -60,8 +60,8 @@ function mapSays(study, state) {
 function heading(state, set, thing, change) {
   const name = element("span", {}, thing.words);
   const button = element("button", { type: "button" }, ...(set === "variant" ? [markOf(thing)] : []), name);
-  if (thing.words !== thing.name) button.append(element("code", {}, thing.name));
-  button.title = thing.baseline ? "The baseline: the others are compared with it" : "";
+  if (!plainWords(thing)) button.append(element("code", {}, thing.name));
+  button.title = thing.baseline ? `${thing.name}: the baseline, with which the others are compared` : thing.name;
   button.dataset.key = `${set}/${thing.name}`;
   button.setAttribute("aria-pressed", state[set].has(thing.name));
   button.onclick = () => change({ [set]: toggled(state[set], thing.name) });
@@ -74,8 +74,10 @@ function mapCell(state, task, variant, numbers, change) {
   const chosen = only("task", task.name) && only("variant", variant.name);
   const hidden = (set, name) => state[set].size && !state[set].has(name);
   const { background, ink } = Number.isNaN(numbers.share) ? { background: "#f0f0f0", ink: INK } : heat(numbers.share);
-  Object.assign(button.style, { background, color: ink });
-  if (hidden("task", task.name) || hidden("variant", variant.name)) button.className = "outside";
+  if (hidden("task", task.name) || hidden("variant", variant.name)) {
+    button.className = "outside";
+    Object.assign(button.style, { background: "#fff", color: SOFT, borderBottomColor: background });
+  } else Object.assign(button.style, { background, color: ink });
   button.dataset.key = `${task.name}/${variant.name}`;
   button.setAttribute("aria-pressed", chosen);
   button.setAttribute("aria-label", `${variant.words}, ${task.words}: ${numbers.text} (${numbers.small || "no trial"})`);
@@ -103,7 +105,7 @@ function drawFilter(study, state, set, things, change) {
   const held = box.contains(document.activeElement) ? document.activeElement.dataset.key : "";
   const shown = things.filter(thing => counts.get(thing.name) || state[set].has(thing.name) || thing.always);
   box.replaceChildren(legend, ...shown.map(thing => {
-    const button = element("button", { type: "button", title: thing.meaning ?? "" }, `${thing.words} (${counts.get(thing.name).toLocaleString("en")})`);
+    const button = element("button", { type: "button", title: thing.meaning ?? "" }, `${thing.words} (${whole(counts.get(thing.name))})`);
     button.dataset.key = thing.name;
     button.setAttribute("aria-pressed", state[set].has(thing.name));
     button.onclick = () => change({ [set]: toggled(state[set], thing.name) });

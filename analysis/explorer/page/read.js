@@ -33,11 +33,9 @@ function cutCurves(study) {
   const { grids, grid, losses } = study.curves;
   const all = Float32Array.from(losses, loss => loss ?? NaN);
   let start = 0;
-  study.curve = grid.map((number, row) => {
+  study.curve = grid.map(number => {
     const steps = grids[number];
-    const scale = study.tasks[study.trials.task[row]].scale;
-    const own = all.subarray(start, start += steps.length);
-    return { steps, losses: scale === 1 ? own : own.map(loss => loss * scale) };
+    return { steps, losses: all.subarray(start, start += steps.length) };
   });
 }
 
@@ -53,5 +51,8 @@ function commandOf(study, row) {
 
 // Return the name of a trial by which an address names it.
 function nameOf(study, row) {
-  return [taskOf(study, row).name, variantOf(study, row).name, study.trials.point[row]].join("/");
+  return [taskOf(study, row).name, variantOf(study, row).name, study.trials.point[row]].map(encodeURIComponent).join("/");
 }
+
+// Return whether the name of a thing can be told from its words: only its underscores differ.
+const plainWords = thing => thing.words.replaceAll(" ", "_") === thing.name;

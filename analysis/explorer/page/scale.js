@@ -56,12 +56,17 @@ function logTicks(a, b, most) {
   }
 }
 
+const grouped = new Intl.NumberFormat("en");
+
+// Write a whole number: 1,234.
+const whole = number => grouped.format(number);
+
 // Write a number with three significant digits: 1,234; 0.0123; 1.2e-7.
 function written(value, digits = 3) {
   if (!Number.isFinite(value)) return "–";
   const size = Math.abs(value);
   if (size >= 1e7 || (size > 0 && size < 1e-4)) return String(Number(value.toPrecision(digits)));
-  if (size >= 100 || Number.isInteger(value)) return Math.round(value).toLocaleString("en");
+  if (size >= 100 || Number.isInteger(value)) return whole(Math.round(value));
   return String(Number(value.toPrecision(digits)));
 }
 
@@ -73,4 +78,4 @@ function tickText(value) {
   return size > 0 && size < 1e-4 ? String(short.toExponential()) : String(short);
 }
 
-const count = (number, word) => `${number.toLocaleString("en")} ${word}${number === 1 ? "" : "s"}`;
+const count = (number, word) => `${whole(number)} ${word}${number === 1 ? "" : "s"}`;

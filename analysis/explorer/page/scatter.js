@@ -96,20 +96,14 @@ function drawStrips(pen, plot, x, y) {
     [plot.x.end < right, right - STRIP, top, STRIP, bottom - top, x.none],
     [plot.x.start > left, left, top, STRIP, bottom - top, "0 or less"],
   ];
+  const there = strips.filter(([is]) => is);
+  for (const [, ...box] of there) pen.fillRect(...box.slice(0, 4));
+  const words = [...new Set(there.map(strip => strip[5]))].join(", ");
   pen.font = "12px system-ui, sans-serif";
-  pen.textBaseline = "middle";
-  pen.textAlign = "left";
-  for (const [there, x0, y0, width, height, text] of strips) {
-    if (!there) continue;
-    pen.fillStyle = "#f1ece4";
-    pen.fillRect(x0, y0, width, height);
-    pen.fillStyle = INK;
-    pen.save();
-    pen.translate(x0 + (width > height ? 4 : width / 2), y0 + (width > height ? height / 2 : height - 4));
-    if (height > width) pen.rotate(-Math.PI / 2);
-    pen.fillText(text, 0, 0);
-    pen.restore();
-  }
+  pen.textBaseline = "top";
+  pen.textAlign = "right";
+  pen.fillStyle = INK;
+  if (words) pen.fillText(`shaded: ${words}`, right, 4);
 }
 
 // Draw what moves: the region, or a rectangle that is being drawn; the trial under the pointer and the selected one.
@@ -184,5 +178,5 @@ function walk(plot, event, select, look) {
 function unitOf(study, name, rows) {
   const units = new Set(rows.map(row => taskOf(study, row).unit));
   const [unit] = units;
-  return name.endsWith("loss") && units.size === 1 && unit ? ` (${unit})` : "";
+  return study.measure[name]?.loss && units.size === 1 && unit ? ` (${unit})` : "";
 }

@@ -13,7 +13,7 @@ function freshState(study) {
 }
 
 // Return the part of the address behind #: only what differs from the page as it opens.
-function written_state(study, state) {
+function stateText(study, state) {
   const fresh = freshState(study), words = [];
   const add = (key, value) => words.push(`${key}=${value}`);
   for (const set of SETS) {
@@ -27,7 +27,7 @@ function written_state(study, state) {
   if (state.over !== fresh.over) add("over", state.over);
   if (!state.curvelog) add("curves", "linear");
   if (state.sort !== fresh.sort || state.down) add("sort", encodeURIComponent((state.down ? "-" : "") + state.sort));
-  if (state.trial >= 0) add("trial", encodeURIComponent(nameOf(study, state.trial)));
+  if (state.trial >= 0) add("trial", nameOf(study, state.trial));
   return words.length ? `#${words.join("&")}` : "";
 }
 
@@ -56,7 +56,7 @@ function readState(study, hash) {
   const sort = text("sort").replace(/^-/, "");
   if (sort in study.measure || ["variant", "task", "status", "point"].includes(sort)) state.sort = sort;
   state.down = text("sort").startsWith("-");
-  if (asked.has("trial")) state.trial = study.rows.findIndex(row => nameOf(study, row) === text("trial"));
+  if (asked.has("trial")) state.trial = study.rows.findIndex(row => readable(nameOf(study, row)) === text("trial"));
   return state;
 }
 
