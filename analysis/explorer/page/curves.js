@@ -50,7 +50,6 @@ function drawCurves(plot, study, state, rows) {
   pen.globalAlpha = 1;
   drawEnds(pen, plot);
   drawLevels(pen, plot);
-  drawCurveOver(plot, -1);
   return drawn;
 }
 

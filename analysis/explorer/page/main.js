@@ -74,29 +74,38 @@ function regionOfFields() {
 
 function start(study) {
   let state = readState(study, location.hash);
-  let passing = [], chosen = [], drawn = [];
-  const statuses = study.statuses;
+  let passing = [], chosen = [], drawn = [], later = 0;
   const lags = study.lags.map(lag => ({ name: String(lag), words: String(lag), always: true }));
 
+  // everything that depends on which trials are shown
   const draw = () => {
     passing = study.rows.filter(row => passes(study, state, row));
     chosen = passing.filter(row => inRegion(study, state, row));
     $("counts").textContent = counts(study, passing, chosen);
     drawMap(study, state, change);
-    drawFilter(study, state, "status", statuses, change);
+    drawFilter(study, state, "status", study.statuses, change);
     if (study.series) drawFilter(study, state, "lag", lags, change);
     showControls(study, state);
     drawScatter(scatter, study, state, passing, chosen);
     $("scatter-says").textContent = gaps(study, state, passing);
     drawn = drawCurves(curves, study, state, chosen);
     $("curves-say").textContent = curvesSay(study, state, chosen, drawn);
-    drawTable(study, state, chosen, change, select);
+    drawOne();
+  };
+  // what depends on the selected trial as well; the table is slow, so it follows when the plots are on the screen
+  const drawOne = () => {
+    scatter.state = curves.state = state;
+    drawOver(scatter, -1);
+    drawCurveOver(curves, -1);
     drawDetail(study, state.trial, () => change({ trial: -1 }));
+    clearTimeout(later);
+    later = setTimeout(() => drawTable(study, state, chosen, change, select), 20);
   };
   const change = changes => {
     state = { ...state, ...changes };
     history.replaceState(null, "", stateText(study, state) || location.pathname + location.search);
-    draw();
+    const few = Object.keys(changes).every(key => ["trial", "sort", "down"].includes(key));
+    few ? drawOne() : draw();
   };
   const select = row => row >= 0 && change({ trial: row });
   const look = (row, left, top) => {

@@ -60,7 +60,6 @@ function drawScatter(plot, study, state, rows, chosen) {
     });
   }
   pen.globalAlpha = 1;
-  drawOver(plot, -1);
 }
 
 // Set the scales, and the strips at the edges for trials without a value, or with 0 on a logarithmic axis.
