@@ -26,7 +26,7 @@ STATUSES = {
     "solved": "reached the loss at which the task counts as solved",
     "finished": "used its whole budget of updates; a task that can be solved was not solved",
     "pruned": "stopped early by the search, because it did worse than others",
-    "exploded": "stopped because its loss grew without bound",
+    "exploded": "ended with a loss more than three times as high as before training, and as without memory",
     "diverged": "stopped because its loss was no longer a number",
     "failed": "the program broke, so it says nothing about the variant",
 }
