@@ -52,7 +52,9 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("test_loss", "test loss", "Loss on the test set, after the best update; lower is better.", True, "no loss", True),
+    Measure(
+        "test_loss", "test loss", "Loss on the test set, after the best update; lower is better.", True, "no loss", True
+    ),
     Measure(
         "validation_loss",
         "validation loss",
@@ -147,7 +149,11 @@ def _task(study: Study, task: str) -> dict[str, Any]:
     facts: dict[str, Any] = {"name": task, "words": spoken(task), "series": series, "solvable": study.solvable(task)}
     if goal is None:
         return {**facts, "unit": "", "lag": 0, "floor": None, "solved": None, "limit": None}
-    numbers = {"floor": goal.scale * goal.floor, "solved": goal.scale * goal.solved_loss, "limit": goal.scale * goal.limit}
+    numbers = {
+        "floor": goal.scale * goal.floor,
+        "solved": goal.scale * goal.solved_loss,
+        "limit": goal.scale * goal.limit,
+    }
     known = {name: value if np.isfinite(value) else None for name, value in numbers.items()}
     return {**facts, "unit": goal.unit, "lag": goal.lag, **known}
 
@@ -166,7 +172,8 @@ def curves_of(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns
     grids: lists of steps, each there once; grid: number of the list that belongs to each trial;
-    losses: in the unit of their task, those of all trials in one list, None where a loss is no finite number. A trial has as many as its list.
+    losses: those of all trials in one list, in the unit of their task, None where a loss is no finite number. A trial
+    has as many as its list of steps.
     """
     grids: dict[tuple[int, ...], int] = {}
     own: list[int] = []

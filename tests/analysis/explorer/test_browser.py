@@ -195,7 +195,9 @@ def test_dragging_a_region_shows_the_curves_of_exactly_its_trials(explorer):
     assert 3 < own.sum() < (table["variant"] == "gru").sum()
     assert explorer.curves == explorer.shown == rows(table, own)
     outside = (table["variant"] == "gru").sum() - own.sum()
-    assert explorer.counts.endswith(f"{(table['variant'] != 'gru').sum()} hidden by filters, {outside} outside the region.")
+    assert explorer.counts.endswith(
+        f"{(table['variant'] != 'gru').sum()} hidden by filters, {outside} outside the region."
+    )
 
 
 def test_a_region_that_reaches_into_the_strip_holds_the_trials_without_a_value(explorer):
@@ -222,7 +224,9 @@ def test_every_trial_has_a_place_in_the_plot_also_without_a_loss(explorer):
     table = explorer.open("demo")
     missing = table["test_loss"].isna()
     assert missing.sum() > 2
-    places = explorer.page.evaluate("(() => { const s = explorer.scatter(); return s.places.map(p => [...p, s.y.end]); })()")
+    places = explorer.page.evaluate(
+        "(() => { const s = explorer.scatter(); return s.places.map(p => [...p, s.y.end]); })()"
+    )
     assert len(places) == len(table)
     assert np.isfinite(places).all()
     above = [top < end for _, top, end in places]
@@ -253,7 +257,9 @@ def test_the_page_follows_its_address(explorer):
     assert explorer.shown == rows(table, table["variant"] == "vanilla")
 
 
-@pytest.mark.parametrize("state", ["#variant=nobody", "#x=nothing&y=%E0%A4%A", "#region=1,2,x,4", "#trial=a/b/c", "#&&=="])
+@pytest.mark.parametrize(
+    "state", ["#variant=nobody", "#x=nothing&y=%E0%A4%A", "#region=1,2,x,4", "#trial=a/b/c", "#&&=="]
+)
 def test_an_address_that_makes_no_sense_is_left_out(explorer, state):
     table = explorer.open("demo", state)
     assert explorer.page.messages == []
