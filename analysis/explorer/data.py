@@ -41,6 +41,7 @@ class Measure(NamedTuple):
     log: whether its axis is logarithmic at first.
     none: what a missing value means.
     loss: whether it is a loss, which is written in the unit of its task.
+    input: whether it was set before training.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Measure(NamedTuple):
     log: bool
     none: str = "no value"
     loss: bool = False
+    input: bool = False
 
 
 MEASURES = (
@@ -74,8 +76,8 @@ MEASURES = (
         "solved_step", "steps to solve", "The update (training step) at which the task was solved.", True, "not solved"
     ),
     Measure("steps", "training steps", "Updates that the trial made.", False),
-    Measure("hidden_size", "hidden size", "Units of each layer.", True),
-    Measure("parameters", "parameters", "Numbers that training changes.", True),
+    Measure("hidden_size", "hidden size", "Units of each layer.", True, input=True),
+    Measure("parameters", "parameters", "Numbers that training changes.", True, input=True),
     Measure("seconds", "seconds", "Time that the trial took, by the clock.", True),
     Measure("epochs", "epochs", "How often the whole training set was used.", False),
     Measure("kept", "share kept", "Share of the memory that one time step keeps, before training.", False),
@@ -140,7 +142,7 @@ def measures_of(study: Study) -> list[Measure]:
 def _hyperparameter(name: str, dimension: Dimension) -> Measure:
     low, high = dimension.limits
     meaning = f"A hyperparameter that the search drew from {low:g} to {high:g}."
-    return Measure(name, spoken(name), meaning, dimension.log_axis)
+    return Measure(name, spoken(name), meaning, dimension.log_axis, input=True)
 
 
 def _task(study: Study, task: str) -> dict[str, Any]:

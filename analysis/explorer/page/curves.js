@@ -32,7 +32,7 @@ function drawCurves(plot, study, state, rows) {
   const [low, high] = range(seenLosses(study, drawn), state.curvelog);
   plot.y = scaleOf(low, high, state.curvelog, plot.height - 40, 24);
   const words = { steps: "training steps", seconds: "seconds", epochs: "epochs" }[state.over];
-  drawAxes(pen, plot, plot.x, plot.y, words, "validation loss" + unitOf(study, "validation_loss", rows));
+  if (drawn.length) drawAxes(pen, plot, plot.x, plot.y, words, "validation loss" + unitOf(study, "validation_loss", rows));
   pen.save();
   pen.beginPath();
   pen.rect(plot.x.start, plot.y.end - 4, plot.x.end - plot.x.start + 4, plot.y.start - plot.y.end + 4);

@@ -18,7 +18,9 @@ function gaps(study, state, rows) {
   });
   const solvable = study.tasks.some(task => task.solvable);
   const marks = solvable ? "Filled marks: solved. Hollow: not solved." : "Hollow marks: training was cut short.";
-  return [...new Set(parts), marks, "Drag to draw a region; click a mark for its trial."].filter(Boolean).join(" ");
+  const variants = new Set(rows.map(row => study.trials.variant[row])).size;
+  const shifted = variants > 1 ? "Each variant stands a few pixels to the side, so that equal values do not hide each other." : "";
+  return [...new Set(parts), marks, shifted, "Drag to draw a region; click a mark for its trial."].filter(Boolean).join(" ");
 }
 
 function curvesSay(study, state, chosen, drawn) {
@@ -40,7 +42,7 @@ function fillControls(study) {
   const known = [...study.measures, ...study.statuses.filter(status => status.meaning)];
   $("meanings").append(
     element("dt", {}, "point"), element("dd", {}, "The place in the space of hyperparameters; variants with the same point and task have the same hyperparameters, where the study fixed its points beforehand."),
-    ...known.flatMap(thing => [element("dt", {}, thing.words), element("dd", {}, thing.meaning)]),
+    ...known.flatMap(thing => [element("dt", {}, thing.words, ...codeOf(thing)), element("dd", {}, thing.meaning)]),
   );
   const stages = study.others ? ` ${count(study.others, "further trial")} of the stages after the search ${study.others === 1 ? "is" : "are"} not shown.` : "";
   $("about").textContent = `${count(study.size, "trial")} of the search, failed ones too.${stages}`;
@@ -48,6 +50,9 @@ function fillControls(study) {
   const lags = study.series && study.lags.length > 1;
   $("lag").hidden = $("lag-too").hidden = !lags;
 }
+
+// Return the name in trials.csv beside the words, where it cannot be told from them.
+const codeOf = thing => (plainWords(thing) ? [] : [" (", element("code", {}, thing.name), ")"]);
 
 function showControls(study, state) {
   for (const name of ["x", "y", "over"]) $(name).value = state[name];

@@ -30,7 +30,8 @@ function cellNumbers(study, task, rows) {
 }
 
 function drawMap(study, state, change) {
-  const rows = study.rows.filter(row => passes(study, state, row, ...SETS) && inRegion(study, state, row));
+  const axes = boundInputs(study, state);
+  const rows = study.rows.filter(row => inRegion(study, state, row, axes));
   const numbers = mapNumbers(study, rows);
   const table = $("map");
   const held = table.contains(document.activeElement) ? document.activeElement.dataset.key : "";
@@ -53,14 +54,15 @@ function mapSays(study, state) {
   const what = [];
   if (solvable) what.push("Share of trials that solved the task, with solved / all.");
   if (losses) what.push("On a task without a criterion of success: mean test loss of the best tenth of the trials, with their number N.");
-  what.push(state.region ? "Only trials of the region count here." : "", "Failed trials do not count. Click a cell or a heading to see its trials only.");
+  const bound = [...new Set(boundInputs(study, state).map(axis => study.measure[state[axis]].words))].join(" and ");
+  what.push(bound ? `Only trials whose ${bound} lies in the region count here.` : "", "Failed trials do not count. Click a cell or a heading to see its trials only.");
   return what.filter(Boolean).join(" ");
 }
 
 function heading(state, set, thing, change) {
   const name = element("span", {}, thing.words);
   const button = element("button", { type: "button" }, ...(set === "variant" ? [markOf(thing)] : []), name);
-  if (!plainWords(thing)) button.append(element("code", {}, thing.name));
+  if (!plainWords(thing)) name.append(" ", element("code", {}, thing.name));
   button.title = thing.baseline ? `${thing.name}: the baseline, with which the others are compared` : thing.name;
   button.dataset.key = `${set}/${thing.name}`;
   button.setAttribute("aria-pressed", state[set].has(thing.name));

@@ -45,10 +45,11 @@ function drawScatter(plot, study, state, rows, chosen) {
   const x = study.measure[state.x], y = study.measure[state.y];
   placeScales(plot, x, y);
   sayEmpty(plot, rows.length ? "" : "No trial fits these filters.");
-  drawAxes(pen, plot, plot.x, plot.y, x.words, y.words + unitOf(study, state.y, rows));
+  if (rows.length) drawAxes(pen, plot, plot.x, plot.y, x.words, y.words + unitOf(study, state.y, rows));
   drawStrips(pen, plot, x, y);
   const sprites = study.variants.map(variant => [false, true].map(filled => sprite(variant, filled, plot.ratio)));
-  plot.places = rows.map(row => [edge(plot.x, plot.ends.x, x.values[row], row), edge(plot.y, plot.ends.y, y.values[row], row)]);
+  const shift = shifts(study, rows);
+  plot.places = rows.map(row => [shift[study.trials.variant[row]] + edge(plot.x, plot.ends.x, x.values[row], row), edge(plot.y, plot.ends.y, y.values[row], row)]);
   const inside = new Set(chosen);
   for (const shown of [false, true]) {
     pen.globalAlpha = shown ? 1 : 0.16;
@@ -60,6 +61,13 @@ function drawScatter(plot, study, state, rows, chosen) {
     });
   }
   pen.globalAlpha = 1;
+}
+
+// Return by how many pixels the marks of each variant stand to the side, so that equal values do not hide each other.
+function shifts(study, rows) {
+  const there = [...new Set(rows.map(row => study.trials.variant[row]))].sort((a, b) => a - b);
+  const apart = Math.min(3, 12 / there.length);
+  return Object.fromEntries(there.map((variant, k) => [variant, apart * (k - (there.length - 1) / 2)]));
 }
 
 // Set the scales, and the strips at the edges for trials without a value, or with 0 on a logarithmic axis.

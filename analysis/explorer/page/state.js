@@ -83,10 +83,17 @@ function passes(study, state, row, ...except) {
   return SETS.every(set => !state[set].size || except.includes(set) || state[set].has(named[set]));
 }
 
-// Return whether a trial lies in the region. A trial without a value lies beyond every number.
-function inRegion(study, state, row) {
-  return !state.region || ["x", "y"].every(axis => {
+// Return whether a trial lies in the region, as far as some axes say. A trial without a value lies beyond every number.
+function inRegion(study, state, row, axes = ["x", "y"]) {
+  return !state.region || axes.every(axis => {
     const value = study.measure[state[axis]].values[row], [low, high] = state.region[axis];
     return Number.isNaN(value) ? high === Infinity : low <= value && value <= high;
   });
+}
+
+// Return the axes that bound what was set before training. A rate among trials that were chosen by their result says
+// nothing of a variant, so the map does not count by other bounds.
+function boundInputs(study, state) {
+  const bound = axis => state.region?.[axis].some(Number.isFinite) && study.measure[state[axis]].input;
+  return ["x", "y"].filter(bound);
 }

@@ -25,6 +25,7 @@ STUDIES = {
     "without_curves": without_curves,
     "one_variant": lambda: as_study(*study(("vanilla",), points=5)),
     "one_trial": lambda: by_hand({}),
+    "one_point": lambda: by_hand(*[{"variant": v} for v in VARIANTS]),
     "unsolved": lambda: by_hand(*[{"status": "finished", "score": 0.1}] * 4),
     "failed": lambda: as_study(*study(("vanilla",), points=3, failed=1.0)),
     "without_space": lambda: by_hand(*[{"variant": v} for v in ("vanilla", "gru")], space={}),
@@ -211,13 +212,28 @@ def test_a_region_that_reaches_into_the_strip_holds_the_trials_without_a_value(e
     assert explorer.shown == rows(table, inside & (table["solved_step"] <= 1000))
 
 
-def test_the_map_counts_the_trials_of_a_region_only(explorer):
+def test_the_map_counts_the_trials_of_a_region_of_hyperparameters_only(explorer):
     table = explorer.open("demo", "#region=0.001,0.01,-Infinity,Infinity")
     own = table[table["learning_rate"].between(0.001, 0.01) & (table["status"] != "failed")]
     expected = own.groupby(["task", "variant"]).size()
     for (task, variant), trials in expected.items():
         text = explorer.page.inner_text(f'[data-key="{task}/{variant}"]')
         assert text.endswith(f"/{trials}"), (task, variant, text)
+
+
+def test_a_region_of_results_does_not_change_the_map(explorer):
+    explorer.open("demo")
+    whole = explorer.page.inner_text("#map")
+    explorer.open("demo", "#region=0,1,0,0.02&x=score")
+    assert 0 < len(explorer.shown) < 120
+    assert explorer.page.inner_text("#map") == whole
+
+
+def test_equal_values_of_two_variants_do_not_hide_each_other(explorer):
+    explorer.open("one_point")
+    places = explorer.page.evaluate("explorer.scatter().places")
+    assert len({round(left, 2) for left, _ in places}) == 3
+    assert max(left for left, _ in places) - min(left for left, _ in places) <= 12
 
 
 def test_every_trial_has_a_place_in_the_plot_also_without_a_loss(explorer):
