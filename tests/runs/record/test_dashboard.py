@@ -26,7 +26,7 @@ from tests.runs.conftest import make_design
 from tests.runs.servers import free_port
 from tests.test_house import ROOT
 
-COLUMNS = ["task", "variant", "task.lag", "status", "test_loss", "score", "solved_step"]
+COLUMNS = {"task", "variant", "task.lag", "status", "test_loss", "score", "solved_step"}
 
 
 def test_no_trials_are_one_line(tmp_path, capsys):
@@ -114,9 +114,9 @@ def results(tmp_path_factory):
 
 @contextmanager
 def visited(address):
-    """A page in a fresh profile."""
+    """A page in a fresh profile, so wide that no column is left out."""
     with browser() as chromium:
-        page = chromium.new_page(viewport={"width": 1400, "height": 900})
+        page = chromium.new_page(viewport={"width": 2000, "height": 900})
         page.set_default_timeout(60_000)
         page.goto(address)
         yield page
@@ -127,7 +127,7 @@ def shown(page):
     page.get_by_role("columnheader", name="solved_step").first.wait_for()
     page.get_by_role("gridcell", name="0.0123").first.wait_for()
     heads = [head.strip() for head in page.get_by_role("columnheader").all_inner_texts()]
-    return [head for head in dict.fromkeys(heads) if head in COLUMNS], page.get_by_role("gridcell").all_inner_texts()
+    return {head for head in heads if head in COLUMNS}, page.get_by_role("gridcell").all_inner_texts()
 
 
 class TestInABrowser:
