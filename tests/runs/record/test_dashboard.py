@@ -26,7 +26,7 @@ from tests.runs.conftest import make_design
 from tests.runs.servers import free_port
 from tests.test_house import ROOT
 
-COLUMNS = ["task", "variant", "task.lag", "status", "test_loss", "score", "solved_step"]
+COLUMNS = {"task", "variant", "task.lag", "status", "test_loss", "score", "solved_step"}
 
 
 def test_no_trials_are_one_line(tmp_path, capsys):
@@ -75,7 +75,8 @@ def studied(results):
     ends = [("solved", 0.0123, ""), ("finished", 0.5, ""), ("diverged", None, ""), ("failed", None, "RuntimeError: no")]
     for status, loss, error in ends:
         curve = {"curve_steps": (0, 6), "curve_losses": (1.0, 0.5), "train_losses": (None, 0.7)}
-        outcome = Outcome(status=status, validation_loss=loss, test_loss=loss, error=error, steps=6, **curve)
+        solved = {"solved_step": 6, "score": 1.0} if status == "solved" else {}
+        outcome = Outcome(status=status, validation_loss=loss, test_loss=loss, error=error, steps=6, **curve, **solved)
         study.finish(study.claim(), outcome)
     Mirror(study, results).catch_up(patient=True)
     publish(results, design, {}, {"trials": 4.0, "solved": 1.0}, [("adding", "gru", {"trials": 2.0})], [], "")
@@ -113,9 +114,9 @@ def results(tmp_path_factory):
 
 @contextmanager
 def visited(address):
-    """A page in a fresh profile."""
+    """A page in a fresh profile, so wide that no column is left out."""
     with browser() as chromium:
-        page = chromium.new_page(viewport={"width": 1400, "height": 900})
+        page = chromium.new_page(viewport={"width": 2000, "height": 900})
         page.set_default_timeout(60_000)
         page.goto(address)
         yield page
@@ -123,10 +124,10 @@ def visited(address):
 
 def shown(page):
     """The table of runs, once it is filled: the heads of its columns, and the text of its cells."""
-    page.get_by_role("columnheader", name="solved_step").wait_for()
-    page.get_by_role("gridcell", name="0.0123").wait_for()
+    page.get_by_role("columnheader", name="solved_step").first.wait_for()
+    page.get_by_role("gridcell", name="0.0123").first.wait_for()
     heads = [head.strip() for head in page.get_by_role("columnheader").all_inner_texts()]
-    return [head for head in heads if head in COLUMNS], page.get_by_role("gridcell").all_inner_texts()
+    return {head for head in heads if head in COLUMNS}, page.get_by_role("gridcell").all_inner_texts()
 
 
 class TestInABrowser:
