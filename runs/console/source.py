@@ -50,19 +50,28 @@ def knobs_in_source(kind: str) -> Mapping[str, tuple[str, ...]] | None:
     Returns None if a class is declared in a way that is not understood here, so that nothing is sure.
     """
     folder, root = ROOTS[kind]
-    classes: dict[str, Declared] = {}
-    for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ClassDef):
-                declared = _declared(node)
-                if declared is None:
-                    return None
-                classes[node.name] = declared
+    classes = _classes(ROOT / folder)
+    if classes is None:
+        return None
     lines = {cls: _line(cls, classes) for cls, declared in classes.items() if declared.name}
     known = {found for where, found in ROOTS.values() if where == folder}
     if any(known.isdisjoint(line) for line in lines.values()):
         return None
     return {classes[cls].name: _knobs(line, classes) for cls, line in lines.items() if root in line}
+
+
+@cache
+def _classes(folder: Path) -> Mapping[str, Declared] | None:
+    """Return the classes of a folder, which stand at the top of its files; None if one of them is not understood."""
+    classes: dict[str, Declared] = {}
+    for path in folder.rglob("*.py"):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                declared = _declared(node)
+                if declared is None:
+                    return None
+                classes[node.name] = declared
+    return classes
 
 
 def names_in_source(kind: str) -> frozenset[str] | None:

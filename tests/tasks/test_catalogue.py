@@ -39,9 +39,8 @@ def test_no_line_of_the_list_is_wider_than_the_terminal(capsys, monkeypatch):
 def test_the_drawing_keeps_its_lines(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "70")
     assert main(["copying"]) == 0
-    assert (
-        "    input    3 1 4 .. 7   _ _ .. _   :   _ _ _ .. _        _ blank, : delimiter\n" in capsys.readouterr().out
-    )
+    out = capsys.readouterr().out
+    assert "    input    3 1 4 .. 7   _ _ .. _   :   _ _ _ .. _\n        _ blank, : delimiter\n" in out
 
 
 @pytest.mark.parametrize(
