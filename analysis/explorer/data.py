@@ -116,7 +116,6 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
     return {
         "name": study.name,
         "others": len(study.every) - len(table),
-        "by_steps": bool(study.design.training.stop_when_solved),
         "digits": CURVE_DIGITS,
         "curve_points": CURVE_POINTS,
         "hyperparameters": study.hyperparameters,
