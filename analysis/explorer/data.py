@@ -111,12 +111,11 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
         "id": table["trial_id"].tolist(),
         "error": table["error"].tolist(),
     }
-    rows = table.to_dict("records")
+    rows: list[dict[Any, Any]] = table.to_dict("records")
     trials = [trial_of(study, str(row["task"]), str(row["variant"]), row) for row in rows]
     return {
         "name": study.name,
         "others": len(study.every) - len(table),
-        "by_steps": bool(study.design.training.stop_when_solved),
         "digits": CURVE_DIGITS,
         "curve_points": CURVE_POINTS,
         "hyperparameters": study.hyperparameters,
