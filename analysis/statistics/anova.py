@@ -15,29 +15,26 @@ the outcomes: the rest is the luck of a seed, or more than the trials can show.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import qmc
 
 from .intervals import Floats
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.tree._tree import Tree
+    from .process import Kernel, Process
+    from .trees import Forest
 
 GRID = 64  # midpoints per coordinate
 MOST_FOR_PROCESS = 600  # trials; a Gaussian process costs their cube
 FEWEST = 40  # trials below which nothing is fitted
 FOLDS = 5
 GROUPS = 10  # of the jackknife
-TREES = 100
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ class Surrogate:
     constant: float
     variance: float
 
-    @property
+    @cached_property
     def means(self) -> Floats:
         """Integral of every factor over its coordinate [D, L]."""
         means: Floats = self.factors.mean(axis=2)
@@ -148,6 +145,8 @@ def analyse(
 
 
 def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife: bool, seed: int) -> Anova:
+    from .process import fit_kernel
+
     kinds = ["forest", "process"] if kind == "auto" else [kind]
     kinds = [k for k in kinds if k == "forest" or len(u) <= MOST_FOR_PROCESS or kind == "process"]
     r2 = (
@@ -156,7 +155,7 @@ def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife:
         else {kinds[0]: float("nan")}
     )
     chosen = max(r2, key=lambda k: r2[k])
-    kernel = fit_kernel(u, y, seed) if chosen == "process" else None
+    kernel = fit_kernel(u, y) if chosen == "process" else None
     whole = fit(u, y, chosen, seed, kernel)
     shares, pairs, surfaces, curves = _decompose(whole)
     left_out = np.random.default_rng(seed).permutation(len(u)) % GROUPS
@@ -220,91 +219,48 @@ def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
     predicted = np.empty(len(y))
     for k in range(FOLDS):
         seen, unseen = fold != k, fold == k
-        model = _forest(u[seen], y[seen], seed) if kind == "forest" else _process(u[seen], y[seen], seed)
-        predicted[unseen] = model.predict(u[unseen])
+        predicted[unseen] = model_of(u[seen], y[seen], kind, seed).predict(u[unseen])
     return float(1 - np.mean((y - predicted) ** 2) / y.var())
 
 
-def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: object | None = None) -> Surrogate:
+def model_of(u: Floats, y: Floats, kind: str, seed: int) -> Forest | Process:
+    """Return a forest or a process that is fitted to trials."""
+    from .process import Process
+    from .trees import Forest
+
+    return Forest.fit(u, y, seed) if kind == "forest" else Process.fit(u, y)
+
+
+def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: Kernel | None = None) -> Surrogate:
     """Return a surrogate as a sum of products. kernel: of a process, if fitted before; else it is fitted here."""
     if kind == "forest":
-        return _forest_surrogate(u, y, seed)
+        return _of_forest(u, y, seed)
     if kind == "process":
-        return _process_surrogate(u, y, seed, kernel)
+        return _of_process(u, y, kernel)
     raise ValueError(f"anova: kind must be forest, process or auto, got {kind!r}")
 
 
-# Forest
-# ------------------------------------------------------------------------------------------------------------------
+def _of_forest(u: Floats, y: Floats, seed: int) -> Surrogate:
+    from .trees import Forest
 
-
-def _forest(u: Floats, y: Floats, seed: int) -> ExtraTreesRegressor:
-    # predicts better here than bagged trees, and shows more of the interactions
-    from sklearn.ensemble import ExtraTreesRegressor
-
-    return ExtraTreesRegressor(n_estimators=TREES, random_state=seed).fit(u, y)
-
-
-def _forest_surrogate(u: Floats, y: Floats, seed: int) -> Surrogate:
-    forest, grid = _forest(u, y, seed), midpoints()
-    boxes, weights = zip(*(_leaves(tree.tree_, u.shape[1]) for tree in forest.estimators_), strict=True)
-    low, high = np.concatenate(boxes)[:, :, 0].T, np.concatenate(boxes)[:, :, 1].T  # [D, L]
+    forest, grid = Forest.fit(u, y, seed), midpoints()
+    low, high, weights = forest.leaves()
     # the share of each cell of the grid that lies in the box: exact integrals, also where a box is narrower than a cell
-    start, end = grid - 0.5 / GRID, grid + 0.5 / GRID
-    factors = np.clip(np.minimum(high[:, :, None], end) - np.maximum(low[:, :, None], start), 0, None) * GRID
-    sample = qmc.Sobol(u.shape[1], seed=seed).random_base2(13)
-    return Surrogate("forest", np.concatenate(weights) / TREES, factors, 0.0, float(forest.predict(sample).var()))
+    factors = np.minimum(high[:, :, None], grid + 0.5 / GRID)
+    factors -= np.maximum(low[:, :, None], grid - 0.5 / GRID)
+    np.maximum(factors, 0.0, out=factors)
+    factors *= GRID
+    return Surrogate("forest", weights, factors, 0.0, forest.variance(seed))
 
 
-def _leaves(tree: Tree, dimensions: int) -> tuple[Floats, Floats]:
-    """Return boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
-    boxes, values = [], []
-    stack = [(0, np.tile([0.0, 1.0], (dimensions, 1)))]
-    while stack:
-        node, box = stack.pop()
-        feature = tree.feature[node]
-        if feature < 0:
-            boxes.append(box)
-            values.append(tree.value[node].item())
-            continue
-        left, right = box.copy(), box.copy()
-        left[feature, 1] = min(box[feature, 1], tree.threshold[node])
-        right[feature, 0] = max(box[feature, 0], tree.threshold[node])
-        stack += [(tree.children_left[node], left), (tree.children_right[node], right)]
-    return np.array(boxes), np.array(values)
+def _of_process(u: Floats, y: Floats, kernel: Kernel | None) -> Surrogate:
+    from .process import Process
 
-
-# Gaussian process
-# ----------------------------------------------------------------------------------------------------------
-
-
-def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None) -> GaussianProcessRegressor:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
-    start = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([0.4] * u.shape[1], (0.05, 30.0)) + WhiteKernel(0.1, (1e-6, 10.0))
-    model = GaussianProcessRegressor(
-        kernel or start, optimizer=None if kernel else "fmin_l_bfgs_b", normalize_y=True, random_state=seed
-    )
-    with warnings.catch_warnings():  # a length scale at its bound means a hyperparameter without influence
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(u, y)
-
-
-def fit_kernel(u: Floats, y: Floats, seed: int) -> object:
-    """Return the kernel of greatest marginal likelihood."""
-    return _process(u, y, seed).kernel_
-
-
-def _process_surrogate(u: Floats, y: Floats, seed: int, kernel: object | None) -> Surrogate:
-    model, grid = _process(u, y, seed, kernel), midpoints()
-    product = model.kernel_.k1
-    lengths = np.broadcast_to(product.k2.length_scale, u.shape[1])
-    scale, shift = float(model._y_train_std), float(model._y_train_mean)
+    model, grid = Process.fit(u, y, kernel), midpoints()
+    lengths = model.kernel.lengths
     factors = np.exp(-0.5 * ((grid - u.T[:, :, None]) / lengths[:, None, None]) ** 2)  # [D, N, G]
-    weights = scale * product.k1.constant_value * model.alpha_.ravel()
+    weights = model.scale * model.kernel.scale * model.weights
     means = factors.mean(axis=2)
     second = np.prod(factors @ factors.transpose(0, 2, 1) / GRID, axis=0)
     variance = float(weights @ second @ weights - (weights @ np.prod(means, axis=0)) ** 2)
-    return Surrogate("process", weights, factors, shift, max(0.0, variance))
+    return Surrogate("process", weights, factors, model.shift, max(0.0, variance))
