@@ -22,7 +22,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from .intervals import Floats
 
@@ -35,24 +35,30 @@ MOST_FOR_PROCESS = 600  # trials; a Gaussian process costs their cube
 FEWEST = 40  # trials below which nothing is fitted
 FOLDS = 5
 GROUPS = 10  # of the jackknife
+# a forest's variance is taken over 2^FINE points; over 2^COARSE in the jackknife, whose forests share the points and so
+# their error, which leaves the differences between them as they are
+FINE, COARSE = 13, 10
 
 
 @dataclass(frozen=True)
-class Surrogate:
-    """A sum of products on a grid.
+class Products:
+    """A sum of smooth products on a grid, as a Gaussian process is.
 
-    kind: forest or process.
     weights: w_l [L].
     factors: phi_ld at the grid's midpoints [D, L, G].
     constant: added to the sum.
     variance: of the surrogate over the cube.
     """
 
-    kind: str
     weights: Floats
     factors: Floats
     constant: float
     variance: float
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return len(self.factors)
 
     @cached_property
     def means(self) -> Floats:
@@ -62,13 +68,63 @@ class Surrogate:
 
     def marginal(self, *coordinates: int) -> Floats:
         """Return the surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
-        others = np.delete(self.means, coordinates, axis=0)
-        rest = self.weights * np.prod(others, axis=0)
+        rest = self.weights * np.prod(np.delete(self.means, coordinates, axis=0), axis=0)
         if len(coordinates) == 1:
             marginal: Floats = self.constant + rest @ self.factors[coordinates[0]]
         else:
             first, second = (self.factors[d] for d in coordinates)
             marginal = self.constant + (first * rest[:, None]).T @ second
+        return marginal
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A sum of indicators of boxes, as a forest is: a factor is 1 between two ends, and 0 elsewhere.
+
+    Integrals over a cell of the grid are exact, also where a box is narrower than a cell.
+
+    low, high: ends of the boxes [D, L].
+    weights: w_l [L].
+    variance: of the surrogate over the cube.
+    """
+
+    low: Floats
+    high: Floats
+    weights: Floats
+    variance: float
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return len(self.low)
+
+    @cached_property
+    def steps(self) -> list[tuple[NDArray[np.intp], Floats]]:
+        """How the mean of a factor changes from a cell of the grid to the next: the cells and the changes, both [4, L],
+        for each coordinate.
+
+        It goes up by 1 at the low end and down at the high one, each of which is shared by two cells.
+        """
+        found = []
+        for low, high in zip(self.low * GRID, self.high * GRID, strict=True):
+            cells = np.array([np.floor(low), np.floor(high)])
+            beyond = np.array([low, high]) - cells
+            changes = np.array([1 - beyond[0], beyond[0], beyond[1] - 1, -beyond[1]])
+            start, end = cells.astype(np.intp)
+            found.append((np.array([start, start + 1, end, end + 1]), changes))
+        return found
+
+    def marginal(self, *coordinates: int) -> Floats:
+        """Return the surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
+        rest = self.weights * np.prod(np.delete(self.high - self.low, coordinates, axis=0), axis=0)
+        side, (cells, changes) = GRID + 2, self.steps[coordinates[0]]
+        changes = changes * rest
+        if len(coordinates) == 1:
+            return np.cumsum(np.bincount(cells.ravel(), changes.ravel(), side))[:GRID]
+        others, further = self.steps[coordinates[1]]
+        places = (cells * side)[:, None] + others
+        change = np.bincount(places.ravel(), (changes[:, None] * further).ravel(), side**2).reshape(side, side)
+        marginal: Floats = change.cumsum(axis=0).cumsum(axis=1)[:GRID, :GRID]
         return marginal
 
 
@@ -160,7 +216,7 @@ def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife:
     shares, pairs, surfaces, curves = _decompose(whole)
     left_out = np.random.default_rng(seed).permutation(len(u)) % GROUPS
     parts = [
-        _decompose(fit(u[left_out != g], y[left_out != g], chosen, seed, kernel))
+        _decompose(fit(u[left_out != g], y[left_out != g], chosen, seed, kernel, COARSE))
         for g in range(GROUPS if jackknife else 0)
     ]
     return Anova(
@@ -187,12 +243,12 @@ def midpoints() -> Floats:
 
 
 def _decompose(
-    surrogate: Surrogate,
+    surrogate: Products | Boxes,
 ) -> tuple[Floats, dict[tuple[int, int], float], dict[tuple[int, int], Floats], Floats]:
     """Shares [D], shares of pairs, surfaces of pairs and marginal curves [D, G] of a surrogate; shares are 0 where it
     is constant.
     """
-    count = len(surrogate.factors)
+    count = surrogate.dimensions
     curves = np.array([surrogate.marginal(d) for d in range(count)])
     whole = surrogate.variance if surrogate.variance > 1e-18 else np.inf
     alone = curves.var(axis=1)
@@ -231,29 +287,32 @@ def model_of(u: Floats, y: Floats, kind: str, seed: int) -> Forest | Process:
     return Forest.fit(u, y, seed) if kind == "forest" else Process.fit(u, y)
 
 
-def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: Kernel | None = None) -> Surrogate:
-    """Return a surrogate as a sum of products. kernel: of a process, if fitted before; else it is fitted here."""
+def fit(
+    u: Floats, y: Floats, kind: str, seed: int = 0, kernel: Kernel | None = None, power: int = FINE
+) -> Products | Boxes:
+    """Return a surrogate as a sum of products.
+
+    u, y: the trials in the unit cube [N, D] and their outcomes [N].
+    kind: forest or process.
+    seed: of a forest.
+    kernel: of a process, if fitted before; else it is fitted here.
+    power: a forest's variance is taken over 2^power points.
+    """
     if kind == "forest":
-        return _of_forest(u, y, seed)
+        return _of_forest(u, y, seed, power)
     if kind == "process":
         return _of_process(u, y, kernel)
     raise ValueError(f"anova: kind must be forest, process or auto, got {kind!r}")
 
 
-def _of_forest(u: Floats, y: Floats, seed: int) -> Surrogate:
+def _of_forest(u: Floats, y: Floats, seed: int, power: int) -> Boxes:
     from .trees import Forest
 
-    forest, grid = Forest.fit(u, y, seed), midpoints()
-    low, high, weights = forest.leaves()
-    # the share of each cell of the grid that lies in the box: exact integrals, also where a box is narrower than a cell
-    factors = np.minimum(high[:, :, None], grid + 0.5 / GRID)
-    factors -= np.maximum(low[:, :, None], grid - 0.5 / GRID)
-    np.maximum(factors, 0.0, out=factors)
-    factors *= GRID
-    return Surrogate("forest", weights, factors, 0.0, forest.variance(seed))
+    forest = Forest.fit(u, y, seed)
+    return Boxes(*forest.leaves(), forest.variance(seed, power))
 
 
-def _of_process(u: Floats, y: Floats, kernel: Kernel | None) -> Surrogate:
+def _of_process(u: Floats, y: Floats, kernel: Kernel | None) -> Products:
     from .process import Process
 
     model, grid = Process.fit(u, y, kernel), midpoints()
@@ -263,4 +322,4 @@ def _of_process(u: Floats, y: Floats, kernel: Kernel | None) -> Surrogate:
     means = factors.mean(axis=2)
     second = np.prod(factors @ factors.transpose(0, 2, 1) / GRID, axis=0)
     variance = float(weights @ second @ weights - (weights @ np.prod(means, axis=0)) ** 2)
-    return Surrogate("process", weights, factors, model.shift, max(0.0, variance))
+    return Products(weights, factors, model.shift, max(0.0, variance))

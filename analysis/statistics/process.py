@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import cho_solve, cholesky
+from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.optimize import minimize
-from scipy.spatial.distance import cdist, pdist, squareform
+from scipy.spatial.distance import cdist
 
 from .intervals import Floats
 
@@ -49,11 +50,14 @@ class Kernel(NamedTuple):
 
     def among(self, points: Floats) -> tuple[Floats, Floats]:
         """Return the covariances of trials [N, N], and their correlations before scale and noise [N, N]."""
-        correlations = squareform(np.exp(-0.5 * pdist(points / self.lengths, metric="sqeuclidean")))
-        np.fill_diagonal(correlations, 1.0)
+        squares = 0.0
+        for coordinates in (points / self.lengths).T:
+            squares = squares + (coordinates[:, None] - coordinates) ** 2
+        correlations = np.exp(-0.5 * squares)
         covariances = self.scale * correlations
-        covariances[np.diag_indices_from(covariances)] += self.noise
-        covariances[np.diag_indices_from(covariances)] += JITTER
+        diagonal = np.einsum("ii->i", covariances)  # a view
+        diagonal += self.noise
+        diagonal += JITTER
         return covariances, correlations
 
 
@@ -73,16 +77,15 @@ class Likelihood:
         """Return both for the logarithms of scale, lengths and noise; Rasmussen & Williams 2006, algorithm 2.1, eq. 5.9."""
         kernel = Kernel.of(theta)
         covariances, correlations = kernel.among(self._points)
-        try:
-            factor = cholesky(covariances, lower=True, check_finite=False)
-        except np.linalg.LinAlgError:
+        factor, failed = dpotrf(covariances, lower=True, clean=False)
+        if failed:  # it cannot be factored
             return np.inf, np.zeros_like(theta)
         values = self._values[:, None]
-        weights = cho_solve((factor, True), values, check_finite=False)
+        weights, _ = dpotrs(factor, values, lower=True)
         likelihood = -0.5 * np.einsum("ik,ik->k", values, weights)
         likelihood -= np.log(np.diag(factor)).sum()
         likelihood -= len(values) / 2 * np.log(2 * np.pi)
-        inner = weights * weights.T - cho_solve((factor, True), self._eye, check_finite=False)
+        inner = weights * weights.T - dpotrs(factor, self._eye, lower=True)[0]
         slopes = np.empty((*covariances.shape, len(theta)))
         slopes[..., 0] = kernel.scale * correlations
         slopes[..., 1:-1] = self._squares / kernel.lengths**2 * correlations[..., None] * kernel.scale

@@ -66,7 +66,7 @@ class Forest:
             total += tree.predict(narrow)[:, 0]
         return total / len(self.trees)
 
-    def variance(self, seed: int, power: int = 13) -> float:
+    def variance(self, seed: int, power: int) -> float:
         """Return the variance of its predictions over the unit cube, from 2^power points spread evenly."""
         return float(self._predict(_sample(self.dimensions, seed, power)).var())
 

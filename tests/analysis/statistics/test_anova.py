@@ -55,7 +55,7 @@ def test_surrogate_as_a_sum_of_products_equals_its_predictions(kind):
     u = rng.random((60, 2))
     y = ishigami(np.column_stack([u, u[:, 0]]))
     surface = anova.fit(u, y, kind).marginal(0, 1)
-    model = anova._forest(u, y, 0) if kind == "forest" else anova._process(u, y, 0)
+    model = anova.model_of(u, y, kind, 0)
     fine = (np.arange(4 * anova.GRID) + 0.5) / (4 * anova.GRID)  # a forest's steps are averaged over a cell of the grid
     points = np.array(np.meshgrid(fine, fine, indexing="ij")).reshape(2, -1).T
     predicted = model.predict(points).reshape(anova.GRID, 4, anova.GRID, 4).mean(axis=(1, 3))
@@ -186,7 +186,7 @@ def test_jackknife_error_is_that_of_the_groups_left_out():
 def test_a_product_of_two_coordinates_is_taken_apart_exactly():
     grid = anova.midpoints()
     factors = np.stack([grid[None], grid[None]])  # f(u) = 3 u v
-    whole = anova.Surrogate("process", np.array([3.0]), factors, 1.0, 9 * np.outer(grid, grid).var())
+    whole = anova.Products(np.array([3.0]), factors, 1.0, 9 * np.outer(grid, grid).var())
     shares, pairs, surfaces, curves = anova._decompose(whole)
     total, alone = np.outer(grid, grid).var(), (grid / 2).var()
     assert curves[0] == pytest.approx(1 + 3 * grid / 2)
