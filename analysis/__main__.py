@@ -61,6 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def options_of(values: Mapping[str, str]) -> Options:
     """Return the options that the arguments say. Raises ValueError where they make no sense."""
+    from runs.console.progress import Progress
     from runs.study.presence import refuse_absent, there
     from runs.study.storage.url import storage_url
 
@@ -83,6 +84,7 @@ def options_of(values: Mapping[str, str]) -> Options:
         other=other,
         out=Path(values["out"]) if values.get("out") else None,
         announce=partial(print, flush=True),
+        progress=Progress(),
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runs.console.progress import SILENT, Progress
+
 if TYPE_CHECKING:
     from runs.record.archive import Archive
 
@@ -28,7 +30,8 @@ class Options:
     search: whether a study that searched for each variant separately, or pruned trials, may be analysed.
     other: archive of a second study that is compared with this one.
     out: receives the folder `<study>` instead of `results`, which is then only read.
-    announce: is called with a line before each part of the work, which takes minutes for a large study.
+    announce: is called with a line on what was left out or is computed again.
+    progress: shows how far the analysis is.
     """
 
     study: str = ""
@@ -39,6 +42,7 @@ class Options:
     other: Path | None = None
     out: Path | None = None
     announce: Callable[[str], None] = silent
+    progress: Progress = SILENT
 
     @property
     def place(self) -> Path:

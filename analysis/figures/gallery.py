@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from runs.arguments import command
+from runs.console.progress import SILENT, Progress
 
-from ..processes import forks, shared
+from ..processes import shared
 from ..study import Study
 from . import (
     activations,
@@ -67,7 +68,6 @@ FIGURES: list[Entry] = [
     confirmed_profiles.FIGURE,
     winners_curse.FIGURE,
 ]
-FEW_FIGURES = 20  # that one process draws faster than others start, where they cannot be forked
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def draw_all(
     tables: Mapping[str, pd.DataFrame],
     folder: Path,
     workers: int = 1,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Progress = SILENT,
 ) -> list[Shown]:
     """Draw and save every figure; those too tall for a page task by task.
 
@@ -118,7 +118,7 @@ def draw_all(
         missing is left out.
     folder: receives the files.
     workers: processes that share the figures.
-    tell: receives a line after each figure.
+    progress: shows how many are drawn.
     Returns the figures in their order.
     """
     ready()
@@ -128,24 +128,7 @@ def draw_all(
         if _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
         for task, part, more in parts(entry, study, tables)
     ]
-    figures = []
-    for shown in _done(jobs, workers):
-        figures.append(shown)
-        tell(f"figures: {len(figures)} of {len(jobs)}")
-    return figures
-
-
-def _done(jobs: list[partial[Shown]], workers: int) -> Iterable[Shown]:
-    """Return the figures of all jobs, drawn by as many processes as pays."""
-    if min(workers, len(jobs)) > 1 and forks():
-        return shared(jobs, workers)
-    if workers > 1 and len(jobs) > FEW_FIGURES:
-        from joblib import Parallel, delayed
-
-        calls = [delayed(job.func)(*job.args) for job in jobs]
-        found: Iterable[Shown] = Parallel(n_jobs=workers, return_as="generator")(calls)
-        return found
-    return (job() for job in jobs)
+    return list(progress.follow(shared(jobs, workers), "figures", len(jobs)))
 
 
 def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:

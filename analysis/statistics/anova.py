@@ -161,6 +161,11 @@ class Anova:
     rest: float
 
 
+def ready() -> None:
+    """Import what is needed to fit, which takes half a second; processes that are forked afterwards have it."""
+    from . import process, trees  # noqa: F401
+
+
 def analyse(
     points: ArrayLike,
     values: ArrayLike,

@@ -1,8 +1,8 @@
 """A Gaussian process with a squared-exponential kernel: its kernel found by maximum likelihood, and its predictions.
 
 It is the regression of scikit-learn's `GaussianProcessRegressor` with the kernel `Constant * RBF + White` and
-`normalize_y`, to the last digit, without what that does around each look at the likelihood, which for fifty trials takes
-ten times as long as the look itself.
+`normalize_y`, to the last digit. What that class does around each look at the likelihood takes ten times as long as the
+look itself where there are fifty trials.
 
 Letters of shapes: N trials, M other points, D coordinates.
 """
@@ -26,7 +26,7 @@ JITTER = 1e-10  # added to the diagonal, so that it can be factored
 
 
 class Kernel(NamedTuple):
-    """The covariance of two trials: scale * exp(-sum_d (u_d - v_d)^2 / (2 length_d^2)), plus noise for one and the same.
+    """The covariance of two trials: scale * exp(-sum_d (u_d - v_d)^2 / (2 length_d^2)), plus noise for a trial itself.
 
     scale: variance of the process, in units of the variance of the outcomes.
     lengths: over which it changes, by coordinate [D].
@@ -74,7 +74,10 @@ class Likelihood:
         self._eye = np.eye(len(points))
 
     def __call__(self, theta: Floats) -> tuple[float, Floats]:
-        """Return both for the logarithms of scale, lengths and noise; Rasmussen & Williams 2006, algorithm 2.1, eq. 5.9."""
+        """Return both for the logarithms of scale, lengths and noise [D + 2].
+
+        Source: Rasmussen & Williams 2006, algorithm 2.1 and equation 5.9.
+        """
         kernel = Kernel.of(theta)
         covariances, correlations = kernel.among(self._points)
         factor, failed = dpotrf(covariances, lower=True, clean=False)

@@ -74,7 +74,9 @@ class Forest:
         """Return lower and upper ends of the box of each leaf [D, L], and its part of the forest's prediction [L]."""
         sizes = [tree.node_count for tree in self.trees]
         first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)  # node of all trees that is the root of one's own
-        feature, threshold = (np.concatenate([getattr(t, name) for t in self.trees]) for name in ("feature", "threshold"))
+        feature, threshold = (
+            np.concatenate([getattr(t, name) for t in self.trees]) for name in ("feature", "threshold")
+        )
         left = np.concatenate([tree.children_left for tree in self.trees]) + first
         right = np.concatenate([tree.children_right for tree in self.trees]) + first
         low, high = np.zeros((len(first), self.dimensions)), np.ones((len(first), self.dimensions))

@@ -26,18 +26,6 @@ def test_the_text_of_a_table_is_broken_under_its_own_beginning():
     assert drawn == "a    12  one two\n         three\n         four\nbcd   3  x"
 
 
-def test_a_bar_on_a_terminal_needs_no_lines(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress.in_log(0.0)("1 of 2")
-    assert capsys.readouterr().out == ""
-
-
-def test_a_log_gets_lines(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    progress.in_log(0.0)("1 of 2")
-    assert capsys.readouterr().out == "1 of 2\n"
-
-
 def test_an_option_that_is_not_there_is_one_line_with_the_nearest(capsys):
     command = parser.Parser()
     command.add_argument("--hidden", type=int)
