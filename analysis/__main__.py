@@ -23,6 +23,7 @@ KEYS = {
     "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials",
     "tracking": "MLflow that receives figures, tables and report; none for nowhere "
     "(where the study was tracked; none with from= or out=)",
+    "pdf": "yes for a PDF of each figure beside SVG and PNG, which takes as long as all the rest of drawing",
     "out": "folder that receives all files, in a folder of the study's name (that of results)",
 }
 
@@ -65,12 +66,16 @@ def options_of(values: Mapping[str, str]) -> Options:
     from runs.study.presence import refuse_absent, there
     from runs.study.storage.url import storage_url
 
+    from .figures.look import FORMATS
+
     results = Path(values.get("results", "results"))
     if not values.get("study") and not values.get("from"):
         names = sorted({*there(results), *archived(results)})
         raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(names) or 'none'}")
     if values.get("search", "yes") != "yes":
         raise ValueError(f"search must be yes or not given, got {values['search']!r}")
+    if values.get("pdf", "yes") != "yes":
+        raise ValueError(f"pdf must be yes or not given, got {values['pdf']!r}")
     archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
     storage = storage_url(dict(values))
     if archive is None:
@@ -83,6 +88,7 @@ def options_of(values: Mapping[str, str]) -> Options:
         search="search" in values,
         other=other,
         out=Path(values["out"]) if values.get("out") else None,
+        formats=(*FORMATS, "pdf") if "pdf" in values else FORMATS,
         announce=partial(print, flush=True),
         progress=Progress(),
     )

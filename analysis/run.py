@@ -149,7 +149,9 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
     extra = {name: table for name, table in tables.written.items() if name not in ("cells", "recommended", "claims")}
     inside = diagnosis.read(Path(options.results) / folder.name / "models")
     extra |= {name: table for name, table in inside.items() if len(table)}
-    figures = draw_all(study, extra, subfolder(folder, "figures"), os.cpu_count() or 1, options.progress)
+    figures = draw_all(
+        study, extra, subfolder(folder, "figures"), os.cpu_count() or 1, options.progress, options.formats
+    )
     options.progress.step("report")
     results = options.results if options.archive is None else None
     found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
