@@ -37,6 +37,7 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
         url = storage_url(values)
         refuse_absent(results, name, url)
+        from .console.progress import Progress, say
         from .study.finding import find  # after the arguments: a mistake is reported before torch is imported
         from .study.inspection import inspect_study
         from .study.storage.opening import close_storage
@@ -45,9 +46,9 @@ def main(arguments: list[str]) -> int:
         try:
             models = subfolder(writable(results / name), "models")
             good = True
-            for worked, line in inspect_study(study, models, int(values.get("workers", "1"))):
+            for worked, line in inspect_study(study, models, int(values.get("workers", "1")), Progress()):
                 good &= worked
-                print(line, flush=True)
+                say(line)
         finally:
             close_storage(study.storage)
     except ValueError as error:

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from functools import partial
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .text import duration
@@ -32,6 +33,21 @@ def quiet() -> bool:
 def print_line(line: str) -> None:
     """Print a line to standard error, as it is at this moment."""
     print(line, file=sys.stderr, flush=True)
+
+
+def say(line: str) -> None:
+    """Print a line of what a command answers to standard output, above a bar where there is one."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        tqdm.write(line)
+    else:
+        print(line, flush=True)
+
+
+def _has_a_terminal() -> bool:
+    # the terminal belongs to the bar of the command, not to those of the processes that it has started
+    return sys.stderr.isatty() and parent_process() is None
 
 
 def left(done: int, total: int, seconds: float) -> str:
@@ -78,7 +94,7 @@ class Bar:
         self.what, self.total, self.done = what, total, first
         self._first, self._clock, self._tell = first, clock, tell
         self._quiet = quiet()
-        self._terminal = sys.stderr.isatty() if terminal is None else terminal
+        self._terminal = _has_a_terminal() if terminal is None else terminal
         self._begun = self._clock()
         self._next = self._begun + QUICK_SECONDS
         self._bar: tqdm[Any] | None = None
@@ -117,13 +133,6 @@ class Bar:
             self._next = now + max(LINE_SECONDS, (now - self._begun) / 20)  # of a night there are not thousands
             rest = left(done - self._first, self.total - self._first, now - self._begun)
             self._tell(", ".join(part for part in (f"{self.what}: {done} of {self.total}", note, rest) if part))
-
-    def say(self, line: str) -> None:
-        """Print a line to standard output, above the bar where there is one."""
-        if self._bar is not None:
-            self._bar.write(line)
-        else:
-            print(line, flush=True)
 
 
 class Progress:

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
-from ..console.progress import Bar
+from ..console.progress import Bar, say
 from ..console.text import duration
 from ..locks import try_lock
 from ..record.mirror import Mirror
@@ -103,14 +103,14 @@ class Pool:
                 polled = time.monotonic()
                 finished = self._ask(self._finished)
                 bar.to(finished, f"{duration(time.perf_counter() - begun)} so far")
-                self._say_pilot(bar)
+                self._say_pilot()
                 self._ask(lambda: self._limit.keep(self.processes, self.interruption))
                 reading = time.monotonic() - polled
                 self.memory.sample([p.pid for p in self.processes], finished - first >= 2 * len(self.processes))
                 if self._wanted():
                     self._replace_ended()
                     self._name_other_processes()
-            self._say_pilot(bar)
+            self._say_pilot()
 
     def leave(self) -> None:
         """Wait for the workers to end, and put back what those that died have left."""
@@ -183,13 +183,13 @@ class Pool:
             print(others, file=sys.stderr, flush=True)
         self._waiting_for = others
 
-    def _say_pilot(self, bar: Bar) -> None:
+    def _say_pilot(self) -> None:
         """Say once what the baseline's first points say of the study, as soon as they are finished."""
         if self._pilot_said or self.interruption:
             return
         for line in self._ask(self.study.pilot):
             self._pilot_said = True
-            bar.say(line)
+            say(line)
 
     def exit_code(self) -> int:
         """Say on stderr why the study is not finished, if it is not; returns the exit code."""
