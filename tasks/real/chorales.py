@@ -11,8 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from runs.console.progress import Progress
-
 from ..data.batches import every_step, rows_of
 from ..data.cache import Parsed, cached, digest
 from ..data.keys import Key, durations, key_of, shift_to
@@ -153,7 +151,7 @@ def in_four_parts(files: dict[str, bytes], repeats: bool) -> Parsed:
     Returns what `pieces` describes.
     """
     names, rolls, keys = [], [], []
-    for name, content in Progress().follow(sorted(files.items()), "chorales read"):
+    for name, content in sorted(files.items()):
         score = read_score(content)
         found = roll(score, repeats)
         if score.parts == 4 and len(found) >= GRAM:

@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from runs.console.progress import Progress
-
 from ..data import models
 from ..data.batches import every_step, rows_of
 from ..data.cache import Parsed, cached, digest
@@ -352,7 +350,7 @@ def _parsed(root: Path, every: list[Sentence]) -> tuple[np.ndarray[Any, Any], ..
             raise ValueError("timit needs soundfile: pip install -c constraints.txt -e '.[speech]'")
         print(f"timit: reading {len(every)} sentences of {root}, once", file=sys.stderr)
         coefficients, labels = [], []
-        for sentence in Progress().follow(every, "sentences read"):
+        for sentence in every:
             samples = samples_of(sentence.sound)
             coefficients.append(coefficients_of(samples).astype(np.float32))
             labels.append(most_frequent(phones_of(sentence.phones, len(samples))))
