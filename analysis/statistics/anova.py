@@ -120,7 +120,8 @@ class Boxes:
         side, (cells, changes) = GRID + 2, self.steps[coordinates[0]]
         changes = changes * rest
         if len(coordinates) == 1:
-            return np.cumsum(np.bincount(cells.ravel(), changes.ravel(), side))[:GRID]
+            curve: Floats = np.bincount(cells.ravel(), changes.ravel(), side).astype(float).cumsum()[:GRID]
+            return curve
         others, further = self.steps[coordinates[1]]
         places = (cells * side)[:, None] + others
         change = np.bincount(places.ravel(), (changes[:, None] * further).ravel(), side**2).reshape(side, side)

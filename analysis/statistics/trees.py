@@ -102,4 +102,5 @@ def _seeds(seed: int) -> list[int]:
 
 @cache
 def _sample(dimensions: int, seed: int, power: int) -> np.ndarray:
-    return qmc.Sobol(dimensions, seed=seed).random_base2(power).astype(np.float32)
+    sample: np.ndarray = qmc.Sobol(dimensions, seed=seed).random_base2(power).astype(np.float32)
+    return sample
