@@ -29,6 +29,8 @@ KEYS = {
     "Default: it is refused.",
     "tracking": "MLflow that receives figures, tables and report; none for nowhere. Default: where the study "
     "was tracked; none with from= or out=.",
+    "pdf": "yes for a PDF of each figure beside SVG and PNG, which takes as long as all the rest of drawing. "
+    "Default: no PDF.",
     "out": "folder that receives all files, in a folder of the study's name. Default: that of results.",
 }
 
@@ -68,8 +70,11 @@ def main(arguments: list[str]) -> int:
 
 def options_of(values: Mapping[str, str]) -> Options:
     """Return the options that the arguments say. Raises ValueError where they make no sense."""
+    from runs.console.progress import Progress
     from runs.study.presence import refuse_absent, there
     from runs.study.storage.url import storage_url
+
+    from .figures.look import FORMATS
 
     results = Path(values.get("results", "results"))
     if not values.get("study") and not values.get("from"):
@@ -77,6 +82,8 @@ def options_of(values: Mapping[str, str]) -> Options:
         raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(names) or 'none'}")
     if values.get("search", "yes") != "yes":
         raise ValueError(f"search must be yes or not given, got {values['search']!r}")
+    if values.get("pdf", "yes") != "yes":
+        raise ValueError(f"pdf must be yes or not given, got {values['pdf']!r}")
     archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
     storage = storage_url(dict(values))
     if archive is None:
@@ -89,7 +96,9 @@ def options_of(values: Mapping[str, str]) -> Options:
         search="search" in values,
         other=other,
         out=Path(values["out"]) if values.get("out") else None,
+        formats=(*FORMATS, "pdf") if "pdf" in values else FORMATS,
         announce=partial(print, flush=True),
+        progress=Progress(),
     )
 
 

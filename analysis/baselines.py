@@ -34,11 +34,11 @@ def begin_baselines(
     for line in lines:
         options.announce(line)
     if missing and companion is not None:
-        options.announce(f"baselines of {', '.join(missing)}: simple models and random networks, once a task")
         companion.begin(computed, missing)
 
     def complete(study: Study) -> Study:
         if missing and companion is not None:
+            options.progress.step(f"baselines of {', '.join(missing)}: simple models and random networks, once a task")
             new, lines = companion.result()
             for line in lines:
                 options.announce(line)

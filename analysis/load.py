@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runs.console.progress import SILENT, Progress
+
+from .figures.look import FORMATS
+
 if TYPE_CHECKING:
     from runs.record.archive import Archive
 
@@ -28,7 +32,9 @@ class Options:
     search: whether a study that searched for each variant separately, or pruned trials, may be analysed.
     other: archive of a second study that is compared with this one.
     out: receives the folder `<study>` instead of `results`, which is then only read.
-    announce: is called with a line before each part of the work, which takes minutes for a large study.
+    formats: of the files of a figure.
+    announce: is called with a line on what was left out or is computed again.
+    progress: shows how far the analysis is.
     """
 
     study: str = ""
@@ -38,7 +44,9 @@ class Options:
     search: bool = False
     other: Path | None = None
     out: Path | None = None
+    formats: tuple[str, ...] = FORMATS
     announce: Callable[[str], None] = silent
+    progress: Progress = SILENT
 
     @property
     def place(self) -> Path:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _FORK: Any = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
+FEW_JOBS = 20  # that one process does faster than others start, where they cannot be forked
 _jobs: Sequence[Callable[[], Any]] = ()  # of a forked process
 
 
@@ -107,14 +108,26 @@ def _serve(pipe: Connection, other: Connection) -> None:
 
 
 def shared(jobs: Sequence[Callable[[], T]], workers: int) -> Iterator[T]:
-    """Yield the results of jobs in their order; forked processes share the jobs.
+    """Yield the results of jobs in their order; processes share the jobs where that pays.
 
-    jobs: functions without arguments. What they return or raise must be picklable; they themselves need not be.
+    They are forked from this one where that can be done. Where it cannot, others are started, which takes seconds, for
+    more than twenty jobs, and this process does fewer.
+
+    jobs: functions without arguments. What they return or raise must be picklable; they themselves need not be, unless
+        processes must be started.
     workers: number of processes.
 
     >>> list(shared([partial(divmod, 7, 3), partial(divmod, 8, 3)], workers=2))
     [(2, 1), (2, 2)]
     """
+    if min(workers, len(jobs)) <= 1 or not (forks() or len(jobs) > FEW_JOBS):
+        yield from (job() for job in jobs)
+        return
+    if not forks():
+        from joblib import Parallel, delayed
+
+        yield from Parallel(n_jobs=workers, return_as="generator")([delayed(job)() for job in jobs])
+        return
     with _pool(min(workers, len(jobs)), jobs) as pool:
         results = [_submit(pool, number) for number in range(len(jobs))]
         try:

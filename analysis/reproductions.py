@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.arguments import command, key_values
+from runs.console.progress import SILENT, Progress
 from runs.console.start import end_quickly
 from runs.console.text import complain, say, width, wrapped
 from runs.console.text import table as in_columns
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
         from .tables.reproductions import NOT_RUN, REPRODUCED, STUDIES, reproductions
 
         results = writable(Path(values.get("results", "results")))
-        studies = read_studies(results)
+        studies = read_studies(results, Progress())
         if not studies:
             sweep = command("runs.sweep", results=results, study=STUDIES[0])
             raise ValueError(f"{results} holds none of {', '.join(STUDIES)}; `make reproduce` or {sweep} runs them")
@@ -68,10 +69,11 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def read_studies(results: Path) -> dict[str, Study]:
+def read_studies(results: Path, progress: Progress = SILENT) -> dict[str, Study]:
     """Return those of the studies that are in a results folder, by name.
 
     results: folder of all studies. A study is read from its storage, or from its archive where there is no storage.
+    progress: shows how many are read.
     """
     from runs.record import archive
     from runs.study.finding import records
@@ -80,7 +82,7 @@ def read_studies(results: Path) -> dict[str, Study]:
     from .tables.reproductions import STUDIES
 
     found = {}
-    for name in STUDIES:
+    for name in progress.follow(STUDIES, "studies read"):
         if (results / name / "journal.log").is_file():
             if not records(results, name, "", stages=True)[0]:
                 continue  # no trial of it is finished yet

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-from runs.console.progress import Ticker
+from runs.console.progress import SILENT, Progress
 from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
 from runs.record.archive import ARCHIVE, TABLE, Archive, write_archive
@@ -21,7 +21,7 @@ from runs.record.baselines import FILE, read_baselines
 from .baselines import begin_baselines
 from .explorer.explorer import write_explorer
 from .figures.gallery import absent, draw_all
-from .load import Options, load, silent
+from .load import Options, load
 from .processes import Companion
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
@@ -92,15 +92,15 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
     else:
         files = write_archive(Archive(study.every, study.design, study.about), folder)
     with_baselines = begin_baselines(study, options, folder, companion)
-    options.announce(f"{study.name}: {len(study.every)} trials read; importance of the hyperparameters")
+    options.progress.step(f"{study.name}: {len(study.every)} trials are read")
     if all(map(study.solvable, study.tasks)):  # their scores need no baselines, which may be computed meanwhile
-        explained = importance(study, os.cpu_count() or 1)
+        explained = importance(study, os.cpu_count() or 1, options.progress)
         study = with_baselines(study)
     else:  # losses are limited by those of constant answers, see `Goal.limited`
         study = with_baselines(study)
-        explained = importance(study, os.cpu_count() or 1)
+        explained = importance(study, os.cpu_count() or 1, options.progress)
     both = None if other is None else compare_studies(study, other)
-    tables = tabulate(study, both, explained, options.announce, companion)
+    tables = tabulate(study, both, explained, options.progress, companion)
     files += _write(tables.written, folder)
     explorer = write_explorer(study, folder / "explorer.html", _commands(companion))
     return [*files, explorer, *_report(study, both, tables, folder, options)]
@@ -110,7 +110,7 @@ def tabulate(
     study: Study,
     both: TwoStudies | None,
     explained: dict[str, pd.DataFrame],
-    announce: Callable[[str], None] = silent,
+    progress: Progress = SILENT,
     companion: Companion | None = None,
 ) -> Tables:
     """Return all tables of a study.
@@ -118,10 +118,10 @@ def tabulate(
     study: the study.
     both: the comparison with another study, if there is one.
     explained: the tables of the importance of its hyperparameters.
-    announce: is called with a line before each part of the work.
+    progress: shows how far it is.
     companion: a process that has torch; without one it is imported here.
     """
-    announce("comparisons, claims, recommended settings, stages")
+    progress.step("comparisons, claims, recommended settings, stages")
     settings = recommended(study, _commands(companion))
     compared = comparisons(study) if study.comparable else None
     claims = None if compared is None else held_against(study, compared, explained["shares"])
@@ -159,9 +159,10 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
     extra = {name: table for name, table in tables.written.items() if name not in ("cells", "recommended", "claims")}
     inside = diagnosis.read(Path(options.results) / folder.name / "models")
     extra |= {name: table for name, table in inside.items() if len(table)}
-    ticker, workers = Ticker(10, tell=options.announce), os.cpu_count() or 1
-    figures = draw_all(study, extra, subfolder(folder, "figures"), workers, ticker)
-    options.announce("report")
+    figures = draw_all(
+        study, extra, subfolder(folder, "figures"), os.cpu_count() or 1, options.progress, options.formats
+    )
+    options.progress.step("report")
     results = options.results if options.archive is None else None
     found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
     report = Report(

@@ -15,13 +15,12 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from tasks import Task
 
 from .configuration.command_line import command_line
 from .configuration.trial import trial_from
-from .console.progress import in_log
+from .console.progress import Bar
 from .console.text import say
 from .files import writable, write_whole
 from .record.facts import facts
@@ -65,15 +64,8 @@ def run_with_progress(trial: Trial) -> Outcome:
     """
     label = f"{trial.variant['label']} on {trial.task['label']}"
     updates = sized(trial.training, construct(trial.task, Task)).updates
-    with tqdm(total=updates, desc=label, unit="step", dynamic_ncols=True, disable=None) as bar:
-        tick = in_log()
-
-        def report(step: int, loss: float) -> None:
-            tick(f"{label}: {step} of {updates} steps, validation loss {loss:.4g}")
-            bar.update(step - bar.n)
-            bar.set_postfix_str(f"validation loss {loss:.4g}")
-
-        return run(trial, report, stop_on_signal())
+    with Bar(f"{label}, steps", updates) as bar:
+        return run(trial, lambda step, loss: bar.to(step, f"validation loss {loss:.4g}"), stop_on_signal())
 
 
 def track(trial: Trial, outcome: Outcome, about: Mapping[str, Any], results: Path, asked: str) -> None:

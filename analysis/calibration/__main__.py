@@ -54,6 +54,7 @@ def _calibrated(values: Mapping[str, str]) -> str:
 
     import pandas as pd
 
+    from runs.console.progress import Progress
     from runs.record.facts import processor
 
     from .errors import measured
@@ -61,15 +62,14 @@ def _calibrated(values: Mapping[str, str]) -> str:
     from .power import powers
     from .studies import SCENARIOS
 
-    families, whole = [], []
+    families, whole, progress = [], [], Progress()
     for count, number in zip(points, studies, strict=True):
         read = _numbers(values, "read", str(max(1, number // 4)))[0]
         for scenario in SCENARIOS.values():
-            print(f"{scenario.name}, {count} points: {number} studies", file=sys.stderr, flush=True)
-            by_family, by_study = measured(scenario, count, number, read=read, swaps=swaps)
+            by_family, by_study = measured(scenario, count, number, read=read, swaps=swaps, progress=progress)
             families.append(by_family)
             whole.append(by_study)
-    found = pd.concat([powers(count, power) for count in points])
+    found = pd.concat([powers(count, power, progress=progress) for count in points])
     about = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {swaps} label swaps; 399 for power."
     return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found)}"
 

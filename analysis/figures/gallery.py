@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from runs.arguments import command
+from runs.console.progress import SILENT, Progress
 
-from ..processes import forks, shared
+from ..processes import shared
 from ..study import Study
 from . import (
     activations,
@@ -39,7 +40,7 @@ from . import (
     winners_curse,
 )
 from .entry import Entry
-from .look import ready, save
+from .look import FORMATS, ready, save
 
 TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
@@ -67,7 +68,6 @@ FIGURES: list[Entry] = [
     confirmed_profiles.FIGURE,
     winners_curse.FIGURE,
 ]
-FEW_FIGURES = 20  # that one process draws faster than others start, where they cannot be forked
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Shown:
 
     figure: its entry in the gallery.
     task: of a figure that is drawn task by task, else empty.
-    files: SVG, PDF, PNG and CSV.
+    files: of all formats, SVG first, and CSV.
     width: in inches.
     words: its caption; that of the entry where it is empty.
     narrow: the SVG for a narrow screen, with its panels in one column; None where the figure is the same there.
@@ -109,7 +109,8 @@ def draw_all(
     tables: Mapping[str, pd.DataFrame],
     folder: Path,
     workers: int = 1,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Progress = SILENT,
+    formats: Sequence[str] = FORMATS,
 ) -> list[Shown]:
     """Draw and save every figure; those too tall for a page task by task.
 
@@ -118,34 +119,18 @@ def draw_all(
         missing is left out.
     folder: receives the files.
     workers: processes that share the figures.
-    tell: receives a line after each figure.
+    progress: shows how many are drawn.
+    formats: of the files: svg and png, which the report needs, and pdf.
     Returns the figures in their order.
     """
     ready()
     jobs = [
-        partial(_draw_and_save, entry, task, part, more, folder)
+        partial(_draw_and_save, entry, task, part, more, folder, formats)
         for entry in FIGURES
         if _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
         for task, part, more in parts(entry, study, tables)
     ]
-    figures = []
-    for shown in _done(jobs, workers):
-        figures.append(shown)
-        tell(f"figures: {len(figures)} of {len(jobs)}")
-    return figures
-
-
-def _done(jobs: list[partial[Shown]], workers: int) -> Iterable[Shown]:
-    """Return the figures of all jobs, drawn by as many processes as pays."""
-    if min(workers, len(jobs)) > 1 and forks():
-        return shared(jobs, workers)
-    if workers > 1 and len(jobs) > FEW_FIGURES:
-        from joblib import Parallel, delayed
-
-        calls = [delayed(job.func)(*job.args) for job in jobs]
-        found: Iterable[Shown] = Parallel(n_jobs=workers, return_as="generator")(calls)
-        return found
-    return (job() for job in jobs)
+    return list(progress.follow(shared(jobs, workers), "figures", len(jobs)))
 
 
 def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:
@@ -187,10 +172,12 @@ def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:
     return all(name in tables for name in entry.needs)
 
 
-def _draw_and_save(entry: Entry, task: str, study: Study, tables: list[pd.DataFrame], folder: Path) -> Shown:
+def _draw_and_save(
+    entry: Entry, task: str, study: Study, tables: list[pd.DataFrame], folder: Path, formats: Sequence[str]
+) -> Shown:
     figure, data = entry.drawn(study, *tables)
     name = f"{entry.name}_{_file_name(task)}" if task else entry.name
-    files = save(figure, folder, name, data)
+    files = save(figure, folder, name, data, formats)
     return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import wraps
 from importlib import import_module
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 N = TypeVar("N")
+FORMATS = ("svg", "png")  # that the report needs; a PDF takes as long as both together
 WIDTH = 7.2  # inches: the text width of A4, so that a point in the figure is a point on paper
 INK = "#222222"
 GREY = "#6b6b6b"  # text of second rank
@@ -128,8 +129,8 @@ RC: dict[Any, Any] = {
     "lines.markersize": 4,
     "hatch.linewidth": 0.5,
     "image.cmap": "cividis",
-    "figure.dpi": 200,
-    "savefig.dpi": 200,
+    "figure.dpi": 150,
+    "savefig.dpi": 150,
     "svg.hashsalt": "lstm-variants",
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
@@ -156,7 +157,6 @@ def ready() -> None:
         "layout_engine",
         "lines",
         "backends.backend_agg",
-        "backends.backend_pdf",
         "backends.backend_svg",
     ):
         import_module(f"matplotlib.{module}")
@@ -182,21 +182,26 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
-def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Path]:
-    """Write a figure as SVG, PDF and PNG and its numbers as CSV; the same figure gives the same bytes.
+def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame, formats: Sequence[str] = FORMATS) -> list[Path]:
+    """Write a figure and its numbers as CSV; the same figure gives the same bytes.
+
+    A file of another format that an earlier call has left is removed: it may show other numbers.
 
     figure: the figure; its layout is fixed afterwards.
     folder: is made where it is missing.
     name: of the files, without suffix.
     data: the plotted numbers, one row per mark.
-    Returns the paths of the four files.
+    formats: of the figure: svg, png, pdf.
+
+    Returns the paths of the files, that of the numbers last.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{name}.{suffix}" for suffix in _WITHOUT_DATE]
+    paths = [folder / f"{name}.{suffix}" for suffix in formats]
+    for suffix in _WITHOUT_DATE.keys() - set(formats):
+        (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     dpi = figure.dpi
     with settings():
         engine = figure.get_layout_engine()
@@ -209,6 +214,8 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Pa
                 if path.suffix == ".svg":
                     FigureCanvasSVG(figure).print_svg(part, metadata=metadata)  # type: ignore[no-untyped-call]
                 elif path.suffix == ".pdf":
+                    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
                     FigureCanvasPdf(figure).print_pdf(part, metadata=metadata)  # type: ignore[no-untyped-call]
                 else:
                     FigureCanvasAgg(figure).print_png(part, metadata=metadata)  # type: ignore[no-untyped-call]

@@ -62,6 +62,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     from runs.arguments import command, key_values
     from runs.console.known import instead, unknown
+    from runs.console.progress import Progress, say
     from runs.console.text import complain
     from runs.files import writable
 
@@ -88,9 +89,9 @@ def main(arguments: list[str]) -> int:
             writable(out / study)  # a mistake is reported before the work starts
         except ValueError as error:
             raise ValueError(f"{error}; out=FOLDER writes elsewhere") from None
-        for name in [only] if only else NAMES:
+        for name in Progress().follow([only] if only else NAMES, "notebooks"):
             for path in execute(name, study, results, out):
-                print(path)
+                say(str(path))
     except ValueError as error:
         complain(error)
         return 2

@@ -15,49 +15,52 @@ the outcomes: the rest is the luck of a seed, or more than the trials can show.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
-from scipy.stats import qmc
+from numpy.typing import ArrayLike, NDArray
 
 from .intervals import Floats
 
 if TYPE_CHECKING:
-    from sklearn.ensemble import ExtraTreesRegressor
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.tree._tree import Tree
+    from .process import Kernel, Process
+    from .trees import Forest
 
 GRID = 64  # midpoints per coordinate
 MOST_FOR_PROCESS = 600  # trials; a Gaussian process costs their cube
 FEWEST = 40  # trials below which nothing is fitted
 FOLDS = 5
 GROUPS = 10  # of the jackknife
-TREES = 100
+# a forest's variance is taken over 2^FINE points; over 2^COARSE in the jackknife, whose forests share the points and so
+# their error, which leaves the differences between them as they are
+FINE, COARSE = 13, 10
 
 
 @dataclass(frozen=True)
-class Surrogate:
-    """A sum of products on a grid.
+class Products:
+    """A sum of smooth products on a grid, as a Gaussian process is.
 
-    kind: forest or process.
     weights: w_l [L].
     factors: phi_ld at the grid's midpoints [D, L, G].
     constant: added to the sum.
     variance: of the surrogate over the cube.
     """
 
-    kind: str
     weights: Floats
     factors: Floats
     constant: float
     variance: float
 
     @property
+    def dimensions(self) -> int:
+        """D."""
+        return len(self.factors)
+
+    @cached_property
     def means(self) -> Floats:
         """Integral of every factor over its coordinate [D, L]."""
         means: Floats = self.factors.mean(axis=2)
@@ -65,13 +68,64 @@ class Surrogate:
 
     def marginal(self, *coordinates: int) -> Floats:
         """Return the surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
-        others = np.delete(self.means, coordinates, axis=0)
-        rest = self.weights * np.prod(others, axis=0)
+        rest = self.weights * np.prod(np.delete(self.means, coordinates, axis=0), axis=0)
         if len(coordinates) == 1:
             marginal: Floats = self.constant + rest @ self.factors[coordinates[0]]
         else:
             first, second = (self.factors[d] for d in coordinates)
             marginal = self.constant + (first * rest[:, None]).T @ second
+        return marginal
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """A sum of indicators of boxes, as a forest is: a factor is 1 between two ends, and 0 elsewhere.
+
+    Integrals over a cell of the grid are exact, also where a box is narrower than a cell.
+
+    low, high: ends of the boxes [D, L].
+    weights: w_l [L].
+    variance: of the surrogate over the cube.
+    """
+
+    low: Floats
+    high: Floats
+    weights: Floats
+    variance: float
+
+    @property
+    def dimensions(self) -> int:
+        """D."""
+        return len(self.low)
+
+    @cached_property
+    def steps(self) -> list[tuple[NDArray[np.intp], Floats]]:
+        """How the mean of a factor changes from a cell of the grid to the next: the cells and the changes, both [4, L],
+        for each coordinate.
+
+        It goes up by 1 at the low end and down at the high one, each of which is shared by two cells.
+        """
+        found = []
+        for low, high in zip(self.low * GRID, self.high * GRID, strict=True):
+            cells = np.array([np.floor(low), np.floor(high)])
+            beyond = np.array([low, high]) - cells
+            changes = np.array([1 - beyond[0], beyond[0], beyond[1] - 1, -beyond[1]])
+            start, end = cells.astype(np.intp)
+            found.append((np.array([start, start + 1, end, end + 1]), changes))
+        return found
+
+    def marginal(self, *coordinates: int) -> Floats:
+        """Return the surrogate integrated over all other coordinates: [G] for one coordinate, [G, G] for two."""
+        rest = self.weights * np.prod(np.delete(self.high - self.low, coordinates, axis=0), axis=0)
+        side, (cells, changes) = GRID + 2, self.steps[coordinates[0]]
+        changes = changes * rest
+        if len(coordinates) == 1:
+            curve: Floats = np.bincount(cells.ravel(), changes.ravel(), side).astype(float).cumsum()[:GRID]
+            return curve
+        others, further = self.steps[coordinates[1]]
+        places = (cells * side)[:, None] + others
+        change = np.bincount(places.ravel(), (changes[:, None] * further).ravel(), side**2).reshape(side, side)
+        marginal: Floats = change.cumsum(axis=0).cumsum(axis=1)[:GRID, :GRID]
         return marginal
 
 
@@ -106,6 +160,11 @@ class Anova:
     pair_errors: dict[tuple[int, int], float]
     surfaces: dict[tuple[int, int], Floats]
     rest: float
+
+
+def ready() -> None:
+    """Import what is needed to fit, which takes half a second; processes that are forked afterwards have it."""
+    from . import process, trees  # noqa: F401
 
 
 def analyse(
@@ -148,6 +207,8 @@ def analyse(
 
 
 def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife: bool, seed: int) -> Anova:
+    from .process import fit_kernel
+
     kinds = ["forest", "process"] if kind == "auto" else [kind]
     kinds = [k for k in kinds if k == "forest" or len(u) <= MOST_FOR_PROCESS or kind == "process"]
     r2 = (
@@ -156,12 +217,12 @@ def _analyse(u: Floats, y: Floats, names: tuple[str, ...], kind: str, jackknife:
         else {kinds[0]: float("nan")}
     )
     chosen = max(r2, key=lambda k: r2[k])
-    kernel = fit_kernel(u, y, seed) if chosen == "process" else None
+    kernel = fit_kernel(u, y) if chosen == "process" else None
     whole = fit(u, y, chosen, seed, kernel)
     shares, pairs, surfaces, curves = _decompose(whole)
     left_out = np.random.default_rng(seed).permutation(len(u)) % GROUPS
     parts = [
-        _decompose(fit(u[left_out != g], y[left_out != g], chosen, seed, kernel))
+        _decompose(fit(u[left_out != g], y[left_out != g], chosen, seed, kernel, COARSE))
         for g in range(GROUPS if jackknife else 0)
     ]
     return Anova(
@@ -188,12 +249,12 @@ def midpoints() -> Floats:
 
 
 def _decompose(
-    surrogate: Surrogate,
+    surrogate: Products | Boxes,
 ) -> tuple[Floats, dict[tuple[int, int], float], dict[tuple[int, int], Floats], Floats]:
     """Shares [D], shares of pairs, surfaces of pairs and marginal curves [D, G] of a surrogate; shares are 0 where it
     is constant.
     """
-    count = len(surrogate.factors)
+    count = surrogate.dimensions
     curves = np.array([surrogate.marginal(d) for d in range(count)])
     whole = surrogate.variance if surrogate.variance > 1e-18 else np.inf
     alone = curves.var(axis=1)
@@ -220,91 +281,51 @@ def cross_validated_r2(u: Floats, y: Floats, kind: str, seed: int) -> float:
     predicted = np.empty(len(y))
     for k in range(FOLDS):
         seen, unseen = fold != k, fold == k
-        model = _forest(u[seen], y[seen], seed) if kind == "forest" else _process(u[seen], y[seen], seed)
-        predicted[unseen] = model.predict(u[unseen])
+        predicted[unseen] = model_of(u[seen], y[seen], kind, seed).predict(u[unseen])
     return float(1 - np.mean((y - predicted) ** 2) / y.var())
 
 
-def fit(u: Floats, y: Floats, kind: str, seed: int = 0, kernel: object | None = None) -> Surrogate:
-    """Return a surrogate as a sum of products. kernel: of a process, if fitted before; else it is fitted here."""
+def model_of(u: Floats, y: Floats, kind: str, seed: int) -> Forest | Process:
+    """Return a forest or a process that is fitted to trials."""
+    from .process import Process
+    from .trees import Forest
+
+    return Forest.fit(u, y, seed) if kind == "forest" else Process.fit(u, y)
+
+
+def fit(
+    u: Floats, y: Floats, kind: str, seed: int = 0, kernel: Kernel | None = None, power: int = FINE
+) -> Products | Boxes:
+    """Return a surrogate as a sum of products.
+
+    u, y: the trials in the unit cube [N, D] and their outcomes [N].
+    kind: forest or process.
+    seed: of a forest.
+    kernel: of a process, if fitted before; else it is fitted here.
+    power: a forest's variance is taken over 2^power points.
+    """
     if kind == "forest":
-        return _forest_surrogate(u, y, seed)
+        return _of_forest(u, y, seed, power)
     if kind == "process":
-        return _process_surrogate(u, y, seed, kernel)
+        return _of_process(u, y, kernel)
     raise ValueError(f"anova: kind must be forest, process or auto, got {kind!r}")
 
 
-# Forest
-# ------------------------------------------------------------------------------------------------------------------
+def _of_forest(u: Floats, y: Floats, seed: int, power: int) -> Boxes:
+    from .trees import Forest
+
+    forest = Forest.fit(u, y, seed)
+    return Boxes(*forest.leaves(), forest.variance(seed, power))
 
 
-def _forest(u: Floats, y: Floats, seed: int) -> ExtraTreesRegressor:
-    # predicts better here than bagged trees, and shows more of the interactions
-    from sklearn.ensemble import ExtraTreesRegressor
+def _of_process(u: Floats, y: Floats, kernel: Kernel | None) -> Products:
+    from .process import Process
 
-    return ExtraTreesRegressor(n_estimators=TREES, random_state=seed).fit(u, y)
-
-
-def _forest_surrogate(u: Floats, y: Floats, seed: int) -> Surrogate:
-    forest, grid = _forest(u, y, seed), midpoints()
-    boxes, weights = zip(*(_leaves(tree.tree_, u.shape[1]) for tree in forest.estimators_), strict=True)
-    low, high = np.concatenate(boxes)[:, :, 0].T, np.concatenate(boxes)[:, :, 1].T  # [D, L]
-    # the share of each cell of the grid that lies in the box: exact integrals, also where a box is narrower than a cell
-    start, end = grid - 0.5 / GRID, grid + 0.5 / GRID
-    factors = np.clip(np.minimum(high[:, :, None], end) - np.maximum(low[:, :, None], start), 0, None) * GRID
-    sample = qmc.Sobol(u.shape[1], seed=seed).random_base2(13)
-    return Surrogate("forest", np.concatenate(weights) / TREES, factors, 0.0, float(forest.predict(sample).var()))
-
-
-def _leaves(tree: Tree, dimensions: int) -> tuple[Floats, Floats]:
-    """Return boxes [L, D, 2] and values [L] of the leaves of a fitted tree."""
-    boxes, values = [], []
-    stack = [(0, np.tile([0.0, 1.0], (dimensions, 1)))]
-    while stack:
-        node, box = stack.pop()
-        feature = tree.feature[node]
-        if feature < 0:
-            boxes.append(box)
-            values.append(tree.value[node].item())
-            continue
-        left, right = box.copy(), box.copy()
-        left[feature, 1] = min(box[feature, 1], tree.threshold[node])
-        right[feature, 0] = max(box[feature, 0], tree.threshold[node])
-        stack += [(tree.children_left[node], left), (tree.children_right[node], right)]
-    return np.array(boxes), np.array(values)
-
-
-# Gaussian process
-# ----------------------------------------------------------------------------------------------------------
-
-
-def _process(u: Floats, y: Floats, seed: int, kernel: object | None = None) -> GaussianProcessRegressor:
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
-    start = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([0.4] * u.shape[1], (0.05, 30.0)) + WhiteKernel(0.1, (1e-6, 10.0))
-    model = GaussianProcessRegressor(
-        kernel or start, optimizer=None if kernel else "fmin_l_bfgs_b", normalize_y=True, random_state=seed
-    )
-    with warnings.catch_warnings():  # a length scale at its bound means a hyperparameter without influence
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(u, y)
-
-
-def fit_kernel(u: Floats, y: Floats, seed: int) -> object:
-    """Return the kernel of greatest marginal likelihood."""
-    return _process(u, y, seed).kernel_
-
-
-def _process_surrogate(u: Floats, y: Floats, seed: int, kernel: object | None) -> Surrogate:
-    model, grid = _process(u, y, seed, kernel), midpoints()
-    product = model.kernel_.k1
-    lengths = np.broadcast_to(product.k2.length_scale, u.shape[1])
-    scale, shift = float(model._y_train_std), float(model._y_train_mean)
+    model, grid = Process.fit(u, y, kernel), midpoints()
+    lengths = model.kernel.lengths
     factors = np.exp(-0.5 * ((grid - u.T[:, :, None]) / lengths[:, None, None]) ** 2)  # [D, N, G]
-    weights = scale * product.k1.constant_value * model.alpha_.ravel()
+    weights = model.scale * model.kernel.scale * model.weights
     means = factors.mean(axis=2)
     second = np.prod(factors @ factors.transpose(0, 2, 1) / GRID, axis=0)
     variance = float(weights @ second @ weights - (weights @ np.prod(means, axis=0)) ** 2)
-    return Surrogate("process", weights, factors, shift, max(0.0, variance))
+    return Products(weights, factors, model.shift, max(0.0, variance))

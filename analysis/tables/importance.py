@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from runs.console.progress import SILENT, Progress
 from runs.study.space import Dimension
 
 from ..goals import Goal
+from ..processes import shared
 from ..statistics import anova
 from ..study import Study
 
@@ -30,7 +33,7 @@ COLUMNS = {
 }
 
 
-def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
+def importance(study: Study, workers: int = 1, progress: Progress = SILENT) -> dict[str, pd.DataFrame]:
     """Return three tables of what each hyperparameter does to the test score, by name.
 
     On a task without a criterion of success it is the test loss in its unit, see `Goal.limited`. A score
@@ -40,6 +43,7 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
 
     study: the study.
     workers: number of processes that share the pairs.
+    progress: shows how many are done.
 
     shares: one row per task, variant and term, which is a hyperparameter, two of them, or `rest`: the share of the
         surrogate's variance and its standard error, the columns of `with_score`, the surrogate chosen and the
@@ -56,11 +60,13 @@ def importance(study: Study, workers: int = 1) -> dict[str, pd.DataFrame]:
     groups = dict(tuple(trials.groupby(["task", "variant"])))
     space = {name: study.design.space[name] for name in names}
     jobs = [
-        (*pair, SCORE if study.solvable(pair[0]) else LOSS, groups[pair][columns], space)
+        partial(_explain, *pair, SCORE if study.solvable(pair[0]) else LOSS, groups[pair][columns], space)
         for pair in study.pairs
         if names and pair in groups and len(groups[pair]) >= anova.FEWEST
     ]
-    found = _explained(jobs, workers)
+    if jobs:
+        anova.ready()
+    found = list(progress.follow(shared(jobs, workers), "importance of the hyperparameters", len(jobs)))
     return {
         name: pd.concat([tables[name] for tables in found], ignore_index=True).reindex(columns=columns)
         if found
@@ -118,16 +124,6 @@ def error_text(error: float, trials: int) -> str:
 
 def _digits(trials: int) -> int:
     return 1 if trials < FEW else 2
-
-
-def _explained(jobs: Sequence[tuple[Any, ...]], workers: int) -> Iterable[dict[str, pd.DataFrame]]:
-    """Return what `_explain` returns for each tuple of its arguments, in processes where that pays."""
-    if min(workers, len(jobs)) <= 1:
-        return [_explain(*job) for job in jobs]
-    from joblib import Parallel, delayed
-
-    found: Iterable[dict[str, pd.DataFrame]] = Parallel(n_jobs=workers)(delayed(_explain)(*job) for job in jobs)
-    return found
 
 
 def _explain(

@@ -8,6 +8,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..console.progress import SILENT, Progress
 from ..files import subfolder
 from ..names import file_name
 from ..record.facts import facts
@@ -114,11 +115,14 @@ def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bo
     return True, line
 
 
-def inspect_study(study: Study, folder: Path, workers: int = 1) -> Iterator[tuple[bool, str]]:
+def inspect_study(
+    study: Study, folder: Path, workers: int = 1, progress: Progress = SILENT
+) -> Iterator[tuple[bool, str]]:
     """Save what is missing or out of date of the best trial of every (task, variant) of a study.
 
     folder: of the study's models.
     workers: processes that share the work.
+    progress: shows how many are done.
 
     Yields for each whether it worked, and one line on it.
     """
@@ -132,11 +136,11 @@ def inspect_study(study: Study, folder: Path, workers: int = 1) -> Iterator[tupl
     about = {"study": study.design.name, **{k: v for k, v in facts().items() if k != "command"}}
     if workers == 1 or len(wanted) < 2:
         prepare_process()
-        yield from (inspect_best(b, folder, about) for b in wanted)
+        yield from progress.follow((inspect_best(b, folder, about) for b in wanted), "best trials", len(wanted))
         return
     with ProcessPoolExecutor(min(workers, len(wanted)), get_context("spawn"), prepare_process) as pool:
         jobs = [pool.submit(inspect_best, b, folder, about) for b in wanted]
         try:
-            yield from (job.result() for job in as_completed(jobs))
+            yield from progress.follow((job.result() for job in as_completed(jobs)), "best trials", len(wanted))
         finally:
             pool.shutdown(cancel_futures=True)

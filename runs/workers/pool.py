@@ -10,14 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import partial
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
-from tqdm import tqdm
-
-from ..console.progress import in_log
+from ..console.progress import Bar, say
 from ..console.text import duration, width, wrapped
 from ..locks import try_lock
 from ..record.mirror import Mirror
@@ -94,9 +91,7 @@ class Pool:
         """
         begun, reading = time.perf_counter(), 0.0
         finished = first = self._finished()
-        name, tick = heading(self.study), in_log()
-        bar_of = partial(tqdm, unit="trial", dynamic_ncols=True, smoothing=0.05, disable=None)
-        with bar_of(total=self.study.size, initial=first, desc=name) as bar:
+        with Bar(f"{heading(self.study)}, trials", self.study.size, first=first) as bar:
             while self._working() or self._wanted():
                 self._pass_interruption_on()
                 # reading thousands of trials from a database takes seconds, in which the workers wait for it
@@ -106,12 +101,10 @@ class Pool:
                 if self.interruption:
                     continue
                 polled = time.monotonic()
-                before, finished = finished, self._ask(self._finished)
-                bar.update(finished - before)
+                finished = self._ask(self._finished)
+                bar.to(finished, f"{duration(time.perf_counter() - begun)} so far")
                 self._say_pilot()
                 self._ask(lambda: self._limit.keep(self.processes, self.interruption))
-                elapsed = duration(time.perf_counter() - begun)
-                tick(f"{name}: {finished} of {self.study.size} trials are finished, {elapsed} so far")
                 reading = time.monotonic() - polled
                 self.memory.sample([p.pid for p in self.processes], finished - first >= 2 * len(self.processes))
                 if self._wanted():
@@ -196,7 +189,7 @@ class Pool:
             return
         for line in self._ask(self.study.pilot):
             self._pilot_said = True
-            tqdm.write(wrapped(line, width(), "  "))
+            say(wrapped(line, width(), "  "))
 
     def exit_code(self) -> int:
         """Say on stderr why the study is not finished, if it is not; returns the exit code."""

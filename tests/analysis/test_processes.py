@@ -12,7 +12,13 @@ import pytest
 
 from analysis import processes
 from analysis.figures import gallery
+from analysis.load import Options
 from analysis.processes import Companion, forks, shared
+from analysis.run import analyse
+from runs.console.progress import Progress
+from runs.record.archive import Archive, write_archive
+from runs.record.rows import tidy
+from tests.analysis import synthetic
 from tests.analysis.synthetic import by_hand
 
 needs_forks = pytest.mark.skipif(not forks(), reason="this process cannot be forked here")
@@ -90,14 +96,38 @@ def test_a_process_with_another_thread_is_not_forked():
 def test_figures_of_forked_processes_have_the_same_bytes(tmp_path, monkeypatch):
     kept = [entry for entry in gallery.FIGURES if entry.name in ("heat_map", "trade_off", "boxes")]
     monkeypatch.setattr(gallery, "FIGURES", kept)
-    study, lines = by_hand({}, {"variant": "gru"}), []
-    forked = gallery.draw_all(study, {}, tmp_path / "forked", 2, lines.append)
-    monkeypatch.setattr(gallery, "forks", lambda: False)
+    study = by_hand({}, {"variant": "gru"})
+    forked = gallery.draw_all(study, {}, tmp_path / "forked", 2)
+    monkeypatch.setattr(processes, "forks", lambda: False)
     here = gallery.draw_all(study, {}, tmp_path / "here", 2)
     assert [shown.name for shown in forked] == [shown.name for shown in here] == [entry.name for entry in kept]
-    assert lines == [f"figures: {n} of 3" for n in (1, 2, 3)]
     for one, other in zip(forked, here, strict=True):
         assert [path.read_bytes() for path in one.files] == [path.read_bytes() for path in other.files]
+
+
+def test_every_long_part_of_an_analysis_says_how_far_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(gallery, "FIGURES", [entry for entry in gallery.FIGURES if entry.name == "heat_map"])
+    rows, design = synthetic.study(("vanilla", "gru"), points=40)
+    write_archive(Archive.of(tidy(rows), design), tmp_path / "archive")
+    told = []
+
+    class Told(Progress):
+        def step(self, line):
+            told.append(line)
+
+        def follow(self, items, what, total=None):
+            told.append(what)
+            return iter(items)
+
+    archive = tmp_path / "archive" / "trials.parquet"
+    analyse(Options(archive=archive, out=tmp_path / "out", progress=Told(silent=True)))
+    assert told == [
+        "synthetic: 80 trials are read",
+        "importance of the hyperparameters",
+        "comparisons, claims, recommended settings, stages",
+        "figures",
+        "report",
+    ]
 
 
 @needs_forks

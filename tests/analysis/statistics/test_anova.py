@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.statistics import anova
+from analysis.statistics import anova, process, trees
 from analysis.tables.importance import importance
 from tests.analysis.synthetic import SPACE, as_study, study
 
@@ -55,11 +55,50 @@ def test_surrogate_as_a_sum_of_products_equals_its_predictions(kind):
     u = rng.random((60, 2))
     y = ishigami(np.column_stack([u, u[:, 0]]))
     surface = anova.fit(u, y, kind).marginal(0, 1)
-    model = anova._forest(u, y, 0) if kind == "forest" else anova._process(u, y, 0)
+    model = anova.model_of(u, y, kind, 0)
     fine = (np.arange(4 * anova.GRID) + 0.5) / (4 * anova.GRID)  # a forest's steps are averaged over a cell of the grid
     points = np.array(np.meshgrid(fine, fine, indexing="ij")).reshape(2, -1).T
     predicted = model.predict(points).reshape(anova.GRID, 4, anova.GRID, 4).mean(axis=(1, 3))
     assert np.abs(surface - predicted).max() < (0.1 if kind == "forest" else 0.02) * y.std()
+
+
+@pytest.mark.parametrize(("trials", "dimensions"), [(41, 3), (90, 2)])
+def test_trees_are_those_of_scikit_learn(trials, dimensions):
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    rng = np.random.default_rng(6)
+    u, y, others = rng.random((trials, dimensions)), rng.normal(size=trials), rng.random((37, dimensions))
+    theirs = ExtraTreesRegressor(n_estimators=trees.TREES, random_state=4).fit(u, y).predict(others)
+    assert trees.Forest.fit(u, y, 4).predict(others).tolist() == theirs.tolist()
+
+
+def test_the_process_is_that_of_scikit_learn():
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    rng = np.random.default_rng(7)
+    u, others = rng.random((41, 3)), rng.random((37, 3))
+    y = additive(u) + 0.2 * rng.normal(size=41)
+    kernel = ConstantKernel(1.0, (1e-3, 1e3)) * RBF([0.4] * 3, (0.05, 30.0)) + WhiteKernel(0.1, (1e-6, 10.0))
+    theirs = GaussianProcessRegressor(kernel, normalize_y=True).fit(u, y).predict(others)
+    assert process.Process.fit(u, y).predict(others) == pytest.approx(theirs, rel=1e-9)
+
+
+def test_a_forest_is_the_sum_of_its_leaves():
+    rng = np.random.default_rng(8)
+    forest, points = trees.Forest.fit(rng.random((41, 3)), rng.normal(size=41), 0), rng.random((29, 3))
+    low, high, weights = forest.leaves()
+    inside = ((low[..., None] < points.T[:, None]) & (points.T[:, None] <= high[..., None])).all(axis=0)
+    assert weights @ inside == pytest.approx(forest.predict(points))
+
+
+def test_kernels_are_searched_once_per_fold_and_once_for_all_trials(monkeypatch):
+    count = []
+    search = process.fit_kernel
+    monkeypatch.setattr(process, "fit_kernel", lambda *data: count.append(1) or search(*data))
+    u = np.random.default_rng(9).random((60, 2))
+    assert anova.analyse(u, additive(np.column_stack([u, u])), "ab").kind == "process"
+    assert len(count) == anova.FOLDS + 1
 
 
 @pytest.mark.parametrize("kind", ["forest", "process"])
@@ -186,7 +225,7 @@ def test_jackknife_error_is_that_of_the_groups_left_out():
 def test_a_product_of_two_coordinates_is_taken_apart_exactly():
     grid = anova.midpoints()
     factors = np.stack([grid[None], grid[None]])  # f(u) = 3 u v
-    whole = anova.Surrogate("process", np.array([3.0]), factors, 1.0, 9 * np.outer(grid, grid).var())
+    whole = anova.Products(np.array([3.0]), factors, 1.0, 9 * np.outer(grid, grid).var())
     shares, pairs, surfaces, curves = anova._decompose(whole)
     total, alone = np.outer(grid, grid).var(), (grid / 2).var()
     assert curves[0] == pytest.approx(1 + 3 * grid / 2)

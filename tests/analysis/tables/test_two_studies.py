@@ -307,7 +307,7 @@ def test_two_archives_alone_give_a_report_with_figure_and_section(archives, tmp_
     assert '<h2 id="beside-study">Compared with study old</h2>' in html
     assert html.count('<figure id="beside">') == 1
     assert "The designs and versions of the two do not differ." in html
-    assert (folder / "figures" / "beside.pdf").stat().st_size > 0
+    assert (folder / "figures" / "beside.svg").stat().st_size > 0
     assert len(pd.read_csv(folder / "beside.csv")) == len(OF_SOLVABLE) * 3
     assert (folder / "figures" / "heat_map.png").stat().st_size > 0
     assert not list(tmp_path.glob("**/journal.log"))

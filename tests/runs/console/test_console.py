@@ -71,18 +71,6 @@ def test_what_is_said_is_wrapped_but_not_a_command_to_copy(monkeypatch, capsys):
     assert (len(first) <= 60, second.startswith("  word"), third) == (True, True, command)
 
 
-def test_a_bar_on_a_terminal_needs_no_lines(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    progress.in_log(0.0)("1 of 2")
-    assert capsys.readouterr().out == ""
-
-
-def test_a_log_gets_lines(monkeypatch, capsys):
-    monkeypatch.setattr("sys.stderr.isatty", lambda: False)
-    progress.in_log(0.0)("1 of 2")
-    assert capsys.readouterr().out == "1 of 2\n"
-
-
 def test_an_option_that_is_not_there_is_one_line_with_the_nearest(capsys):
     command = parser.Parser()
     command.add_argument("--hidden", type=int)
