@@ -177,9 +177,15 @@ class _Placer:
         after = max((self.column[m] for m in self._previous(n)), default=-1.0)
         wanted = max([*columns, after + (1 if n in self.on_belt else 0)], default=self._next())
         wanted = math.ceil(max(wanted, 0.0))
-        if n in self.on_belt and len(reads) > 2 and not any(self.elements[m].kind == "layer" for m in reads if m in self.elements):
+        if (
+            n in self.on_belt
+            and len(reads) > 2
+            and not any(self.elements[m].kind == "layer" for m in reads if m in self.elements)
+        ):
             wanted += 1
-        while (wanted, row) in self.taken or (n in self.on_belt and any((wanted, r) in self.taken for r in range(-9, 0))):
+        while (wanted, row) in self.taken or (
+            n in self.on_belt and any((wanted, r) in self.taken for r in range(-9, 0))
+        ):
             wanted += 1
         self.column[n], self.row[n] = wanted, row
         self.taken.add((wanted, row))
@@ -334,12 +340,24 @@ class _Placer:
             if users:
                 near = placed[users[0]]
                 placed[n] = Placed(e, near.x, near.y, width, height)
-                for dx, dy in ((70, 40), (-60, 40), (60, 40), (-70, 0), (70, 40), (0, 50), (-60, 90), (60, 90), (0, -40)):
+                for dx, dy in (
+                    (70, 40),
+                    (-60, 40),
+                    (60, 40),
+                    (-70, 0),
+                    (70, 40),
+                    (0, 50),
+                    (-60, 90),
+                    (60, 90),
+                    (0, -40),
+                ):
                     placed[n].x, placed[n].y = near.x + dx, near.y + dy
                     if not any(overlap(placed[n], other, 12) for m, other in placed.items() if m != n):
                         break
             else:  # a new state that is a constant
-                placed[n] = Placed(e, max(p.x for p in placed.values()) + 50 if placed else 50, self.gate_y, width, height)
+                placed[n] = Placed(
+                    e, max(p.x for p in placed.values()) + 50 if placed else 50, self.gate_y, width, height
+                )
 
     # Ends of lines
     # -----------------------------------------------------------------------------------------------------------------
@@ -393,9 +411,7 @@ class _Placer:
 
 def overlap(a: Placed, b: Placed, apart: float = 0) -> bool:
     """Return whether two elements are nearer to each other than a distance."""
-    return (
-        abs(a.x - b.x) < (a.width + b.width) / 2 + apart and abs(a.y - b.y) < (a.height + b.height) / 2 + apart
-    )
+    return abs(a.x - b.x) < (a.width + b.width) / 2 + apart and abs(a.y - b.y) < (a.height + b.height) / 2 + apart
 
 
 def _round(value: float) -> float:
@@ -424,7 +440,10 @@ def _belts(abstract: Abstract) -> dict[str, list[int]]:
                 belts[f] = path
                 taken.update(path)
                 break
-    earlier = {f: sum(bool(abstract.after(set(b)) & set(path)) for g, b in belts.items() if g != f) for f, path in belts.items()}
+    earlier = {
+        f: sum(bool(abstract.after(set(b)) & set(path)) for g, b in belts.items() if g != f)
+        for f, path in belts.items()
+    }
     return {f: belts[f] for f in sorted(belts, key=lambda f: earlier[f])}
 
 

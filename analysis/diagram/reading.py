@@ -69,6 +69,8 @@ class Abstract:
         its new value. Fields that nothing reads are missing in the first two.
     feeds: numbers of what the gates hear beside fields, in the order in which they can be computed.
     shown, above: fields that make up the output, and that the layer above reads.
+    gates: names of the pre-activations in the order of the declaration.
+    users: by number, the elements that read it.
     """
 
     title: str
@@ -80,6 +82,7 @@ class Abstract:
     feeds: list[int]
     shown: tuple[str, ...]
     above: tuple[str, ...]
+    gates: tuple[str, ...]
     users: dict[int, list[int]] = field(default_factory=dict)
 
     def edges(self) -> set[tuple[int, int, str]]:
@@ -163,6 +166,7 @@ class _Reader:
             fed,
             self._cell.shown,
             tuple(self._cell.above),
+            tuple(gate.name for gate in self._cell.preactivations),
             dict(users),
         )
 

@@ -284,7 +284,12 @@ class _Router:
         on_belt = any(sink.end in belt for belt in self.plan.belts.values())
         for side, (v, _) in sink.sides.items():
             dx, dy = SIDES[side]
-            free = not isinstance(sink.end, int) or (sink.end, side) not in used or len(sink.sides) == 1 or sink.role in PARTS
+            free = (
+                not isinstance(sink.end, int)
+                or (sink.end, side) not in used
+                or len(sink.sides) == 1
+                or sink.role in PARTS
+            )
             free = free and not (on_belt and side == "top" and "bottom" in goals.values())
             if free and self._is_free_end(v, net.number):
                 goals[v, (-dx, -dy)] = side
@@ -330,9 +335,7 @@ class _Router:
     def _is_free_end(self, v: Vertex, number: int) -> bool:
         return not (self.at.get(v, set()) - {number})
 
-    def _begins(
-        self, net: Net, laid: _Laid, used: set[tuple[int, str]]
-    ) -> Iterable[tuple[Vertex, Vertex, float, str]]:
+    def _begins(self, net: Net, laid: _Laid, used: set[tuple[int, str]]) -> Iterable[tuple[Vertex, Vertex, float, str]]:
         if not laid.neighbours:
             for side, (v, _) in net.starts.items():
                 taken = (net.number, side) in used and len(net.starts) > 1
