@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .drawing import CannotDraw, Drawing, Node, Wire, draw
+from .drawing import Drawing, Node, Wire, draw
 from .markup import svg
 from .picture import png
+from .reading import CannotDraw
 
 
 def svg_of(target: Mapping[str, Any]) -> str:

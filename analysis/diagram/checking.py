@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .drawing import Drawing, Point, Text, Wire, around, meet
+from .drawing import Drawing, Text, Wire, around, meet
 from .reading import Abstract
+from .routing import Point
 
 TOUCH = 1.5  # how far a line may reach into what it ends at
 

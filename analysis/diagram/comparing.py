@@ -82,10 +82,12 @@ class _Match:
         # one more term in a sum, or factor in a product: what is below corresponds better
         for x in (entry.of for entry in self.one.elements[a].entries):
             if self._alike(x, b) > self._alike(a, b):
-                return self._pair(x, b)
+                self._pair(x, b)
+                return
         for y in (entry.of for entry in self.other.elements[b].entries):
             if self._alike(a, y) > self._alike(a, b):
-                return self._pair(a, y)
+                self._pair(a, y)
+                return
         self.pairs[a] = b
         mine, theirs = self.one.elements[a], self.other.elements[b]
         self._operands(mine, theirs)
@@ -129,27 +131,25 @@ def _marks(a: Abstract, b: Abstract, pairs: dict[int, int], drawing: Drawing) ->
         (of, to, role) for of, to, role in _edges(a) if (pairs.get(of, of), pairs.get(to, to), role) not in theirs
     } | {(of, to, role) for of, to, role in _edges(a) if of in alone or to in alone}
     edges: set[Edge] = set()
+    twins = {f for f, _ in _fields(a, b)}
     for w in drawing.wires:
         if isinstance(w.to, str):
-            if w.of in alone:
+            if w.of in alone or w.to.split()[1].removesuffix("_t") not in twins:
                 edges.add((w.of, w.to, w.role))
             continue
-        ends = _ends(a, w.to)
+        ends = _ends(a, w.to, w.role)
         parts = _heard(a, w.of)
-        if all((of, to, role) in only for of in parts for to, role in ends(w.role)):
+        if all((of, to, role) in only for of in parts for to, role in ends):
             edges.add((w.of, w.to, w.role))
     return Marks(frozenset(alone), frozenset(edges))
 
 
-def _ends(a: Abstract, number: int):  # type: ignore[no-untyped-def]
-    """Return a function that gives the elements, other than merges, that a line to an element brings its value to."""
-    e = a.elements[number]
-    if e.kind not in THROUGH:
-        return lambda role: [(number, role)]
-    below = [
-        (to, entry.role) for to in a.users.get(number, []) for entry in a.elements[to].entries if entry.of == number
-    ]
-    return lambda role: [found for to, r in below for found in _ends(a, to)(r)]
+def _ends(a: Abstract, number: int, role: str) -> list[tuple[int, str]]:
+    """Return where a line to an element brings its value: the element, or what reads the lines that it merges."""
+    if a.elements[number].kind not in THROUGH:
+        return [(number, role)]
+    below = [(to, x.role) for to in a.users.get(number, []) for x in a.elements[to].entries if x.of == number]
+    return [found for to, r in below for found in _ends(a, to, r)]
 
 
 def _differences(one: Abstract, other: Abstract, pairs: dict[int, int]) -> list[str]:

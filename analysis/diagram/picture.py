@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from runs.files import replacing
 
-from .drawing import Drawing, Node, Text, Wire, parts
+from .drawing import CORNER, Drawing, Node, Text, Wire, parts
 from .markup import (
     COLOURS,
-    CORNER,
     HALO,
     INK,
     LINE,

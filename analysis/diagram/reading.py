@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from variants import Cell, Native
 from variants.engine import fused
+from variants.engine.ir.derive import Derivation
 from variants.engine.ir.gates import SQUASHING, Called
 from variants.engine.ir.graph import COMMUTATIVE, COMPARISONS, Graph
 from variants.engine.ir.names import Name
@@ -121,7 +122,7 @@ def read(cell: Cell) -> Abstract:
 class _Reader:
     """Groups the nodes of a derivation into elements."""
 
-    def __init__(self, cell: Cell, derivation: fused.Derivation) -> None:
+    def __init__(self, cell: Cell, derivation: Derivation) -> None:
         self._cell, self._derivation, self._graph = cell, derivation, derivation.graph
         self._called: dict[int, Called] = dict(derivation.step.called)
         for traced in derivation.operand_traces.values():

@@ -85,19 +85,19 @@ def legend() -> Drawing:
     label(54, "learned layer")
     nodes.append(Node(-1, "point", "×", 166, 0, 30, 30))
     label(189, "pointwise operation")
-    wire([(316, -9), (352, -9)], end="")
-    wire([(316, 10), (330, 10), (330, -9), (352, -9)])
-    label(360, "lines merge")
+    wire([(346, -9), (382, -9)], end="")
+    wire([(346, 10), (360, 10), (360, -9), (382, -9)])
+    label(390, "lines merge")
     row = 38
     wire([(8, row - 9), (44, row - 9)])
     wire([(10, row - 9), (26, row - 9), (26, row + 10), (44, row + 10)])
     label(54, "copy", row)
     wire([(146, row), (182, row)], role="p")
     label(189, "times a weight per unit", row)
-    nodes.append(Node(-1, "cut", "", 334, row, 30, 20))
-    label(360, "gradient is cut", row)
+    nodes.append(Node(-1, "cut", "", 364, row, 30, 20))
+    label(390, "gradient is cut", row)
     empty = Abstract("legend", Graph(), {}, {}, {}, {}, [], (), (), ())
-    return Drawing("legend", 0, -20, 460, 76, (0, 0, 0, 0), nodes, wires, texts, Graph(), empty)
+    return Drawing("legend", 0, -20, 490, 76, (0, 0, 0, 0), nodes, wires, texts, Graph(), empty)
 
 
 def _wrapped(sentence: str, width: float) -> list[str]:
