@@ -15,7 +15,7 @@ from .routing import Line, Point, route
 
 CORNER = 8  # radius of a corner of a line
 NUMBER = (38, 24)  # room for two numbers of five characters, one above the other
-SPREADS = (1.0, 1.25, 1.5)  # how far apart elements stand, tried in this order until every line finds a way
+SPREADS = (1.0, 1.3)  # how far apart elements stand, tried in this order until every line finds a way
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
