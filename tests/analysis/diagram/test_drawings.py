@@ -2,6 +2,7 @@
 
 from collections import namedtuple
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, event, given, settings
 
 from analysis.diagram import CannotDraw, draw, png, svg, svg_of
 from analysis.diagram.checking import borders, check, expected
+from analysis.diagram.drawing import around, meet
 from runs.configuration.outside import presets, variant_of
 from runs.trial.classes import construct
 from tests.variants.formulas import cells
@@ -183,6 +185,17 @@ def test_the_svg_is_well_formed_and_has_every_node_and_wire_as_a_group(drawings,
     assert values("node") == [n.value for n in drawing.nodes]
     numbers = [t.get("data-value") for t in root.iter(f"{SVG}text") if t.get("class") == "number"]
     assert len(numbers) == len(set(numbers)) == len({w.value for w in drawing.wires if w.value >= 0})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_at_most_one_number_beside_a_line_has_less_room_than_it_needs(drawings, name):
+    drawing = drawings[name]
+    spots = [w.spot for w in drawing.wires if w.spot is not None]
+    boxes = [(x - 17, y - 11, x + 17, y + 11) for x, y in spots]
+    fixed = [n.box for n in drawing.nodes] + [t.box for t in drawing.texts]
+    lines = [around(a, b) for w in drawing.wires for a, b in pairwise(w.points)]
+    others = {k: fixed + lines + boxes[:k] for k in range(len(boxes))}
+    assert sum(any(meet(box, other) for other in others[k]) for k, box in enumerate(boxes)) <= 1
 
 
 @pytest.mark.parametrize("name", NAMES)
