@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS, QUALITY
 from ..tables.comparisons import BETTER, EVERYTHING_SOLVED, GUARDS, MARGIN, SAME, WORSE
 from .choice import records_of, rows_in
-from .entry import Entry, two_rows_for_each_pair
-from .look import GREY, INK, look, styled
+from .entry import EVIDENCE, Entry, two_rows_for_each_pair
+from .look import GREY, INK, look, page, styled
 from .pieces import (
+    ROW,
+    counts_of,
     counts_text,
     empty,
     interval,
     mark,
+    note_below,
     reach_of,
     right_heads,
     right_of_row,
@@ -34,16 +39,14 @@ if TYPE_CHECKING:
 
 TITLE = "Differences to the baseline"
 CAPTION = (
-    "Difference between each variant and the baseline over the points that both have, by both questions. Ease: the "
-    "solve rate, the share of points at which a variant solves the task. Quality: the expected score of the best of 20 "
-    "trials (of all, where there are fewer); best are those that solved the task in the fewest steps, then those with "
-    "the lowest validation loss. Lines: 95 % intervals that hold for all variants of a task and question together; p: "
-    "from label swaps, at most .05 exactly where the interval excludes zero. Band: differences below a tenth, which "
-    "count as none. Filled marks: better or worse; half-filled: the same, the interval lies inside the band; hollow: "
-    "open. Where a variant and the baseline both learned nothing, or solved everything, no difference is shown; solved "
-    "after tuning are those whose best trials solve the task, however few these are. "
-    "Greff's p: Welch's test on the test losses of the best deciles, unadjusted; it marks equal variants far too "
-    "often. Without lines the study has too few points for inference."
+    "Is a variant better or worse than the baseline, and by how much? Each mark is the difference over the points that "
+    "both have; right of the line is better. Filled marks: better or worse, the interval excludes zero; half-filled: the "
+    "same, the interval lies inside the grey band of a tenth, which counts as no difference; hollow: open. Lines: 95 % "
+    "intervals that hold for all variants of a panel together; p: from label swaps. Where there are no intervals the "
+    "points are too few to tell luck from skill, and thin lines only lead from zero to the marks. Ease: the solve rate. "
+    "Quality: the expected score of the best of 20 trials (of all, where there are fewer), best by steps to solve, then "
+    "by validation loss. No difference is shown where both learned nothing or solved everything; solved after tuning "
+    "are those whose best trials solve the task, however few these are."
 )
 OF_LOSSES = (
     "Of a task without a criterion of success there is one question, quality: the mean test loss of the best "
@@ -51,8 +54,8 @@ OF_LOSSES = (
     "of the way from the floor to the reference, or of the floor where there is no reference. Nothing learned: "
     "both best deciles are no better than the best model without memory."
 )
-STOPS = (6, 88, 112, 140)  # points right of the axes at which the texts of a row begin
-WIDE_STOPS = (6, 98, 120, 146)  # of losses, which have more digits
+STOPS = (6, 96, 126)  # points right of the axes at which the texts of a row begin
+WIDE_STOPS = (6, 122, 152)  # of losses, which have more digits
 FILLS = {BETTER: "full", WORSE: "full", SAME: "left"}  # of the marks, by verdict; none for others
 
 
@@ -83,14 +86,14 @@ def draw(numbers: Numbers) -> Figure:
         return empty("no variant to compare with a baseline")
     panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
     panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
-    figure, grid = row_panels(panels, height=0.29, around=0.85)
+    figure, grid, two_lines = row_panels(panels, height=ROW, around=1.1)
     for axes, ((task, question), variants) in zip(grid.flat, panels.items(), strict=True):
         own = data[(data["task"] == task) & (data["question"] == question)].set_index("variant").loc[variants]
         of_task = counts[counts["task"] == task]
         _rows(axes, own)
         _frame(axes, task, own, records_of(of_task)[own["baseline"].iloc[0]])
         row_axis(axes, len(own))
-        row_names(axes, of_task, variants)
+        row_names([axes], variants, counts_of(of_task, variants), two_lines=two_lines)
     return figure
 
 
@@ -105,16 +108,21 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
             continue
         own_look = look(str(variant))
         interval(axes, scale * row["low"], scale * row["high"], y, own_look.colour)
+        if not np.isfinite(row["low"]):
+            interval(axes, *sorted((0.0, scale * row["difference"])), y, own_look.colour, lw=0.8)
         fill = FILLS.get(row["verdict"], "none")
         looks = {"fillstyle": fill} if fill != "none" else {}
         filled = fill != "none"
         mark(axes, scale * row["difference"], y, own_look.marker, own_look.colour, filled=filled, **looks)
+        if page().narrow:  # the interval is drawn, and there is little room
+            verdict = f", {row['verdict']}" if inferred else ""
+            right_of_row(axes, f"{words.signed(row['difference'], unit)}{verdict}", y)
+            continue
         right_of_row(axes, words.difference(row["difference"], row["low"], row["high"], unit), y, stops[0])
         if inferred:
             right_of_row(axes, words.p_value(row["p"]), y, stops[1])
             right_of_row(axes, str(row["verdict"]), y, stops[2])
-            right_of_row(axes, words.p_value(row["greff_welch_p"]), y, stops[3])
-    heads = ("difference [95 % interval]", "p", "verdict", "Greff's p") if inferred else ("difference",)
+    heads = ("difference [95 %]", "p", "verdict") if inferred else ("difference",)
     right_heads(axes, stops, heads)
 
 
@@ -139,24 +147,24 @@ def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]
     shown = own[~own["verdict"].isin(GUARDS)]
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
     axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
-    level = words.level(first["reference"], unit)
-    axes.set_title(f"{task}, {first['question']}: {baseline['variant']} {level}", pad=5)
+    level, name = words.level(first["reference"], unit), words.spoken(str(baseline["variant"]))
+    title = f"{words.spoken(task)}, {first['question']}: {endpoint.title} ({name}: {level})"
+    axes.set_title("\n".join(wrap(title, page().columns(64, 44))), pad=14)
     of_unit = {"%": "percentage points"}.get(unit, unit)
-    after = f", {of_unit}" if of_unit else ""
-    axes.set_xlabel(f"← worse    difference in {endpoint.title}{after}    better →", fontsize=7)
-    axes.annotate(
-        f"{baseline['variant']}: {counts_text(baseline)}",
-        (0, 0),
-        xycoords="axes fraction",
-        xytext=(-5, -16),
-        textcoords="offset points",
-        ha="right",
-        va="top",
-        fontsize=5.8,
-        color=GREY,
-    )
+    after = f" in {of_unit}" if of_unit else ""
+    axes.set_xlabel(f"← worse    difference{after}    better →")
+    note_below(axes, f"{name}: {counts_text(baseline)}", 30)
 
 
 FIGURE = Entry(
-    "forest", TITLE, CAPTION, numbers, draw, needs=("comparisons",), rows=two_rows_for_each_pair, of_losses=OF_LOSSES
+    "forest",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    needs=("comparisons",),
+    part=EVIDENCE,
+    rows=two_rows_for_each_pair,
+    most=34,
+    of_losses=OF_LOSSES,
 )
