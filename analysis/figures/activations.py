@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 TITLE = "Gates and states over one sequence"
 CAPTION = (
     "The same trials over the first test sequence: units down, steps across; of several layers the highest. Gates "
-    "show what comes out of their squashing function (a pre-activation that nothing squashes as it is), states "
-    "what is carried on. The units of a variant stand in the same order in all its maps, by their part in the "
-    "first principal component of its states; of more than 64 units every k-th is drawn."
+    "show what comes out of their squashing function (a pre-activation that nothing squashes as it is), states what "
+    "is carried on. The units of a variant stand in the same order in all its maps, by their part in the first "
+    "principal component of its states; of more than 64 units every k-th is drawn."
 )
 MOST_UNITS = 64  # in one heat map; of more every k-th in their order
 MOST_COLUMNS = 6  # heat maps side by side

@@ -38,11 +38,11 @@ TITLE = "Test loss of all trials and of the best decile"
 CAPTION = (
     "How good are the trials of a variant, and how much do they scatter? Further left is better. Dots are trials: "
     "filled if solved, hollow if not, crosses if diverged; those that diverged before any loss was measured stand at "
-    "“no loss”. Boxes: quartiles, with the median as a line and the range as whiskers, from five trials on; diamonds: "
-    "geometric means. Solved is decided by the criterion of the task, which may be an accuracy, so filled dots can lie "
-    "on either side of the line “score 1”. The best decile (solved trials first, by steps to solve, then by "
-    "validation loss) has a panel where it has five trials; beside it stands the mean number of its parameters. After "
-    "figure 3 of Greff et al. 2017."
+    "“no loss”. Boxes: quartiles, with the median as a line and the range as whiskers, from five trials on; diamonds:"
+    " geometric means. Solved is decided by the criterion of the task, which may be an accuracy, so filled dots can "
+    "lie on either side of the line “score 1”. The best decile (solved trials first, by steps to solve, then by "
+    "validation loss) has a panel where it has five trials; beside it stands the mean number of its parameters. After"
+    " figure 3 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that exploded, "
@@ -273,7 +273,7 @@ def _draw_box(axes: Axes, box: dict[Any, Any], y: float, colour: str) -> None:
 def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) -> None:
     """Draw trials around a row; heights follow the golden ratio, so that the drawing is the same every time."""
     heights = y + 0.5 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
-    size = 7 if len(x) <= 60 else 3.5
+    size = 11 if len(x) <= 60 else 4
     common: dict[str, Any] = {"zorder": 3, "linewidths": 0.6, "rasterized": len(x) > 300}
     solved, crossed = status == "solved", np.isin(status, ("diverged", "exploded"))
     hollow = ~solved & ~crossed

@@ -96,7 +96,7 @@ class Line(NamedTuple):
 
 
 def lines_of(study: Study) -> dict[str, list[Line]]:
-    """Return what losses are held against by task: the floor, the loss of score 1 or the reference, and the best window.
+    """Return what losses are held against by task: the floor, score 1 or the reference, and the best window.
 
     That is the best model of the last few inputs, where it is better than the floor (on a log axis, clearly so). Where
     its loss is that of the reference, or a published one is, the line of the reference has its name.

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 TITLE = "Confirmed with fresh seeds"
 CAPTION = (
-    "Does a winner of the search win again? Left, filled: the winner of each block of the search, trained again with a "
-    "fresh seed; a count stands beside equal scores of 0 or 1. Black bars above and bands: their interquartile mean and "
-    "its 95 % interval by bootstrap (from five winners on, where they are not all equal). Hollow: the best configuration "
-    "of the whole search with fresh seeds, which describes that configuration and tests nothing. Right: the probability "
-    "that a winner scores higher than one of the baseline, with 95 % intervals (Newcombe); right of the dotted line is "
-    "better. Filled marks: told apart from the baseline (p at most .05 by label swaps within blocks, adjusted over the "
-    "variants by Holm's method)."
+    "Does a winner of the search win again? Left, filled: the winner of each block of the search, trained again with "
+    "a fresh seed; a count stands beside equal scores of 0 or 1. Black bars above and bands: their interquartile mean"
+    " and its 95 % interval by bootstrap (from five winners on, where they are not all equal). Hollow: the best "
+    "configuration of the whole search with fresh seeds, which describes that configuration and tests nothing. Right:"
+    " the probability that a winner scores higher than one of the baseline, with 95 % intervals (Newcombe); right of "
+    "the dotted line is better. Filled marks: told apart from the baseline (p at most .05 by label swaps within "
+    "blocks, adjusted over the variants by Holm's method)."
 )
 OF_LOSSES = (
     "On a task without a criterion of success the score runs evenly from the floor (0) to the reference (1), or to a "
@@ -73,7 +73,7 @@ def draw(numbers: Numbers) -> Figure:
     rows = numbers.rows
     if not rows:
         return empty("nothing confirmed yet")
-    ratios = {"width_ratios": (1.5, 1)}
+    ratios: dict[str, Any] = {"width_ratios": (1.5, 1)}
     figure, grid, two_lines = row_panels(rows, height=0.4, around=0.8, columns=2, **ratios)
     improvement = f"probability to score higher\nthan {words.spoken(numbers.baseline or 'the baseline')}"
     for (left, right), (task, variants) in zip(grid, rows.items(), strict=True):

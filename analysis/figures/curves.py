@@ -175,8 +175,9 @@ def _band(axes: Axes, one: pd.DataFrame, looks: CurveLook, colour: str) -> None:
     """Draw a band as a pale area between thin lines."""
     if not one["low"].notna().any():
         return
-    high, step = np.where(np.isposinf(one["high"]), _HIGHEST, one["high"]), "post" if looks.steps else None
-    axes.fill_between(one["x"], one["low"], high, zorder=2, step=step, color=colour, alpha=0.2, lw=0)
+    high = np.where(np.isposinf(one["high"]), _HIGHEST, one["high"])
+    fill: dict[str, Any] = {"step": "post" if looks.steps else None, "alpha": 0.2, "lw": 0, "zorder": 2}
+    axes.fill_between(one["x"], one["low"], high, color=colour, **fill)
 
 
 def _ticks(axes: Axes, looks: CurveLook) -> None:

@@ -25,8 +25,8 @@ CAPTION = (
     "What does tuning get out of a variant? The test score that a random search of n trials can expect when it keeps "
     "the best one (solved trials first, by steps to solve, then by validation loss). Above the grey baseline a "
     "variant is better after a search of that size. Unbiased over all subsets of n trials, drawn to a tenth of the "
-    "trials (at least five). Bands: 95 % of bootstrap resamples, each variant by itself; overlapping bands do not mean "
-    "equal variants."
+    "trials (at least five). Bands: 95 % of bootstrap resamples, each variant by itself; overlapping bands do not "
+    "mean equal variants."
 )
 OF_LOSSES = "On a task without a criterion of success: the test loss that can be expected, lower is better."
 RESAMPLES = 400

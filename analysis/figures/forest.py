@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from .choice import records_of, rows_in
 from .entry import EVIDENCE, Entry, two_rows_for_each_pair
 from .look import GREY, INK, look, page, styled
 from .pieces import (
+    LINE,
     ROW,
     counts_of,
     counts_text,
@@ -39,23 +39,25 @@ if TYPE_CHECKING:
 
 TITLE = "Differences to the baseline"
 CAPTION = (
-    "Is a variant better or worse than the baseline, and by how much? Each mark is the difference over the points that "
-    "both have; right of the line is better. Filled marks: better or worse, the interval excludes zero; half-filled: the "
-    "same, the interval lies inside the grey band of a tenth, which counts as no difference; hollow: open. Lines: 95 % "
-    "intervals that hold for all variants of a panel together; p: from label swaps. Where there are no intervals the "
-    "points are too few to tell luck from skill, and thin lines only lead from zero to the marks. Ease: the solve rate. "
-    "Quality: the expected score of the best of 20 trials (of all, where there are fewer), best by steps to solve, then "
-    "by validation loss. No difference is shown where both learned nothing or solved everything; solved after tuning "
-    "are those whose best trials solve the task, however few these are."
+    "Is a variant better or worse than the baseline, and by how much? Each mark is the difference over the points "
+    "that both have; right of the line is better. Filled marks: better or worse, the interval excludes zero; half-"
+    "filled: the same, the interval lies inside the grey band of a tenth, which counts as no difference; hollow: "
+    "open. Lines: 95 % intervals that hold for all variants of a panel together; p: from label swaps. Where there are"
+    " no intervals the points are too few to tell luck from skill, and thin lines only lead from zero to the marks. "
+    "Ease: the solve rate. Quality: the expected score of the best of 20 trials (of all, where there are fewer), best"
+    " by steps to solve, then by validation loss. No difference is shown where both learned nothing or solved "
+    "everything; solved after tuning are those whose best trials solve the task, however few these are."
 )
 OF_LOSSES = (
-    "Of a task without a criterion of success there is one question, quality: the mean test loss of the best "
-    "tenth of the trials, chosen by validation loss. Better, a lower loss, is to the right; the band is a tenth "
-    "of the way from the floor to the reference, or of the floor where there is no reference. Nothing learned: "
-    "both best deciles are no better than the best model without memory."
+    "Of a task without a criterion of success there is one question, quality: the mean test loss of the best tenth of"
+    " the trials, chosen by validation loss. Better, a lower loss, is to the right; the band is a tenth of the way "
+    "from the floor to the reference, or of the floor where there is no reference. Nothing learned: both best deciles"
+    " are no better than the best model without memory."
 )
-STOPS = (6, 96, 126)  # points right of the axes at which the texts of a row begin
-WIDE_STOPS = (6, 122, 152)  # of losses, which have more digits
+STOPS = (6, 108, 138)  # points right of the axes at which the texts of a row begin
+WIDE_STOPS = (6, 126, 156)  # of losses, which have more digits
+AROUND = 1.05  # inches around the rows of a panel
+NO_BREAK = "\u00a0"
 FILLS = {BETTER: "full", WORSE: "full", SAME: "left"}  # of the marks, by verdict; none for others
 
 
@@ -86,15 +88,46 @@ def draw(numbers: Numbers) -> Figure:
         return empty("no variant to compare with a baseline")
     panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
     panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
-    figure, grid, two_lines = row_panels(panels, height=ROW, around=1.1)
-    for axes, ((task, question), variants) in zip(grid.flat, panels.items(), strict=True):
-        own = data[(data["task"] == task) & (data["question"] == question)].set_index("variant").loc[variants]
-        of_task = counts[counts["task"] == task]
+    of_panel = {
+        key: data[(data["task"] == key[0]) & (data["question"] == key[1])].set_index("variant").loc[variants]
+        for key, variants in panels.items()
+    }
+    shown = {key: own[~own["verdict"].isin(GUARDS)] for key, own in of_panel.items()}
+    notes = {key: _guards(own) for key, own in of_panel.items()}
+    height = {key: AROUND + LINE * (note.count("\n") + 1) for key, note in notes.items()}
+    figure, grid, two_lines = row_panels({key: [*own.index] or [""] for key, own in shown.items()}, ROW, height)
+    for axes, (key, own) in zip(grid.flat, shown.items(), strict=True):
+        of_task = counts[counts["task"] == key[0]]
+        baseline = records_of(of_task)[of_panel[key]["baseline"].iloc[0]]
+        _title(axes, key[0], of_panel[key].iloc[0], str(baseline["variant"]))
+        if not len(own):
+            axes.set_axis_off()
+            note_below(axes, notes[key], 0)
+            continue
         _rows(axes, own)
-        _frame(axes, task, own, records_of(of_task)[own["baseline"].iloc[0]])
+        _frame(axes, own)
+        note = f"{words.spoken(str(baseline['variant']))}: {counts_text(baseline)}"
+        note_below(axes, f"{note}\n{notes[key]}" if notes[key] else note, 30)
         row_axis(axes, len(own))
-        row_names([axes], variants, counts_of(of_task, variants), two_lines=two_lines)
+        row_names([axes], [*own.index], counts_of(of_task, [*own.index]), two_lines=two_lines)
     return figure
+
+
+def _guards(own: pd.DataFrame) -> str:
+    """Return in lines which variants have no difference to show, and why."""
+    found: dict[str, list[str]] = {}
+    for variant, row in own[own["verdict"].isin(GUARDS)].iterrows():
+        found.setdefault(_guard(row), []).append(words.spoken(str(variant)))
+    told = [f"{reason}: {words.listed(names)}" for reason, names in found.items()]
+    return "\n".join(line for text in told for line in wrap(text, page().columns(72, 48)))
+
+
+def _title(axes: Axes, task: str, first: pd.Series[Any], baseline: str) -> None:
+    """Write task, question and endpoint, with the value of the baseline."""
+    level = words.level(first["reference"], str(first["unit"])).replace(" ", NO_BREAK)
+    title = f"{words.spoken(task)}, {first['question']}: {ENDPOINTS[first['endpoint']].title}"
+    title = f"{title} ({words.spoken(baseline)}: {level})"
+    axes.set_title("\n".join(wrap(title, page().columns(64, 44))), pad=page().columns(14, 5))
 
 
 def _rows(axes: Axes, own: pd.DataFrame) -> None:
@@ -103,13 +136,11 @@ def _rows(axes: Axes, own: pd.DataFrame) -> None:
     scale, stops = words.unit_of(unit).factor, STOPS if unit in words.UNITS else WIDE_STOPS
     inferred = own["low"].notna().any()
     for y, (variant, row) in enumerate(own.iterrows()):
-        if row["verdict"] in GUARDS:
-            right_of_row(axes, _guard(row), y, stops[0], colour=GREY)
-            continue
         own_look = look(str(variant))
         interval(axes, scale * row["low"], scale * row["high"], y, own_look.colour)
         if not np.isfinite(row["low"]):
-            interval(axes, *sorted((0.0, scale * row["difference"])), y, own_look.colour, lw=0.8)
+            low, high = sorted((0.0, scale * row["difference"]))
+            interval(axes, low, high, y, own_look.colour, lw=0.8)
         fill = FILLS.get(row["verdict"], "none")
         looks = {"fillstyle": fill} if fill != "none" else {}
         filled = fill != "none"
@@ -133,27 +164,20 @@ def _guard(row: pd.Series[Any]) -> str:
     return str(row["verdict"])
 
 
-def _frame(axes: Axes, task: str, own: pd.DataFrame, baseline: Mapping[Any, Any]) -> None:
-    """Draw the line of no difference and the band of the margin, and write what is compared with what.
-
-    baseline: its row of the summary.
-    """
-    endpoint, first = ENDPOINTS[own["endpoint"].iloc[0]], own.iloc[0]
-    unit = str(first["unit"])
+def _frame(axes: Axes, own: pd.DataFrame) -> None:
+    """Draw the line of no difference and the band of the margin; own: the rows that are shown."""
+    first = own.iloc[0]
+    endpoint, unit = ENDPOINTS[first["endpoint"]], str(first["unit"])
     scale = words.unit_of(unit).factor
     margin = scale * MARGIN * first["span"]
     axes.axvspan(-margin, margin, color=GREY, alpha=0.13, lw=0, zorder=0.5)
     axes.axvline(0, color=INK, lw=0.9, zorder=1.5)
-    shown = own[~own["verdict"].isin(GUARDS)]
-    reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
+    reach = max(reach_of(scale * own[["low", "high", "difference"]].to_numpy(dtype=float)), 1.5 * margin)
     axes.set_xlim(*((reach, -reach) if endpoint.lower_is_better else (-reach, reach)))
-    level, name = words.level(first["reference"], unit), words.spoken(str(baseline["variant"]))
-    title = f"{words.spoken(task)}, {first['question']}: {endpoint.title} ({name}: {level})"
-    axes.set_title("\n".join(wrap(title, page().columns(64, 44))), pad=14)
+    axes.locator_params(axis="x", nbins=page().columns(9, 5))
     of_unit = {"%": "percentage points"}.get(unit, unit)
     after = f" in {of_unit}" if of_unit else ""
     axes.set_xlabel(f"← worse    difference{after}    better →")
-    note_below(axes, f"{name}: {counts_text(baseline)}", 30)
 
 
 FIGURE = Entry(

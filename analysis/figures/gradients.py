@@ -28,10 +28,10 @@ CAPTION = (
     "What can a trained network still learn from? Of the best trial of each variant by validation loss: norm of the "
     "gradient of the last answer's loss by the state (all its fields, units and layers) that was carried a number of "
     "steps, the lag, before that answer, relative to lag 1; dotted before training, solid after it, grey the first "
-    "variant. Mean over 32 test sequences. A line that falls says that what happened so long ago can hardly be learned "
-    "from. Grey at the foot: how old the inputs are that decide the answer, the darker the more sequences have one "
-    "there. *: the network is not the one of the study's table, since it was trained "
-    "again by other code or elsewhere, or the study has been extended since."
+    "variant. Mean over 32 test sequences. A line that falls says that what happened so long ago can hardly be "
+    "learned from. Grey at the foot: how old the inputs are that decide the answer, the darker the more sequences "
+    "have one there. *: the network is not the one of the study's table, since it was trained again by other code or "
+    "elsewhere, or the study has been extended since."
 )
 LEAST_GRADIENT = 1e-9  # of the first, at the foot of a panel
 _BOTTOM = "dotted: at the start, solid: trained"

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 TITLE = "At which lag is half of the solve rate left?"
 CAPTION = (
     "How far back can a variant remember? The lag at which one half of the solve rate at the shortest lag is left; "
-    "further to the right is better, and the dotted line is the baseline. Lines: 95 % intervals from a bootstrap of the "
-    "points that all lags and variants share. Arrows and ≥: more than half is left at the longest lag, or may be, and "
-    "the number is a bound. Right: by how many doublings of the lag a variant falls off later than the baseline, with an "
-    "interval that holds for all variants of a series together; filled marks: it excludes zero. Without a line: too few "
-    "points, or fewer than ten trials solved at the shortest lag. Trimmed Spearman-Kärber estimate over log2 lag."
+    "further to the right is better, and the dotted line is the baseline. Lines: 95 % intervals from a bootstrap of "
+    "the points that all lags and variants share. Arrows and ≥: more than half is left at the longest lag, or may be,"
+    " and the number is a bound. Right: by how many doublings of the lag a variant falls off later than the baseline,"
+    " with an interval that holds for all variants of a series together; filled marks: it excludes zero. Without a "
+    "line: too few points, or fewer than ten trials solved at the shortest lag. Trimmed Spearman-Kärber estimate over"
+    " log2 lag."
 )
 STOPS = (6, 104)  # points right of the axes at which the texts of a row begin
 

@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 TITLE = "Variants and tasks at a glance"
 CAPTION = (
-    "Which variant solves which task, and how fast? The darker a cell, the better. Left the share of trials that solved "
-    "the task, with solved / all trials below; right the mean number of training steps until a trial solved it, where "
-    "an unsolved trial counts with its whole budget. Compare the rows within a column: a row that is darker in every "
-    "column belongs to a variant that is easier to use. Whether a difference is more than chance, the intervals of the "
-    "next figures say. A dash: no trials."
+    "Which variant solves which task, and how fast? The darker a cell, the better. Left the share of trials that "
+    "solved the task, with solved / all trials below; right the mean number of training steps until a trial solved "
+    "it, where an unsolved trial counts with its whole budget. Compare the rows within a column: a row that is darker"
+    " in every column belongs to a variant that is easier to use. Whether a difference is more than chance, the "
+    "intervals of the next figures say. A dash: no trials."
 )
 OF_LOSSES = (
     "A task without a criterion of success has neither; it has a map of its own with the mean test loss of the best "
@@ -38,7 +38,6 @@ COLUMNS = [
 ]
 NAMES, NARROW_NAMES = 2.25, 1.18  # inches of the names of the variants
 LEAST, MOST, GAP = 0.37, 0.95, 0.25  # inches of a cell, at least and at most, and between two maps
-WITH_SIGN = 0.48  # inches of a cell that has room for the sign %
 
 
 class Map(NamedTuple):
@@ -74,7 +73,7 @@ def numbers(study: Study) -> Numbers:
     solvable = [task for task in study.tasks if study.solvable(task)]
     others = [task for task in study.tasks if not study.solvable(task)]
     maps = [
-        Map("solve_rate", summary["solve_rate"], "solve rate", solvable),
+        Map("solve_rate", summary["solve_rate"], "solve rate in %", solvable),
         Map("restricted_steps", 1 - summary["restricted_steps"] / budgets, "mean steps to solve", solvable),
     ]
     if others:
@@ -128,7 +127,7 @@ class _Sheet:
         self.labels = labels
         parts = [label.split("\n") for label in labels.values()]
         longest = max(len(line) for part in parts for line in part)
-        head = longest * 0.066 if self.upright else LINE * max(map(len, parts))
+        head = longest * 0.06 if self.upright else LINE * max(map(len, parts))
         self.titles = {id(one): wrap(one.title, room_for(cell * len(one.tasks))) for line in lines for one in line}
         title = LINE * 1.1 * max(map(len, self.titles.values()))
         self.above, self.title = head + title + 0.16, title
@@ -204,8 +203,7 @@ class _Sheet:
         if not np.isfinite(value):
             return "failed" if row["failed"] else words.NOTHING, ""
         if column == "solve_rate":
-            sign = " %" if self.cell >= WITH_SIGN else ""
-            return f"{100 * value:.0f}{sign}", f"{row['solved']}/{row['trials']}"
+            return f"{100 * value:.0f}", f"{row['solved']}/{row['trials']}"
         if column == "restricted_steps":
             return words.count(value) if row["solved"] else "never", ""
         return words.number(value, "loss"), ""

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 TITLE = "Is the search space wide enough?"
 CAPTION = (
-    "A row for each variant: grey ticks are all of its trials, marks its best decile (solved trials first, by steps to "
-    "solve, then by validation loss). The outer tenths of each range are shaded, with the share of the best trials of "
-    "all variants that lies there. Far more than 10 % at an edge says that better values may lie outside of the range. "
-    "The size is the baseline's width with the same number of parameters."
+    "A row for each variant: grey ticks are all of its trials, marks its best decile (solved trials first, by steps "
+    "to solve, then by validation loss). The outer tenths of each range are shaded, with the share of the best trials"
+    " of all variants that lies there. Far more than 10 % at an edge says that better values may lie outside of the "
+    "range. The size is the baseline's width with the same number of parameters."
 )
 ACROSS = 4  # panels side by side
 COLUMNS = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]

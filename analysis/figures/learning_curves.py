@@ -27,12 +27,12 @@ CAPTION = (
     "How fast do the variants learn? Solid: the median validation loss of the best tenth of the trials, with a band "
     "between the quartiles (from five trials on); dashed: the median of all trials. A variant learns faster than the "
     "grey baseline where its solid line falls earlier. A trial that stopped keeps its last loss; one that diverged "
-    "counts as infinite. Floor: the best model without memory. Score 1: the loss at which the score is 1; a task whose "
-    "criterion is an accuracy can be solved above it."
+    "counts as infinite. Floor: the best model without memory. Score 1: the loss at which the score is 1; a task "
+    "whose criterion is an accuracy can be solved above it."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success the axis is linear, with lines at the floor, at the reference and at the "
-    "best model of the last few inputs; with a training set it counts epochs."
+    "On a task without a criterion of success the axis is linear, with lines at the floor, at the reference and at "
+    "the best model of the last few inputs; with a training set it counts epochs."
 )
 FEWEST_IN_A_BAND = 5  # trials, for quartiles
 NEAR = 1e-3  # of a step or an epoch: two looks that are nearer are the same

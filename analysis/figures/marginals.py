@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 TITLE = "What each hyperparameter does"
 CAPTION = (
-    "Which values of a hyperparameter are good? The mean score against one hyperparameter, averaged over all others by "
-    "a surrogate of the trials: a row for each variant, the first variant in grey behind the others. A flat curve "
-    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. The seconds of a trial "
-    "are in the table of the figure. After figure 4 of Greff et al. 2017."
+    "Which values of a hyperparameter are good? The mean score against one hyperparameter, averaged over all others "
+    "by a surrogate of the trials: a row for each variant, the first variant in grey behind the others. A flat curve "
+    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. The seconds of a trial"
+    " are in the table of the figure. After figure 4 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "
-    "of the best constant answer counts as that loss, and so does a missing one. Greff et al. 2017 show in "
-    "figure 4 the error and the time of their trials in the same way; they found the learning rate to matter most, "
-    "then the hidden size, and momentum hardly at all."
+    "of the best constant answer counts as that loss, and so does a missing one. Greff et al. 2017 show in figure 4 "
+    "the error and the time of their trials in the same way; they found the learning rate to matter most, then the "
+    "hidden size, and momentum hardly at all."
 )
 NAMES, GAP = 2.05, 0.16  # inches: left of the panels, and between two of them
 HEAD, HEIGHT, BETWEEN, FOOT = 0.32, 0.6, 0.1, 0.45  # inches: of a task, of a panel, below it, below all of a task

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 TITLE = "Memory horizon"
 CAPTION = (
     "How far back can the best settings of a variant remember? Cells: the share of runs that solve the task at each "
-    "lag, the darker the more. The diamond is the lag at which half of them do (Spearman-Kärber estimate) with its 95 % "
-    "interval; further right is better. Triangles, ≥ and <: half of the runs solve even the longest lag tried, or fewer "
-    "than half the shortest, and the number is a bound."
+    "lag, the darker the more. The diamond is the lag at which half of them do (Spearman-Kärber estimate) with its 95"
+    " % interval; further right is better. Triangles, ≥ and <: half of the runs solve even the longest lag tried, or "
+    "fewer than half the shortest, and the number is a bound."
 )
 RED = COLOURS[1]
 

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 TITLE = "Training and validation loss"
 CAPTION = (
-    "Which variants learn their training set by heart? The best decile of each variant: median validation loss (line) "
-    "and median training loss (dashed) at each look; a validation line that rises again while the dashed one falls is "
-    "over-fitting. A trial that stopped keeps its last losses. Diamond: the lowest point of the validation line. Below "
-    "each panel the mean gap between the two losses, at the best look of each trial and at the last one. The training loss is the mean over the epoch before the look, with "
-    "input noise where the trial has it, and while the parameters still change, so that a gap can be negative. "
-    "Dotted: floor, reference and the best model of the last few inputs."
+    "Which variants learn their training set by heart? The best decile of each variant: median validation loss (line)"
+    " and median training loss (dashed) at each look; a validation line that rises again while the dashed one falls "
+    "is over-fitting. A trial that stopped keeps its last losses. Diamond: the lowest point of the validation line. "
+    "Below each panel the mean gap between the two losses, at the best look of each trial and at the last one. The "
+    "training loss is the mean over the epoch before the look, with input noise where the trial has it, and while the"
+    " parameters still change, so that a gap can be negative. Dotted: floor, reference and the best model of the last"
+    " few inputs."
 )
 HEIGHT = 1.3  # inches of a panel
 KINDS = ("training", "validation")

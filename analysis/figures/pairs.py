@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 TITLE = "Pairs of hyperparameters"
 CAPTION = (
-    "Do the hyperparameters of the baseline depend on each other? Below the diagonal the mean score over two of them, "
-    "averaged over the others, from 0 (pale) to 1 (dark): stripes along an axis say that each can be tuned by itself. "
-    "On the diagonal the mean score against one; above it the share of the variance of the score that only the two "
-    "together explain, ± standard error (one digit below 100 trials). In the title the share of the variance that a "
-    "model of the trials explains of trials it has not seen (R²). After figure 6 of Greff et al. 2017."
+    "Do the hyperparameters of the baseline depend on each other? Below the diagonal the mean score over two of them,"
+    " averaged over the others, from 0 (pale) to 1 (dark): stripes along an axis say that each can be tuned by "
+    "itself. On the diagonal the mean score against one; above it the share of the variance of the score that only "
+    "the two together explain, ± standard error (one digit below 100 trials). In the title the share of the variance "
+    "that a model of the trials explains of trials it has not seen (R²). After figure 6 of Greff et al. 2017."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success: the mean test loss on a log scale, low is dark. Greff et al. "
-    "2017 found that hyperparameters hardly interact."
+    "On a task without a criterion of success: the mean test loss on a log scale, low is dark. Greff et al. 2017 "
+    "found that hyperparameters hardly interact."
 )
 
 
@@ -198,8 +198,8 @@ FIGURE = Entry(
     CAPTION,
     numbers,
     draw,
-    ("marginals", "shares", "surfaces"),
-    a_panel_for_each_task,
-    1,
+    needs=("marginals", "shares", "surfaces"),
+    rows=a_panel_for_each_task,
+    most=1,
     of_losses=OF_LOSSES,
 )

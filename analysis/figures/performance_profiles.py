@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 TITLE = "Performance profiles"
 CAPTION = (
-    "How does a variant fare when its hyperparameters are drawn at random? The share of all trials whose test score is "
-    "at least the score below. A variant whose curve lies above the grey baseline everywhere is more robust; where "
-    "they cross, neither is. The score measures the test loss, and a trial can reach 1 without having met the task's "
-    "criterion, so the curves may end above the solve rate. Bands: 95 % intervals (Wilson) at each score by itself, "
+    "How does a variant fare when its hyperparameters are drawn at random? The share of all trials whose test score "
+    "is at least the score below. A variant whose curve lies above the grey baseline everywhere is more robust; where"
+    " they cross, neither is. The score measures the test loss, and a trial can reach 1 without having met the task's"
+    " criterion, so the curves may end above the solve rate. Bands: 95 % intervals (Wilson) at each score by itself, "
     "from ten trials on."
 )
 OF_LOSSES = "On a task without a criterion of success: the share of trials whose test loss is at most that below."

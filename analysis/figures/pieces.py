@@ -60,7 +60,7 @@ class Rows(NamedTuple):
 def row_panels(
     rows: Mapping[Any, Sequence[str]],
     height: float,
-    around: float,
+    around: float | Mapping[Any, float],
     columns: int = 1,
     extra: float = 0.1,
     **options: Any,
@@ -68,19 +68,20 @@ def row_panels(
     """Return a figure with a panel for each task that has a row for each of its variants.
 
     rows: by task, or by task and question, the variants.
-    height, around: of one row, and of what stands around the rows of a panel, in inches. Rows are less high where the
-        figure would be higher than a page.
+    height, around: of one row, and of what stands around the rows of a panel, or of each, in inches. Rows are less high
+        where the figure would be higher than a page.
     columns: panels side by side; they stand below each other on a narrow page.
     extra: height of what stands around all panels, in inches.
     options: handed on to `Figure.subplots` of a wide page.
     """
+    room_around = around if isinstance(around, Mapping) else dict.fromkeys(rows, around)
     if page().narrow:
-        heights = [(height + ABOVE) * len(own) + around for own in rows.values() for _ in range(columns)]
+        heights = [(height + ABOVE) * len(rows[key]) + room_around[key] for key in rows for _ in range(columns)]
         figure = new_figure(page().width, sum(heights) + extra)
         grid = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)
         return Rows(figure, grid.reshape(len(rows), columns), two_lines=False)
-    room = (TALLEST - extra - around * len(rows)) / max(1, sum(map(len, rows.values())))
-    heights = [min(height, room) * len(variants) + around for variants in rows.values()]
+    room = (TALLEST - extra - sum(room_around.values())) / max(1, sum(map(len, rows.values())))
+    heights = [min(height, room) * len(variants) + room_around[key] for key, variants in rows.items()]
     figure = new_figure(page().width, sum(heights) + extra)
     grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
     return Rows(figure, grid, two_lines=min(height, room) >= 0.95 * ROW)
@@ -329,14 +330,15 @@ def names_above(axes: Axes, lines: Sequence[Line]) -> int:
     low, high = sorted(axes.get_xlim())
     seen = sorted(line for line in lines if np.isfinite(line.value) and low <= line.value <= high)
     to_axes = axes.transData + axes.transAxes.inverted()
-    for k, (value, name) in enumerate(seen):
-        place = float(to_axes.transform((value, 0))[0])
+    places = [float(to_axes.transform((line.value, 0))[0]) for line in seen]
+    apart = len(seen) == 2 and places[1] - places[0] > 0.45  # both fit into one row
+    for k, ((_, name), place) in enumerate(zip(seen, places, strict=True)):
         side = "left" if place < 0.5 else "right"
         where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
-        up = 2 + 10 * (len(seen) - 1 - k)
+        up = 2 if apart else 2 + 10 * (len(seen) - 1 - k)
         text = f"↓ {name}" if side == "left" else f"{name} ↓"
         axes.annotate(text, (place, 1), xytext=(0, up), ha=side, va="bottom", color=GREY, **where)
-    return len(seen)
+    return 1 if apart else len(seen)
 
 
 def on_curves(text: Text) -> None:

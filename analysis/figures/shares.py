@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 TITLE = "Which hyperparameters matter"
 CAPTION = (
     "Which hyperparameters decide about the score? Share of its variance over the search space that each explains "
-    "alone, that all pairs add, and that three and more add; tune the longest parts first. A bar ends at what a model of "
-    "the trials explains of trials it has not seen (R², 5-fold cross-validation); what is white is the luck of a seed, "
-    "or more than these trials can show. Bars are pale where that is below half: the order of their parts is no "
-    "finding. Below 100 trials a share is good to one digit. After figure 5 of Greff et al. 2017, whose shares are of the variance of the surrogate."
+    "alone, that all pairs add, and that three and more add; tune the longest parts first. A bar ends at what a model"
+    " of the trials explains of trials it has not seen (R², 5-fold cross-validation); what is white is the luck of a "
+    "seed, or more than these trials can show. Bars are pale where that is below half: the order of their parts is no"
+    " finding. Below 100 trials a share is good to one digit. After figure 5 of Greff et al. 2017, whose shares are "
+    "of the variance of the surrogate."
 )
 OF_LOSSES = (
     "Shares of a task without a criterion of success are of the variance of the test loss; a loss above that of the "

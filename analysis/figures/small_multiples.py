@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ACROSS = 5  # panels side by side at most, 4 where the variants need several lines
-LEFT, GAP, RIGHT = 0.72, 0.2, 0.12  # inches: labels left of the first panel, between two panels, and right of the last
+LEFT, GAP, RIGHT = 0.72, 0.26, 0.12  # inches: labels left of the first panel, between two panels, and right of the last
 TITLE, TICKS, LABEL, BETWEEN = 0.24, 0.2, 0.2, 0.12  # inches: of a task, and below a line of panels
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 TITLE = "Share of trials that have solved the task"
 CAPTION = (
     "How many trials have solved the task after so many training steps? A curve that rises earlier than the grey "
-    "baseline solves in fewer steps, one that ends higher solves more often. A trial counts from the look at which it "
-    "met the task's criterion, also on fresh sequences; diverged trials count as unsolved. The axis begins shortly "
+    "baseline solves in fewer steps, one that ends higher solves more often. A trial counts from the look at which it"
+    " met the task's criterion, also on fresh sequences; diverged trials count as unsolved. The axis begins shortly "
     "before the first trial solves. Bands: 95 % intervals (Wilson) at each step by itself, from ten trials on. Tasks "
     "that no trial solved are left out."
 )
@@ -56,7 +56,8 @@ def numbers(study: Study) -> Curves:
 def _shown(steps: np.ndarray, solved: pd.Series) -> np.ndarray:
     """Return the looks from shortly before the first trial solves; none where no trial does."""
     begin = solved.min() - BEFORE * steps.max(initial=0)
-    return steps[(steps > 0) & (steps >= begin)]  # no look is after a missing step
+    shown: np.ndarray = steps[(steps > 0) & (steps >= begin)]  # no look is after a missing step
+    return shown
 
 
 @styled

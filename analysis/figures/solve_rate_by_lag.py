@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 TITLE = "How fast does the solve rate fall with the lag?"
 CAPTION = (
     "Share of the trials that solve the task at each lag; the flatter a curve, the longer the variant remembers. "
-    "Vertical lines: 95 % intervals (Wilson). All lags of a series have the same points and seeds. In the shaded bands "
-    "at the foot (below 5 %) and at the top (above 95 %) variants cannot be compared. The control is the plain tanh "
-    "network: where it solves the longest lag, the task does not need memory."
+    "Vertical lines: 95 % intervals (Wilson). All lags of a series have the same points and seeds. In the shaded "
+    "bands at the foot (below 5 %) and at the top (above 95 %) variants cannot be compared. The control is the plain "
+    "tanh network: where it solves the longest lag, the task does not need memory."
 )
 HEIGHT = 1.15  # inches of a panel
 APART = 0.018  # of the axis between the marks of neighbouring variants, so that intervals do not hide each other

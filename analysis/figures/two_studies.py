@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 
 TITLE = "This study and the other"
 CAPTION = (
-    "Does this study find what the other one found? Left the value of each variant: hollow in the other study, filled in "
-    "this one. Right the difference, this study minus the other, over the points that both have where they are paired, "
-    "else over all trials, with 95 % intervals that hold for all variants of a panel together. A row in bold differs: "
-    "its interval excludes zero and p is at most .05. Nothing is shown where all sides learned nothing or solved "
-    "everything. Without lines there are too few points for inference. How much the variant's advantage over the "
-    "baseline changed stands in the table."
+    "Does this study find what the other one found? Left the value of each variant: hollow in the other study, filled"
+    " in this one. Right the difference, this study minus the other, over the points that both have where they are "
+    "paired, else over all trials, with 95 % intervals that hold for all variants of a panel together. A row in bold "
+    "differs: its interval excludes zero and p is at most .05. Nothing is shown where all sides learned nothing or "
+    "solved everything. Without lines there are too few points for inference. How much the variant's advantage over "
+    "the baseline changed stands in the table."
 )
 OF_LOSSES = (
     "Of a task without a criterion of success there is one question, quality: the mean test loss of the best decile, "
@@ -64,7 +64,7 @@ def draw(numbers: Numbers) -> Figure:
         return empty("nothing common to both studies")
     panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
     panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
-    ratios = {"width_ratios": (1, 1.15)}
+    ratios: dict[str, Any] = {"width_ratios": (1, 1.15)}
     figure, grid, _ = row_panels(panels, height=0.26, around=1.1, columns=2, **ratios)
     for (left, right), ((task, question), variants) in zip(grid, panels.items(), strict=True):
         own = data[(data["task"] == task) & (data["question"] == question)]

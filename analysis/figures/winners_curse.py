@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 TITLE = "What the search promised and what it kept"
 CAPTION = (
-    "How much of a winning score was luck? Each mark is the winner of a block of the search: its score there, and the "
-    "score of the same configuration with a fresh seed. Marks below the diagonal were flattered by the search. Marks "
-    "on the same spot are spread around it."
+    "How much of a winning score was luck? Each mark is the winner of a block of the search: its score there, and the"
+    " score of the same configuration with a fresh seed. Marks below the diagonal were flattered by the search. Marks"
+    " on the same spot are spread around it."
 )
 
 
@@ -104,4 +104,4 @@ def _panel(axes: Axes, own: pd.DataFrame, variants: list[str], drop: float) -> N
     axes.set_aspect("equal")
 
 
-FIGURE = Entry("winners_curse", TITLE, CAPTION, numbers, draw, ("confirmation",), a_panel_for_each_task, 9)
+FIGURE = Entry("winners_curse", TITLE, CAPTION, numbers, draw, ("confirmation",), rows=a_panel_for_each_task, most=9)
