@@ -122,7 +122,18 @@ def _dots(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
         axes.vlines(mine["value"], y - 0.22, y + 0.22, color=BACK, zorder=2, **looks)
         best, (colour, marker, _) = mine.loc[mine["best_decile"], "value"], look(variant)
         edge = colour if marker in "+*Xx1234" else "white"
-        axes.plot(best, np.full(len(best), y), ls="none", marker=marker, color=colour, mec=edge, mew=0.4, ms=5.5)
+        axes.plot(
+            best,
+            np.full(len(best), y),
+            ls="none",
+            marker=marker,
+            color=colour,
+            mec=edge,
+            mew=0.4,
+            ms=5.5,
+            zorder=3,
+            clip_on=False,
+        )
 
 
 def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
@@ -139,7 +150,7 @@ def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     axes.set_xlim(axis.low, axis.high)
     axes.set_xlabel(words.spoken(name))
     if axis.log:
-        log_ticks(axes.xaxis, few=True)
+        log_ticks(axes.xaxis, labels=5)
     else:
         axes.locator_params(axis="x", nbins=4)
 
