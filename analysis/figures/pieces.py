@@ -255,7 +255,7 @@ def counts_text(row: Mapping[Any, Any] | pd.Series) -> str:
     >>> counts_text({"trials": 8, "solved": 0, "solvable": False, "diverged": 1, "exploded": 2, "failed": 0})
     '8 trials, 1 diverged, 2 exploded'
     """
-    first = f"{row['solved']} of {row['trials']} solved" if row["solvable"] else words.trials(row["trials"])
+    first = f"{row['solved']} of {row['trials']} solved" if row["solvable"] else words.trials(int(row["trials"]))
     more = [f", {row[name]} {name}" for name in ("exploded", "failed") if row[name]]
     return f"{first}, {row['diverged']} diverged{''.join(more)}"
 

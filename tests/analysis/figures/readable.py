@@ -53,7 +53,7 @@ def _texts(figure: Figure) -> list[Text]:
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
-            shown = axes.axison and axes.get_visible()
+            shown = axes.axison and axes.get_visible() and axis.get_visible()
             margin = 1e-9 * (high - low)
             for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
                 if not shown or not low - margin <= tick.get_loc() <= high + margin:
