@@ -101,7 +101,12 @@ def draw_curves(curves: Curves, looks: CurveLook) -> Figure:
     if not curves.variants:
         return empty(curves.nothing)
     levels = {task: [line for line in lines if line.name] for task, lines in curves.levels.items()}
-    sheet = Sheet(curves.tasks, curves.variants, HEIGHT, looks.x_label, notes=2, named=any(levels.values()))
+    notes = {
+        (str(row["task"]), str(row["variant"])): counts_text(row).replace(", ", "\n")
+        for row in curves.counts.to_dict("records")
+    }
+    most = max(note.count("\n") + 1 for note in notes.values())
+    sheet = Sheet(curves.tasks, curves.variants, HEIGHT, looks.x_label, notes=most, named=any(levels.values()))
     first = curves.variants[0]
     for task in curves.tasks:
         own, look_of_task = curves.data[curves.data["task"] == task], curves.looks.get(task, looks)
@@ -117,7 +122,7 @@ def draw_curves(curves: Curves, looks: CurveLook) -> Figure:
             _ticks(axes, look_of_task)
             if sheet.is_last(variant):
                 names_beside(axes, levels.get(task, ()), HEIGHT)
-            note_below(axes, _note(curves.counts, task, variant), 15)
+            note_below(axes, notes.get((task, variant), ""), 15)
         behind = first if len(curves.variants) > 1 else ""
         sheet.frame(task, words.spoken(task), look_of_task.y_label, behind, look_of_task.x_label)
     return sheet.figure
@@ -190,9 +195,3 @@ def _ticks(axes: Axes, looks: CurveLook) -> None:
             most = 3 if axis is axes.xaxis else 5
             axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 5, 10]))
             axis.set_major_formatter(FuncFormatter(lambda x, _: words.tick(x)))
-
-
-def _note(counts: pd.DataFrame, task: str, variant: str) -> str:
-    """Return what became of the trials of a variant, in two lines."""
-    row = counts[(counts["variant"] == variant) & (counts["task"] == task)].to_dict("records")
-    return counts_text(row[0]).replace(", ", "\n", 1) if row else ""

@@ -312,7 +312,7 @@ def names_beside(axes: Axes, lines: Sequence[Line], height: float) -> None:
     seen = [line for line in lines if np.isfinite(line.value) and low <= line.value <= high]
     to_axes = axes.transData + axes.transAxes.inverted()
     at = [float(to_axes.transform((axes.get_xlim()[1], line.value))[1]) for line in seen]
-    names = ["\n".join(wrap(line.name, room_for(NAMES))) for line in seen]
+    names = ["\n".join(wrap(line.name, room_for(names_width()))) for line in seen]
     gap = LINE * max([1, *(name.count("\n") + 1 for name in names)]) / height
     for name, place in zip(names, spread(at, gap=gap, low=-0.05, high=1.05), strict=True):
         where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (4, 0)}
@@ -320,7 +320,11 @@ def names_beside(axes: Axes, lines: Sequence[Line], height: float) -> None:
 
 
 LINE = 0.14  # inches from one line of text to the next
-NAMES = 0.95  # inches that names of lines take right of a panel
+
+
+def names_width() -> float:
+    """Return the inches that names of lines take right of a panel."""
+    return 0.58 if page().narrow else 0.95
 
 
 def names_above(axes: Axes, lines: Sequence[Line]) -> int:

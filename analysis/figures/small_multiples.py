@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import words
 from .look import GREY, look, new_figure, page
-from .pieces import LINE, NAMES, readable, room_for
+from .pieces import LINE, names_width, readable, room_for
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +57,7 @@ class Sheet:
         """Make the empty figure."""
         self.columns = across(len(self.variants))
         self.lines = -(-len(self.variants) // self.columns)
-        right = NAMES if self.named else RIGHT
+        right = self.right
         self.width = (page().width - LEFT - right - GAP * (self.columns - 1)) / self.columns
         mentions = [f" ({self.mentions[v]})" if v in self.mentions else "" for v in self.variants]
         names = [f"{words.spoken(v)}{mention}" for v, mention in zip(self.variants, mentions, strict=True)]
@@ -68,6 +68,11 @@ class Sheet:
         self.block = TITLE + self.lines * self.line + LABEL
         self.figure = new_figure(page().width, len(self.tasks) * self.block)
         self.figure.set_layout_engine("none")
+
+    @property
+    def right(self) -> float:
+        """Inches right of the last panel."""
+        return names_width() if self.named else RIGHT
 
     def axes(self, task: str, variant: str) -> Axes:
         """Return new axes for a variant of a task, with its name above."""
@@ -100,7 +105,7 @@ class Sheet:
             self._write(page().width - 0.06, top - 0.07, grey, va="top", ha="right", color=GREY)
         middle = top - TITLE - self.lines * self.line / 2
         self._write(0.13, middle, y_label, va="center", ha="center", rotation=90)
-        center = LEFT + (page().width - LEFT - (NAMES if self.named else RIGHT)) / 2
+        center = LEFT + (page().width - LEFT - self.right) / 2
         self._write(center, top - self.block + 0.09, x_label or str(self.x_label), ha="center", va="bottom")
 
     def _top(self, task: str) -> float:
