@@ -255,7 +255,7 @@ def _draw_box(axes: Axes, box: dict[Any, Any], y: float, colour: str) -> None:
     axes.bxp(
         [box],
         positions=[y],
-        widths=0.62,
+        widths=page().columns(62, 34) / 100,
         orientation="horizontal",
         showfliers=False,
         showmeans=True,
@@ -272,7 +272,7 @@ def _draw_box(axes: Axes, box: dict[Any, Any], y: float, colour: str) -> None:
 
 def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) -> None:
     """Draw trials around a row; heights follow the golden ratio, so that the drawing is the same every time."""
-    heights = y + 0.5 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
+    heights = y + page().columns(50, 28) / 100 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
     size = 11 if len(x) <= 60 else 4
     common: dict[str, Any] = {"zorder": 3, "linewidths": 0.6, "rasterized": len(x) > 300}
     solved, crossed = status == "solved", np.isin(status, ("diverged", "exploded"))

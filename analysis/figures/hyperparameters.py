@@ -14,7 +14,7 @@ from ..tables.importance import outcomes
 from .choice import Axis, axis_of, tasks_in, variants_in
 from .entry import Entry, a_row_for_each_pair
 from .look import BACK, GREY, SHADE, look, styled
-from .pieces import COUNTED, counts_text, empty, log_ticks, note_below, row_axis, row_names, row_panels
+from .pieces import COUNTED, counts_text, empty, log_ticks, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def draw(numbers: Numbers) -> Figure:
         return empty("no trials yet")
     across = min(len(names), ACROSS)
     lines = [(task, names[k : k + across]) for task in tasks for k in range(0, len(names), across)]
-    figure, grid, _ = row_panels(dict.fromkeys(range(len(lines)), variants), ROWS, 1.05, columns=across)
+    figure, grid, _ = row_panels(dict.fromkeys(range(len(lines)), variants), ROWS, 0.9, columns=across)
     for row, (task, shown) in zip(grid, lines, strict=True):
         for axes in row[len(shown) :]:
             axes.set_axis_off()
@@ -107,8 +107,7 @@ def draw(numbers: Numbers) -> Figure:
             row_axis(axes, len(variants))
         row_names(row[: len(shown)], variants)
         sums = numbers.counts.loc[numbers.counts["task"] == task, COUNTED].sum()
-        note_below(row[0], f"all variants: {counts_text(sums)}", 31)
-        row[0].set_title(words.spoken(task), pad=14)
+        row[0].set_title(f"{words.spoken(task)} ({counts_text(sums)})", pad=14)
     return figure
 
 

@@ -156,7 +156,7 @@ def right_of_row(axes: Axes, text: str, y: float, right: float = 6.0, colour: st
 
 def _above_row(axes: Axes, text: str, y: float, x: float, side: str, colour: str, **looks: Any) -> None:
     where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
-    axes.annotate(text, (x, y), xytext=(0, 13), ha=side, color=colour, **where, **looks)
+    on_curves(axes.annotate(text, (x, y), xytext=(0, 13), ha=side, color=colour, **where, **looks))
 
 
 def right_heads(axes: Axes, stops: Sequence[float], texts: Sequence[str]) -> None:
@@ -312,7 +312,7 @@ def names_beside(axes: Axes, lines: Sequence[Line], height: float) -> None:
     seen = [line for line in lines if np.isfinite(line.value) and low <= line.value <= high]
     to_axes = axes.transData + axes.transAxes.inverted()
     at = [float(to_axes.transform((axes.get_xlim()[1], line.value))[1]) for line in seen]
-    names = ["\n".join(wrap(line.name, room_for(names_width()))) for line in seen]
+    names = ["\n".join(wrap(line.name, room_for(names_width()), break_long_words=False)) for line in seen]
     gap = LINE * max([1, *(name.count("\n") + 1 for name in names)]) / height
     for name, place in zip(names, spread(at, gap=gap, low=-0.05, high=1.05), strict=True):
         where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (4, 0)}
@@ -324,7 +324,7 @@ LINE = 0.14  # inches from one line of text to the next
 
 def names_width() -> float:
     """Return the inches that names of lines take right of a panel."""
-    return 0.58 if page().narrow else 0.95
+    return 0.68 if page().narrow else 0.95
 
 
 def names_above(axes: Axes, lines: Sequence[Line]) -> int:
