@@ -19,7 +19,6 @@ from . import (
     boxes,
     confirmation_scores,
     confirmed_profiles,
-    expected_best_seconds,
     expected_best_trials,
     forest,
     gradients,
@@ -35,12 +34,11 @@ from . import (
     shares,
     solve_curves,
     solve_rate_by_lag,
-    trade_off,
     two_studies,
     winners_curse,
 )
-from .entry import Entry
-from .look import FORMATS, ready, save
+from .entry import MORE, Entry
+from .look import FORMATS, NARROW, drawing_for, ready, save, save_narrow
 
 TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
@@ -50,7 +48,6 @@ FIGURES: list[Entry] = [
     half_lags.FIGURE,
     boxes.FIGURE,
     expected_best_trials.FIGURE,
-    expected_best_seconds.FIGURE,
     solve_curves.FIGURE,
     performance_profiles.FIGURE,
     heat_map.FIGURE,
@@ -61,7 +58,6 @@ FIGURES: list[Entry] = [
     hyperparameters.FIGURE,
     learning_curves.FIGURE,
     over_fitting.FIGURE,
-    trade_off.FIGURE,
     gradients.FIGURE,
     activations.FIGURE,
     confirmation_scores.FIGURE,
@@ -79,7 +75,7 @@ class Shown:
     files: of all formats, SVG first, and CSV.
     width: in inches.
     words: its caption; that of the entry where it is empty.
-    narrow: the SVG for a narrow screen, with its panels in one column; None where the figure is the same there.
+    narrow: the SVG for a narrow screen, with its panels in one column; None for a figure in the folded rest.
     """
 
     figure: Entry
@@ -175,10 +171,17 @@ def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:
 def _draw_and_save(
     entry: Entry, task: str, study: Study, tables: list[pd.DataFrame], folder: Path, formats: Sequence[str]
 ) -> Shown:
-    figure, data = entry.drawn(study, *tables)
+    """Draw a figure for a wide page and, where many readers see it, for a narrow one from the same numbers."""
+    entry = entry.of(study)
+    numbers = entry.numbers(study, *tables)
+    figure = entry.draw(numbers)
     name = f"{entry.name}_{_file_name(task)}" if task else entry.name
-    files = save(figure, folder, name, data, formats)
-    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study))
+    files = save(figure, folder, name, numbers.data, formats)
+    narrow = None
+    if entry.part != MORE:  # the others are folded, and drawing them twice would take a third more time
+        with drawing_for(NARROW):
+            narrow = save_narrow(entry.draw(numbers), folder, name)
+    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study), narrow)
 
 
 def _file_name(label: str) -> str:

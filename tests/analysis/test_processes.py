@@ -94,7 +94,7 @@ def test_a_process_with_another_thread_is_not_forked():
 
 @needs_forks
 def test_figures_of_forked_processes_have_the_same_bytes(tmp_path, monkeypatch):
-    kept = [entry for entry in gallery.FIGURES if entry.name in ("heat_map", "trade_off", "boxes")]
+    kept = [entry for entry in gallery.FIGURES if entry.name in ("heat_map", "solve_curves", "boxes")]
     monkeypatch.setattr(gallery, "FIGURES", kept)
     study = by_hand({}, {"variant": "gru"})
     forked = gallery.draw_all(study, {}, tmp_path / "forked", 2)

@@ -11,7 +11,6 @@ from analysis.figures import (
     choice,
     confirmation_scores,
     confirmed_profiles,
-    expected_best_seconds,
     expected_best_trials,
     forest,
     heat_map,
@@ -24,7 +23,6 @@ from analysis.figures import (
     performance_profiles,
     shares,
     solve_curves,
-    trade_off,
     two_studies,
     winners_curse,
 )
@@ -56,44 +54,52 @@ def of(frame, **where):
 def test_solve_curve_counts_trials_up_to_a_step_and_diverged_ones_below_the_line():
     curves = solve_curves.numbers(by_hand(solved(10), solved(20), solved(20), unsolved(), unsolved("diverged")))
     assert curves.data["x"].tolist() == [10, 20, 40]
-    assert curves.data["y"].tolist() == [0.2, 0.6, 0.6]
+    assert curves.data["y"].tolist() == pytest.approx([20, 60, 60])
     assert curves.data[["low", "high"]].isna().all(axis=None), "five trials are too few for a band"
-    assert curves.limits["adding"] == pytest.approx((-0.02 * 0.6, 1.04 * 1.05 * 0.6))
+
+
+def test_solve_curve_begins_shortly_before_the_first_trial_solves():
+    late = {"curve_steps": [0, 10, 900, 950, 1000], "curve_losses": [1.0] * 5}
+    data = solve_curves.numbers(by_hand({**solved(950), **late}, {**unsolved(), **late})).data
+    assert data["x"].tolist() == [900, 950, 1000], "8 % of the steps before the first solved trial"
+
+
+def test_tasks_that_no_trial_solved_have_no_solve_curve():
+    curves = solve_curves.numbers(by_hand(solved(10), {"task": "copying", **unsolved()}))
+    assert curves.tasks == ["adding"]
 
 
 def test_solve_curve_of_ten_trials_has_a_wilson_band_where_any_is_solved():
-    data = solve_curves.numbers(by_hand(*[solved(20)] * 5, *[unsolved()] * 5)).data
-    assert data.loc[0, ["y", "low", "high"]].tolist() == [
-        0.0,
-        pytest.approx(NAN, nan_ok=True),
-        pytest.approx(NAN, nan_ok=True),
-    ]
-    assert data.loc[1, ["y", "low", "high"]].tolist() == pytest.approx([0.5, *WILSON_5_OF_10], abs=1e-6)
+    data = solve_curves.numbers(by_hand(*[solved(20)] * 5, *[unsolved()] * 5)).data.set_index("x")
+    assert data.loc[20, ["y", "low", "high"]].tolist() == pytest.approx(
+        [50, *(100 * end for end in WILSON_5_OF_10)], abs=1e-4
+    )
 
 
 def test_failed_trials_are_in_no_curve():
     study = by_hand(solved(10, score=1.0), {**CURVE, "status": "failed", "score": 0.0, "seconds": 99.0})
-    assert solve_curves.numbers(study).data["y"].tolist() == [1.0, 1.0, 1.0]
-    assert expected_best_seconds.numbers(study).data["x"].tolist() == [study.trials["seconds"].mean()]
+    assert solve_curves.numbers(study).data["y"].tolist() == [100.0, 100.0, 100.0]
 
 
 def test_performance_profile_is_the_share_of_trials_at_or_above_each_threshold():
     curves = performance_profiles.numbers(by_hand(*({"score": s} for s in (0.0, 0.5, 0.5, 1.0))))
     at = curves.data.set_index(curves.data["x"].round(2))["y"]
-    assert at[[0.0, 0.02, 0.5, 0.52, 1.0]].tolist() == [1.0, 0.75, 0.75, 0.25, 0.25]
+    assert at[[0.0, 0.02, 0.5, 0.52, 1.0]].tolist() == [100, 75, 75, 25, 25]
     assert len(curves.data) == 51
     assert curves.data["low"].isna().all()
 
 
 def test_performance_profile_of_ten_trials_has_a_wilson_band():
     data = performance_profiles.numbers(by_hand(*({"score": float(k % 2)} for k in range(10)))).data
-    assert data.loc[25, ["x", "y", "low", "high"]].tolist() == pytest.approx([0.5, 0.5, *WILSON_5_OF_10], abs=1e-6)
+    assert data.loc[25, ["x", "y", "low", "high"]].tolist() == pytest.approx(
+        [0.5, 50, *(100 * end for end in WILSON_5_OF_10)], abs=1e-4
+    )
 
 
 def test_confirmed_profile_is_of_the_trials_in_its_table():
     study = by_hand({"score": 0.1})
     data = confirmed_profiles.numbers(study, study.table.assign(score=0.9)).data
-    assert data.loc[data["x"].between(0.5, 0.89), "y"].unique().tolist() == [1.0]
+    assert data.loc[data["x"].between(0.5, 0.89), "y"].unique().tolist() == [100.0]
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +114,6 @@ def test_expected_best_is_the_mean_over_all_subsets(three):
     assert data["x"].tolist() == data["n"].tolist() == [1, 2, 3]
     assert data["y"].tolist() == pytest.approx([(0.3 + 0.9 + 0.5) / 3, (0.9 + 0.9 + 0.5) / 3, 0.9])
     assert data["low"].isna().all()
-
-
-def test_seconds_of_a_search_are_its_trials_times_their_mean_time(three):
-    data = expected_best_seconds.numbers(three).data
-    assert data["x"].tolist() == pytest.approx([5.0, 10.0, 15.0])
-    assert data["y"].tolist() == expected_best_trials.numbers(three).data["y"].tolist()
 
 
 def test_band_of_the_expected_best_covers_95_percent_of_resamples_of_the_trials():
@@ -139,7 +139,7 @@ def test_learning_curves_are_quartiles_of_all_trials_and_of_the_best_decile():
     assert best["y"].tolist() == [1.0, 1.0, 1.0]
     assert best["low"].isna().all()
     assert curves.limits["adding"] == pytest.approx((0.75 * 0.5, 1.2 * 3.0))
-    assert curves.levels["adding"] == [(2.0, "floor: no memory"), (0.5, "solved")]
+    assert curves.levels["adding"] == [(2.0, "floor"), (0.5, "score 1")]
 
 
 @pytest.mark.parametrize(
@@ -160,11 +160,6 @@ def test_a_stopped_trial_keeps_its_last_loss_and_a_diverged_one_is_infinite():
     diverged = unsolved("diverged", curve_steps=[0, 10], curve_losses=[1.0, 0.7])
     losses = learning_curves.settled(by_hand(stopped, diverged).table, np.array([0, 10, 20, 40]))
     assert losses.tolist() == [[1.0, 0.5, 0.1, 0.1], [1.0, 0.7, np.inf, np.inf]]
-
-
-def test_many_variants_show_the_best_decile_alone():
-    study = by_hand(*(evaluated(1.0, variant=f"v{k}") for k in range(7)))
-    assert learning_curves.numbers(study).subsets == ("best decile",)
 
 
 # Trials
@@ -202,24 +197,24 @@ def test_best_decile_has_its_own_scale_and_no_box_of_few_trials(five_losses):
     assert scale.last_tick == np.inf
 
 
-def test_bars_are_shares_of_the_most_parameters(five_losses):
-    bars = of(five_losses.boxes, subset="best decile").set_index("variant")["bar"]
-    assert bars.to_dict() == pytest.approx({"vanilla": 0.98 * 100 / 400, "gru": 0.98})
-
-
 def test_levels_of_the_boxes_are_floor_and_solved_loss():
     study = by_hand({"floor": 3.0, "solved_loss": 0.5}, {"task": "copying", "floor": 2.0, "solved_loss": 0.1})
     values = {task: tuple(line.value for line in lines) for task, lines in boxes.numbers(study).levels.items()}
     assert values == {"adding": (3.0, 0.5), "copying": (2.0, 0.1)}
 
 
-def test_heat_map_has_counts_solve_rate_and_score_of_the_best_decile():
-    trials = solved(10, score=0.9, validation_loss=0.1), unsolved("diverged", score=0.0, validation_loss=None)
+def test_heat_map_has_counts_solve_rate_and_steps_to_solve():
+    trials = solved(500, score=0.9, validation_loss=0.1), unsolved("diverged", score=0.0, validation_loss=None)
     row = heat_map.numbers(by_hand(*trials, unsolved(score=0.3, validation_loss=0.2), {"status": "failed"})).data.iloc[
         0
     ]
     assert row[["trials", "solved", "diverged", "failed"]].tolist() == [3, 1, 1, 1]
-    assert row[["solve_rate", "decile_score"]].tolist() == pytest.approx([1 / 3, 0.9])
+    assert row[["solve_rate", "restricted_steps"]].tolist() == pytest.approx([1 / 3, (500 + 2000 + 2000) / 3])
+
+
+def test_cells_of_the_heat_map_are_the_darker_the_fewer_steps_of_the_budget_are_needed():
+    rate, steps = heat_map.numbers(by_hand(solved(500), unsolved())).maps
+    assert (rate.dark.tolist(), steps.dark.tolist()) == ([0.5], [pytest.approx(1 - 1250 / 2000)])
 
 
 def test_outer_tenths_of_a_range_follow_its_scale_and_count_the_best_trials_in_them():
@@ -242,14 +237,6 @@ def test_outer_tenths_of_a_range_follow_its_scale_and_count_the_best_trials_in_t
     }
     assert of(numbers.data, hyperparameter="size")["best_decile"].tolist() == [True, True, False]
     assert of(numbers.data, hyperparameter="size")["value"].tolist() == [90, 128, 8]
-
-
-def test_the_front_has_no_trial_that_a_cheaper_one_equals():
-    columns = ((100, 0.5), (100, 0.6), (200, 0.6), (300, 0.9), (50, 0.05))
-    numbers = trade_off.numbers(by_hand(*({"parameters": p, "score": s, "seconds": 1.0} for p, s in columns)))
-    assert of(numbers.data, cost="parameters")["front"].tolist() == [False, True, False, True, False]
-    assert of(numbers.data, cost="seconds")["front"].tolist() == [False, False, False, True, False]
-    assert of(numbers.data, cost="parameters")["value"].tolist() == [100, 100, 200, 300, 50]
 
 
 # Comparisons
@@ -298,11 +285,10 @@ def test_bands_are_two_standard_errors_and_times_are_exponentials():
     assert bands == pytest.approx(np.array([[0.5, 0.3, 0.7], [0.5, 0.5, 0.5], [4.0, 2.0, 8.0]]))
 
 
-def test_marginals_have_the_axes_of_the_search_space_and_limits_with_a_margin():
+def test_marginals_have_the_axes_of_the_search_space():
     rows = [curve("score", 0.5, 0.1), curve("seconds", 0.0, 0.1), curve("seconds", 1.0, 0.1, name="input_noise")]
     numbers = marginals.numbers(by_hand({}), pd.DataFrame(rows))
     assert numbers.axes == {"size": (8.0, 128.0, True), "input_noise": (0.0, 0.5, False)}
-    assert numbers.limits["adding"] == pytest.approx((np.exp(-0.25), np.exp(1.25)))
     assert numbers.of("adding", "seconds", "size")["y"].tolist() == [1.0]
 
 

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 from matplotlib.text import Text
 
+from analysis import words
 from analysis.figures import half_lags, solve_rate_by_lag
 from analysis.figures.gallery import parts
-from analysis.figures.look import look
+from analysis.figures.look import BACK, look
 from analysis.tables import lags
 from tests.analysis.lagged import lagged
 
@@ -37,32 +38,28 @@ def test_solve_rates_stand_at_their_lags_with_their_intervals():
     assert (low, high) == pytest.approx((29.93, 70.07), abs=0.01)
 
 
-def test_floor_ceiling_and_control_are_labelled():
-    (axes,) = drawn(solve_rate_by_lag, lagged(FALLS)).axes
-    assert {"floor", "ceiling", "rnn (control)"} <= set(written(axes))
-    assert axes.get_title(loc="left") == "adding (N 20)"
+def test_the_control_is_named_and_every_panel_has_its_variant():
+    titles = [axes.get_title(loc="left") for axes in drawn(solve_rate_by_lag, lagged(FALLS)).axes]
+    assert [" ".join(title.split()) for title in titles] == [
+        words.spoken("vanilla"),
+        words.spoken("gru"),
+        f"{words.spoken('rnn')} (control)",
+    ]
 
 
-def test_a_series_that_does_not_need_memory_is_marked():
-    (axes,) = drawn(solve_rate_by_lag, lagged({**FALLS, "rnn": (20, 20, 20)})).axes
-    assert axes.get_title(loc="left") == "adding (N 20): does not need memory"
+@pytest.mark.parametrize(("solved", "after"), [(0, ""), (20, ": needs no memory")])
+def test_a_series_that_needs_no_memory_is_marked(solved, after):
+    figure = drawn(solve_rate_by_lag, lagged({**FALLS, "rnn": (20, 20, solved)}))
+    assert f"{words.spoken('adding')} (20 trials each){after}" in [text.get_text() for text in figure.texts]
 
 
-@pytest.mark.parametrize(("variants", "panels"), [(6, 1), (7, 8)])
-def test_more_than_six_variants_have_a_panel_each_with_the_baseline_in_grey(variants, panels):
-    names = ["vanilla", *(f"cell_{k}" for k in range(variants - 1))]
-    figure = drawn(solve_rate_by_lag, lagged(dict.fromkeys(names, (20, 10, 5))))
-    assert len(figure.axes) == panels
-    curves = [len([line for line in axes.lines if line.get_marker() != "None"]) for axes in figure.axes]
-    assert curves == ([6] if panels == 1 else [1, 2, 2, 2, 2, 2, 2, 0])
-
-
-def test_in_panels_of_their_own_marks_stand_beside_the_baseline_and_one_panel_names_the_bands():
-    names = ["vanilla", *(f"cell_{k}" for k in range(6))]
-    first, second, *_ = drawn(solve_rate_by_lag, lagged(dict.fromkeys(names, (20, 10, 0)))).axes
-    grey, own = (line.get_xdata()[0] for line in second.lines if line.get_marker() != "None")
-    assert grey < np.log2(30) < own
-    assert ("floor" in written(first), "floor" in written(second)) == (True, False)
+def test_every_variant_has_a_panel_with_the_baseline_in_grey_beside_it():
+    first, second, third = drawn(solve_rate_by_lag, lagged(FALLS)).axes
+    curves = [[line for line in axes.lines if line.get_marker() != "None"] for axes in (first, second, third)]
+    assert [len(lines) for lines in curves] == [1, 2, 2]
+    grey, own = curves[1]
+    assert (grey.get_color(), own.get_color()) == (BACK, look("gru").colour)
+    assert grey.get_xdata()[0] < np.log2(30) < own.get_xdata()[0], "their intervals do not hide each other"
 
 
 def test_a_half_lag_has_its_interval_or_an_arrow_where_it_is_a_bound():
@@ -85,7 +82,7 @@ def test_the_axis_of_half_lags_ends_with_the_longest_lag_where_it_has_room():
 def test_few_points_have_no_column_of_doublings():
     for points, count in ((20, 1), (6, 0)):
         (axes,) = drawn(half_lags, lagged({"vanilla": (points, 5), "gru": (points, 3)}, points, (30, 60))).axes
-        assert written(axes).count("doublings later than the baseline") == count
+        assert written(axes).count("doublings more") == count
 
 
 @pytest.mark.parametrize(("most", "names"), [(0, ["adding", "copying"]), (9, [""])])

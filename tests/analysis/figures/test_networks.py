@@ -83,7 +83,7 @@ def test_vanished_and_exploded_gradients_are_not_drawn(tmp_path):
     numbers = gradients.numbers(study, diagnosis.read(tmp_path)["gradients"])
     lags, norms = numbers.curve("adding", "vanilla", "trained")
     assert (lags.tolist(), norms.tolist()) == ([1, 2, 3], [1.0, 0.5, 0.25])
-    assert gradients.draw(numbers).axes[1].lines[0].get_xdata().tolist() == [1, 2, 3]
+    assert gradients.draw(numbers).axes[0].lines[1].get_xdata().tolist() == [1, 2, 3]
 
 
 def test_gradients_of_a_task_share_an_axis_that_shows_the_smallest_worth_showing(tmp_path):
@@ -107,7 +107,7 @@ def test_figures_say_how_the_runs_went_that_gave_the_networks(gru, tmp_path):
     found = diagnosed(tmp_path, gru)["gradients"]
     numbers = gradients.numbers(gru, found)
     assert numbers.outcomes == {("adding", "gru"): "9 units, solved, test loss 0.0025"}
-    assert "gru: 9 units, solved, test loss 0.0025" in texts(gradients.draw(numbers))
+    assert "9 units\nsolved\ntest loss 0.0025" in texts(gradients.draw(numbers))
 
 
 @pytest.mark.parametrize("change", [{"trial_id": "of another day"}, {"reproduced": False}])
