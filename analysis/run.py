@@ -25,6 +25,7 @@ from .processes import Companion
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
 from .report.gap_sentences import gap_sentences
+from .report.index import write_index, write_summary
 from .report.lag_sentences import lag_sentences
 from .report.report import Report
 from .report.sentences import verdicts
@@ -170,7 +171,9 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
         lag_tables=tables.written,
     )
     path = report.write(folder / "report.html")
+    write_summary(folder, report.summary())
     write_claims(options.place)
+    write_index(options.place)
     return [*(path for shown in figures for path in shown.files), path]
 
 

@@ -25,7 +25,7 @@ from ..tables.comparisons import (
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
 
-NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
+NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 MOST_GROUPS = 3  # of variants that a sentence names one by one
 
 

@@ -1,4 +1,4 @@
-"""Small tables of the evidence: every variant against the baseline, a question at a time, and how long each remembers."""
+"""Small tables of the evidence: every variant against the baseline, a question at a time."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TITLES = {
 }
 MEANINGS = {
     "solve_rate": "Share of the trials that solve the task, in %",
-    "restricted_steps": "Training steps until the task is solved, on average; an unsolved trial counts with all its steps",
+    "restricted_steps": "Training steps to a solution, on average; an unsolved trial counts with all its steps",
     "expected_best_20": "Score of the best of 20 trials that tuning can expect; 0 without memory, 1 solved",
     "best_decile_loss": "Loss on test data of the best tenth of the trials",
 }

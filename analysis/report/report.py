@@ -98,6 +98,18 @@ class Report:
         write_whole(path, self.html(path.parent))
         return path
 
+    def summary(self) -> dict[str, Any]:
+        """Return what the index of all studies says of this one, see `report.index.write_summary`."""
+        study, first = self.study, answer(self.study, self.comparisons, None)
+        return {
+            "title": first.title,
+            "found": " ".join(first.found),
+            "variants": study.variants,
+            "tasks": list(study.series),
+            "trials": len(study.table),
+            "date": str(study.about.get("created", ""))[:10],
+        }
+
     def html(self, folder: Path) -> str:
         """Return the text of the file; folder: the one that it will be in."""
         found = edges(self.study) if self.edges is None else self.edges

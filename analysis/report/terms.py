@@ -39,11 +39,11 @@ TERMS = {
 
 
 def term_of(heading: str) -> str:
-    """Return the explanation of a heading: that of the longest word of the list that it begins with, or holds.
+    """Return the explanation of a heading: that of the longest word of the list that is in it; empty for none.
 
     >>> term_of("steps to solve")[:14], term_of("unit")
     ('Training steps', '')
     """
-    text = f" {heading.lower()} "
-    known = [word for word in TERMS if heading == word or (len(word) > 1 and f" {word.lower()} " in text.replace(",", " "))]
+    text = f" {heading.lower().replace(',', ' ')} "
+    known = [word for word in TERMS if heading == word or (len(word) > 1 and f" {word.lower()} " in text)]
     return TERMS[max(known, key=len)] if known else ""

@@ -31,6 +31,7 @@ Promise.all([...document.querySelectorAll("source[data-packed], img[data-packed]
 
 // A box whose content is wider than the screen says so, until its end is reached.
 function mark(box) {
+  box.classList.toggle("scrolls", box.scrollWidth > box.clientWidth + 4);
   box.classList.toggle("more-right", box.scrollLeft + box.clientWidth < box.scrollWidth - 4);
 }
 const seen = new ResizeObserver(entries => entries.forEach(entry => mark(entry.target)));
