@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,8 +12,8 @@ import pandas as pd
 from .choice import rows_in
 from .diagnosis import NOTHING, outcomes_of
 from .entry import Entry, a_page_for_each_task
-from .look import GREY, WIDTH, new_figure, styled
-from .pieces import empty
+from .look import GREY, VALUES, new_figure, page, styled
+from .pieces import LINE, empty, room_for, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
 TITLE = "Gates and states over one sequence"
 CAPTION = (
     "The same trials over the first test sequence: units down, steps across; of several layers the highest. Gates "
-    "show what comes out of their squashing function (a pre-activation that nothing squashes as it is), states "
-    "what is carried on. The units of a variant stand in the same order in all its maps, by their part in the "
-    "first principal component of its states; of more than 64 units every k-th is drawn."
+    "show what comes out of their squashing function (a pre-activation that nothing squashes as it is), states what "
+    "is carried on. The units of a variant stand in the same order in all its maps, by their part in the first "
+    "principal component of its states; of more than 64 units every k-th is drawn."
 )
 MOST_UNITS = 64  # in one heat map; of more every k-th in their order
-MOST_COLUMNS = 7  # heat maps side by side
-_NAMES, _GAP, _TITLE, _FOOT = 1.12, 0.1, 0.2, 0.3  # inches
+MOST_COLUMNS = 6  # heat maps side by side
+_NAMES, _GAP, _TITLE, _HEAD = 1.6, 0.1, 0.22, 0.42  # inches
 
 
 class Map(NamedTuple):
@@ -134,14 +135,14 @@ def draw(numbers: Numbers) -> Figure:
     if not numbers.maps:
         return empty(NOTHING)
     sheet = _Sheet(numbers)
+    sheet.legend()
     line = 0
     for task, variants in numbers.maps.items():
         sequence = numbers.sequences[task]
         axes = sheet.axes(line, 0)
         _heat_map(axes, sequence.inputs, "input", sequence, "input")
-        _row_name(axes, task, f"{len(sequence.inputs)} inputs, {sequence.inputs.shape[1]} steps", bold=True)
-        if line == 0:
-            sheet.legend(axes)
+        facts = f"{len(sequence.inputs)} inputs, {sequence.inputs.shape[1]} steps"
+        _row_name(axes, task, facts, sheet.height + _TITLE, bold=True)
         line += 1
         for variant, maps in variants.items():
             for k, found in enumerate(maps):
@@ -149,7 +150,7 @@ def draw(numbers: Numbers) -> Figure:
                 function = found.function if found.kind == "gate" else ""
                 _heat_map(axes, found.values, found.name, sequence, function)
                 if k == 0:
-                    _row_name(axes, variant, numbers.outcomes[task, variant].replace(", ", "\n"))
+                    _row_name(axes, variant, numbers.outcomes[task, variant], sheet.height + _TITLE)
             line += -(-len(maps) // sheet.columns)
     return sheet.figure
 
@@ -159,12 +160,12 @@ class _Sheet:
 
     def __init__(self, numbers: Numbers) -> None:
         self.columns = numbers.columns
-        self.height = float(np.clip(10.8 / numbers.lines - 0.2, 0.28, 0.95))
-        self.width = (WIDTH - _NAMES - 0.1 - _GAP * (self.columns - 1)) / self.columns
-        self.figure = new_figure(WIDTH, numbers.lines * (self.height + _TITLE) + _FOOT + 0.1)
+        self.height = float(np.clip(11.3 / numbers.lines - _TITLE, 0.28, 0.95))
+        self.width = (page().width - _NAMES - 0.1 - _GAP * (self.columns - 1)) / self.columns
+        self.figure = new_figure(page().width, numbers.lines * (self.height + _TITLE) + _HEAD + 0.1)
         self.figure.set_layout_engine("none")
         self.size = self.figure.get_size_inches()
-        self.top = self.size[1] - 0.05
+        self.top = self.size[1] - _HEAD
 
     def axes(self, line: int, column: int) -> Axes:
         """Return new axes in a line and a column."""
@@ -175,26 +176,25 @@ class _Sheet:
         across, up = self.size
         return self.figure.add_axes((left / across, bottom / up, width / across, height / up))
 
-    def legend(self, inputs: Axes) -> None:
-        """Write right of the first inputs what marks and colours mean."""
-        (self.axes(0, 1) if self.columns > 1 else inputs).set_axis_off()
-        left, bottom = _NAMES + self.width + _GAP + 0.15, self.top - _TITLE - self.height
-        marks = "▼ input that decides an answer    ▲ step at which an answer is read (not marked where most steps are)"
-        self._write(left, bottom + 0.2, marks)
-        colours = {"cividis": "sigmoid gates, 0 to 1", "RdBu_r": "all others, ± the value in the title, white at 0"}
+    def legend(self) -> None:
+        """Write above all heat maps what marks and colours mean."""
+        marks = "▼ input that decides an answer    ▲ step at which an answer is read (not marked where most are)"
+        self._write(_NAMES, self.size[1] - 0.12, marks)
+        colours = {VALUES: "sigmoid gates, 0 to 1", "RdBu_r": "others, ± the value in the title, white at 0"}
         for k, (cmap, text) in enumerate(colours.items()):
-            bar = self._axes(left + k * 1.75, bottom, 0.35, 0.08)
+            left, middle = _NAMES + k * 2.1, self.size[1] - 0.3
+            bar = self._axes(left, middle - 0.04, 0.35, 0.08)
             bar.imshow(np.linspace(0, 1, 64)[None, :], cmap=cmap, aspect="auto")
             bar.set_axis_off()
-            self._write(left + k * 1.75 + 0.4, bottom + 0.04, text)
+            self._write(left + 0.4, middle, text)
 
     def _write(self, left: float, bottom: float, text: str) -> None:
-        self.figure.text(left / self.size[0], bottom / self.size[1], text, fontsize=6, color=GREY, va="center")
+        self.figure.text(left / self.size[0], bottom / self.size[1], text, color=GREY, va="center")
 
 
 def _heat_map(axes: Axes, values: np.ndarray, name: str, sequence: Sequence, function: str) -> None:
     """Draw one heat map with its name and, where its scale is its own, the end of the scale."""
-    colours: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1}
+    colours: dict[str, Any] = {"cmap": VALUES, "vmin": 0, "vmax": 1}
     if function == "input" and values.min() >= 0:
         colours = {"cmap": "Greys", "vmin": 0, "vmax": max(1.0, values.max())}
     elif function not in ("sigmoid", "hardsigmoid"):
@@ -203,7 +203,7 @@ def _heat_map(axes: Axes, values: np.ndarray, name: str, sequence: Sequence, fun
         name = f"{name}  ±{limit:.2g}"
     extent = (-0.5, values.shape[1] - 0.5, len(values) - 0.5, -0.5)
     axes.imshow(values, aspect="auto", interpolation="none", extent=extent, **colours)
-    axes.set_title(name, fontsize=6.5, pad=5.5, fontweight="normal")
+    axes.set_title(name, fontsize=8, pad=5.5, fontweight="normal")
     axes.set_xticks([])
     axes.set_yticks([])
     axes.grid(visible=False)
@@ -215,12 +215,19 @@ def _heat_map(axes: Axes, values: np.ndarray, name: str, sequence: Sequence, fun
             axes.plot(steps, np.full(len(steps), y), marker=marker, ms=2.6, mew=0, color="black", **where)
 
 
-def _row_name(axes: Axes, name: str, facts: str, bold: bool = False) -> None:
-    """Write the name of a row left of its first heat map, and small print under it."""
+def _row_name(axes: Axes, name: str, facts: str, inches: float, *, bold: bool = False) -> None:
+    """Write the name of a row left of its first heat map, and small print under it as far as there is room.
+
+    inches: height of the row.
+    """
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
-    where |= {"va": "top", "annotation_clip": False}
-    axes.annotate(name, (0, 1), xytext=(-5, 0), fontsize=7, fontweight="bold" if bold else "normal", **where)
-    axes.annotate(facts, (0, 1), xytext=(-5, -9), fontsize=5.3, color=GREY, linespacing=1.1, **where)
+    where |= {"va": "top", "annotation_clip": False, "linespacing": 1.0}
+    first = wrapped(name, room_for(_NAMES - 0.1))
+    lines = first.count("\n") + 1
+    axes.annotate(first, (0, 1), xytext=(-5, 0), fontweight="bold" if bold else "normal", **where)
+    rest = wrap(facts, room_for(_NAMES - 0.1))[: max(0, int(inches / LINE) - lines)]
+    if rest:
+        axes.annotate("\n".join(rest), (0, 1), xytext=(-5, -72 * LINE * lines), color=GREY, **where)
 
 
 FIGURE = Entry(

@@ -11,10 +11,22 @@ import pandas as pd
 from .. import words
 from ..goals import UNKNOWN, Goal
 from ..statistics.best import best_decile
-from .choice import FLOOR, Line, lines_of, losses_of, quantiles, records_of
-from .entry import Entry, a_row_for_each_pair
-from .look import GREY, INK, SHADE, WIDTH, Look, look, new_figure, styled
-from .pieces import level_lines, linear_ticks, log_ticks, readable, row_axis, row_names, stacked
+from .choice import Line, lines_of, losses_of, quantiles, records_of
+from .entry import EVIDENCE, Entry, a_row_for_each_pair
+from .look import GREY, INK, Look, look, page, styled
+from .pieces import (
+    counts_of,
+    level_lines,
+    linear_ticks,
+    log_ticks,
+    names_above,
+    readable,
+    right_heads,
+    right_of_row,
+    row_axis,
+    row_names,
+    row_panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,11 +36,13 @@ if TYPE_CHECKING:
 
 TITLE = "Test loss of all trials and of the best decile"
 CAPTION = (
-    "Left every trial, right the best decile: solved trials first, by steps to solve, then by validation loss. "
-    "Boxes: quartiles, with the median as a line and the range as whiskers; diamonds: geometric means. Dots are "
-    "trials: filled if solved, hollow if not, crosses if diverged; trials that diverged before any loss was "
-    "measured stand at “no loss” and count as worse than all others. Grey bars and the numbers beside them: mean "
-    "number of parameters in the best decile. After figure 3 of Greff et al. 2017."
+    "How good are the trials of a variant, and how much do they scatter? Further left is better. Dots are trials: "
+    "filled if solved, hollow if not, crosses if diverged; those that diverged before any loss was measured stand at "
+    "“no loss”. Boxes: quartiles, with the median as a line and the range as whiskers, from five trials on; diamonds:"
+    " geometric means. Solved is decided by the criterion of the task, which may be an accuracy, so filled dots can "
+    "lie on either side of the line “score 1”. The best decile (solved trials first, by steps to solve, then by "
+    "validation loss) has a panel where it has five trials; beside it stands the mean number of its parameters. After"
+    " figure 3 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success diamonds are arithmetic means, crosses are also trials that exploded, "
@@ -41,7 +55,7 @@ SUBSETS = ("all trials", "best decile")
 FEWEST_IN_A_BOX = 5  # trials, for quartiles
 COLUMNS = ["task", "variant", "subset", "point", "status", "test_loss", "decile_parameters"]
 LINEAR = 3.0  # times the lowest loss: an axis that ends below it is linear where losses are of no log scale
-_ROW = 0.29  # inches
+_ROW = 0.34  # inches
 
 
 class Scale(NamedTuple):
@@ -79,8 +93,8 @@ class Numbers(NamedTuple):
 
     data: one row per dot; `test_loss` is missing where none was measured.
     x: where each dot of `data` stands.
-    boxes: one row per (task, subset, variant) with trials: whislo, q1, med, q3, whishi, mean (geometric) and bar, the
-        length of the grey bar as a share of the width; quartiles need five trials.
+    boxes: one row per (task, subset, variant) with trials: whislo, q1, med, q3, whishi and mean (geometric); quartiles
+        need five trials.
     scales: the axis of each (task, subset).
     levels: by task, what losses are held against.
     labels: by task, that of the axis.
@@ -118,13 +132,11 @@ def numbers(study: Study) -> Numbers:
                 losses = _losses(own, goal)
                 x = np.where(np.isinf(losses), scale.no_loss, losses)
                 parameters = float(records_of(counts)[variant]["decile_parameters"])
-                bar = 0.98 * parameters / np.nanmax([1.0, *counts["decile_parameters"]])
                 boxes.append(
                     {
                         "task": task,
                         "subset": subset,
                         "variant": variant,
-                        "bar": bar,
                         **_box(x, arithmetic=not goal.solvable),
                     }
                 )
@@ -133,14 +145,9 @@ def numbers(study: Study) -> Numbers:
     data = pd.concat(parts, ignore_index=True)[COLUMNS] if parts else pd.DataFrame(columns=COLUMNS)
     x = np.concatenate(places) if places else np.zeros(0)
     facts = study.summary, study.tasks, study.variants
-    lines = {task: _short(own) for task, own in lines_of(study).items()}
+    lines = lines_of(study)
     labels = {task: study.goals.get(task, UNKNOWN).label("test loss") for task in study.tasks}
     return Numbers(data, x, pd.DataFrame(boxes), scales, lines, labels, *facts)
-
-
-def _short(lines: Sequence[Line]) -> list[Line]:
-    """Return lines with a short name for the floor where there is little room."""
-    return [Line(line.value, "floor") if line.name == FLOOR and not stacked(lines) else line for line in lines]
 
 
 def _losses(trials: pd.DataFrame, goal: Goal) -> np.ndarray:
@@ -182,17 +189,23 @@ def draw(numbers: Numbers) -> Figure:
     """Draw boxes and dots, a row for each variant; all trials left, the best decile right."""
     tasks, variants = numbers.tasks, numbers.variants
     lines = max((len(lines) for lines in numbers.levels.values()), default=0)
-    figure = new_figure(WIDTH, len(tasks) * (_ROW * len(variants) + 0.75 + 0.1 * max(0, lines - 2)) + 0.1)
-    grid = figure.subplots(len(tasks), 2, squeeze=False, sharey="row")
-    for row, task in enumerate(tasks):
-        for axes, subset in zip(grid[row], SUBSETS, strict=True):
+    subsets = SUBSETS if _has_boxes(numbers, SUBSETS[1]) else SUBSETS[:1]
+    around = 0.75 + 0.14 * lines
+    figure, grid, two_lines = row_panels(dict.fromkeys(tasks, variants), _ROW, around, columns=len(subsets))
+    for row, task in zip(grid, tasks, strict=True):
+        for axes, subset in zip(row, subsets, strict=True):
             _frame(axes, numbers, task, subset)
             _rows(axes, numbers, task, subset)
-            level_lines(axes, numbers.levels.get(task, ()), along="x")
         counts = numbers.counts[numbers.counts["task"] == task]
-        row_names(grid[row, 0], counts, variants)
-        _parameters(grid[row, 1], counts, variants)
+        row_names(row, variants, counts_of(counts, variants), two_lines=two_lines)
+        _parameters(row[-1], counts, variants)
     return figure
+
+
+def _has_boxes(numbers: Numbers, subset: str) -> bool:
+    """Return whether any variant has enough trials in a subset for a box."""
+    sizes = numbers.data[numbers.data["subset"] == subset].groupby(["task", "variant"]).size()
+    return bool((sizes >= FEWEST_IN_A_BOX).any())
 
 
 def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
@@ -207,12 +220,18 @@ def _frame(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
         log_ticks(axes.xaxis, most=scale.last_tick)
     if scale.lost:
         axes.axvline(scale.no_loss, color=GREY, lw=0.5, zorder=1)
-        where: dict[str, Any] = {"transform": axes.get_xaxis_transform(), "ha": "center", "va": "top"}
+        where: dict[str, Any] = {
+            "transform": axes.get_xaxis_transform(),
+            "ha": "center",
+            "va": "top",
+            "linespacing": 1.0,
+        }
         text = "no\nloss" if np.isinf(scale.limit) else f"none or\n> {scale.limit:.3g}"
-        axes.text(scale.no_loss, -0.03 / (_ROW * count), text, fontsize=6, color=GREY, **where)
+        axes.text(scale.no_loss, -0.04 / (_ROW * count), text, color=GREY, **where)
     lines = numbers.levels.get(task, ())
-    axes.set_title(f"{task}, {subset}", pad=8 + 7 * len(lines) if stacked(lines) else 12)
-    axes.set_xlabel(numbers.labels.get(task, "test loss"))
+    level_lines(axes, lines, along="x")
+    axes.set_title(f"{words.spoken(task)}, {subset}", pad=5 + 10 * names_above(axes, lines))
+    axes.set_xlabel(numbers.labels.get(task, "test loss"), labelpad=2 + 9 * scale.lost)
 
 
 def _rows(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
@@ -221,12 +240,10 @@ def _rows(axes: Axes, numbers: Numbers, task: str, subset: str) -> None:
     for y, variant in enumerate(numbers.variants):
         chosen = (data["task"] == task) & (data["subset"] == subset) & (data["variant"] == variant)
         if not chosen.any():
-            axes.text(0.5, y, "no trials", transform=inside, ha="center", va="center", fontsize=6.5, color=GREY)
+            axes.text(0.5, y, "no trials", transform=inside, ha="center", va="center", color=GREY)
             continue
         keys = zip(("task", "subset", "variant"), (task, subset, variant), strict=True)
         box = boxes[np.logical_and.reduce([boxes[name] == value for name, value in keys])].iloc[0]
-        if subset == SUBSETS[1]:
-            axes.barh(y, box["bar"], height=0.94, color=SHADE, zorder=0, transform=inside)
         if chosen.sum() >= FEWEST_IN_A_BOX:
             _draw_box(axes, dict(box.items()), y, look(variant).colour)
         _dots(axes, data.loc[chosen, "status"].to_numpy(), numbers.x[chosen.to_numpy()], y, look(variant))
@@ -256,8 +273,8 @@ def _draw_box(axes: Axes, box: dict[Any, Any], y: float, colour: str) -> None:
 def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) -> None:
     """Draw trials around a row; heights follow the golden ratio, so that the drawing is the same every time."""
     heights = y + 0.5 * ((np.arange(len(x)) * 0.6180339887 + 0.5) % 1 - 0.5)
-    size = 7 if len(x) <= 60 else 3.5
-    common: dict[str, Any] = {"zorder": 3, "linewidths": 0.5, "rasterized": len(x) > 300, "alpha": 0.75}
+    size = 11 if len(x) <= 60 else 4
+    common: dict[str, Any] = {"zorder": 3, "linewidths": 0.6, "rasterized": len(x) > 300}
     solved, crossed = status == "solved", np.isin(status, ("diverged", "exploded"))
     hollow = ~solved & ~crossed
     filled = {**common, "linewidths": 0.2, "color": own.colour, "edgecolors": "white"}
@@ -269,11 +286,20 @@ def _dots(axes: Axes, status: np.ndarray, x: np.ndarray, y: float, own: Look) ->
 def _parameters(axes: Axes, counts: pd.DataFrame, variants: list[str]) -> None:
     """Write the mean parameters of the best decile right of the rows."""
     facts = records_of(counts)
-    place: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (0, 11), "textcoords": "offset points"}
-    axes.annotate("parameters", (1.0, 1.0), fontsize=6, color=GREY, va="bottom", **place)
+    right_heads(axes, (6,), ("parameters",))
     for y, variant in enumerate(variants):
         text = words.count(facts[variant].get("decile_parameters", np.nan))
-        axes.text(1.01, y, text, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va="center")
+        right_of_row(axes, f"{text} parameters" if page().narrow else text, y, colour=GREY)
 
 
-FIGURE = Entry("boxes", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair, of_losses=OF_LOSSES)
+FIGURE = Entry(
+    "boxes",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    rows=a_row_for_each_pair,
+    most=32,
+    of_losses=OF_LOSSES,
+    part_of_losses=EVIDENCE,
+)

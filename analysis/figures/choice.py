@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..study import Study
 
 _LEAST_LOSS = 1e-9  # stands for a loss of zero on a log axis
-FLOOR = "floor: no memory"
+FLOOR = "floor"  # loss of the best model without memory
 ALIKE = 0.005  # relative difference of two losses that share a line
 CLEAR = 0.9  # times the floor: a loss on a log axis below it has a line beside that of the floor
 
@@ -96,7 +96,7 @@ class Line(NamedTuple):
 
 
 def lines_of(study: Study) -> dict[str, list[Line]]:
-    """Return what losses are held against by task: the floor, the solved loss or the reference, and the best window.
+    """Return what losses are held against by task: the floor, score 1 or the reference, and the best window.
 
     That is the best model of the last few inputs, where it is better than the floor (on a log axis, clearly so). Where
     its loss is that of the reference, or a published one is, the line of the reference has its name.
@@ -109,7 +109,7 @@ def lines_of(study: Study) -> dict[str, list[Line]]:
 
 
 def _lines(goal: Goal) -> list[Line]:
-    target = Line(goal.scale * goal.solved_loss, "solved")
+    target = Line(goal.scale * goal.solved_loss, "score 1")
     if not goal.solvable:
         target = Line(goal.scale * goal.reference, "reference")
     return [line for line in (Line(goal.scale * goal.floor, FLOOR), target) if np.isfinite(line.value)]

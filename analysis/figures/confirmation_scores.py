@@ -13,7 +13,7 @@ from ..tables.comparisons import SIGNIFICANT
 from .choice import records_of, rows_in
 from .entry import Entry, a_row_for_each_pair
 from .look import GREY, INK, look, styled
-from .pieces import empty, interval, mark, readable, right_of_row, row_axis, row_names, row_panels
+from .pieces import counts_of, empty, interval, mark, readable, right_of_row, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 TITLE = "Confirmed with fresh seeds"
 CAPTION = (
-    "Left, filled: the winner of each block of the search, trained again with a fresh seed; a count stands beside "
-    "equal scores of 0 or 1. Black bars above and bands: their interquartile mean and its 95 % interval by "
-    "bootstrap (from five replicates on, where they are not all equal). Hollow: the best configuration of the "
-    "whole search with fresh seeds, a description of that configuration and no test of its variant. Right: the "
-    "probability that a replicate scores higher than one of the baseline, with 95 % intervals (Newcombe); filled "
-    "marks: label swaps within blocks give p ≤ .05, Holm-adjusted over the variants."
+    "Does a winner of the search win again? Left, filled: the winner of each block of the search, trained again with "
+    "a fresh seed; a count stands beside equal scores of 0 or 1. Black bars above and bands: their interquartile mean"
+    " and its 95 % interval by bootstrap (from five winners on, where they are not all equal). Hollow: the best "
+    "configuration of the whole search with fresh seeds, which describes that configuration and tests nothing. Right:"
+    " the probability that a winner scores higher than one of the baseline, with 95 % intervals (Newcombe); right of "
+    "the dotted line is better. Filled marks: told apart from the baseline (p at most .05 by label swaps within "
+    "blocks, adjusted over the variants by Holm's method)."
 )
 OF_LOSSES = (
     "On a task without a criterion of success the score runs evenly from the floor (0) to the reference (1), or to a "
@@ -72,8 +73,9 @@ def draw(numbers: Numbers) -> Figure:
     rows = numbers.rows
     if not rows:
         return empty("nothing confirmed yet")
-    figure, grid = row_panels(rows, height=0.36, around=0.8, columns=2, width_ratios=(1.5, 1))
-    improvement = f"probability of improvement over {numbers.baseline}"
+    ratios: dict[str, Any] = {"width_ratios": (1.5, 1)}
+    figure, grid, two_lines = row_panels(rows, height=0.4, around=0.8, columns=2, **ratios)
+    improvement = f"probability to score higher\nthan {words.spoken(numbers.baseline or 'the baseline')}"
     for (left, right), (task, variants) in zip(grid, rows.items(), strict=True):
         found = records_of(numbers.data[numbers.data["task"] == task])
         for y, variant in enumerate(variants):
@@ -86,8 +88,9 @@ def draw(numbers: Numbers) -> Figure:
             axes.set_xlim(-room, 1 + room)
             row_axis(axes, len(variants))
             axes.set_xlabel(label)
-        left.set_title(task)
-        row_names(left, numbers.counts[numbers.counts["task"] == task], variants)
+        left.set_title(words.spoken(task))
+        counts = numbers.counts[numbers.counts["task"] == task]
+        row_names((left, right), variants, counts_of(counts, variants), two_lines=two_lines)
     return figure
 
 
@@ -104,7 +107,7 @@ def _scores(axes: Axes, own: pd.DataFrame, y: float, variant: str) -> None:
             if count > 1:
                 where: dict[str, Any] = {"xytext": (shift, -0.3), "textcoords": "offset points", "va": "center"}
                 text, at = f"{count} ×", (end, y + height)
-                axes.annotate(text, at, fontsize=5.5, color=readable(colour), ha=side, **where)
+                axes.annotate(text, at, color=readable(colour), ha=side, **where)
 
 
 def _middle(axes: Axes, row: Mapping[Any, Any], y: float, variant: str) -> None:

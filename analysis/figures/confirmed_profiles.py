@@ -8,15 +8,17 @@ import pandas as pd
 
 from . import performance_profiles
 from .curves import Curves
-from .entry import Entry, a_family_for_each_task
+from .entry import Entry
+from .small_multiples import lines_of_panels
 
 if TYPE_CHECKING:
     from ..study import Study
 
 TITLE = "Performance profiles of the confirmed winners"
 CAPTION = (
-    "The share of the replicates of “search, then train” whose score is at least τ. Bands: Wilson, 95 %, "
-    "pointwise; they need ten replicates."
+    "The share of the winners, trained again with fresh seeds, whose test score is at least the score below. A curve "
+    "above the grey baseline everywhere is better. Bands: 95 % intervals (Wilson) at each score by itself, from ten "
+    "winners on."
 )
 
 
@@ -26,4 +28,4 @@ def numbers(study: Study, profiles: pd.DataFrame) -> Curves:
 
 
 draw = performance_profiles.draw
-FIGURE = Entry("confirmed_profiles", TITLE, CAPTION, numbers, draw, ("profiles",), a_family_for_each_task, 6)
+FIGURE = Entry("confirmed_profiles", TITLE, CAPTION, numbers, draw, ("profiles",), rows=lines_of_panels, most=4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ..study import Study
 
-MOST_CURVES = 6  # in one panel; beyond it every variant gets a panel of its own
+ANSWER, EVIDENCE, MORE = "answer", "evidence", "more"  # parts of the report
 
 
 def one_page(variants: int, tasks: int) -> int:
@@ -42,11 +42,6 @@ def two_rows_for_each_pair(variants: int, tasks: int) -> int:
 def a_panel_for_each_task(variants: int, tasks: int) -> int:
     """Return rows of a figure with one row of panels for each task."""
     return tasks
-
-
-def a_family_for_each_task(variants: int, tasks: int) -> int:
-    """Return rows of a figure in which the curves of all variants share a panel, unless there are too many."""
-    return tasks if variants <= MOST_CURVES else sys.maxsize
 
 
 class Drawn(NamedTuple):
@@ -76,6 +71,7 @@ class Entry:
     draw: draws the figure from these numbers.
     needs: tables that it takes beside the study; without one of them the figure is left out.
     part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
+    part_of_losses: in a study whose tasks have no criterion of success; empty for the same part.
     rows: its height, in rows or panels, for a number of variants and a number of tasks.
     most: rows of one page; a figure with more is drawn task by task.
     command: module that makes the tables in `needs` where `python -m analysis` does not.
@@ -90,7 +86,8 @@ class Entry:
     numbers: Callable[..., Any]
     draw: Callable[[Any], Figure]
     needs: tuple[str, ...] = ()
-    part: str = "more"
+    part: str = MORE
+    part_of_losses: str = ""
     rows: Callable[[int, int], int] = one_page
     most: int = 38
     command: str = ""
@@ -103,6 +100,12 @@ class Entry:
         if not self.of_losses or all(map(study.solvable, study.tasks)):
             return self.caption
         return f"{self.caption} {self.of_losses}"
+
+    def of(self, study: Study) -> Entry:
+        """Return the entry as it is for a study: with the part of the report that the figure stands in there."""
+        if self.part_of_losses and not any(map(study.solvable, study.tasks)):
+            return replace(self, part=self.part_of_losses)
+        return self
 
     def drawn(self, study: Study, *tables: pd.DataFrame) -> Drawn:
         """Compute and draw.

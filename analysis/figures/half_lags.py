@@ -10,9 +10,9 @@ import pandas as pd
 
 from .. import words
 from .choice import by_variant
-from .entry import Entry, a_row_for_each_pair
-from .look import GREY, INK, look, styled
-from .pieces import empty, interval, left_of_row, mark, right_heads, right_of_row, row_axis, row_panels
+from .entry import EVIDENCE, Entry, a_row_for_each_pair
+from .look import GREY, look, page, styled
+from .pieces import ROW, empty, interval, mark, right_heads, right_of_row, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 
 TITLE = "At which lag is half of the solve rate left?"
 CAPTION = (
-    "The lag at which one half of the solve rate at the shortest lag is left (trimmed Spearman-Kärber estimate over "
-    "log2 lag), with its 95 % interval from a bootstrap of the points that all lags and variants share. Arrows and ≥:"
-    " more than half is left at the longest lag, or may be, and the number is a bound. Right: by how many doublings "
-    "of the lag a variant falls off later than the baseline, with an interval that holds for all variants of a series"
-    " together; filled marks: it excludes zero. Without a line: too few points, or fewer than ten trials solved at "
-    "the shortest lag."
+    "How far back can a variant remember? The lag at which one half of the solve rate at the shortest lag is left; "
+    "further to the right is better, and the dotted line is the baseline. Lines: 95 % intervals from a bootstrap of "
+    "the points that all lags and variants share. Arrows and ≥: more than half is left at the longest lag, or may be,"
+    " and the number is a bound. Right: by how many doublings of the lag a variant falls off later than the baseline,"
+    " with an interval that holds for all variants of a series together; filled marks: it excludes zero. Without a "
+    "line: too few points, or fewer than ten trials solved at the shortest lag. Trimmed Spearman-Kärber estimate over"
+    " log2 lag."
 )
-STOPS = (6, 96)  # points right of the axes at which the texts of a row begin
+STOPS = (6, 104)  # points right of the axes at which the texts of a row begin
 
 
 class Numbers(NamedTuple):
@@ -56,14 +57,15 @@ def draw(numbers: Numbers) -> Figure:
     data, rows = numbers
     if not rows:
         return empty("no task has several lags")
-    figure, grid = row_panels(rows, height=0.27, around=0.75)
+    figure, grid, two_lines = row_panels(rows, height=ROW, around=0.8)
     for axes, (series, variants) in zip(grid.flat, rows.items(), strict=True):
         own = data[data["series"] == series]
         _frame(axes, series, own)
         for y, row in enumerate(own.to_dict("records")):
             _row(axes, row, y)
+        row_names([axes], variants, [_start(row) for row in own.to_dict("records")], two_lines=two_lines)
         row_axis(axes, len(variants))
-        heads = ("half lag [95 %]", "doublings later than the baseline")
+        heads = ("half lag [95 %]", "doublings more")
         right_heads(axes, STOPS, heads if own["doublings_low"].notna().any() else heads[:1])
     return figure
 
@@ -79,7 +81,7 @@ def _frame(axes: Axes, series: str, own: pd.DataFrame) -> None:
         ticks = np.append(ticks, longest)
     axes.set_xticks(ticks, [words.tick(round(x)) for x in ticks])
     axes.minorticks_off()
-    axes.set_title(f"{series}: lags {words.tick(shortest)} to {words.tick(longest)}", pad=12)
+    axes.set_title(f"{words.spoken(series)}: lags {words.tick(shortest)} to {words.tick(longest)}", pad=12)
     axes.set_xlabel("lag in steps")
     baseline = own[(own["variant"] == own["baseline"]) & np.isfinite(own["half_lag"])]
     if len(baseline):
@@ -90,10 +92,6 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
     """Draw the half lag of a variant with its interval, an arrow where it has no upper end, and both in numbers."""
     variant, longest = str(row["variant"]), float(row["longest"])
     colour, marker, _ = look(variant)
-    left_of_row(axes, variant, y, up=4.0, size=7.5, colour=INK)
-    left_of_row(
-        axes, f"N {row['points']}, {100 * row['first_rate']:.0f} % solved at {row['shortest']}", y, -4.4, 6, GREY
-    )
     if np.isfinite(row["half_lag"]):
         open_end = np.isinf(row["high"]) or row["at_least"]
         interval(axes, row["low"], longest if open_end else row["high"], y, colour)
@@ -108,9 +106,16 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
             axes.annotate("→", (row["half_lag"], y), va="center", fontsize=9, color=colour, **beside)
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
     both_beyond = row["at_least"] and row["doublings"] == 0  # of two bounds there is no difference
+    if page().narrow:
+        return
     if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]) and not both_beyond:
         ends = (row["doublings"], row["doublings_low"], row["doublings_high"])
         right_of_row(axes, "{} [{}, {}]".format(*(_doublings(x) for x in ends)), y, STOPS[1])
+
+
+def _start(row: Mapping[Any, Any]) -> str:
+    """Return how many points a variant has, and how many it solves at the shortest lag."""
+    return f"{row['points']} points, {100 * row['first_rate']:.0f} % solved at {row['shortest']}"
 
 
 def _doublings(value: float) -> str:
@@ -119,5 +124,14 @@ def _doublings(value: float) -> str:
 
 
 FIGURE = Entry(
-    "half_lags", TITLE, CAPTION, numbers, draw, needs=("half_lags",), rows=a_row_for_each_pair, of_series=True
+    "half_lags",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    needs=("half_lags",),
+    part=EVIDENCE,
+    rows=a_row_for_each_pair,
+    most=34,
+    of_series=True,
 )

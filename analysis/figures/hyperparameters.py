@@ -1,4 +1,4 @@
-"""The score of every trial against every hyperparameter: is the search space wide enough?"""
+"""Where the best trials lie in the range of every hyperparameter: is the search space wide enough?"""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .. import words
 from ..statistics.best import best_decile
-from ..tables.importance import loss_axis, outcomes
+from ..tables.importance import outcomes
 from .choice import Axis, axis_of, tasks_in, variants_in
-from .entry import Entry, a_panel_for_each_task
-from .look import GREY, SHADE, WIDTH, look, new_figure, styled
-from .pieces import empty, legend_height, log_ticks, marker_legend, note_pooled
+from .entry import Entry, a_row_for_each_pair
+from .look import BACK, GREY, SHADE, look, styled
+from .pieces import ROW, counts_of, empty, log_ticks, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,27 +26,23 @@ if TYPE_CHECKING:
 
 TITLE = "Is the search space wide enough?"
 CAPTION = (
-    "Score of every trial (grey) against each hyperparameter, with the best decile of each variant marked. "
-    "Shaded: the outer tenths of the range and the share of the best trials that lie there. Far more than 10 % at "
-    "an edge says that better values may lie outside. The size is the baseline's width with the same number of "
-    "parameters."
+    "A row for each variant: grey ticks are all of its trials, marks its best decile (solved trials first, by steps "
+    "to solve, then by validation loss). The outer tenths of each range are shaded, with the share of the best trials"
+    " of all variants that lies there. Far more than 10 % at an edge says that better values may lie outside of the "
+    "range. The size is the baseline's width with the same number of parameters."
 )
-OF_LOSSES = (
-    "On a task without a criterion of success: the test loss, lower is better; what lies off the axis stands at "
-    "its upper end."
-)
+ACROSS = 4  # panels side by side
 COLUMNS = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]
 
 
 class Numbers(NamedTuple):
     """The numbers of the figure.
 
-    data: one row per trial and hyperparameter, with its value and whether the trial is in the best decile.
+    data: one row per trial and hyperparameter, with its value and whether the trial is in the best decile; `score` is
+        the test loss on a task without a criterion of success.
     axes: the axis of each hyperparameter.
     edges: by hyperparameter, where the lower and the upper tenth of the range end and begin.
     outside: by (task, hyperparameter), the share of the best deciles that lies in each of these two tenths.
-    losses: label and ends of the axis of losses, by task without a criterion of success; there `score` of `data` is
-        the test loss.
     counts: the summary of the study.
     tasks, variants: in the order of the study.
     """
@@ -54,7 +51,6 @@ class Numbers(NamedTuple):
     axes: Mapping[str, Axis]
     edges: Mapping[str, tuple[float, float]]
     outside: Mapping[tuple[str, str], tuple[float, float]]
-    losses: Mapping[str, tuple[str, float, float]]
     counts: pd.DataFrame
     tasks: list[str]
     variants: list[str]
@@ -78,13 +74,8 @@ def numbers(study: Study) -> Numbers:
             parts.append(own.assign(hyperparameter=name, value=own[name], best_decile=own.index.isin(best)))
             parts[-1] = parts[-1].assign(score=outcomes(own, study.goals[task]))[COLUMNS]
     data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=COLUMNS)
-    losses = {t: _loss_axis(study, t) for t in tasks_in(study, data) if not study.solvable(t)}
     facts = study.summary, tasks_in(study, data), variants_in(study, data)
-    return Numbers(data, axes, edges, outside, losses, *facts)
-
-
-def _loss_axis(study: Study, task: str) -> tuple[str, float, float]:
-    return study.goals[task].label("test loss"), *loss_axis(study, task)
+    return Numbers(data, axes, edges, outside, *facts)
 
 
 def _edges(dimension: Dimension, axis: Axis) -> tuple[float, float]:
@@ -100,63 +91,57 @@ def _edges(dimension: Dimension, axis: Axis) -> tuple[float, float]:
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw a panel for each task and hyperparameter: all trials in grey, the best decile of each variant marked."""
-    tasks, names = numbers.tasks, list(numbers.axes)
+    """Draw a panel for each task and hyperparameter, with a row for each variant."""
+    tasks, names, variants = numbers.tasks, list(numbers.axes), numbers.variants
     if not tasks:
         return empty("no trials yet")
-    figure = new_figure(WIDTH, len(tasks) * 2.05 + 0.2 + legend_height(numbers.variants))
-    grid = figure.subplots(len(tasks), len(names), squeeze=False, sharey="row")
-    for row, task in enumerate(tasks):
-        for axes, name in zip(grid[row], names, strict=True):
+    across = min(len(names), ACROSS)
+    lines = [(task, names[k : k + across]) for task in tasks for k in range(0, len(names), across)]
+    figure, grid, two_lines = row_panels(dict.fromkeys(range(len(lines)), variants), ROW, 0.8, columns=across)
+    for row, (task, shown) in zip(grid, lines, strict=True):
+        for axes in row[len(shown) :]:
+            axes.set_axis_off()
+        for axes, name in zip(row, shown, strict=False):
             _dots(axes, numbers, task, name)
             _outer_tenths(axes, numbers, task, name)
-            if numbers.axes[name].log:
-                log_ticks(axes.xaxis, few=len(names) > 3)
-        grid[row, 0].set_title(task)
-        grid[row, 0].set_ylabel(numbers.losses[task][0] if task in numbers.losses else "score")
-        note_pooled(grid[row, 0], numbers.counts[numbers.counts["task"] == task])
-    marker_legend(figure, numbers.variants)
+            row_axis(axes, len(variants))
+        counts = numbers.counts[numbers.counts["task"] == task]
+        row_names(row[: len(shown)], variants, counts_of(counts, variants), two_lines=two_lines)
+        row[0].set_title(words.spoken(task), pad=14)
     return figure
 
 
 def _dots(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
+    """Draw a row for each variant: all trials as ticks, the best decile as marks."""
     data = numbers.data
     own = data[(data["task"] == task) & (data["hyperparameter"] == name)]
-    if task in numbers.losses:  # what is off the axis stands at its end
-        own = own.assign(score=own["score"].clip(upper=numbers.losses[task][2]))
     axes.set_xscale("log" if numbers.axes[name].log else "linear")
-    axes.scatter(
-        own["value"], own["score"], s=3, color="#b5b5b5", lw=0, zorder=2, clip_on=False, rasterized=len(own) > 500
-    )
-    for variant in numbers.variants:
-        best, (colour, marker, _) = own[own["best_decile"] & (own["variant"] == variant)], look(variant)
-        looks: dict[str, Any] = {"marker": marker, "color": colour, "edgecolors": "white", "linewidths": 0.3}
-        looks |= {"clip_on": False}
-        axes.scatter(best["value"], best["score"], s=13, zorder=3, **looks)
+    looks: dict[str, Any] = {"lw": 0.5, "rasterized": len(own) > 500}
+    for y, variant in enumerate(numbers.variants):
+        mine = own[own["variant"] == variant]
+        axes.vlines(mine["value"], y - 0.22, y + 0.22, color=BACK, zorder=2, **looks)
+        best, (colour, marker, _) = mine.loc[mine["best_decile"], "value"], look(variant)
+        edge = colour if marker in "+*Xx1234" else "white"
+        axes.plot(best, np.full(len(best), y), ls="none", marker=marker, color=colour, mec=edge, mew=0.4, ms=5.5)
 
 
 def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     """Shade the outer tenths of the range, and write the share of the best trials in each."""
     axis, (lower, upper) = numbers.axes[name], numbers.edges[name]
     below, above = numbers.outside[task, name]
-    loss = numbers.losses.get(task)
-    top = loss[2] + 0.09 * (loss[2] - loss[1]) if loss else 1.1
     for start, end, share, side, at in (
         (axis.low, lower, below, "left", axis.low),
         (upper, axis.high, above, "right", axis.high),
     ):
         axes.axvspan(start, end, color=SHADE, lw=0, zorder=0.5)
-        axes.text(at, top, f"{100 * share:.0f} %", fontsize=6.5, color=GREY, ha=side, va="center")
+        place = axes.get_xaxis_transform()
+        axes.text(at, 1.0, f"{100 * share:.0f} %", transform=place, color=GREY, ha=side, va="bottom")
     axes.set_xlim(axis.low, axis.high)
-    axes.margins(x=0)
-    if loss:
-        axes.set_ylim(loss[1], loss[2] + 0.16 * (loss[2] - loss[1]))
+    axes.set_xlabel(words.spoken(name))
+    if axis.log:
+        log_ticks(axes.xaxis, few=True)
     else:
-        axes.set_ylim(-0.04, 1.17)
-        axes.set_yticks([0, 0.5, 1])
-    axes.set_xlabel(name.replace("_", " "))
+        axes.locator_params(axis="x", nbins=4)
 
 
-FIGURE = Entry(
-    "hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_panel_for_each_task, most=4, of_losses=OF_LOSSES
-)
+FIGURE = Entry("hyperparameters", TITLE, CAPTION, numbers, draw, rows=a_row_for_each_pair, most=34)

@@ -11,9 +11,10 @@ import pandas as pd
 from ..statistics.best import best_decile
 from ..tables.gaps import in_epochs, with_training_set
 from .choice import lines_of, losses_of, quantiles
-from .curves import CurveLook, Curves, curve, curves_of, draw_curves
-from .entry import MOST_CURVES, Entry, a_family_for_each_task
+from .curves import ALL, BEST, CurveLook, Curves, curve, curves_of, draw_curves
+from .entry import EVIDENCE, Entry
 from .look import styled
+from .small_multiples import lines_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
 
 TITLE = "Learning curves"
 CAPTION = (
-    "Validation loss: median over trials, with a band between the quartiles. Trials that stopped keep their last "
-    "loss; after divergence a trial counts as infinite. Dotted lines: the loss of the best model without memory, "
-    "and the loss at which the score reaches 1 (a task whose criterion is an accuracy can be solved above it). "
-    "Bands need five trials. With more than six variants each has a panel, showing the best decile, with the "
-    "others in grey."
+    "How fast do the variants learn? Solid: the median validation loss of the best tenth of the trials, with a band "
+    "between the quartiles (from five trials on); dashed: the median of all trials. A variant learns faster than the "
+    "grey baseline where its solid line falls earlier. A trial that stopped keeps its last loss; one that diverged "
+    "counts as infinite. Floor: the best model without memory. Score 1: the loss at which the score is 1; a task "
+    "whose criterion is an accuracy can be solved above it."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success the axis is linear, with lines at the floor, at the reference and at the "
-    "best model of the last few inputs; with a training set it counts epochs."
+    "On a task without a criterion of success the axis is linear, with lines at the floor, at the reference and at "
+    "the best model of the last few inputs; with a training set it counts epochs."
 )
 FEWEST_IN_A_BAND = 5  # trials, for quartiles
 NEAR = 1e-3  # of a step or an epoch: two looks that are nearer are the same
@@ -51,7 +52,7 @@ def numbers(study: Study) -> Curves:
     for (task, variant), group in shown.groupby(["task", "variant"]):
         steps, goal = grids[str(task)], study.goals[str(task)]
         decile = group.iloc[best_decile(group["order"])]
-        for subset, chosen in (("all trials", group), ("best decile", decile)):
+        for subset, chosen in ((ALL, group), (BEST, decile)):
             low, middle, high = goal.scale * quantiles(settled(chosen, steps), (0.25, 0.5, 0.75))
             if len(chosen) < FEWEST_IN_A_BAND:
                 low, high = np.full((2, len(steps)), np.nan)
@@ -67,7 +68,6 @@ def numbers(study: Study) -> Curves:
         limits={task: _limits(curves.data[curves.data["task"] == task], study.goals[task]) for task in curves.tasks},
         levels={task: levels[task] for task in curves.tasks},
         looks=_looks(study, curves.tasks),
-        subsets=("best decile",) if len(curves.variants) > MOST_CURVES else ("all trials", "best decile"),
     )
 
 
@@ -126,10 +126,18 @@ def _limits(curves: pd.DataFrame, goal: Goal) -> tuple[float, float]:
 
 @styled
 def draw(numbers: Curves) -> Figure:
-    """Draw medians and quartiles, all trials left and the best decile right; the best decile only of many variants."""
+    """Draw the medians of all trials and of the best decile, with the quartiles of the latter."""
     return draw_curves(numbers, LOOKS)
 
 
 FIGURE = Entry(
-    "learning_curves", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=3, of_losses=OF_LOSSES
+    "learning_curves",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    rows=lines_of_panels,
+    most=4,
+    of_losses=OF_LOSSES,
+    part_of_losses=EVIDENCE,
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
@@ -17,16 +18,51 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 N = TypeVar("N")
-WIDTH = 7.2  # inches: the text width of A4, so that a point in the figure is a point on paper
 INK = "#222222"
 GREY = "#6b6b6b"  # text of second rank
-PALE = "#d4d4d4"  # curves in the background
-SHADE = "#ececec"  # bars in the background
+BACK = "#8a8a8a"  # curves and marks in the background
+SHADE = "#ececec"  # areas in the background
 
-# matplotlib's petroff10: no two colours come closer than 14.5 (CAM02-UCS) under any colour blindness
-COLOURS = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
+# A contrast of 3 or more on white each. With black, no two come closer than 24 (CIE76) under any colour blindness.
+COLOURS = ("#4303fa", "#f6600a", "#94170a", "#4c9d9e", "#6d22a3", "#7b303b", "#cf7853", "#917fd1", "#035274", "#c141fd")
+VALUES = "Blues"  # colour map of shares and scores: the darker, the more
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "h", "<", ">", "p", "*")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.2, 1.2, 1.2)))
+
+
+class Page(NamedTuple):
+    """The room that figures are drawn for.
+
+    width: in inches.
+    narrow: whether it is that of a telephone, where panels stand in one column and names above their rows.
+    """
+
+    width: float
+    narrow: bool
+
+    def columns(self, wide: int, narrow: int = 1) -> int:
+        """Return panels side by side: at most `wide` of them, or `narrow` on a narrow page."""
+        return min(wide, narrow) if self.narrow else wide
+
+
+# 7.2 inches are the text width of A4, so that a point in the figure is a point on paper; 3.5 those of 390 pixels
+WIDE, NARROW = Page(7.2, narrow=False), Page(3.5, narrow=True)
+_page: ContextVar[Page] = ContextVar("page", default=WIDE)
+
+
+def page() -> Page:
+    """Return the page that is drawn for; figures ask it for widths and for panels side by side."""
+    return _page.get()
+
+
+@contextmanager
+def drawing_for(room: Page) -> Iterator[None]:
+    """Draw for another page in a `with` block."""
+    token = _page.set(room)
+    try:
+        yield
+    finally:
+        _page.reset(token)
 
 
 class Look(NamedTuple):
@@ -101,7 +137,7 @@ RC: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "text.color": INK,
-    "axes.titlesize": 8.5,
+    "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.labelsize": 8,
@@ -114,8 +150,8 @@ RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "grid.color": "#e6e6e6",
     "grid.linewidth": 0.5,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
     "xtick.color": GREY,
     "ytick.color": GREY,
     "xtick.labelcolor": INK,
@@ -127,7 +163,7 @@ RC: dict[Any, Any] = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4,
     "hatch.linewidth": 0.5,
-    "image.cmap": "cividis",
+    "image.cmap": VALUES,
     "figure.dpi": 200,
     "savefig.dpi": 200,
     "svg.hashsalt": "lstm-variants",

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
+from .. import words
 from ..tables.importance import LOSS, SCORE
-from .choice import Axis, axis_of, hyperparameters_in, tasks_in, variants_in
-from .entry import MOST_CURVES, Entry, a_family_for_each_task
+from .choice import Axis, axis_of, hyperparameters_in, records_of, tasks_in, variants_in
+from .entry import Entry
 from .importance import TOO_FEW, axis_along_x, loss_axis, with_bands
-from .look import GREY, PALE, WIDTH, look, new_figure, styled
-from .pieces import counts_text, empty, label_ends, log_ticks, note_counts, readable
+from .look import BACK, GREY, look, new_figure, page, styled
+from .pieces import LINE, TALLEST, counts_text, empty, log_ticks, readable, room_for, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,18 +24,19 @@ if TYPE_CHECKING:
 
 TITLE = "What each hyperparameter does"
 CAPTION = (
-    "Mean score, and seconds of a trial, against one hyperparameter, averaged over all others by a surrogate of "
-    "the trials. Bands: two standard errors by jackknife (scores). With more than six variants each has a row, "
-    "with the others in grey. After figure 4 of Greff et al. 2017."
+    "Which values of a hyperparameter are good? The mean score against one hyperparameter, averaged over all others "
+    "by a surrogate of the trials: a row for each variant, the first variant in grey behind the others. A flat curve "
+    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. The seconds of a trial"
+    " are in the table of the figure. After figure 4 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "
-    "of the best constant answer counts as that loss, and so does a missing one. Greff et al. 2017 show in "
-    "figure 4 the error and the time of their trials in the same way; they found the learning rate to matter most, "
-    "then the hidden size, and momentum hardly at all."
+    "of the best constant answer counts as that loss, and so does a missing one. Greff et al. 2017 show in figure 4 "
+    "the error and the time of their trials in the same way; they found the learning rate to matter most, then the "
+    "hidden size, and momentum hardly at all."
 )
-RESPONSES = ("score", "seconds")  # from the top
-_HEIGHTS = {"score": 1.55, "seconds": 1.15}  # inches
+NAMES, GAP = 2.05, 0.16  # inches: left of the panels, and between two of them
+HEAD, HEIGHT, BETWEEN, FOOT = 0.32, 0.6, 0.1, 0.45  # inches: of a task, of a panel, below it, below all of a task
 
 
 class Numbers(NamedTuple):
@@ -44,7 +46,6 @@ class Numbers(NamedTuple):
     curves: the same rows with y, low and high in the units of the response. The response `score` stands for the test
         loss on a task without a criterion of success.
     axes: the axis of each hyperparameter.
-    limits: by task, the ends of the axis of the seconds.
     losses: label and ends of the axis of losses, by task without a criterion of success.
     counts: the summary of the study.
     tasks, variants: in the order of the study.
@@ -53,7 +54,6 @@ class Numbers(NamedTuple):
     data: pd.DataFrame
     curves: pd.DataFrame
     axes: Mapping[str, Axis]
-    limits: Mapping[str, tuple[float, float]]
     losses: Mapping[str, tuple[str, float, float]]
     counts: pd.DataFrame
     tasks: list[str]
@@ -72,12 +72,10 @@ def numbers(study: Study, marginals: pd.DataFrame) -> Numbers:
     curves = with_bands(marginals) if len(marginals) else marginals
     values = {name: marginals.loc[marginals["hyperparameter"] == name, "value"] for name in names}
     curves = curves.assign(response=curves["response"].replace(LOSS, SCORE)) if len(curves) else curves
-    seconds = marginals[marginals["response"] == "seconds"]
     return Numbers(
         marginals,
         curves,
         {name: axis_of(study, name, values[name]) for name in names},
-        {task: _limits(seconds.loc[seconds["task"] == task, "mean"]) for task in tasks},
         {task: loss_axis(study, task, curves) for task in tasks if not study.solvable(task)},
         study.summary,
         tasks,
@@ -85,91 +83,83 @@ def numbers(study: Study, marginals: pd.DataFrame) -> Numbers:
     )
 
 
-def _limits(logarithms: pd.Series) -> tuple[float, float]:
-    """Return ends of an axis that shows all means, with a margin."""
-    low, high = logarithms.min(), logarithms.max()
-    return float(np.exp(low - 0.15 * (high - low) - 0.1)), float(np.exp(high + 0.15 * (high - low) + 0.1))
-
-
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw up to six variants in shared panels, scores above seconds; more in a row each, scores alone."""
+    """Draw a row of panels for each task and variant, a column for each hyperparameter."""
     if not numbers.variants:
         return empty(TOO_FEW)
-    return (_a_row_each if len(numbers.variants) > MOST_CURVES else _together)(numbers)
+    sheet = _Sheet(numbers)
+    for task in numbers.tasks:
+        for variant in numbers.variants:
+            for name in numbers.axes:
+                axes = sheet.axes(task, variant, name)
+                _curves(axes, numbers.of(task, SCORE, name), variant, numbers.variants[0])
+                axis_along_x(axes, numbers.axes[name])
+                _small_axis(axes, numbers.losses.get(task))
+                last = variant == numbers.variants[-1]
+                axes.tick_params(labelleft=name == next(iter(numbers.axes)), labelbottom=last)
+                if last:
+                    axes.set_xlabel(words.spoken(name))
+        sheet.names(task)
+    return sheet.figure
 
 
-def _together(numbers: Numbers) -> Figure:
-    tasks, variants, names = numbers.tasks, numbers.variants, list(numbers.axes)
-    heights = [*_HEIGHTS.values()] * len(tasks)
-    note = 0.13 + 0.115 * len(variants)
-    figure = new_figure(WIDTH, len(tasks) * (sum(_HEIGHTS.values()) + 0.95 + note))
-    grid = figure.subplots(len(heights), len(names), squeeze=False, height_ratios=heights)
-    for row, (task, response) in zip(grid, [(t, r) for t in tasks for r in RESPONSES], strict=True):
-        for axes, name in zip(row, names, strict=True):
-            ends = [_curve(axes, one, str(v), v == variants[0]) for v, one in _curves(numbers.of(task, response, name))]
-            axis_along_x(axes, numbers.axes[name])
-            _response_axis(axes, response, name, numbers.limits[task], numbers.losses.get(task))
-            axes.tick_params(labelleft=name == names[0])
-            if name == names[-1]:
-                label_ends(axes, ends, _HEIGHTS[response])
+class _Sheet:
+    """A figure with places for panels, which are computed by hand since a layout of so many axes is slow."""
+
+    def __init__(self, numbers: Numbers) -> None:
+        self.numbers = numbers
+        count = len(numbers.axes)
+        self.width = (page().width - NAMES - 0.1 - GAP * (count - 1)) / count
+        self.height = min(HEIGHT, (TALLEST - HEAD - FOOT) / len(numbers.variants) - BETWEEN)
+        self.block = HEAD + len(numbers.variants) * (self.height + BETWEEN) + FOOT
+        self.figure = new_figure(page().width, len(numbers.tasks) * self.block)
+        self.figure.set_layout_engine("none")
+
+    def axes(self, task: str, variant: str, name: str) -> Axes:
+        """Return new axes for a hyperparameter of a variant."""
+        across, up = self.figure.get_size_inches()
+        left = NAMES + list(self.numbers.axes).index(name) * (self.width + GAP)
+        low = self._top(task, variant) - self.height
+        return self.figure.add_axes((left / across, low / up, self.width / across, self.height / up))
+
+    def names(self, task: str) -> None:
+        """Write the task, and each variant with what became of its trials left of its row."""
+        across, up = self.figure.get_size_inches()
+        numbers = self.numbers
         loss = numbers.losses.get(task)
-        row[0].set_ylabel("seconds per trial" if response == "seconds" else (loss or ("score",))[0])
-        if response == "score":
-            row[0].set_title(task)
-        else:
-            counts = numbers.counts
-            note_counts(row[0], counts[(counts["task"] == task) & counts["variant"].isin(variants)])
-    return figure
+        title = f"{words.spoken(task)}: {loss[0] if loss else 'score'}"
+        self.figure.text(0.06 / across, (self._top(task) - 0.06) / up, title, fontsize=9, fontweight="bold", va="top")
+        facts = records_of(numbers.counts[numbers.counts["task"] == task])
+        for variant in numbers.variants:
+            middle, room = self._top(task, variant) - self.height / 2, room_for(NAMES - 0.35)
+            texts = [wrapped(variant, room), "\n".join(wrap(counts_text(facts[variant]), room))]
+            lines = [text.count("\n") + 1 for text in texts]
+            shown = len(texts) if LINE * sum(lines) <= self.height + BETWEEN else 1
+            top = middle + LINE * sum(lines[:shown]) / 2
+            colours = (readable(look(variant).colour), GREY)
+            for text, colour, size in list(zip(texts, colours, lines, strict=True))[:shown]:
+                looks: dict[str, Any] = {"color": colour, "ha": "right", "va": "top", "linespacing": 1.0}
+                self.figure.text((NAMES - 0.33) / across, top / up, text, **looks)
+                top -= LINE * size
+
+    def _top(self, task: str, variant: str = "") -> float:
+        """Return the top of a task, or of the row of a variant, in inches."""
+        top = float(self.figure.get_size_inches()[1]) - self.numbers.tasks.index(task) * self.block
+        if not variant:
+            return top
+        return top - HEAD - self.numbers.variants.index(variant) * (self.height + BETWEEN)
 
 
-def _curves(here: pd.DataFrame) -> list[tuple[Any, pd.DataFrame]]:
-    return list(here.groupby("variant", sort=False))
-
-
-def _curve(axes: Axes, one: pd.DataFrame, variant: str, in_front: bool) -> tuple[str, float, float]:
-    """Draw a curve with its band; returns its name and its last place."""
-    own = look(variant)
-    axes.plot(one["value"], one["y"], color=own.colour, ls=own.dash, zorder=3.5 if in_front else 3)
-    axes.fill_between(one["value"], one["low"], one["high"], color=own.colour, alpha=0.1, lw=0, zorder=2)
-    return variant, float(one["value"].iloc[-1]), float(one["y"].iloc[-1])
-
-
-def _response_axis(
-    axes: Axes, response: str, name: str, limits: tuple[float, float], loss: tuple[str, float, float] | None
-) -> None:
-    if response == "score":
-        if loss:
-            axes.set_yscale("log")
-            log_ticks(axes.yaxis)
-        axes.set_ylim(*(loss[1:] if loss else (-0.03, 1.03)))
-        axes.tick_params(labelbottom=False)
-    else:
-        axes.set_yscale("log")
-        axes.set_ylim(*limits)
-        log_ticks(axes.yaxis)
-        axes.set_xlabel(name.replace("_", " "))
-
-
-def _a_row_each(numbers: Numbers) -> Figure:
-    names = list(numbers.axes)
-    rows = [(task, variant) for task in numbers.tasks for variant in numbers.variants]
-    figure = new_figure(WIDTH, 0.5 * len(rows) + 0.5)
-    grid = figure.subplots(len(rows), len(names), squeeze=False)
-    for row, (task, variant) in zip(grid, rows, strict=True):
-        for axes, name in zip(row, names, strict=True):
-            _one_in_front(axes, numbers.of(task, "score", name), variant)
-            axis_along_x(axes, numbers.axes[name])
-            _small_axis(axes, numbers.losses.get(task))
-            axes.tick_params(labelsize=6.5, labelleft=name == names[0], labelbottom=row is grid[-1])
-        _name(row[0], numbers.counts, task, variant)
-        if variant == numbers.variants[0]:
-            loss = numbers.losses.get(task)
-            row[0].set_title(f"{task}: {loss[0]}" if loss else task)
-    for axes, name in zip(grid[-1], names, strict=True):
-        axes.set_xlabel(name.replace("_", " "))
-        axes.tick_params(labelbottom=True)
-    return figure
+def _curves(axes: Axes, here: pd.DataFrame, variant: str, first: str) -> None:
+    """Draw the curve of a variant with its band, and that of the first variant in grey behind it."""
+    if variant != first:
+        behind = here[here["variant"] == first]
+        axes.plot(behind["value"], behind["y"], color=BACK, lw=1.0, zorder=2.5)
+    mine, colour = here[here["variant"] == variant], look(variant).colour
+    if len(mine):
+        axes.plot(mine["value"], mine["y"], color=colour, zorder=3)
+        axes.fill_between(mine["value"], mine["low"], mine["high"], color=colour, alpha=0.2, lw=0, zorder=2)
 
 
 def _small_axis(axes: Axes, loss: tuple[str, float, float] | None) -> None:
@@ -183,29 +173,9 @@ def _small_axis(axes: Axes, loss: tuple[str, float, float] | None) -> None:
     log_ticks(axes.yaxis, few=True)
 
 
-def _one_in_front(axes: Axes, here: pd.DataFrame, variant: str) -> None:
-    """Draw the curves of the other variants in grey, as one line with gaps, and the one of the variant in front."""
-    wide = here.pivot(index="u", columns="variant", values=["value", "y"]).drop(
-        columns=variant, level=1, errors="ignore"
-    )
-    gap = pd.DataFrame(np.nan, index=[np.inf], columns=wide.columns)
-    lines = pd.concat([wide, gap])
-    axes.plot(lines["value"].to_numpy().T.ravel(), lines["y"].to_numpy().T.ravel(), color=PALE, lw=0.6, zorder=1)
-    mine, own = here[here["variant"] == variant], look(variant)
-    if len(mine):
-        axes.plot(mine["value"], mine["y"], color=own.colour, ls=own.dash, zorder=3)
-        axes.fill_between(mine["value"], mine["low"], mine["high"], color=own.colour, alpha=0.2, lw=0, zorder=2)
+def _rows(variants: int, tasks: int) -> int:
+    """Return rows of panels."""
+    return variants * tasks
 
 
-def _name(axes: Axes, counts: pd.DataFrame, task: str, variant: str) -> None:
-    """Write the variant with N, solved and diverged left of its row."""
-    row = counts[(counts["task"] == task) & (counts["variant"] == variant)].iloc[0]
-    text = counts_text({**row, "failed": 0})
-    for line, up, size, colour in ((variant, 5, 7, readable(look(variant).colour)), (text, -5, 5.5, GREY)):
-        where: dict[str, Any] = {"xycoords": "axes fraction", "xytext": (-18, up), "textcoords": "offset points"}
-        axes.annotate(line, (0, 0.5), ha="right", va="center", fontsize=size, color=colour, **where)
-
-
-FIGURE = Entry(
-    "marginals", TITLE, CAPTION, numbers, draw, ("marginals",), a_family_for_each_task, 2, of_losses=OF_LOSSES
-)
+FIGURE = Entry("marginals", TITLE, CAPTION, numbers, draw, ("marginals",), rows=_rows, most=12, of_losses=OF_LOSSES)

@@ -12,8 +12,19 @@ from .. import words
 from ..tables.stages import horizons
 from .choice import records_of, rows_in
 from .entry import Entry, a_row_for_each_pair
-from .look import INK, styled
-from .pieces import empty, ink_on, interval, right_heads, right_of_row, row_axis, row_names, row_panels
+from .look import COLOURS, VALUES, styled
+from .pieces import (
+    ROW,
+    counts_of,
+    empty,
+    ink_on,
+    interval,
+    right_heads,
+    right_of_row,
+    row_axis,
+    row_names,
+    row_panels,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +34,12 @@ if TYPE_CHECKING:
 
 TITLE = "Memory horizon"
 CAPTION = (
-    "Share of runs that solve the task at each lag; the diamond marks the lag at which half of them do "
-    "(Spearman-Kärber estimate) with its 95 % interval. Triangles, ≥ and <: half of the runs solve even the "
-    "longest lag tried, or fewer than half the shortest, and the number is a bound."
+    "How far back can the best settings of a variant remember? Cells: the share of runs that solve the task at each "
+    "lag, the darker the more. The diamond is the lag at which half of them do (Spearman-Kärber estimate) with its 95"
+    " % interval; further right is better. Triangles, ≥ and <: half of the runs solve even the longest lag tried, or "
+    "fewer than half the shortest, and the number is a bound."
 )
-RED = "#bd1f01"
+RED = COLOURS[1]
 
 
 class Numbers(NamedTuple):
@@ -64,16 +76,17 @@ def draw(numbers: Numbers) -> Figure:
     data, solved, counts, rows = numbers
     if not rows:
         return empty("no runs yet")
-    figure, grid = row_panels(rows, height=0.3, around=0.75)
+    figure, grid, two_lines = row_panels(rows, height=ROW, around=0.8)
     for axes, (task, variants) in zip(grid.flat, rows.items(), strict=True):
         _heat_map(axes, solved[task])
         found = records_of(data[data["task"] == task])
         for y, variant in enumerate(variants):
             _horizon(axes, found[variant], y)
         row_axis(axes, len(variants), across=False)
-        axes.set_title(f"{task}: share of runs that solve it")
+        axes.set_title(f"{words.spoken(task)}: share of runs that solve it")
         right_heads(axes, (5,), ("memory horizon",))
-        row_names(axes, counts[counts["task"] == task], variants)
+        own = counts[counts["task"] == task]
+        row_names([axes], variants, counts_of(own, variants), two_lines=two_lines)
     return figure
 
 
@@ -88,8 +101,8 @@ def _heat_map(axes: Axes, solved: pd.DataFrame) -> None:
     for y, shares in enumerate(solved.to_numpy(dtype=float)):
         for lag, share in zip(lags, shares, strict=True):
             if np.isfinite(share):
-                ink = ink_on(colormaps["cividis"](share))
-                axes.text(lag, y - 0.26, f"{100 * share:.0f} %", ha="center", va="center", fontsize=6, color=ink)
+                ink = ink_on(colormaps[VALUES](share))
+                axes.text(lag, y - 0.22, f"{100 * share:.0f} %", ha="center", va="center", color=ink)
     axes.set_xticks(lags, [words.tick(x) for x in lags])
     axes.minorticks_off()
     axes.set_xlabel("lag in steps")
@@ -100,11 +113,11 @@ def _horizon(axes: Axes, row: Mapping[Any, Any], y: float) -> None:
     marker, size = (">" if row["at_least"] else "<", 6) if row["at_least"] or row["at_most"] else ("D", 5)
     if marker == "D":
         low, high = 2 ** (row["log2_horizon"] + 1.96 * row["error"] * np.array([-1, 1]))
-        interval(axes, low, high, y + 0.18, "white", lw=3.6, zorder=3)
-        interval(axes, low, high, y + 0.18, RED, lw=1.8, zorder=4)
-    axes.plot(row["horizon"], y + 0.18, marker=marker, ms=size, mfc=RED, mec="white", mew=0.8, zorder=5)
+        interval(axes, low, high, y + 0.25, "white", lw=3.6, zorder=3)
+        interval(axes, low, high, y + 0.25, RED, lw=1.8, zorder=4)
+    axes.plot(row["horizon"], y + 0.25, marker=marker, ms=size, mfc=RED, mec="white", mew=0.8, zorder=5)
     facts = {name: row[name] for name in ("log2_horizon", "error", "at_least", "at_most")}
-    right_of_row(axes, words.horizon(**facts), y, right=5, size=6.8, colour=INK)
+    right_of_row(axes, words.horizon(**facts), y, right=5)
 
 
 FIGURE = Entry("memory_horizon", TITLE, CAPTION, numbers, draw, needs=("horizon_trials",), rows=a_row_for_each_pair)

@@ -14,8 +14,9 @@ from ..tables.gaps import in_epochs
 from .choice import Line, lines_of, quantiles, tasks_in
 from .entry import Entry, a_page_for_each_task
 from .learning_curves import settled, steps_of
-from .look import GREY, WIDTH, look, new_figure, styled
-from .pieces import TALLEST, empty, level_lines, note_above, on_curves, readable
+from .look import look, styled
+from .pieces import empty, level_lines, names_beside, note_above, note_below
+from .small_multiples import Sheet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 
 TITLE = "Training and validation loss"
 CAPTION = (
-    "The best decile of each variant on a task with a training set: median validation loss (line) and median training "
-    "loss (dashed) at each look; a trial that stopped keeps its last losses. Diamond: the lowest point of the "
-    "validation line. What lies between the two lines is the gap; each panel gives its mean at the best look of each "
-    "trial and at the last one, over N trials. The training loss is the mean over the epoch before the look, with "
-    "input noise where the trial has it, and while the parameters still change, so that a gap can be negative. "
-    "Dotted: floor, reference and the best model of the last few inputs."
+    "Which variants learn their training set by heart? The best decile of each variant: median validation loss (line)"
+    " and median training loss (dashed) at each look; a validation line that rises again while the dashed one falls "
+    "is over-fitting. A trial that stopped keeps its last losses. Diamond: the lowest point of the validation line. "
+    "Below each panel the mean gap between the two losses, at the best look of each trial and at the last one. The "
+    "training loss is the mean over the epoch before the look, with input noise where the trial has it, and while the"
+    " parameters still change, so that a gap can be negative. Dotted: floor, reference and the best model of the last"
+    " few inputs."
 )
-_ACROSS, _HEIGHT = 3, 1.75  # panels side by side; inches
+HEIGHT = 1.3  # inches of a panel
 KINDS = ("training", "validation")
 
 
@@ -83,27 +85,19 @@ def _medians(best: pd.DataFrame, column: str, scale: float) -> pd.DataFrame:
 @styled
 def draw(numbers: Numbers) -> Figure:
     """Draw a panel for each variant of each task."""
-    spots = [(task, variant) for task in numbers.tasks for variant in numbers.variants]
-    if not spots:
+    if not numbers.variants:
         return empty("no losses on a training set")
-    rows = -(-len(spots) // _ACROSS)
-    height = min(_HEIGHT, (TALLEST - 0.4) / rows - 0.35)
-    figure = new_figure(WIDTH, rows * (height + 0.35) + 0.4)
-    grid = figure.subplots(rows, _ACROSS, squeeze=False)
-    for axes in grid.flat[len(spots) :]:
-        axes.set_axis_off()
-    for axes, (task, variant) in zip(grid.flat, spots, strict=False):
-        _panel(axes, numbers, task, variant)
-        first = variant == numbers.variants[0]
-        title = f"{task}, {variant}" if first else variant
-        axes.set_title(title, fontsize=7.5, color=readable(look(variant).colour), pad=3)
-        lines = numbers.lines.get(task, ())
-        level_lines(axes, lines if first else [Line(value, "") for value, _ in lines], height=height)
-        axes.locator_params(axis="x", integer=True)
-        axes.tick_params(labelsize=6.5)
-    figure.supxlabel("epochs", fontsize=8)
-    figure.supylabel(numbers.goals[numbers.tasks[0]].label("loss"), fontsize=8)
-    return figure
+    sheet = Sheet(numbers.tasks, numbers.variants, HEIGHT, "epochs", notes=3, named=True)
+    for task in numbers.tasks:
+        for variant in numbers.variants:
+            axes = sheet.axes(task, variant)
+            _panel(axes, numbers, task, variant)
+            lines = numbers.lines.get(task, ())
+            level_lines(axes, lines)
+            if sheet.is_last(variant):
+                names_beside(axes, lines, HEIGHT)
+        sheet.frame(task, words.spoken(task), numbers.goals[task].label("loss"))
+    return sheet.figure
 
 
 def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
@@ -122,9 +116,8 @@ def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
     gap = numbers.gaps[(numbers.gaps["task"] == task) & (numbers.gaps["variant"] == variant)].to_dict("records")
     if gap and gap[0]["trials"]:
         best, end = (words.signed(gap[0][f"gap_{when}"], "loss") for when in ("best", "end"))
-        text = f"gap: best {best}, end {end}; N {gap[0]['trials']:.0f}"
-        written = axes.text(0.98, 0.99, text, transform=axes.transAxes, ha="right", va="top", fontsize=6, color=GREY)
-        on_curves(written)
+        note_below(axes, f"gap at best {best}\nat the end {end}\n{words.trials(int(gap[0]['trials']))}", 15)
+    axes.locator_params(axis="x", integer=True, nbins=3)
 
 
 FIGURE = Entry("over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .. import words
 from ..tables.importance import SCORE, error_text, share_text
 from .choice import Axis, axis_of, hyperparameters_in, tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
 from .importance import TOO_FEW, axis_along_x, loss_axis, with_bands
-from .look import GREY, look, new_figure, styled
-from .pieces import empty, log_ticks, note_counts
+from .look import GREY, VALUES, look, new_figure, styled
+from .pieces import counts_text, empty, log_ticks, note_below
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
 
 TITLE = "Pairs of hyperparameters"
 CAPTION = (
-    "For the baseline. Below the diagonal the mean score over two hyperparameters, averaged over the others, from "
-    "0 (dark) to 1 (bright); on it the marginal curves; above it the share of the variance of the score that only the "
-    "two together explain, ± standard error (one digit below 100 trials; R² beside the title is the share that the "
-    "surrogate predicts of trials it has not seen). After figure 6 of Greff et al. 2017."
+    "Do the hyperparameters of the baseline depend on each other? Below the diagonal the mean score over two of them,"
+    " averaged over the others, from 0 (pale) to 1 (dark): stripes along an axis say that each can be tuned by "
+    "itself. On the diagonal the mean score against one; above it the share of the variance of the score that only "
+    "the two together explain, ± standard error (one digit below 100 trials). In the title the share of the variance "
+    "that a model of the trials explains of trials it has not seen (R²). After figure 6 of Greff et al. 2017."
 )
 OF_LOSSES = (
-    "On a task without a criterion of success: the mean test loss on a log scale, low is bright. Greff et al. "
-    "2017 found that hyperparameters hardly interact."
+    "On a task without a criterion of success: the mean test loss on a log scale, low is dark. Greff et al. 2017 "
+    "found that hyperparameters hardly interact."
 )
 
 
@@ -116,9 +118,11 @@ def draw(numbers: Numbers) -> Figure:
         square = grid[block * count : (block + 1) * count]
         _square(square, numbers, task)
         fit = numbers.term(task, next(iter(numbers.axes)))
+        explained = f"{100 * max(fit['r2'], 0):.0f} %"
         loss = f": {numbers.losses[task][0]}" if task in numbers.losses else ""
-        square[0, 0].set_title(f"{task}, {numbers.variant}, R² {fit['r2']:.2f}{loss}")
-        note_counts(square[-1, 0], numbers.counts[numbers.counts["task"] == task])
+        square[0, 0].set_title(f"{words.spoken(task)}, {words.spoken(numbers.variant)}, {explained} explained{loss}")
+        counts = numbers.counts[numbers.counts["task"] == task]
+        note_below(square[-1, 0], counts_text(counts.iloc[0]), 30)
     return figure
 
 
@@ -135,14 +139,14 @@ def _square(square: np.ndarray, numbers: Numbers, task: str) -> None:
                 term = numbers.term(task, row, column)
                 share = share_text(term["of_score"], term["trials"])
                 text = f"interaction\n{share} ± {error_text(term['of_score_error'], term['trials'])}"
-                axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=8)
+                axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center")
                 axes.set_axis_off()
             if i == len(names) - 1:
-                axes.set_xlabel(column.replace("_", " "))
+                axes.set_xlabel(words.spoken(column))
             else:
                 axes.tick_params(labelbottom=False)
             if j == 0 and i > 0:
-                axes.set_ylabel(row.replace("_", " "))
+                axes.set_ylabel(words.spoken(row))
             elif j != i:
                 axes.tick_params(labelleft=False)
 
@@ -166,16 +170,16 @@ def _diagonal(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     axis_along_x(axes, numbers.axes[name])
     term = numbers.term(task, name)
     text = f"{share_text(term['of_score'], term['trials'])} alone"
-    axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", fontsize=6.5, color=GREY)
+    axes.text(0.03, 0.97, text, transform=axes.transAxes, va="top", color=GREY)
 
 
 def _surface(axes: Axes, numbers: Numbers, task: str, across: str, up: str) -> None:
-    """Draw the mean score over two hyperparameters, from 0 (dark) to 1 (bright)."""
+    """Draw the mean score over two hyperparameters, from 0 (pale) to 1 (dark)."""
     x, y = numbers.edges[across], numbers.edges[up]
-    looks: dict[str, Any] = {"cmap": "cividis", "vmin": 0, "vmax": 1}
+    looks: dict[str, Any] = {"cmap": VALUES, "vmin": 0, "vmax": 1}
     if task in numbers.losses:
         low, high = np.log(numbers.losses[task][1:])
-        looks = {"cmap": "cividis_r", "vmin": low, "vmax": high}
+        looks = {"cmap": f"{VALUES}_r", "vmin": low, "vmax": high}
     means = numbers.surface(task, across, up)
     axes.pcolormesh(x, y, np.log(means.clip(1e-9)) if task in numbers.losses else means, rasterized=True, **looks)
     axes.grid(visible=False)
@@ -194,8 +198,8 @@ FIGURE = Entry(
     CAPTION,
     numbers,
     draw,
-    ("marginals", "shares", "surfaces"),
-    a_panel_for_each_task,
-    1,
+    needs=("marginals", "shares", "surfaces"),
+    rows=a_panel_for_each_task,
+    most=1,
     of_losses=OF_LOSSES,
 )

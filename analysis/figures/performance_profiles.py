@@ -10,8 +10,9 @@ from ..statistics.intervals import Floats, wilson
 from ..statistics.scores import performance_profile
 from ..tables.importance import loss_axis
 from .curves import FEWEST_IN_A_BAND, CurveLook, Curves, curve, curves_of, draw_curves
-from .entry import Entry, a_family_for_each_task
+from .entry import Entry
 from .look import styled
+from .small_multiples import lines_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 TITLE = "Performance profiles"
 CAPTION = (
-    "The share of all trials whose test score is at least τ: how a variant fares when its hyperparameters are "
-    "drawn at random. Higher is better everywhere; where two curves cross, neither dominates. Bands: Wilson, 95 "
-    "%, pointwise; they need ten trials."
+    "How does a variant fare when its hyperparameters are drawn at random? The share of all trials whose test score "
+    "is at least the score below. A variant whose curve lies above the grey baseline everywhere is more robust; where"
+    " they cross, neither is. The score measures the test loss, and a trial can reach 1 without having met the task's"
+    " criterion, so the curves may end above the solve rate. Bands: 95 % intervals (Wilson) at each score by itself, "
+    "from ten trials on."
 )
-OF_LOSSES = "On a task without a criterion of success: the share of trials whose test loss is at most ℓ."
+OF_LOSSES = "On a task without a criterion of success: the share of trials whose test loss is at most that below."
 THRESHOLDS = np.linspace(0, 1, 51)
-LOOKS = CurveLook("score τ", "share of trials with score ≥ τ")
+LOOKS = CurveLook("test score", "% of trials at or above")
 
 
 def numbers(study: Study) -> Curves:
@@ -42,11 +45,11 @@ def numbers(study: Study) -> Curves:
         band = np.full((2, len(shares)), np.nan)
         if len(group) >= FEWEST_IN_A_BAND:
             band = np.array([wilson(round(share * len(group)), len(group)) for share in shares]).T
-        parts.append(curve(str(task), str(variant), at, shares, band))
-    curves = curves_of(study, parts, (-0.02, 1.04))
+        parts.append(curve(str(task), str(variant), at, 100 * shares, 100 * band))
+    curves = curves_of(study, parts, (-2.0, 104.0))
     losses = [task for task in curves.tasks if not study.solvable(task)]
     return curves._replace(
-        looks={t: CurveLook(study.goals[t].label("test loss ℓ"), "share of trials with loss ≤ ℓ") for t in losses}
+        looks={t: CurveLook(study.goals[t].label("test loss"), "% of trials at or below") for t in losses}
     )
 
 
@@ -61,6 +64,4 @@ def draw(numbers: Curves) -> Figure:
     return draw_curves(numbers, LOOKS)
 
 
-FIGURE = Entry(
-    "performance_profiles", TITLE, CAPTION, numbers, draw, rows=a_family_for_each_task, most=6, of_losses=OF_LOSSES
-)
+FIGURE = Entry("performance_profiles", TITLE, CAPTION, numbers, draw, rows=lines_of_panels, most=4, of_losses=OF_LOSSES)

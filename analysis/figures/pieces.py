@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from .. import words
 from .choice import Line, records_of
-from .look import GREY, INK, WIDTH, look, new_figure
+from .look import GREY, INK, look, new_figure, page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,56 +19,106 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 
+# Names
+# -------------------------------------------------------------------------------------------------------------------
+
+
+def wrapped(label: str, room: int) -> str:
+    """Return the name in words of a variant, task or hyperparameter in lines of at most `room` characters.
+
+    >>> wrapped("no_forget_gate", 10)
+    'no forget\\ngate'
+    """
+    return "\n".join(wrap(words.spoken(label), room, break_long_words=False))
+
+
+def room_for(inches: float) -> int:
+    """Return how many characters of the text of a figure fit into a width."""
+    return max(6, int(inches / CHARACTER))
+
+
+CHARACTER = 0.068  # inches of a character of 8 points on average, with some room
+
+
 # Rows of variants
 # -------------------------------------------------------------------------------------------------------------------
 
 
 TALLEST = 11.9  # inches of a figure, on a page
+ROW = 0.34  # inches of a row with two lines of text
+ABOVE = 0.22  # inches by which a row is higher on a narrow page, where its name stands above it
+
+
+class Rows(NamedTuple):
+    """A figure of rows: its axes [tasks, columns], and whether a row has room for a second line under its name."""
+
+    figure: Figure
+    grid: np.ndarray
+    two_lines: bool
 
 
 def row_panels(
     rows: Mapping[Any, Sequence[str]],
     height: float,
-    around: float,
+    around: float | Mapping[Any, float],
     columns: int = 1,
     extra: float = 0.1,
     **options: Any,
-) -> tuple[Figure, np.ndarray]:
+) -> Rows:
     """Return a figure with a panel for each task that has a row for each of its variants.
 
     rows: by task, or by task and question, the variants.
-    height, around: of one row, and of what stands around the rows of a panel, in inches. Rows are less high where the
-        figure would be higher than a page.
-    columns: panels side by side.
+    height, around: of one row, and of what stands around the rows of a panel, or of each, in inches. Rows are less high
+        where the figure would be higher than a page.
+    columns: panels side by side; they stand below each other on a narrow page.
     extra: height of what stands around all panels, in inches.
-    options: handed on to `Figure.subplots`.
-    Returns the figure and its axes [tasks, columns].
+    options: handed on to `Figure.subplots` of a wide page.
     """
-    room = (TALLEST - extra - around * len(rows)) / max(1, sum(map(len, rows.values())))
-    heights = [min(height, room) * len(variants) + around for variants in rows.values()]
-    figure = new_figure(WIDTH, sum(heights) + extra)
-    return figure, figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
+    room_around = around if isinstance(around, Mapping) else dict.fromkeys(rows, around)
+    if page().narrow:
+        heights = [(height + ABOVE) * len(rows[key]) + room_around[key] for key in rows for _ in range(columns)]
+        figure = new_figure(page().width, sum(heights) + extra)
+        grid = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)
+        return Rows(figure, grid.reshape(len(rows), columns), two_lines=False)
+    room = (TALLEST - extra - sum(room_around.values())) / max(1, sum(map(len, rows.values())))
+    heights = [min(height, room) * len(variants) + room_around[key] for key, variants in rows.items()]
+    figure = new_figure(page().width, sum(heights) + extra)
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
+    return Rows(figure, grid, two_lines=min(height, room) >= 0.95 * ROW)
 
 
 def row_axis(axes: Axes, count: int, across: bool = True) -> None:
     """Give an axis `count` rows, the first on top, without ticks; across: whether grid lines run down through them."""
-    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_ylim(count - 0.5, -0.6)
     axes.set_yticks([])
     axes.grid(visible=False, axis="y" if across else "both")
 
 
-def row_names(axes: Axes, counts: pd.DataFrame, variants: Sequence[str]) -> None:
-    """Write the names of the variants left of their rows, with N, solved and diverged below each.
+def row_names(
+    panels: Sequence[Axes] | np.ndarray, variants: Sequence[str], small: Sequence[str] = (), *, two_lines: bool = True
+) -> None:
+    """Write the names of the variants left of their rows, or above them in each panel of a narrow page.
 
-    counts: rows of the summary of one task.
+    panels: those of a task, from left.
+    small: what stands below each name, where there is room for two lines.
     """
+    for axes in panels if page().narrow else panels[:1]:
+        for y, variant in enumerate(variants):
+            if page().narrow:
+                _above_row(axes, words.spoken(variant), y, 0.0, "left", INK)
+                continue
+            left_of_row(axes, words.spoken(variant), y, up=5.5 if small and two_lines else 0.0)
+            if small and two_lines:
+                left_of_row(axes, small[y], y, up=-5.5, colour=GREY)
+
+
+def counts_of(counts: pd.DataFrame, variants: Sequence[str]) -> list[str]:
+    """Return what became of the trials of each variant; counts: rows of the summary of one task."""
     facts = records_of(counts)
-    for y, variant in enumerate(variants):
-        left_of_row(axes, variant, y, up=4.2, size=7.5, colour=INK)
-        left_of_row(axes, counts_text(facts[variant]), y, up=-4.6, size=5.8, colour=GREY)
+    return [counts_text(facts[variant]) for variant in variants]
 
 
-def left_of_row(axes: Axes, text: str, y: float, up: float = 0.0, size: float = 7.5, colour: str = INK) -> None:
+def left_of_row(axes: Axes, text: str, y: float, up: float = 0.0, colour: str = INK) -> None:
     """Write a text left of a row; up: points above the middle of the row."""
     axes.annotate(
         text,
@@ -77,13 +128,19 @@ def left_of_row(axes: Axes, text: str, y: float, up: float = 0.0, size: float = 
         textcoords="offset points",
         ha="right",
         va="center",
-        fontsize=size,
         color=colour,
     )
 
 
-def right_of_row(axes: Axes, text: str, y: float, right: float = 6.0, size: float = 6.5, colour: str = INK) -> None:
-    """Write a text right of a row; right: points from the edge of the axes."""
+def right_of_row(axes: Axes, text: str, y: float, right: float = 6.0, colour: str = INK, **looks: Any) -> None:
+    """Write a text right of a row, or above its right end on a narrow page.
+
+    right: points from the edge of the axes.
+    looks: other properties of the text.
+    """
+    if page().narrow:
+        _above_row(axes, text, y, 1.0, "right", colour, **looks)
+        return
     axes.annotate(
         text,
         (1, y),
@@ -91,23 +148,25 @@ def right_of_row(axes: Axes, text: str, y: float, right: float = 6.0, size: floa
         xytext=(right, 0),
         textcoords="offset points",
         va="center",
-        fontsize=size,
         color=colour,
+        **looks,
     )
 
 
+def _above_row(axes: Axes, text: str, y: float, x: float, side: str, colour: str, **looks: Any) -> None:
+    where: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
+    axes.annotate(text, (x, y), xytext=(0, 13), ha=side, color=colour, **where, **looks)
+
+
 def right_heads(axes: Axes, stops: Sequence[float], texts: Sequence[str]) -> None:
-    """Write small headings above the texts right of the rows; stops: points from the edge of the axes."""
+    """Write headings above the texts right of the rows; there are none on a narrow page.
+
+    stops: points from the edge of the axes.
+    """
+    if page().narrow:
+        return
     for right, text in zip(stops, texts, strict=False):
-        axes.annotate(
-            text,
-            (1, 1),
-            xycoords="axes fraction",
-            xytext=(right, 3),
-            textcoords="offset points",
-            fontsize=6,
-            color=GREY,
-        )
+        axes.annotate(text, (1, 1), xycoords="axes fraction", xytext=(right, 3), textcoords="offset points", color=GREY)
 
 
 def interval(axes: Axes, low: float, high: float, y: float, colour: str, **looks: Any) -> None:
@@ -124,8 +183,14 @@ def mark(axes: Axes, x: float, y: float, marker: str, colour: str, *, filled: bo
 
 
 def ink_on(colour: Sequence[float]) -> str:
-    """Return white or black, whichever is easier to read on a colour (red, green, blue in [0, 1])."""
-    return "white" if np.dot(colour[:3], [0.299, 0.587, 0.114]) < 0.52 else "black"
+    """Return white or black, whichever has the larger contrast on a colour (red, green, blue in [0, 1])."""
+    return "white" if luminance(np.asarray(colour[:3])) < 0.179 else "black"
+
+
+def luminance(rgb: np.ndarray) -> float:
+    """Return the relative luminance of a colour (red, green, blue in [0, 1]) as WCAG 2 defines it."""
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
 
 
 def reach_of(values: np.ndarray) -> float:
@@ -168,106 +233,48 @@ def spread(positions: Sequence[float], gap: float, low: float = 0.0, high: float
     return moved
 
 
-def label_ends(
-    axes: Axes, ends: Sequence[tuple[str, float, float]], height: float, names: Mapping[str, str] | None = None
-) -> None:
-    """Write the names of variants right of the axes, each beside the end of its curve.
-
-    ends: (variant, x, y) in data units.
-    height: of the axes, in inches.
-    names: of variants that are written otherwise.
-    """
-    if not ends:
-        return
-    to_axes = axes.transData + axes.transAxes.inverted()
-    tips = np.array([to_axes.transform((x, y)) for _, x, y in ends])
-    heights = np.clip(tips[:, 1], 0, 1)
-    places = spread(heights, gap=0.125 / height, low=-0.02, high=1.02)
-    for (variant, _, _), tip, y, place in zip(ends, tips, heights, places, strict=True):
-        colour = look(variant).colour
-        axes.plot(
-            [min(tip[0], 1.0), 1.02, 1.055],
-            [y, place, place],
-            color=colour,
-            lw=0.6,
-            transform=axes.transAxes,
-            clip_on=False,
-        )
-        axes.annotate(
-            (names or {}).get(variant, variant),
-            (1.055, place),
-            xycoords="axes fraction",
-            xytext=(2, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=7,
-            color=readable(colour),
-        )
-
-
 def readable(colour: str) -> str:
-    """Darken a colour until small text in it can be read on white: a contrast of 4.2 or more."""
+    """Darken a colour until text in it can be read on white: a contrast of 4.5 or more."""
     from matplotlib.colors import to_hex, to_rgb
 
     rgb = np.array(to_rgb(colour))
-    while True:
-        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-        if linear @ [0.2126, 0.7152, 0.0722] <= 0.2:
-            return str(to_hex(tuple(rgb)))
-        rgb = rgb * 0.93
+    while luminance(rgb) > 1.05 / 4.5 - 0.051:
+        rgb = rgb * 0.95
+    return str(to_hex(tuple(rgb)))
 
 
 def counts_text(row: Mapping[Any, Any] | pd.Series) -> str:
-    """N, solved and diverged of a row of the summary or of a sum of such rows; exploded and failed where there are any.
+    """Write what became of the trials, from a row of the summary or a sum of such rows.
 
-    Of a task without a criterion of success nothing is said about solved trials.
+    Exploded and failed trials are named where there are any. Of a task without a criterion of success nothing is said
+    about solved trials.
 
     >>> counts_text({"trials": 8, "solved": 3, "solvable": True, "diverged": 1, "exploded": 0, "failed": 0})
-    'N 8, solved 3, diverged 1'
+    '3 of 8 solved, 1 diverged'
     >>> counts_text({"trials": 8, "solved": 0, "solvable": False, "diverged": 1, "exploded": 2, "failed": 0})
-    'N 8, diverged 1, exploded 2'
+    '8 trials, 1 diverged, 2 exploded'
     """
-    solved = f", solved {row['solved']}" if row["solvable"] else ""
-    more = [f", {name} {row[name]}" for name in ("exploded", "failed") if row[name]]
-    return f"N {row['trials']}{solved}, diverged {row['diverged']}{''.join(more)}"
+    first = f"{row['solved']} of {row['trials']} solved" if row["solvable"] else words.trials(row["trials"])
+    more = [f", {row[name]} {name}" for name in ("exploded", "failed") if row[name]]
+    return f"{first}, {row['diverged']} diverged{''.join(more)}"
 
 
 COUNTED = ["trials", "solved", "solvable", "diverged", "exploded", "failed"]
 """The columns of the summary that say what became of the trials."""
 
 
-def note_counts(axes: Axes, counts: pd.DataFrame, below: float = 27) -> None:
-    """Write N, solved and diverged of the variants in `counts` under a panel."""
-    shown = counts[(counts["trials"] > 0) | (counts["failed"] > 0)]
-    note_lines(axes, [f"{row['variant']}: {counts_text(row)}" for row in shown.to_dict("records")], below)
-
-
-def note_pooled(axes: Axes, counts: pd.DataFrame, below: float = 29) -> None:
-    """Write N, solved and diverged of all variants together under a panel."""
-    note_lines(axes, [f"all variants: {counts_text(counts[COUNTED].sum())}"], below)
-
-
-def note_lines(axes: Axes, lines: Sequence[str], below: float) -> None:
-    """Write small lines under a panel.
-
-    The layout makes room for their height but not for their width: they may run on under the next panel.
-    below: points from the lower edge of the axes.
-    """
-    where: dict[str, Any] = {
-        "xycoords": "axes fraction",
-        "xytext": (0, -below),
-        "textcoords": "offset points",
-        "va": "top",
-        "fontsize": 6,
-        "linespacing": 1.25,
-    }
-    axes.annotate("\n".join("." for _ in lines), (0, 0), alpha=0, **where)
-    axes.annotate("\n".join(lines), (0, 0), color=GREY, **where).set_in_layout(False)
-
-
-def legend_height(variants: Sequence[str]) -> float:
-    """Return height of the legend of markers, in inches."""
-    return 0.16 * -(-len(variants) // 5)
+def note_below(axes: Axes, text: str, below: float) -> None:
+    """Write a text under a panel; below: points from the lower edge of the axes."""
+    axes.annotate(
+        text,
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(0, -below),
+        textcoords="offset points",
+        va="top",
+        color=GREY,
+        linespacing=1.15,
+    )
 
 
 def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
@@ -275,71 +282,63 @@ def marker_legend(figure: Figure, variants: Sequence[str]) -> None:
     from matplotlib.lines import Line2D
 
     marks = [Line2D([], [], ls="none", marker=look(v).marker, color=look(v).colour, ms=4.5) for v in variants]
-    columns = max(1, min(len(variants), int(figure.get_size_inches()[0] / 1.4)))
-    legend = figure.legend(
-        marks, variants, loc="outside lower left", ncols=columns, fontsize=7, frameon=False, handletextpad=0.2
-    )
-    legend.set_in_layout(True)
+    names, columns = [words.spoken(variant) for variant in variants], page().columns(3)
+    figure.legend(marks, names, loc="outside lower left", ncols=columns, frameon=False, handletextpad=0.2)
 
 
-_DOTTED: dict[str, Any] = {"color": GREY, "lw": 0.8, "ls": (0, (1, 1.5)), "zorder": 1.5}
+def legend_height(variants: Sequence[str]) -> float:
+    """Return height of the legend of markers, in inches."""
+    return 0.17 * -(-len(variants) // page().columns(3))
 
 
-def level_line(axes: Axes, value: float, label: str, along: str = "y") -> None:
-    """Draw a dotted line at a value of the x or y axis, and write its name, where the value is in view."""
+_DOTTED: dict[str, Any] = {"color": GREY, "lw": 0.9, "ls": (0, (1, 1.5)), "zorder": 1.5}
+
+
+def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y") -> None:
+    """Draw dotted lines at values of the x or y axis, where they are in view."""
     low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
-    if not (np.isfinite(value) and low <= value <= high):
-        return
-    if along == "y":
-        axes.axhline(value, **_DOTTED)
-        # curves start at the floor and come down: the room is between the lines
-        va = "top" if label.startswith("floor") else "bottom"
-        text = axes.text(
-            0.01, value, label, transform=axes.get_yaxis_transform(), fontsize=6.5, color=GREY, va=va, ha="left"
-        )
-    else:
-        axes.axvline(value, **_DOTTED)
-        text = axes.text(
-            value, 1.0, label, transform=axes.get_xaxis_transform(), fontsize=6.5, color=GREY, va="bottom", ha="center"
-        )
-    text.set_zorder(6)
+    for line in lines:
+        if np.isfinite(line.value) and low <= line.value <= high:
+            (axes.axhline if along == "y" else axes.axvline)(line.value, **_DOTTED)
 
 
-def level_lines(axes: Axes, lines: Sequence[Line], along: str = "y", height: float = 2.0) -> None:
-    """Draw dotted lines at values of the x or y axis, and write their names so that they do not run into each other.
+def names_beside(axes: Axes, lines: Sequence[Line], height: float) -> None:
+    """Write the names of horizontal lines right of the axes, where no curve runs through them.
 
-    height: of the axes, in inches. Names of lines along x stand above the axes, in a row each where there are many.
+    height: of the axes, in inches.
     """
-    if not stacked(lines):
-        for value, name in lines:
-            level_line(axes, value, name, along)
-        return
-    low, high = sorted(axes.get_ylim() if along == "y" else axes.get_xlim())
+    low, high = sorted(axes.get_ylim())
+    seen = [line for line in lines if np.isfinite(line.value) and low <= line.value <= high]
+    to_axes = axes.transData + axes.transAxes.inverted()
+    at = [float(to_axes.transform((axes.get_xlim()[1], line.value))[1]) for line in seen]
+    names = ["\n".join(wrap(line.name, room_for(NAMES))) for line in seen]
+    gap = LINE * max([1, *(name.count("\n") + 1 for name in names)]) / height
+    for name, place in zip(names, spread(at, gap=gap, low=-0.05, high=1.05), strict=True):
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (4, 0)}
+        axes.annotate(name, (1, place), va="center", color=GREY, linespacing=1.0, annotation_clip=False, **where)
+
+
+LINE = 0.14  # inches from one line of text to the next
+NAMES = 0.95  # inches that names of lines take right of a panel
+
+
+def names_above(axes: Axes, lines: Sequence[Line]) -> int:
+    """Write the names of vertical lines above the axes, in a row each; returns how many rows.
+
+    The names must be written after the axis has its range.
+    """
+    low, high = sorted(axes.get_xlim())
     seen = sorted(line for line in lines if np.isfinite(line.value) and low <= line.value <= high)
     to_axes = axes.transData + axes.transAxes.inverted()
-    if along == "x":
-        places = [float(to_axes.transform((value, 0))[0]) for value, _ in seen]
-        for k, ((value, name), place) in enumerate(zip(seen, places, strict=True)):
-            axes.axvline(value, **_DOTTED)
-            side = "left" if place < 0.3 else "center"
-            where: dict[str, Any] = {
-                "xycoords": "axes fraction",
-                "textcoords": "offset points",
-                "annotation_clip": False,
-            }
-            up = 2 + 6.5 * (len(seen) - 1 - k)
-            axes.annotate(name, (place, 1), xytext=(0, up), ha=side, va="bottom", fontsize=5.8, color=GREY, **where)
-        return
-    places = [float(to_axes.transform((1, value))[1]) for value, _ in seen]
-    for (value, name), place in zip(seen, spread(places, gap=0.1 / height, low=0.02, high=0.98), strict=True):
-        axes.axhline(value, **_DOTTED)
-        # curves come down from above: there is most room at the left
-        on_curves(axes.text(0.01, place, name, transform=axes.transAxes, fontsize=6, color=GREY, va="bottom"))
-
-
-def stacked(lines: Sequence[Line]) -> bool:
-    """Return whether the names of lines may run into each other: there are others than floor and solved loss."""
-    return len(lines) > 2 or any(not line.name.startswith(("floor", "solved")) for line in lines if line.name)
+    places = [float(to_axes.transform((line.value, 0))[0]) for line in seen]
+    apart = len(seen) == 2 and places[1] - places[0] > 0.45  # both fit into one row
+    for k, ((_, name), place) in enumerate(zip(seen, places, strict=True)):
+        side = "left" if place < 0.5 else "right"
+        where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "annotation_clip": False}
+        up = 2 if apart else 2 + 10 * (len(seen) - 1 - k)
+        text = f"↓ {name}" if side == "left" else f"{name} ↓"
+        axes.annotate(text, (place, 1), xytext=(0, up), ha=side, va="bottom", color=GREY, **where)
+    return 1 if apart else len(seen)
 
 
 def on_curves(text: Text) -> None:
@@ -356,7 +355,7 @@ def note_above(axes: Axes) -> None:
     curves = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if line.get_zorder() >= 3]
     values = np.concatenate(curves or [np.zeros(0)])
     if len(values) and np.nanmin(values) > high:
-        on_curves(axes.text(0.5, 0.5, "above the axis", transform=axes.transAxes, ha="center", fontsize=6, color=GREY))
+        on_curves(axes.text(0.5, 0.5, "above the axis", transform=axes.transAxes, ha="center", color=GREY))
 
 
 def linear_ticks(axis: Any, most: float) -> None:
@@ -373,25 +372,34 @@ def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
     few: whether there is little room.
     most: there are no labels above it.
     """
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = sorted(axis.get_view_interval())
-    decades = np.log10(high / low) if low > 0 else 9
-    if decades < 0.7:
-        subs: tuple[float, ...] = (1, 1.5, 2, 3, 4, 5, 7)
-    elif decades < 1.7:
-        subs = (1, 2, 5)
-    elif decades < 3 and not few:
-        subs = (1, 3)
-    else:
-        subs = (1,)
-    axis.set_major_locator(LogLocator(subs=subs, numticks=8 if decades > 5 else 99))
-    axis.set_major_formatter(FuncFormatter(lambda x, _: words.tick(x) if x <= most else ""))
+    places = log_places(max(low, 1e-30), min(high, most * (1 + 1e-9)), 4 if few else 7)
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: words.tick(float(f"{x:.6g}"))))
     axis.set_minor_locator(NullLocator())
+
+
+def log_places(low: float, high: float, most: int) -> list[float]:
+    """Return at most so many round numbers of a range, evenly spread over a log axis, and two or more if it has them.
+
+    >>> log_places(8, 128, 4), log_places(1e-4, 0.1, 4)
+    ([10.0, 20.0, 50.0, 100.0], [0.0001, 0.001, 0.01, 0.1])
+    """
+    first, last = int(np.floor(np.log10(low))), int(np.ceil(np.log10(high)))
+    found: list[float] = []
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+        steps = [float(f"{digit}e{power}") for power in range(first, last + 1) for digit in digits]
+        places = [x for x in steps if low * (1 - 1e-9) <= x <= high * (1 + 1e-9)]
+        if len(places) > most and found:
+            break
+        found = places
+    return found[:: -(-len(found) // most)] if len(found) > most else found
 
 
 def empty(text: str) -> Figure:
     """Return a figure that says why there is nothing to see."""
-    figure = new_figure(WIDTH, 1.0)
-    figure.text(0.5, 0.5, text, ha="center", va="center", color=GREY)
+    figure = new_figure(page().width, 1.0)
+    figure.text(0.5, 0.5, "\n".join(wrap(text, room_for(page().width))), ha="center", va="center", color=GREY)
     return figure

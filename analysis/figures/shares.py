@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .. import words
 from ..tables.importance import LEAST_R2, error_text, share_text
 from .choice import hyperparameters_in, rows_in
 from .entry import Entry, a_row_for_each_pair
 from .importance import TOO_FEW
-from .look import GREY, styled
-from .pieces import empty, ink_on, right_of_row, row_axis, row_names, row_panels
+from .look import GREY, page, styled
+from .pieces import ROW, counts_of, empty, ink_on, right_heads, right_of_row, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
 
 TITLE = "Which hyperparameters matter"
 CAPTION = (
-    "Share of the variance of the score over the search space that each hyperparameter explains alone, that all "
-    "pairs add, and that three and more add. A bar ends at R², the share that the surrogate predicts of trials it has "
-    "not seen (5-fold cross-validation); what is white is the luck of a seed, or more than these trials can show. Bars "
-    "are pale where R² is below .5 and the order of the parts is no finding. Below 100 trials a share is good to one "
-    "digit. After figure 5 of Greff et al. 2017, whose shares are of the variance of the surrogate."
+    "Which hyperparameters decide about the score? Share of its variance over the search space that each explains "
+    "alone, that all pairs add, and that three and more add; tune the longest parts first. A bar ends at what a model"
+    " of the trials explains of trials it has not seen (R², 5-fold cross-validation); what is white is the luck of a "
+    "seed, or more than these trials can show. Bars are pale where that is below half: the order of their parts is no"
+    " finding. Below 100 trials a share is good to one digit. After figure 5 of Greff et al. 2017, whose shares are "
+    "of the variance of the surrogate."
 )
 OF_LOSSES = (
     "Shares of a task without a criterion of success are of the variance of the test loss; a loss above that of the "
@@ -34,7 +36,6 @@ OF_LOSSES = (
     "thirds of the variance, that the hidden size comes second, and that momentum explains next to nothing."
 )
 PAIRS, REST = "all pairs", "three and more"
-SURROGATES = {"forest": "forest", "process": "Gaussian p."}
 
 
 class Numbers(NamedTuple):
@@ -84,20 +85,23 @@ def draw(numbers: Numbers) -> Figure:
     if not rows:
         return empty(TOO_FEW)
     colours = _colours(list(dict.fromkeys(numbers.bars["part"])))
-    figure, grid = row_panels(rows, height=0.29, around=0.55, extra=0.45)
+    figure, grid, two_lines = row_panels(rows, height=ROW, around=0.6, extra=0.5)
     for axes, (task, variants) in zip(grid.flat, rows.items(), strict=True):
         for y, variant in enumerate(variants):
             own, fit = (f[(f["task"] == task) & (f["variant"] == variant)] for f in (numbers.bars, numbers.fits))
             _bar(axes, own, y, colours, fit.iloc[0])
-            text = f"R² {fit['r2'].iloc[0]:.2f}, {SURROGATES[fit['surrogate'].iloc[0]]}"
-            right_of_row(axes, text, y, right=4, size=6.3, colour=GREY)
-        axes.set_title(task)
+            r2 = max(fit["r2"].iloc[0], 0.0)
+            right_of_row(axes, f"{100 * r2:.0f} %", y, right=4, colour=GREY)
+        axes.set_title(words.spoken(task))
+        right_heads(axes, (4,), ("explained",))
         axes.set_xlim(0, 1.0)
         row_axis(axes, len(variants), across=False)
-        row_names(axes, numbers.counts[numbers.counts["task"] == task], variants)
+        counts = numbers.counts[numbers.counts["task"] == task]
+        row_names([axes], variants, counts_of(counts, variants), two_lines=two_lines)
     grid[-1, 0].set_xlabel(f"share of the variance of the {numbers.outcome}, ± standard error")
-    handles = [Patch(color=colour, label=part.replace("_", " ")) for part, colour in colours.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), fontsize=7, frameon=False)
+    handles = [Patch(color=colour, label=words.spoken(part)) for part, colour in colours.items()]
+    columns = min(len(handles), page().columns(5, 2))
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
     return figure
 
 
@@ -114,12 +118,12 @@ def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], fit: 
     """Draw the parts of one bar from left to right, and write in those that are wide enough; fit: a row of `fits`."""
     from matplotlib.colors import to_rgb
 
-    middle: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6.3}
+    middle: dict[str, Any] = {"ha": "center", "va": "center"}
     left, pale = 0.0, bool(fit["r2"] < LEAST_R2)
     for row in own.to_dict("records"):
         share, colour = row["share"], colours[row["part"]]
         axes.barh(y, share, left=left, height=0.74, color=colour, alpha=0.35 if pale else 1.0, ec="white", lw=0.4)
-        if share >= 0.055:
+        if share >= 0.07:
             ink = "black" if pale else ink_on(to_rgb(colour))
             axes.text(left + share / 2, y, _in_bar(share, row["error"], fit["trials"]), color=ink, **middle)
         left += share
@@ -130,7 +134,7 @@ def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], fit: 
 def _in_bar(share: float, error: float, trials: int) -> str:
     """Return a share without its zero, with its error where there is room."""
     text = share_text(share, trials)
-    if np.isfinite(error) and share > 0.16:
+    if np.isfinite(error) and share > 0.2:
         text += f" ± {error_text(error, trials)}"
     return text.replace("0.", ".")
 

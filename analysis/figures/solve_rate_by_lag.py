@@ -10,9 +10,10 @@ import pandas as pd
 from .. import words
 from ..tables.conditions import RATES, forgetful
 from .choice import by_variant
-from .entry import MOST_CURVES, Entry
-from .look import GREY, SHADE, WIDTH, look, new_figure, styled
-from .pieces import empty, label_ends, readable
+from .entry import EVIDENCE, Entry
+from .look import BACK, SHADE, look, styled
+from .pieces import empty
+from .small_multiples import Sheet, lines_of_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
 
 TITLE = "How fast does the solve rate fall with the lag?"
 CAPTION = (
-    "Share of the trials that solve the task at each lag, with its 95 % interval (Wilson). All lags of a series have "
-    "the same points and seeds. Grey bands: below 5 % (floor) and above 95 % (ceiling) variants cannot be compared. "
-    "The control is the plain tanh network: where it solves the longest lag, the task does not need memory. With more"
-    " than six variants each has a panel, with the baseline in grey."
+    "Share of the trials that solve the task at each lag; the flatter a curve, the longer the variant remembers. "
+    "Vertical lines: 95 % intervals (Wilson). All lags of a series have the same points and seeds. In the shaded "
+    "bands at the foot (below 5 %) and at the top (above 95 %) variants cannot be compared. The control is the plain "
+    "tanh network: where it solves the longest lag, the task does not need memory."
 )
-ACROSS, HEIGHT, LOW = 4, 2.3, 1.25  # panels side by side; heights of axes in inches, of a family and of one variant
+HEIGHT = 1.15  # inches of a panel
 APART = 0.018  # of the axis between the marks of neighbouring variants, so that intervals do not hide each other
 
 
@@ -59,106 +60,73 @@ def numbers(study: Study, lags: pd.DataFrame) -> Numbers:
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw a panel for each series, or for each series and variant where there are more than six."""
+    """Draw a panel for each variant of each series, with the baseline in grey behind it."""
     if not numbers.series:
         return empty("no task has several lags")
-    return (_together if len(numbers.variants) <= MOST_CURVES else _a_panel_each)(numbers)
-
-
-def _together(numbers: Numbers) -> Figure:
-    columns = min(2, len(numbers.series))
-    rows = -(-len(numbers.series) // columns)
-    figure = new_figure(WIDTH, rows * (HEIGHT + 0.65))
-    grid = figure.subplots(rows, columns, squeeze=False)
-    for axes in grid.flat[len(numbers.series) :]:
-        axes.set_axis_off()
-    for place, (axes, series) in enumerate(zip(grid.flat, numbers.series, strict=False)):
+    controls = dict.fromkeys(numbers.controls, "control")
+    sheet = Sheet(numbers.series, numbers.variants, HEIGHT, "lag in steps", mentions=controls)
+    for series in numbers.series:
         own = numbers.data[numbers.data["series"] == series]
-        _frame(axes, own)
-        present = [variant for variant in numbers.variants if (own["variant"] == variant).any()]
-        ends = [_curve(axes, own, variant, k - (len(present) - 1) / 2) for k, variant in enumerate(present)]
-        axes.set_title(_title(numbers, series, own))
-        axes.set_xlabel("lag in steps")
-        if place % columns == 0:
-            axes.set_ylabel("solve rate, %")
-        label_ends(axes, ends, HEIGHT, {v: f"{v} (control)" for v in numbers.controls})
-    return figure
-
-
-def _a_panel_each(numbers: Numbers) -> Figure:
-    rows = len(numbers.series) * -(-len(numbers.variants) // ACROSS)
-    figure = new_figure(WIDTH, rows * (LOW + 0.35) + 0.3 * len(numbers.series) + 0.25)
-    parts = figure.subfigures(len(numbers.series), 1, squeeze=False)
-    for part, series in zip(parts.flat, numbers.series, strict=True):
-        own = numbers.data[numbers.data["series"] == series]
-        grid = part.subplots(-(-len(numbers.variants) // ACROSS), ACROSS, squeeze=False, sharex=True, sharey=True)
-        for axes in grid.flat[len(numbers.variants) :]:
-            axes.set_axis_off()
-        for axes, variant in zip(grid.flat, numbers.variants, strict=False):
-            _frame(axes, own, named=axes is grid.flat[0])
+        present = set(own["variant"])
+        for variant in numbers.variants:
+            axes = sheet.axes(series, variant)
+            _frame(axes, own)
             beside = 0.0 if variant == numbers.baseline else 0.8  # marks stand side by side, so do their intervals
-            if beside and (own["variant"] == numbers.baseline).any():
+            if beside and numbers.baseline in present:
                 _curve(axes, own, numbers.baseline, -beside, grey=True)
-            if (own["variant"] == variant).any():
+            if variant in present:
                 _curve(axes, own, variant, beside)
-            name = f"{variant} (control)" if variant in numbers.controls else variant
-            axes.set_title(name, fontsize=7.5, color=readable(look(variant).colour), pad=3)
-            axes.tick_params(labelsize=7)
-        part.suptitle(_title(numbers, series, own), x=0.01, ha="left", fontsize=8.5, fontweight="bold")
-        part.supxlabel("lag in steps", fontsize=8)
-        part.supylabel("solve rate, %", fontsize=8)
-    return figure
+        behind = numbers.baseline if numbers.baseline in present and len(numbers.variants) > 1 else ""
+        sheet.frame(series, _title(numbers, series, own), "solve rate in %", behind)
+    return sheet.figure
 
 
 def _title(numbers: Numbers, series: str, own: pd.DataFrame) -> str:
     """Return the title of a panel, with the number of trials, and whether the series does not need memory."""
     counts = sorted(set(own["trials"]))
-    text = f"{series} (N {'–'.join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))})"
-    return f"{text}: does not need memory" if series in numbers.without_memory else text
+    each = " to ".join(str(n) for n in dict.fromkeys((counts[0], counts[-1])))
+    text = f"{words.spoken(series)} ({each} trials each)"
+    return f"{text}: needs no memory" if series in numbers.without_memory else text
 
 
-def _frame(axes: Axes, own: pd.DataFrame, named: bool = True) -> None:
-    """Draw the axes of a panel, with the floor and the ceiling; named: whether their names are written."""
+def _frame(axes: Axes, own: pd.DataFrame) -> None:
+    """Draw the axes of a panel, with the bands in which variants cannot be compared."""
     lags = np.array(sorted(set(own["lag"])), dtype=float)
     ticks = np.log2(lags)
-    margin = 0.08 * (ticks[-1] - ticks[0])
+    margin = 0.08 * ((ticks[-1] - ticks[0]) or 1.0)
     axes.set_xlim(ticks[0] - margin, ticks[-1] + margin)
     axes.set_xticks(ticks, [words.tick(lag) for lag in lags])
     axes.set_ylim(-3, 103)
     axes.set_yticks([0, 25, 50, 75, 100])
-    # curves fall from left to right: the room is below them on the left and above them on the right
-    for low, high, name, at, x, side in (
-        (-3, 100 * RATES[0], "floor", 1, 0.01, "left"),
-        (100 * RATES[1], 103, "ceiling", 99, 0.99, "right"),
-    ):
+    for low, high in ((-3, 100 * RATES[0]), (100 * RATES[1], 103)):
         axes.axhspan(low, high, color=SHADE, lw=0, zorder=0.5)
-        if named:
-            place = axes.get_yaxis_transform()
-            axes.text(x, at, name, transform=place, fontsize=6.5, color=GREY, ha=side, va="center")
 
 
-def _curve(
-    axes: Axes, own: pd.DataFrame, variant: str, place: float, *, grey: bool = False
-) -> tuple[str, float, float]:
-    """Draw the curve of a variant; returns its name and its last place. place: of its marks, in steps aside."""
-    one, (colour, marker, dash) = own[own["variant"] == variant].sort_values("lag"), look(variant)
+def _curve(axes: Axes, own: pd.DataFrame, variant: str, place: float, *, grey: bool = False) -> None:
+    """Draw the curve of a variant; place: of its marks, in steps aside."""
+    one, (colour, marker, _) = own[own["variant"] == variant].sort_values("lag"), look(variant)
     x = np.log2(one["lag"].to_numpy(dtype=float))
     low, high = axes.get_xlim()
     x = x + APART * (high - low) * place
     rates, ends = 100 * one["solve_rate"].to_numpy(), 100 * one[["low", "high"]].to_numpy()
-    colour, back = ("#9a9a9a", 2.0) if grey else (colour, 3.0)
+    colour, back = (BACK, 2.0) if grey else (colour, 3.0)
     edge = colour if marker in "+*Xx1234" else "white"
-    axes.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=0.9, alpha=0.75, zorder=back)
-    axes.plot(x, rates, color=colour, ls=dash, lw=1.1 if grey else 1.4, zorder=back + 0.2)
+    axes.vlines(x, ends[:, 0], ends[:, 1], color=colour, lw=0.9, zorder=back)
+    axes.plot(x, rates, color=colour, ls="-", lw=1.1 if grey else 1.4, zorder=back + 0.2)
     axes.plot(
         x, rates, ls="none", color=colour, marker=marker, ms=3 if grey else 4.2, mec=edge, mew=0.4, zorder=back + 0.4
     )
-    return variant, float(x[-1]), float(rates[-1])
 
 
-def _rows(variants: int, series: int) -> int:
-    """Return rows of panels."""
-    return -(-series // 2) if variants <= MOST_CURVES else series * -(-variants // ACROSS)
-
-
-FIGURE = Entry("solve_rate_by_lag", TITLE, CAPTION, numbers, draw, needs=("lags",), rows=_rows, most=6, of_series=True)
+FIGURE = Entry(
+    "solve_rate_by_lag",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    needs=("lags",),
+    part=EVIDENCE,
+    rows=lines_of_panels,
+    most=6,
+    of_series=True,
+)

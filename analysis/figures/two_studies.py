@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
@@ -10,11 +11,11 @@ import pandas as pd
 from .. import words
 from ..statistics.endpoints import ENDPOINTS, LOSS
 from ..tables.comparisons import GUARDS
-from ..tables.two_studies import ADVANTAGE, CHANGE
+from ..tables.two_studies import CHANGE
 from .choice import records_of, rows_in
 from .entry import Entry, two_rows_for_each_pair
-from .look import GREY, INK, look, styled
-from .pieces import empty, interval, left_of_row, mark, reach_of, right_heads, right_of_row, row_axis, row_panels
+from .look import GREY, INK, look, page, styled
+from .pieces import empty, interval, mark, reach_of, right_heads, right_of_row, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,19 +25,18 @@ if TYPE_CHECKING:
 
 TITLE = "This study and the other"
 CAPTION = (
-    "By both questions, ease (the solve rate) and quality (the expected score of the best of 20 trials). Left the "
-    "value of each variant: hollow in the other study, filled in this one. Right the difference, this study minus "
-    "the other, over the points that both have where they are paired, else over all trials; in grey the change of the "
-    "variant's advantage over the baseline. Lines: 95 % intervals that hold for all variants of a task together; p: "
-    "at most .05 exactly where the interval excludes zero; filled marks: better or worse. Nothing is shown where all "
-    "sides learned nothing or solved everything. Without lines there are too few points for inference."
+    "Does this study find what the other one found? Left the value of each variant: hollow in the other study, filled"
+    " in this one. Right the difference, this study minus the other, over the points that both have where they are "
+    "paired, else over all trials, with 95 % intervals that hold for all variants of a panel together. A row in bold "
+    "differs: its interval excludes zero and p is at most .05. Nothing is shown where all sides learned nothing or "
+    "solved everything. Without lines there are too few points for inference. How much the variant's advantage over "
+    "the baseline changed stands in the table."
 )
 OF_LOSSES = (
     "Of a task without a criterion of success there is one question, quality: the mean test loss of the best decile, "
     "lower is better."
 )
-STOPS = (6, 92)  # points right of the axes at which the texts of a row begin
-_GAP = 0.19  # of a row, between the variant's own difference and that of its advantage
+STOPS = (6, 100)  # points right of the axes at which the texts of a row begin
 
 
 class Numbers(NamedTuple):
@@ -64,51 +64,52 @@ def draw(numbers: Numbers) -> Figure:
         return empty("nothing common to both studies")
     panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
     panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
-    figure, grid = row_panels(panels, height=0.33, around=0.95, columns=2, width_ratios=(1, 1.15))
+    ratios: dict[str, Any] = {"width_ratios": (1, 1.15)}
+    figure, grid, _ = row_panels(panels, height=0.26, around=1.1, columns=2, **ratios)
     for (left, right), ((task, question), variants) in zip(grid, panels.items(), strict=True):
         own = data[(data["task"] == task) & (data["question"] == question)]
         _rows(left, right, own, variants)
         for axes in (left, right):
             row_axis(axes, len(variants))
-        _frame(left, right, f"{task}, {question}", own)
+        row_names((left, right), variants)
+        _frame(left, right, f"{words.spoken(task)}, {question}", own)
     return figure
 
 
 def _rows(left: Axes, right: Axes, own: pd.DataFrame, variants: Sequence[str]) -> None:
-    """Draw the values of each variant left, and its differences right."""
-    by = {what: records_of(own[own["what"] == what]) for what in (ADVANTAGE, CHANGE)}
+    """Draw the values of each variant left, and the difference between the studies right."""
+    change = records_of(own[own["what"] == CHANGE])
     unit = str(own["unit"].iloc[0])
     inferred = own["low"].notna().any()
     for y, variant in enumerate(variants):
-        row = by[CHANGE][variant]
-        left_of_row(left, variant, y)
+        row = change[variant]
         _values(left, row, y, words.unit_of(unit).factor, variant)
-        _difference(right, row, y - _GAP, unit, look(variant).colour, look(variant).marker)
-        if inferred and row["verdict"] not in GUARDS:
-            right_of_row(right, words.p_value(row["p"]), y - _GAP, STOPS[1], 6.3)
-        if variant in by[ADVANTAGE]:
-            _difference(right, by[ADVANTAGE][variant], y + _GAP, unit, GREY, "|")
+        _difference(right, row, y, unit, variant)
+        if inferred and row["verdict"] not in GUARDS and not page().narrow:
+            right_of_row(right, words.p_value(row["p"]), y, STOPS[1])
 
 
 def _values(axes: Axes, row: Mapping[Any, Any], y: float, scale: float, variant: str) -> None:
     """Draw the value in the other study hollow, that in this one filled, and a line between them."""
     colour, marker, _ = look(variant)
-    axes.plot([scale * row["other"], scale * row["study"]], [y, y], color=colour, lw=1.4, alpha=0.5, zorder=2)
-    mark(axes, scale * row["other"], y, marker, colour, filled=False, ms=7)
+    axes.plot([scale * row["other"], scale * row["study"]], [y, y], color=colour, lw=1.0, zorder=2)
+    mark(axes, scale * row["other"], y, marker, colour, filled=False, ms=8)
     mark(axes, scale * row["study"], y, marker, colour, filled=True, ms=4, zorder=4)
 
 
-def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, colour: str, marker: str) -> None:
+def _difference(axes: Axes, row: Mapping[Any, Any], y: float, unit: str, variant: str) -> None:
     """Draw a difference with its interval, and write both beside the row; only the verdict where there is none."""
     if row["verdict"] in GUARDS:
-        right_of_row(axes, row["verdict"], y, STOPS[0], 6.3, GREY)
+        right_of_row(axes, row["verdict"], y, STOPS[0], GREY)
         return
+    colour, marker, _ = look(variant)
     scale = words.unit_of(unit).factor
     interval(axes, scale * row["low"], scale * row["high"], y, colour, lw=1.5)
-    size = 6 if marker == "|" else 5
-    mark(axes, scale * row["difference"], y, marker, colour, filled=bool(row["significant"]), ms=size)
+    mark(axes, scale * row["difference"], y, marker, colour, filled=True, ms=5)
     text = words.difference(row["difference"], row["low"], row["high"], unit)
-    right_of_row(axes, text, y, STOPS[0], 6.3, GREY if marker == "|" else INK)
+    if page().narrow:
+        text = words.signed(row["difference"], unit)
+    right_of_row(axes, text, y, STOPS[0], fontweight="bold" if row["significant"] else "normal")
 
 
 def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
@@ -127,11 +128,11 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     if endpoint.column != LOSS and unit != "steps":  # shares and scores end at 0 and 1
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
-    left.set_xlabel(f"{endpoint.title}{words.in_unit(unit)}   {better}", fontsize=7.5)
-    looks: dict[str, Any] = {"pad": 5, "fontsize": 7.5, "fontweight": "normal", "loc": "left"}
-    right.set_title(f"this study minus the other, {how}, N {points}", **looks)
+    left.set_xlabel("\n".join(wrap(f"{endpoint.title}{words.in_unit(unit)}", 30)) + f"   {better}")
+    looks: dict[str, Any] = {"pad": 14, "fontsize": 8, "fontweight": "normal", "loc": "left"}
+    right.set_title(f"this study minus the other\n{how}, {points} points", **looks)
     of_unit = {"%": " in percentage points", "steps": " in steps"}.get(unit, words.in_unit(unit))
-    right.set_xlabel(f"difference{of_unit}   {better}", fontsize=7.5)
+    right.set_xlabel(f"difference{of_unit}   {better}")
     inferred = own["low"].notna().any()
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 

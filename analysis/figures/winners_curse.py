@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from .. import words
 from .choice import tasks_in, variants_in
 from .entry import Entry, a_panel_for_each_task
-from .look import GREY, WIDTH, look, new_figure, styled
+from .look import GREY, look, new_figure, page, styled
 from .pieces import COUNTED, counts_text, empty, legend_height, marker_legend
 
 if TYPE_CHECKING:
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
 
 TITLE = "What the search promised and what it kept"
 CAPTION = (
-    "Each mark is the winner of a block of the search: its score in the search, and the score of the same "
-    "configuration with a fresh seed. Below the diagonal the search had flattered it. Marks on the same spot are "
-    "spread around it."
+    "How much of a winning score was luck? Each mark is the winner of a block of the search: its score there, and the"
+    " score of the same configuration with a fresh seed. Marks below the diagonal were flattered by the search. Marks"
+    " on the same spot are spread around it."
 )
 
 
@@ -70,19 +71,20 @@ def draw(numbers: Numbers) -> Figure:
     tasks, variants = numbers.tasks, numbers.variants
     if not tasks:
         return empty("nothing confirmed yet")
-    columns = min(3, len(tasks))
+    columns = min(page().columns(3), len(tasks))
     rows = -(-len(tasks) // columns)
-    figure = new_figure(WIDTH * (columns + 0.3) / 3.3, rows * 2.75 + 0.25 + legend_height(variants))
+    width = page().width * (columns + 0.3) / (page().columns(3) + 0.3)
+    figure = new_figure(width, rows * 2.95 + 0.25 + legend_height(variants))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(tasks) :]:
         axes.set_axis_off()
     for place, (axes, task) in enumerate(zip(grid.flat, tasks, strict=False)):
         own = numbers.marks[numbers.marks["task"] == task]
         _panel(axes, own, variants, numbers.drops[task])
-        axes.set_title(task)
+        axes.set_title(words.spoken(task))
         counts = numbers.counts[numbers.counts["task"] == task]
         sums = counts[COUNTED].sum()
-        axes.set_xlabel(f"score in the search; {len(own)} winners\nsearch: {counts_text(sums)}", fontsize=7)
+        axes.set_xlabel(f"score in the search ({len(own)} winners)\n{counts_text(sums)}")
         if place % columns == 0:
             axes.set_ylabel("score with a fresh seed")
     marker_legend(figure, variants)
@@ -94,12 +96,12 @@ def _panel(axes: Axes, own: pd.DataFrame, variants: list[str], drop: float) -> N
     for variant in variants:
         mine, (colour, marker, _) = own[own["variant"] == variant], look(variant)
         looks: dict[str, Any] = {"marker": marker, "color": colour, "edgecolors": "white", "linewidths": 0.3}
-        axes.scatter(mine["x"], mine["y"], s=18, zorder=3, clip_on=False, alpha=0.85, **looks)
+        axes.scatter(mine["x"], mine["y"], s=18, zorder=3, clip_on=False, **looks)
     text = f"mean drop {drop:.2f}".replace("-", "−")
-    axes.text(0.03, 0.9, text, transform=axes.transAxes, va="top", fontsize=7, color=GREY)
+    axes.text(0.03, 0.9, text, transform=axes.transAxes, va="top", color=GREY)
     axes.set_xlim(-0.02, 1.04)
     axes.set_ylim(-0.02, 1.04)
     axes.set_aspect("equal")
 
 
-FIGURE = Entry("winners_curse", TITLE, CAPTION, numbers, draw, ("confirmation",), a_panel_for_each_task, 9)
+FIGURE = Entry("winners_curse", TITLE, CAPTION, numbers, draw, ("confirmation",), rows=a_panel_for_each_task, most=9)
