@@ -148,14 +148,14 @@ def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> st
         return words.capital(f"{opening}{done}, so that nothing can differ.")
     if verdicts <= {NOTHING_LEARNED, HARDLY_SOLVED}:
         return words.capital(f"{opening}hardly anything was learned, so that nothing can differ.")
-    what = {EASE: "the share of trials it solves", QUALITY: "its test loss" if losses else "its best score"}[question]
+    what = {EASE: "how often it succeeds", QUALITY: "its test loss" if losses else "its best score"}[question]
     return words.capital(f"{opening}no variant is shown to differ from {than} in {what}.")
 
 
 def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
     """Return by verdict what is more or less, and the verb that stands before it."""
     if question == EASE:
-        return {WORSE: ("solve", "fewer trials"), BETTER: ("solve", "more trials")}
+        return {WORSE: ("succeed", "less often"), BETTER: ("succeed", "more often")}
     if losses:
         return {WORSE: ("reach", "a higher loss"), BETTER: ("reach", "a lower loss")}
     return {WORSE: ("reach", "a worse score"), BETTER: ("reach", "a better score")}
@@ -178,6 +178,9 @@ def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tu
         ((tasks, variants),) = groups
         verb = verb if len(variants) > 1 else _third(verb)
         return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
+    if len(groups) == 2:
+        named = [f"{_listed(variants)} ({places(study, tasks)})" for tasks, variants in groups]
+        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {{than}}.")
     texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]
     rest = sum(len(variants) for _, variants in groups[MOST_GROUPS:])
     texts += [f"and {number(rest)} other{'s' * (rest > 1)} on some tasks"] if rest else []
