@@ -84,7 +84,7 @@ def draw(numbers: Numbers) -> Figure:
             _middle(left, found[variant], y, variant)
             _improvement(right, found[variant], y, variant)
         right.axvline(0.5, color=GREY, lw=0.8, ls=(0, (1, 1.5)), zorder=1.5)
-        for axes, label, room in ((left, "score with a fresh seed", 0.09), (right, improvement, 0.02)):
+        for axes, label, room in ((left, "score with a fresh seed", 0.15), (right, improvement, 0.02)):
             axes.set_xlim(-room, 1 + room)
             row_axis(axes, len(variants))
             axes.set_xlabel(label)

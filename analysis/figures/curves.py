@@ -185,7 +185,7 @@ def _ticks(axes: Axes, looks: CurveLook) -> None:
 
     for axis, log, whole in ((axes.xaxis, looks.x_log, looks.whole), (axes.yaxis, looks.y_log, False)):
         if log:
-            log_ticks(axis, few=True)
+            log_ticks(axis, labels=4)
         else:
             most = 3 if axis is axes.xaxis else 5
             axis.set_major_locator(MaxNLocator(most, integer=whole, steps=[1, 2, 5, 10]))

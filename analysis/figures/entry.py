@@ -70,14 +70,14 @@ class Entry:
         `data`, the table that is saved beside the figure.
     draw: draws the figure from these numbers.
     needs: tables that it takes beside the study; without one of them the figure is left out.
-    part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
-    part_of_losses: in a study whose tasks have no criterion of success; empty for the same part.
     rows: its height, in rows or panels, for a number of variants and a number of tasks.
     most: rows of one page; a figure with more is drawn task by task.
     command: module that makes the tables in `needs` where `python -m analysis` does not.
     of_series: whether it shows series of lags; a figure that is too tall is then drawn series by series.
     of_losses: what the caption says of tasks without a criterion of success.
     of_solving: whether it is about solved trials, so that a study whose tasks have no criterion has no such figure.
+    part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
+    part_of_losses: in a study whose tasks have no criterion of success; empty for the same part.
     """
 
     name: str
@@ -86,14 +86,14 @@ class Entry:
     numbers: Callable[..., Any]
     draw: Callable[[Any], Figure]
     needs: tuple[str, ...] = ()
-    part: str = MORE
-    part_of_losses: str = ""
     rows: Callable[[int, int], int] = one_page
     most: int = 38
     command: str = ""
     of_series: bool = False
     of_losses: str = ""
     of_solving: bool = False
+    part: str = MORE
+    part_of_losses: str = ""
 
     def caption_of(self, study: Study) -> str:
         """Return the caption for the tasks of a study."""

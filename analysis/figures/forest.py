@@ -124,9 +124,10 @@ def _guards(own: pd.DataFrame) -> str:
 
 def _title(axes: Axes, task: str, first: pd.Series[Any], baseline: str) -> None:
     """Write task, question and endpoint, with the value of the baseline."""
-    level = words.level(first["reference"], str(first["unit"])).replace(" ", NO_BREAK)
+    level = words.level(first["reference"], str(first["unit"]))
     title = f"{words.spoken(task)}, {first['question']}: {ENDPOINTS[first['endpoint']].title}"
-    title = f"{title} ({words.spoken(baseline)}: {level})"
+    value = f"({words.spoken(baseline)}: {level})".replace(" ", NO_BREAK)
+    title = f"{title} {value}"
     axes.set_title("\n".join(wrap(title, page().columns(64, 44))), pad=page().columns(14, 5))
 
 

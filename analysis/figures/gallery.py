@@ -36,8 +36,8 @@ from . import (
     two_studies,
     winners_curse,
 )
-from .entry import Entry
-from .look import ready, save
+from .entry import MORE, Entry
+from .look import NARROW, drawing_for, ready, save, save_narrow
 
 TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
@@ -75,7 +75,7 @@ class Shown:
     files: SVG, PDF, PNG and CSV.
     width: in inches.
     words: its caption; that of the entry where it is empty.
-    narrow: the SVG for a narrow screen, with its panels in one column; None where the figure is the same there.
+    narrow: the SVG for a narrow screen, with its panels in one column; None for a figure in the folded rest.
     """
 
     figure: Entry
@@ -184,10 +184,17 @@ def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:
 
 
 def _draw_and_save(entry: Entry, task: str, study: Study, tables: list[pd.DataFrame], folder: Path) -> Shown:
-    figure, data = entry.drawn(study, *tables)
+    """Draw a figure for a wide page and, where many readers see it, for a narrow one from the same numbers."""
+    entry = entry.of(study)
+    numbers = entry.numbers(study, *tables)
+    figure = entry.draw(numbers)
     name = f"{entry.name}_{_file_name(task)}" if task else entry.name
-    files = save(figure, folder, name, data)
-    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study))
+    files = save(figure, folder, name, numbers.data)
+    narrow = None
+    if entry.part != MORE:  # the others are folded, and drawing them twice would take a third more time
+        with drawing_for(NARROW):
+            narrow = save_narrow(entry.draw(numbers), folder, name)
+    return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study), narrow)
 
 
 def _file_name(label: str) -> str:

@@ -117,7 +117,7 @@ def _scale(axes: Axes, numbers: Numbers, task: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(3, integer=True))
     axes.set_ylim(*numbers.limits[task])
     axes.set_xlim(0, max(2, data.loc[data["task"] == task, "lag"].max()))
-    log_ticks(axes.yaxis, few=True)
+    log_ticks(axes.yaxis, labels=4)
 
 
 def _relevant(axes: Axes, numbers: Numbers, task: str, phase: str) -> None:

@@ -66,7 +66,7 @@ def draw(numbers: Numbers) -> Figure:
         row_names([axes], variants, [_start(row) for row in own.to_dict("records")], two_lines=two_lines)
         row_axis(axes, len(variants))
         heads = ("half lag [95 %]", "doublings more")
-        right_heads(axes, STOPS, heads if own["doublings_low"].notna().any() else heads[:1])
+        right_heads(axes, STOPS, heads if any(map(_has_doublings, own.to_dict("records"))) else heads[:1])
     return figure
 
 
@@ -105,12 +105,15 @@ def _row(axes: Axes, row: Mapping[Any, Any], y: int) -> None:
             beside: dict[str, Any] = {"xytext": (3.5, 0), "textcoords": "offset points", "annotation_clip": False}
             axes.annotate("→", (row["half_lag"], y), va="center", fontsize=9, color=colour, **beside)
     right_of_row(axes, words.half_lag(row), y, STOPS[0])
-    both_beyond = row["at_least"] and row["doublings"] == 0  # of two bounds there is no difference
-    if page().narrow:
-        return
-    if np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]) and not both_beyond:
+    if _has_doublings(row) and not page().narrow:
         ends = (row["doublings"], row["doublings_low"], row["doublings_high"])
         right_of_row(axes, "{} [{}, {}]".format(*(_doublings(x) for x in ends)), y, STOPS[1])
+
+
+def _has_doublings(row: Mapping[Any, Any]) -> bool:
+    """Return whether a row has a difference in doublings; of two bounds there is none."""
+    both_beyond = row["at_least"] and row["doublings"] == 0
+    return bool(np.isfinite(row["doublings"]) and np.isfinite(row["doublings_low"]) and not both_beyond)
 
 
 def _start(row: Mapping[Any, Any]) -> str:

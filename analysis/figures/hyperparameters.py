@@ -14,7 +14,7 @@ from ..tables.importance import outcomes
 from .choice import Axis, axis_of, tasks_in, variants_in
 from .entry import Entry, a_row_for_each_pair
 from .look import BACK, GREY, SHADE, look, styled
-from .pieces import ROW, counts_of, empty, log_ticks, row_axis, row_names, row_panels
+from .pieces import COUNTED, counts_text, empty, log_ticks, note_below, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ CAPTION = (
     " of all variants that lies there. Far more than 10 % at an edge says that better values may lie outside of the "
     "range. The size is the baseline's width with the same number of parameters."
 )
-ACROSS = 4  # panels side by side
+ACROSS, ROWS = 4, 0.2  # panels side by side; inches of a row
 COLUMNS = ["task", "variant", "point", "hyperparameter", "value", "score", "best_decile"]
 
 
@@ -97,7 +97,7 @@ def draw(numbers: Numbers) -> Figure:
         return empty("no trials yet")
     across = min(len(names), ACROSS)
     lines = [(task, names[k : k + across]) for task in tasks for k in range(0, len(names), across)]
-    figure, grid, two_lines = row_panels(dict.fromkeys(range(len(lines)), variants), ROW, 0.8, columns=across)
+    figure, grid, _ = row_panels(dict.fromkeys(range(len(lines)), variants), ROWS, 1.05, columns=across)
     for row, (task, shown) in zip(grid, lines, strict=True):
         for axes in row[len(shown) :]:
             axes.set_axis_off()
@@ -105,8 +105,9 @@ def draw(numbers: Numbers) -> Figure:
             _dots(axes, numbers, task, name)
             _outer_tenths(axes, numbers, task, name)
             row_axis(axes, len(variants))
-        counts = numbers.counts[numbers.counts["task"] == task]
-        row_names(row[: len(shown)], variants, counts_of(counts, variants), two_lines=two_lines)
+        row_names(row[: len(shown)], variants)
+        sums = numbers.counts.loc[numbers.counts["task"] == task, COUNTED].sum()
+        note_below(row[0], f"all variants: {counts_text(sums)}", 31)
         row[0].set_title(words.spoken(task), pad=14)
     return figure
 
@@ -119,10 +120,23 @@ def _dots(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     looks: dict[str, Any] = {"lw": 0.5, "rasterized": len(own) > 500}
     for y, variant in enumerate(numbers.variants):
         mine = own[own["variant"] == variant]
-        axes.vlines(mine["value"], y - 0.22, y + 0.22, color=BACK, zorder=2, **looks)
+        if not len(mine):
+            continue
+        axes.vlines(mine["value"], y - 0.28, y + 0.28, color=BACK, zorder=2, **looks)
         best, (colour, marker, _) = mine.loc[mine["best_decile"], "value"], look(variant)
         edge = colour if marker in "+*Xx1234" else "white"
-        axes.plot(best, np.full(len(best), y), ls="none", marker=marker, color=colour, mec=edge, mew=0.4, ms=5.5)
+        axes.plot(
+            best,
+            np.full(len(best), y),
+            ls="none",
+            marker=marker,
+            color=colour,
+            mec=edge,
+            mew=0.4,
+            ms=5.5,
+            zorder=3,
+            clip_on=False,
+        )
 
 
 def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
@@ -139,7 +153,7 @@ def _outer_tenths(axes: Axes, numbers: Numbers, task: str, name: str) -> None:
     axes.set_xlim(axis.low, axis.high)
     axes.set_xlabel(words.spoken(name))
     if axis.log:
-        log_ticks(axes.xaxis, few=True)
+        log_ticks(axes.xaxis, labels=5)
     else:
         axes.locator_params(axis="x", nbins=4)
 

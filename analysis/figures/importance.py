@@ -43,6 +43,6 @@ def axis_along_x(axes: Axes, axis: Axis) -> None:
     axes.set_xscale("log" if axis.log else "linear")
     axes.set_xlim(axis.low, axis.high)
     if axis.log:
-        log_ticks(axes.xaxis, few=True)
+        log_ticks(axes.xaxis, labels=4)
     else:
         axes.locator_params(axis="x", nbins=4)

@@ -252,3 +252,18 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame) -> list[Pa
     with replacing(folder / f"{name}.csv") as part:
         data.to_csv(part, index=False, float_format="%.6g", lineterminator="\n")
     return [*paths, folder / f"{name}.csv"]
+
+
+def save_narrow(figure: Figure, folder: Path, name: str) -> Path:
+    """Write a figure for a narrow page as `<name>.narrow.svg`; return its path."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    path = folder / f"{name}.narrow.svg"
+    with settings():
+        engine = figure.get_layout_engine()
+        if engine is not None and figure.axes:
+            engine.execute(figure)
+        figure.set_layout_engine("none")
+        with replacing(path) as part:
+            FigureCanvasSVG(figure).print_svg(part, metadata=_WITHOUT_DATE["svg"])  # type: ignore[no-untyped-call]
+    return path

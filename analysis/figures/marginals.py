@@ -170,7 +170,7 @@ def _small_axis(axes: Axes, loss: tuple[str, float, float] | None) -> None:
         return
     axes.set_yscale("log")
     axes.set_ylim(*loss[1:])
-    log_ticks(axes.yaxis, few=True)
+    log_ticks(axes.yaxis, labels=4)
 
 
 def _rows(variants: int, tasks: int) -> int:

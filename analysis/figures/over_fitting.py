@@ -35,7 +35,7 @@ CAPTION = (
     " parameters still change, so that a gap can be negative. Dotted: floor, reference and the best model of the last"
     " few inputs."
 )
-HEIGHT = 1.3  # inches of a panel
+HEIGHT = 1.15  # inches of a panel
 KINDS = ("training", "validation")
 
 

@@ -189,7 +189,7 @@ def _surface(axes: Axes, numbers: Numbers, task: str, across: str, up: str) -> N
     axes.set_ylim(y.min(), y.max())
     for axis, name in ((axes.xaxis, across), (axes.yaxis, up)):
         if numbers.axes[name].log:
-            log_ticks(axis, few=True)
+            log_ticks(axis, labels=4)
 
 
 FIGURE = Entry(

@@ -76,14 +76,15 @@ def row_panels(
     """
     room_around = around if isinstance(around, Mapping) else dict.fromkeys(rows, around)
     if page().narrow:
+        ratios = [len(rows[key]) for key in rows for _ in range(columns)]
         heights = [(height + ABOVE) * len(rows[key]) + room_around[key] for key in rows for _ in range(columns)]
         figure = new_figure(page().width, sum(heights) + extra)
-        grid = figure.subplots(len(heights), 1, squeeze=False, height_ratios=heights)
+        grid = figure.subplots(len(heights), 1, squeeze=False, height_ratios=ratios)
         return Rows(figure, grid.reshape(len(rows), columns), two_lines=False)
     room = (TALLEST - extra - sum(room_around.values())) / max(1, sum(map(len, rows.values())))
     heights = [min(height, room) * len(variants) + room_around[key] for key, variants in rows.items()]
     figure = new_figure(page().width, sum(heights) + extra)
-    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights, **options)
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=[*map(len, rows.values())], **options)
     return Rows(figure, grid, two_lines=min(height, room) >= 0.95 * ROW)
 
 
@@ -366,16 +367,16 @@ def linear_ticks(axis: Any, most: float) -> None:
     axis.set_ticks([place for place in MaxNLocator(6).tick_values(low, high) if low <= place <= min(high, most)])
 
 
-def log_ticks(axis: Any, few: bool = False, most: float = np.inf) -> None:
+def log_ticks(axis: Any, labels: int = 7, most: float = np.inf) -> None:
     """Write plain decimals on a log axis: 0.01, 0.1, 1.
 
-    few: whether there is little room.
+    labels: at most so many.
     most: there are no labels above it.
     """
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = sorted(axis.get_view_interval())
-    places = log_places(max(low, 1e-30), min(high, most * (1 + 1e-9)), 4 if few else 7)
+    places = log_places(max(low, 1e-30), min(high, most * (1 + 1e-9)), labels)
     axis.set_major_locator(FixedLocator(places))
     axis.set_major_formatter(FuncFormatter(lambda x, _: words.tick(float(f"{x:.6g}"))))
     axis.set_minor_locator(NullLocator())

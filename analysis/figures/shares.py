@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from ..tables.importance import LEAST_R2, error_text, share_text
 from .choice import hyperparameters_in, rows_in
 from .entry import Entry, a_row_for_each_pair
 from .importance import TOO_FEW
-from .look import GREY, page, styled
+from .look import BACK, COLOURS, GREY, page, styled
 from .pieces import ROW, counts_of, empty, ink_on, right_heads, right_of_row, row_axis, row_names, row_panels
 
 if TYPE_CHECKING:
@@ -106,12 +107,8 @@ def draw(numbers: Numbers) -> Figure:
 
 
 def _colours(parts: list[str]) -> dict[str, Any]:
-    """Return the colour of each part: a ramp for the hyperparameters, greys for all pairs and the rest."""
-    from matplotlib import colormaps
-
-    names = parts[:-2]
-    ramp = [colormaps["viridis"](x) for x in np.linspace(0.12, 0.95, len(names))]
-    return {**dict(zip(names, ramp, strict=True)), PAIRS: "#b8b8b8", REST: "#e4e4e4"}
+    """Return the colour of each part: of the palette for hyperparameters, greys for all pairs and the rest."""
+    return {**dict(zip(parts[:-2], cycle(COLOURS), strict=False)), PAIRS: BACK, REST: "#c8c8c8"}
 
 
 def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], fit: pd.Series) -> None:
@@ -122,7 +119,7 @@ def _bar(axes: Axes, own: pd.DataFrame, y: float, colours: dict[str, Any], fit: 
     left, pale = 0.0, bool(fit["r2"] < LEAST_R2)
     for row in own.to_dict("records"):
         share, colour = row["share"], colours[row["part"]]
-        axes.barh(y, share, left=left, height=0.74, color=colour, alpha=0.35 if pale else 1.0, ec="white", lw=0.4)
+        axes.barh(y, share, left=left, height=0.74, color=colour, alpha=0.35 if pale else 1.0, ec="white", lw=0.6)
         if share >= 0.07:
             ink = "black" if pale else ink_on(to_rgb(colour))
             axes.text(left + share / 2, y, _in_bar(share, row["error"], fit["trials"]), color=ink, **middle)

@@ -65,7 +65,7 @@ def draw(numbers: Numbers) -> Figure:
     panels = {(task, q): rows[task] for task, q in data[["task", "question"]].drop_duplicates().to_numpy().tolist()}
     panels = {key: panels[key] for task in rows for key in panels if key[0] == task}
     ratios: dict[str, Any] = {"width_ratios": (1, 1.15)}
-    figure, grid, _ = row_panels(panels, height=0.26, around=1.1, columns=2, **ratios)
+    figure, grid, _ = row_panels(panels, height=0.26, around=1.15, columns=2, **ratios)
     for (left, right), ((task, question), variants) in zip(grid, panels.items(), strict=True):
         own = data[(data["task"] == task) & (data["question"] == question)]
         _rows(left, right, own, variants)
@@ -129,10 +129,14 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
     left.set_xlabel("\n".join(wrap(f"{endpoint.title}{words.in_unit(unit)}", 30)) + f"   {better}")
-    looks: dict[str, Any] = {"pad": 14, "fontsize": 8, "fontweight": "normal", "loc": "left"}
-    right.set_title(f"this study minus the other\n{how}, {points} points", **looks)
-    of_unit = {"%": " in percentage points", "steps": " in steps"}.get(unit, words.in_unit(unit))
-    right.set_xlabel(f"difference{of_unit}   {better}")
+    of_unit = {"%": "percentage points"}.get(unit, unit)
+    unit_of_axis = f"; {of_unit}" if of_unit else ""
+    right.set_xlabel(f"this study minus the other\n{how}, {points} points{unit_of_axis}   {better}")
+    if not len(shown):
+        for part in (right.xaxis, *right.spines.values()):
+            part.set_visible(False)
+        right.lines[0].set_visible(False)
+        return
     inferred = own["low"].notna().any()
     right_heads(right, STOPS, ("difference [95 %]", "p") if inferred else ("difference",))
 

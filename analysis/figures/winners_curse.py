@@ -73,8 +73,7 @@ def draw(numbers: Numbers) -> Figure:
         return empty("nothing confirmed yet")
     columns = min(page().columns(3), len(tasks))
     rows = -(-len(tasks) // columns)
-    width = page().width * (columns + 0.3) / (page().columns(3) + 0.3)
-    figure = new_figure(width, rows * 2.95 + 0.25 + legend_height(variants))
+    figure = new_figure(page().width, rows * 2.95 + 0.25 + legend_height(variants))
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(tasks) :]:
         axes.set_axis_off()

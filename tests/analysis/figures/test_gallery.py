@@ -36,7 +36,7 @@ INSTEAD = {
     "gradients": "test loss",
     "activations": "test loss",
 }
-SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis"}
+SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis", "small_multiples"}
 FILES = sorted(
     path.stem for path in Path(analysis.figures.__file__).parent.glob("[a-z]*.py") if path.stem not in SHARED
 )
@@ -54,7 +54,7 @@ HARD = {
 
 
 # drawn as learning curves are
-SAME_CURVES = ("expected_best_trials", "expected_best_seconds", "solve_curves", "performance_profiles")
+SAME_CURVES = ("expected_best_trials", "solve_curves", "performance_profiles")
 SAME_CURVES += ("confirmed_profiles",)
 CASES = [(entry, case) for entry in FIGURES for case in HARD if case != MANY or entry.name not in SAME_CURVES]
 
