@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from runs.record.archive import ARCHIVE, TABLE, Archive, write_archive
 from runs.record.baselines import FILE, read_baselines
 
 from .baselines import begin_baselines
+from .explorer.explorer import write_explorer
 from .figures.gallery import absent, draw_all
 from .load import Options, load, silent
 from .processes import Companion
@@ -44,6 +45,9 @@ from .tables.settings import recommended
 from .tables.stages import stage_tables
 from .tables.trial_commands import trial_commands
 from .tables.two_studies import TwoStudies, compare_studies, refuse_incomparable
+
+if TYPE_CHECKING:
+    from runs.trial.trial import Trial
 
 
 class Tables(NamedTuple):
@@ -99,7 +103,8 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
     both = None if other is None else compare_studies(study, other)
     tables = tabulate(study, both, explained, options.announce, companion)
     files += _write(tables.written, folder)
-    return [*files, *_report(study, both, tables, folder, options)]
+    explorer = write_explorer(study, folder / "explorer.html", _commands(companion))
+    return [*files, explorer, *_report(study, both, tables, folder, options)]
 
 
 def tabulate(
@@ -118,7 +123,7 @@ def tabulate(
     companion: a process that has torch; without one it is imported here.
     """
     announce("comparisons, claims, recommended settings, stages")
-    settings = recommended(study, trial_commands if companion is None else partial(companion.call, trial_commands))
+    settings = recommended(study, _commands(companion))
     compared = comparisons(study) if study.comparable else None
     claims = None if compared is None else held_against(study, compared, explained["shares"])
     stages = stage_tables(study) if study.comparable else {}
@@ -136,6 +141,11 @@ def tabulate(
     written |= stages
     written |= {} if claims is None else {"claims": claims}
     return Tables(written, compared, claims, stages, explained, settings)
+
+
+def _commands(companion: Companion | None) -> Callable[[Sequence[Trial | None]], list[str]]:
+    """Return `trial_commands`, called in a process that has torch, if there is one."""
+    return trial_commands if companion is None else partial(companion.call, trial_commands)
 
 
 def _write(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:

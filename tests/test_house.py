@@ -51,7 +51,7 @@ FLOORS = {
         "load, goals",
         "study tables",
         "figures",
-        "report",
+        "report, explorer",
         "run baselines, calibration, reproductions",
         "__main__",
         "notebooks",

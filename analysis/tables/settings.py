@@ -53,7 +53,7 @@ def recommended(study: Study, commands: Callable[[Sequence[Trial | None]], list[
             for end, value in (("low", good[n].min()), ("high", good[n].max()))
         }
         for rank, row in enumerate(ranked.head(BEST)[shown].to_dict("records"), start=1):
-            best.append(_best(study, task, variant, row) if rank == 1 else None)
+            best.append(trial_of(study, task, variant, row) if rank == 1 else None)
             place = {"task": task, "variant": variant, "trials": len(every), "rank": rank}
             rows.append({**place, **row, **spread})
     ranges = [f"{name}_{end}" for name in names for end in ("low", "high")]
@@ -61,7 +61,7 @@ def recommended(study: Study, commands: Callable[[Sequence[Trial | None]], list[
     return table.assign(command=pd.Series(commands(best), table.index, dtype="object"))
 
 
-def _best(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> Trial | None:
+def trial_of(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> Trial | None:
     """Return the trial of a row again, with its width; None where the design does not say enough."""
     design = study.design
     if design.unknown or not design.initialisation:

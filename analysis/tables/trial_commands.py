@@ -20,20 +20,24 @@ def trial_commands(trials: Sequence[Trial | None]) -> list[str]:
 
     trials: may be an archive's, which says what it likes.
     """
-    return ["" if trial is None else _command(trial) for trial in trials]
+    known: dict[str, list[str]] = {}
+    return ["" if trial is None else _command(trial, known) for trial in trials]
 
 
-def _command(trial: Trial) -> str:
+def _command(trial: Trial, known: dict[str, list[str]]) -> str:
     try:
-        return command(trial)
+        return command(trial, known)
     except (KeyError, TypeError, ValueError, AttributeError):
         return ""
 
 
-def command(trial: Trial) -> str:
+def command(trial: Trial, known: dict[str, list[str]] | None = None) -> str:
     """Return the command line that runs exactly this trial: what differs from the defaults of `python -m runs`.
 
     A class that is not imported is not imported here either; it stands with all its knobs as the trial has them.
+
+    trial: the trial.
+    known: the words of the parts of earlier trials, to which those of this one are added; they save time.
 
     Raises ValueError where a word could mean something else to Hydra, which the trial of an archive may.
     """
@@ -41,11 +45,18 @@ def command(trial: Trial) -> str:
     from tasks import Task
     from variants import Cell, Scheme
 
-    words = [
-        *_part("variant", trial.variant, Cell),
-        *_part("task", trial.task, Task),
-        *_part("initialisation", trial.initialisation, Scheme),
-    ]
+    known = {} if known is None else known
+    parts: tuple[tuple[str, Mapping[str, Any], Any], ...] = (
+        ("variant", trial.variant, Cell),
+        ("task", trial.task, Task),
+        ("initialisation", trial.initialisation, Scheme),
+    )
+    words: list[str] = []
+    for group, node, kind in parts:
+        key = f"{group} {dict(node)!r}"
+        if key not in known:
+            known[key] = list(_part(group, node, kind))
+        words += known[key]
     for group, values, default in (("model", trial.model, Model()), ("training", trial.training, Training())):
         words += [f"{group}.{k}={_word(v)}" for k, v in asdict(values).items() if v != getattr(default, k)]
     words += [f"{name}={value}" for name, value in (("seed", trial.seed), ("data_seed", trial.data_seed)) if value]

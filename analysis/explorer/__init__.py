@@ -1,0 +1,1 @@
+"""A page on which a reader explores the trials of a study, beside its report."""
