@@ -26,6 +26,7 @@ from ..tables.comparisons import (
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+LONG = 330  # characters of what was found
 MOST_GROUPS = 3  # of variants that a sentence names one by one
 
 
@@ -41,6 +42,11 @@ class Answer(NamedTuple):
     found: list[str]
     can: list[str]
     cannot: list[str]
+
+    @property
+    def long(self) -> bool:
+        """Whether the sentences are so many that they stand beside the map, not above it."""
+        return sum(map(len, self.found)) > LONG
 
 
 def answer(study: Study, comparisons: pd.DataFrame | None, conditions: pd.DataFrame | None) -> Answer:
@@ -178,7 +184,7 @@ def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tu
         ((tasks, variants),) = groups
         verb = verb if len(variants) > 1 else _third(verb)
         return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
-    if len(groups) == 2:
+    if len(groups) == 2 and not any("(" in places(study, tasks) for tasks, _ in groups):
         named = [f"{_listed(variants)} ({places(study, tasks)})" for tasks, variants in groups]
         return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {{than}}.")
     texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]

@@ -154,7 +154,7 @@ def lag_evidence(study: Study, tables: Mapping[str, pd.DataFrame]) -> list[Evide
             cells += [_change(changes.get((variant, effect))) for effect in (MEAN, SLOPE)]
             rows.append(Row(words.spoken(variant), variant, cells))
         heads = [*(f"solved at lag {lag}, in %" for lag in steps), "half lag", "over all lags", "per doubling"]
-        title = f"How far back does it remember? {words.capital(words.spoken(str(series)))}"
+        title = words.capital(words.spoken(str(series)))
         found.append(Evidence(f"lag_{series}", title, "", "Solve rate by lag", heads, rows, LAG_NOTE))
     return found
 
