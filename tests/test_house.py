@@ -47,7 +47,7 @@ FLOORS = {
     ],
     "analysis": [
         "analysis",
-        "words, statistics, processes",
+        "words, statistics, processes, diagram",
         "load, goals",
         "study tables",
         "figures",
