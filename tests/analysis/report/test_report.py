@@ -235,7 +235,7 @@ def test_best_configurations_have_their_median_with_range_and_what_was_solved():
     assert dict(zip(heads, rows[0], strict=True)) == {
         "task": "adding two numbers",
         "variant": "GRU",
-        "width (units)": "37",
+        "width": "37",
         "width of the baseline": "32",
         "learning rate": "0.0123",
         "score in the search": "0.988",
