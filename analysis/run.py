@@ -23,9 +23,11 @@ from .explorer.explorer import write_explorer
 from .figures.gallery import absent, draw_all
 from .load import Options, load
 from .processes import Companion
+from .report.cells import drawings
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
 from .report.gap_sentences import gap_sentences
+from .report.index import write_index, write_summary
 from .report.lag_sentences import lag_sentences
 from .report.report import Report
 from .report.sentences import verdicts
@@ -103,7 +105,7 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
     tables = tabulate(study, both, explained, options.progress, companion)
     files += _write(tables.written, folder)
     explorer = write_explorer(study, folder / "explorer.html", _commands(companion))
-    return [*files, explorer, *_report(study, both, tables, folder, options)]
+    return [*files, explorer, *_report(study, both, tables, folder, options, cells_of(study, companion))]
 
 
 def tabulate(
@@ -154,7 +156,26 @@ def _write(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
     return [folder / f"{name}.csv" for name in tables]
 
 
-def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path, options: Options) -> list[Path]:
+def cells_of(study: Study, companion: Companion | None = None) -> dict[str, str]:
+    """Return the drawings of the variants of a study as SVG, by variant; those that cannot be drawn are left out.
+
+    study: the study.
+    companion: a process that has torch; without one it is imported here.
+    """
+    nodes = [dict(study.design.variants[variant]) for variant in study.variants if variant in study.design.variants]
+    drawn = drawings(nodes) if companion is None else companion.call(drawings, nodes)
+    named = [variant for variant in study.variants if variant in study.design.variants]
+    return {variant: svg for variant, svg in zip(named, drawn, strict=True) if svg}
+
+
+def _report(
+    study: Study,
+    both: TwoStudies | None,
+    tables: Tables,
+    folder: Path,
+    options: Options,
+    cells: Mapping[str, str],
+) -> list[Path]:
     """Draw the figures and write the report; returns the files, the report last."""
     extra = {name: table for name, table in tables.written.items() if name not in ("cells", "recommended", "claims")}
     inside = diagnosis.read(Path(options.results) / folder.name / "models")
@@ -177,9 +198,14 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
         stages=sections(study, tables.stages, results) if study.comparable else [],
         best=tables.stages.get("best_configurations"),
         absent=absent(study, extra, options.results),
+        comparisons=tables.comparisons,
+        lag_tables=tables.written,
+        cells=cells,
     )
     path = report.write(folder / "report.html")
+    write_summary(folder, report.summary())
     write_claims(options.place)
+    write_index(options.place)
     return [*(path for shown in figures for path in shown.files), path]
 
 

@@ -25,7 +25,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "no_output_activation": "LSTM without output activation",
     "full_gate_recurrence": "LSTM with full gate recurrence",
     "lstm_1997": "LSTM of 1997",
-    "memory_blocks": "memory blocks of 1997",
+    "memory_blocks": "memory-block network of 1997",
     "depth_gated": "depth-gated LSTM",
     "clockwork": "clockwork RNN",
     "grid": "grid LSTM",
@@ -101,7 +101,6 @@ NAMES = {  # a test holds this table against the registries and presets
     "batch_size": "batch size",
 }
 SAME_WIDTH = "_same_width"  # end of the label of a variant that is there a second time, see `match=both`
-ALIKE = ("momentum", "dropout", "zoneout")  # names in words that are the code names
 
 
 def spoken(label: str) -> str:

@@ -25,7 +25,8 @@ from ..tables.comparisons import (
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
 
-NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
+NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+LONG = 330  # characters of what was found
 MOST_GROUPS = 3  # of variants that a sentence names one by one
 
 
@@ -41,6 +42,11 @@ class Answer(NamedTuple):
     found: list[str]
     can: list[str]
     cannot: list[str]
+
+    @property
+    def long(self) -> bool:
+        """Whether the sentences are so many that they stand beside the map, not above it."""
+        return sum(map(len, self.found)) > LONG
 
 
 def answer(study: Study, comparisons: pd.DataFrame | None, conditions: pd.DataFrame | None) -> Answer:
@@ -148,14 +154,14 @@ def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> st
         return words.capital(f"{opening}{done}, so that nothing can differ.")
     if verdicts <= {NOTHING_LEARNED, HARDLY_SOLVED}:
         return words.capital(f"{opening}hardly anything was learned, so that nothing can differ.")
-    what = {EASE: "the share of trials it solves", QUALITY: "its test loss" if losses else "its best score"}[question]
+    what = {EASE: "how often it succeeds", QUALITY: "its test loss" if losses else "its best score"}[question]
     return words.capital(f"{opening}no variant is shown to differ from {than} in {what}.")
 
 
 def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
     """Return by verdict what is more or less, and the verb that stands before it."""
     if question == EASE:
-        return {WORSE: ("solve", "fewer trials"), BETTER: ("solve", "more trials")}
+        return {WORSE: ("succeed", "less often"), BETTER: ("succeed", "more often")}
     if losses:
         return {WORSE: ("reach", "a higher loss"), BETTER: ("reach", "a lower loss")}
     return {WORSE: ("reach", "a worse score"), BETTER: ("reach", "a better score")}
@@ -178,6 +184,9 @@ def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tu
         ((tasks, variants),) = groups
         verb = verb if len(variants) > 1 else _third(verb)
         return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
+    if len(groups) == 2 and not any("(" in places(study, tasks) for tasks, _ in groups):
+        named = [f"{_listed(variants)} ({places(study, tasks)})" for tasks, variants in groups]
+        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {{than}}.")
     texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]
     rest = sum(len(variants) for _, variants in groups[MOST_GROUPS:])
     texts += [f"and {number(rest)} other{'s' * (rest > 1)} on some tasks"] if rest else []

@@ -27,6 +27,8 @@ ABOUT = {
 def write_claims(results: Path) -> Path:
     """Write `claims.html` beside the studies: every claim, and what each study that was analysed says of it.
 
+    Claims that a study answers come first.
+
     results: folder of the studies. One whose claims cannot be read is left out, with a line on standard error.
     Returns the path of the page.
     """
@@ -50,6 +52,8 @@ def write_claims(results: Path) -> Path:
         }
         for c in CLAIMS
     ]
+    groups.sort(key=lambda group: not group["rows"])
+    answered = sum(bool(group["rows"]) for group in groups)
     path = Path(results) / "claims.html"
-    write_whole(path, page("claims.html.jinja", groups=groups, margin=MARGIN))
+    write_whole(path, page("claims.html.jinja", groups=groups, answered=answered, margin=MARGIN))
     return path

@@ -1,10 +1,17 @@
-"""How numbers are written where their form changes."""
+"""How numbers are written where their form changes, and names in words."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from analysis import words
+from tasks import Task
+from variants.catalogue import entries as variant_names
+
+CONF = Path(__file__).parents[2] / "conf"
 
 
 @pytest.mark.parametrize(
@@ -35,3 +42,58 @@ def test_a_count_has_at_most_four_characters(value, text):
 )
 def test_a_tick_is_plain_between_a_ten_thousandth_and_ten_thousand(value, text):
     assert words.tick(value) == text
+
+
+# Names in words
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def presets(folder):
+    """The presets of a folder of `conf/`, each as plain values."""
+    return [yaml.safe_load(path.read_text()) or {} for path in sorted((CONF / folder).glob("*.yaml"))]
+
+
+def hyperparameters():
+    """Every hyperparameter that a preset searches."""
+    return {name for folder in ("space", "study") for preset in presets(folder) for name in preset.get("space") or {}}
+
+
+def labels():
+    """Every label that a registry or a preset gives to a variant or a task."""
+    found = {*variant_names(), *Task.registry}
+    found |= {path.stem for folder in ("variant", "task") for path in (CONF / folder).glob("*.yaml")}
+    for preset in presets("study"):
+        found |= {*(preset.get("tasks") or {})}
+        for variant in preset.get("variants") or []:
+            found |= {*variant} if isinstance(variant, dict) else {variant}
+    return found
+
+
+@pytest.mark.parametrize("label", sorted(labels()))
+def test_every_variant_and_task_has_a_name_in_words_that_is_not_its_code_name(label):
+    assert words.spoken(label) not in (label, label.replace("_", " "))
+    assert "_" not in words.spoken(label)
+
+
+def test_every_hyperparameter_has_a_name_in_words():
+    assert sorted(hyperparameters() - words.NAMES.keys()) == []
+
+
+def test_two_variants_of_the_registry_have_different_names_in_words_and_so_have_two_tasks():
+    for labels in (variant_names(), Task.registry):
+        assert len({words.spoken(label) for label in labels}) == len(list(labels))
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        ("adding_30", "adding two numbers, lag 30"),
+        ("adding_1997_100", "adding two numbers, as in 1997, lag 100"),
+        ("gru_same_width", "GRU, same width"),
+        ("my_own_cell", "my own cell"),
+        ("MinimalGated", "MinimalGated"),
+        ("my_cell_2", "my cell 2"),
+    ],
+)
+def test_labels_of_series_of_a_second_width_and_of_own_classes_are_spoken(label, text):
+    assert words.spoken(label) == text

@@ -15,6 +15,7 @@ from analysis.report.reproduction import knobs, settings, space
 from analysis.run import Options, analyse
 from analysis.statistics.endpoints import ENDPOINTS
 from analysis.tables.two_studies import ADVANTAGE, CHANGE, TwoStudies
+from analysis.words import spoken
 from runs.record.archive import write_values
 from runs.record.rows import tidy
 from tests.analysis.synthetic import as_study, by_hand, staged, study
@@ -49,7 +50,7 @@ def test_report_contains_every_figure(analysed, html):
         assert f'id="{spec.name}"' in html, f"{spec.name} is missing from the report"
         for suffix in ("svg", "png", "csv"):
             assert (analysed[0] / "figures" / f"{spec.name}.{suffix}").stat().st_size > 0
-    assert html.count("data:image/") == len(shown)
+    assert len(re.findall('<img [^>]*(?:src="data:image/|data-packed=")', html)) == len(shown)
 
 
 def of_sessions(*commits):
@@ -175,8 +176,8 @@ def test_every_column_of_the_summary_is_written_in_its_format():
     solved = {**loss, "status": "solved", "solved_step": 1234.0, "budget": 2000}
     table = tables.summary_table(by_hand(solved, {"status": "diverged", "validation_loss": 9.0}, {"status": "failed"}))
     assert shown(table) | {"seconds per trial": "", "expected best of 20": ""} == {
-        "task": "adding",
-        "variant": "vanilla",
+        "task": "adding two numbers",
+        "variant": "LSTM",
         "N": "2",
         "solved": "1",
         "diverged": "1",
@@ -204,8 +205,8 @@ def test_a_pair_without_trials_has_dashes_and_sorts_last():
 def test_rows_of_the_baseline_stand_out():
     table = tables.summary_table(by_hand({"variant": "gru"}, {}, baseline="vanilla"))
     assert [(row[1].shown, marked) for row, marked in zip(table.rows, table.marked, strict=True)] == [
-        ("vanilla", True),
-        ("gru", False),
+        ("LSTM", True),
+        ("GRU", False),
     ]
 
 
@@ -214,8 +215,8 @@ def test_settings_have_the_best_trial_with_ranges_and_the_scores_of_the_next_two
     own |= {"solved_step": 1234.0, "learning_rate": 0.01234, "learning_rate_low": 0.0056, "learning_rate_high": 0.1}
     best = pd.DataFrame([{**own, "score": score} for score in (0.9, 0.8)])
     assert shown(tables.settings_table(by_hand({}), best)) == {
-        "task": "adding",
-        "variant": "gru",
+        "task": "adding two numbers",
+        "variant": "GRU",
         "learning rate": "0.012 (0.0056–0.1)",
         "width": "37",
         "parameters": "12,345",
@@ -232,10 +233,10 @@ def test_best_configurations_have_their_median_with_range_and_what_was_solved():
     row |= {"search_score": 0.98765, "runs": 5, "solved": 4, "median": 0.9, "lowest": 0.5, "highest": 1.0}
     heads, rows = tables.best_table(pd.DataFrame([row]))
     assert dict(zip(heads, rows[0], strict=True)) == {
-        "task": "adding",
-        "variant": "gru",
+        "task": "adding two numbers",
+        "variant": "GRU",
         "width": "37",
-        "size": "32",
+        "width of the baseline": "32",
         "learning rate": "0.0123",
         "score in the search": "0.988",
         "median score, fresh seeds (range)": "0.90 (0.50–1.00)",
@@ -262,8 +263,8 @@ def two_studies(**changes):
 
 def test_two_studies_are_compared_in_the_unit_of_the_endpoint():
     assert shown(two_studies()) == {
-        "task": "adding",
-        "variant": "gru",
+        "task": "adding two numbers",
+        "variant": "GRU",
         "what": "itself",
         "endpoint": "solve rate, %",
         "new": "50",
@@ -353,9 +354,8 @@ def test_report_names_failures_and_what_is_missing(html):
 def test_report_gives_counts_for_every_pair(html):
     for task in ("adding", "copying"):
         for variant in ("vanilla", "gru"):
-            assert re.search(
-                rf'<td class="text" data-value="{task}">{task}</td><td class="text" data-value="{variant}">', html
-            )
+            names = [rf'<td class="text" data-value="{spoken(label)}">' for label in (task, variant)]
+            assert re.search(rf"{names[0]}{spoken(task)} <code>{task}</code></td>{names[1]}", html)
 
 
 def test_report_says_how_to_run_stages_that_were_not(html):

@@ -1,0 +1,93 @@
+"""The first screen of a report: what was found, what the study can and cannot tell, as whole sentences."""
+
+from __future__ import annotations
+
+import pytest
+
+from analysis.report.answer import answer, found_sentences, places, title
+from analysis.report.difference_tables import evidence
+from tests.analysis.report.test_sentences import QUALITY, compared, solved
+from tests.analysis.synthetic import by_hand
+
+TWO = ("adding", "copying")
+
+
+def found(*rows, tasks=("adding",), **facts):
+    variants = ("vanilla", *dict.fromkeys(row.get("variant", "gru") for row in rows))
+    return found_sentences(solved(50, variants, tasks), compared(*rows, **facts))
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([{"verdict": "better"}], "The GRU succeeds more often than the LSTM on adding two numbers."),
+        ([{"verdict": "worse"}], "The GRU succeeds less often than the LSTM on adding two numbers."),
+        ([{}], "No variant is shown to differ from the LSTM in how often it succeeds."),
+        ([{"verdict": "nothing learned"}], "Hardly anything was learned, so that nothing can differ."),
+        ([{"verdict": "everything solved"}], "Nearly every trial is solved, so that nothing can differ."),
+        (
+            [{"verdict": "worse", "variant": "rnn"}, {"verdict": "better"}],
+            "The plain tanh network succeeds less often than the LSTM on adding two numbers. "
+            "The GRU succeeds more often than the LSTM on adding two numbers.",
+        ),
+    ],
+)
+def test_ease_is_one_sentence_in_words(rows, sentence):
+    assert found(*rows) == [sentence]
+
+
+def test_quality_has_a_sentence_of_its_own():
+    assert found({}, {**QUALITY, "verdict": "worse"})[1] == (
+        "After tuning, the GRU reaches a worse score than the LSTM on adding two numbers."
+    )
+
+
+def test_variants_that_differ_on_other_tasks_each_have_theirs():
+    rows = [
+        {"variant": "rnn", "verdict": "worse"},
+        {"variant": "rnn", "verdict": "worse", "task": "copying"},
+        {"variant": "gru", "verdict": "worse", "task": "copying"},
+    ]
+    assert found(*rows, tasks=TWO) == [
+        "The plain tanh network (on both tasks) and the GRU (on copying symbols) succeed less often than the LSTM."
+    ]
+
+
+def test_few_points_are_described_and_nothing_is_said_of_differences():
+    nan = float("nan")
+    sentences = found({"low": nan, "high": nan, "points": 9})
+    assert sentences[0] == "With 9 points, fewer than 10, differences between variants may be chance."
+    assert sentences[1].startswith("Adding two numbers is solved in 50 of 100 trials by the LSTM")
+
+
+def test_what_stays_open_is_what_the_study_cannot_tell():
+    said = answer(solved(50), compared({"low": -0.05, "high": 0.41}), None)
+    assert said.can[0] == (
+        "Differences of about 23 percentage points or more in the share of trials that are solved, from 30 trials of "
+        "each variant on a task."
+    )
+    assert said.cannot[0] == "Whether the GRU differs from the LSTM: up to 41 percentage points remain possible."
+
+
+def test_the_title_counts_cells_tasks_and_lags():
+    assert title(solved(50, ("vanilla", "gru", "rnn"), TWO)) == "Three recurrent cells on two tasks"
+    levels = {"adding": ["adding_30", "adding_60"]}
+    trials = [{"task": f"adding_{lag}", "lag": lag} for lag in (30, 60)]
+    study = by_hand(*trials, levels=levels, tasks=["adding_30", "adding_60"])
+    assert title(study) == "One recurrent cell on adding two numbers, at two lags"
+
+
+def test_lags_of_a_series_are_named_together():
+    tasks = ["adding_30", "adding_60", "copying"]
+    study = by_hand(*[{"task": t, "lag": k} for k, t in enumerate(tasks)], levels={"adding": tasks[:2]}, tasks=tasks)
+    assert places(study, tasks[:2]) == "on adding two numbers (all lags)"
+    assert places(study, tasks) == "on all three tasks"
+
+
+def test_the_table_of_a_question_has_every_difference_with_its_interval_and_verdict():
+    (table,) = evidence(solved(50), compared({"verdict": "worse", "difference": -0.18, "low": -0.31, "high": -0.05}))
+    assert [(row.name, row.code, *row.cells[0]) for row in table.rows] == [
+        ("LSTM", "vanilla", "52", ""),
+        ("GRU", "gru", "▼ −18 [−31, −5]", "worse"),
+        ("Smallest difference that would show", "", "13", ""),
+    ]
