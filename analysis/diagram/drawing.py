@@ -1,0 +1,290 @@
+"""A diagram as shapes: elements, lines with rounded corners, labels, and the places of numbers beside lines."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, field
+
+from variants import Cell
+from variants.engine.ir.graph import Graph
+
+from .placing import LABEL, SMALL, Placed, Plan, Port, place
+from .reading import Abstract, CannotDraw, read
+from .routing import Line, Point, route
+
+CORNER = 8  # radius of a corner of a line
+NUMBER = (38, 24)  # room for two numbers of five characters, one above the other
+SPREADS = (1.0, 1.25, 1.5)  # how far apart elements stand, tried in this order until every line finds a way
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer, an operation or a constant.
+
+    value: the graph's node that it computes. kind: layer, point, constant, cut or input or output.
+    """
+
+    value: int
+    kind: str
+    label: str
+    x: float
+    y: float
+    width: float
+    height: float
+    number: int = 0
+
+    @property
+    def box(self) -> Box:
+        return self.x - self.width / 2, self.y - self.height / 2, self.x + self.width / 2, self.y + self.height / 2
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A line from its source, or from a fork of an earlier line of the same value, to its end.
+
+    value: the graph's node whose value it carries; negative for the input and for merged lines.
+    end: "arrow", or empty where it merges into another line.
+    spot: the middle of a place for a number beside the first line of each value, else None.
+    drawn: the same points with curves out of a fork or into a merge.
+    of, to: numbers of the value and of the element at which it ends; a label of the border where it ends there.
+    """
+
+    value: int
+    points: tuple[Point, ...]
+    end: str
+    spot: Point | None
+    drawn: tuple[Point, ...]
+    of: int
+    to: int | str
+    role: str = ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A label; what follows an underscore is below the line. anchor: start, middle or end. x, y: its base line."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+    anchor: str
+    style: str
+
+    @property
+    def box(self) -> Box:
+        width = sum(len(part) * (0.55 if k == 0 else 0.42) for k, part in enumerate(parts(self.text))) * self.size
+        left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
+        return left, self.y - 0.72 * self.size, left + width, self.y + 0.2 * self.size
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A cell, drawn.
+
+    left, top, width, height: of all that is drawn. frame: left, top, right and bottom of the cell itself.
+    texts: labels beside nodes, lines and the border. graph: the traced graph, of which nodes and wires name nodes.
+    """
+
+    name: str
+    left: float
+    top: float
+    width: float
+    height: float
+    frame: Box
+    nodes: list[Node]
+    wires: list[Wire]
+    texts: list[Text]
+    graph: Graph
+    abstract: Abstract
+    about: str = ""
+    unlike: dict[str, frozenset[int]] = field(default_factory=dict)
+
+
+def draw(cell: Cell) -> Drawing:
+    """Draw a cell from its traced graph.
+
+    cell: declared, with its knobs. Of one whose lowest layer differs, a layer above it is drawn.
+
+    Returns the drawing, which has passed `check`.
+    Raises CannotDraw, in one line, for a cell that cannot be traced or drawn rightly.
+
+    >>> from variants import GRU
+    >>> drawing = draw(GRU())
+    >>> sorted(node.label for node in drawing.nodes if node.kind == "layer")
+    ['tanh', 'σ', 'σ']
+    """
+    from .checking import check
+
+    abstract = read(cell)
+    reason = ""
+    for spread in SPREADS:
+        try:
+            drawing = drawn(place(abstract, spread))
+        except CannotDraw as error:
+            reason = str(error)
+            continue
+        faults = check(drawing)
+        if not faults:
+            return drawing
+        reason = f"{abstract.title}: {faults[0]}"
+    raise CannotDraw(reason)
+
+
+def drawn(plan: Plan) -> Drawing:
+    """Return the shapes of a plan, with its lines."""
+    lines = route(plan)
+    nodes = [*(_node(p) for p in plan.placed.values() if p.element.kind != "merge"), *_ends(plan)]
+    texts = _labels(plan)
+    occupied = [node.box for node in nodes] + [text.box for text in texts]
+    pieces = [(line.net, a, b) for line in lines for a, b in zip(line.points, line.points[1:], strict=False)]
+    for line in lines:
+        if line.sink.role:
+            text = _role(line, occupied, pieces)
+            texts.append(text)
+            occupied.append(text.box)
+    wires, seen = [], set[int]()
+    for k, line in enumerate(lines):
+        value = _value(plan, line.net)
+        spot = None
+        if value >= 0 and value not in seen:
+            spot = _spot(line, occupied, pieces)
+            occupied.append(_around(spot))
+            seen.add(value)
+        wires.append(_wire(plan, line, lines[:k], value, spot))
+    left, top, right, bottom = plan.frame
+    x0, x1 = min(left, *(t.box[0] for t in texts)) - 8, max(right, *(t.box[2] for t in texts), *(n.box[2] for n in nodes)) + 8
+    y0, y1 = min(top, *(n.box[1] for n in nodes)) - 6, max(bottom, *(n.box[3] for n in nodes)) + 6
+    a = plan.abstract
+    return Drawing(a.title, x0, y0, x1 - x0, y1 - y0, plan.frame, nodes, wires, texts, a.graph, a)
+
+
+def parts(label: str) -> list[str]:
+    """Return a label, and what of it stands below the line where there is such a part: `c_t` gives c and t.
+
+    >>> parts("h_depth_t"), parts("leaky relu"), parts("p_f×")
+    (['h', 'depth,t'], ['leaky relu'], ['p', 'f', '×'])
+    """
+    found = re.match(r"([A-Za-z]\w*?)_([\w−]+)(.*)$", label)
+    if not found:
+        return [label]
+    return [found[1], found[2].replace("_", ","), *([found[3]] if found[3] else [])]
+
+
+def _value(plan: Plan, number: int) -> int:
+    p = plan.placed.get(number)
+    return p.element.value if p is not None else number
+
+
+def _node(p: Placed) -> Node:
+    e = p.element
+    return Node(e.value, e.kind, e.label, p.x, p.y, p.width, p.height, e.number)
+
+
+def _ends(plan: Plan) -> list[Node]:
+    """The circles at the border: the input and what the layer below hands up, and the output."""
+    nodes = []
+    for port in plan.ports:
+        if port.side not in ("bottom", "top"):
+            continue
+        away = 16 if port.side == "bottom" else -16
+        wide = 32 if len("".join(parts(port.label))) < 5 else 64
+        kind = "input" if port.side == "bottom" else "output"
+        nodes.append(Node(port.number, kind, port.label, port.x, port.y + away, wide, 32, port.number))
+    return nodes
+
+
+def _labels(plan: Plan) -> list[Text]:
+    texts = []
+    for p in plan.placed.values():
+        if p.element.kind == "layer":
+            texts.append(Text(p.x + 6, p.y - p.height / 2 - 5, f"{p.element.name}_t", SMALL, "start", "name"))
+    for port in plan.ports:
+        if port.side == "left":
+            texts.append(Text(port.x - 4, port.y - 7, port.label, LABEL, "start", "state"))
+        elif port.side == "right":
+            texts.append(Text(port.x + 4, port.y - 7, port.label, LABEL, "end", "state"))
+    return texts
+
+
+def _role(line: Line, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Text:
+    """Return what is written beside the end of a line, where it covers least."""
+    x, y = line.points[-1]
+    style, size = ("vector" if line.sink.role not in ("if", "then", "else", "a", "b") else "role"), SMALL
+    if line.side in ("left", "right"):
+        sign, anchor = (-1, "end") if line.side == "left" else (1, "start")
+        places = [(x + sign * 8, y - 5, anchor), (x + sign * 8, y + 14, anchor), (x + sign * 20, y - 5, anchor)]
+    else:
+        sign = 1 if line.side == "bottom" else -1
+        low = y + (15 if sign > 0 else -6)
+        places = [(x + 6, low, "start"), (x - 6, low, "end"), (x + 6, low + 10 * sign, "start")]
+    texts = [Text(px, py, line.sink.role, size, a, style) for px, py, a in places]
+    return min(texts, key=lambda t: _covers(t.box, occupied, pieces))
+
+
+def _covers(box: Box, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> int:
+    """Return how many labels, nodes and lines lie under a box."""
+    return sum(meet(box, other) for other in occupied) + sum(meet(box, around(a, b)) for _, a, b in pieces)
+
+
+def meet(a: Box, b: Box) -> bool:
+    """Return whether two boxes overlap."""
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def around(a: Point, b: Point, margin: float = 1.0) -> Box:
+    """Return the box around a straight piece of a line."""
+    return min(a[0], b[0]) - margin, min(a[1], b[1]) - margin, max(a[0], b[0]) + margin, max(a[1], b[1]) + margin
+
+
+def _around(spot: Point) -> Box:
+    return spot[0] - NUMBER[0] / 2, spot[1] - NUMBER[1] / 2, spot[0] + NUMBER[0] / 2, spot[1] + NUMBER[1] / 2
+
+
+def _spot(line: Line, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Point:
+    """Return the middle of a place beside a line at which a number covers nothing, or else as little as possible."""
+    found: list[tuple[int, int, Point]] = []
+    for (x0, y0), (x1, y1) in zip(line.points, line.points[1:], strict=False):
+        length = abs(x1 - x0) + abs(y1 - y0)
+        for k in range(1, max(int(length / 10), 2)):
+            x, y = x0 + (x1 - x0) * 10 * k / length, y0 + (y1 - y0) * 10 * k / length
+            away = (0, NUMBER[1] / 2 + 3) if y0 == y1 else (NUMBER[0] / 2 + 3, 0)
+            for sign in (1, -1) if y0 != y1 else (-1, 1):
+                spot = (x + sign * away[0], y + sign * away[1])
+                found.append((_covers(_around(spot), occupied, pieces), len(found), spot))
+    return min(found)[2]
+
+
+def _wire(plan: Plan, line: Line, earlier: list[Line], value: int, spot: Point | None) -> Wire:
+    merges = isinstance(line.sink.end, int) and plan.placed[line.sink.end].element.kind in ("merge", "cut")
+    points = [*line.points]
+    trunk = _flow(line.points[0], [e for e in earlier if e.net == line.net])
+    if trunk is not None and _turns(trunk, points[0], points[1]):
+        points.insert(0, (points[0][0] - trunk[0] * CORNER, points[0][1] - trunk[1] * CORNER))
+    if merges and line.side in ("bottom", "top"):
+        points.append((points[-1][0] + CORNER + 2, points[-1][1]))
+    to = line.sink.end if isinstance(line.sink.end, int) else _border(line.sink.end)
+    return Wire(
+        value, tuple(line.points), "" if merges else "arrow", spot, tuple(points), line.net, to, line.sink.role
+    )
+
+
+def _border(port: Port) -> str:
+    return f"{port.side} {port.label}"
+
+
+def _flow(point: Point, lines: list[Line]) -> Point | None:
+    """Return the direction in which a value flows at a point of its earlier lines, None where there is none."""
+    for line in lines:
+        for (x0, y0), (x1, y1) in zip(line.points, line.points[1:], strict=False):
+            if meet(around((x0, y0), (x1, y1), 0.5), around(point, point, 0.1)):
+                length = abs(x1 - x0) + abs(y1 - y0)
+                before = abs(point[0] - x0) + abs(point[1] - y0)
+                return ((x1 - x0) / length, (y1 - y0) / length) if before >= CORNER else None
+    return None
+
+
+def _turns(trunk: Point, a: Point, b: Point) -> bool:
+    return math.isclose(trunk[0] * (b[0] - a[0]) + trunk[1] * (b[1] - a[1]), 0.0, abs_tol=1e-6)
