@@ -67,6 +67,7 @@ def page_data(moments: Sequence[Moment], view: View, task: Task, batch: Batch) -
         "unit": view.unit + 1,
         "rows": 2 * len(found) + len(terms),
         "trusted": trusted,
+        "states": _states(first, [part.node for part in found]),
         "moments": [{"name": m.name, "loss": m.numbers.loss} for m in moments],
         "parts": [
             {
@@ -96,6 +97,30 @@ def _rows(layer: LayerNumbers, found: Sequence[Any], terms: Sequence[Any]) -> li
     slopes = [layer.slopes[part.node] for part in found]
     length = len(values[0])
     return [*values, *slopes, *(layer.terms[term].expand(length, -1) for term in terms)]
+
+
+def _states(layer: LayerNumbers, nodes: Sequence[int]) -> list[int]:
+    """Return the parts that are fields of the new state: what is kept inside first, then the output."""
+    fields, shown = layer.derivation.fields, layer.cell.shown
+    inner = [field for field in fields if field not in shown]
+    return list(dict.fromkeys(nodes.index(layer.derivation.new(field)) for field in (*inner, *shown)))
+
+
+def telling_unit(moment: Moment, layer: int, weight: torch.Tensor) -> int:
+    """Return the unit that contributes most to the answers, of a lower layer the one on which the loss depends most.
+
+    moment: the numbers of the network after its training.
+    layer: that is shown.
+    weight: of the read-out, [O, width of an output].
+    """
+    here = moment.numbers.layers[layer]
+    fields = [here.derivation.new(field) for field in here.cell.shown]
+    if layer < len(moment.numbers.layers) - 1:
+        return int(sum((here.slopes[n] * here.values[n]).abs().sum(0) for n in fields).argmax())  # type: ignore[union-attr]
+    width = here.values[fields[0]].shape[1]
+    sizes = weight.detach().double().abs().sum(0)[: width * len(fields)].view(len(fields), width)
+    spread = torch.stack([here.values[n].std(0, correction=0) for n in fields])
+    return int((sizes * spread).sum(0).argmax())
 
 
 def _size(layer: LayerNumbers, view: View, rows: int) -> tuple[list[int], int]:

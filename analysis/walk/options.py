@@ -18,7 +18,7 @@ KEYS = {
     "layer": "the layer that is shown, from 1 on (the highest)",
     "sequence": "which sequence of the test set is read, from 1 on (1)",
     "steps": "show the first so many steps (all)",
-    "hidden_size": "number of units of a layer (16)",
+    "hidden_size": "number of units of a layer (8)",
     "seed": "random seed of the network and of its training data (0)",
     "model": "a file of weights that `python -m runs.inside` has saved, in place of a short training",
     "study": "a study whose saved weights are shown: those of variant= on task=",
@@ -30,7 +30,7 @@ ABOUT = (
     "  python -m analysis.walk variant=gru task=adding unit=3\n\n"
     "Keys of `python -m runs` with a dot are taken as well, such as task.lag=20, variant.keep_bias=0, training.budget=500"
 )
-USUAL = {"model.hidden_size": "16", "training.learning_rate": "1e-2", "tracking": "none"}
+USUAL = {"model.hidden_size": "8", "training.learning_rate": "1e-2", "tracking": "none"}
 """A small network that learns in seconds."""
 SHORT = 10
 """The lag of a task where none is asked for: so many columns can be read at a glance."""

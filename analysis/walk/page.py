@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks import Batch
-from variants.catalogue import relation, summary
+from variants.catalogue import equations, relation, summary
 
 from ..standalone import for_script, standalone
+from ..typeset import typeset_lines
 from ..words import spoken
 from .data import Moment, View, page_data
 from .drawing import drawn
@@ -19,9 +20,11 @@ from .numbers import Numbers
 
 LETTERS = (
     "x is the input, W and R are matrices that are learned, b is a bias; ′ marks a value of the step before, σ is the "
-    "logistic function, and a letter with an index such as a_f is a weighted sum before it is squashed. "
-    "W x is a sum over all inputs, R y′ one over all units."
+    "logistic function. W x is a sum over all inputs, and R times the output of the step before is a sum over all units: "
+    "there the units hear each other."
 )
+
+OPTIMISERS = {"adam": "Adam", "nesterov": "SGD with Nesterov momentum", "sgd": "plain SGD"}
 
 
 class Asked(NamedTuple):
@@ -30,11 +33,13 @@ class Asked(NamedTuple):
     command: with which it can be made again.
     source: the file of weights, empty where the network was trained for the page.
     gallery: the address of the page of all cells, empty where there is none.
+    chosen: whether the unit was chosen as the most telling one.
     """
 
     command: Sequence[str]
     source: str = ""
     gallery: str = ""
+    chosen: bool = False
 
 
 def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, asked: Asked) -> str:
@@ -48,7 +53,7 @@ def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, 
     """
     layer = moments[-1].numbers.layers[view.layer]
     data = page_data(moments, view, trained.task, batch)
-    drawing, why = drawn(layer.cell, layer.derivation, lowest=view.layer == 0)
+    drawing, width, why = drawn(layer.cell, layer.derivation)
     trial, layers = trained.trial, len(trained.after.recurrent.cells)
     return standalone(
         Path(__file__).parent / "templates",
@@ -59,10 +64,13 @@ def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, 
         units=trial.model.hidden_size,
         where="the only layer" if layers == 1 else f"layer {view.layer + 1} of {layers}",
         length=len(batch.inputs),
+        telling=" It is the one that moves the answer most; others can be chosen." if asked.chosen else "",
+        equations=typeset_lines(equations(type(layer.cell))),
         notices=_notices(data, moments, trial.model.hidden_size, len(batch.inputs)),
         data=data,
         marks=" A dot marks a step whose input decides the answer." if any(data["marked"]) else "",
         drawing=drawing,
+        width=round(width),
         why=why,
         advice=_advice(data),
         letters=LETTERS,
@@ -135,7 +143,7 @@ def _training(trained: Trained, asked: Asked) -> str:
         ended = "of a task that has no criterion of success"
     line = (
         f"{began}{size}, {outcome.steps:,} updates of {trial.training.batch_size} sequences with "
-        f"{trial.training.optimiser} and a learning rate of {trial.training.learning_rate:g}, {ended}."
+        f"{OPTIMISERS[trial.training.optimiser]} and a learning rate of {trial.training.learning_rate:g}, {ended}."
     )
     if outcome.curve_losses and outcome.test_loss is not None:
         line += (

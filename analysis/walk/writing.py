@@ -12,7 +12,7 @@ from runs.networks.readout import Network, untrained
 from runs.trial.trial import Trial
 
 from ..words import spoken
-from .data import Moment, View
+from .data import Moment, View, telling_unit
 from .network import Trained, planned, read, test_sequence, trained_here
 from .numbers import numbers, why_not
 from .options import Options, out_of_range
@@ -45,10 +45,12 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
         Moment(f"{when} training", numbers(network, trained.task, batch))
         for when, network in (("before", trained.before), ("after", trained.after))
     ]
+    if options.numbers["unit"] is None:
+        view = view._replace(unit=telling_unit(moments[-1], view.layer, trained.after.readout.weight))
     labels = (trained.trial.variant["label"], trained.trial.task["label"])
     path = writable(options.out, "out") / f"{'_on_'.join(map(file_name, labels))}.html"
     gallery = "../cells.html" if (options.out.parent / "cells.html").is_file() else ""
-    asked = Asked(arguments, str(options.model or ""), gallery and f"{gallery}#{labels[0]}")
+    asked = Asked(arguments, str(options.model or ""), gallery and f"{gallery}#{labels[0]}", options.numbers["unit"] is None)
     write_whole(path, page(trained, moments, view, batch, asked))
     return path
 

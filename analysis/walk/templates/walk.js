@@ -34,21 +34,21 @@ function short(v, digits = 2) {
   return (v < 0 ? "−" : "") + text;
 }
 const steep = (v) => short(v, Math.abs(v) >= 1 ? 2 : 3);
+const narrow = (v) => steep(v).replace("0.", "."); // five characters, the room beside a wire
 
 // Strips: one row for each input, gate and state, one column for each step
-function background(v, largest) {
+function background(v, largest, strongest = 75) {
   if (!Number.isFinite(v) || largest === 0) return "";
-  const share = Math.round(75 * Math.min(1, Math.abs(v) / largest));
+  const share = Math.round(strongest * Math.min(1, Math.abs(v) / largest));
   return `color-mix(in srgb, ${v < 0 ? "#4f8fd0" : "#f0932b"} ${share}%, white)`;
 }
 const strips = [];
-for (const [k, part] of data.parts.entries()) {
-  if (["gate", "content", "state"].includes(part.kind)) strips.push({ part: k, name: part.name, read: (t) => value(k, t), text: short });
+const squashed = data.parts.map((_, k) => k).filter((k) => ["gate", "content"].includes(data.parts[k].kind) && data.parts[k].name);
+for (const k of [...squashed, ...data.states]) {
+  strips.push({ part: k, name: data.parts[k].name, read: (t) => value(k, t), text: short });
 }
-if (data.trusted) {
-  for (const [k, part] of data.parts.entries()) {
-    if (part.kind === "state") strips.push({ part: k, name: `∂loss/∂${part.name}`, red: true, read: (t) => slope(k, t), text: steep });
-  }
+for (const k of data.trusted ? data.states : []) {
+  strips.push({ part: k, name: `∂loss/∂${data.parts[k].name}`, red: true, read: (t) => slope(k, t), text: steep });
 }
 
 function row(table, name, className, cells) {
@@ -115,14 +115,14 @@ function show() {
   find("step").value = now.step + 1;
   find("at").textContent = `step ${now.step + 1} of ${data.steps}`;
   for (const text of document.querySelectorAll("#drawing text.number")) write(text, value, short);
-  for (const text of document.querySelectorAll("#drawing text.slope")) write(text, data.trusted ? slope : () => 0, steep);
+  for (const text of document.querySelectorAll("#drawing text.slope")) write(text, slope, narrow);
   for (const strip of strips) {
     const all = Array.from({ length: data.steps }, (_, t) => strip.read(t));
     const largest = Math.max(strip.red ? 0 : 1, ...all.map(Math.abs).filter(Number.isFinite));
     all.forEach((v, t) => {
       const cell = strip.line.cells[t + 1];
       cell.textContent = strip.text(v);
-      cell.style.background = background(v, largest);
+      cell.style.background = background(v, largest, strip.red ? 40 : 75);
     });
   }
   const answers = document.querySelector("#strips tr.answer");
@@ -135,14 +135,14 @@ function show() {
     line.cells[1].textContent = short(value(k), 4);
     line.cells[2].textContent = data.trusted ? short(slope(k), 5) : "";
   }
-  find("loss").textContent = data.moments[now.moment].loss.toPrecision(3);
+  find("loss").textContent = data.moments[now.moment].loss.toPrecision(2);
   explain();
 }
 
 function write(text, read, format) {
   const k = byNode.get(Number(text.dataset.value));
   const shown = k !== undefined && data.parts[k].kind !== "constant";
-  text.textContent = shown ? format(read(k)) : "";
+  text.textContent = shown && (data.trusted || read === value) ? format(read(k)) : "";
 }
 
 // The part under the pointer: its equation, the same with numbers, and what it does
@@ -213,8 +213,7 @@ for (const kind of ["pointerover", "click"]) {
   });
 }
 
-now.part = Math.max(0, data.parts.findLastIndex((part) => part.kind === "state" && part.operation !== "mul"));
-const marked = data.marked.indexOf(true);
-now.step = Math.max(0, marked);
+now.part = data.states[0];
+now.step = Math.max(0, data.marked.indexOf(true));
 build();
 show();
