@@ -166,6 +166,8 @@ def _report(study: Study, both: TwoStudies | None, tables: Tables, folder: Path,
         stages=sections(study, tables.stages, results) if study.comparable else [],
         best=tables.stages.get("best_configurations"),
         absent=absent(study, extra, options.results),
+        comparisons=tables.comparisons,
+        lag_tables=tables.written,
     )
     path = report.write(folder / "report.html")
     write_claims(options.place)

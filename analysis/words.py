@@ -1,4 +1,4 @@
-"""How numbers, p-values, intervals, differences and lists are written in sentences, tables and figures."""
+"""How names, numbers, p-values, intervals and lists are written in sentences, tables and figures."""
 
 from __future__ import annotations
 
@@ -11,13 +11,131 @@ MOST_NAMED = 6  # names in one sentence
 NOTHING = "–"  # where there is no number
 
 
-def spoken(label: str) -> str:
-    """Return the name in words of a variant, task or hyperparameter, for titles and tables.
+# Names in words
+# ----------------------------------------------------------------------------------------------------------------------
 
-    >>> spoken("no_forget_gate")
-    'no forget gate'
+NAMES = {  # a test holds this table against the registries and presets
+    "vanilla": "LSTM",
+    "peephole": "LSTM with peepholes",
+    "coupled": "LSTM with coupled gates",
+    "no_forget_gate": "LSTM without forget gate",
+    "no_input_gate": "LSTM without input gate",
+    "no_output_gate": "LSTM without output gate",
+    "no_input_activation": "LSTM without input activation",
+    "no_output_activation": "LSTM without output activation",
+    "full_gate_recurrence": "LSTM with full gate recurrence",
+    "lstm_1997": "LSTM of 1997",
+    "memory_blocks": "memory blocks of 1997",
+    "depth_gated": "depth-gated LSTM",
+    "clockwork": "clockwork RNN",
+    "grid": "grid LSTM",
+    "gru": "GRU",
+    "gru_reset_after": "GRU that resets after the product",
+    "mut1": "mutant 1 of the GRU",
+    "mut2": "mutant 2 of the GRU",
+    "mut3": "mutant 3 of the GRU",
+    "rnn": "plain tanh network",
+    "irnn": "rectified network (IRNN)",
+    "native_lstm": "PyTorch's own LSTM",
+    "native_gru": "PyTorch's own GRU",
+    "native_rnn": "PyTorch's own RNN",
+    "forget_bias_0": "LSTM with forget bias 0",
+    "forget_bias_1": "LSTM with forget bias 1",
+    "greff_v": "Greff's LSTM",
+    "greff_nig": "Greff's LSTM without input gate",
+    "greff_nfg": "Greff's LSTM without forget gate",
+    "greff_nog": "Greff's LSTM without output gate",
+    "greff_niaf": "Greff's LSTM without input activation",
+    "greff_noaf": "Greff's LSTM without output activation",
+    "greff_np": "Greff's LSTM without peepholes",
+    "greff_cifg": "Greff's LSTM with coupled gates",
+    "greff_fgr": "Greff's LSTM with full gate recurrence",
+    "v": "LSTM with peepholes",
+    "nig": "LSTM without input gate",
+    "nfg": "LSTM without forget gate",
+    "nog": "LSTM without output gate",
+    "niaf": "LSTM without input activation",
+    "noaf": "LSTM without output activation",
+    "np": "LSTM without peepholes",
+    "cifg": "LSTM with coupled gates",
+    "adding": "adding two numbers",
+    "adding_1997": "adding two numbers, as in 1997",
+    "adding_400": "adding over 400 steps",
+    "multiplication": "multiplying two numbers",
+    "arithmetic": "arithmetic digit by digit",
+    "copying": "copying symbols",
+    "memorisation": "copying symbols at once",
+    "selective_copying": "copying marked symbols",
+    "delayed_recall": "recalling a cue",
+    "t_maze": "T-maze",
+    "associative_recall": "recalling values by their keys",
+    "induction": "recalling one value by its key",
+    "embedded_reber": "embedded Reber grammar",
+    "long_lag": "naming a symbol after a long lag",
+    "long_lag_next": "predicting symbols over a long lag",
+    "parity": "parity of bits",
+    "cycle": "walk on a ring",
+    "temporal_order": "order of two symbols",
+    "temporal_order_3": "order of three symbols",
+    "time_warp": "symbols at warped times",
+    "two_sequence": "telling two sequences apart",
+    "xml": "closing nested tags",
+    "chorales": "Bach's chorales",
+    "folk": "Irish folk tunes",
+    "digits": "handwritten digits",
+    "digits_permuted": "handwritten digits, pixels permuted",
+    "iam_ondb": "handwriting (IAM-OnDB)",
+    "timit": "speech (TIMIT)",
+    "sequences": "sequences of your own",
+    "learning_rate": "learning rate",
+    "size": "width of the baseline",
+    "keep_bias": "keep bias",
+    "momentum": "momentum",
+    "input_noise": "noise on the inputs",
+    "dropout": "dropout",
+    "recurrent_dropout": "recurrent dropout",
+    "zoneout": "zoneout",
+    "clip_norm": "largest norm of the gradient",
+    "hidden_size": "width (units)",
+    "weight_decay": "weight decay",
+    "batch_size": "batch size",
+}
+SAME_WIDTH = "_same_width"  # end of the label of a variant that is there a second time, see `match=both`
+ALIKE = ("momentum", "dropout", "zoneout")  # names in words that are the code names
+
+
+def spoken(label: str) -> str:
+    """Return the name in words of a variant, task or hyperparameter, for titles, sentences and tables.
+
+    A label that is not in the table `NAMES` is shown as it is, with spaces for underscores: what a user calls a thing
+    is its name.
+
+    label: as in a design. That of a task in a series ends with its lag.
+
+    >>> spoken("no_forget_gate"), spoken("adding_30"), spoken("gru_same_width"), spoken("my_cell")
+    ('LSTM without forget gate', 'adding two numbers, lag 30', 'GRU, same width', 'my cell')
     """
+    if label in NAMES:
+        return NAMES[label]
+    base, _, lag = label.rpartition("_")
+    if lag.isdigit() and base in NAMES:
+        return f"{NAMES[base]}, lag {lag}"
+    if label.endswith(SAME_WIDTH):
+        return f"{spoken(label.removesuffix(SAME_WIDTH))}, same width"
     return label.replace("_", " ")
+
+
+def capital(text: str) -> str:
+    """Return a text that begins with a capital letter.
+
+    >>> capital("plain tanh network")
+    'Plain tanh network'
+    """
+    return text[:1].upper() + text[1:]
+
+
+# Numbers
+# ----------------------------------------------------------------------------------------------------------------------
 
 
 class Unit(NamedTuple):

@@ -129,4 +129,4 @@ def _heat_map(axes: Axes, numbers: Numbers, column: str, tasks: list[str]) -> No
         axes.text(x, y + 0.27, foot, ha="center", va="center", fontsize=5.8, color=ink)
 
 
-FIGURE = Entry("heat_map", TITLE, CAPTION, numbers, draw, of_losses=OF_LOSSES)
+FIGURE = Entry("heat_map", TITLE, CAPTION, numbers, draw, of_losses=OF_LOSSES, part="answer")

@@ -25,6 +25,18 @@ def change_sentences(both: TwoStudies) -> list[str]:
     return [*found, closing] if closing else found
 
 
+def counted_changes(both: TwoStudies) -> str:
+    """Return in one sentence how many differences between the studies are told apart."""
+    primary = both.pairs[both.pairs["primary"]]
+    own, advantage = (primary[primary["what"] == what] for what in (CHANGE, ADVANTAGE))
+    if primary["low"].isna().all():
+        return "There are too few points to tell the studies apart."
+    text = f"{int(own['significant'].sum())} of {len(own)} results of a variant differ between the studies"
+    if len(advantage):
+        text += f", and {int(advantage['significant'].sum())} of {len(advantage)} advantages over the baseline"
+    return f"{text}."
+
+
 def _closing(once: pd.DataFrame) -> str:
     sentences = []
     pairs, numbers, outcomes = (int(once[c].sum()) for c in ("pairs", "same_numbers", "same_outcome"))

@@ -10,7 +10,7 @@ import pandas as pd
 from .. import words
 from ..study import Study
 from ..tables.conditions import INSIDE, MEMORY, NO, SAME_START, Solves, forgetful, per_variant, remembers, start_ratio
-from .tables import Column, Table, named
+from .tables import Column, Table, called, named
 
 FORGOTTEN = 0.01  # share of a state below which nothing is remembered over a lag
 
@@ -63,7 +63,7 @@ def without_conditions(study: Study) -> str:
 
 def conditions_table(table: pd.DataFrame) -> Table:
     """Return the conditions of each series for the report; those that fail stand out."""
-    columns = [named("series", "task"), named("condition", "condition"), named("holds", "holds")]
+    columns = [called("series")._replace(title="task"), named("condition", "condition"), named("holds", "holds")]
     columns += [named("evidence", "numbers")]
     return Table.of(columns, table.to_dict("records"), lambda row: bool(row["holds"] == NO))
 
@@ -143,7 +143,7 @@ def _tiny(share: float) -> str:
 def starts_table(study: Study, started: pd.DataFrame) -> Table:
     """Return what each variant keeps per step, and after each lag, in a row; the baseline stands out."""
     lags = sorted(set(started["lag"]) - {0})
-    columns = [named("variant", "variant"), Column("kept per step", lambda row: row["kept"], ".3f", _kept)]
+    columns = [called("variant"), Column("kept per step", lambda row: row["kept"], ".3f", _kept)]
     columns += [named(str(lag), f"after {lag} steps", ".2g") for lag in lags]
     rows: list[dict[str, Any]] = []
     for variant, own in started.groupby("variant", sort=False):

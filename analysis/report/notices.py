@@ -31,6 +31,11 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
     ]
 
 
+def urgent(study: Study) -> list[str]:
+    """Return what limits everything in a report, and stands at its top: a search, missing or failed trials."""
+    return [notice for part in (_search, _incomplete, _failed, _few) for notice in part(study)]
+
+
 def planned(study: Study) -> int:
     """Return how many trials the search has when it is complete."""
     points = study.design.points or int(study.table["point"].max() + 1)

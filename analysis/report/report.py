@@ -11,6 +11,7 @@ import pandas as pd
 
 from runs.files import write_whole
 
+from .. import words
 from ..figures.gallery import TWO_STUDIES, Shown
 from ..figures.marginals import FIGURE as MARGINALS
 from ..figures.pairs import FIGURE as PAIRS
@@ -25,7 +26,8 @@ from ..tables.edges import edges
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
-from .change_sentences import change_sentences
+from .answer import answer
+from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT
 from .condition_sentences import (
     condition_sentences,
@@ -34,11 +36,13 @@ from .condition_sentences import (
     starts_table,
     without_conditions,
 )
-from .notices import notices, planned
+from .difference_tables import evidence, lag_evidence
+from .notices import notices, planned, urgent
 from .pages import page
 from .pictures import groups, picture
 from .stage_sentences import Section
 from .tables import baselines_table, best_table, settings_table, summary_table, two_studies_table
+from .terms import TERMS
 
 OF_LOSSES = (
     "On a task without a criterion of success the loss of the best decile is the mean test loss of the trials with "
@@ -65,6 +69,9 @@ class Report:
     absent: titles of the figures that are left out, by the command that makes what they need.
     edges: of `tables.edges`; computed where it is not given.
     lags: sentences of `report.lag_sentences`.
+    comparisons: of `tables.comparisons`; None where the variants are not compared.
+    lag_tables: of `tables.lags`, by name.
+    cells: drawings of the cells as SVG, by variant.
     """
 
     study: Study
@@ -78,6 +85,9 @@ class Report:
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
     edges: pd.DataFrame | None = None
     lags: Sequence[str] = ()
+    comparisons: pd.DataFrame | None = None
+    lag_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    cells: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: Path) -> Path:
         """Write the report as one file that needs no other; returns its path.
@@ -91,26 +101,57 @@ class Report:
     def html(self, folder: Path) -> str:
         """Return the text of the file; folder: the one that it will be in."""
         found = edges(self.study) if self.edges is None else self.edges
-        parts = (self._head(found), self._conditions(found), self._claims(), self._settings(), self._reproduction())
+        explorer = (folder / "explorer.html").is_file()
+        parts = (
+            self._head(found),
+            self._answer(found),
+            self._figures(folder),
+            self._conditions(found),
+            self._claims(),
+            self._settings(),
+            self._reproduction(),
+        )
         return page(
             "report.html.jinja",
             **{name: value for part in parts for name, value in part.items()},
+            explorer=explorer,
             verdicts=self.verdicts,
             lag_sentences=self.lags,
+            evidence=evidence(self.study, self.comparisons),
+            lag_evidence=lag_evidence(self.study, self.lag_tables),
             both=self._two_studies(folder),
             solving=any(map(self.study.solvable, self.study.tasks)),
             losses="" if all(map(self.study.solvable, self.study.tasks)) else OF_LOSSES,
             stages=self.stages,
             best=None if self.best is None else best_table(self.best),
-            summary=summary_table(self.study),
+            summary=summary_table(self.study, explorer=explorer),
             baselines=baselines_table(self.study),
             search=SEARCH,
-            enough=FEWEST,
             few=bool((self.study.summary["trials"] < SEARCH).any()),
-            groups=groups([shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name], folder),
-            absent=self.absent,
-            unexplained=self._unexplained(),
+            terms=TERMS,
+            cells=self.cells,
+            spoken=words.spoken,
         )
+
+    def _answer(self, found: pd.DataFrame) -> dict[str, Any]:
+        """Return the first screen."""
+        study = self.study
+        table = conditions(study, found) if study.comparable and len(study.trials) else None
+        return {"answer": answer(study, self.comparisons, table)}
+
+    def _figures(self, folder: Path) -> dict[str, Any]:
+        """Return the figures of each part of the report, and what is not drawn."""
+        own = [shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name]
+        first = [shown for shown in own if shown.figure.part == "answer"]
+        more = [shown for shown in own if shown.figure.part not in ("answer", "evidence")]
+        return {
+            "map": [picture(shown, folder, plain=True) for shown in first],
+            "shown": groups([shown for shown in own if shown.figure.part == "evidence"], folder),
+            "groups": groups(more, folder),
+            "enough": FEWEST,
+            "absent": self.absent,
+            "unexplained": self._unexplained(),
+        }
 
     def _unexplained(self) -> str:
         """Return titles of the figures that need more trials of a variant on a task; empty for none."""
@@ -128,6 +169,7 @@ class Report:
             "created": study.about.get("created", ""),
             "commit": study.about.get("commit", ""),
             "notices": notices(study, found),
+            "urgent": urgent(study),
             "knobs": {task: reproduction.knobs(study, task) for task in study.tasks},
             "lags": {task: reproduction.knobs(study, task, "lag") for task in study.tasks},
         }
@@ -157,6 +199,7 @@ class Report:
             "claims": [row for row in rows if row["verdict"] != UNTESTED],
             "untested": [row for row in rows if row["verdict"] == UNTESTED],
             "about": ABOUT,
+            "verdicts_on_claims": _counted([row["verdict"] for row in rows]),
             "margin": MARGIN,
             "highest": max([int(count) for count in self.study.summary["trials"]], default=0),
         }
@@ -175,6 +218,7 @@ class Report:
         return {
             "study": self.both.study,
             "other": self.both.other,
+            "counted": counted_changes(self.both),
             "sentences": change_sentences(self.both),
             "settings": self.both.settings.to_dict("records"),
             "figures": [picture(shown, folder) for shown in self.figures if shown.figure.name == TWO_STUDIES.name],
@@ -188,3 +232,9 @@ class Report:
             "training": reproduction.settings(self.study),
             "versions": reproduction.versions(self.study),
         }
+
+
+def _counted(verdicts: Sequence[str]) -> str:
+    """Return how many claims have each verdict; those that are not tested are not counted."""
+    counts = pd.Series([v for v in verdicts if v != UNTESTED], dtype=object).value_counts()
+    return ", ".join(f"{count} {verdict}" for verdict, count in counts.items())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import numpy as np
 import pandas as pd
@@ -14,16 +15,26 @@ from ..study import Study
 from ..tables.baselines import baselines
 from ..tables.settings import BEST
 from ..tables.two_studies import ADVANTAGE, TwoStudies
+from .terms import term_of
 
 Row = Mapping[Any, Any]
 
 
 class Cell(NamedTuple):
-    """One cell: the value that a column is sorted by (empty for none), the text, and whether it is aligned as text."""
+    """One cell of a table.
+
+    value: what the column is sorted by; empty for none.
+    shown: the text.
+    text: whether it is aligned as text.
+    code: the code name of what the text names, where it is another one.
+    link: where the text leads to; empty for nowhere.
+    """
 
     value: Any
     shown: str
     text: bool
+    code: str = ""
+    link: str = ""
 
 
 class Column(NamedTuple):
@@ -33,12 +44,21 @@ class Column(NamedTuple):
     value: computes what the column is sorted by from a row.
     form: format of the value; empty for text.
     shown: computes the text from a row, where the format is not enough.
+    names: whether its values are code names, beside which stands the name in words.
+    link: computes from a row where its text leads to.
     """
 
     title: str
     value: Callable[[Row], Any]
     form: str = ""
     shown: Callable[[Row], str] | None = None
+    names: bool = False
+    link: Callable[[Row], str] | None = None
+
+    @property
+    def term(self) -> str:
+        """What its heading means, for a reader who did not run the study; empty where nothing is known."""
+        return term_of(self.title)
 
     def cell(self, row: Row) -> Cell:
         """Return the cell of a row; a dash where there is no number.
@@ -49,8 +69,11 @@ class Column(NamedTuple):
         value = self.value(row)
         if value is None or (isinstance(value, float) and not np.isfinite(value)):
             return Cell("", words.NOTHING, self.form == "")
+        if self.names:
+            name = words.spoken(str(value))
+            return Cell(name, name, text=True, code=str(value) if name != value else "")
         shown = self.shown(row) if self.shown else format(value, self.form)
-        return Cell(value, shown, self.form == "")
+        return Cell(value, shown, self.form == "", link=self.link(row) if self.link else "")
 
 
 class Table(NamedTuple):
@@ -74,6 +97,15 @@ def named(name: str, title: str, form: str = "", shown: Callable[[Row], str] | N
     return Column(title, lambda row: row.get(name), form, shown)
 
 
+def called(name: str) -> Column:
+    """Return a column of variants, tasks or series, which shows names in words and code names.
+
+    >>> called("variant").cell({"variant": "no_forget_gate"})[1:4]
+    ('LSTM without forget gate', True, 'no_forget_gate')
+    """
+    return Column(name, lambda row: row.get(name), names=True)
+
+
 # All numbers
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -88,8 +120,8 @@ def solve_rate(row: Row) -> str:
 
 
 SUMMARY = [
-    named("task", "task"),
-    named("variant", "variant"),
+    called("task"),
+    called("variant"),
     named("trials", "N", "d"),
     named("solved", "solved", "d"),
     named("diverged", "diverged", "d"),
@@ -107,13 +139,17 @@ SUMMARY = [
 OF_SOLVABLE = ("solved", "solve rate, 95 % interval", "steps to solve", "expected best of 20")
 
 
-def summary_table(study: Study) -> Table:
+def summary_table(study: Study, *, explorer: bool = False) -> Table:
     """Return the summary of each pair; rows of the baseline stand out.
 
     Columns that no task of the study has are left out, and those of tasks without a criterion of success are added.
+
+    study: the study.
+    explorer: whether the number of trials leads to these trials in the explorer.
     """
     summary = study.summary
-    columns = [c for c in SUMMARY if summary["solvable"].any() or c.title not in OF_SOLVABLE]
+    columns = [c._replace(link=_explored) if explorer and c.title == "N" else c for c in SUMMARY]
+    columns = [c for c in columns if summary["solvable"].any() or c.title not in OF_SOLVABLE]
     if summary["exploded"].any():
         columns.insert([c.title for c in columns].index("diverged") + 1, named("exploded", "exploded", "d"))
     if not summary["solvable"].all():
@@ -122,6 +158,11 @@ def summary_table(study: Study) -> Table:
     units = {task: goal.unit for task, goal in study.goals.items()}
     rows = [{**row, "unit": units.get(str(row["task"]), "")} for row in rows]
     return Table.of(columns, rows, lambda row: bool(row["variant"] == study.baseline))
+
+
+def _explored(row: Row) -> str:
+    """Return the address of the trials of a pair in the explorer."""
+    return f"explorer.html#{urlencode({'task': row['task'], 'variant': row['variant']})}"
 
 
 def _of_losses(study: Study) -> list[Column]:
@@ -158,7 +199,7 @@ def baselines_table(study: Study) -> Table:
         if goal is not None:
             loss = float(goal.shown(row["loss"]))
             rows.append({**row, "loss": loss, "kind": kinds[row["kind"]], "unit": goal.unit or words.NOTHING})
-    columns = [named("task", "task"), named("name", "model"), named("kind", "what it is"), named("loss", "loss", ".3g")]
+    columns = [called("task"), named("name", "model"), named("kind", "what it is"), named("loss", "loss", ".3g")]
     columns += [
         named("unit", "unit"),
         named("solved", "share that solves it", ".2g", lambda row: f"{100 * row['solved']:.2g} %"),
@@ -176,7 +217,7 @@ _USUAL_MEANS = ("decile_score", "decile_loss", "decile_parameters")
 
 def settings_table(study: Study, settings: pd.DataFrame) -> Table:
     """Return the best trial of each pair in a row, with the scores of the next ones; settings: of `tables.settings`."""
-    columns = [named("task", "task"), named("variant", "variant")]
+    columns = [called("task"), called("variant")]
     columns += [_hyperparameter(name) for name in study.design.space if name in settings]
     columns += [named("hidden_size", "width", "d"), named("parameters", "parameters", ",d")]
     columns += _results(study)
@@ -218,7 +259,7 @@ def _hyperparameter(name: str) -> Column:
         low, high = (words.two_digits(row[f"{name}_{end}"]) for end in ("low", "high"))
         return f"{words.two_digits(row[name])} ({low}–{high})"
 
-    return Column(name.replace("_", " "), lambda row: float(row[name]), ".3g", shown)
+    return Column(words.spoken(name), lambda row: float(row[name]), ".3g", shown)
 
 
 def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
@@ -228,10 +269,11 @@ def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
     rows = []
     for row in best.to_dict("records"):
         shown = {c: f"{row[c]:.3g}" if isinstance(row[c], float) else str(row[c]) for c in names}
+        shown |= {c: words.spoken(shown[c]) for c in ("task", "variant") if c in shown}
         shown["search_score"] = f"{row['search_score']:.3f}"
         spread = f"{row['median']:.2f} ({row['lowest']:.2f}–{row['highest']:.2f})"
         rows.append([*shown.values(), spread, f"{row['solved']} of {row['runs']}"])
-    heads = [titles.get(c, c.replace("_", " ")) for c in names]
+    heads = [titles.get(c) or words.spoken(c) for c in names]
     return [*heads, "median score, fresh seeds (range)", "solved"], rows
 
 
@@ -242,8 +284,8 @@ def best_table(best: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
 def two_studies_table(both: TwoStudies) -> Table:
     """Return each variant in both studies, and its advantage over the baseline, by both questions."""
     columns = [
-        named("task", "task"),
-        named("variant", "variant"),
+        called("task"),
+        called("variant"),
         Column("what", lambda row: "its advantage" if row["what"] == ADVANTAGE else "itself"),
         Column("endpoint", _endpoint),
         named("study", both.study, ".2f", lambda row: _value(row, "study")),

@@ -1,0 +1,284 @@
+"""The first screen of a report: its title, what was found, and what the study can and cannot tell, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from ..statistics.endpoints import EASE, QUALITY
+from ..study import Study
+from ..tables.comparisons import (
+    BETTER,
+    EVERYTHING_SOLVED,
+    FEWEST_FOR_INFERENCE,
+    HARDLY_SOLVED,
+    MARGIN,
+    NOTHING_LEARNED,
+    OPEN,
+    SAME,
+    WORSE,
+    resolution,
+)
+from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
+
+NUMBERS = "no one two three four five six seven eight nine ten eleven twelve".split()
+MOST_GROUPS = 3  # of variants that a sentence names one by one
+
+
+class Answer(NamedTuple):
+    """What the first screen says.
+
+    title: what was compared.
+    found: the sentences on what was found.
+    can, cannot: what the study can tell, and what it cannot, a sentence each.
+    """
+
+    title: str
+    found: list[str]
+    can: list[str]
+    cannot: list[str]
+
+
+def answer(study: Study, comparisons: pd.DataFrame | None, conditions: pd.DataFrame | None) -> Answer:
+    """Return the first screen of a report.
+
+    study: the study.
+    comparisons: of `tables.comparisons`; None where the variants cannot be compared.
+    conditions: of `tables.conditions`; None where there are none.
+    """
+    can, cannot = _told(study, comparisons)
+    more, less = _conditions(study, conditions)
+    trials = int(study.summary["trials"].max()) if len(study.summary) else 0
+    budget = int(study.trials["budget"].max()) if len(study.trials) else 0
+    limits = f"Anything about other tasks, or about training for more than {budget:,} updates." if trials else ""
+    found = found_sentences(study, comparisons)
+    return Answer(title(study), found, [*can, *more], [*cannot, *less, *filter(None, [limits])])
+
+
+def title(study: Study) -> str:
+    """Return what a study compares, such as `Five recurrent cells on three tasks`."""
+    series = list(study.series)
+    cells = f"{number(len(study.variants))} recurrent cell{'s' * (len(study.variants) != 1)}"
+    on = words.spoken(series[0]) if len(series) == 1 else f"{number(len(series))} tasks"
+    lags = max((len(tasks) for tasks in study.series.values()), default=1)
+    at = f", at {number(lags)} lags" if lags > 1 else ""
+    return words.capital(f"{cells} on {on}{at}")
+
+
+def number(count: int) -> str:
+    """Write a small number as a word.
+
+    >>> number(5), number(21)
+    ('five', '21')
+    """
+    return NUMBERS[count] if count < len(NUMBERS) else str(count)
+
+
+def the(label: str) -> str:
+    """Return the name in words of a variant as it stands in a sentence.
+
+    >>> the("vanilla"), the("greff_nfg"), the("my_cell")
+    ('the LSTM', "Greff's LSTM without forget gate", 'my cell')
+    """
+    name = words.spoken(label)
+    bare = label not in words.NAMES or name.startswith(("Greff's", "PyTorch's", "mutant"))
+    return name if bare else f"the {name}"
+
+
+def places(study: Study, tasks: Iterable[str]) -> str:
+    """Return tasks in words, those of a series together: `on adding two numbers (lags 30 and 100)`."""
+    those = set(tasks)
+    if those == set(study.tasks) and len(those) > 1:
+        return "on both tasks" if len(those) == 2 else f"on all {number(len(those))} tasks"
+    named = []
+    for series, by_lag in study.series.items():
+        own = [str(lag) for lag, task in by_lag.items() if task in those]
+        if len(by_lag) == 1 and own:
+            named.append(words.spoken(next(iter(by_lag.values()))))
+        elif own and len(own) == len(by_lag):
+            named.append(f"{words.spoken(series)} (all lags)")
+        elif own:
+            named.append(f"{words.spoken(series)} (lag{'s' * (len(own) > 1)} {words.listed(own)})")
+    return f"on {words.listed(named)}"
+
+
+# What was found
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def found_sentences(study: Study, comparisons: pd.DataFrame | None) -> list[str]:
+    """Return one sentence for each question of a study; a description where nothing can be concluded."""
+    if not study.comparable:
+        return ["This is a search: its variants did not get the same trials, so nothing here compares them."]
+    primary = pd.DataFrame() if comparisons is None else comparisons[comparisons["primary"]]
+    if study.baseline is None or primary.empty:
+        return _levels(study)
+    inferred = primary[np.isfinite(primary["low"])]
+    if inferred.empty:
+        points = int(primary["points"].max())
+        few = f"With {points} points, fewer than {FEWEST_FOR_INFERENCE}, differences between variants may be chance."
+        return [few, *_levels(study)]
+    found = [sentence for q in (EASE, QUALITY) if (sentence := question_sentence(study, inferred, q))]
+    return found if any(map(study.solvable, study.tasks)) else [*found, *_levels(study)]
+
+
+def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> str:
+    """Return what was found on one question; empty where it was not asked.
+
+    inferred: the comparisons that decide and have an interval.
+    question: ease or quality.
+    """
+    own = inferred[inferred["question"] == question]
+    if own.empty:
+        return ""
+    losses = own["endpoint"].iloc[0].endswith("loss")
+    opening = "After tuning, " if question == QUALITY and not losses else ""
+    than = the(study.baseline or "")
+    parts = [_group(study, own, verdict, opening, more) for verdict, more in _comparatives(question, losses).items()]
+    parts = [part for part in parts if part]
+    if parts:
+        return f"{' '.join(part.format(than=than) for part in parts)}"
+    verdicts = set(own["verdict"])
+    if verdicts == {EVERYTHING_SOLVED}:
+        done = "every variant solves every task" if question == QUALITY else "nearly every trial is solved"
+        return words.capital(f"{opening}{done}, so that nothing can differ.")
+    if verdicts <= {NOTHING_LEARNED, HARDLY_SOLVED}:
+        return words.capital(f"{opening}hardly anything was learned, so that nothing can differ.")
+    what = {EASE: "the share of trials it solves", QUALITY: "its test loss" if losses else "its best score"}[question]
+    return words.capital(f"{opening}no variant is shown to differ from {than} in {what}.")
+
+
+def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
+    """Return by verdict what is more or less, and the verb that stands before it."""
+    if question == EASE:
+        return {WORSE: ("solve", "fewer trials"), BETTER: ("solve", "more trials")}
+    if losses:
+        return {WORSE: ("reach", "a higher loss"), BETTER: ("reach", "a lower loss")}
+    return {WORSE: ("reach", "a worse score"), BETTER: ("reach", "a better score")}
+
+
+def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tuple[str, str]) -> str:
+    """Return which variants have a verdict, and where: those with the same tasks together, the most tasks first.
+
+    opening: of the sentence. more: a verb, and what is more or less. The name of the baseline is left as `{than}`.
+    """
+    verb, what = more
+    rows = own[own["verdict"] == verdict]
+    where: dict[tuple[str, ...], list[str]] = {}
+    for variant, found in rows.groupby("variant", sort=False):
+        where.setdefault(tuple(found["task"]), []).append(str(variant))
+    groups = sorted(where.items(), key=lambda item: -len(item[0]))
+    if not groups:
+        return ""
+    if len(groups) == 1:
+        ((tasks, variants),) = groups
+        verb = verb if len(variants) > 1 else _third(verb)
+        return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
+    texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]
+    rest = sum(len(variants) for _, variants in groups[MOST_GROUPS:])
+    texts += [f"and {number(rest)} other{'s' * (rest > 1)} on some tasks"] if rest else []
+    return words.capital(f"{opening}these {verb} {what} than {{than}}: {'; '.join(texts)}.")
+
+
+def _third(verb: str) -> str:
+    return f"{verb}es" if verb.endswith("ch") else f"{verb}s"
+
+
+def _listed(variants: Sequence[str]) -> str:
+    if len(variants) > words.MOST_NAMED:
+        return f"{number(len(variants))} variants"
+    return words.listed([the(variant) for variant in variants])
+
+
+def _levels(study: Study) -> list[str]:
+    """Return a sentence on what each variant reaches on the first tasks."""
+    found = []
+    for task in study.tasks[:2]:
+        own = study.summary[(study.summary["task"] == task) & (study.summary["trials"] > 0)]
+        by, up = ("solve_rate", False) if study.solvable(task) else ("decile_loss", True)
+        own = own.sort_values(by, ascending=up, kind="stable").head(MOST_GROUPS)
+        if own.empty:
+            continue
+        name = words.capital(words.spoken(task))
+        if not study.solvable(task):
+            unit = study.goals[task].unit
+            shown = [f"{words.number(r['decile_loss'], unit)} by {the(r['variant'])}" for r in own.to_dict("records")]
+            found.append(f"{name}: the best tenth of the trials has a test loss{words.in_unit(unit)} of "
+                         f"{words.listed(shown)}.")  # fmt: skip
+            continue
+        shown = [f"{r['solved']} of {r['trials']} trials by {the(r['variant'])}" for r in own.to_dict("records")]
+        found.append(f"{name} is solved in {words.listed(shown)}.")
+    return found
+
+
+# What it can and cannot tell
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], list[str]]:
+    """Return how small a difference shows, and which differences stay open."""
+    if comparisons is None or comparisons.empty:
+        return [], []
+    can, cannot = [], []
+    what = {EASE: "the share of trials that are solved", QUALITY: "what tuning gets out of a variant"}
+    resolved = resolution(comparisons[comparisons["primary"]])
+    for question, own in resolved.groupby("question", sort=False):
+        units = set(comparisons.loc[comparisons["question"] == question, "unit"])
+        if len(units) == 1:
+            unit = str(units.pop())
+            low, high = own["half_width"].min(), own["half_width"].max()
+            size = words.amount(high, unit)
+            if words.amount(low, unit) != size:
+                size = f"{words.bare(low, unit)} to {size}"
+            trials = int(own["points"].min())
+            can.append(
+                f"Differences of about {size} or more in {what[str(question)]}, from {trials} trials of each variant "
+                "on a task."
+            )
+    primary = comparisons[comparisons["primary"]]
+    same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
+    if len(same):
+        row = same.iloc[0]
+        who = _listed(list(dict.fromkeys(same["variant"])))
+        margin = words.amount(MARGIN * row["span"], str(row["unit"]))
+        can.append(f"That {who} equal{'s' * (same['variant'].nunique() == 1)} {the(study.baseline or '')} within "
+                   f"{margin} {places(study, same['task'])}.")  # fmt: skip
+    for question, own in primary[np.isfinite(primary["low"])].groupby("question", sort=False):
+        decided = set(own.loc[own["verdict"].isin((BETTER, WORSE, SAME)), "variant"])
+        rest = [v for v in dict.fromkeys(own.loc[own["verdict"] == OPEN, "variant"]) if v not in decided]
+        open_ = own[(own["verdict"] == OPEN) & own["variant"].isin(rest)]
+        if rest and question == (EASE if EASE in set(primary["question"]) else QUALITY):
+            largest = float(np.abs(open_[["low", "high"]].to_numpy()).max())
+            differ = "differs" if len(rest) == 1 else "differ"
+            cannot.append(
+                f"Whether {_listed(rest)} {differ} from {the(study.baseline or '')}: up to "
+                f"{words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
+            )
+    return can, cannot
+
+
+def _conditions(study: Study, conditions: pd.DataFrame | None) -> tuple[list[str], list[str]]:
+    """Return what the conditions of the protocol let a study say, and what those that fail take from it."""
+    if conditions is None or conditions.empty:
+        return [], []
+    holds = {(str(r["series"]), r["condition"]): r["holds"] for r in conditions.to_dict("records")}
+    series = list(dict.fromkeys(conditions["series"]))
+    kept = [words.spoken(s) for s in series if holds.get((s, MEMORY)) == YES]
+    lost = [words.spoken(s) for s in series if holds.get((s, MEMORY)) == NO]
+    can, cannot = [], []
+    if kept:
+        tasks = "This task needs" if len(kept) == 1 else "These tasks need"
+        can.append(f"{tasks} memory: {words.listed(kept)}. The plain network, which forgets soon, fails there.")
+    if lost:
+        cannot.append(f"Anything about memory on {words.listed(lost)}: a plain network solves it, too.")
+    if any(holds.get((s, START)) == NO for s in series):
+        cannot.append("Whether a difference comes from a cell or from its start: at first, some keep more than others.")
+    outside = [words.spoken(s) for s in series if holds.get((s, INSIDE)) == NO]
+    if outside:
+        cannot.append(f"How well settings outside of the searched ranges do: some of the best lie at an end of a range "
+                      f"({words.listed(outside)}).")  # fmt: skip
+    return can, cannot
