@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from html import escape
 
+from .words import spoken
+
 _SIGNS = ((r"\bs\(", "σ("), (r"\s?\*\s?", " · "), (r"'", "′"), (r"\bsqrt\(", "√("), (r"(?<=\s)-(?=\s)", "−"))
 _COMMENT = re.compile(r"\s{3,}")
 
@@ -34,3 +36,12 @@ def typeset_lines(lines: list[str]) -> list[list[str]]:
     [['h = u · h′', 'a comment']]
     """
     return [[typeset(column) for column in _COMMENT.split(line.strip())] for line in lines]
+
+
+def readable(text: str) -> str:
+    """Return a sentence of a docstring with names in words instead of code in backticks.
+
+    >>> readable("Differs from `no_forget_gate` in `g`.")
+    'Differs from LSTM without forget gate in g.'
+    """
+    return re.sub(r"`(\w+)`", lambda found: spoken(found[1]), text)

@@ -38,7 +38,8 @@ def planned(options: Options) -> Trial:
     """
     words = list(options.may_be_short)
     chosen = next((word.partition("=")[2] for word in words if word.startswith("variant=")), "")
-    least = Cell.registry[chosen].min_layers if chosen in Cell.registry else 1
+    cls = Cell.registry.get(chosen, Cell)
+    least = max(cls.min_layers, 2 if cls.above else 1)  # a layer above the lowest is where such a cell is itself
     if least > 1 and not any(word.startswith("model.layers=") for word in words):
         words.append(f"model.layers={least}")
     try:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tasks import Batch
-from variants.catalogue import equations, relation, summary
+from variants.catalogue import relation, summary
 
 from ..standalone import for_script, standalone
-from ..typeset import typeset_lines
+from ..typeset import readable
 from ..words import spoken
 from .data import Moment, View, page_data
 from .drawing import drawn
@@ -54,18 +55,19 @@ def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, 
     layer = moments[-1].numbers.layers[view.layer]
     data = page_data(moments, view, trained.task, batch)
     drawing, width, why = drawn(layer.cell, layer.derivation)
+    cls = type(trained.after.recurrent.cell)
     trial, layers = trained.trial, len(trained.after.recurrent.cells)
     return standalone(
         Path(__file__).parent / "templates",
         "walk.html.jinja",
         variant=spoken(trial.variant["label"]),
         task=spoken(trial.task["label"]),
-        about=" ".join(filter(None, (summary(type(layer.cell)), relation(type(layer.cell))))),
+        about=readable(" ".join(filter(None, (summary(cls), relation(cls))))),
         units=trial.model.hidden_size,
         where="the only layer" if layers == 1 else f"layer {view.layer + 1} of {layers}",
         length=len(batch.inputs),
         telling=" It is the one that moves the answer most; others can be chosen." if asked.chosen else "",
-        equations=typeset_lines(equations(type(layer.cell))),
+        equations=[p["equation"] for p in data["parts"] if p["kind"] in ("gate", "content", "state") and p["name"]],
         notices=_notices(data, moments, trial.model.hidden_size, len(batch.inputs)),
         data=data,
         marks=" A dot marks a step whose input decides the answer." if any(data["marked"]) else "",
@@ -159,6 +161,15 @@ def _check(found: Sequence[Numbers]) -> str:
     error, slope = (max(getattr(n, name) for n in found) for name in ("error", "slope_error"))
     return (
         "All numbers come from the same graph as the diagram and the fast kernels, computed step by step in double "
-        f"precision, derivatives by autograd. Compared with the engine that runs the written step, the answers differ "
-        f"by at most {error:.0e} and the derivatives by the parameters by a share of at most {slope:.0e}."
+        "precision, derivatives by autograd. Compared with the engine that runs the written step, the answers differ "
+        f"by less than {_bound(error)} and the derivatives by the parameters by a share of less than {_bound(slope)}."
     )
+
+
+def _bound(error: float) -> str:
+    """Return the power of ten above an error.
+
+    >>> _bound(3e-16), _bound(0.0), _bound(2e-7)
+    ('1e-15', '1e-15', '1e-6')
+    """
+    return f"1e{math.floor(math.log10(max(error, 2e-16))) + 1}"

@@ -34,7 +34,8 @@ function short(v, digits = 2) {
   return (v < 0 ? "−" : "") + text;
 }
 const steep = (v) => short(v, Math.abs(v) >= 1 ? 2 : 3);
-const narrow = (v) => steep(v).replace("0.", "."); // five characters, the room beside a wire
+const narrow = (v) => short(v, Math.abs(v) >= 0.0995 ? 2 : 3).replace(/0(?=\.\d{3})/, ""); // 5 characters beside a wire
+const plain = (v) => (Math.abs(v) < 1000 ? (v.toFixed(2) === "-0.00" ? "0.00" : v.toFixed(2).replace("-", "−")) : short(v));
 
 // Strips: one row for each input, gate and state, one column for each step
 function background(v, largest, strongest = 75) {
@@ -45,7 +46,7 @@ function background(v, largest, strongest = 75) {
 const strips = [];
 const squashed = data.parts.map((_, k) => k).filter((k) => ["gate", "content"].includes(data.parts[k].kind) && data.parts[k].name);
 for (const k of [...squashed, ...data.states]) {
-  strips.push({ part: k, name: data.parts[k].name, read: (t) => value(k, t), text: short });
+  strips.push({ part: k, name: data.parts[k].name, read: (t) => value(k, t), text: plain });
 }
 for (const k of data.trusted ? data.states : []) {
   strips.push({ part: k, name: `∂loss/∂${data.parts[k].name}`, red: true, read: (t) => slope(k, t), text: steep });
@@ -114,7 +115,7 @@ function build() {
 function show() {
   find("step").value = now.step + 1;
   find("at").textContent = `step ${now.step + 1} of ${data.steps}`;
-  for (const text of document.querySelectorAll("#drawing text.number")) write(text, value, short);
+  for (const text of document.querySelectorAll("#drawing text.number")) write(text, value, narrow);
   for (const text of document.querySelectorAll("#drawing text.slope")) write(text, slope, narrow);
   for (const strip of strips) {
     const all = Array.from({ length: data.steps }, (_, t) => strip.read(t));
