@@ -7,7 +7,7 @@ from html import escape
 
 from .words import spoken
 
-_SIGNS = ((r"\bs\(", "σ("), (r"\s?\*\s?", " · "), (r"'", "′"), (r"\bsqrt\(", "√("), (r"(?<=\s)-(?=\s)", "−"))
+_SIGNS = ((r"\bs\(", "σ("), (r"\s?\*\s?", " · "), (r"'", "′"), (r"\bsqrt\(", "√("), (r"(?<=\s)-(?=\s)", "−"), (r"(?<=\d)-(?=[A-Za-z])", " − "))
 _COMMENT = re.compile(r"\s{3,}")
 
 
@@ -16,10 +16,13 @@ def typeset(text: str) -> str:
 
     >>> typeset("f = s(W_f x + R_f y' + b_f)")
     'f = σ(W<sub>f</sub> x + R<sub>f</sub> y′ + b<sub>f</sub>)'
+    >>> typeset("4H^2, (1-u)*n")
+    '4H<sup>2</sup>, (1 − u) · n'
     """
     for pattern, sign in _SIGNS:
         text = re.sub(pattern, sign, text)
-    return re.sub(r"(?<![A-Za-z])([A-Za-z]|[A-Za-z]\w*?)_(\w+)", _subscript, escape(text, quote=False))
+    lowered = re.sub(r"(?<![A-Za-z])([A-Za-z]|[A-Za-z]\w*?)_(\w+)", _subscript, escape(text, quote=False))
+    return re.sub(r"\^(\w)", r"<sup>\1</sup>", lowered)
 
 
 def _subscript(found: re.Match[str]) -> str:

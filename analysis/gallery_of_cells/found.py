@@ -112,7 +112,7 @@ def found_about(variant: str, studies: list[Tables]) -> list[StudyFound]:
 def _line(row: dict[object, object], comparisons: pd.DataFrame) -> Line:
     trials = int(float(str(row["trials"])))
     if pd.notna(row["solve_rate"]):
-        solved = f"{int(float(str(row['solved'])))} of {trials} ({float(str(row['solve_rate'])):.0%})"
+        solved = f"{int(float(str(row['solved'])))} of {trials} ({words.level(float(str(row['solve_rate'])), '%')})"
     else:
         solved = f"no criterion; best loss {float(str(row['best_loss'])):.3g} of {trials} trials"
     differences = [_difference(one) for one in comparisons.to_dict("records")]

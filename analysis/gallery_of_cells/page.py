@@ -10,6 +10,7 @@ from runs.files import write_whole
 from runs.names import file_name
 
 from ..standalone import standalone
+from ..words import spoken
 from .cards import Card
 from .found import claims_about, found_about, read_studies
 
@@ -51,4 +52,4 @@ def _report(results: Path, study: str) -> str:
 def _walks(label: str, results: Path) -> list[tuple[str, str]]:
     """Return the walks of a cell that have been made: the task, and the address from the results folder."""
     found = sorted((results / "walk").glob(f"{file_name(label)}_on_*.html"))
-    return [(path.stem.partition("_on_")[2], quote(f"walk/{path.name}")) for path in found]
+    return [(spoken(path.stem.partition("_on_")[2]), quote(f"walk/{path.name}")) for path in found]

@@ -18,6 +18,7 @@ from .data import Moment, View, page_data
 from .drawing import drawn
 from .network import Trained
 from .numbers import Numbers
+from .parts import SHOWN
 
 LETTERS = (
     "x is the input, W and R are matrices that are learned, b is a bias; ′ marks a value of the step before, σ is the "
@@ -67,7 +68,7 @@ def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, 
         where="the only layer" if layers == 1 else f"layer {view.layer + 1} of {layers}",
         length=len(batch.inputs),
         telling=" It is the one that moves the answer most; others can be chosen." if asked.chosen else "",
-        equations=[p["equation"] for p in data["parts"] if p["kind"] in ("gate", "content", "state") and p["name"]],
+        equations=[p["equation"] for p in data["parts"] if p["kind"] in SHOWN and p["name"]],
         notices=_notices(data, moments, trial.model.hidden_size, len(batch.inputs)),
         data=data,
         marks=" A dot marks a step whose input decides the answer." if any(data["marked"]) else "",

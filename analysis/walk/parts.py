@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from variants import Cell
@@ -15,6 +15,8 @@ from .operations import ROOTED, ROOTS
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 _COMPARED = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _ATOM = 9
+SHOWN = ("gate", "content", "state")
+"""Kinds of parts that have an equation and a strip of their own."""
 
 
 class Part(NamedTuple):
@@ -51,6 +53,17 @@ def parts(cell: Cell, derivation: Derivation) -> list[Part]:
     ("c = f * c' + i * z", "f = s(W_f x + R_f y' + b_f)")
     """
     return _Namer(cell, derivation).parts()
+
+
+def equations_of(found: Sequence[Part]) -> list[str]:
+    """Return the equations of a cell: of its gates, of what they let in, and of its state.
+
+    >>> from variants import RNN
+    >>> from variants.engine.fused import derivation
+    >>> equations_of(parts(RNN(), derivation(RNN())))
+    ["h = tanh(W_h x + R_h h' + b_h)"]
+    """
+    return [part.equation for part in found if part.kind in SHOWN and part.name]
 
 
 class _Namer:
