@@ -200,7 +200,7 @@ def _labels(plan: Plan) -> list[Text]:
     texts = []
     for p in plan.placed.values():
         if p.element.kind == "layer":
-            texts.append(Text(p.x + 6, p.y - p.height / 2 - 5, f"{p.element.name}_t", SMALL, "start", "name"))
+            texts.append(Text(p.x - 6, p.y - p.height / 2 - 5, f"{p.element.name}_t", SMALL, "end", "name"))
     for port in plan.ports:
         if port.side == "left":
             texts.append(Text(port.x - 4, port.y - 7, port.label, LABEL, "start", "state"))

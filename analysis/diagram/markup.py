@@ -167,8 +167,8 @@ def _node(node: Node, marked: bool) -> str:
     if node.kind == "cut":
         strokes = "".join(f"M{n(x + dx - 3)} {n(y + 9)}L{n(x + dx + 3)} {n(y - 9)}" for dx in (-3, 3))
         shape = f'<path class="line" d="M{n(x - w / 2)} {n(y)}H{n(x + w / 2)}{strokes}"/>'
-    elif node.kind in ("layer", "constant"):
-        radius = 4 if node.kind == "layer" else 9
+    elif node.kind in ("layer", "constant") or node.label == "switch":
+        radius = {"layer": 4, "constant": 9}.get(node.kind, 15)
         shape = f'<rect class="{node.kind}" x="{n(x - w / 2)}" y="{n(y - h / 2)}" width="{n(w)}" height="{n(h)}" rx="{radius}"/>'
     else:
         shape = f'<ellipse class="{node.kind}" cx="{n(x)}" cy="{n(y)}" rx="{n(w / 2)}" ry="{n(h / 2)}"/>'

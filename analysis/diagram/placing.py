@@ -135,6 +135,10 @@ class _Placer:
     def _order(self) -> None:
         """Give a column to every layer and operation, from left to right."""
         for n in self.abstract.feeds:
+            for belt in self.belts.values():
+                if n in self.abstract.after(set(belt)):
+                    for m in belt:
+                        self._stand(m)
             self._stand(n)
         for belt in self.belts.values():
             for n in belt:
@@ -173,6 +177,8 @@ class _Placer:
         after = max((self.column[m] for m in self._previous(n)), default=-1.0)
         wanted = max([*columns, after + (1 if n in self.on_belt else 0)], default=self._next())
         wanted = math.ceil(max(wanted, 0.0))
+        if n in self.on_belt and len(reads) > 2 and not any(self.elements[m].kind == "layer" for m in reads if m in self.elements):
+            wanted += 1
         while (wanted, row) in self.taken or (n in self.on_belt and any((wanted, r) in self.taken for r in range(-9, 0))):
             wanted += 1
         self.column[n], self.row[n] = wanted, row
@@ -248,7 +254,8 @@ class _Placer:
         self.top = 0.0
         belts = max(len(self.belts), 1)
         self.belt_y = {f: k * BELT for k, f in enumerate(self.belts)}
-        self.first_row = (belts - 1) * BELT + self.row_height
+        switches = any(self.elements[n].label == "switch" for n in self.on_belt)
+        self.first_row = (belts - 1) * BELT + self.row_height + 20 * switches
         busy = any(self._is_busy(n) for n, e in self.elements.items() if e.kind == "layer")
         self.gate_y = _round(self.first_row + self.rows * self.row_height + 20 * busy)
         xs = self._columns_x()
@@ -266,7 +273,8 @@ class _Placer:
     def _is_busy(self, n: int) -> bool:
         """Whether several lines leave a layer, so that there must be room for a fork above it."""
         ends = list(self.abstract.new.values()).count(n)
-        return len(self.abstract.users.get(n, [])) + ends > 1 and (ends > 0 or not self.branches)
+        above = (self.column[n], self.rows - 1) in self.taken
+        return above and len(self.abstract.users.get(n, [])) + ends > 1
 
     def _y(self, n: int) -> float:
         if self.elements[n].kind == "layer":
@@ -300,11 +308,15 @@ class _Placer:
     def _bus(self, placed: dict[int, Placed]) -> None:
         """Put the merges of lines below the gates, at the left."""
         self.bus_y = self.gate_y + 50
-        merges = [n for n, e in self.elements.items() if e.kind == "merge"]
-        x, depth = 50.0, 0
-        for n in sorted(merges, reverse=True):
-            placed[n] = Placed(self.elements[n], x, self.bus_y, 0, 0)
-            x, depth = x + 30, depth + 1
+        merges = sorted((n for n, e in self.elements.items() if e.kind == "merge"), reverse=True)
+        x = 50.0
+        for n in merges:
+            hears = [placed[u].x for u in self.abstract.users.get(n, []) if u in placed and placed[u].width]
+            if hears and self.elements[n].entries[0].of in self.abstract.feeds and self._reads(n)[0] >= 0:
+                placed[n] = Placed(self.elements[n], min(hears) - 60, self.bus_y, 0, 0)
+            else:
+                placed[n] = Placed(self.elements[n], x, self.bus_y, 0, 0)
+                x += 30
         cuts = [n for n, e in self.elements.items() if e.kind == "cut"]
         for k, n in enumerate(cuts):
             placed[n] = Placed(self.elements[n], 20, self.bus_y + 30 * k, 20, 20)
@@ -322,7 +334,7 @@ class _Placer:
             if users:
                 near = placed[users[0]]
                 placed[n] = Placed(e, near.x, near.y, width, height)
-                for dx, dy in ((-60, 40), (60, 40), (-70, 0), (70, 40), (0, 50), (-60, 90), (60, 90), (0, -40)):
+                for dx, dy in ((70, 40), (-60, 40), (60, 40), (-70, 0), (70, 40), (0, 50), (-60, 90), (60, 90), (0, -40)):
                     placed[n].x, placed[n].y = near.x + dx, near.y + dy
                     if not any(overlap(placed[n], other, 12) for m, other in placed.items() if m != n):
                         break
@@ -334,41 +346,49 @@ class _Placer:
 
     def _ports(self, placed: dict[int, Placed]) -> tuple[list[Port], tuple[float, float, float, float]]:
         a = self.abstract
-        fields = [f for f in dict.fromkeys((*a.old, *a.new))]
-        heights, next_y = {}, self.bus_y
-        for f in fields:
+        heights, low = self._heights()
+        ups = [f for f in a.new if f in a.shown or f in a.above]
+        wide = [70 if len(f) > 3 else 40 for f in ups]
+        right = max((p.x + p.width / 2 for p in placed.values()), default=60) + 20 + sum(wide[1:]) + 20 * bool(ups)
+        readers = [self.elements[n].kind for n in self.abstract.users.get(INPUT, [])]
+        raw = "layer" in readers or len(readers) > 1
+        bottom = max(low - 10, self.bus_y + (30 if raw else 20))
+        top = min((p.y - p.height / 2 for p in placed.values()), default=0) - (20 if self.belts else 35)
+        away = max([30, *(_round(12 + 6 * len(f)) for f in heights)])
+        ports = [Port(a.old[f], "left", f"{f}_t−1", -away, y) for f, y in heights.items() if f in a.old]
+        ports += [Port(a.new[f], "right", f"{f}_t", right + away, heights[f]) for f in a.new if not self._only_up(f)]
+        for k, f in enumerate(ups):
+            ports.append(Port(a.new[f], "top", f"{f}_t", right - 20 - sum(wide[k + 1 :]), _floor(top) - 20))
+        return [*ports, *self._inputs(placed, right, bottom)], (0, top, right, bottom)
+
+    def _heights(self) -> tuple[dict[str, float], float]:
+        """Return at which height the line of each field enters and leaves, and the next free height."""
+        a, heights, low = self.abstract, dict[str, float](), self.bus_y
+        for f in dict.fromkeys((*a.old, *a.new)):
             if f in self.belts and f in a.old:
                 heights[f] = self.belt_y[f]
-            elif f in a.old or f in a.new:
-                heights[f] = next_y
-                next_y += 30 if f in a.old or not self._only_up(f) else 0
-        right = max((p.x + p.width / 2 for p in placed.values()), default=60) + 20
-        ups = [f for f in a.new if f in a.shown or f in a.above]
-        right += 20 * len(ups)
-        bottom = max(next_y, self.bus_y + 30) + 10
-        top = min((p.y - p.height / 2 for p in placed.values()), default=0) - 20
-        top = min(top, -30)
-        ports = [Port(a.old[f], "left", f"{f}_t−1", -30, heights[f]) for f in fields if f in a.old]
-        ports += [Port(a.new[f], "right", f"{f}_t", right + 30, heights[f]) for f in a.new if not self._only_up(f)]
-        x = right - 20 * len(ups)
-        for k, f in enumerate(ups):
-            ports.append(Port(a.new[f], "top", f"{f}_t", x + 20 * k if len(ups) < 2 else right - 20 - 40 * (len(ups) - 1 - k), top - 30))
-        if any(entry.of == INPUT for e in self.elements.values() for entry in e.entries):
-            merges = [p for p in placed.values() if p.element.kind == "merge" and any(n.of == INPUT for n in p.element.entries)]
-            x = merges[0].x if merges else 50
-            ports.append(Port(INPUT, "bottom", "x_t", x, bottom + 30))
-        for k, (f, n) in enumerate(a.below.items()):
-            ports.append(Port(n, "bottom", f"{f}_below", self._below_x(n, placed, right) + 40 * k, bottom + 30))
-        return ports, (0, top, right, bottom)
+            elif not self._only_up(f):
+                heights[f], low = low, low + 30
+        return heights, low
+
+    def _inputs(self, placed: dict[int, Placed], right: float, bottom: float) -> list[Port]:
+        """Return where the input and what the layer below hands up come in."""
+        ports = []
+        if INPUT in self.abstract.users:
+            merges = [placed[n].x for n in self.abstract.users[INPUT] if self.elements[n].kind == "merge"]
+            ports.append(Port(INPUT, "bottom", "x_t", min(merges, default=50), _round(bottom) + 20))
+        for f, n in self.abstract.below.items():
+            users = [placed[u].x - placed[u].width / 2 for u in self.abstract.users.get(n, []) if u in placed]
+            x = _round(min(users, default=right / 2) - 30)
+            while any(abs(x - port.x) < 70 for port in ports):
+                x += 10
+            ports.append(Port(n, "bottom", f"{f}_below", x, _round(bottom) + 20))
+        return ports
 
     def _only_up(self, field: str) -> bool:
         """Whether a field goes to the output or to the layer above and to no later step."""
         a = self.abstract
         return field not in a.old and (field in a.shown or field in a.above)
-
-    def _below_x(self, n: int, placed: dict[int, Placed], right: float) -> float:
-        users = [placed[u].x for u in self.abstract.users.get(n, []) if u in placed]
-        return _round(min(users, default=right / 2) - 40)
 
 
 def overlap(a: Placed, b: Placed, apart: float = 0) -> bool:
@@ -380,6 +400,10 @@ def overlap(a: Placed, b: Placed, apart: float = 0) -> bool:
 
 def _round(value: float) -> float:
     return math.ceil(value / UNIT - 1e-9) * UNIT
+
+
+def _floor(value: float) -> float:
+    return math.floor(value / UNIT + 1e-9) * UNIT
 
 
 def _gates_of(abstract: Abstract, numbers: set[int]) -> set[int]:
@@ -400,7 +424,8 @@ def _belts(abstract: Abstract) -> dict[str, list[int]]:
                 belts[f] = path
                 taken.update(path)
                 break
-    return belts
+    earlier = {f: sum(bool(abstract.after(set(b)) & set(path)) for g, b in belts.items() if g != f) for f, path in belts.items()}
+    return {f: belts[f] for f in sorted(belts, key=lambda f: earlier[f])}
 
 
 def _path(abstract: Abstract, start: int, end: int, taken: set[int]) -> list[int] | None:
@@ -414,7 +439,7 @@ def _path(abstract: Abstract, start: int, end: int, taken: set[int]) -> list[int
             known[n] = None
             e = abstract.elements.get(n)
             if e is not None and e.kind == "point" and n not in taken:
-                paths = [p for entry in e.entries if (p := to(entry.of)) is not None]
+                paths = [p for entry in e.entries if entry.role != "if" and (p := to(entry.of)) is not None]
                 if paths:
                     known[n] = [*max(paths, key=worth), n]
         return known[n]

@@ -279,15 +279,25 @@ class _Reader:
                 if smaller < parts and smaller <= numbers:
                     numbers = (numbers - smaller) | {merged[smaller]}
             ordered = sorted(numbers, key=lambda n: (n == INPUT, n >= 0, n))
-            common = len(groups[parts]) > 1 or any(parts < other for other in groups)
+            common = len(groups[parts]) > 1 or any(parts < other for other in groups) or self._is_bus(parts)
             if len(parts) > 1 and (common or len(groups) == 1 or len(parts) > 3):
-                ordered = [merged.setdefault(parts, self._merge(ordered, parts))]
+                ordered = [merged.setdefault(parts, self._merge(ordered))]
             for name in groups[parts]:
                 self._elements[self._gates[name][0]].entries[:0] = [Entry(n) for n in ordered]
 
-    def _merge(self, numbers: list[int], parts: frozenset[int]) -> int:
+    def _is_bus(self, parts: frozenset[int]) -> bool:
+        """Whether the previous output and the input, and nothing else, are heard together."""
+        names = {self._graph.name(n) for n in parts if n >= 0}
+        return INPUT in parts and names == {Name("s", self._cell.State._fields[0])}
+
+    def _merge(self, numbers: list[int]) -> int:
         """Return the merge of several lines, two at a time."""
-        first, *others = sorted(numbers, key=lambda n: (n == INPUT, n >= INPUT, n))
+
+        def place(n: int) -> tuple[bool, bool, bool, int]:
+            is_merge = n in self._elements and self._elements[n].kind == "merge"
+            return not is_merge, n == INPUT, n >= 0, abs(n)
+
+        first, *others = sorted(numbers, key=place)
         if INPUT in others and first >= 0:
             others.remove(INPUT)
             others.insert(0, INPUT)

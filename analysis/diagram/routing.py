@@ -14,7 +14,9 @@ from .reading import CannotDraw, Entry
 Vertex = tuple[int, int]
 Point = tuple[float, float]
 SIDES: dict[str, Vertex] = {"right": (1, 0), "bottom": (0, 1), "left": (-1, 0), "top": (0, -1)}
-BEND, CROSSING, BESIDE, FORK = 3.0, 5.0, 0.6, 0.5  # what they cost, in steps of the grid
+BEND, CROSSING, BESIDE, FORK, ABOVE = 3.0, 5.0, 0.6, 0.5, 1.5  # what they cost, in steps of the grid
+AROUND = 20  # room outside of the frame, in steps of the grid
+PARTS = ("if", "then", "else")  # of a switch
 ROUNDS = 12  # how often routing starts again with a line that found no way as its first
 
 
@@ -82,9 +84,10 @@ class _Router:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         left, top, right, bottom = plan.frame
-        self.low = (math.floor(left / UNIT) - 4, math.floor(top / UNIT) - 4)
-        self.high = (math.ceil(right / UNIT) + 4, math.ceil(bottom / UNIT) + 4)
+        self.low = (math.floor(left / UNIT) - AROUND, math.floor(top / UNIT) - AROUND)
+        self.high = (math.ceil(right / UNIT) + AROUND, math.ceil(bottom / UNIT) + AROUND)
         self.frame = tuple(round(v / UNIT) for v in plan.frame)
+        self.highest = min((p.y for p in plan.placed.values()), default=0.0)
         self.blocked: dict[Vertex, int] = {}
         for n, p in plan.placed.items():
             self._block(n, p)
@@ -96,8 +99,8 @@ class _Router:
         margin = 0 if p.element.kind == "merge" else 6
         x0, x1 = p.x - p.width / 2 - margin, p.x + p.width / 2 + margin
         y0, y1 = p.y - p.height / 2 - margin, p.y + p.height / 2 + margin
-        if p.element.kind == "layer" and p.element.name:  # its name stands at the upper right
-            self._block_box(n, p.x + 4, p.x + 8 + LETTER * (len(p.element.name) + 1), y0 - 13, y0)
+        if p.element.kind == "layer":  # its name stands at the upper left
+            self._block_box(n, p.x - 8 - LETTER * (len(p.element.name) + 1), p.x - 4, y0 - 13, y0)
         self._block_box(n, x0, x1, y0, y1)
 
     def _block_box(self, n: int, x0: float, x1: float, y0: float, y1: float) -> None:
@@ -168,6 +171,9 @@ class _Router:
                 comes = entry.of == before if before is not None else self._is_begin(n, entry.of)
                 if comes:
                     return {"left": _side(p, "left", 1)}
+                if entry.role:
+                    shift = 2 * UNIT * (1 if entry.role == "then" else -1)
+                    return {s: _side(p, s, 1, shift) for s in ("bottom", "top")}
                 return {s: _side(p, s, 1) for s in ("bottom", "top")}
         return {s: _side(p, s, 1) for s in SIDES}
 
@@ -241,13 +247,16 @@ class _Router:
             ways = [(way[0], k, way, sink) for k, (way, sink) in enumerate(found) if way is not None]
             if len(ways) < len(waiting):
                 raise _NoWay(net.number)
-            _, _, (_, path, start, side), sink = max(ways, key=lambda w: (self._is_straight(w[2][1]), w[0], -w[1]))
+            _, _, (_, path, start, side), sink = max(ways, key=lambda w: (self._rank(w[2][1], w[3]), w[0], -w[1]))
             waiting.remove(sink)
             self._take(net, laid, path, start, sink, side)
 
     @staticmethod
-    def _is_straight(path: list[Vertex]) -> bool:
-        return len(path) > 1 and (len({x for x, _ in path}) == 1 or len({y for _, y in path}) == 1)
+    def _rank(path: list[Vertex], sink: Sink) -> int:
+        """Which lines of a value are laid first: straight ones, then the one to the output."""
+        if len(path) > 1 and (len({x for x, _ in path}) == 1 or len({y for _, y in path}) == 1):
+            return 2
+        return 1 if isinstance(sink.end, Port) and sink.end.side == "top" else 0
 
     def _take(self, net: Net, laid: _Laid, path: list[Vertex], start: str, sink: Sink, side: str) -> None:
         for v, w in zip(path, path[1:], strict=False):
@@ -275,7 +284,7 @@ class _Router:
         on_belt = any(sink.end in belt for belt in self.plan.belts.values())
         for side, (v, _) in sink.sides.items():
             dx, dy = SIDES[side]
-            free = not isinstance(sink.end, int) or (sink.end, side) not in used or len(sink.sides) == 1
+            free = not isinstance(sink.end, int) or (sink.end, side) not in used or len(sink.sides) == 1 or sink.role in PARTS
             free = free and not (on_belt and side == "top" and "bottom" in goals.values())
             if free and self._is_free_end(v, net.number):
                 goals[v, (-dx, -dy)] = side
@@ -359,7 +368,7 @@ class _Router:
             return None
         if (w in self.blocked and w not in goals) or w in laid.neighbours or not self._is_inside(v, w, e):
             return None
-        cost = 1.0 + (BEND if e != d else 0.0)
+        cost = 1.0 + (BEND if e != d else 0.0) + ABOVE * (w[1] * UNIT < self.highest)
         others = self.at.get(w, set()) - {number}
         if others:
             (other, *more) = others
