@@ -17,9 +17,7 @@ def standalone(folder: Path, template: str, **values: Any) -> str:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     loader, undefined = FileSystemLoader(folder), StrictUndefined
-    environment = Environment(
-        loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = Environment(loader=loader, autoescape=True, undefined=undefined, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template(template).render(**values)
 
 

@@ -7,7 +7,14 @@ from html import escape
 
 from .words import spoken
 
-_SIGNS = ((r"\bs\(", "σ("), (r"\s?\*\s?", " · "), (r"'", "′"), (r"\bsqrt\(", "√("), (r"(?<=\s)-(?=\s)", "−"), (r"(?<=\d)-(?=[A-Za-z])", " − "))
+_SIGNS = (
+    (r"\bs\(", "σ("),
+    (r"\s?\*\s?", " · "),
+    (r"'", "′"),
+    (r"\bsqrt\(", "√("),
+    (r"(?<=\s)-(?=\s)", "−"),
+    (r"(?<=\d)-(?=[A-Za-z])", " − "),
+)
 _COMMENT = re.compile(r"\s{3,}")
 
 

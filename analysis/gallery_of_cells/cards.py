@@ -26,7 +26,8 @@ class Card(NamedTuple):
     label: its name in the registry. title: in words. family: its family in words. about: what it is.
     relation: how it differs from its relative, empty for one that is defined in full.
     equations_html: those of its traced graph, with its default knobs, empty where it cannot be traced.
-    written_html: those of its docstring, lines of columns. formula_html: its parameters in letters. parameters: their number.
+    written_html: those of its docstring, lines of columns.
+    formula_html: its parameters in letters. parameters: their number.
     source: where it comes from. drawing_html: as SVG, empty where there is none, and `why` says why.
     control: whether it is the library's own.
     """

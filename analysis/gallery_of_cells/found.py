@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -109,21 +110,21 @@ def found_about(variant: str, studies: list[Tables]) -> list[StudyFound]:
     return found
 
 
-def _line(row: dict[object, object], comparisons: pd.DataFrame) -> Line:
-    trials = int(float(str(row["trials"])))
+def _line(row: Mapping[Any, Any], comparisons: pd.DataFrame) -> Line:
+    trials = int(row["trials"])
     if pd.notna(row["solve_rate"]):
-        solved = f"{int(float(str(row['solved'])))} of {trials} ({words.level(float(str(row['solve_rate'])), '%')})"
+        solved = f"{int(row['solved'])} of {trials} ({words.level(float(row['solve_rate']), '%')})"
     else:
-        solved = f"no criterion; best loss {float(str(row['best_loss'])):.3g} of {trials} trials"
+        solved = f"no criterion; best loss {float(row['best_loss']):.3g} of {trials} trials"
     differences = [_difference(one) for one in comparisons.to_dict("records")]
     return Line(words.spoken(str(row["task"])), solved, list(filter(None, differences)))
 
 
-def _difference(row: dict[object, object]) -> str:
+def _difference(row: Mapping[Any, Any]) -> str:
     endpoint = ENDPOINTS.get(str(row["endpoint"]))
     if endpoint is None or pd.isna(row["difference"]):
         return ""
-    value, low, high = (float(str(row[key])) for key in ("difference", "low", "high"))
+    value, low, high = (float(row[key]) for key in ("difference", "low", "high"))
     verdict = VERDICTS.get(str(row["verdict"]), str(row["verdict"]))
     unit = words.unit_of(endpoint.unit).after_difference
     return f"{endpoint.title} {words.difference(value, low, high, endpoint.unit)}{unit}: {verdict}"
@@ -151,7 +152,13 @@ def is_about(claim: Claim, variant: str) -> bool:
     >>> [claim.text for claim in CLAIMS if is_about(claim, "irnn")]
     ['The IRNN is comparable to the LSTM on long-range problems.']
     """
-    row = {"task": "any", "series": "any", "variant": variant, "verdict": next(iter(UNANSWERED)), "endpoint": "solve_rate"}
+    row = {
+        "task": "any",
+        "series": "any",
+        "variant": variant,
+        "verdict": next(iter(UNANSWERED)),
+        "endpoint": "solve_rate",
+    }
     rows, shares = pd.DataFrame([row | {"question": "ease"}]), pd.DataFrame(columns=["task", "hyperparameter"])
     baseline = "peephole" if variant == "vanilla" else "vanilla"
     try:

@@ -40,7 +40,9 @@ def write_gallery(cards: Sequence[Card], results: Path, out: Path) -> Path:
     path = out / FILE
     folder = Path(__file__).parent / "templates"
     names = [t.study for t in studies]
-    write_whole(path, standalone(folder, "cells.html.jinja", cells=cells, reports=reports, families=families, studies=names))
+    write_whole(
+        path, standalone(folder, "cells.html.jinja", cells=cells, reports=reports, families=families, studies=names)
+    )
     return path
 
 

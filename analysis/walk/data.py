@@ -13,7 +13,7 @@ from tasks import Batch, Task
 from tasks.task import Classification, MultiLabel, Regression
 
 from ..typeset import typeset
-from .numbers import LayerNumbers, Numbers
+from .interpreter import LayerNumbers, Numbers
 from .parts import parts
 
 BUDGET = 700_000

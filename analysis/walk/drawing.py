@@ -23,9 +23,9 @@ def drawn(cell: Cell, derivation: Derivation) -> tuple[str, float, str]:
         drawing = draw(cell)
     except CannotDraw as error:
         return "", 0.0, str(error)
-    values = {one.value for one in (*drawing.wires, *drawing.nodes) if one.value >= 0}
+    values = {*(wire.value for wire in drawing.wires), *(node.value for node in drawing.nodes)}
     known = same_nodes(drawing.graph, derivation.graph)
-    if not values <= {*known}:
+    if not {value for value in values if value >= 0} <= {*known}:
         return "", 0.0, f"{cell.title}: the diagram is that of another layer than the one that is shown"
     text = svg(drawing, walk=True)
     return re.sub(r'data-value="(\d+)"', lambda found: f'data-value="{known[int(found[1])]}"', text), drawing.width, ""
@@ -46,9 +46,9 @@ def same_nodes(theirs: Graph, ours: Graph) -> Mapping[int, int]:
             continue
         mapped = tuple(found[n] for n in operands)
         either = sorted(mapped) if operation in COMMUTATIVE else mapped
-        own = numbers.get(_key(operation, arguments, tuple(either)))
-        if own is not None:
-            found[node] = own
+        same = numbers.get(_key(operation, arguments, tuple(either)))
+        if same is not None:
+            found[node] = same
     return found
 
 

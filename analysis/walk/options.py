@@ -28,7 +28,7 @@ KEYS = {
 ABOUT = (
     "A page with every number of a cell: on its diagram, forward and backward, before and after training.\n\n"
     "  python -m analysis.walk variant=gru task=adding unit=3\n\n"
-    "Keys of `python -m runs` with a dot are taken as well, such as task.lag=20, variant.keep_bias=0, training.budget=500"
+    "Keys of `python -m runs` with a dot are taken too, such as task.lag=20, variant.keep_bias=0, training.budget=500"
 )
 USUAL = {"model.hidden_size": "8", "training.learning_rate": "1e-2", "tracking": "none"}
 """A small network that learns in seconds."""
@@ -101,7 +101,9 @@ def _model(values: Mapping[str, str], passed: Sequence[str], results: Path) -> P
     """
     if "study" not in values and "model" not in values:
         return None
-    idle = [key for key in ("hidden_size", "seed", *(() if "study" in values else ("variant", "task"))) if key in values]
+    idle = [
+        key for key in ("hidden_size", "seed", *(() if "study" in values else ("variant", "task"))) if key in values
+    ]
     idle += ["study"] if {"study", "model"} <= {*values} else []
     idle += [word.partition("=")[0] for word in passed]
     if idle:

@@ -17,13 +17,13 @@ from ..words import spoken
 from .data import Moment, View, page_data
 from .drawing import drawn
 from .network import Trained
-from .numbers import Numbers
+from .interpreter import Numbers
 from .parts import SHOWN
 
 LETTERS = (
     "x is the input, W and R are matrices that are learned, b is a bias; ′ marks a value of the step before, σ is the "
-    "logistic function. W x is a sum over all inputs, and R times the output of the step before is a sum over all units: "
-    "there the units hear each other."
+    "logistic function. W x is a sum over all inputs, and R times the output of the step before is a sum over all "
+    "units: there the units hear each other."
 )
 
 OPTIMISERS = {"adam": "Adam", "nesterov": "SGD with Nesterov momentum", "sgd": "plain SGD"}
@@ -57,7 +57,7 @@ def page(trained: Trained, moments: Sequence[Moment], view: View, batch: Batch, 
     data = page_data(moments, view, trained.task, batch)
     drawing, width, why = drawn(layer.cell, layer.derivation)
     cls = type(trained.after.recurrent.cell)
-    trial, layers = trained.trial, len(trained.after.recurrent.cells)
+    trial, layers = trained.trial, trained.after.recurrent.layers
     return standalone(
         Path(__file__).parent / "templates",
         "walk.html.jinja",
@@ -112,11 +112,13 @@ def _advice(data: dict[str, Any]) -> list[str]:
     lines = []
     if any(data["marked"]):
         lines.append(
-            "Step through the sequence with the arrow keys. At the steps with a dot the input decides the answer: which "
-            "parts of the unit change there, and which stay still in between?"
+            "Step through the sequence with the arrow keys. At the steps with a dot the input decides the answer: "
+            "which parts of the unit change there, and which stay still in between?"
         )
     else:
-        lines.append("Step through the sequence with the arrow keys. Which parts change with the input, and which stay?")
+        lines.append(
+            "Step through the sequence with the arrow keys. Which parts change with the input, and which stay?"
+        )
     if names.get("gate"):
         lines.append(
             "Choose “before training”, then “after training”: has this unit learned to open and shut its gates at "
@@ -139,13 +141,15 @@ def _training(trained: Trained, asked: Asked) -> str:
     """Return how the network was trained, and what it lost before and after."""
     outcome, trial = trained.outcome, trained.trial
     said = outcome.task
-    began = f"The weights are those of {asked.source}: " if asked.source else "The network was trained for this page: "
+    began = f"The weights are those of {asked.source}" if asked.source else "The network was trained for this page"
     size = f"{outcome.parameters:,} parameters"
-    ended = {"solved": "until the task was solved"}.get(outcome.status, f"and the task was not solved ({outcome.status})")
+    ended = {"solved": "until the task was solved"}.get(
+        outcome.status, f"and the task was not solved ({outcome.status})"
+    )
     if said.get("solved_loss") is None and outcome.status == "finished":
         ended = "of a task that has no criterion of success"
     line = (
-        f"{began}{size}, {outcome.steps:,} updates of {trial.training.batch_size} sequences with "
+        f"{began}: {size}, {outcome.steps:,} updates of {trial.training.batch_size} sequences with "
         f"{OPTIMISERS[trial.training.optimiser]} and a learning rate of {trial.training.learning_rate:g}, {ended}."
     )
     if outcome.curve_losses and outcome.test_loss is not None:

@@ -14,7 +14,7 @@ from runs.trial.trial import Trial
 from ..words import spoken
 from .data import Moment, View, telling_unit
 from .network import Trained, planned, read, test_sequence, trained_here
-from .numbers import numbers, why_not
+from .interpreter import numbers, why_not
 from .options import Options, out_of_range
 from .page import Asked, page
 
@@ -49,8 +49,9 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
         view = view._replace(unit=telling_unit(moments[-1], view.layer, trained.after.readout.weight))
     labels = (trained.trial.variant["label"], trained.trial.task["label"])
     path = writable(options.out, "out") / f"{'_on_'.join(map(file_name, labels))}.html"
-    gallery = "../cells.html" if (options.out.parent / "cells.html").is_file() else ""
-    asked = Asked(arguments, str(options.model or ""), gallery and f"{gallery}#{labels[0]}", options.numbers["unit"] is None)
+    chosen = options.numbers["unit"] is None
+    gallery = f"../cells.html#{labels[0]}" if (options.out.parent / "cells.html").is_file() else ""
+    asked = Asked(arguments, str(options.model or ""), gallery, chosen)
     write_whole(path, page(trained, moments, view, batch, asked))
     return path
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from runs.networks.readout import Network
@@ -99,7 +99,8 @@ def numbers(network: Network, task: Task, batch: Batch) -> Numbers:
     """
     if why := why_not(network):
         raise ValueError(why)
-    batch = Batch(*(v.double() if isinstance(v, Tensor) and v.is_floating_point() else v for v in batch))
+    doubles = {k: v.double() for k, v in batch._asdict().items() if v is not None and v.is_floating_point()}
+    batch = batch._replace(**doubles)
     mine, eager = (copy.deepcopy(network).double().eval() for _ in range(2))
     expected = eager(batch)
     task.loss(expected, batch).backward()  # type: ignore[no-untyped-call]
@@ -136,7 +137,9 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
     below: dict[str, Tensor] = {}
     layers: list[_Layer] = []
     for k, cell in enumerate(recurrent.cells):
-        blocks = dict(recurrent.parts[k].items())
+        part = recurrent.parts[k]
+        assert isinstance(part, nn.ParameterDict)
+        blocks: dict[str, Tensor] = dict(part.items())
         for block in cell.blocks:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
@@ -161,7 +164,7 @@ class _Layer:
     def run(self, x: Tensor, below: Mapping[str, Tensor]) -> None:
         """Run over x [T, 1, I] and the fields of the layer below, [T, 1, H]."""
         zeros = torch.zeros(1, self._units, dtype=torch.float64, requires_grad=True)
-        state = {field: zeros + 0.0 for field in self._derivation.fields}
+        state = dict.fromkeys(self._derivation.fields, zeros + 0.0)
         for t, row in enumerate(x):
             step = _Step(self, row, state, {field: v[t] for field, v in below.items()})
             for node in self._live:
