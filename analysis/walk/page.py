@@ -16,8 +16,8 @@ from ..typeset import readable
 from ..words import spoken
 from .data import Moment, View, page_data
 from .drawing import drawn
-from .network import Trained
 from .interpreter import Numbers
+from .network import Trained
 from .parts import SHOWN
 
 LETTERS = (

@@ -13,8 +13,8 @@ from runs.trial.trial import Trial
 
 from ..words import spoken
 from .data import Moment, View, telling_unit
-from .network import Trained, planned, read, test_sequence, trained_here
 from .interpreter import numbers, why_not
+from .network import Trained, planned, read, test_sequence, trained_here
 from .options import Options, out_of_range
 from .page import Asked, page
 
