@@ -100,10 +100,11 @@ def _rows(layer: LayerNumbers, found: Sequence[Any], terms: Sequence[Any]) -> li
 
 
 def _states(layer: LayerNumbers, nodes: Sequence[int]) -> list[int]:
-    """Return the parts that are fields of the new state: what is kept inside first, then the output."""
-    fields, shown = layer.derivation.fields, layer.cell.shown
-    inner = [field for field in fields if field not in shown]
-    return list(dict.fromkeys(nodes.index(layer.derivation.new(field)) for field in (*inner, *shown)))
+    """Return the parts that are fields of the new state: what is kept inside, then the output, then what only counts."""
+    fields, shown, remembered = layer.derivation.fields, layer.cell.shown, layer.cell.remembers
+    counters = [field for field in fields if remembered is not None and field not in (*remembered, *shown)]
+    inner = [field for field in fields if field not in (*shown, *counters)]
+    return list(dict.fromkeys(nodes.index(layer.derivation.new(field)) for field in (*inner, *shown, *counters)))
 
 
 def telling_unit(moment: Moment, layer: int, weight: torch.Tensor) -> int:

@@ -73,7 +73,7 @@ def read(options: Options) -> Trained:
     return Trained(before, after, task, trial, Outcome.from_dict(read_about(options.model)["outcome"]))
 
 
-def test_sequence(trained: Trained, number: int) -> tuple[Batch, int]:
+def one_sequence(trained: Trained, number: int) -> tuple[Batch, int]:
     """Return one sequence of the test set as a batch, and how many there are.
 
     number: of the sequence, from 0; the first where there are fewer.

@@ -72,6 +72,7 @@ class _Namer:
         self._called = dict(derivation.step.called)
         for traced in derivation.operand_traces.values():
             self._called |= traced.called
+        self._live = derivation.reach([*derivation.step.outputs.values(), *derivation.operands.values()])
         self._state = {derivation.new(field): field for field in derivation.fields}
         self._operands = {n: s for s, n in derivation.operands.items() if s not in derivation.state_operands}
         found = gates.find(self._graph, self._called, derivation.gates, list(self._state), list(self._operands))
@@ -82,9 +83,7 @@ class _Namer:
         self._names = {n: name for n, name in named.items() if self._graph.name(n) is None}
 
     def parts(self) -> list[Part]:
-        derivation = self._derivation
-        live = derivation.reach([*derivation.step.outputs.values(), *derivation.operands.values()])
-        return [self._part(n) for n in sorted(live) if self._graph.nodes[n][0] not in ROOTS]
+        return [self._part(n) for n in sorted(self._live) if self._graph.nodes[n][0] not in ROOTS]
 
     def _part(self, node: int) -> Part:
         operation, name = self._graph.nodes[node][0], self._graph.name(node)
@@ -129,9 +128,7 @@ class _Namer:
         """Return what a part does, in one or two sentences."""
         operation = self._graph.nodes[node][0]
         if kind == "state":
-            shown = name in self._cell.shown
-            rest = "the output of the unit: the next step hears it, and so does what reads the answer"
-            return f"The new value of {name}, {rest}." if shown else f"The new value of {name}, kept for the next step."
+            return f"The new value of {name}, {self._use(name)}."
         if kind == "gate":
             return f"Gate {name}: a number between 0 (shut: nothing passes) and 1 (open: everything passes)."
         said = {
@@ -149,8 +146,17 @@ class _Namer:
             "bounded": "tanh squashes into the range from -1 to 1.",
             "level": "The logistic function squashes into the range from 0 to 1.",
             "where": "A switch: takes one of two values.",
+            **dict.fromkeys(_COMPARED, "A comparison: 1 where it is true, 0 where it is not."),
         }
-        return said or products.get(operation, "")
+        return said or products.get(operation, "A function of each unit by itself.")
+
+    def _use(self, field: str) -> str:
+        """Return what happens to the new value of a field of the state."""
+        if field in self._cell.shown:
+            return "the output of the unit: what reads the answer hears it, and so does the next step"
+        if Name("s", field) in self._graph.inputs_of(self._live):
+            return "kept for the next step"
+        return "handed to the layer above"
 
     def _text(self, node: int, names: Mapping[int, str]) -> tuple[str, int]:
         """Return a node as a formula, and how strongly its outermost operation binds."""
@@ -198,7 +204,7 @@ def _given(name: Name) -> str:
         return f"{name.of}{_OLD}"
     if name.kind == "a":
         return f"a_{name.of}"
-    return f"below_{name.of}" if name.kind == "below" else name.of
+    return f"{name.of}_below" if name.kind == "below" else name.of
 
 
 def _bracketed(text: tuple[str, int], least: int) -> str:

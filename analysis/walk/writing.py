@@ -14,7 +14,7 @@ from runs.trial.trial import Trial
 from ..words import spoken
 from .data import Moment, View, telling_unit
 from .interpreter import numbers, why_not
-from .network import Trained, planned, read, test_sequence, trained_here
+from .network import Trained, planned, read, one_sequence, trained_here
 from .options import Options, out_of_range
 from .page import Asked, page
 
@@ -36,7 +36,7 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
         writable(options.out, "out")
         trained = _trained(trial)
     number = (options.numbers["sequence"] or 1) - 1
-    batch, size = test_sequence(trained, number)
+    batch, size = one_sequence(trained, number)
     if number >= size:
         raise out_of_range("sequence", number + 1, size, f"the test set has {size}")
     if (view.steps or 0) > len(batch.inputs):
