@@ -47,8 +47,8 @@ FLOORS = {
     ],
     "analysis": [
         "analysis",
-        "words, statistics, processes",
-        "typeset, standalone, diagram",
+        "words, statistics, processes, diagram",
+        "typeset, standalone",
         "load, goals",
         "study tables",
         "figures",

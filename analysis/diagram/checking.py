@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations
 
-from .drawing import Drawing, Point, Text, Wire, around, meet
+from .drawing import Drawing, Text, Wire, around, meet
 from .reading import Abstract
+from .routing import Point
 
 TOUCH = 1.5  # how far a line may reach into what it ends at
 
@@ -122,9 +123,7 @@ def _overlapping(drawing: Drawing) -> list[str]:
         faults += [f"{text.text} overlaps {n.label or n.kind}" for n in drawing.nodes if meet(text.box, n.box)]
         faults += [f"{text.text} lies on the line of value {w.of}" for w in drawing.wires if _covered(text, w)]
     return faults + [
-        f"{one.text} overlaps {other.text}"
-        for one, other in combinations(drawing.texts, 2)
-        if meet(one.box, other.box)
+        f"{one.text} overlaps {other.text}" for one, other in combinations(drawing.texts, 2) if meet(one.box, other.box)
     ]
 
 

@@ -155,7 +155,10 @@ def drawn(plan: Plan) -> Drawing:
             seen.add(value)
         wires.append(_wire(plan, line, lines[:k], value, spot))
     left, top, right, bottom = plan.frame
-    x0, x1 = min(left, *(t.box[0] for t in texts)) - 8, max(right, *(t.box[2] for t in texts), *(n.box[2] for n in nodes)) + 8
+    x0, x1 = (
+        min(left, *(t.box[0] for t in texts)) - 8,
+        max(right, *(t.box[2] for t in texts), *(n.box[2] for n in nodes)) + 8,
+    )
     y0, y1 = min(top, *(n.box[1] for n in nodes)) - 6, max(bottom, *(n.box[3] for n in nodes)) + 6
     a = plan.abstract
     return Drawing(a.title, x0, y0, x1 - x0, y1 - y0, plan.frame, nodes, wires, texts, a.graph, a)
@@ -266,9 +269,7 @@ def _wire(plan: Plan, line: Line, earlier: list[Line], value: int, spot: Point |
     if merges and line.side in ("bottom", "top"):
         points.append((points[-1][0] + CORNER + 2, points[-1][1]))
     to = line.sink.end if isinstance(line.sink.end, int) else _border(line.sink.end)
-    return Wire(
-        value, tuple(line.points), "" if merges else "arrow", spot, tuple(points), line.net, to, line.sink.role
-    )
+    return Wire(value, tuple(line.points), "" if merges else "arrow", spot, tuple(points), line.net, to, line.sink.role)
 
 
 def _border(port: Port) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
 from .drawing import CORNER, Drawing, Node, Text, Wire, parts
@@ -25,6 +26,29 @@ LINE, HALO, GAP, ARROW = 1.8, 8.0, 5.0, (9.0, 7.0)
 NUMBER_SIZE = 11
 
 
+Edge = tuple[int, int | str, str]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is drawn in another colour.
+
+    values: of nodes and wires. edges: further wires, by the value, where it ends, and what is written there.
+    """
+
+    values: frozenset[int] = frozenset()
+    edges: frozenset[Edge] = frozenset()
+
+    def has_node(self, node: Node) -> bool:
+        """Return whether a node is marked."""
+        return node.number in self.values or (node.value >= 0 and node.value in self.values)
+
+    def has_wire(self, wire: Wire) -> bool:
+        """Return whether a wire is marked."""
+        at = (wire.of, wire.value) if wire.value >= 0 else (wire.of,)
+        return any(v in self.values for v in at) or (wire.of, wire.to, wire.role) in self.edges
+
+
 def svg(drawing: Drawing, *, title: str = "", marked: frozenset[int] = frozenset(), walk: bool = False) -> str:
     """Write a drawing as a standalone SVG.
 
@@ -37,26 +61,33 @@ def svg(drawing: Drawing, *, title: str = "", marked: frozenset[int] = frozenset
     """
     shown = title or f"The cell {drawing.name}, drawn from its definition"
     left, top, width, height = drawing.left, drawing.top, drawing.width, drawing.height
-    x0, y0, x1, y1 = drawing.frame
     rows = [
         f'<svg xmlns="http://www.w3.org/2000/svg" class="cell" role="img" viewBox="{n(left)} {n(top)} {n(width)} '
         f'{n(height)}" width="{n(width)}" height="{n(height)}">',
         f"<title>{escape(shown)}</title>",
         f"<desc>{escape(described(drawing))}</desc>",
         f"<style>{style()}</style>",
-        f'<rect class="frame" x="{n(x0)}" y="{n(y0)}" width="{n(x1 - x0)}" height="{n(y1 - y0)}" rx="16"/>',
+        *inner(drawing, Marks(marked)),
     ]
+    if walk:
+        rows += [row for w in drawing.wires if w.spot is not None for row in _numbers(w.value, w.spot)]
+    return "\n".join([*rows, "</svg>"]) + "\n"
+
+
+def inner(drawing: Drawing, marks: Marks) -> list[str]:
+    """Return the shapes of a drawing as lines of an SVG, in its own coordinates."""
+    x0, y0, x1, y1 = drawing.frame
+    rows = []
+    if x1 > x0:
+        rows.append(f'<rect class="frame" x="{n(x0)}" y="{n(y0)}" width="{n(x1 - x0)}" height="{n(y1 - y0)}" rx="16"/>')
     below: list[Wire] = []
     for group in in_order(drawing):
         gaps = [(a, b) for w in group for a, b in crossings(w, below)]
         rows += [f'<path class="halo" d="M{n(a[0])} {n(a[1])}L{n(b[0])} {n(b[1])}"/>' for a, b in gaps]
-        rows += [_wire(w, w.value in marked) for w in group]
+        rows += [_wire(w, marks.has_wire(w)) for w in group]
         below += group
-    rows += [_node(node, node.value in marked) for node in drawing.nodes]
-    rows += [_text(text) for text in drawing.texts]
-    if walk:
-        rows += [row for w in drawing.wires if w.spot is not None for row in _numbers(w.value, w.spot)]
-    return "\n".join([*rows, "</svg>"]) + "\n"
+    rows += [_node(node, marks.has_node(node)) for node in drawing.nodes]
+    return rows + [text_row(text) for text in drawing.texts]
 
 
 def in_order(drawing: Drawing) -> list[list[Wire]]:
@@ -104,7 +135,7 @@ def style() -> str:
         f".cell .marked>rect,.cell .marked>ellipse{{stroke:{MARK};stroke-width:3}}",
         f".cell text{{font-family:{FONT};fill:{INK}}}",
         f".cell .math{{font-family:{SERIF};font-style:italic}}",
-        f".cell text.vector{{fill:{VECTOR}}}",
+        f".cell text.vector{{fill:{VECTOR}}}.cell .title{{font-weight:bold}}",
         f".cell .number{{font-size:{NUMBER_SIZE}px}}.cell .slope{{font-size:{NUMBER_SIZE}px;fill:#b91c1c}}",
     ]
     return "".join(rules)
@@ -150,11 +181,11 @@ def _wire(wire: Wire, marked: bool) -> str:
     arrow = ""
     if wire.end:
         arrow = f'<path class="head" d="M{"L".join(f"{n(x)} {n(y)}" for x, y in head(wire))}Z"/>'
-    shown = path(_short(wire)) if wire.end else path(wire.drawn)
+    shown = path(shortened(wire)) if wire.end else path(wire.drawn)
     return f'<g class="{classes}" data-value="{wire.value}"><path class="line" d="{shown}"/>{arrow}</g>'
 
 
-def _short(wire: Wire) -> list[Point]:
+def shortened(wire: Wire) -> list[Point]:
     """Return the points of a wire that ends within its arrow."""
     (x0, y0), (x1, y1) = wire.drawn[-2:]
     length = _length((x0, y0), (x1, y1))
@@ -172,7 +203,11 @@ def _node(node: Node, marked: bool) -> str:
         shape = f'<rect class="{node.kind}" x="{n(x - w / 2)}" y="{n(y - h / 2)}" width="{n(w)}" height="{n(h)}" rx="{radius}"/>'
     else:
         shape = f'<ellipse class="{node.kind}" cx="{n(x)}" cy="{n(y)}" rx="{n(w / 2)}" ry="{n(h / 2)}"/>'
-    text = _text(Text(x, y + middle(node), node.label, size_of(node), "middle", label_style(node))) if node.label else ""
+    text = (
+        text_row(Text(x, y + middle(node), node.label, size_of(node), "middle", label_style(node)))
+        if node.label
+        else ""
+    )
     return f'<g class="node{" marked" * marked}" data-value="{node.value}">{shape}{text}</g>'
 
 
@@ -191,15 +226,14 @@ def label_style(node: Node) -> str:
     return "state" if node.kind in ("input", "output", "constant") else "inner"
 
 
-def _text(text: Text) -> str:
-    pieces = parts(text.text) if text.style != "inner" or "_" in text.text else [text.text]
+def text_row(text: Text) -> str:
+    """Return a label as an element of an SVG."""
+    pieces = parts(text.text) if text.style in ("state", "name", "vector", "inner") else [text.text]
     low = f'<tspan dy="{n(text.size * 0.25)}" font-size="{n(text.size * 0.72)}">'
     inner = escape(pieces[0]) + (f"{low}{escape(pieces[1])}</tspan>" if len(pieces) > 1 else "")
     if len(pieces) > 2:
         inner += f'<tspan dy="{n(-text.size * 0.25)}">{escape(pieces[2])}</tspan>'
-    classes = " ".join(
-        filter(None, ("math" if text.style in ("state", "name", "vector") else "", text.style))
-    )
+    classes = " ".join(filter(None, ("math" if text.style in ("state", "name", "vector") else "", text.style)))
     return (
         f'<text class="{classes}" x="{n(text.x)}" y="{n(text.y)}" font-size="{n(text.size)}" '
         f'text-anchor="{text.anchor}">{inner}</text>'

@@ -85,7 +85,7 @@ class _Placer:
         self.column_width, self.row_height = _round(COLUMN * spread), _round(ROW * spread)
         self.belts = _belts(abstract)
         self.on_belt = {n for belt in self.belts.values() for n in belt}
-        self.late = abstract.after(self.on_belt | _gates_of(abstract, abstract.after(self.on_belt))) - self.on_belt
+        self.late = abstract.after(self.on_belt) - self.on_belt
         self.late = {n for n in self.late if self.elements[n].kind != "merge"}
         self.column: dict[int, float] = {}
         self.row: dict[int, int] = {}
@@ -165,7 +165,7 @@ class _Placer:
             return
         self.column[n] = math.nan  # being placed: a belt may be read by what feeds it
         reads = sorted(self._reads(n), key=self._is_candidate)
-        for m in [r for m in reads if m in self.branches for r in self._reads(m)] + reads:
+        for m in [r for b in reads if b in self.branches for r in self._reads(b)] + reads:
             if m not in self.branches and m not in self.on_belt and not self._hangs(m):
                 self._stand(m)
         if n in self.branches:
@@ -177,9 +177,15 @@ class _Placer:
         after = max((self.column[m] for m in self._previous(n)), default=-1.0)
         wanted = max([*columns, after + (1 if n in self.on_belt else 0)], default=self._next())
         wanted = math.ceil(max(wanted, 0.0))
-        if n in self.on_belt and len(reads) > 2 and not any(self.elements[m].kind == "layer" for m in reads if m in self.elements):
+        if (
+            n in self.on_belt
+            and len(reads) > 2
+            and not any(self.elements[m].kind == "layer" for m in reads if m in self.elements)
+        ):
             wanted += 1
-        while (wanted, row) in self.taken or (n in self.on_belt and any((wanted, r) in self.taken for r in range(-9, 0))):
+        while (wanted, row) in self.taken or (
+            n in self.on_belt and any((wanted, r) in self.taken for r in range(-9, 0))
+        ):
             wanted += 1
         self.column[n], self.row[n] = wanted, row
         self.taken.add((wanted, row))
@@ -264,7 +270,7 @@ class _Placer:
             if e.kind in ("merge", "cut", "constant"):
                 continue
             width, height = extent(e)
-            placed[n] = Placed(e, xs(self.column[n]), self._y(n), width, height)
+            placed[n] = Placed(e, xs[self.column[n]], self._y(n), width, height)
         self._bus(placed)
         self._constants(placed)
         ports, frame = self._ports(placed)
@@ -284,8 +290,8 @@ class _Placer:
                 return self.belt_y[field]
         return self.first_row + self.row[n] * self.row_height
 
-    def _columns_x(self):  # type: ignore[no-untyped-def]
-        """Return where a column stands: apart enough for what stands in it."""
+    def _columns_x(self) -> dict[float, float]:
+        """Return where each column stands: apart enough for what stands in it."""
         columns = sorted({*self.column.values(), *(math.floor(c) for c in self.column.values())})
         merges = sum(e.kind in ("merge", "cut") for e in self.elements.values())
         widths = dict.fromkeys(columns, 40.0)
@@ -303,7 +309,7 @@ class _Placer:
             else:
                 x[c] = x[before] + max(_round(need + 20), self.column_width * (c - before))
             x[c] = _round(x[c])
-        return lambda c: x[c]
+        return x
 
     def _bus(self, placed: dict[int, Placed]) -> None:
         """Put the merges of lines below the gates, at the left."""
@@ -334,12 +340,24 @@ class _Placer:
             if users:
                 near = placed[users[0]]
                 placed[n] = Placed(e, near.x, near.y, width, height)
-                for dx, dy in ((70, 40), (-60, 40), (60, 40), (-70, 0), (70, 40), (0, 50), (-60, 90), (60, 90), (0, -40)):
+                for dx, dy in (
+                    (70, 40),
+                    (-60, 40),
+                    (60, 40),
+                    (-70, 0),
+                    (70, 40),
+                    (0, 50),
+                    (-60, 90),
+                    (60, 90),
+                    (0, -40),
+                ):
                     placed[n].x, placed[n].y = near.x + dx, near.y + dy
                     if not any(overlap(placed[n], other, 12) for m, other in placed.items() if m != n):
                         break
             else:  # a new state that is a constant
-                placed[n] = Placed(e, max(p.x for p in placed.values()) + 50 if placed else 50, self.gate_y, width, height)
+                placed[n] = Placed(
+                    e, max(p.x for p in placed.values()) + 50 if placed else 50, self.gate_y, width, height
+                )
 
     # Ends of lines
     # -----------------------------------------------------------------------------------------------------------------
@@ -393,9 +411,7 @@ class _Placer:
 
 def overlap(a: Placed, b: Placed, apart: float = 0) -> bool:
     """Return whether two elements are nearer to each other than a distance."""
-    return (
-        abs(a.x - b.x) < (a.width + b.width) / 2 + apart and abs(a.y - b.y) < (a.height + b.height) / 2 + apart
-    )
+    return abs(a.x - b.x) < (a.width + b.width) / 2 + apart and abs(a.y - b.y) < (a.height + b.height) / 2 + apart
 
 
 def _round(value: float) -> float:
@@ -404,10 +420,6 @@ def _round(value: float) -> float:
 
 def _floor(value: float) -> float:
     return math.floor(value / UNIT + 1e-9) * UNIT
-
-
-def _gates_of(abstract: Abstract, numbers: set[int]) -> set[int]:
-    return {n for n in numbers if abstract.elements[n].kind == "layer"}
 
 
 def _belts(abstract: Abstract) -> dict[str, list[int]]:
@@ -424,7 +436,10 @@ def _belts(abstract: Abstract) -> dict[str, list[int]]:
                 belts[f] = path
                 taken.update(path)
                 break
-    earlier = {f: sum(bool(abstract.after(set(b)) & set(path)) for g, b in belts.items() if g != f) for f, path in belts.items()}
+    earlier = {
+        f: sum(bool(abstract.after(set(b)) & set(path)) for g, b in belts.items() if g != f)
+        for f, path in belts.items()
+    }
     return {f: belts[f] for f in sorted(belts, key=lambda f: earlier[f])}
 
 

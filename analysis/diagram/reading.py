@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from variants import Cell, Native
 from variants.engine import fused
+from variants.engine.ir.derive import Derivation
 from variants.engine.ir.gates import SQUASHING, Called
 from variants.engine.ir.graph import COMMUTATIVE, COMPARISONS, Graph
 from variants.engine.ir.names import Name
@@ -69,6 +70,8 @@ class Abstract:
         its new value. Fields that nothing reads are missing in the first two.
     feeds: numbers of what the gates hear beside fields, in the order in which they can be computed.
     shown, above: fields that make up the output, and that the layer above reads.
+    gates: names of the pre-activations in the order of the declaration.
+    users: by number, the elements that read it.
     """
 
     title: str
@@ -80,6 +83,7 @@ class Abstract:
     feeds: list[int]
     shown: tuple[str, ...]
     above: tuple[str, ...]
+    gates: tuple[str, ...]
     users: dict[int, list[int]] = field(default_factory=dict)
 
     def edges(self) -> set[tuple[int, int, str]]:
@@ -118,7 +122,7 @@ def read(cell: Cell) -> Abstract:
 class _Reader:
     """Groups the nodes of a derivation into elements."""
 
-    def __init__(self, cell: Cell, derivation: fused.Derivation) -> None:
+    def __init__(self, cell: Cell, derivation: Derivation) -> None:
         self._cell, self._derivation, self._graph = cell, derivation, derivation.graph
         self._called: dict[int, Called] = dict(derivation.step.called)
         for traced in derivation.operand_traces.values():
@@ -163,6 +167,7 @@ class _Reader:
             fed,
             self._cell.shown,
             tuple(self._cell.above),
+            tuple(gate.name for gate in self._cell.preactivations),
             dict(users),
         )
 

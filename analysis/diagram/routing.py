@@ -7,6 +7,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from .placing import LETTER, SMALL, UNIT, Placed, Plan, Port
 from .reading import CannotDraw, Entry
@@ -152,7 +153,6 @@ class _Router:
     def _entries(self, p: Placed, k: int, entry: Entry) -> dict[str, tuple[Vertex, Point]]:
         n = p.element.number
         if p.element.kind == "merge":
-            first = self.plan.placed.get(entry.of)
             if k == 0:
                 return {"left": _side(p, "left", 0)}
             return {s: _side(p, s, 0) for s in ("bottom", "top")}
@@ -259,7 +259,7 @@ class _Router:
         return 1 if isinstance(sink.end, Port) and sink.end.side == "top" else 0
 
     def _take(self, net: Net, laid: _Laid, path: list[Vertex], start: str, sink: Sink, side: str) -> None:
-        for v, w in zip(path, path[1:], strict=False):
+        for v, w in pairwise(path):
             laid.neighbours[v].add(w)
             laid.neighbours[w].add(v)
         for v in path:
@@ -278,13 +278,13 @@ class _Router:
         return {u for laid in self.laid.values() for u in laid.used}
 
     def _way(self, net: Net, laid: _Laid, sink: Sink) -> tuple[float, list[Vertex], str, str] | None:
-        """Return the cheapest way from what is laid of a net to a sink: cost, vertices, side left by, side of the end."""
+        """Return the cheapest way from what is laid of a net to a sink: cost, vertices, sides of its ends."""
         used = self._used()
         goals: dict[tuple[Vertex, Vertex], str] = {}
         on_belt = any(sink.end in belt for belt in self.plan.belts.values())
         for side, (v, _) in sink.sides.items():
             dx, dy = SIDES[side]
-            free = not isinstance(sink.end, int) or (sink.end, side) not in used or len(sink.sides) == 1 or sink.role in PARTS
+            free = len(sink.sides) == 1 or sink.role in PARTS or (sink.end, side) not in used
             free = free and not (on_belt and side == "top" and "bottom" in goals.values())
             if free and self._is_free_end(v, net.number):
                 goals[v, (-dx, -dy)] = side
@@ -311,11 +311,11 @@ class _Router:
             if cost > best[v, d]:
                 continue
             if (v, d) in goals:
-                path, came = [v], origin[v, d]
-                while not isinstance(came, str):
-                    path.append(came[0])
-                    came = origin[came]
-                return cost, _once(path[::-1]), came, goals[v, d]
+                path, before = [v], origin[v, d]
+                while not isinstance(before, str):
+                    path.append(before[0])
+                    before = origin[before]
+                return cost, _once(path[::-1]), before, goals[v, d]
             if v in ends:
                 for (goal, e), _ in goals.items():
                     if goal == v and e != (-d[0], -d[1]):
@@ -330,9 +330,7 @@ class _Router:
     def _is_free_end(self, v: Vertex, number: int) -> bool:
         return not (self.at.get(v, set()) - {number})
 
-    def _begins(
-        self, net: Net, laid: _Laid, used: set[tuple[int, str]]
-    ) -> Iterable[tuple[Vertex, Vertex, float, str]]:
+    def _begins(self, net: Net, laid: _Laid, used: set[tuple[int, str]]) -> Iterable[tuple[Vertex, Vertex, float, str]]:
         if not laid.neighbours:
             for side, (v, _) in net.starts.items():
                 taken = (net.number, side) in used and len(net.starts) > 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -146,6 +147,7 @@ def claims_about(variant: str, studies: list[Tables]) -> list[ClaimFound]:
     return found
 
 
+@cache
 def is_about(claim: Claim, variant: str) -> bool:
     """Return whether a study of a variant and a baseline, with no other variants, would answer a claim.
 

@@ -35,8 +35,9 @@ def assert_shown(tab, data, moment, unit, step):
         found = shown(tab, kind)
         assert len(found) > 8
         for node, value in found.items():
-            expected = packed[moment, first + nodes.index(node), unit, step]
-            assert value == pytest.approx(expected, abs=max(0.0051, 0.51e-1 * abs(expected)) if abs(expected) > 0.0995 else 5.1e-4)
+            expected = float(packed[moment, first + nodes.index(node), unit, step])
+            written = 5.1e-3 if abs(expected) > 0.0995 else 5.1e-4  # two digits after the point, three where small
+            assert value == pytest.approx(expected, abs=written)
 
 
 def test_slider_unit_and_training_change_the_numbers_to_those_of_the_data(walk):

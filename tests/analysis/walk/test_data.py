@@ -122,6 +122,6 @@ def test_a_cell_that_cannot_be_drawn_has_a_table_and_the_reason(vanilla, monkeyp
 
 
 def test_a_page_of_many_units_and_steps_is_at_most_a_megabyte():
-    found = trained("task.lag=60", "hidden_size=64", "training.budget=1")
+    found = trained("task.lag=45", "hidden_size=48", "training.budget=1")
     moments, batch = moments_of(found)
     assert len(page(found, moments, View(0, 2), batch, Asked([])).encode()) < 1_000_000

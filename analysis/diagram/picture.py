@@ -1,0 +1,185 @@
+"""A sheet of drawings as a PNG: the shapes of the SVG, drawn by matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runs.files import replacing
+
+from .drawing import CORNER, Drawing, Node, Text, Wire, parts
+from .markup import (
+    COLOURS,
+    HALO,
+    INK,
+    LINE,
+    MARK,
+    VECTOR,
+    Marks,
+    crossings,
+    head,
+    in_order,
+    is_vector,
+    label_style,
+    middle,
+    shortened,
+    size_of,
+)
+from .routing import Point
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+DOTS = 144  # of an inch in the file, so that a unit of the drawing is two dots
+POINT = 0.72 * 96 / 96  # points of a unit: 100 units are an inch
+
+
+def png(drawing: Drawing, path: Path, *, marks: Marks | None = None) -> None:
+    """Write a drawing as a PNG, two dots a unit.
+
+    path: of the file; it is written whole or not at all.
+    marks: what is drawn in another colour.
+    """
+    paint(path, drawing.width, drawing.height, [(drawing, -drawing.left, -drawing.top, marks or Marks())], [])
+
+
+def paint(
+    path: Path,
+    width: float,
+    height: float,
+    drawings: Sequence[tuple[Drawing, float, float, Marks]],
+    texts: Sequence[Text],
+) -> None:
+    """Write drawings and texts, each moved to its place on a sheet, as a PNG."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    with rc_context({"font.family": "DejaVu Sans", "mathtext.fontset": "dejavuserif", "path.simplify": False}):
+        figure = Figure(figsize=(width / 100, height / 100), facecolor="white")
+        FigureCanvasAgg(figure)
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_xlim(0, width)
+        axes.set_ylim(height, 0)
+        axes.axis("off")
+        for drawing, dx, dy, marks in drawings:
+            _Painter(axes, dx, dy).drawing(drawing, marks)
+        for text in texts:
+            _Painter(axes, 0, 0).text(text)
+        with replacing(path) as part:
+            figure.savefig(part, dpi=2 * DOTS * 100 / 144, metadata={"Software": None})
+
+
+class _Painter:
+    """Adds shapes to axes, moved by dx and dy."""
+
+    def __init__(self, axes: Axes, dx: float, dy: float) -> None:
+        self.axes, self.dx, self.dy = axes, dx, dy
+
+    def drawing(self, drawing: Drawing, marks: Marks) -> None:
+        x0, y0, x1, y1 = drawing.frame
+        if x1 > x0:
+            self._box((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0, 16, *COLOURS["frame"], 1.5)
+        below: list[Wire] = []
+        for group in in_order(drawing):
+            for a, b in [pair for w in group for pair in crossings(w, below)]:
+                self._path([a, b], COLOURS["frame"][0], HALO, "butt")
+            for w in group:
+                self._wire(w, marks.has_wire(w))
+            below += group
+        for node in drawing.nodes:
+            self._node(node, marks.has_node(node))
+        for text in drawing.texts:
+            self.text(text)
+
+    def _wire(self, wire: Wire, marked: bool) -> None:
+        colour = MARK if marked else VECTOR if is_vector(wire) else INK
+        self._path(shortened(wire) if wire.end else wire.drawn, colour, 2.6 if marked else LINE, "round")
+        if wire.end:
+            from matplotlib.patches import Polygon
+
+            self._add(Polygon([self._at(p) for p in head(wire)], closed=True, facecolor=colour, edgecolor="none"))
+
+    def _node(self, node: Node, marked: bool) -> None:
+        from matplotlib.patches import Ellipse
+
+        x, y, w, h = node.x, node.y, node.width, node.height
+        fill, edge = COLOURS[node.kind]
+        edge, wide = (MARK, 3.0) if marked else (edge, 1.5)
+        if node.kind == "cut":
+            self._path([(x - w / 2, y), (x + w / 2, y)], INK, LINE, "round")
+            for dx in (-3, 3):
+                self._path([(x + dx - 3, y + 9), (x + dx + 3, y - 9)], INK, LINE, "round")
+        elif node.kind in ("layer", "constant") or node.label == "switch":
+            self._box(x, y, w, h, {"layer": 4, "constant": 9}.get(node.kind, 15), fill, edge, wide)
+        else:
+            self._add(Ellipse(self._at((x, y)), w, h, facecolor=fill, edgecolor=edge, linewidth=wide * POINT))
+        if node.label:
+            self.text(Text(x, y + middle(node), node.label, size_of(node), "middle", label_style(node)))
+
+    def text(self, text: Text) -> None:
+        x, y = self._at((text.x, text.y))
+        align: Any = {"start": "left", "middle": "center", "end": "right"}[text.anchor]
+        colour = VECTOR if text.style == "vector" else INK
+        self.axes.text(
+            x,
+            y,
+            _typeset(text),
+            fontsize=text.size * POINT * 0.95,
+            ha=align,
+            va="baseline",
+            color=colour,
+            weight="bold" if text.style == "title" else "normal",
+        )
+
+    def _at(self, point: Point) -> Point:
+        return point[0] + self.dx, point[1] + self.dy
+
+    def _add(self, patch: Any) -> None:
+        patch.set_zorder(2 + len(self.axes.patches) / 1000)
+        self.axes.add_patch(patch)
+
+    def _box(self, x: float, y: float, w: float, h: float, radius: float, fill: str, edge: str, wide: float) -> None:
+        from matplotlib.patches import FancyBboxPatch
+
+        corner = self._at((x - w / 2, y - h / 2))
+        style = f"round,pad=0,rounding_size={min(radius, h / 2, w / 2)}"
+        self._add(FancyBboxPatch(corner, w, h, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=wide * POINT))
+
+    def _path(self, points: Sequence[Point], colour: str, wide: float, cap: Any) -> None:
+        from matplotlib.patches import PathPatch
+        from matplotlib.path import Path as Curve
+
+        at = [self._at(p) for p in points]
+        vertices, codes = [at[0]], [Curve.MOVETO]
+        for before, corner, after in zip(at, at[1:], at[2:], strict=False):
+            one, other = abs(corner[0] - before[0]) + abs(corner[1] - before[1]), 0.0
+            other = abs(after[0] - corner[0]) + abs(after[1] - corner[1])
+            r = min(CORNER, one if before == at[0] else one / 2, other if after == at[-1] else other / 2)
+            vertices.append(_towards(corner, before, r / one))
+            vertices += [corner, _towards(corner, after, r / other)]
+            codes += [Curve.LINETO, Curve.CURVE3, Curve.CURVE3]
+        vertices.append(at[-1])
+        codes.append(Curve.LINETO)
+        patch = PathPatch(Curve(vertices, codes), facecolor="none", edgecolor=colour, linewidth=wide * POINT)
+        patch.set_capstyle(cap)
+        patch.set_joinstyle("round")
+        self._add(patch)
+
+
+def _towards(a: Point, b: Point, share: float) -> Point:
+    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
+
+
+def _typeset(text: Text) -> str:
+    """Return a label in the notation of matplotlib: names in italics, with what stands below the line."""
+    if text.style not in ("state", "name", "vector", "inner"):
+        return text.text
+    pieces = parts(text.text) if text.style != "inner" or "_" in text.text else [text.text]
+    if text.style == "inner" and len(pieces) == 1:
+        return text.text
+    if len(pieces) == 1:
+        return rf"$\mathit{{{pieces[0]}}}$"
+    rest = pieces[2] if len(pieces) > 2 else ""
+    return rf"$\mathit{{{pieces[0]}}}_{{\mathit{{{pieces[1].replace('−', '-')}}}}}$" + rest
