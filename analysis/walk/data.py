@@ -100,7 +100,7 @@ def _rows(layer: LayerNumbers, found: Sequence[Any], terms: Sequence[Any]) -> li
 
 
 def _states(layer: LayerNumbers, nodes: Sequence[int]) -> list[int]:
-    """Return the parts that are fields of the new state: what is kept inside, then the output, then what only counts."""
+    """Return the parts that are new fields of the state: what is kept, then the output, then what only counts."""
     fields, shown, remembered = layer.derivation.fields, layer.cell.shown, layer.cell.remembers
     counters = [field for field in fields if remembered is not None and field not in (*remembered, *shown)]
     inner = [field for field in fields if field not in (*shown, *counters)]

@@ -14,7 +14,7 @@ from runs.trial.trial import Trial
 from ..words import spoken
 from .data import Moment, View, telling_unit
 from .interpreter import numbers, why_not
-from .network import Trained, planned, read, one_sequence, trained_here
+from .network import Trained, one_sequence, planned, read, trained_here
 from .options import Options, out_of_range
 from .page import Asked, page
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from analysis.walk.data import Moment
 from analysis.walk.interpreter import numbers
-from analysis.walk.network import Trained, planned, one_sequence, trained_here
+from analysis.walk.network import Trained, one_sequence, planned, trained_here
 from analysis.walk.options import options_of
 from tasks import Batch
 
