@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from runs.networks.readout import Network
 from tasks import Batch, Task
 from tasks.task import Classification, MultiLabel, Regression
 
@@ -107,21 +108,25 @@ def _states(layer: LayerNumbers, nodes: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(nodes.index(layer.derivation.new(field)) for field in (*inner, *shown, *counters)))
 
 
-def telling_unit(moment: Moment, layer: int, weight: torch.Tensor) -> int:
-    """Return the unit that contributes most to the answers, of a lower layer the one on which the loss depends most.
+def telling_unit(network: Network, moment: Moment, layer: int, sequences: Batch) -> int:
+    """Return the unit whose output moves the answers most from one sequence to another, counted from 0.
 
-    moment: the numbers of the network after its training.
+    Of a lower layer, it is the one on which the loss of the shown sequence depends most.
+
+    network: after its training.
+    moment: its numbers.
     layer: that is shown.
-    weight: of the read-out, [O, width of an output].
+    sequences: over which the answers are compared.
     """
     here = moment.numbers.layers[layer]
     fields = [here.derivation.new(field) for field in here.cell.shown]
     if layer < len(moment.numbers.layers) - 1:
-        return int(sum((here.slopes[n] * here.values[n]).abs().sum(0) for n in fields).argmax())  # type: ignore[union-attr]
-    width = here.values[fields[0]].shape[1]
-    sizes = weight.detach().double().abs().sum(0)[: width * len(fields)].view(len(fields), width)
-    spread = torch.stack([here.values[n].std(0, correction=0) for n in fields])
-    return int((sizes * spread).sum(0).argmax())
+        moved = torch.stack([(here.slopes[n] * here.values[n]).abs().sum(0) for n in fields])
+        return int(moved.sum(0).argmax())
+    with torch.no_grad():
+        outputs, _ = network.recurrent(sequences.inputs, lengths=sequences.lengths, final=False, reads=sequences.reads)
+        moved = network.readout.weight.abs().sum(0) * outputs.flatten(0, 1).std(0, correction=0)
+    return int(moved.view(len(fields), -1).sum(0).argmax())
 
 
 def _size(layer: LayerNumbers, view: View, rows: int) -> tuple[list[int], int]:

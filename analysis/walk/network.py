@@ -73,11 +73,11 @@ def read(options: Options) -> Trained:
     return Trained(before, after, task, trial, Outcome.from_dict(read_about(options.model)["outcome"]))
 
 
-def one_sequence(trained: Trained, number: int) -> tuple[Batch, int]:
-    """Return one sequence of the test set as a batch, and how many there are.
+def one_sequence(trained: Trained, number: int) -> tuple[Batch, Batch]:
+    """Return one sequence of the test set as a batch, and all of them.
 
     number: of the sequence, from 0; the first where there are fewer.
     """
     every = held_out(trained.task, trained.trial, "test")
     chosen = number if number < every.size else 0
-    return every.part(chosen, chosen + 1), every.size
+    return every.part(chosen, chosen + 1), every

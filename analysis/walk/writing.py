@@ -36,9 +36,9 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
         writable(options.out, "out")
         trained = _trained(trial)
     number = (options.numbers["sequence"] or 1) - 1
-    batch, size = one_sequence(trained, number)
-    if number >= size:
-        raise out_of_range("sequence", number + 1, size, f"the test set has {size}")
+    batch, every = one_sequence(trained, number)
+    if number >= every.size:
+        raise out_of_range("sequence", number + 1, every.size, f"the test set has {every.size}")
     if (view.steps or 0) > len(batch.inputs):
         raise out_of_range("steps", view.steps or 0, len(batch.inputs), f"the sequence has {len(batch.inputs)}")
     moments = [
@@ -46,7 +46,7 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
         for when, network in (("before", trained.before), ("after", trained.after))
     ]
     if options.numbers["unit"] is None:
-        view = view._replace(unit=telling_unit(moments[-1], view.layer, trained.after.readout.weight))
+        view = view._replace(unit=telling_unit(trained.after, moments[-1], view.layer, every))
     labels = (trained.trial.variant["label"], trained.trial.task["label"])
     path = writable(options.out, "out") / f"{'_on_'.join(map(file_name, labels))}.html"
     chosen = options.numbers["unit"] is None

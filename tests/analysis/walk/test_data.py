@@ -1,13 +1,16 @@
 """Tests of the data and the text of the page of a walk."""
 
+import copy
 import json
 import re
 
 import numpy as np
 import pytest
+import torch
 
 from analysis.walk import data as walk_data
 from analysis.walk.data import View, page_data, telling_unit
+from analysis.walk.network import one_sequence
 from analysis.walk.page import Asked, page
 from analysis.walk.parts import parts
 from tests.analysis.walk.walks import moments_of, trained, unpacked
@@ -82,11 +85,14 @@ def test_classes_are_told_with_their_probability_and_symbols_by_their_number():
     assert re.fullmatch(r"\d+ \(\d+%\)", data["answers"][0][-1])
 
 
-def test_the_most_telling_unit_is_the_one_whose_output_moves_the_answer_most(vanilla):
+@pytest.mark.parametrize("unit", [1, 3])
+def test_the_most_telling_unit_is_the_one_whose_output_moves_the_answer_most(vanilla, unit):
     found, moments, _ = vanilla
-    weight = found.after.readout.weight.detach().clone()
-    weight[:, 3] = 1e3
-    assert telling_unit(moments[1], 0, weight) == 3
+    _, every = one_sequence(found, 0)
+    network = copy.deepcopy(found.after)
+    with torch.no_grad():
+        network.readout.weight[:, unit] = 1e3
+    assert telling_unit(network, moments[1], 0, every) == unit
 
 
 def test_the_data_of_the_page_are_those_and_text_from_outside_is_escaped(vanilla):
