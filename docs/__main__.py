@@ -1,4 +1,4 @@
-"""`python -m docs` writes the pages that follow from the code: `variants.md`, `tasks.md` and `reference.md`."""
+"""`python -m docs` writes what follows from the code: `variants.md`, `tasks.md`, `reference.md` and `cells/*.svg`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ if __name__ == "__main__":
     Parser(prog="python -m docs", description=__doc__).parse_args()
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 import tasks.catalogue as task_catalogue
 import variants.catalogue as variant_catalogue
+from analysis.diagram import CannotDraw, draw, svg
+from analysis.diagram.sheet import legend
 from runs.console.text import wrapped
 
 from .reference import escaped, fenced, reference
@@ -34,6 +37,12 @@ computes. `python -m variants my_package.MyCell` shows a cell of your own.
 Letters: I inputs, H hidden units, `W` input weights, `R` recurrent weights, `b` biases, `p` one weight per unit. The
 cards count parameters at I = {INPUTS}, H = {HIDDEN}. The `native` variants are PyTorch's own kernels. They are controls
 in tests and in [speed.md](speed.md).
+
+The drawings follow from the definition of each cell, after the diagrams of Olah's "Understanding LSTM Networks" (2015);
+of a cell whose lowest layer differs, they show a layer above it. `python -m analysis.diagram variant=gru` draws one,
+also a cell of your own, and `python -m analysis.diagram variant=coupled against=vanilla` shows what differs.
+
+![Layer, pointwise operation, lines that merge, copy, times a weight per unit, gradient is cut](cells/legend.svg)
 """
 
 TASKS = """
@@ -58,11 +67,23 @@ The names that you may import, package by package. The folders are imported from
 
 def pages() -> dict[str, str]:
     """The text of every generated page, by its file name."""
-    return {
+    return drawings() | {
         "variants.md": page("Variants", VARIANTS, *variants()),
         "tasks.md": page("Tasks", TASKS, *tasks()),
         "reference.md": page("Reference", REFERENCE, *reference()),
     }
+
+
+@cache
+def drawings() -> dict[str, str]:
+    """The SVG of every variant that can be drawn, and of the legend, by its file name."""
+    found = {"cells/legend.svg": svg(legend(), title="What the drawings of cells are made of")}
+    for name, cls in variant_catalogue.entries().items():
+        try:
+            found[f"cells/{name}.svg"] = svg(draw(cls()))
+        except CannotDraw:  # a kernel of the library
+            continue
+    return found
 
 
 def variants() -> Iterable[str]:
@@ -76,7 +97,10 @@ def variants() -> Iterable[str]:
         ),
     )
     for name, cls in found.items():
-        yield from card(name, variant_catalogue.card(cls, INPUTS, HIDDEN))
+        heading, sentence, *rest = card(name, variant_catalogue.card(cls, INPUTS, HIDDEN))
+        file = f"cells/{name}.svg"
+        image = [f"![The cell {name}, drawn]({file})"] if file in drawings() else []
+        yield from (heading, sentence, *image, *rest)
 
 
 def tasks() -> Iterable[str]:
@@ -119,6 +143,7 @@ def card(name: str, text: str) -> Iterable[str]:
 
 def main() -> int:
     """Write the generated pages into this folder."""
+    (HERE / "cells").mkdir(exist_ok=True)
     for name, text in pages().items():
         (HERE / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import pairwise
 
 from variants import Cell
 from variants.engine.ir.graph import Graph
@@ -14,8 +15,9 @@ from .reading import Abstract, CannotDraw, read
 from .routing import Line, Point, route
 
 CORNER = 8  # radius of a corner of a line
-NUMBER = (38, 24)  # room for two numbers of five characters, one above the other
-SPREADS = (1.0, 1.25, 1.5)  # how far apart elements stand, tried in this order until every line finds a way
+NUMBER = (34, 23)  # room for two numbers of five characters, one above the other
+FAR = (0, 6, 12, 20, 30)  # how much further than necessary a number may stand from its line
+SPREADS = (1.0, 1.3)  # how far apart elements stand, tried in this order until every line finds a way
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
@@ -99,8 +101,6 @@ class Drawing:
     texts: list[Text]
     graph: Graph
     abstract: Abstract
-    about: str = ""
-    unlike: dict[str, frozenset[int]] = field(default_factory=dict)
 
 
 def draw(cell: Cell) -> Drawing:
@@ -150,7 +150,7 @@ def drawn(plan: Plan) -> Drawing:
         value = _value(plan, line.net)
         spot = None
         if value >= 0 and value not in seen:
-            spot = _spot(line, occupied, pieces)
+            spot = _spot([other for other in lines if other.net == line.net], occupied, pieces)
             occupied.append(_around(spot))
             seen.add(value)
         wires.append(_wire(plan, line, lines[:k], value, spot))
@@ -246,18 +246,24 @@ def _around(spot: Point) -> Box:
     return spot[0] - NUMBER[0] / 2, spot[1] - NUMBER[1] / 2, spot[0] + NUMBER[0] / 2, spot[1] + NUMBER[1] / 2
 
 
-def _spot(line: Line, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Point:
-    """Return the middle of a place beside a line at which a number covers nothing, or else as little as possible."""
-    found: list[tuple[int, int, Point]] = []
-    for (x0, y0), (x1, y1) in zip(line.points, line.points[1:], strict=False):
-        length = abs(x1 - x0) + abs(y1 - y0)
-        for k in range(1, max(int(length / 10), 2)):
-            x, y = x0 + (x1 - x0) * 10 * k / length, y0 + (y1 - y0) * 10 * k / length
-            away = (0, NUMBER[1] / 2 + 3) if y0 == y1 else (NUMBER[0] / 2 + 3, 0)
-            for sign in (1, -1) if y0 != y1 else (-1, 1):
-                spot = (x + sign * away[0], y + sign * away[1])
-                found.append((_covers(_around(spot), occupied, pieces), len(found), spot))
-    return min(found)[2]
+def _spot(lines: list[Line], occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Point:
+    """Return the middle of a place beside the lines of a value at which a number covers as little as possible.
+
+    Nearer to a line is better, and beside its first line better than beside a later one.
+    """
+    found: list[tuple[int, float, int, Point]] = []
+    for late, line in enumerate(lines):
+        for (x0, y0), (x1, y1) in pairwise(line.points):
+            length = abs(x1 - x0) + abs(y1 - y0)
+            for k in range(max(int(length / 10), 1)):
+                x, y = x0 + (x1 - x0) * (10 * k + 5) / length, y0 + (y1 - y0) * (10 * k + 5) / length
+                for far in FAR:
+                    away = (0, NUMBER[1] / 2 + 3 + far) if y0 == y1 else (NUMBER[0] / 2 + 3 + far, 0)
+                    for sign in (1, -1) if y0 != y1 else (-1, 1):
+                        spot = (x + sign * away[0], y + sign * away[1])
+                        covers = _covers(_around(spot), occupied, pieces)
+                        found.append((covers, far + 8 * late, len(found), spot))
+    return min(found)[3]
 
 
 def _wire(plan: Plan, line: Line, earlier: list[Line], value: int, spot: Point | None) -> Wire:

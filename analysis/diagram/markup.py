@@ -67,6 +67,7 @@ def svg(drawing: Drawing, *, title: str = "", marked: frozenset[int] = frozenset
         f"<title>{escape(shown)}</title>",
         f"<desc>{escape(described(drawing))}</desc>",
         f"<style>{style()}</style>",
+        f'<rect class="paper" x="{n(left)}" y="{n(top)}" width="{n(width)}" height="{n(height)}"/>',
         *inner(drawing, Marks(marked)),
     ]
     if walk:
@@ -127,6 +128,7 @@ def style() -> str:
     """Return the rules of the classes of a drawing."""
     rules = [f".cell .{k}{{fill:{fill};stroke:{edge};stroke-width:1.5}}" for k, (fill, edge) in COLOURS.items()]
     rules += [
+        ".cell .paper{fill:#fff}",
         f".cell .line{{fill:none;stroke:{INK};stroke-width:{LINE};stroke-linejoin:round;stroke-linecap:round}}",
         f".cell .halo{{fill:none;stroke:{COLOURS['frame'][0]};stroke-width:{n(HALO)}}}",
         f".cell .head{{fill:{INK}}}",
@@ -200,7 +202,8 @@ def _node(node: Node, marked: bool) -> str:
         shape = f'<path class="line" d="M{n(x - w / 2)} {n(y)}H{n(x + w / 2)}{strokes}"/>'
     elif node.kind in ("layer", "constant") or node.label == "switch":
         radius = {"layer": 4, "constant": 9}.get(node.kind, 15)
-        shape = f'<rect class="{node.kind}" x="{n(x - w / 2)}" y="{n(y - h / 2)}" width="{n(w)}" height="{n(h)}" rx="{radius}"/>'
+        at = f'x="{n(x - w / 2)}" y="{n(y - h / 2)}" width="{n(w)}" height="{n(h)}"'
+        shape = f'<rect class="{node.kind}" {at} rx="{radius}"/>'
     else:
         shape = f'<ellipse class="{node.kind}" cx="{n(x)}" cy="{n(y)}" rx="{n(w / 2)}" ry="{n(h / 2)}"/>'
     text = (

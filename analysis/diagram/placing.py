@@ -219,7 +219,7 @@ class _Placer:
         return []
 
     def _row_of(self, n: int) -> int:
-        """The row of an operation: below 0 for belts, from 0 on downwards; the rows of gates end are counted upwards."""
+        """The row of an operation, from the belts downwards; those of belts are below 0."""
         if n in self.on_belt:
             return -1 - next(k for k, belt in enumerate(reversed(self.belts.values())) if n in belt)
         return self._depth(n) - 1 if n in self.late else self.rows - self._height(n)
@@ -293,6 +293,7 @@ class _Placer:
     def _columns_x(self) -> dict[float, float]:
         """Return where each column stands: apart enough for what stands in it."""
         columns = sorted({*self.column.values(), *(math.floor(c) for c in self.column.values())})
+        late = self._late_bus()
         merges = sum(e.kind in ("merge", "cut") for e in self.elements.values())
         widths = dict.fromkeys(columns, 40.0)
         for n, c in self.column.items():
@@ -308,8 +309,14 @@ class _Placer:
                 x[c] = x[before] + max(_round(need), 60)
             else:
                 x[c] = x[before] + max(_round(need + 20), self.column_width * (c - before))
-            x[c] = _round(x[c])
+            x[c] = _round(x[c]) + 40 * (c == late)
         return x
+
+    def _late_bus(self) -> float | None:
+        """The first column of layers that hear a feed and the input on lines of their own, None where there is none."""
+        fed = [n for n, e in self.elements.items() if e.kind == "merge" and self._reads(n)[0] in self.abstract.feeds]
+        columns = [self.column[u] for n in fed for u in self.abstract.users[n] if u in self.column and n < 0]
+        return min(columns, default=None) if fed and all(self._reads(n)[0] >= 0 for n in fed) else None
 
     def _bus(self, placed: dict[int, Placed]) -> None:
         """Put the merges of lines below the gates, at the left."""
@@ -319,7 +326,7 @@ class _Placer:
         for n in merges:
             hears = [placed[u].x for u in self.abstract.users.get(n, []) if u in placed and placed[u].width]
             if hears and self.elements[n].entries[0].of in self.abstract.feeds and self._reads(n)[0] >= 0:
-                placed[n] = Placed(self.elements[n], min(hears) - 60, self.bus_y, 0, 0)
+                placed[n] = Placed(self.elements[n], min(hears) - 80, self.bus_y, 0, 0)
             else:
                 placed[n] = Placed(self.elements[n], x, self.bus_y, 0, 0)
                 x += 30
@@ -356,7 +363,11 @@ class _Placer:
                         break
             else:  # a new state that is a constant
                 placed[n] = Placed(
-                    e, max(p.x for p in placed.values()) + 50 if placed else 50, self.gate_y, width, height
+                    e,
+                    max((p.x + p.width / 2 for p in placed.values()), default=50) + 40 + _round(width / 2),
+                    self.gate_y,
+                    width,
+                    height,
                 )
 
     # Ends of lines

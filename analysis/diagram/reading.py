@@ -15,7 +15,7 @@ from variants.engine.ir.tracing import CannotFuse
 
 INPUT = -1
 """The number of the input x, which is no node of the graph."""
-MOST = 60  # elements: a larger drawing says nothing to anybody
+MOST = 40  # elements: a larger drawing says nothing to anybody
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "minimum": "min", "maximum": "max", "where": "switch"}
 _SIGNS |= {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
@@ -144,7 +144,7 @@ class _Reader:
         for gate in self._cell.preactivations:
             self._layer(gate.name)
         self._hear(feeds)
-        self._forget()
+        self._forget(set(new.values()))
         used = {entry.of for e in self._elements.values() for entry in e.entries} | set(new.values())
         numbers = {n: self._graph.name(n) for n in used if n >= 0}
 
@@ -378,9 +378,8 @@ class _Reader:
             return f"+{constant}" if not str(constant).startswith("−") else str(constant), of
         return f"{constant}{sign}" if left is not None or operation == "mul" else f"{sign}{constant}", of
 
-    def _forget(self) -> None:
+    def _forget(self, roots: set[int]) -> None:
         """Drop elements that nothing reads: merges and cuts of sources that no layer hears."""
-        roots = set(self._new.values())
         while True:
             used = {entry.of for e in self._elements.values() for entry in e.entries} | roots
             idle = [n for n, e in self._elements.items() if n not in used and e.kind in ("merge", "cut", "constant")]

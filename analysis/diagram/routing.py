@@ -18,7 +18,7 @@ SIDES: dict[str, Vertex] = {"right": (1, 0), "bottom": (0, 1), "left": (-1, 0), 
 BEND, CROSSING, BESIDE, FORK, ABOVE = 3.0, 5.0, 0.6, 0.5, 1.5  # what they cost, in steps of the grid
 AROUND = 20  # room outside of the frame, in steps of the grid
 PARTS = ("if", "then", "else")  # of a switch
-ROUNDS = 12  # how often routing starts again with a line that found no way as its first
+ROUNDS = 4  # how often routing starts again with a line that found no way as its first
 
 
 @dataclass(frozen=True)
@@ -153,6 +153,9 @@ class _Router:
     def _entries(self, p: Placed, k: int, entry: Entry) -> dict[str, tuple[Vertex, Point]]:
         n = p.element.number
         if p.element.kind == "merge":
+            first = self.plan.placed.get(p.element.entries[0].of)
+            if first is not None and first.element.kind == "point":  # a feed, which comes from above
+                return {s: _side(p, s, 0) for s in ("left", "top", "bottom")}
             if k == 0:
                 return {"left": _side(p, "left", 0)}
             return {s: _side(p, s, 0) for s in ("bottom", "top")}
@@ -253,7 +256,9 @@ class _Router:
 
     @staticmethod
     def _rank(path: list[Vertex], sink: Sink) -> int:
-        """Which lines of a value are laid first: straight ones, then the one to the output."""
+        """Which lines of a value are laid first: straight ones, then the one to the output; peepholes last."""
+        if sink.role not in ("", "a", "b", *PARTS):
+            return -1
         if len(path) > 1 and (len({x for x, _ in path}) == 1 or len({y for _, y in path}) == 1):
             return 2
         return 1 if isinstance(sink.end, Port) and sink.end.side == "top" else 0

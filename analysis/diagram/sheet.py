@@ -35,6 +35,7 @@ class Sheet:
             f"<title>{escape(self.title)}</title>",
             f"<desc>{escape(' '.join(described(d) for d, *_ in self.drawings if d.abstract.elements))}</desc>",
             f"<style>{style()}</style>",
+            f'<rect class="paper" width="{n(self.width)}" height="{n(self.height)}"/>',
         ]
         for drawing, dx, dy, marks in self.drawings:
             rows += [f'<g transform="translate({n(dx)} {n(dy)})">', *inner(drawing, marks), "</g>"]

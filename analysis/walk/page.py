@@ -143,9 +143,9 @@ def _training(trained: Trained, asked: Asked) -> str:
     said = outcome.task
     began = f"The weights are those of {asked.source}" if asked.source else "The network was trained for this page"
     size = f"{outcome.parameters:,} parameters"
-    ended = {"solved": "until the task was solved"}.get(
-        outcome.status, f"and the task was not solved ({outcome.status})"
-    )
+    ended = "until the task was solved"
+    if outcome.status != "solved":
+        ended = "and the task was not solved" + ("" if outcome.status == "finished" else f" ({outcome.status})")
     if said.get("solved_loss") is None and outcome.status == "finished":
         ended = "of a task that has no criterion of success"
     line = (

@@ -178,6 +178,10 @@ const bracket = (text) => (text.startsWith("−") ? `(${text})` : text);
 function move(step) {
   now.step = Math.max(0, Math.min(data.steps - 1, step));
   show();
+  const [box, cell] = [find("strips").parentElement, find("strips").rows[0].cells[now.step + 1]];
+  const left = cell.offsetLeft - find("strips").rows[0].cells[0].offsetWidth; // behind the names, which stay in view
+  const right = cell.offsetLeft + cell.offsetWidth;
+  if (left < box.scrollLeft || right > box.scrollLeft + box.clientWidth) box.scrollLeft = left;
 }
 function choose(k) {
   now.part = k;

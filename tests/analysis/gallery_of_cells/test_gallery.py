@@ -1,6 +1,5 @@
 """Tests of the gallery of cells: every cell, and nothing that no study has found."""
 
-import pandas as pd
 import pytest
 
 from analysis.gallery_of_cells import page
@@ -8,7 +7,7 @@ from analysis.gallery_of_cells.__main__ import main
 from analysis.gallery_of_cells.cards import Card, cards, family
 from analysis.gallery_of_cells.found import claims_about, found_about, is_about, read_studies
 from analysis.tables.claims import CLAIMS
-from tests.browsing import needs_browser, opened
+from tests.analysis.gallery_of_cells.studies import with_a_study
 from variants import Cell
 from variants.layers.recurrent import count_parameters
 
@@ -21,25 +20,6 @@ def all_cards():
 @pytest.fixture
 def results(tmp_path):
     return with_a_study(tmp_path)
-
-
-def with_a_study(results):
-    """Write the tables of a study of two variants and two tasks into a results folder, and return it."""
-    folder = results / "small"
-    folder.mkdir()
-    columns = ["task", "variant", "trials", "solved", "solve_rate", "best_loss"]
-    cells = [["adding", "vanilla", 9, 3, 1 / 3, 0.01], ["adding", "gru", 9, 6, 2 / 3, 0.01]]
-    cells += [["chorales", "vanilla", 9, 0, None, 8.5], ["chorales", "gru", 9, 0, None, 8.25]]
-    pd.DataFrame(cells, columns=columns).to_csv(folder / "cells.csv", index=False)
-    columns = ["task", "variant", "baseline", "endpoint", "primary", "difference", "low", "high", "verdict"]
-    rows = [["adding", "gru", "vanilla", "solve_rate", True, 1 / 3, 0.1, 0.5, "better"]]
-    rows += [["adding", "gru", "vanilla", "best_decile", False, 0.2, 0.1, 0.3, "better"]]
-    pd.DataFrame(rows, columns=columns).to_csv(folder / "comparisons.csv", index=False)
-    equal = next(claim for claim in CLAIMS if claim.text == "GRU and LSTM are about equal.")
-    rows = [[equal.source, equal.text, "disagrees", "GRU on adding: better"]]
-    pd.DataFrame(rows, columns=["source", "claim", "verdict", "evidence"]).to_csv(folder / "claims.csv", index=False)
-    (folder / "report.html").write_text("")
-    return results
 
 
 def test_there_is_a_card_of_every_cell_of_the_registry(all_cards):
@@ -143,39 +123,3 @@ def test_bad_input_is_one_line(capsys, words, line):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {line}")
     assert error.count("\n") == 1
-
-
-class TestInABrowser:
-    """The page of all cells, opened."""
-
-    pytestmark = needs_browser
-
-    @pytest.fixture(scope="class")
-    def address(self, all_cards, tmp_path_factory):
-        results = with_a_study(tmp_path_factory.mktemp("results"))
-        return page.write_gallery(all_cards, results, results).as_uri()
-
-    @pytest.mark.parametrize("width", [390, 1280])
-    def test_every_cell_is_there_and_nothing_is_asked_for(self, address, width):
-        with opened(address, width=width) as tab:
-            names = tab.eval_on_selector_all("article", "all => all.map(one => one.id)")
-            assert set(names) == {name for name, cls in Cell.registry.items() if cls.__module__.startswith("variants.")}
-            assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
-            assert tab.messages == []
-            assert tab.asked == [address]
-
-    def test_the_filter_shows_cells_by_word_and_family(self, address):
-        with opened(address) as tab:
-            tab.fill("#word", "mutant 2")
-            shown = "all => all.filter(one => !one.hidden).map(one => one.id)"
-            assert "mut2" in tab.eval_on_selector_all("article", shown)
-            assert "vanilla" not in tab.eval_on_selector_all("article", shown)
-            tab.fill("#word", "")
-            tab.select_option("#family", "Gated recurrent units")
-            assert tab.eval_on_selector_all("article", shown) == ["gru", "gru_reset_after"]
-
-    def test_a_link_to_a_cell_shows_it_though_it_is_filtered_out(self, address):
-        with opened(address) as tab:
-            tab.fill("#word", "clockwork")
-            tab.evaluate("location.hash = '#gru'")
-            tab.wait_for_selector("article#gru", state="visible")
