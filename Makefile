@@ -17,7 +17,7 @@ OPTUNA_PORT ?= 8080
 export MLFLOW_DISABLE_TELEMETRY = true
 
 .DEFAULT_GOAL := help
-.PHONY: help quick reproduce inside notebooks test test-all pythons fuzz lint docs calibrate dashboard optuna-dashboard bench clean
+.PHONY: help quick reproduce inside notebooks test test-all pythons fuzz lint gallery docs calibrate dashboard optuna-dashboard bench clean
 
 # What can be set, as in `make quick STUDY=smoke`; the help of a target names its own, as `$(STUDY)`, with their values.
 SETTINGS := $(shell sed -n 's/^\([A-Z_]*\) ?= .*/\1/p' $(firstword $(MAKEFILE_LIST)))
@@ -97,6 +97,9 @@ lint: $(VENV)/.installed ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+gallery: $(VENV)/.installed ## a page of all cells: drawn, in equations, what studies found; results/cells.html
+	$(PY) -m analysis.gallery_of_cells
 
 docs: $(VENV)/.installed ## write the generated pages again: docs/variants.md, docs/tasks.md, docs/reference.md
 	$(PY) -m docs

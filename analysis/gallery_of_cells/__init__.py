@@ -1,0 +1,1 @@
+"""The gallery of cells: one page with every cell of the registry, drawn, in equations, and what studies found."""

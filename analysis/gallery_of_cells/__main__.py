@@ -1,0 +1,45 @@
+"""`python -m analysis.gallery_of_cells`: a page of all cells, `cells.html` in the results folder."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from runs.arguments import key_values
+from runs.console.start import end_quickly, import_quickly
+from runs.files import writable
+
+KEYS = {
+    "results": "folder of all studies, of which the page says what they found (results)",
+    "out": "folder that receives the page cells.html (that of results)",
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command; return the exit code."""
+    try:
+        values = key_values(arguments, KEYS, __doc__ or "")
+        if values is None:
+            return 0
+        results = Path(values.get("results", "results"))
+        out = writable(Path(values["out"]), "out") if values.get("out") else writable(results)
+        import_quickly("analysis.gallery_of_cells.cards")
+        from .cards import cards
+        from .page import write_gallery
+
+        shown = cards()
+        path = write_gallery(shown, results, out)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:  # a full disk
+        print(f"error: cannot write {error.filename or 'the page'}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    print(f"{len(shown)} cells: {path}")
+    return 0
+
+
+if __name__ == "__main__":
+    end_quickly()
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,82 @@
+"""From the words of the command to the page in its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from runs.console.progress import Ticker
+from runs.files import writable, write_whole
+from runs.names import file_name
+from runs.networks.readout import Network, untrained
+from runs.trial.trial import Trial
+
+from ..words import spoken
+from .data import Moment, View, telling_unit
+from .interpreter import numbers, why_not
+from .network import Trained, one_sequence, planned, read, trained_here
+from .options import Options, out_of_range
+from .page import Asked, page
+
+
+def write_walk(options: Options, arguments: Sequence[str]) -> Path:
+    """Train or read a network, and write the page of its numbers; return the path.
+
+    options: what is asked for.
+    arguments: the words of the command, which the page repeats.
+
+    Raises ValueError, one line, for what cannot be.
+    """
+    if options.model:
+        trained = read(options)
+        view = _view(options, trained.after)
+    else:
+        trial = planned(options)
+        view = _view(options, untrained(trial)[0])  # a mistake is found before the training
+        writable(options.out, "out")
+        trained = _trained(trial)
+    number = (options.numbers["sequence"] or 1) - 1
+    batch, every = one_sequence(trained, number)
+    if number >= every.size:
+        raise out_of_range("sequence", number + 1, every.size, f"the test set has {every.size}")
+    if (view.steps or 0) > len(batch.inputs):
+        raise out_of_range("steps", view.steps or 0, len(batch.inputs), f"the sequence has {len(batch.inputs)}")
+    moments = [
+        Moment(f"{when} training", numbers(network, trained.task, batch))
+        for when, network in (("before", trained.before), ("after", trained.after))
+    ]
+    if options.numbers["unit"] is None:
+        view = view._replace(unit=telling_unit(trained.after, moments[-1], view.layer, every))
+    labels = (trained.trial.variant["label"], trained.trial.task["label"])
+    path = writable(options.out, "out") / f"{'_on_'.join(map(file_name, labels))}.html"
+    chosen = options.numbers["unit"] is None
+    gallery = f"../cells.html#{labels[0]}" if (options.out.parent / "cells.html").is_file() else ""
+    asked = Asked(arguments, str(options.model or ""), gallery, chosen)
+    write_whole(path, page(trained, moments, view, batch, asked))
+    return path
+
+
+def _view(options: Options, network: Network) -> View:
+    """Return what of a network is shown. Raises ValueError for what it does not have or cannot show."""
+    why = why_not(network)
+    if why:
+        raise ValueError(why)
+    units, layers = network.recurrent.hidden_size, network.recurrent.layers
+    unit, layer = options.numbers["unit"] or 1, options.numbers["layer"] or layers
+    if unit > units:
+        raise out_of_range("unit", unit, units, f"the layer has {units} units")
+    if layer > layers:
+        raise out_of_range("layer", layer, layers, f"the network has {layers}")
+    return View(layer - 1, unit - 1, options.numbers["steps"])
+
+
+def _trained(trial: Trial) -> Trained:
+    """Return the network of a trial before and after its training, and print lines on it."""
+    name = f"{spoken(trial.variant['label'])} on {spoken(trial.task['label'])}"
+    budget = trial.training.updates
+    print(f"training {name}: at most {budget:,} updates", flush=True)
+    tick = Ticker(5)
+    trained = trained_here(trial, lambda step, loss: tick(f"{step} of {budget} updates, validation loss {loss:.4g}"))
+    outcome = trained.outcome
+    print(f"{outcome.status} after {outcome.steps:,} updates", flush=True)
+    return trained
