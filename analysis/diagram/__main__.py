@@ -1,6 +1,8 @@
 """`python -m analysis.diagram variant=gru`: a cell drawn from its definition, as SVG and PNG.
 
-Such as `python -m analysis.diagram variant=coupled against=vanilla`: what differs is in colour.
+    python -m analysis.diagram variant=coupled against=vanilla
+
+With against= two cells stand side by side, and what differs is in colour.
 """
 
 from __future__ import annotations
@@ -11,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runs.console.start import end_quickly
+from runs.console.text import complain
 
 if TYPE_CHECKING:
     from variants import Cell
 
 KEYS = {
-    "variant": "name of a variant or of a preset, or the dotted path of a cell of your own",
-    "variant.KNOB": "value of a knob of the variant, such as variant.peepholes=[i,f]",
-    "against": "a second variant, drawn beside the first; what differs is in colour",
-    "against.KNOB": "value of a knob of the second variant",
-    "out": "folder that receives the files (results/cells)",
+    "variant": "name of a variant or of a preset, or the dotted path of a cell of your own; it must be given.",
+    "variant.KNOB": "value of a knob of the variant, such as variant.peepholes=[i,f]. Default: that of its class.",
+    "against": "a second variant, drawn beside the first; what differs is in colour. Default: none.",
+    "against.KNOB": "value of a knob of the second variant. Default: that of its class.",
+    "out": "folder that receives the files. Default: results/cells.",
 }
 SIDES = ("variant", "against")
 
@@ -44,10 +47,10 @@ def main(arguments: list[str]) -> int:
         for path in _written(values, knobs, folder):
             print(path)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except OSError as error:
-        print(f"error: cannot write {error.filename or 'the files'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
         return 1
     return 0
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 from runs.arguments import key_values
 from runs.console.start import end_quickly, import_quickly
+from runs.console.text import complain
 from runs.files import writable
 
 KEYS = {
-    "results": "folder of all studies, of which the page says what they found (results)",
-    "out": "folder that receives the page cells.html (that of results)",
+    "results": "folder of all studies, of which the page says what they found. Default: results.",
+    "out": "folder that receives the page cells.html. Default: that of results.",
 }
 
 
@@ -31,10 +32,10 @@ def main(arguments: Sequence[str]) -> int:
         shown = cards()
         path = write_gallery(shown, results, out)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except OSError as error:  # a full disk
-        print(f"error: cannot write {error.filename or 'the page'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"cannot write {error.filename or 'the page'}: {error.strerror or error}")
         return 1
     print(f"{len(shown)} cells: {path}")
     return 0

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from runs.console.start import end_quickly, import_quickly
+from runs.console.text import complain
 
 from .options import options_of
 
@@ -21,10 +22,10 @@ def main(arguments: Sequence[str]) -> int:
 
         path = write_walk(options, arguments)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     except OSError as error:  # a full disk
-        print(f"error: cannot write {error.filename or 'the page'}: {error.strerror or error}", file=sys.stderr)
+        complain(f"cannot write {error.filename or 'the page'}: {error.strerror or error}")
         return 1
     except KeyboardInterrupt:
         print("interrupted: nothing was written", file=sys.stderr)

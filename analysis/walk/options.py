@@ -12,23 +12,24 @@ from runs.console.source import knobs_in_source
 from runs.names import file_name
 
 KEYS = {
-    "variant": "the cell: a name, or the dotted path of a class of your own (vanilla)",
-    "task": "what it reads: a name or a dotted path (adding)",
-    "unit": "the unit that is shown first, from 1 on (1)",
-    "layer": "the layer that is shown, from 1 on (the highest)",
-    "sequence": "which sequence of the test set is read, from 1 on (1)",
-    "steps": "show the first so many steps (all)",
-    "hidden_size": "number of units of a layer (8)",
-    "seed": "random seed of the network and of its training data (0)",
-    "model": "a file of weights that `python -m runs.inside` has saved, in place of a short training",
-    "study": "a study whose saved weights are shown: those of variant= on task=",
-    "results": "folder of all studies (results)",
-    "out": "folder that receives the page (walk, in the results folder)",
+    "variant": "the cell: a name, or the dotted path of a class of your own. Default: vanilla.",
+    "task": "what it reads: a name or a dotted path. Default: adding.",
+    "unit": "the unit that is shown first, from 1 on. Default: the one that moves the answer most.",
+    "layer": "the layer that is shown, from 1 on. Default: the highest.",
+    "sequence": "which sequence of the test set is read, from 1 on. Default: 1.",
+    "steps": "show the first so many steps. Default: all.",
+    "hidden_size": "number of units of a layer. Default: 8.",
+    "seed": "random seed of the network and of its training data. Default: 0.",
+    "model": "a file of weights that `python -m runs.inside` has saved, in place of a short training. Default: none.",
+    "study": "a study whose saved weights are shown: those of variant= on task=. Default: none.",
+    "results": "folder of all studies. Default: results.",
+    "out": "folder that receives the page. Default: walk in the results folder.",
 }
 ABOUT = (
-    "A page with every number of a cell: on its diagram, forward and backward, before and after training.\n\n"
-    "  python -m analysis.walk variant=gru task=adding unit=3\n\n"
-    "Keys of `python -m runs` with a dot are taken too, such as task.lag=20, variant.keep_bias=0, training.budget=500"
+    "`python -m analysis.walk variant=vanilla task=adding`: a page with every number of a cell on its diagram, forward "
+    "and backward, before and after training.\n\n"
+    "    python -m analysis.walk variant=gru task=adding unit=3\n\n"
+    "Keys of `python -m runs` with a dot are taken too, such as task.lag=20, variant.keep_bias=0, training.budget=500."
 )
 USUAL = {"model.hidden_size": "8", "training.learning_rate": "1e-2", "tracking": "none"}
 """A small network that learns in seconds."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs.console.progress import Ticker
+from runs.console.progress import Bar, say
 from runs.files import writable, write_whole
 from runs.names import file_name
 from runs.networks.readout import Network, untrained
@@ -74,9 +74,9 @@ def _trained(trial: Trial) -> Trained:
     """Return the network of a trial before and after its training, and print lines on it."""
     name = f"{spoken(trial.variant['label'])} on {spoken(trial.task['label'])}"
     budget = trial.training.updates
-    print(f"training {name}: at most {budget:,} updates", flush=True)
-    tick = Ticker(5)
-    trained = trained_here(trial, lambda step, loss: tick(f"{step} of {budget} updates, validation loss {loss:.4g}"))
+    say(f"training {name}: at most {budget:,} updates")
+    with Bar("updates", budget) as bar:
+        trained = trained_here(trial, lambda step, loss: bar.to(step, f"validation loss {loss:.4g}"))
     outcome = trained.outcome
-    print(f"{outcome.status} after {outcome.steps:,} updates", flush=True)
+    say(f"{outcome.status} after {outcome.steps:,} updates")
     return trained
