@@ -249,7 +249,7 @@ def test_report_lists_simple_models_in_the_unit_of_the_task():
     study = losses_by_hand({"test_loss": 9.0}, baselines={"chorales": BASELINES})
     rows = [[cell.shown for cell in row] for row in baselines_table(study).rows]
     assert rows[2][:5] == [
-        "chorales",
+        "Bach's chorales",
         "last 4 frames, logistic",
         "sees some of the inputs so far",
         "8.93",
@@ -302,7 +302,9 @@ def test_every_part_of_an_analysis_limits_losses_by_the_constant_answer_on_recor
 
 def test_the_dashboard_gets_losses_limited_by_the_constant_answer_on_record(archive, monkeypatch):
     published = []
-    monkeypatch.setattr(tracking, "publish", lambda *arguments: published.append(arguments) or "")
+    monkeypatch.setattr(
+        tracking, "publish", lambda *arguments: published.append(arguments) or tracking.Published("", "", "")
+    )
     run.publish([archive], archive.parent.parent, "sqlite:///unused.db")
     pairs = {(task, variant): metrics for task, variant, metrics in published[0][4]}
     assert pairs["chorales", "greff_v"]["decile_loss"] == 10.79
