@@ -169,10 +169,10 @@ def test_the_table_of_starts_has_a_row_for_each_variant_and_a_column_for_each_la
     assert [column.title for column in table.columns][1:] == [
         "kept per step", "after 30 steps", "after 60 steps", "after 120 steps",
     ]  # fmt: skip
-    assert [[cell.shown for cell in row][:2] for row in table.rows] == [["vanilla", "0.500"]]
+    assert [[cell.shown for cell in row][:2] for row in table.rows] == [["LSTM", "0.500"]]
 
 
 def test_what_is_left_after_a_lag_is_a_power_of_what_the_table_says_is_kept():
     rows = [{"task": t, "lag": n, "kept": kept} for t, n, kept in (("a", 1, 0.9), ("b", 2, 0.5), ("c", 3, 0.6))]
     (row,) = starts_table(by_hand(*rows), starts(by_hand(*rows))).rows
-    assert [cell.shown for cell in row] == ["vanilla", "0.600 (0.50–0.90)", "0.6", "0.36", "0.22"]
+    assert [cell.shown for cell in row] == ["LSTM", "0.600 (0.50–0.90)", "0.6", "0.36", "0.22"]

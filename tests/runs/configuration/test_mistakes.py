@@ -748,7 +748,8 @@ def test_every_key_is_explained_by_the_docstring_of_its_class(place):
 
 
 @pytest.mark.parametrize("command", early.COMMANDS)
-def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(command):
+def test_help_explains_the_keys_and_lists_the_groups_that_the_command_has(monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "100")
     text = manual.manual(command)
     listed = text.partition("(group=choice):\n")[2].partition("\n\nKeys ")[0]
     names = {line.split()[0] for line in listed.splitlines() if line[:3].strip() and not line.startswith("   ")}

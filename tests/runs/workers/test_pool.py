@@ -325,6 +325,7 @@ def test_a_request_to_stop_is_made_made_urgent_and_withdrawn(tmp_path):
     ],
 )
 def test_stop_waits_for_trials_unless_it_is_asked_again(tmp_path, monkeypatch, capsys, before, running, content, line):
+    monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.setattr(actions, "opened", lambda *where: Study(held=[held()] * running + [held(alive=False)]))
     if before:
         ask_to_stop(tmp_path)
