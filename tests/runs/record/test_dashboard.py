@@ -15,6 +15,7 @@ import pytest
 
 from runs import dashboard
 from runs.record import pages
+from runs.record.dashboard import SCRIPT
 from runs.record.mirror import Mirror
 from runs.record.places import default_uri
 from runs.record.tracking import Tracker, publish
@@ -71,7 +72,8 @@ def test_another_mlflow_is_served_as_it_is_and_one_line_says_what_is_missing(tmp
     printed = capsys.readouterr()
     assert pages.address("1") in printed.out
     (line,) = printed.err.splitlines()
-    assert line.startswith(f"note: MLflow {version('mlflow')} (import of mlflow.server")
+    assert line.startswith(f"note: MLflow {version('mlflow')} (")
+    assert "mlflow.server" in line
 
 
 @pytest.mark.parametrize("name", ["study", pages.SUMMARIES, pages.SINGLE_TRIALS])
@@ -82,6 +84,17 @@ def test_every_saved_view_is_what_mlflow_reads(name):
         state = json.loads(view["state"])
         assert set(state["selectedColumns"]) < set(state["columnWidths"]) < set(state["columnOrder"])
         assert len(value) < 5000  # what MLflow takes as a tag
+
+
+def test_the_script_looks_for_the_view_that_is_saved():
+    key = f"{pages.SAVED_VIEW}{pages.VIEW}"
+    assert key in pages.views("study")
+    assert f'tag.key === "{key}"' in SCRIPT.read_text()
+
+
+def test_the_view_of_trials_has_the_columns_that_matter():
+    state = json.loads(json.loads(pages.views("study")[f"mlflow.sharedViewState.{pages.VIEW}"])["state"])
+    assert {name.partition(".")[2].strip("`") for name in state["selectedColumns"]} == COLUMNS
 
 
 # In a browser
