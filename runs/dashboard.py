@@ -7,17 +7,21 @@ import socket
 import sqlite3
 import sys
 from contextlib import closing, suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
 from .arguments import command, key_values
+from .console.start import end_quickly
+from .console.text import complain
 from .names import checked_name
 from .record.places import default_uri
 
 KEYS = {
-    "results": "folder of all studies (results)",
-    "port": "on which the browser finds it (5000)",
-    "optuna": "name of a study, to see it in Optuna's dashboard instead; needs the extra `dashboard`",
+    "results": "folder of all studies. Default: results.",
+    "port": "on which the browser finds it. Default: 5000.",
+    "optuna": "name of a study, to see it in Optuna's dashboard instead; needs the extra `dashboard`. "
+    "Default: MLflow.",
 }
 HOST = "127.0.0.1"
 
@@ -34,7 +38,7 @@ def main(arguments: list[str]) -> int:
             become_optuna(journal_of(results, values["optuna"]), port)
         experiments = tracked(results)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        complain(error)
         return 2
     serve(results, port, experiments)
     return 0
@@ -100,9 +104,7 @@ def become_optuna(journal: Path, port: int) -> NoReturn:
 
 def serve(results: Path, port: int, experiments: dict[str, str]) -> None:
     """Print the pages of the studies and serve them until the process is interrupted."""
-    import uvicorn
-
-    from .record.dashboard import application
+    from .record.dashboard import Unfamiliar, application
     from .record.pages import address
     from .record.tracking import Locked, Tracker
 
@@ -113,9 +115,27 @@ def serve(results: Path, port: int, experiments: dict[str, str]) -> None:
     for name in experiments:
         print(f"{name}: http://{HOST}:{port}/{address(experiments[name])}")
     print(f"all: http://{HOST}:{port}/#/experiments", flush=True)
-    served = application(default_uri(results), results.resolve() / "mlartifacts")
+    uri, artifacts = default_uri(results), results.resolve() / "mlartifacts"
+    try:
+        served = application(uri, artifacts)
+    except Unfamiliar as error:
+        become_plain(str(error), uri, artifacts, port)
+    import uvicorn
+
     uvicorn.run(served, host=HOST, port=port, log_level="warning")
 
 
+def become_plain(missing: str, uri: str, artifacts: Path, port: int) -> NoReturn:
+    """Let MLflow's own server take the place of this process; says what is missing in it, and why."""
+    said = (
+        f"MLflow {version('mlflow')} ({missing}) opens a study in its list on traces; the addresses above show its runs"
+    )
+    print(f"note: {said}", file=sys.stderr, flush=True)
+    places = ["--backend-store-uri", uri, "--default-artifact-root", str(artifacts)]
+    options = ["--host", HOST, "--port", str(port), "--workers", "1", *places]
+    os.execv(sys.executable, [sys.executable, "-m", "mlflow", "server", *options])
+
+
 if __name__ == "__main__":
+    end_quickly()
     sys.exit(main(sys.argv[1:]))

@@ -22,7 +22,8 @@ METRICS = ("test_loss", "score", "solved_step")
 OF_TRIALS = ("tags.task", "tags.variant", "params.task.lag", "tags.status", *(f"metrics.{name}" for name in METRICS))
 COUNTS = ("trials", "solved", "diverged", "exploded", "failed")
 OF_SUMMARIES = ("tags.task", "tags.variant", *(f"metrics.{name}" for name in COUNTS))
-WIDTHS = {"tags.task": 120, "tags.variant": 130, "params.task.lag": 80, "tags.status": 80, "metrics.solved_step": 100}
+WIDTHS = {"tags.task": 112, "tags.variant": 112, "params.task.lag": 66, "tags.status": 80, "metrics.solved_step": 100}
+"""Of columns that are not 80 pixels wide; all of them together fit a window of 1,280 pixels."""
 OPENINGS = ("The trials of study ", "One run for each study ", "Trials that were run one by one")
 """How our descriptions begin; a description that begins otherwise is somebody's own."""
 
@@ -45,7 +46,8 @@ def views(experiment: str) -> dict[str, str]:
     """Return the saved views of an experiment, as its tags; MLflow lists them in a menu above the runs.
 
     They choose the columns that matter, in the order of their importance. In those of a study, one has the runs grouped
-    by task and variant, and one has the failed ones only.
+    by task and variant, and one has the failed ones only. MLflow's means are of the runs that it has loaded, which are
+    100 until somebody loads more, so that the name of that view says so.
 
     experiment: its name.
     """
@@ -62,7 +64,7 @@ def views(experiment: str) -> dict[str, str]:
     return _tags(
         {
             VIEW: ("Trials", trials),
-            "means": ("Means by task and variant", grouped),
+            "means": ("By task and variant (means of loaded runs)", grouped),
             "failed": ("Failed trials", failed),
             "diverged": ("Diverged and exploded trials", diverged),
         }
@@ -72,7 +74,8 @@ def views(experiment: str) -> dict[str, str]:
 def _state(columns: tuple[str, ...]) -> dict[str, Any]:
     """Return the state of a table of runs with these columns, in the order in which the trials began."""
     names = ["{}.`{}`".format(*column.split(".", 1)) for column in columns]
-    widths = {name: WIDTHS.get(column, 90) for name, column in zip(names, columns, strict=True)}
+    widths = {"attributes.`Created`": 120}
+    widths |= {name: WIDTHS.get(column, 80) for name, column in zip(names, columns, strict=True)}
     # Run name and time stand first in the table, whatever is chosen.
     order = ["attributes.`Run Name`", "attributes.`Created`", *names]
     sorting = {"orderByKey": "attributes.start_time", "orderByAsc": True}

@@ -9,12 +9,15 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import pytest
 
 from runs import dashboard
 from runs.record import pages
+from runs.record.dashboard import SCRIPT
 from runs.record.mirror import Mirror
+from runs.record.places import default_uri
 from runs.record.tracking import Tracker, publish
 from runs.study.plan import Search
 from runs.study.space import Dimension
@@ -52,14 +55,46 @@ def test_a_study_without_a_journal_is_one_line(tmp_path, capsys):
     assert line.startswith(f"error: {tmp_path}/nope/journal.log: there is no such study with a journal")
 
 
+def test_another_mlflow_is_served_as_it_is_and_one_line_says_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow.server", None)
+    monkeypatch.setattr(Tracker, "experiment", lambda tracker, name: "1")
+    became = []
+
+    def become(program, arguments):
+        became.extend(arguments)
+        raise InterruptedError  # nothing comes after it
+
+    monkeypatch.setattr(os, "execv", become)
+    with pytest.raises(InterruptedError):
+        dashboard.serve(tmp_path, 5000, {"study": "1"})
+    assert became[1:4] == ["-m", "mlflow", "server"]
+    assert became[became.index("--backend-store-uri") + 1] == default_uri(tmp_path)
+    printed = capsys.readouterr()
+    assert pages.address("1") in printed.out
+    (line,) = printed.err.splitlines()
+    assert line.startswith(f"note: MLflow {version('mlflow')} (")
+    assert "mlflow.server" in line
+
+
 @pytest.mark.parametrize("name", ["study", pages.SUMMARIES, pages.SINGLE_TRIALS])
 def test_every_saved_view_is_what_mlflow_reads(name):
     for value in pages.views(name).values():
         view = json.loads(value)
         assert isinstance(view["createdAt"], int)
         state = json.loads(view["state"])
-        assert set(state["selectedColumns"]) == set(state["columnWidths"]) < set(state["columnOrder"])
+        assert set(state["selectedColumns"]) < set(state["columnWidths"]) < set(state["columnOrder"])
         assert len(value) < 5000  # what MLflow takes as a tag
+
+
+def test_the_script_looks_for_the_view_that_is_saved():
+    key = f"{pages.SAVED_VIEW}{pages.VIEW}"
+    assert key in pages.views("study")
+    assert f'tag.key === "{key}"' in SCRIPT.read_text()
+
+
+def test_the_view_of_trials_has_the_columns_that_matter():
+    state = json.loads(json.loads(pages.views("study")[f"mlflow.sharedViewState.{pages.VIEW}"])["state"])
+    assert {name.partition(".")[2].strip("`") for name in state["selectedColumns"]} == COLUMNS
 
 
 # In a browser
@@ -86,10 +121,10 @@ def studied(results):
 
 @contextmanager
 def served(port, *command):
-    """A server on a port of loopback, which ends with the block."""
+    """A server of python ... on a port of loopback, which ends with the block."""
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     process = subprocess.Popen(
-        [sys.executable, "-m", *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        [sys.executable, *command], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
     )
     try:
         for _ in range(600):
@@ -117,7 +152,7 @@ def visited(address):
     """A page in a fresh profile, so wide that no column is left out."""
     with browser() as chromium:
         page = chromium.new_page(viewport={"width": 2000, "height": 900})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(120_000)
         page.goto(address)
         yield page
 
@@ -130,13 +165,24 @@ def shown(page):
     return {head for head in heads if head in COLUMNS}, page.get_by_role("gridcell").all_inner_texts()
 
 
+@pytest.mark.slow
+def test_another_mlflow_answers_at_the_same_port(results):
+    port = free_port()
+    absent = "import sys; sys.modules['mlflow.server.fastapi_app'] = None; from runs import dashboard; "
+    command = [f"{absent}dashboard.main(['results={results[0]}', 'port={port}'])"]
+    with served(port, "-c", *command) as server, urllib.request.urlopen(server) as answer:
+        page = answer.read().decode()
+    assert "<title>MLflow" in page
+    assert "sharedViewState" not in page  # our script
+
+
 class TestInABrowser:
     pytestmark = needs_browser
 
     def test_a_click_on_a_study_leads_to_its_runs_with_the_columns_that_matter(self, results):
         port = free_port()
         with (
-            served(port, "runs.dashboard", f"results={results[0]}", f"port={port}") as server,
+            served(port, "-m", "runs.dashboard", f"results={results[0]}", f"port={port}") as server,
             visited(f"{server}#/experiments") as page,
         ):
             page.get_by_role("link", name="study", exact=True).click()
@@ -150,7 +196,7 @@ class TestInABrowser:
 
     def test_the_address_that_is_printed_leads_there_on_any_server_of_mlflow(self, results):
         port, place = free_port(), f"sqlite:///{results[0]}/mlflow.db"
-        command = ["mlflow", "server", "--workers", "1", "--port", str(port), "--backend-store-uri", place]
+        command = ["-m", "mlflow", "server", "--workers", "1", "--port", str(port), "--backend-store-uri", place]
         with served(port, *command) as server:
             with visited(server + results[1]) as page:
                 assert shown(page)[0] == COLUMNS
@@ -160,6 +206,7 @@ class TestInABrowser:
             with visited(f"{server}#/experiments") as page:  # this one opens on traces, with our description above
                 page.get_by_role("link", name="study", exact=True).click()
                 page.wait_for_url(re.compile("workflowType=genai"))
-                page.keyboard.press("Escape")
-                page.get_by_role("link", name="open the runs").click(force=True)
-                assert shown(page)[0] == COLUMNS
+                page.get_by_role("button", name="Got it").click()  # a dialog about traces, over everything
+                with page.expect_popup() as opened:
+                    page.get_by_role("link", name="open the runs").click()
+                assert shown(opened.value)[0] == COLUMNS
