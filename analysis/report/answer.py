@@ -244,9 +244,10 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
             trials = int(own["points"].min())
+            tasks = ", depending on the task," if " to " in size else ""
             can.append(
-                f"Differences of about {size} or more in {what[str(question)]}, from {trials} trials of each variant "
-                "on a task."
+                f"Differences in {what[str(question)]} that come out larger than about {size}{tasks} from {trials} "
+                "trials of each variant on a task."
             )
     primary = comparisons[comparisons["primary"]]
     same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
@@ -262,10 +263,11 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         open_ = own[(own["verdict"] == OPEN) & own["variant"].isin(rest)]
         if rest and question == (EASE if EASE in set(primary["question"]) else QUALITY):
             largest = float(np.abs(open_[["low", "high"]].to_numpy()).max())
-            differ = "differs" if len(rest) == 1 else "differ"
+            verbs = {EASE: ("succeeds", "succeed"), QUALITY: ("does", "do")}[str(question)]
+            more = "more or less often" if question == EASE else "better or worse after tuning"
             cannot.append(
-                f"Whether {_listed(rest)} {differ} from {the(study.baseline or '')}: up to "
-                f"{words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
+                f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')} on any task: "
+                f"differences of up to {words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
             )
     return can, cannot
 

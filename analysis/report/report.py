@@ -143,6 +143,7 @@ class Report:
             terms=TERMS,
             cells=self.cells,
             spoken=words.spoken,
+            capital=words.capital,
         )
 
     def _answer(self, found: pd.DataFrame) -> dict[str, Any]:

@@ -63,10 +63,13 @@ def test_few_points_are_described_and_nothing_is_said_of_differences():
 def test_what_stays_open_is_what_the_study_cannot_tell():
     said = answer(solved(50), compared({"low": -0.05, "high": 0.41}), None)
     assert said.can[0] == (
-        "Differences of about 23 percentage points or more in the share of trials that are solved, from 30 trials of "
-        "each variant on a task."
+        "Differences in the share of trials that are solved that come out larger than about 23 percentage points from "
+        "30 trials of each variant on a task."
     )
-    assert said.cannot[0] == "Whether the GRU differs from the LSTM: up to 41 percentage points remain possible."
+    assert said.cannot[0] == (
+        "Whether the GRU succeeds more or less often than the LSTM on any task: differences of up to 41 percentage "
+        "points remain possible."
+    )
 
 
 def test_the_title_counts_cells_tasks_and_lags():
