@@ -63,12 +63,12 @@ def test_few_points_are_described_and_nothing_is_said_of_differences():
 def test_what_stays_open_is_what_the_study_cannot_tell():
     said = answer(solved(50), compared({"low": -0.05, "high": 0.41}), None)
     assert said.can[0] == (
-        "Differences in the share of trials that are solved that come out larger than about 23 percentage points from "
-        "30 trials of each variant on a task."
+        "Differences in how often a variant succeeds that come out larger than 23 percentage points (from 30 trials "
+        "each)."
     )
     assert said.cannot[0] == (
-        "Whether the GRU succeeds more or less often than the LSTM on any task: differences of up to 41 percentage "
-        "points remain possible."
+        "Whether the GRU succeeds more or less often than the LSTM: differences of up to 41 percentage points "
+        "remain possible."
     )
 
 
@@ -92,5 +92,5 @@ def test_the_table_of_a_question_has_every_difference_with_its_interval_and_verd
     assert [(row.name, row.code, *row.cells[0]) for row in table.rows] == [
         ("LSTM", "vanilla", "52", ""),
         ("GRU", "gru", "▼ −18 [−31, −5]", "worse"),
-        ("Smallest difference that would show", "", "13", ""),
+        ("Half-width of the intervals (median)", "", "13", ""),
     ]
