@@ -107,7 +107,7 @@ def places(study: Study, tasks: Iterable[str]) -> str:
         if len(by_lag) == 1 and own:
             named.append(words.spoken(next(iter(by_lag.values()))))
         elif own and len(own) == len(by_lag):
-            named.append(f"{words.spoken(series)} (all lags)")
+            named.append(f"{words.spoken(series)} ({'both' if len(own) == 2 else 'all'} lags)")
         elif own:
             named.append(f"{words.spoken(series)} (lag{'s' * (len(own) > 1)} {words.listed(own)})")
     return f"on {words.listed(named)}"
@@ -257,15 +257,15 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         if own["unit"].nunique() == 1:
             unit = str(own["unit"].iloc[0])
             widths = np.maximum(own["difference"] - own["low"], own["high"] - own["difference"])
-            low, high = float(widths.min()), float(widths.max())
+            low, high = np.minimum([widths.min(), widths.max()], own["span"].max())
             size = words.amount(high, unit)
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
-            pairs = "; how much depends on the variant and the task" if " to " in size else ""
             what = "test loss" if own["endpoint"].iloc[0].endswith("loss") else "best score"
             what = {EASE: "how often a variant succeeds", QUALITY: f"the {what} after tuning"}[str(question)]
-            trials = int(own["points"].min())
-            can.append(f"Differences in {what} that come out larger than {size} (from {trials} trials each{pairs}).")
+            trials = f", with {int(own['points'].min())} trials of each variant on a task" if not can else ""
+            which = ", depending on variant and task" if " to " in size and not can else ""
+            can.append(f"Observed differences in {what} that are larger than {size}{which}{trials}.")
     same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
     if len(same):
         row = same.iloc[0]

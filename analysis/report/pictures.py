@@ -57,10 +57,10 @@ def picture(shown: Shown, folder: Path, *, plain: bool = False) -> Picture:
 
     shown: the figure, which has been saved.
     folder: of the report, relative to which its files are linked.
-    plain: whether it must show without a script.
+    plain: whether it must show without a script, where a narrow screen then shows the wide one, too.
     """
     image = _image(shown.file("svg"), shown.file("png"), plain)
-    narrow = None if shown.narrow is None else _image(shown.narrow, None, plain)
+    narrow = None if shown.narrow is None else _image(shown.narrow, None, False)
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     lead, stop, rest = shown.caption.partition(". ")
     first = next((link for link in links if link.endswith(".svg")), "")

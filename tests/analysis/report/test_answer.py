@@ -63,8 +63,8 @@ def test_few_points_are_described_and_nothing_is_said_of_differences():
 def test_what_stays_open_is_what_the_study_cannot_tell():
     said = answer(solved(50), compared({"low": -0.05, "high": 0.41}), None)
     assert said.can[0] == (
-        "Differences in how often a variant succeeds that come out larger than 23 percentage points (from 30 trials "
-        "each)."
+        "Observed differences in how often a variant succeeds that are larger than 23 percentage points, with 30 "
+        "trials of each variant on a task."
     )
     assert said.cannot[0] == (
         "Whether the GRU succeeds more or less often than the LSTM: differences of up to 41 percentage points "
@@ -83,7 +83,7 @@ def test_the_title_counts_cells_tasks_and_lags():
 def test_lags_of_a_series_are_named_together():
     tasks = ["adding_30", "adding_60", "copying"]
     study = by_hand(*[{"task": t, "lag": k} for k, t in enumerate(tasks)], levels={"adding": tasks[:2]}, tasks=tasks)
-    assert places(study, tasks[:2]) == "on adding two numbers (all lags)"
+    assert places(study, tasks[:2]) == "on adding two numbers (both lags)"
     assert places(study, tasks) == "on all three tasks"
 
 
