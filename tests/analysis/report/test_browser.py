@@ -189,6 +189,19 @@ def test_everything_is_printed_also_what_is_folded(pages):
     assert pages_of >= 5
 
 
+def test_a_sheet_of_paper_has_the_wide_figures(chromium, folder):
+    page = chromium.new_page(viewport={"width": 688, "height": 1000})
+    page.emulate_media(media="print")
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_function(READY)
+    shown = """[...document.querySelectorAll('picture:has(source)')].map(
+        p => p.querySelector('source').srcset === p.querySelector('img').currentSrc)"""
+    narrow = page.evaluate(shown)
+    page.close()
+    assert len(narrow) > 0
+    assert not any(narrow)
+
+
 @pytest.mark.parametrize("width", [WIDE, PHONE])
 @pytest.mark.parametrize(("name", "link"), [("claims.html", "demo/report.html"), ("index.html", "demo/report.html")])
 def test_pages_beside_the_studies_fit_and_lead_to_the_report(chromium, folder, width, name, link):
