@@ -61,7 +61,9 @@ def page(request, pages):
 
 
 def open_all(page):
+    """Open every part; images far below the screen, which a reader would scroll to, are loaded at once."""
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    page.evaluate("[...document.images].forEach(image => image.loading = 'eager')")
     page.wait_for_function("[...document.images].every(image => image.complete)")
 
 
