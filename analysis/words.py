@@ -152,6 +152,7 @@ class Unit(NamedTuple):
     after_difference: str
 
 
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 UNITS = {
     "%": Unit(100.0, ".0f", " %", " percentage points"),
     "steps": Unit(1.0, ",.0f", " steps", " steps"),
@@ -194,7 +195,18 @@ def _written(value: float, unit: str, sign: str = "", digits: int = 3) -> str:
     scaled = factor * value
     if unit not in UNITS:
         form = ",.0f" if abs(scaled) >= 99.95 or scaled == 0 else f"#.{digits}g"
-    return format(scaled, f"{sign}{form}")
+    text = format(scaled, f"{sign}{form}")
+    return powers(text) if text.strip("+-0.") else text.lstrip("+-")
+
+
+def powers(text: str) -> str:
+    """Return a formatted number with a power of ten in place of the exponent of programming languages.
+
+    >>> powers("+8.8e-05"), powers("0.25")
+    ('+8.8·10⁻⁵', '0.25')
+    """
+    number, _, exponent = text.partition("e")
+    return f"{number}·10{str(int(exponent)).translate(RAISED)}" if exponent else text
 
 
 def _digits(value: float) -> int:
@@ -230,10 +242,10 @@ def amount(value: float, unit: str = "") -> str:
 
 
 def signed(value: float, unit: str = "") -> str:
-    """Write a difference without its unit, with a sign; the minus is the typographic one.
+    """Write a difference without its unit, with a sign if it is not zero; the minus is the typographic one.
 
-    >>> signed(-0.244, "%"), signed(0.3)
-    ('−24', '+0.30')
+    >>> signed(-0.244, "%"), signed(0.3), signed(-0.001, "%"), signed(-8.8e-5, "nats")
+    ('−24', '+0.30', '0', '−8.8·10⁻⁵')
     """
     return _written(value, unit, "+", _digits(value)).replace("-", "−")
 
@@ -334,10 +346,10 @@ def p_equals(p: float) -> str:
 def two_digits(value: float) -> str:
     """Write a number with two significant digits, and whole from 100 on.
 
-    >>> two_digits(0.01234), two_digits(1234.5)
-    ('0.012', '1,234')
+    >>> two_digits(0.01234), two_digits(1234.5), two_digits(2e-5)
+    ('0.012', '1,234', '2·10⁻⁵')
     """
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+    return f"{value:,.0f}" if abs(value) >= 100 else powers(f"{value:.2g}")
 
 
 def about(value: float) -> str:

@@ -11,17 +11,18 @@ import pandas as pd
 from .. import words
 from ..statistics.endpoints import EASE, QUALITY
 from ..study import Study
+from ..tables.baselines import baselines
 from ..tables.comparisons import (
     BETTER,
     EVERYTHING_SOLVED,
     FEWEST_FOR_INFERENCE,
+    GUARDS,
     HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
     OPEN,
     SAME,
     WORSE,
-    resolution,
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
 
@@ -106,7 +107,7 @@ def places(study: Study, tasks: Iterable[str]) -> str:
         if len(by_lag) == 1 and own:
             named.append(words.spoken(next(iter(by_lag.values()))))
         elif own and len(own) == len(by_lag):
-            named.append(f"{words.spoken(series)} (all lags)")
+            named.append(f"{words.spoken(series)} ({'both' if len(own) == 2 else 'all'} lags)")
         elif own:
             named.append(f"{words.spoken(series)} (lag{'s' * (len(own) > 1)} {words.listed(own)})")
     return f"on {words.listed(named)}"
@@ -208,20 +209,37 @@ def _levels(study: Study) -> list[str]:
     found = []
     for task in study.tasks[:2]:
         own = study.summary[(study.summary["task"] == task) & (study.summary["trials"] > 0)]
-        by, up = ("solve_rate", False) if study.solvable(task) else ("decile_loss", True)
-        own = own.sort_values(by, ascending=up, kind="stable").head(MOST_GROUPS)
         if own.empty:
             continue
         name = words.capital(words.spoken(task))
         if not study.solvable(task):
-            unit = study.goals[task].unit
-            shown = [f"{words.number(r['decile_loss'], unit)} by {the(r['variant'])}" for r in own.to_dict("records")]
-            found.append(f"{name}: the best tenth of the trials has a test loss{words.in_unit(unit)} of "
-                         f"{words.listed(shown)}.")  # fmt: skip
+            found.append(_losses(study, task))
             continue
+        own = own.sort_values("solve_rate", ascending=False, kind="stable").head(MOST_GROUPS)
         shown = [f"{r['solved']} of {r['trials']} trials by {the(r['variant'])}" for r in own.to_dict("records")]
         found.append(f"{name} is solved in {words.listed(shown)}.")
     return found
+
+
+def _losses(study: Study, task: str) -> str:
+    """Return the losses between which the variants lie on a task, and that of the best simple model."""
+    unit = study.goals[task].unit
+    own = study.summary[(study.summary["task"] == task) & np.isfinite(study.summary["decile_loss"])]
+    if own.empty:
+        return f"No trial on {words.spoken(task)} has a test loss."
+    own = own.sort_values("decile_loss", kind="stable")
+    best, worst = (
+        f"{words.number(row['decile_loss'], unit)} ({the(row['variant'])})" for row in (own.iloc[0], own.iloc[-1])
+    )
+    reach = f"lies between {best} and {worst}" if len(own) > 1 else f"is {best}"
+    text = f"The test loss of the best tenth of the trials on {words.spoken(task)}{words.in_unit(unit)} {reach}"
+    known = baselines(study)
+    simple = known[(known["task"] == task) & known["kind"].isin(("no_memory", "window")) & np.isfinite(known["loss"])]
+    if simple.empty:
+        return f"{text}; lower is better."
+    model = simple.loc[simple["loss"].idxmin()]
+    loss = words.number(float(study.goals[task].shown(model["loss"])), unit)
+    return f"{text}; lower is better, and the best simple model ({model['name']}) has {loss}."
 
 
 # What it can and cannot tell
@@ -233,22 +251,21 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
     if comparisons is None or comparisons.empty:
         return [], []
     can, cannot = [], []
-    what = {EASE: "the share of trials that are solved", QUALITY: "what tuning gets out of a variant"}
-    resolved = resolution(comparisons[comparisons["primary"]])
-    for question, own in resolved.groupby("question", sort=False):
-        units = set(comparisons.loc[comparisons["question"] == question, "unit"])
-        if len(units) == 1:
-            unit = str(units.pop())
-            low, high = own["half_width"].min(), own["half_width"].max()
+    primary = comparisons[comparisons["primary"]]
+    inferred = primary[np.isfinite(primary["low"])]
+    for question, own in inferred[~inferred["verdict"].isin(GUARDS)].groupby("question", sort=False):
+        if own["unit"].nunique() == 1:
+            unit = str(own["unit"].iloc[0])
+            widths = np.maximum(own["difference"] - own["low"], own["high"] - own["difference"])
+            low, high = np.minimum([widths.min(), widths.max()], own["span"].max())
             size = words.amount(high, unit)
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
-            trials = int(own["points"].min())
-            can.append(
-                f"Differences of about {size} or more in {what[str(question)]}, from {trials} trials of each variant "
-                "on a task."
-            )
-    primary = comparisons[comparisons["primary"]]
+            what = "test loss" if own["endpoint"].iloc[0].endswith("loss") else "best score"
+            what = {EASE: "how often a variant succeeds", QUALITY: f"the {what} after tuning"}[str(question)]
+            trials = f", with {int(own['points'].min())} trials of each variant on a task" if not can else ""
+            which = ", depending on variant and task" if " to " in size and not can else ""
+            can.append(f"Observed differences in {what} that are larger than {size}{which}{trials}.")
     same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
     if len(same):
         row = same.iloc[0]
@@ -256,16 +273,18 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         margin = words.amount(MARGIN * row["span"], str(row["unit"]))
         can.append(f"That {who} equal{'s' * (same['variant'].nunique() == 1)} {the(study.baseline or '')} within "
                    f"{margin} {places(study, same['task'])}.")  # fmt: skip
-    for question, own in primary[np.isfinite(primary["low"])].groupby("question", sort=False):
+    for question, own in inferred.groupby("question", sort=False):
         decided = set(own.loc[own["verdict"].isin((BETTER, WORSE, SAME)), "variant"])
         rest = [v for v in dict.fromkeys(own.loc[own["verdict"] == OPEN, "variant"]) if v not in decided]
         open_ = own[(own["verdict"] == OPEN) & own["variant"].isin(rest)]
         if rest and question == (EASE if EASE in set(primary["question"]) else QUALITY):
             largest = float(np.abs(open_[["low", "high"]].to_numpy()).max())
-            differ = "differs" if len(rest) == 1 else "differ"
+            verbs = {EASE: ("succeeds", "succeed"), QUALITY: ("does", "do")}[str(question)]
+            more = "more or less often" if question == EASE else "better or worse after tuning"
+            anywhere = " on any task" if len(study.tasks) > 1 else ""
             cannot.append(
-                f"Whether {_listed(rest)} {differ} from {the(study.baseline or '')}: up to "
-                f"{words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
+                f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}: "
+                f"differences of up to {words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
             )
     return can, cannot
 

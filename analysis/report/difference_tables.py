@@ -68,8 +68,8 @@ MEANINGS = {
 }
 NOTE = (
     "First row: the baseline itself; below: the difference to it, with its 95 % interval in brackets. ▲ better, "
-    "▼ worse, = the same within a tenth, ? not told apart. A dash: hardly anything was learned, or everything was "
-    "solved, so that nothing can differ."
+    "▼ worse, = the same within a tenth of the range, ? not told apart. A dash: hardly anything was learned, or "
+    "everything was solved, so that nothing can differ."
 )
 
 
@@ -101,7 +101,7 @@ def _question(study: Study, endpoint: str, own: pd.DataFrame) -> Evidence:
             table.append(Row(words.spoken(variant), variant, cells))
     resolved = {str(r["task"]): r for r in resolution(own).to_dict("records")}
     smallest = [_smallest(resolved.get(task), str(first[task]["unit"])) for task in tasks]
-    table.append(Row("Smallest difference that would show", "", smallest))
+    table.append(Row("Half-width of the intervals (median)", "", smallest))
     unit = MEANINGS[endpoint] + ("" if ENDPOINTS[endpoint].column != "loss" else words.in_unit(first[tasks[0]]["unit"]))
     heads = [words.spoken(task) for task in tasks]
     return Evidence(f"by_{endpoint}", TITLES[endpoint], sentence, unit, heads, table, NOTE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import re
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import groupby
@@ -35,7 +36,7 @@ class Picture(NamedTuple):
     wide, narrow: its images; that for a narrow screen is None where the figure is the same there.
     links: to its files.
     file: its SVG, for a browser without scripts.
-    width: in pixels.
+    width, narrow_width: in pixels, on a wide and on a narrow screen.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Picture(NamedTuple):
     links: list[str]
     file: str
     width: int
+    narrow_width: int
 
 
 def picture(shown: Shown, folder: Path, *, plain: bool = False) -> Picture:
@@ -55,14 +57,15 @@ def picture(shown: Shown, folder: Path, *, plain: bool = False) -> Picture:
 
     shown: the figure, which has been saved.
     folder: of the report, relative to which its files are linked.
-    plain: whether it must show without a script.
+    plain: whether it must show without a script, where a narrow screen then shows the wide one, too.
     """
     image = _image(shown.file("svg"), shown.file("png"), plain)
-    narrow = None if shown.narrow is None else _image(shown.narrow, None, plain)
+    narrow = None if shown.narrow is None else _image(shown.narrow, None, False)
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     lead, stop, rest = shown.caption.partition(". ")
     first = next((link for link in links if link.endswith(".svg")), "")
-    facts = (f"{lead}{stop.strip()}", rest, image, narrow, links, first, round(shown.width * PIXELS))
+    widths = (round(shown.width * PIXELS), round(_inches(shown) * PIXELS))
+    facts = (f"{lead}{stop.strip()}", rest, image, narrow, links, first, *widths)
     return Picture(shown.name, shown.figure.title, shown.task, *facts)
 
 
@@ -70,6 +73,14 @@ def groups(figures: Sequence[Shown], folder: Path) -> list[tuple[str, list[Pictu
     """Return title and pictures of each figure; one that was drawn task by task has several pictures."""
     by_title = groupby(figures, key=lambda shown: shown.figure.title)
     return [(title, [picture(shown, folder) for shown in group]) for title, group in by_title]
+
+
+def _inches(shown: Shown) -> float:
+    """Return the width of a figure on a narrow screen; that of its SVG is written in points."""
+    if shown.narrow is None:
+        return shown.width
+    found = re.search(rb'<svg[^>]* width="([0-9.]+)pt"', shown.narrow.read_bytes())
+    return float(found[1]) / 72 if found else shown.width
 
 
 def _image(svg: Path, png: Path | None, plain: bool) -> Image:

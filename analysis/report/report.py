@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from ..tables.edges import edges
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
-from .answer import answer
+from .answer import answer, the
 from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT
 from .condition_sentences import (
@@ -51,6 +51,12 @@ OF_LOSSES = (
     "for it). Diverged and exploded trials count; failed ones, in which the program broke, do not. Score: 0 is the "
     "best model without memory, 1 the reference. Expected loss: that of the best trial of a search of 20, or of all "
     "where there are fewer."
+)
+MAP_OF_LOSSES = (
+    "Which variant reaches the lowest test loss? The darker a cell, the lower the loss. It is the mean test loss of "
+    "the best tenth of the trials, chosen by their validation loss; the palest cell stands for the floor, the loss of "
+    "the best model without memory, the darkest for the reference. Whether a difference is more than chance, the "
+    "intervals of the evidence say."
 )
 
 
@@ -143,6 +149,8 @@ class Report:
             terms=TERMS,
             cells=self.cells,
             spoken=words.spoken,
+            the=the,
+            capital=words.capital,
         )
 
     def _answer(self, found: pd.DataFrame) -> dict[str, Any]:
@@ -155,6 +163,8 @@ class Report:
         """Return the figures of each part of the report, and what is not drawn."""
         own = [shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name]
         first = [shown for shown in own if shown.figure.part == "answer"]
+        if not any(map(self.study.solvable, self.study.tasks)):
+            first = [replace(shown, words=MAP_OF_LOSSES) for shown in first]
         more = [shown for shown in own if shown.figure.part not in ("answer", "evidence")]
         return {
             "map": [picture(shown, folder, plain=True) for shown in first],

@@ -72,8 +72,12 @@ class Column(NamedTuple):
         if self.names:
             name = words.spoken(str(value))
             return Cell(name, name, text=True, code=str(value) if name != value else "")
-        shown = self.shown(row) if self.shown else format(value, self.form)
+        shown = self.shown(row) if self.shown else _plain(value, self.form)
         return Cell(value, shown, self.form == "", link=self.link(row) if self.link else "")
+
+
+def _plain(value: Any, form: str) -> str:
+    return words.powers(format(value, form)) if form else str(value)
 
 
 class Table(NamedTuple):

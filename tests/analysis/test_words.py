@@ -30,6 +30,23 @@ def test_a_number_has_two_digits_and_is_whole_from_100_on(value, text):
 
 
 @pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.004, "%", "0"),
+        (-0.004, "%", "0"),
+        (-0.005001, "%", "−1"),
+        (0.004, "", "0.00"),
+        (0.0, "nats", "0"),
+        (8.84e-5, "nats", "+8.8·10⁻⁵"),
+        (-1.2e-12, "nats", "−1.2·10⁻¹²"),
+        (1.04e-4, "nats", "+0.00010"),
+    ],
+)
+def test_a_difference_of_nothing_has_no_sign_and_a_small_one_a_power_of_ten(value, unit, text):
+    assert words.signed(value, unit) == text
+
+
+@pytest.mark.parametrize(
     ("value", "text"), [(999, "999"), (1000, "1.0k"), (9940, "9.9k"), (9960, "10k"), (999_000, "999k"), (1e6, "1.0M")]
 )
 def test_a_count_has_at_most_four_characters(value, text):

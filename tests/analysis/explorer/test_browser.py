@@ -311,7 +311,7 @@ def test_the_pointer_over_a_mark_tells_its_values(explorer):
     explorer.page.mouse.move(*explorer.place(1))
     tip = explorer.page.inner_text("#tip")
     assert spoken(table["variant"][1]) in tip
-    assert f"size: {table['size'][1]}" in tip
+    assert f"{spoken('size')}: {table['size'][1]}" in tip
 
 
 def test_the_command_is_copied_and_selected_where_copying_is_refused(explorer):

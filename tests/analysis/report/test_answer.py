@@ -63,10 +63,13 @@ def test_few_points_are_described_and_nothing_is_said_of_differences():
 def test_what_stays_open_is_what_the_study_cannot_tell():
     said = answer(solved(50), compared({"low": -0.05, "high": 0.41}), None)
     assert said.can[0] == (
-        "Differences of about 23 percentage points or more in the share of trials that are solved, from 30 trials of "
-        "each variant on a task."
+        "Observed differences in how often a variant succeeds that are larger than 23 percentage points, with 30 "
+        "trials of each variant on a task."
     )
-    assert said.cannot[0] == "Whether the GRU differs from the LSTM: up to 41 percentage points remain possible."
+    assert said.cannot[0] == (
+        "Whether the GRU succeeds more or less often than the LSTM: differences of up to 41 percentage points "
+        "remain possible."
+    )
 
 
 def test_the_title_counts_cells_tasks_and_lags():
@@ -80,7 +83,7 @@ def test_the_title_counts_cells_tasks_and_lags():
 def test_lags_of_a_series_are_named_together():
     tasks = ["adding_30", "adding_60", "copying"]
     study = by_hand(*[{"task": t, "lag": k} for k, t in enumerate(tasks)], levels={"adding": tasks[:2]}, tasks=tasks)
-    assert places(study, tasks[:2]) == "on adding two numbers (all lags)"
+    assert places(study, tasks[:2]) == "on adding two numbers (both lags)"
     assert places(study, tasks) == "on all three tasks"
 
 
@@ -89,5 +92,5 @@ def test_the_table_of_a_question_has_every_difference_with_its_interval_and_verd
     assert [(row.name, row.code, *row.cells[0]) for row in table.rows] == [
         ("LSTM", "vanilla", "52", ""),
         ("GRU", "gru", "▼ −18 [−31, −5]", "worse"),
-        ("Smallest difference that would show", "", "13", ""),
+        ("Half-width of the intervals (median)", "", "13", ""),
     ]

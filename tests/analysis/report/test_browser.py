@@ -61,7 +61,9 @@ def page(request, pages):
 
 
 def open_all(page):
+    """Open every part; images far below the screen, which a reader would scroll to, are loaded at once."""
     page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
+    page.evaluate("[...document.images].forEach(image => image.loading = 'eager')")
     page.wait_for_function("[...document.images].every(image => image.complete)")
 
 
@@ -187,6 +189,19 @@ def test_everything_is_printed_also_what_is_folded(pages):
     assert page.evaluate("[...document.querySelectorAll('details')].every(part => part.open)")
     pages_of = folded.count(b"/Type /Page\n") + folded.count(b"/Type /Page ") + folded.count(b"/Type/Page/")
     assert pages_of >= 5
+
+
+def test_a_sheet_of_paper_has_the_wide_figures(chromium, folder):
+    page = chromium.new_page(viewport={"width": 688, "height": 1000})
+    page.emulate_media(media="print")
+    page.goto((folder / "report.html").as_uri())
+    page.wait_for_function(READY)
+    shown = """[...document.querySelectorAll('picture:has(source)')].map(
+        p => p.querySelector('source').srcset === p.querySelector('img').currentSrc)"""
+    narrow = page.evaluate(shown)
+    page.close()
+    assert len(narrow) > 0
+    assert not any(narrow)
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])
