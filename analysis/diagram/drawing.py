@@ -15,6 +15,7 @@ from .reading import Abstract, CannotDraw, read
 from .routing import Line, Point, route
 
 CORNER = 8  # radius of a corner of a line
+SMALLEST = 11.0  # size of text in pixels, so that none is below 8 points
 NUMBER = (34, 23)  # room for two numbers of five characters, one above the other
 FAR = (0, 3, 6, 9, 12, 16, 20, 25, 30, 40)  # how much further than necessary a number may stand from its line
 SPREADS = (1.0, 1.3)  # how far apart elements stand, tried in this order until every line finds a way
@@ -77,7 +78,8 @@ class Text:
 
     @property
     def box(self) -> Box:
-        width = sum(len(part) * (0.55 if k == 0 else 0.42) for k, part in enumerate(parts(self.text))) * self.size
+        sizes = (self.size, low_size(self.size), self.size)
+        width = sum(0.56 * len(part) * size for part, size in zip(parts(self.text), sizes, strict=False))
         left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
         return left, self.y - 0.72 * self.size, left + width, self.y + 0.2 * self.size
 
@@ -155,6 +157,11 @@ def drawn(plan: Plan) -> Drawing:
     y0, y1 = min(top, *(n.box[1] for n in nodes)) - 6, max(bottom, *(n.box[3] for n in nodes)) + 6
     a = plan.abstract
     return Drawing(a.title, x0, y0, x1 - x0, y1 - y0, plan.frame, nodes, wires, texts, a.graph, a)
+
+
+def low_size(size: float) -> float:
+    """Return the size of what stands below the line beside text of a size: it stays readable."""
+    return max(0.72 * size, SMALLEST)
 
 
 def parts(label: str) -> list[str]:
