@@ -1,4 +1,4 @@
-"""Whether the gradient of a cell takes the lines of its graph: `detach` and hooks leave no trace in the graph itself."""
+"""Whether the gradient of a cell takes the lines of its graph: `detach` and hooks leave no trace in the graph."""
 
 from __future__ import annotations
 

@@ -373,7 +373,7 @@ class _Router:
         return {v}
 
     def _steps_from(self, v: Vertex) -> list[tuple[Vertex, Vertex, float, bool]]:
-        """Return the steps that lead on from a vertex, whatever lies there: direction, vertex, cost, whether blocked."""
+        """Return the steps that lead on from a vertex, whatever lies there: direction, vertex, cost, if blocked."""
         if v not in self.steps:
             self.steps[v] = []
             for e in SIDES.values():

@@ -103,7 +103,8 @@ def _tables(folder: Path) -> Tables:
         path = folder / f"{name}.csv"
         table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=columns)
         tables.append(table[columns])
-    return Tables(folder.name, *tables, nodes=_nodes(folder))
+    cells, comparisons, claims = tables
+    return Tables(folder.name, cells, comparisons, claims, _nodes(folder))
 
 
 def _nodes(folder: Path) -> Mapping[str, Mapping[str, Any]]:
