@@ -193,7 +193,8 @@ def _ends(plan: Plan) -> list[Node]:
         if port.side not in ("bottom", "top"):
             continue
         away = 16 if port.side == "bottom" else -16
-        wide = 32 if len("".join(parts(port.label))) < 5 else 64
+        letters = len("".join(parts(port.label)))
+        wide = next(width for most, width in ((4, 32), (9, 64), (letters, 88)) if letters <= most)
         kind = "input" if port.side == "bottom" else "output"
         nodes.append(Node(port.number, kind, port.label, port.x, port.y + away, wide, 32, port.number))
     return nodes
