@@ -15,8 +15,9 @@ from .reading import Abstract, CannotDraw, read
 from .routing import Line, Point, route
 
 CORNER = 8  # radius of a corner of a line
+SMALLEST = 11.0  # size of text in pixels, so that none is below 8 points
 NUMBER = (34, 23)  # room for two numbers of five characters, one above the other
-FAR = (0, 6, 12, 20, 30)  # how much further than necessary a number may stand from its line
+FAR = (0, 3, 6, 9, 12, 16, 20, 25, 30, 40)  # how much further than necessary a number may stand from its line
 SPREADS = (1.0, 1.3)  # how far apart elements stand, tried in this order until every line finds a way
 Box = tuple[float, float, float, float]
 """Left, top, right, bottom."""
@@ -77,7 +78,8 @@ class Text:
 
     @property
     def box(self) -> Box:
-        width = sum(len(part) * (0.55 if k == 0 else 0.42) for k, part in enumerate(parts(self.text))) * self.size
+        sizes = (self.size, low_size(self.size), self.size)
+        width = sum(0.56 * len(part) * size for part, size in zip(parts(self.text), sizes, strict=False))
         left = self.x - {"start": 0.0, "middle": width / 2, "end": width}[self.anchor]
         return left, self.y - 0.72 * self.size, left + width, self.y + 0.2 * self.size
 
@@ -139,21 +141,14 @@ def drawn(plan: Plan) -> Drawing:
     nodes = [*(_node(p) for p in plan.placed.values() if p.element.kind != "merge"), *_ends(plan)]
     texts = _labels(plan)
     occupied = [node.box for node in nodes] + [text.box for text in texts]
-    pieces = [(line.net, a, b) for line in lines for a, b in zip(line.points, line.points[1:], strict=False)]
+    pieces = [around(a, b) for line in lines for a, b in pairwise(line.points)]
     for line in lines:
         if line.sink.role:
-            text = _role(line, occupied, pieces)
+            text = _role(line, [*occupied, *pieces])
             texts.append(text)
             occupied.append(text.box)
-    wires, seen = [], set[int]()
-    for k, line in enumerate(lines):
-        value = _value(plan, line.net)
-        spot = None
-        if value >= 0 and value not in seen:
-            spot = _spot([other for other in lines if other.net == line.net], occupied, pieces)
-            occupied.append(_around(spot))
-            seen.add(value)
-        wires.append(_wire(plan, line, lines[:k], value, spot))
+    spots = _spots(plan, lines, [*occupied, *pieces])
+    wires = [_wire(plan, line, lines[:k], _value(plan, line.net), spots.get(k)) for k, line in enumerate(lines)]
     left, top, right, bottom = plan.frame
     x0, x1 = (
         min(left, *(t.box[0] for t in texts)) - 8,
@@ -162,6 +157,11 @@ def drawn(plan: Plan) -> Drawing:
     y0, y1 = min(top, *(n.box[1] for n in nodes)) - 6, max(bottom, *(n.box[3] for n in nodes)) + 6
     a = plan.abstract
     return Drawing(a.title, x0, y0, x1 - x0, y1 - y0, plan.frame, nodes, wires, texts, a.graph, a)
+
+
+def low_size(size: float) -> float:
+    """Return the size of what stands below the line beside text of a size: it stays readable."""
+    return max(0.72 * size, SMALLEST)
 
 
 def parts(label: str) -> list[str]:
@@ -193,7 +193,8 @@ def _ends(plan: Plan) -> list[Node]:
         if port.side not in ("bottom", "top"):
             continue
         away = 16 if port.side == "bottom" else -16
-        wide = 32 if len("".join(parts(port.label))) < 5 else 64
+        letters = len("".join(parts(port.label)))
+        wide = next(width for most, width in ((4, 32), (9, 64), (letters, 88)) if letters <= most)
         kind = "input" if port.side == "bottom" else "output"
         nodes.append(Node(port.number, kind, port.label, port.x, port.y + away, wide, 32, port.number))
     return nodes
@@ -212,7 +213,7 @@ def _labels(plan: Plan) -> list[Text]:
     return texts
 
 
-def _role(line: Line, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Text:
+def _role(line: Line, occupied: list[Box]) -> Text:
     """Return what is written beside the end of a line, where it covers least."""
     x, y = line.points[-1]
     style, size = ("vector" if line.sink.role not in ("if", "then", "else", "a", "b") else "role"), SMALL
@@ -224,12 +225,13 @@ def _role(line: Line, occupied: list[Box], pieces: list[tuple[int, Point, Point]
         low = y + (15 if sign > 0 else -6)
         places = [(x + 6, low, "start"), (x - 6, low, "end"), (x + 6, low + 10 * sign, "start")]
     texts = [Text(px, py, line.sink.role, size, a, style) for px, py, a in places]
-    return min(texts, key=lambda t: _covers(t.box, occupied, pieces))
+    return min(texts, key=lambda t: _covers(t.box, occupied))
 
 
-def _covers(box: Box, occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> int:
+def _covers(box: Box, occupied: list[Box]) -> int:
     """Return how many labels, nodes and lines lie under a box."""
-    return sum(meet(box, other) for other in occupied) + sum(meet(box, around(a, b)) for _, a, b in pieces)
+    x0, y0, x1, y1 = box
+    return sum(x0 < right and left < x1 and y0 < bottom and top < y1 for left, top, right, bottom in occupied)
 
 
 def meet(a: Box, b: Box) -> bool:
@@ -246,8 +248,29 @@ def _around(spot: Point) -> Box:
     return spot[0] - NUMBER[0] / 2, spot[1] - NUMBER[1] / 2, spot[0] + NUMBER[0] / 2, spot[1] + NUMBER[1] / 2
 
 
-def _spot(lines: list[Line], occupied: list[Box], pieces: list[tuple[int, Point, Point]]) -> Point:
-    """Return the middle of a place beside the lines of a value at which a number covers as little as possible.
+def _spots(plan: Plan, lines: list[Line], occupied: list[Box]) -> dict[int, Point]:
+    """Return the middle of a place for a number beside the lines of each value, by the first line of the value.
+
+    occupied: nodes, labels and lines, of which a number covers as few as possible. The value with the fewest free
+    places chooses first.
+    """
+    bringing: dict[int, list[int]] = {}
+    for k, line in enumerate(lines):
+        if _value(plan, line.net) >= 0:
+            bringing.setdefault(_value(plan, line.net), []).append(k)
+    places = {own[0]: _places([lines[k] for k in own], occupied) for own in bringing.values()}
+    spots: dict[int, Point] = {}
+    while places:
+        k = min(places, key=lambda k: (sum(place[0] == 0 for place in places[k]), k))
+        spots[k] = min(places.pop(k))[3]
+        box = _around(spots[k])
+        for other, found in places.items():
+            places[other] = [(c + meet(_around(spot), box), far, n, spot) for c, far, n, spot in found]
+    return spots
+
+
+def _places(lines: list[Line], occupied: list[Box]) -> list[tuple[int, float, int, Point]]:
+    """Return the places beside the lines of a value: how much a number there covers, how far it is, and where.
 
     Nearer to a line is better, and beside its first line better than beside a later one.
     """
@@ -261,9 +284,8 @@ def _spot(lines: list[Line], occupied: list[Box], pieces: list[tuple[int, Point,
                     away = (0, NUMBER[1] / 2 + 3 + far) if y0 == y1 else (NUMBER[0] / 2 + 3 + far, 0)
                     for sign in (1, -1) if y0 != y1 else (-1, 1):
                         spot = (x + sign * away[0], y + sign * away[1])
-                        covers = _covers(_around(spot), occupied, pieces)
-                        found.append((covers, far + 8 * late, len(found), spot))
-    return min(found)[3]
+                        found.append((_covers(_around(spot), occupied), far + 8 * late, len(found), spot))
+    return found
 
 
 def _wire(plan: Plan, line: Line, earlier: list[Line], value: int, spot: Point | None) -> Wire:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from .drawing import CORNER, Drawing, Node, Text, Wire, parts
+from .drawing import CORNER, SMALLEST, Drawing, Node, Text, Wire, low_size, parts
 from .placing import LABEL
 from .routing import Point
 
@@ -23,7 +23,6 @@ INK, VECTOR, MARK = "#1f2a1f", "#a03325", "#c2410c"
 FONT = "'Helvetica Neue', Helvetica, Arial, 'DejaVu Sans', sans-serif"
 SERIF = "'Times New Roman', 'STIX Two Text', 'DejaVu Serif', serif"
 LINE, HALO, GAP, ARROW = 1.8, 8.0, 5.0, (9.0, 7.0)
-NUMBER_SIZE = 11
 
 
 Edge = tuple[int, int | str, str]
@@ -138,7 +137,7 @@ def style() -> str:
         f".cell text{{font-family:{FONT};fill:{INK}}}",
         f".cell .math{{font-family:{SERIF};font-style:italic}}",
         f".cell text.vector{{fill:{VECTOR}}}.cell .title{{font-weight:bold}}",
-        f".cell .number{{font-size:{NUMBER_SIZE}px}}.cell .slope{{font-size:{NUMBER_SIZE}px;fill:#b91c1c}}",
+        f".cell .number{{font-size:{n(SMALLEST)}px}}.cell .slope{{font-size:{n(SMALLEST)}px;fill:#b91c1c}}",
     ]
     return "".join(rules)
 
@@ -191,7 +190,7 @@ def shortened(wire: Wire) -> list[Point]:
     """Return the points of a wire that ends within its arrow."""
     (x0, y0), (x1, y1) = wire.drawn[-2:]
     length = _length((x0, y0), (x1, y1))
-    keep = max(length - ARROW[0] + 2, 0) / length
+    keep = max(length - ARROW[0] + 2, 0.5) / length
     return [*wire.drawn[:-1], (x0 + (x1 - x0) * keep, y0 + (y1 - y0) * keep)]
 
 
@@ -232,7 +231,7 @@ def label_style(node: Node) -> str:
 def text_row(text: Text) -> str:
     """Return a label as an element of an SVG."""
     pieces = parts(text.text) if text.style in ("state", "name", "vector", "inner") else [text.text]
-    low = f'<tspan dy="{n(text.size * 0.25)}" font-size="{n(text.size * 0.72)}">'
+    low = f'<tspan dy="{n(text.size * 0.25)}" font-size="{n(low_size(text.size))}">'
     inner = escape(pieces[0]) + (f"{low}{escape(pieces[1])}</tspan>" if len(pieces) > 1 else "")
     if len(pieces) > 2:
         inner += f'<tspan dy="{n(-text.size * 0.25)}">{escape(pieces[2])}</tspan>'

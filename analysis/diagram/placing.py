@@ -277,10 +277,11 @@ class _Placer:
         return Plan(self.abstract, placed, ports, frame, self.belts)
 
     def _is_busy(self, n: int) -> bool:
-        """Whether several lines leave a layer, so that there must be room for a fork above it."""
+        """Whether there must be room above a layer, for a fork or, where lines come from its sides, for a number."""
         ends = list(self.abstract.new.values()).count(n)
         above = (self.column[n], self.rows - 1) in self.taken
-        return above and len(self.abstract.users.get(n, [])) + ends > 1
+        looks = any(entry.role for entry in self.elements[n].entries)
+        return above and (looks or len(self.abstract.users.get(n, [])) + ends > 1)
 
     def _y(self, n: int) -> float:
         if self.elements[n].kind == "layer":

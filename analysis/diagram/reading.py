@@ -13,6 +13,8 @@ from variants.engine.ir.graph import COMMUTATIVE, COMPARISONS, Graph
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
 
+from .gradients import changed
+
 INPUT = -1
 """The number of the input x, which is no node of the graph."""
 MOST = 40  # elements: a larger drawing says nothing to anybody
@@ -108,15 +110,31 @@ def read(cell: Cell) -> Abstract:
     """
     if isinstance(cell, Native):
         raise CannotDraw(f"{cell.title}: a kernel of the library, whose formula is not declared here")
-    here = cell.for_layer(1)
     try:
+        here = cell.for_layer(1)
         derivation = fused.derivation(here, lowest=not here.above)
     except CannotFuse as error:
         raise CannotDraw(f"{cell.title}: cannot be traced: {error}") from None
+    except Exception as error:  # a mistake in a formula may be of any kind
+        reason = " ".join(str(error).split())
+        raise CannotDraw(f"{cell.title}: its formula fails: {type(error).__name__}: {reason}") from error
+    _refuse_changed(cell.title, derivation)
     found = _Reader(here, derivation).abstract()
     if len(found.elements) > MOST:
         raise CannotDraw(f"{cell.title}: too large to be drawn: {len(found.elements)} elements, at most {MOST}")
     return found
+
+
+def _refuse_changed(title: str, derivation: Derivation) -> None:
+    """Raise CannotDraw for a cell of which the gradient does not take the lines of its graph."""
+    try:
+        names = changed(derivation)
+    except KeyError as error:
+        raise CannotDraw(f"{title}: its gradient cannot be checked, since it uses {error.args[0]}") from None
+    if names:
+        raise CannotDraw(
+            f"{title}: its formula cuts or changes the gradient by {', '.join(names)}, which no line of a drawing shows"
+        )
 
 
 class _Reader:

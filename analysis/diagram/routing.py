@@ -94,6 +94,9 @@ class _Router:
             self._block(n, p)
         self.laid: dict[int, _Laid] = {}
         self.at: dict[Vertex, set[int]] = defaultdict(set)
+        self.foreign: dict[Vertex, set[int]] = {}  # what lies of other nets than the one that is being laid
+        self.beside: set[Vertex] = set()  # next to that
+        self.steps: dict[Vertex, list[tuple[Vertex, Vertex, float, bool]]] = {}
         self.nets = self._nets()
 
     def _block(self, n: int, p: Placed) -> None:
@@ -244,6 +247,8 @@ class _Router:
     def _lay(self, net: Net) -> None:
         laid = _Laid()
         self._put(net.number, laid)
+        self.foreign = {v: others for v, numbers in self.at.items() if (others := numbers - {net.number})}
+        self.beside = {(x + dx, y + dy) for x, y in self.foreign for dx, dy in SIDES.values()}
         waiting = list(net.sinks)
         while waiting:
             found = [(self._way(net, laid, sink), sink) for sink in waiting]
@@ -296,6 +301,7 @@ class _Router:
         if not goals:
             return None
         ends = {v for v, _ in goals}
+        far: dict[Vertex, int] = {}
         queue: list[tuple[float, float, int, Vertex, Vertex]] = []
         best: dict[tuple[Vertex, Vertex], float] = {}
         origin: dict[tuple[Vertex, Vertex], tuple[Vertex, Vertex] | str] = {}
@@ -305,9 +311,10 @@ class _Router:
             nonlocal count
             if cost < best.get((v, d), math.inf):
                 best[v, d], origin[v, d] = cost, came
-                far = min(abs(v[0] - g[0]) + abs(v[1] - g[1]) for g, _ in goals)
+                if v not in far:
+                    far[v] = min(abs(v[0] - x) + abs(v[1] - y) for x, y in ends)
                 count += 1
-                heapq.heappush(queue, (cost + far, cost, count, v, d))
+                heapq.heappush(queue, (cost + far[v], cost, count, v, d))
 
         for v, d, cost, came in self._begins(net, laid, used):
             push(v, d, cost, came)
@@ -326,10 +333,16 @@ class _Router:
                     if goal == v and e != (-d[0], -d[1]):
                         push(v, e, cost + BEND, (v, d))
                 continue
-            for e in SIDES.values():
-                step = self._step(net.number, laid, v, d, e, ends)
-                if step is not None:
-                    push((v[0] + e[0], v[1] + e[1]), e, cost + step, (v, d))
+            back, straight = (-d[0], -d[1]), v in self.foreign
+            for e, w, price, blocked in self._steps_from(v):
+                if e == back or (straight and e != d) or (blocked and w not in ends) or w in laid.neighbours:
+                    continue
+                price += (BEND if e != d else 0.0) + (BESIDE if w in self.beside else 0.0)
+                if w in self.foreign:
+                    if w in ends or not self._crosses(w, e):
+                        continue
+                    price += CROSSING
+                push(w, e, cost + price, (v, d))
         return None
 
     def _is_free_end(self, v: Vertex, number: int) -> bool:
@@ -359,27 +372,23 @@ class _Router:
         v = line.sink.sides[line.side][0]
         return {v}
 
-    def _step(self, number: int, laid: _Laid, v: Vertex, d: Vertex, e: Vertex, goals: set[Vertex]) -> float | None:
-        """Return what a step costs, None where there is none."""
-        if e == (-d[0], -d[1]):
-            return None
-        foreign = self.at.get(v, set()) - {number}
-        if foreign and e != d:
-            return None
-        w = (v[0] + e[0], v[1] + e[1])
-        if not (self.low[0] <= w[0] <= self.high[0] and self.low[1] <= w[1] <= self.high[1]):
-            return None
-        if (w in self.blocked and w not in goals) or w in laid.neighbours or not self._is_inside(v, w, e):
-            return None
-        cost = 1.0 + (BEND if e != d else 0.0) + ABOVE * (w[1] * UNIT < self.highest)
-        others = self.at.get(w, set()) - {number}
-        if others:
-            (other, *more) = others
-            across = {(w[0] - e[1], w[1] - e[0]), (w[0] + e[1], w[1] + e[0])}
-            if more or w in goals or self.laid[other].neighbours[w] != across:
-                return None
-            cost += CROSSING
-        return cost + self._beside(w, number)
+    def _steps_from(self, v: Vertex) -> list[tuple[Vertex, Vertex, float, bool]]:
+        """Return the steps that lead on from a vertex, whatever lies there: direction, vertex, cost, if blocked."""
+        if v not in self.steps:
+            self.steps[v] = []
+            for e in SIDES.values():
+                w = (v[0] + e[0], v[1] + e[1])
+                on_grid = self.low[0] <= w[0] <= self.high[0] and self.low[1] <= w[1] <= self.high[1]
+                if on_grid and self._is_inside(v, w, e):
+                    price = 1.0 + ABOVE * (w[1] * UNIT < self.highest)
+                    self.steps[v].append((e, w, price, w in self.blocked))
+        return self.steps[v]
+
+    def _crosses(self, w: Vertex, e: Vertex) -> bool:
+        """Whether a step in a direction onto a vertex crosses the only line of another net there at a right angle."""
+        (other, *more) = self.foreign[w]
+        across = {(w[0] - e[1], w[1] - e[0]), (w[0] + e[1], w[1] + e[0])}
+        return not more and self.laid[other].neighbours[w] == across
 
     def _is_inside(self, v: Vertex, w: Vertex, e: Vertex) -> bool:
         """Whether a step stays in the frame, or crosses it straight on its way from or to an end at the border."""

@@ -29,7 +29,7 @@ class Card(NamedTuple):
     written_html: those of its docstring, lines of columns.
     formula_html: its parameters in letters. parameters: their number.
     source: where it comes from. drawing_html: as SVG, empty where there is none, and `why` says why.
-    control: whether it is the library's own.
+    control: whether it is the library's own. width: of the drawing in pixels.
     """
 
     label: str
@@ -45,6 +45,7 @@ class Card(NamedTuple):
     drawing_html: str
     why: str
     control: bool
+    width: float = 0.0
 
 
 def cards() -> list[Card]:
@@ -55,9 +56,10 @@ def cards() -> list[Card]:
 def _card(label: str, cls: type[Cell]) -> Card:
     cell = cls()
     try:
-        drawing, why = svg(draw(cell)), ""
+        shape = draw(cell)
+        drawing, width, why = svg(shape), shape.width, ""
     except CannotDraw as error:
-        drawing, why = "", str(error)
+        drawing, width, why = "", 0.0, str(error)
     count = count_parameters(cell, INPUTS, HIDDEN, layers=cell.min_layers)
     layers = f", in the {cell.min_layers} layers that it needs at least" if cell.min_layers > 1 else ""
     return Card(
@@ -74,6 +76,7 @@ def _card(label: str, cls: type[Cell]) -> Card:
         drawing_html=drawing,
         why=why,
         control=cls.control,
+        width=width,
     )
 
 

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from runs.record.archive import ARCHIVE, read_archive
+from variants import Cell
+
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
 from ..tables.claim_rules import UNANSWERED, UNTESTED, answered
@@ -40,11 +43,13 @@ class StudyFound(NamedTuple):
     """What a study found about a variant.
 
     study: its name. baseline: in words, empty for the baseline itself and where there is none. lines: of each task.
+    label: under which the study has it, with its knobs; empty where that is its own name.
     """
 
     study: str
     baseline: str
     lines: list[Line]
+    label: str = ""
 
 
 class ClaimFound(NamedTuple):
@@ -59,12 +64,16 @@ class ClaimFound(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """The tables of a study: its cells, comparisons and claims; empty where there are none."""
+    """The tables of a study: its cells, comparisons and claims; empty where there are none.
+
+    nodes: by label, what the design says of each variant: `_target_` and knobs.
+    """
 
     study: str
     cells: pd.DataFrame
     comparisons: pd.DataFrame
     claims: pd.DataFrame
+    nodes: Mapping[str, Mapping[str, Any]]
 
 
 def read_studies(results: Path) -> list[Tables]:
@@ -94,21 +103,57 @@ def _tables(folder: Path) -> Tables:
         path = folder / f"{name}.csv"
         table = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=columns)
         tables.append(table[columns])
-    return Tables(folder.name, *tables)
+    cells, comparisons, claims = tables
+    return Tables(folder.name, cells, comparisons, claims, _nodes(folder))
+
+
+def _nodes(folder: Path) -> Mapping[str, Mapping[str, Any]]:
+    """Return the variants of the design in a study's archive; none where there is no archive."""
+    path = folder / ARCHIVE
+    return read_archive(path).design.variants if path.is_file() else {}
 
 
 def found_about(variant: str, studies: list[Tables]) -> list[StudyFound]:
-    """Return what the studies found about a variant, of those that have it under its own name."""
+    """Return what the studies found about a variant, under its own name and under other labels of its class."""
     found = []
     for tables in studies:
-        cells = tables.cells[(tables.cells["variant"] == variant) & (tables.cells["trials"] > 0)]
-        if cells.empty:
-            continue
-        own = tables.comparisons[(tables.comparisons["variant"] == variant) & tables.comparisons["primary"].eq(True)]
-        baseline = words.spoken(str(own["baseline"].iloc[0])) if len(own) else ""
-        lines = [_line(row, own[own["task"] == row["task"]]) for row in cells.to_dict("records")]
-        found.append(StudyFound(tables.study, baseline, lines))
+        for label in _labels(variant, tables):
+            cells = tables.cells[(tables.cells["variant"] == label) & (tables.cells["trials"] > 0)]
+            if cells.empty:
+                continue
+            own = tables.comparisons[(tables.comparisons["variant"] == label) & tables.comparisons["primary"].eq(True)]
+            baseline = words.spoken(str(own["baseline"].iloc[0])) if len(own) else ""
+            lines = [_line(row, own[own["task"] == row["task"]]) for row in cells.to_dict("records")]
+            found.append(StudyFound(tables.study, baseline, lines, _written(variant, label, tables.nodes)))
     return found
+
+
+def _labels(variant: str, tables: Tables) -> list[str]:
+    """Return the labels under which a study has a variant of the registry, its own name first."""
+    cls = Cell.registry.get(variant)
+    others = [label for label, node in tables.nodes.items() if cls is not None and _is_of(node, cls)]
+    taken = variant in tables.nodes and variant not in others  # another class has its name there
+    return list(dict.fromkeys(([] if taken else [variant]) + others))
+
+
+def _is_of(node: Mapping[str, Any], cls: type[Cell]) -> bool:
+    """Return whether a variant of a design is of a class of this package, without importing what it names."""
+    package, _, name = str(node.get("_target_")).rpartition(".")
+    return name == cls.__name__ and package.partition(".")[0] == "variants"
+
+
+def _written(variant: str, label: str, nodes: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return another label of a variant with the knobs that it gives."""
+    if label == variant:
+        return ""
+    knobs = {key: value for key, value in nodes[label].items() if key not in ("_target_", "label")}
+    return ", ".join([label, *(f"{key} = {_plain(value)}" for key, value in knobs.items())])
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _line(row: Mapping[Any, Any], comparisons: pd.DataFrame) -> Line:

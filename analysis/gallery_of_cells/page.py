@@ -15,6 +15,8 @@ from .cards import Card
 from .found import claims_about, found_about, read_studies
 
 FILE = "cells.html"
+BROAD = 560
+"""Pixels; a wider drawing stands above its equations instead of beside them."""
 
 
 def write_gallery(cards: Sequence[Card], results: Path, out: Path) -> Path:
@@ -40,9 +42,8 @@ def write_gallery(cards: Sequence[Card], results: Path, out: Path) -> Path:
     path = out / FILE
     folder = Path(__file__).parent / "templates"
     names = [t.study for t in studies]
-    write_whole(
-        path, standalone(folder, "cells.html.jinja", cells=cells, reports=reports, families=families, studies=names)
-    )
+    given = {"cells": cells, "reports": reports, "families": families, "studies": names, "BROAD": BROAD}
+    write_whole(path, standalone(folder, "cells.html.jinja", **given))
     return path
 
 

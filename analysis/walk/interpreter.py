@@ -19,7 +19,7 @@ from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
 from variants.layers.native import NativeRecurrent
 
-from .operations import OPERATIONS, ROOTED, ROOTS
+from ..diagram.operations import OPERATIONS, ROOTED, ROOTS
 
 Term = tuple[str, str]
 """A part of a pre-activation: its gate, and the name of W, R or b."""

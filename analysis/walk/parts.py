@@ -10,7 +10,7 @@ from variants.engine.ir import gates
 from variants.engine.ir.derive import Derivation
 from variants.engine.ir.names import Name
 
-from .operations import ROOTED, ROOTS
+from ..diagram.operations import ROOTED, ROOTS
 
 _INFIX = {"add": ("+", 1), "sub": ("-", 1), "mul": ("*", 2), "div": ("/", 2)}
 _COMPARED = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}

@@ -25,4 +25,12 @@ addEventListener("hashchange", () => {
   const asked = document.getElementById(location.hash.slice(1));
   if (asked && asked.hidden) { word.value = ""; family.value = ""; filter(); asked.scrollIntoView(); }
 });
+// a diagram keeps its size, so that its text stays readable; where it is wider than the screen, a line says so
+function hints() {
+  for (const drawing of document.querySelectorAll(".drawing")) {
+    drawing.previousElementSibling.hidden = drawing.scrollWidth <= drawing.clientWidth;
+  }
+}
+addEventListener("resize", hints);
 filter();
+hints();

@@ -218,7 +218,14 @@ for (const kind of ["pointerover", "click"]) {
   });
 }
 
+function hint() {
+  const line = document.querySelector(".hint");
+  if (line) line.hidden = find("drawing").scrollWidth <= find("drawing").clientWidth;
+}
+addEventListener("resize", hint);
+
 now.part = data.states[0];
 now.step = Math.max(0, data.marked.indexOf(true));
 build();
 show();
+hint();

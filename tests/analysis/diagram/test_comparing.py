@@ -1,5 +1,7 @@
 """What differs between two cells: in words, and in colour."""
 
+from functools import cache
+
 import pytest
 
 from analysis.diagram import draw
@@ -7,8 +9,13 @@ from analysis.diagram.comparing import compare
 from variants import Cell
 
 
+@cache
+def drawn(name):
+    return draw(Cell.registry[name]())
+
+
 def compared(one, other, **knobs):
-    return compare(draw(Cell.registry[one](**knobs)), draw(Cell.registry[other]()))
+    return compare(draw(Cell.registry[one](**knobs)), drawn(other))
 
 
 @pytest.mark.parametrize(
@@ -34,7 +41,7 @@ def test_equal_cells_have_the_same_diagram_and_nothing_is_marked():
 
 
 def test_the_gate_that_is_missing_and_what_stands_in_its_place_are_marked():
-    one, other = draw(Cell.registry["coupled"]()), draw(Cell.registry["vanilla"]())
+    one, other = drawn("coupled"), drawn("vanilla")
     mine, theirs, _ = compare(one, other)
     assert [n.label for n in one.nodes if mine.has_node(n)] == ["1−"]
     assert [one.abstract.elements[w.of].label for w in one.wires if mine.has_wire(w)] == ["1−", "σ"]
@@ -42,7 +49,7 @@ def test_the_gate_that_is_missing_and_what_stands_in_its_place_are_marked():
 
 
 def test_lines_of_the_previous_gates_are_marked_where_they_are_heard():
-    one = draw(Cell.registry["full_gate_recurrence"]())
-    marks, _, _ = compare(one, draw(Cell.registry["vanilla"]()))
+    one = drawn("full_gate_recurrence")
+    marks, _, _ = compare(one, drawn("vanilla"))
     fields = {n: f for f, n in one.abstract.old.items()}
     assert {fields[w.of] for w in one.wires if marks.has_wire(w) and w.of in fields} == {"i", "f", "o"}

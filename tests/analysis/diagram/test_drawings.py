@@ -1,5 +1,6 @@
 """Every cell is drawn rightly or refused: edges, places, and what a checker must find."""
 
+import re
 from collections import namedtuple
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, event, given, settings
 from analysis.diagram import CannotDraw, draw, png, svg, svg_of
 from analysis.diagram.checking import borders, check, expected
 from analysis.diagram.drawing import around, meet
+from analysis.diagram.markup import style
 from runs.configuration.outside import variant_of
 from runs.trial.classes import construct
 from tests.variants.formulas import cells
@@ -23,11 +25,6 @@ NAMES = [
 ]
 CELLS = Path(__file__).parents[3] / "docs" / "cells"
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def drawings():
-    return {name: draw(Cell.registry[name]()) for name in NAMES}
 
 
 class SixGates(Cell):
@@ -188,14 +185,21 @@ def test_the_svg_is_well_formed_and_has_every_node_and_wire_as_a_group(drawings,
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_at_most_one_number_beside_a_line_has_less_room_than_it_needs(drawings, name):
+def test_every_number_beside_a_line_has_the_room_that_it_needs(drawings, name):
     drawing = drawings[name]
     spots = [w.spot for w in drawing.wires if w.spot is not None]
     boxes = [(x - 17, y - 11, x + 17, y + 11) for x, y in spots]
     fixed = [n.box for n in drawing.nodes] + [t.box for t in drawing.texts]
     lines = [around(a, b) for w in drawing.wires for a, b in pairwise(w.points)]
     others = {k: fixed + lines + boxes[:k] for k in range(len(boxes))}
-    assert sum(any(meet(box, other) for other in others[k]) for k, box in enumerate(boxes)) <= 1
+    assert [spots[k] for k, box in enumerate(boxes) if any(meet(box, other) for other in others[k])] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_text_is_below_eight_points(drawings, name):
+    sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', svg(drawings[name], walk=True))]
+    sizes += [float(size) for size in re.findall(r"font-size:([\d.]+)px", style())]
+    assert min(sizes) >= 8 * 96 / 72
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -223,6 +227,56 @@ def test_a_png_has_two_dots_a_unit(drawings, tmp_path):
     png(drawing, tmp_path / "rnn.png")
     height, width, _ = imread(tmp_path / "rnn.png").shape
     assert (width, height) == pytest.approx((2 * drawing.width, 2 * drawing.height), abs=2)
+
+
+class Leaky(Cell):
+    State = namedtuple("Leak", ("h",))
+    gates = ("n", "l")
+
+    def step(self, a, s, p):
+        keep = torch.sigmoid(a.l)
+        return self.State(keep * s.h + (1 - keep) * torch.tanh(a.n))
+
+
+class Detached(Leaky):
+    def step(self, a, s, p):
+        keep = torch.sigmoid(a.l)
+        return self.State(keep * s.h.detach() + (1 - keep) * torch.tanh(a.n))
+
+
+class HalfDetached(Leaky):
+    def step(self, a, s, p):
+        keep = torch.sigmoid(a.l)
+        return self.State(keep.detach() * s.h + (1 - keep) * torch.tanh(a.n))
+
+
+class Mistaken(Leaky):
+    def step(self, a, s, p):
+        return self.State(a.m * s.h)
+
+
+class Crowded(Leaky):
+    def step(self, a, s, p):
+        h = torch.relu(torch.nn.functional.gelu(a.n)) + torch.nn.functional.mish(a.l) + s.h.abs().sqrt()
+        return self.State(h + torch.nn.functional.softplus(s.h) + torch.nn.functional.elu(s.h))
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (Detached, "its formula cuts or changes the gradient by h', which"),
+        (HalfDetached, "its formula cuts or changes the gradient by l, which"),
+        (Mistaken, "its formula fails: AttributeError: there is no 'm' here; there is: n, l"),
+    ],
+)
+def test_a_gradient_that_takes_another_way_and_a_mistake_are_refused(cell, reason):
+    with pytest.raises(CannotDraw, match=re.escape(reason)):
+        draw(cell())
+
+
+@pytest.mark.parametrize("cell", [Leaky, Crowded])
+def test_a_cell_of_ones_own_is_written_as_svg(cell):
+    ElementTree.fromstring(svg(draw(cell())))
 
 
 def test_what_cannot_be_traced_names_the_reason_and_gives_no_svg():

@@ -52,6 +52,18 @@ def test_solve_rates_and_differences_are_those_of_the_tables(results):
     assert chorales.differences == []
 
 
+def test_a_preset_and_the_second_width_stand_under_the_cell_of_their_class(results):
+    (tables,) = read_studies(results)
+    nodes = {
+        "gru": {"_target_": "variants.cells.mut.MUT1", "label": "gru"},
+        "vanilla": {"_target_": "variants.GRU", "label": "vanilla", "keep_bias": 0.0},
+    }
+    (found,) = found_about("gru", [tables._replace(nodes=nodes)])
+    assert found.label == "vanilla, keep_bias = 0"
+    assert found.lines[0].solved == "3 of 9 (33 %)"
+    assert found_about("vanilla", [tables._replace(nodes=nodes)]) == []
+
+
 def test_nothing_is_said_of_a_variant_that_no_study_has_run(results):
     assert found_about("mut1", read_studies(results)) == []
 
@@ -114,7 +126,7 @@ def test_without_studies_the_page_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["resluts=x"], "unknown argument 'resluts=x'; did you mean results=...?"),
+        (["resluts=x"], "unknown key 'resluts'; did you mean 'results'?"),
         (["out=/proc/none"], "out: cannot write into /proc/none"),
     ],
 )

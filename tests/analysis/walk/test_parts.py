@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.walk.operations import ROOTS
+from analysis.diagram.operations import ROOTS
 from analysis.walk.parts import equations_of, parts
 from variants import Cell
 from variants.engine.fused import derivation

@@ -31,7 +31,7 @@ def test_the_page_of_saved_weights_shows_them(tmp_path):
     [
         (["variant=gruu"], "unknown variant 'gruu'; did you mean 'gru'?"),
         (["task=addin"], "unknown task 'addin'; did you mean 'adding'?"),
-        (["taks=adding"], "unknown argument 'taks=adding'; did you mean task=...?"),
+        (["taks=adding"], "unknown key 'taks'; did you mean 'task'?"),
         (["task.lagg=3"], "unknown key 'task.lagg'; did you mean 'task.lag'?"),
         (["task.lag=0"], "adding: lag must be at least 2, got 0"),
         (["unit=0"], "unit must be a number from 1 on, got '0'"),
@@ -65,7 +65,7 @@ def test_an_out_that_is_no_folder_is_refused_before_the_training(tmp_path, capsy
 def test_the_help_names_every_key(capsys):
     assert options_of(["--help"]) is None
     text = capsys.readouterr().out
-    assert [key for key in KEYS if f"{key}=..." not in text] == []
+    assert [key for key in KEYS if f"  {key} " not in text] == []
 
 
 def test_a_task_has_a_short_lag_unless_one_is_asked_for():
