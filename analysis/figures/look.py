@@ -141,6 +141,7 @@ RC: dict[Any, Any] = {
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else every drawing looks for ticks above the axes, of which there are none
     "axes.labelsize": 8,
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
