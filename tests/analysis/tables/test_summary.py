@@ -114,5 +114,5 @@ def test_other_trials_take_the_place_of_those_of_the_search():
 
 
 def test_the_summary_of_one_task_is_its_part_of_that_of_the_study():
-    part = study().of_task("copying")
+    part = as_study(*study(points=5, tasks=("adding", "copying"))).of_task("copying")
     assert_frame_equal(part.summary, summarise(part.table, part.tasks, part.variants, part.goals))
