@@ -29,8 +29,10 @@ KEYS = {
     "Default: it is refused.",
     "tracking": "MLflow that receives figures, tables and report; none for nowhere. Default: where the study "
     "was tracked; none with from= or out=.",
-    "pdf": "yes for a PDF of each figure beside SVG and PNG, which takes as long as all the rest of drawing. "
-    "Default: no PDF.",
+    "figures": "all to draw also the figures that a large study (more than 30 pairs of a task and a variant) gets on "
+    "request only: those of the folded rest that take a page for each task. Default: they are named in the report.",
+    "formats": "of each figure: any of svg,png,pdf; SVG is always written. Default: SVG, and PNG of the figures that "
+    "are not in the folded rest.",
     "out": "folder that receives all files, in a folder of the study's name. Default: that of results.",
 }
 
@@ -62,7 +64,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:  # a full disk; what was there before is still there, whole
         complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
         return 1
-    print(f"{sum(path.suffix == '.png' for path in files)} figures, report: {files[-1]}")
+    print(f"{sum(path.suffix == '.svg' for path in files)} figures, report: {files[-1]}")
     # an archive may come from anywhere
     publish(files, options.results, values.get("tracking", "none" if options.archive or options.out else ""))
     return 0
@@ -74,16 +76,14 @@ def options_of(values: Mapping[str, str]) -> Options:
     from runs.study.presence import refuse_absent, there
     from runs.study.storage.url import storage_url
 
-    from .figures.look import FORMATS
-
     results = Path(values.get("results", "results"))
     if not values.get("study") and not values.get("from"):
         names = sorted({*there(results), *archived(results)})
         raise ValueError(f"say which study: study=...; in {results} there is: {', '.join(names) or 'none'}")
     if values.get("search", "yes") != "yes":
         raise ValueError(f"search must be yes or not given, got {values['search']!r}")
-    if values.get("pdf", "yes") != "yes":
-        raise ValueError(f"pdf must be yes or not given, got {values['pdf']!r}")
+    if values.get("figures", "all") != "all":
+        raise ValueError(f"figures must be all or not given, got {values['figures']!r}")
     archive, other = (archive_of(values.get(key, ""), results) for key in ("from", "compare"))
     storage = storage_url(dict(values))
     if archive is None:
@@ -96,10 +96,28 @@ def options_of(values: Mapping[str, str]) -> Options:
         search="search" in values,
         other=other,
         out=Path(values["out"]) if values.get("out") else None,
-        formats=(*FORMATS, "pdf") if "pdf" in values else FORMATS,
+        formats=formats_of(values.get("formats", "")),
+        figures="figures" in values,
         announce=partial(print, flush=True),
         progress=Progress(),
     )
+
+
+def formats_of(value: str) -> tuple[str, ...]:
+    """Return the formats of figures behind an argument, SVG first; none for an empty one.
+
+    Raises ValueError for an unknown one.
+
+    >>> formats_of("pdf")
+    ('svg', 'pdf')
+    """
+    from .figures.look import FORMATS
+
+    asked = value.split(",") if value else []
+    unknown = [name for name in asked if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"formats must be any of {','.join(FORMATS)}, separated by commas, got {value!r}")
+    return tuple(name for name in FORMATS if asked and name in ("svg", *asked))
 
 
 def archived(results: Path) -> list[str]:

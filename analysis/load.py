@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from runs.console.progress import SILENT, Progress
 
-from .figures.look import FORMATS
-
 if TYPE_CHECKING:
     from runs.record.archive import Archive
 
@@ -32,7 +30,8 @@ class Options:
     search: whether a study that searched for each variant separately, or pruned trials, may be analysed.
     other: archive of a second study that is compared with this one.
     out: receives the folder `<study>` instead of `results`, which is then only read.
-    formats: of the files of a figure.
+    formats: of the files of each figure; empty for SVG, and PNG of those that do not stand in the folded rest.
+    figures: whether those are drawn, too, that a large study gets on request only, see `figures.gallery.on_request`.
     announce: is called with a line on what was left out or is computed again.
     progress: shows how far the analysis is.
     """
@@ -44,7 +43,8 @@ class Options:
     search: bool = False
     other: Path | None = None
     out: Path | None = None
-    formats: tuple[str, ...] = FORMATS
+    formats: tuple[str, ...] = ()
+    figures: bool = False
     announce: Callable[[str], None] = silent
     progress: Progress = SILENT
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
+from runs.arguments import command
 from runs.console.progress import SILENT, Progress
 from runs.files import replacing, subfolder, writable
 from runs.names import checked_name
@@ -20,7 +21,7 @@ from runs.record.baselines import FILE, read_baselines
 
 from .baselines import begin_baselines
 from .explorer.explorer import write_explorer
-from .figures.gallery import absent, draw_all
+from .figures.gallery import absent, draw_all, on_request
 from .load import Options, load
 from .processes import Companion
 from .report.cells import drawings
@@ -180,9 +181,9 @@ def _report(
     extra = {name: table for name, table in tables.written.items() if name not in ("cells", "recommended", "claims")}
     inside = diagnosis.read(Path(options.results) / folder.name / "models")
     extra |= {name: table for name, table in inside.items() if len(table)}
-    figures = draw_all(
-        study, extra, subfolder(folder, "figures"), os.cpu_count() or 1, options.progress, options.formats
-    )
+    place, workers = subfolder(folder, "figures"), os.cpu_count() or 1
+    figures = draw_all(study, extra, place, workers, options.progress, options.formats, options.figures)
+    left_out = [] if options.figures else [entry.title for entry in on_request(study, extra)]
     options.progress.step("report")
     results = options.results if options.archive is None else None
     found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
@@ -198,6 +199,7 @@ def _report(
         stages=sections(study, tables.stages, results) if study.comparable else [],
         best=tables.stages.get("best_configurations"),
         absent=absent(study, extra, options.results),
+        on_request={_with_all_figures(options): left_out} if left_out else {},
         comparisons=tables.comparisons,
         lag_tables=tables.written,
         cells=cells,
@@ -207,6 +209,17 @@ def _report(
     write_claims(options.place)
     write_index(options.place)
     return [*(path for shown in figures for path in shown.files), path]
+
+
+def _with_all_figures(options: Options) -> str:
+    """Return the command that repeats an analysis with the figures that a large study gets on request."""
+    given = {"study": options.study} if options.study else {}
+    given |= {"from": str(options.archive)} if options.archive else {}
+    given |= {"compare": str(options.other)} if options.other else {}
+    given |= {"search": "yes"} if options.search else {}
+    given |= {"formats": ",".join(options.formats)} if options.formats else {}
+    given |= {"out": str(options.out)} if options.out else {}
+    return command("analysis", **given, figures="all", results=options.results)
 
 
 def publish(files: list[Path], results: Path, uri: str) -> None:

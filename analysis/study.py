@@ -145,7 +145,11 @@ class Study:
     def of_task(self, task: str) -> Study:
         """This study with one task only."""
         design = replace(self.design, tasks={task: self.design.tasks.get(task, {"label": task})})
-        return replace(self, every=self.every[self.every["task"] == task], design=design)
+        part = replace(self, every=self.every[self.every["task"] == task], design=design)
+        if part.variants == self.variants:  # its rows of the summary are known: a cached property is in the dictionary
+            own = self.summary[self.summary["task"] == task].reset_index(drop=True)
+            part.__dict__.update(summary=own)
+        return part
 
     def with_trials(self, table: pd.DataFrame) -> Study:
         """This study with other trials as those of the search, such as the replicates of a stage."""

@@ -20,8 +20,7 @@ from .record.places import default_uri
 KEYS = {
     "results": "folder of all studies. Default: results.",
     "port": "on which the browser finds it. Default: 5000.",
-    "optuna": "name of a study, to see it in Optuna's dashboard instead; needs the extra `dashboard`. "
-    "Default: MLflow.",
+    "optuna": "name of a study, to see it in Optuna's dashboard instead; needs the extra `dashboard`. Default: MLflow.",
 }
 HOST = "127.0.0.1"
 

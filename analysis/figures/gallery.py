@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -64,6 +65,7 @@ FIGURES: list[Entry] = [
     confirmed_profiles.FIGURE,
     winners_curse.FIGURE,
 ]
+LARGE = 30  # pairs of a task and a variant, above which `on_request` leaves figures out
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ class Shown:
     files: of all formats, SVG first, and CSV.
     width: in inches.
     words: its caption; that of the entry where it is empty.
-    narrow: the SVG for a narrow screen, with its panels in one column; None for a figure in the folded rest.
+    narrow: the SVG for a narrow screen, with its panels in one column; None for a figure in the folded rest, and for
+        one that is drawn task by task.
     """
 
     figure: Entry
@@ -99,6 +102,11 @@ class Shown:
         """Return the file of a format: svg, pdf, png or csv."""
         return next(path for path in self.files if path.suffix == f".{suffix}")
 
+    @property
+    def png(self) -> Path | None:
+        """Its PNG, if it was saved as one."""
+        return next((path for path in self.files if path.suffix == ".png"), None)
+
 
 def draw_all(
     study: Study,
@@ -106,9 +114,10 @@ def draw_all(
     folder: Path,
     workers: int = 1,
     progress: Progress = SILENT,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] = (),
+    every: bool = True,
 ) -> list[Shown]:
-    """Draw and save every figure; those too tall for a page task by task.
+    """Draw and save the figures; those too tall for a page task by task.
 
     study: the study.
     tables: that some figures need beside the study, by name, each with a column `task`. A figure whose table is
@@ -116,17 +125,37 @@ def draw_all(
     folder: receives the files.
     workers: processes that share the figures.
     progress: shows how many are drawn.
-    formats: of the files: svg and png, which the report needs, and pdf.
+    formats: of the files; empty for SVG, and PNG of those that do not stand in the folded rest.
+    every: whether those of `on_request` are drawn, too; if not, files that an earlier call has left are removed.
     Returns the figures in their order.
     """
     ready()
+    left_out = [] if every else on_request(study, tables)
+    for entry in left_out:
+        for task in {*study.tasks, *study.series}:
+            for suffix in (*FORMATS, "csv"):
+                (folder / f"{_file_name(entry, task)}.{suffix}").unlink(missing_ok=True)
     jobs = [
         partial(_draw_and_save, entry, task, part, more, folder, formats)
         for entry in FIGURES
-        if _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
+        if _drawable(entry, study, tables) and entry not in left_out
         for task, part, more in parts(entry, study, tables)
     ]
     return list(progress.follow(shared(jobs, workers), "figures", len(jobs)))
+
+
+def on_request(study: Study, tables: Mapping[str, pd.DataFrame]) -> list[Entry]:
+    """Return the figures that a large study gets on request only: of the folded rest, drawn task by task.
+
+    They would take most of the time of an analysis, and most of the size of its report.
+
+    study: the study; it is large if it has more than `LARGE` pairs of a task and a variant.
+    tables: as in `draw_all`.
+    """
+    if len(study.tasks) * len(study.variants) <= LARGE:
+        return []
+    folded = [entry for entry in FIGURES if _drawable(entry, study, tables) and entry.of(study).part == MORE]
+    return [e for e in folded if e is not TWO_STUDIES and any(task for task, *_ in islice(parts(e, study, tables), 1))]
 
 
 def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str = "results") -> dict[str, list[str]]:
@@ -164,6 +193,10 @@ def parts(
             yield task, part, own
 
 
+def _drawable(entry: Entry, study: Study, tables: Mapping[str, pd.DataFrame]) -> bool:
+    return _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
+
+
 def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:
     return all(name in tables for name in entry.needs)
 
@@ -175,14 +208,18 @@ def _draw_and_save(
     entry = entry.of(study)
     numbers = entry.numbers(study, *tables)
     figure = entry.draw(numbers)
-    name = f"{entry.name}_{_file_name(task)}" if task else entry.name
-    files = save(figure, folder, name, numbers.data, formats)
+    name = _file_name(entry, task)
+    usual = ("svg",) if entry.part == MORE else ("svg", "png")  # a PNG is for slides and for the pages of MLflow
+    files = save(figure, folder, name, numbers.data, formats or usual)
     narrow = None
-    if entry.part != MORE:  # the others are folded, and drawing them twice would take a third more time
+    (folder / f"{name}.narrow.svg").unlink(missing_ok=True)
+    if entry.part != MORE and not task:  # drawing the many others twice would take a third more time
         with drawing_for(NARROW):
             narrow = save_narrow(entry.draw(numbers), folder, name)
     return Shown(entry, task, files, float(figure.get_size_inches()[0]), entry.caption_of(study), narrow)
 
 
-def _file_name(label: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "_" for c in label)
+def _file_name(entry: Entry, task: str) -> str:
+    """Return the name of the files of a figure, without suffix; task: empty for all."""
+    label = "".join(c if c.isalnum() or c in "-_." else "_" for c in task)
+    return f"{entry.name}_{label}" if task else entry.name

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 N = TypeVar("N")
-FORMATS = ("svg", "png")  # that the report needs; a PDF takes as long as both together
+FORMATS = ("svg", "png", "pdf")  # that a figure can be saved in; the report needs SVG
 INK = "#222222"
 GREY = "#6b6b6b"  # text of second rank
 BACK = "#8a8a8a"  # curves and marks in the background
@@ -141,6 +141,7 @@ RC: dict[Any, Any] = {
     "axes.titlesize": 9,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else every drawing looks for ticks above the axes, of which there are none
     "axes.labelsize": 8,
     "axes.labelcolor": INK,
     "axes.edgecolor": GREY,
@@ -218,7 +219,7 @@ def new_figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout=layout)
 
 
-def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame, formats: Sequence[str] = FORMATS) -> list[Path]:
+def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame, formats: Sequence[str]) -> list[Path]:
     """Write a figure and its numbers as CSV; the same figure gives the same bytes.
 
     A file of another format that an earlier call has left is removed: it may show other numbers.

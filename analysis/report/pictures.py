@@ -59,7 +59,7 @@ def picture(shown: Shown, folder: Path, *, plain: bool = False) -> Picture:
     folder: of the report, relative to which its files are linked.
     plain: whether it must show without a script, where a narrow screen then shows the wide one, too.
     """
-    image = _image(shown.file("svg"), shown.file("png"), plain)
+    image = _image(shown.file("svg"), shown.png, plain)
     narrow = None if shown.narrow is None else _image(shown.narrow, None, False)
     links = [path.relative_to(folder).as_posix() for path in shown.files if path.is_relative_to(folder)]
     lead, stop, rest = shown.caption.partition(". ")

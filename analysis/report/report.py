@@ -73,6 +73,7 @@ class Report:
     stages: of `report.stage_sentences`.
     best: the best configurations, of `tables.stages`.
     absent: titles of the figures that are left out, by the command that makes what they need.
+    on_request: titles of the figures that a large study gets on request, by the command that draws them.
     edges: of `tables.edges`; computed where it is not given.
     lags: sentences of `report.lag_sentences`.
     comparisons: of `tables.comparisons`; None where the variants are not compared.
@@ -89,6 +90,7 @@ class Report:
     stages: Sequence[Section] = ()
     best: pd.DataFrame | None = None
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    on_request: Mapping[str, Sequence[str]] = field(default_factory=dict)
     edges: pd.DataFrame | None = None
     lags: Sequence[str] = ()
     comparisons: pd.DataFrame | None = None
@@ -172,6 +174,7 @@ class Report:
             "groups": groups(more, folder),
             "enough": FEWEST,
             "absent": self.absent,
+            "on_request": self.on_request,
             "unexplained": self._unexplained(),
         }
 

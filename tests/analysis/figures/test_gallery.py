@@ -15,7 +15,7 @@ from matplotlib.text import Text
 import analysis.figures
 from analysis.figures import look
 from analysis.figures.entry import ANSWER, EVIDENCE, MORE, Entry
-from analysis.figures.gallery import FIGURES, absent, draw_all, parts
+from analysis.figures.gallery import FIGURES, absent, draw_all, on_request, parts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons
 from analysis.tables.gaps import gaps
@@ -185,7 +185,7 @@ def test_a_task_without_trials_has_no_page():
     assert [task for task, *_ in parts(entry_of(lambda variants, tasks: 99, 1), whole, tables)] == ["adding"]
 
 
-@pytest.mark.parametrize("formats", [("svg", "png"), ("svg", "png", "pdf")])
+@pytest.mark.parametrize("formats", [(), ("svg",), ("svg", "png", "pdf")])
 def test_figures_are_saved_in_the_formats_and_left_out_without_their_tables(tmp_path, monkeypatch, formats):
     kept = [entry for entry in FIGURES if entry.name in ("heat_map", "forest")]
     monkeypatch.setattr("analysis.figures.gallery.FIGURES", kept)
@@ -193,10 +193,40 @@ def test_figures_are_saved_in_the_formats_and_left_out_without_their_tables(tmp_
     (shown,) = draw_all(by_hand({}), {}, tmp_path, formats=formats)
     assert (shown.name, shown.task) == ("heat_map", "")
     assert {path.name for path in tmp_path.iterdir()} == {
-        f"heat_map.{suffix}" for suffix in (*formats, "csv", "narrow.svg")
+        f"heat_map.{suffix}" for suffix in (*(formats or ("svg", "png")), "csv", "narrow.svg")
     }
     assert shown.narrow == tmp_path / "heat_map.narrow.svg"
     assert pd.read_csv(shown.file("csv"))["trials"].tolist() == [1]
+
+
+def test_a_figure_of_the_folded_rest_is_saved_as_svg_only(tmp_path, monkeypatch):
+    monkeypatch.setattr("analysis.figures.gallery.FIGURES", [entry for entry in FIGURES if entry.name == "boxes"])
+    (shown,) = draw_all(by_hand({}), {}, tmp_path)
+    assert [path.suffix for path in shown.files] == [".svg", ".csv"]
+    assert (shown.png, shown.narrow) == (None, None)
+
+
+def test_a_figure_drawn_task_by_task_has_no_narrow_version(tmp_path, monkeypatch):
+    kept = replace(next(entry for entry in FIGURES if entry.name == "solve_curves"), most=1)
+    monkeypatch.setattr("analysis.figures.gallery.FIGURES", [kept])
+    (tmp_path / "solve_curves_adding.narrow.svg").write_text("of an earlier analysis")
+    assert [shown.narrow for shown in draw_all(by_hand({}, {"task": "copying"}), {}, tmp_path)] == [None, None]
+    assert not list(tmp_path.glob("*.narrow.svg"))
+
+
+def test_a_large_study_gets_the_folded_figures_of_each_task_on_request_only(tmp_path, monkeypatch):
+    kept = [replace(entry, most=1) for entry in FIGURES if entry.name in ("boxes", "solve_curves")]
+    monkeypatch.setattr("analysis.figures.gallery.FIGURES", kept)
+    study = by_hand({}, {"task": "copying"})
+    assert on_request(study, {}) == []
+    monkeypatch.setattr("analysis.figures.gallery.LARGE", 1)
+    assert [entry.name for entry in on_request(study, {})] == ["boxes"]
+    assert [entry.name for entry in on_request(study.of_task("adding"), {})] == []
+    draw_all(study, {}, tmp_path)
+    assert (tmp_path / "boxes_copying.svg").is_file()
+    draw_all(study, {}, tmp_path, every=False)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"solve_curves_adding.svg", "solve_curves_copying.svg"}
+    assert not list(tmp_path.glob("boxes*"))
 
 
 def test_the_command_that_makes_what_is_not_drawn_is_named():

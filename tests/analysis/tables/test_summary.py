@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pandas.testing import assert_frame_equal
 
-from analysis.tables.summary import in_order
+from analysis.tables.summary import in_order, summarise
 from tests.analysis.synthetic import as_study, by_hand, study
 
 
@@ -110,3 +111,8 @@ def test_a_study_of_one_task_has_its_trials_and_its_design():
 def test_other_trials_take_the_place_of_those_of_the_search():
     whole = as_study(*study(("vanilla", "gru"), points=3))
     assert len(whole.with_trials(whole.table.head(2).assign(stage="confirm")).table) == 2
+
+
+def test_the_summary_of_one_task_is_its_part_of_that_of_the_study():
+    part = as_study(*study(points=5, tasks=("adding", "copying"))).of_task("copying")
+    assert_frame_equal(part.summary, summarise(part.table, part.tasks, part.variants, part.goals))

@@ -717,6 +717,7 @@ def test_a_word_that_stands_for_no_place_is_refused_before_anything_is_written(a
         (["study=a", "study=b"], "study=b: study is given twice, first as 'a'"),
         (["study="], "study must be 1 to 64 letters"),
         (["study=a", "search=maybe"], "search must be yes or not given, got 'maybe'"),
+        (["study=a", "figures=some"], "figures must be all or not given, got 'some'"),
     ],
 )
 def test_an_argument_of_the_analysis_that_would_be_ignored_is_refused(arguments, said, capsys):
