@@ -1,6 +1,33 @@
-"""At the end of a run: which tests were skipped, and why."""
+"""No test leaves classes allowed to the next, and a run ends with which tests were skipped, and why."""
 
+import os
 from collections import Counter
+
+import pytest
+
+from runs.names import CLASSES
+
+
+@pytest.fixture(scope="module", autouse=True)
+def classes_allowed_in_a_module():
+    """Take back what a module has allowed to be imported: commands that are shown would name it."""
+    before = os.environ.get(CLASSES)
+    yield
+    _put_back(before)
+
+
+@pytest.fixture(autouse=True)
+def classes_allowed_in_a_test():
+    """Take back what a test has allowed to be imported."""
+    before = os.environ.get(CLASSES)
+    yield
+    _put_back(before)
+
+
+def _put_back(before):
+    os.environ.pop(CLASSES, None)
+    if before is not None:
+        os.environ[CLASSES] = before
 
 
 def reasons(skipped):

@@ -250,7 +250,8 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
     """Return how small a difference shows, and which differences stay open."""
     if comparisons is None or comparisons.empty:
         return [], []
-    can, cannot = [], []
+    can: list[str] = []
+    cannot: list[str] = []
     primary = comparisons[comparisons["primary"]]
     inferred = primary[np.isfinite(primary["low"])]
     for question, own in inferred[~inferred["verdict"].isin(GUARDS)].groupby("question", sort=False):
@@ -297,7 +298,8 @@ def _conditions(study: Study, conditions: pd.DataFrame | None) -> tuple[list[str
     series = list(dict.fromkeys(conditions["series"]))
     kept = [words.spoken(s) for s in series if holds.get((s, MEMORY)) == YES]
     lost = [words.spoken(s) for s in series if holds.get((s, MEMORY)) == NO]
-    can, cannot = [], []
+    can: list[str] = []
+    cannot: list[str] = []
     if kept:
         tasks = "This task needs" if len(kept) == 1 else "These tasks need"
         can.append(f"{tasks} memory: {words.listed(kept)}. The plain network, which forgets soon, fails there.")
