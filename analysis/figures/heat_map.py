@@ -12,7 +12,7 @@ import pandas as pd
 from .. import words
 from .entry import ANSWER, Entry
 from .look import GREY, VALUES, new_figure, page, styled
-from .pieces import LINE, TALLEST, ink_on, room_for, wrapped
+from .pieces import CHARACTER, LINE, TALLEST, ink_on, room_for, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ COLUMNS = [
     *("task", "variant", "trials", "solved", "diverged", "failed", "solve_rate", "solve_low", "solve_high"),
     "restricted_steps",
 ]
-NAMES, NARROW_NAMES = 2.25, 1.18  # inches of the names of the variants
+NAMES, WIDEST_NAMES, NARROW_NAMES = 2.25, 3.0, 1.18  # inches of the names of the variants
 LEAST, MOST, GAP = 0.37, 0.95, 0.25  # inches of a cell, at least and at most, and between two maps
 
 
@@ -95,7 +95,8 @@ def _small(variant: str, rows: pd.DataFrame) -> str:
 def draw(numbers: Numbers) -> Figure:
     """Draw the maps beside each other, or below each other where their cells would be too narrow."""
     narrow = page().narrow
-    names = NARROW_NAMES if narrow else NAMES
+    longest = max(len(words.spoken(variant)) for variant in numbers.variants)
+    names = NARROW_NAMES if narrow else min(max(NAMES, longest * CHARACTER + 0.08), WIDEST_NAMES)
     room = page().width - names - 0.08
     columns = sum(len(one.tasks) for one in numbers.maps)
     beside = (room - GAP * (len(numbers.maps) - 1)) / columns
@@ -134,7 +135,8 @@ class _Sheet:
         count = len(numbers.variants)
         self.own = [wrapped(variant, room_for(names)) for variant in numbers.variants]
         most = (TALLEST / len(lines) - self.above - 0.1) / count
-        wanted = LINE * max(2, *(name.count("\n") + 1 for name in self.own)) + 0.08
+        most_lines = max(name.count("\n") + 1 for name in self.own)
+        wanted = LINE * max(2, most_lines if page().narrow else most_lines + 1) + 0.08
         self.row = wanted if page().narrow else min(wanted, max(most, 0.2))
         self.height = self.above + count * self.row + 0.1
         widest = max(sum(len(one.tasks) for one in line) * cell + GAP * (len(line) - 1) for line in lines)
@@ -166,11 +168,12 @@ class _Sheet:
         for y, (variant, name) in enumerate(zip(self.numbers.variants, self.own, strict=True)):
             middle = top - (y + 0.5) * self.row
             where: dict[str, Any] = {"ha": "right", "va": "center", "linespacing": 1.0}
-            lift = 0.07 if two_lines else 0.0
+            lift = LINE / 2 if two_lines else 0.0
             self.figure.text((left - 0.07) / across, (middle + lift) / up, name, **where)
             if two_lines:
                 small = self.numbers.small[variant]
-                self.figure.text((left - 0.07) / across, (middle - lift) / up, small, color=GREY, **where)
+                below = lift * (name.count("\n") + 1)
+                self.figure.text((left - 0.07) / across, (middle - below) / up, small, color=GREY, **where)
 
     def _cells(self, axes: Axes, one: Map) -> None:
         from matplotlib import colormaps
