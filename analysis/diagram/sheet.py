@@ -15,6 +15,7 @@ from .picture import paint
 from .reading import Abstract
 
 GAP, TITLE, LINE = 24, 17, 21  # between drawings; size of a title; height of a line of text
+DIFFERENT = frozenset({-100})  # number of the wire in the legend that is marked, as what differs is
 
 
 @dataclass
@@ -51,7 +52,7 @@ def sheet(drawings: Sequence[tuple[Drawing, str, Marks]], sentences: Sequence[st
 
     drawings: with title and what is marked.
     """
-    key = legend()
+    key = legend(compared=any(marks != Marks() for _, _, marks in drawings))
     height = max(d.height for d, *_ in drawings)
     width = sum(d.width for d, *_ in drawings) + GAP * (len(drawings) - 1)
     whole = max(width, key.width)
@@ -66,18 +67,21 @@ def sheet(drawings: Sequence[tuple[Drawing, str, Marks]], sentences: Sequence[st
         y += LINE
         found.texts.append(Text(whole / 2, y, line, 15, "middle", "said"))
     y += 16
-    found.drawings.append((key, (whole - key.width) / 2 - key.left, y - key.top, Marks()))
+    found.drawings.append((key, (whole - key.width) / 2 - key.left, y - key.top, Marks(DIFFERENT)))
     found.height = y + key.height + 6
     return found
 
 
-def legend() -> Drawing:
-    """Return the grammar of the drawings as a drawing: what a box, a circle and each kind of line mean."""
+def legend(*, compared: bool = False) -> Drawing:
+    """Return the grammar of the drawings as a drawing: what a box, a circle and each kind of line mean.
+
+    compared: whether it also explains the colour of what differs between two cells.
+    """
     nodes, wires, texts = list[Node](), list[Wire](), list[Text]()
 
-    def wire(points: list[tuple[float, float]], *, end: str = "arrow", drawn: bool = False, role: str = "") -> None:
+    def wire(points: list[tuple[float, float]], *, end: str = "arrow", role: str = "", of: int = 0) -> None:
         given = tuple(points)
-        wires.append(Wire(-1, given, end, None, given, -100 - len(wires), "", role))
+        wires.append(Wire(-1, given, end, None, given, of or -101 - len(wires), "", role))
 
     def label(x: float, text: str, y: float = 0) -> None:
         texts.append(Text(x, y + 5, text, 13, "start", "said"))
@@ -97,8 +101,12 @@ def legend() -> Drawing:
     label(189, "times a weight per unit", row)
     nodes.append(Node(-1, "cut", "", 364, row, 30, 20))
     label(390, "gradient is cut", row)
+    if compared:
+        (different,) = DIFFERENT
+        wire([(8, 2 * row), (44, 2 * row)], of=different)
+        label(54, "differs between the two cells", 2 * row)
     empty = Abstract("legend", Graph(), {}, {}, {}, {}, [], (), (), ())
-    return Drawing("legend", 0, -20, 490, 76, (0, 0, 0, 0), nodes, wires, texts, Graph(), empty)
+    return Drawing("legend", 0, -20, 490, 114 if compared else 76, (0, 0, 0, 0), nodes, wires, texts, Graph(), empty)
 
 
 def _wrapped(sentence: str, width: float) -> list[str]:

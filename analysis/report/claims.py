@@ -9,7 +9,7 @@ import pandas as pd
 
 from runs.files import write_whole
 
-from ..tables.claim_rules import UNTESTED
+from ..tables.claim_rules import UNTESTED, answered
 from ..tables.claims import CLAIMS
 from ..tables.comparisons import MARGIN
 from .pages import page
@@ -52,8 +52,8 @@ def write_claims(results: Path) -> Path:
         }
         for c in CLAIMS
     ]
-    groups.sort(key=lambda group: not group["rows"])
-    answered = sum(bool(group["rows"]) for group in groups)
+    decided = {key for key, rows in by_claim.items() if any(answered(row["verdict"]) for row in rows)}
+    groups.sort(key=lambda group: ((group["claim"], group["source"]) not in decided, not group["rows"]))
     path = Path(results) / "claims.html"
-    write_whole(path, page("claims.html.jinja", groups=groups, answered=answered, margin=MARGIN))
+    write_whole(path, page("claims.html.jinja", groups=groups, answered=len(decided), margin=MARGIN))
     return path

@@ -24,6 +24,12 @@ def test_two_cells_stand_beside_each_other_with_the_sentence(tmp_path, capsys):
     drawn = (tmp_path / "greff_cifg_against_peephole.svg").read_text()
     assert drawn.count('class="frame"') == 2
     assert "stands in the place of f" in drawn
+    assert "differs between the two cells" in drawn
+
+
+def test_the_colour_of_what_differs_is_explained_only_where_it_is_used(tmp_path):
+    assert main(["variant=gru", "against=gru", f"out={tmp_path}"]) == 0
+    assert "differs between the two cells" not in (tmp_path / "gru_against_gru.svg").read_text()
 
 
 @pytest.mark.parametrize(

@@ -537,6 +537,18 @@ def test_page_gathers_the_claims_of_every_study(tmp_path):
     assert "About quality after tuning" in html
 
 
+def test_page_counts_and_shows_first_only_claims_that_a_study_answers(tmp_path):
+    last, first = claims.CLAIMS[-1], claims.CLAIMS[0]
+    (tmp_path / "one").mkdir()
+    facts = {"evidence": "e", "needed": "", "beside": ""}
+    verdicts = [(first, "not answered here: everything was solved after tuning"), (last, "agrees")]
+    rows = [{"source": c.source, "claim": c.text, "verdict": verdict, **facts} for c, verdict in verdicts]
+    pd.DataFrame(rows).to_csv(tmp_path / "one" / "claims.csv", index=False)
+    html = write_claims(tmp_path).read_text()
+    assert f"1 of {len(claims.CLAIMS)} claims is answered by a study here" in html
+    assert html.index("<strong>agrees") < html.index("<strong>not answered here")
+
+
 def test_page_shows_that_a_study_learned_nothing(tmp_path):
     (tmp_path / "floored").mkdir()
     rows = compared(("rnn", "adding", "nothing learned"))
