@@ -74,7 +74,12 @@ def numbers(study: Study) -> Numbers:
     others = [task for task in study.tasks if not study.solvable(task)]
     maps = [
         Map("solve_rate", summary["solve_rate"], "solve rate in %", solvable),
-        Map("restricted_steps", 1 - summary["restricted_steps"] / budgets, "mean steps to solve", solvable),
+        Map(
+            "restricted_steps",
+            1 - summary["restricted_steps"] / budgets,
+            "mean steps to solve (unsolved: whole budget)",
+            solvable,
+        ),
     ]
     if others:
         maps.append(Map("decile_loss", summary["decile_score"], "mean test loss of the best tenth", others))
