@@ -255,6 +255,11 @@ class Mistaken(Leaky):
         return self.State(a.m * s.h)
 
 
+class Constant(Leaky):
+    def step(self, a, s, p):
+        return self.State(torch.zeros_like(s.h))
+
+
 class Crowded(Leaky):
     def step(self, a, s, p):
         h = torch.relu(torch.nn.functional.gelu(a.n)) + torch.nn.functional.mish(a.l) + s.h.abs().sqrt()
@@ -274,7 +279,7 @@ def test_a_gradient_that_takes_another_way_and_a_mistake_are_refused(cell, reaso
         draw(cell())
 
 
-@pytest.mark.parametrize("cell", [Leaky, Crowded])
+@pytest.mark.parametrize("cell", [Leaky, Constant, Crowded])
 def test_a_cell_of_ones_own_is_written_as_svg(cell):
     ElementTree.fromstring(svg(draw(cell())))
 
