@@ -174,12 +174,13 @@ def _towards(a: Point, b: Point, share: float) -> Point:
 
 def _typeset(text: Text) -> str:
     """Return a label in the notation of matplotlib: names in italics, with what stands below the line."""
-    if text.style not in ("state", "name", "vector", "inner"):
+    pieces = parts(text.text)
+    if text.style not in ("state", "name", "vector", "inner") or (text.style == "inner" and len(pieces) == 1):
         return text.text
-    pieces = parts(text.text) if text.style != "inner" or "_" in text.text else [text.text]
-    if text.style == "inner" and len(pieces) == 1:
-        return text.text
-    if len(pieces) == 1:
-        return rf"$\mathit{{{pieces[0]}}}$"
-    rest = pieces[2] if len(pieces) > 2 else ""
-    return rf"$\mathit{{{pieces[0]}}}_{{\mathit{{{pieces[1].replace('−', '-')}}}}}$" + rest
+    name, *below = pieces
+    low = f"_{{{_italic(below[0].replace('−', '-'))}}}" if below else ""
+    return f"${_italic(name)}{low}$" + "".join(below[1:])
+
+
+def _italic(name: str) -> str:
+    return r"\mathit{" + name.replace("_", r"\_") + "}"

@@ -229,6 +229,19 @@ def test_a_png_has_two_dots_a_unit(drawings, tmp_path):
     assert (width, height) == pytest.approx((2 * drawing.width, 2 * drawing.height), abs=2)
 
 
+def test_names_that_begin_or_end_with_an_underscore_are_written_as_png(tmp_path):
+    class Underscored(Cell):
+        State = namedtuple("State", ("h",))
+        gates = ("_g",)
+        vectors = ("p_",)
+
+        def step(self, a, s, p):
+            return self.State(torch.tanh(a._g + p.p_ * s.h))
+
+    png(draw(Underscored()), tmp_path / "underscored.png")
+    assert (tmp_path / "underscored.png").exists()
+
+
 class Leaky(Cell):
     State = namedtuple("Leak", ("h",))
     gates = ("n", "l")
