@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             return 0
         if not values.get("variant"):
             raise ValueError("say which variant: variant=gru")
-        if knobs["against"] and "against" not in values:
+        if knobs["against"] and not values.get("against"):
             raise ValueError("against.KNOB needs against=...")
         folder = writable(Path(values.get("out") or "results/cells"), "out")
         for path in _written(values, knobs, folder):
@@ -75,7 +75,7 @@ def _written(values: Mapping[str, str], knobs: Mapping[str, Mapping[str, str]], 
     from .markup import Marks
     from .sheet import sheet
 
-    named = [_cell(values[side], knobs[side]) for side in SIDES if values.get(side)]
+    named = [_cell(side, values[side], knobs[side]) for side in SIDES if values.get(side)]
     drawings = [(draw(cell), label) for label, cell in named]
     marks, sentences = [Marks(), Marks()], list[str]()
     if len(drawings) > 1:
@@ -90,13 +90,13 @@ def _written(values: Mapping[str, str], knobs: Mapping[str, Mapping[str, str]], 
     return files
 
 
-def _cell(choice: str, knobs: Mapping[str, str]) -> tuple[str, Cell]:
+def _cell(side: str, choice: str, knobs: Mapping[str, str]) -> tuple[str, Cell]:
     """Return the label and the cell of a choice with its knobs. Raises ValueError where there is none."""
     from runs.configuration.outside import variant_of
     from runs.trial.classes import construct
     from variants import Cell
 
-    node = variant_of(choice, knobs)
+    node = variant_of(choice, knobs, side)
     return str(node["label"]), construct(node, Cell)
 
 
