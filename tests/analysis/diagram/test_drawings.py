@@ -164,6 +164,39 @@ def test_nodes_and_labels_on_each_other_and_outside_of_the_frame_are_found(drawi
     assert any("overlaps" in fault for fault in check(replace(drawing, texts=texts)))
 
 
+def test_a_line_that_begins_beside_its_source_is_found(drawings):
+    drawing = drawings["gru"]
+    numbers = {n.number for n in drawing.nodes if n.kind == "layer"}
+    k = next(k for k, w in enumerate(drawing.wires) if w.of in numbers)
+    points = ((-20.0, -20.0), *drawing.wires[k].points[1:])
+    assert any("begin where" in fault for fault in check(changed(drawing, k, points=points)))
+
+
+def test_a_line_that_ends_on_that_of_another_value_is_found(drawings):
+    drawing = drawings["vanilla"]
+    old = drawing.abstract.old
+    (x, y), _ = next(w for w in drawing.wires if w.of == old["c"]).points
+    k = next(k for k, w in enumerate(drawing.wires) if w.of == old["y"])
+    points = ((x + 20, y + 30), (x + 20, y))
+    assert any(" touch at " in fault for fault in check(changed(drawing, k, points=points)))
+
+
+def test_a_label_on_a_line_or_on_another_label_is_found(drawings):
+    drawing = drawings["vanilla"]
+    one, other, *rest = drawing.texts
+    (x0, y0), (x1, y1) = drawing.wires[0].points[:2]
+    on_line = replace(one, x=(x0 + x1) / 2, y=(y0 + y1) / 2)
+    fault = f"{one.text} lies on the line of value {drawing.wires[0].of}"
+    assert fault in check(replace(drawing, texts=[on_line, other, *rest]))
+    on_label = replace(one, x=other.x, y=other.y)
+    assert f"{one.text} overlaps {other.text}" in check(replace(drawing, texts=[on_label, other, *rest]))
+
+
+def test_what_stands_outside_of_the_picture_is_found(drawings):
+    drawing = drawings["vanilla"]
+    assert any("outside of the picture" in fault for fault in check(replace(drawing, width=drawing.width / 2)))
+
+
 # SVG and PNG
 # ---------------------------------------------------------------------------------------------------------------------
 
