@@ -142,16 +142,23 @@ def style() -> str:
     return "".join(rules)
 
 
-def path(points: Sequence[Point], corner: float = CORNER) -> str:
-    """Return a line with rounded corners as the path of an SVG."""
-    d = [f"M{n(points[0][0])} {n(points[0][1])}"]
+def rounded(points: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
+    """Return for each corner of a line where its curve begins, the corner itself, and where the curve ends."""
+    curves: list[tuple[Point, Point, Point]] = []
     for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):
         before, after = _length((x0, y0), (x1, y1)), _length((x1, y1), (x2, y2))
-        r = min(corner, before if len(d) == 1 else before / 2, after if (x2, y2) == points[-1] else after / 2)
+        r = min(CORNER, before / 2 if curves else before, after if (x2, y2) == points[-1] else after / 2)
         a = (x1 + (x0 - x1) * r / before, y1 + (y0 - y1) * r / before)
         b = (x1 + (x2 - x1) * r / after, y1 + (y2 - y1) * r / after)
-        d.append(f"L{n(a[0])} {n(a[1])}Q{n(x1)} {n(y1)} {n(b[0])} {n(b[1])}")
-    return "".join([*d, f"L{n(points[-1][0])} {n(points[-1][1])}"])
+        curves.append((a, (x1, y1), b))
+    return curves
+
+
+def path(points: Sequence[Point]) -> str:
+    """Return a line with rounded corners as the path of an SVG."""
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    curves = [f"L{n(a[0])} {n(a[1])}Q{n(x)} {n(y)} {n(b[0])} {n(b[1])}" for a, (x, y), b in rounded(points)]
+    return "".join([f"M{n(x0)} {n(y0)}", *curves, f"L{n(x1)} {n(y1)}"])
 
 
 def head(wire: Wire) -> list[Point]:
