@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .placing import LETTER, SMALL, UNIT, Placed, Plan, Port
+from .placing import LETTER, UNIT, Placed, Plan, Port
 from .reading import CannotDraw, Entry
 
 Vertex = tuple[int, int]
@@ -441,6 +441,3 @@ def _corners(points: list[Point]) -> list[Point]:
 
 def _straight(a: Point, b: Point, c: Point) -> bool:
     return (a[0] == b[0] == c[0]) or (a[1] == b[1] == c[1])
-
-
-__all__ = ["SMALL", "Line", "Net", "Sink", "route"]
