@@ -20,13 +20,13 @@ from .markup import (
     crossings,
     head,
     in_order,
-    is_vector,
     label_style,
     middle,
     rounded,
     shortened,
     size_of,
 )
+from .reading import is_vector
 from .routing import Point
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Painter:
             self.text(text)
 
     def _wire(self, wire: Wire, marked: bool) -> None:
-        colour = MARK if marked else VECTOR if is_vector(wire) else INK
+        colour = MARK if marked else VECTOR if is_vector(wire.role) else INK
         self._path(shortened(wire) if wire.end else wire.drawn, colour, 2.6 if marked else LINE, "round")
         if wire.end:
             from matplotlib.patches import Polygon

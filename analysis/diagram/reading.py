@@ -21,15 +21,22 @@ INPUT = -1
 MOST = 40  # elements: a larger drawing says nothing to anybody
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "minimum": "min", "maximum": "max", "where": "switch"}
 _SIGNS |= {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+PARTS = ("if", "then", "else")
+"""Roles of what a switch reads."""
+ORDERED = ("a", "b")
+"""Roles of what an operation reads where the order matters."""
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "not": "not"}
-_ROLES = {"where": ("if", "then", "else"), "sub": ("a", "b"), "div": ("a", "b")} | dict.fromkeys(
-    ("lt", "le", "gt", "ge"), ("a", "b")
-)
+_ROLES = {"where": PARTS} | dict.fromkeys(("sub", "div", "lt", "le", "gt", "ge"), ORDERED)
 
 
 class CannotDraw(ValueError):
     """Why a cell cannot be drawn, in one line."""
+
+
+def is_vector(role: str) -> bool:
+    """Return whether what is written at the end of a line is a vector by which its value is multiplied."""
+    return role not in ("", *PARTS, *ORDERED)
 
 
 @dataclass(frozen=True)
