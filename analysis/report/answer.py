@@ -146,9 +146,8 @@ def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> st
     opening = "After tuning, " if question == QUALITY and not losses else ""
     than = the(study.baseline or "")
     parts = [_group(study, own, verdict, opening, more) for verdict, more in _comparatives(question, losses).items()]
-    parts = [part for part in parts if part]
-    if parts:
-        return f"{' '.join(part.format(than=than) for part in parts)}"
+    if any(parts):
+        return " ".join(filter(None, parts))
     verdicts = set(own["verdict"])
     if verdicts == {EVERYTHING_SOLVED}:
         done = "every variant solves every task" if question == QUALITY else "nearly every trial is solved"
@@ -171,9 +170,10 @@ def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
 def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tuple[str, str]) -> str:
     """Return which variants have a verdict, and where: those with the same tasks together, the most tasks first.
 
-    opening: of the sentence. more: a verb, and what is more or less. The name of the baseline is left as `{than}`.
+    opening: of the sentence. more: a verb, and what is more or less. The text is empty where no variant has the verdict.
     """
     verb, what = more
+    than = the(study.baseline or "")
     rows = own[own["verdict"] == verdict]
     where: dict[tuple[str, ...], list[str]] = {}
     for variant, found in rows.groupby("variant", sort=False):
@@ -184,14 +184,14 @@ def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tu
     if len(groups) == 1:
         ((tasks, variants),) = groups
         verb = verb if len(variants) > 1 else _third(verb)
-        return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
+        return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {than} {places(study, tasks)}.")
     if len(groups) == 2 and not any("(" in places(study, tasks) for tasks, _ in groups):
         named = [f"{_listed(variants)} ({places(study, tasks)})" for tasks, variants in groups]
-        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {{than}}.")
+        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {than}.")
     texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]
     rest = sum(len(variants) for _, variants in groups[MOST_GROUPS:])
     texts += [f"and {number(rest)} other{'s' * (rest > 1)} on some tasks"] if rest else []
-    return words.capital(f"{opening}these {verb} {what} than {{than}}: {'; '.join(texts)}.")
+    return words.capital(f"{opening}these {verb} {what} than {than}: {'; '.join(texts)}.")
 
 
 def _third(verb: str) -> str:
