@@ -129,19 +129,20 @@ def found_sentences(study: Study, comparisons: pd.DataFrame | None) -> list[str]
         points = int(primary["points"].max())
         few = f"With {points} points, fewer than {FEWEST_FOR_INFERENCE}, differences between variants may be chance."
         return [few, *_levels(study)]
-    found = [sentence for q in (EASE, QUALITY) if (sentence := question_sentence(study, inferred, q))]
+    found = [
+        question_sentence(study, own)
+        for question in (EASE, QUALITY)  # in a study of both kinds of tasks, quality has a sentence for each kind
+        for _, own in inferred[inferred["question"] == question].groupby("endpoint", sort=False)
+    ]
     return found if any(map(study.solvable, study.tasks)) else [*found, *_levels(study)]
 
 
-def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> str:
-    """Return what was found on one question; empty where it was not asked.
+def question_sentence(study: Study, own: pd.DataFrame) -> str:
+    """Return what was found on one question.
 
-    inferred: the comparisons that decide and have an interval.
-    question: ease or quality.
+    own: the comparisons in the endpoint that decides it, which have an interval; there must be one at least.
     """
-    own = inferred[inferred["question"] == question]
-    if own.empty:
-        return ""
+    question = str(own["question"].iloc[0])
     losses = own["endpoint"].iloc[0].endswith("loss")
     opening = "After tuning, " if question == QUALITY and not losses else ""
     than = the(study.baseline or "")
@@ -170,7 +171,8 @@ def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
 def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tuple[str, str]) -> str:
     """Return which variants have a verdict, and where: those with the same tasks together, the most tasks first.
 
-    opening: of the sentence. more: a verb, and what is more or less. The text is empty where no variant has the verdict.
+    opening: of the sentence. more: a verb, and what is more or less.
+    The text is empty where no variant has the verdict.
     """
     verb, what = more
     than = the(study.baseline or "")
@@ -258,7 +260,9 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         if own["unit"].nunique() == 1:
             unit = str(own["unit"].iloc[0])
             widths = np.maximum(own["difference"] - own["low"], own["high"] - own["difference"])
-            low, high = np.minimum([widths.min(), widths.max()], own["span"].max())
+            low, high = widths.min(), widths.max()
+            if unit in words.UNITS:  # a difference of losses may be larger than the span
+                low, high = np.minimum([low, high], own["span"].max())
             size = words.amount(high, unit)
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
@@ -283,10 +287,11 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             verbs = {EASE: ("succeeds", "succeed"), QUALITY: ("does", "do")}[str(question)]
             more = "more or less often" if question == EASE else "better or worse after tuning"
             anywhere = " on any task" if len(study.tasks) > 1 else ""
-            cannot.append(
-                f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}: "
-                f"differences of up to {words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
-            )
+            text = f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}"
+            if open_["unit"].nunique() == 1:
+                size = words.amount(largest, str(open_["unit"].iloc[0]))
+                text += f": differences of up to {size} remain possible"
+            cannot.append(f"{text}.")
     return can, cannot
 
 
