@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs.console.progress import Bar, say
+from runs.console.progress import Bar
+from runs.console.text import say
 from runs.files import writable, write_whole
 from runs.names import file_name
 from runs.networks.readout import Network, untrained
