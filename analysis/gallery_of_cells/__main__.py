@@ -24,6 +24,8 @@ def main(arguments: Sequence[str]) -> int:
     if values is None:
         return 0
     results = Path(values.get("results", "results"))
+    if "results" in values and not results.is_dir():
+        raise ValueError(f"results: there is no folder {results}")
     out = writable(Path(values["out"]), "out") if values.get("out") else writable(results)
     import_quickly("analysis.gallery_of_cells.cards")
     from .cards import cards
