@@ -8,12 +8,12 @@ With against= two cells stand side by side, and what differs is in colour.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runs.console.ending import in_one_line
 from runs.console.start import end_quickly
-from runs.console.text import complain
 
 if TYPE_CHECKING:
     from variants import Cell
@@ -28,38 +28,32 @@ KEYS = {
 SIDES = ("variant", "against")
 
 
-def main(arguments: list[str]) -> int:
+@in_one_line("the files")
+def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
     from runs.files import writable
 
     knobs = {side: _knobs(arguments, side) for side in SIDES}
     keys = KEYS | {f"{side}.{knob}": "" for side in SIDES for knob in knobs[side]}
-    try:
-        values = key_values(arguments, KEYS if _asks_for_help(arguments) else keys, __doc__ or "")
-        if values is None:
-            return 0
-        if not values.get("variant"):
-            raise ValueError("say which variant: variant=gru")
-        if knobs["against"] and not values.get("against"):
-            raise ValueError("against.KNOB needs against=...")
-        folder = writable(Path(values.get("out") or "results/cells"), "out")
-        for path in _written(values, knobs, folder):
-            print(path)
-    except ValueError as error:
-        complain(error)
-        return 2
-    except OSError as error:
-        complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
-        return 1
+    values = key_values(arguments, KEYS if _asks_for_help(arguments) else keys, __doc__ or "")
+    if values is None:
+        return 0
+    if not values.get("variant"):
+        raise ValueError("say which variant: variant=gru")
+    if knobs["against"] and not values.get("against"):
+        raise ValueError("against.KNOB needs against=...")
+    folder = writable(Path(values.get("out") or "results/cells"), "out")
+    for path in _written(values, knobs, folder):
+        print(path)
     return 0
 
 
-def _asks_for_help(arguments: list[str]) -> bool:
+def _asks_for_help(arguments: Sequence[str]) -> bool:
     return not {"-h", "--help", "help"}.isdisjoint(arguments)
 
 
-def _knobs(arguments: list[str], side: str) -> dict[str, str]:
+def _knobs(arguments: Sequence[str], side: str) -> dict[str, str]:
     """Return the knobs that the arguments give to a variant."""
     words = [a.partition("=") for a in arguments if a.startswith(f"{side}.")]
     return {key.removeprefix(f"{side}."): value for key, _, value in words}

@@ -88,7 +88,7 @@ def test_classes_are_told_with_their_probability_and_symbols_by_their_number():
 @pytest.mark.parametrize("unit", [1, 3])
 def test_the_most_telling_unit_is_the_one_whose_output_moves_the_answer_most(vanilla, unit):
     found, moments, _ = vanilla
-    _, every = one_sequence(found, 0)
+    _, every = one_sequence(found.task, found.trial, 0)
     network = copy.deepcopy(found.after)
     with torch.no_grad():
         network.readout.weight[:, unit] = 1e3
