@@ -163,9 +163,9 @@ def cells_of(study: Study, companion: Companion | None = None) -> dict[str, str]
     study: the study.
     companion: a process that has torch; without one it is imported here.
     """
-    nodes = [dict(study.design.variants[variant]) for variant in study.variants if variant in study.design.variants]
-    drawn = drawings(nodes) if companion is None else companion.call(drawings, nodes)
     named = [variant for variant in study.variants if variant in study.design.variants]
+    nodes = [dict(study.design.variants[variant]) for variant in named]
+    drawn = drawings(nodes) if companion is None else companion.call(drawings, nodes)
     return {variant: svg for variant, svg in zip(named, drawn, strict=True) if svg}
 
 
@@ -193,6 +193,7 @@ def _report(
         verdicts=with_controls(study, [*found, *gap_sentences(study, tables.written.get("gaps"))]),
         lags=with_controls(study, lag_sentences(study, tables.written)),
         edges=tables.written["edges"],
+        conditions=tables.written.get("conditions"),
         claims=tables.claims,
         both=both,
         settings=tables.settings,

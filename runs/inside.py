@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .arguments import command, key_values
 from .console.start import end_quickly
-from .console.text import complain
+from .console.text import complain, say
 from .files import subfolder, writable
 from .study.presence import refuse_absent
 from .study.storage.url import storage_url
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
             raise ValueError(f"workers must be a number from 1 on, got {values['workers']!r}")
         url = storage_url(values)
         refuse_absent(results, name, url)
-        from .console.progress import Progress, say
+        from .console.progress import Progress
         from .study.finding import find  # after the arguments: a mistake is reported before torch is imported
         from .study.inspection import inspect_study
         from .study.storage.opening import close_storage

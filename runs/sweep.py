@@ -91,13 +91,13 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     if study.finished():
         if mirror is not None:
             mirror.finish()
-            print(mirror.farewell())
+            print(mirror.farewell(), end="")
         print(f"{plan.title}: all {study.size} trials are finished\n{next_step(study, results)}")
         return 1 if print_failures(study) else 0
     code = run_pool(Pool(study, url, folder, config.trial_seconds), config.workers, mirror, planning)
     failed = print_counts(study)
     if mirror is not None:
-        print(mirror.farewell())
+        print(mirror.farewell(), end="")
     if study.finished():
         print(next_step(study, results))
     return code or (1 if failed else 0)

@@ -8,12 +8,12 @@ With against= two cells stand side by side, and what differs is in colour.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from runs.console.ending import in_one_line
 from runs.console.start import end_quickly
-from runs.console.text import complain
 
 if TYPE_CHECKING:
     from variants import Cell
@@ -28,38 +28,32 @@ KEYS = {
 SIDES = ("variant", "against")
 
 
-def main(arguments: list[str]) -> int:
+@in_one_line("the files")
+def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
     from runs.files import writable
 
     knobs = {side: _knobs(arguments, side) for side in SIDES}
     keys = KEYS | {f"{side}.{knob}": "" for side in SIDES for knob in knobs[side]}
-    try:
-        values = key_values(arguments, KEYS if _asks_for_help(arguments) else keys, __doc__ or "")
-        if values is None:
-            return 0
-        if not values.get("variant"):
-            raise ValueError("say which variant: variant=gru")
-        if knobs["against"] and "against" not in values:
-            raise ValueError("against.KNOB needs against=...")
-        folder = writable(Path(values.get("out") or "results/cells"), "out")
-        for path in _written(values, knobs, folder):
-            print(path)
-    except ValueError as error:
-        complain(error)
-        return 2
-    except OSError as error:
-        complain(f"cannot write {error.filename or 'the files'}: {error.strerror or error}")
-        return 1
+    values = key_values(arguments, KEYS if _asks_for_help(arguments) else keys, __doc__ or "")
+    if values is None:
+        return 0
+    if not values.get("variant"):
+        raise ValueError("say which variant: variant=gru")
+    if knobs["against"] and not values.get("against"):
+        raise ValueError("against.KNOB needs against=...")
+    folder = writable(Path(values.get("out") or "results/cells"), "out")
+    for path in _written(values, knobs, folder):
+        print(path)
     return 0
 
 
-def _asks_for_help(arguments: list[str]) -> bool:
+def _asks_for_help(arguments: Sequence[str]) -> bool:
     return not {"-h", "--help", "help"}.isdisjoint(arguments)
 
 
-def _knobs(arguments: list[str], side: str) -> dict[str, str]:
+def _knobs(arguments: Sequence[str], side: str) -> dict[str, str]:
     """Return the knobs that the arguments give to a variant."""
     words = [a.partition("=") for a in arguments if a.startswith(f"{side}.")]
     return {key.removeprefix(f"{side}."): value for key, _, value in words}
@@ -75,7 +69,7 @@ def _written(values: Mapping[str, str], knobs: Mapping[str, Mapping[str, str]], 
     from .markup import Marks
     from .sheet import sheet
 
-    named = [_cell(values[side], knobs[side]) for side in SIDES if values.get(side)]
+    named = [_cell(side, values[side], knobs[side]) for side in SIDES if values.get(side)]
     drawings = [(draw(cell), label) for label, cell in named]
     marks, sentences = [Marks(), Marks()], list[str]()
     if len(drawings) > 1:
@@ -90,13 +84,13 @@ def _written(values: Mapping[str, str], knobs: Mapping[str, Mapping[str, str]], 
     return files
 
 
-def _cell(choice: str, knobs: Mapping[str, str]) -> tuple[str, Cell]:
+def _cell(side: str, choice: str, knobs: Mapping[str, str]) -> tuple[str, Cell]:
     """Return the label and the cell of a choice with its knobs. Raises ValueError where there is none."""
     from runs.configuration.outside import variant_of
     from runs.trial.classes import construct
     from variants import Cell
 
-    node = variant_of(choice, knobs)
+    node = variant_of(choice, knobs, side)
     return str(node["label"]), construct(node, Cell)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 from .drawing import Drawing, Text, Wire, around, meet
 from .reading import Abstract
@@ -68,7 +68,7 @@ def _missing(drawing: Drawing) -> list[str]:
 
 
 def _pieces(wire: Wire) -> list[tuple[Point, Point]]:
-    return list(zip(wire.points, wire.points[1:], strict=False))
+    return list(pairwise(wire.points))
 
 
 def _on(point: Point, wire: Wire) -> bool:

@@ -128,8 +128,10 @@ def _marks(a: Abstract, b: Abstract, pairs: dict[int, int], drawing: Drawing) ->
     alone = {n for n, e in a.elements.items() if n not in pairs and e.kind != "merge"}
     theirs = _edges(b)
     only = {
-        (of, to, role) for of, to, role in _edges(a) if (pairs.get(of, of), pairs.get(to, to), role) not in theirs
-    } | {(of, to, role) for of, to, role in _edges(a) if of in alone or to in alone}
+        (of, to, role)
+        for of, to, role in _edges(a)
+        if of in alone or to in alone or (pairs.get(of, of), pairs.get(to, to), role) not in theirs
+    }
     edges: set[Edge] = set()
     twins = {f for f, _ in _fields(a, b)}
     for w in drawing.wires:
@@ -194,7 +196,7 @@ def _hearing(e: Element, twin: Element, one: Abstract, other: Abstract, pairs: d
     said = []
     for does, found in (("", more), ("does not ", less)):
         if heard := [text for text, role in found if not role]:
-            said.append(f"{e.name} {does or ''}{'hear' if does else 'hears'} {_listed(heard)}")
+            said.append(f"{e.name} {does}{'hear' if does else 'hears'} {_listed(heard)}")
         said += [f"{e.name} {does}{'see' if does else 'sees'} {text} through {role}" for text, role in found if role]
     return said
 

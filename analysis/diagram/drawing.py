@@ -11,7 +11,7 @@ from variants import Cell
 from variants.engine.ir.graph import Graph
 
 from .placing import LABEL, SMALL, Placed, Plan, Port, place
-from .reading import Abstract, CannotDraw, read
+from .reading import Abstract, CannotDraw, is_vector, read
 from .routing import Line, Point, route
 
 CORNER = 8  # radius of a corner of a line
@@ -216,7 +216,7 @@ def _labels(plan: Plan) -> list[Text]:
 def _role(line: Line, occupied: list[Box]) -> Text:
     """Return what is written beside the end of a line, where it covers least."""
     x, y = line.points[-1]
-    style, size = ("vector" if line.sink.role not in ("if", "then", "else", "a", "b") else "role"), SMALL
+    style = "vector" if is_vector(line.sink.role) else "role"
     if line.side in ("left", "right"):
         sign, anchor = (-1, "end") if line.side == "left" else (1, "start")
         places = [(x + sign * 8, y - 5, anchor), (x + sign * 8, y + 14, anchor), (x + sign * 20, y - 5, anchor)]
@@ -224,7 +224,7 @@ def _role(line: Line, occupied: list[Box]) -> Text:
         sign = 1 if line.side == "bottom" else -1
         low = y + (15 if sign > 0 else -6)
         places = [(x + 6, low, "start"), (x - 6, low, "end"), (x + 6, low + 10 * sign, "start")]
-    texts = [Text(px, py, line.sink.role, size, a, style) for px, py, a in places]
+    texts = [Text(px, py, line.sink.role, SMALL, a, style) for px, py, a in places]
     return min(texts, key=lambda t: _covers(t.box, occupied))
 
 
@@ -307,7 +307,7 @@ def _border(port: Port) -> str:
 def _flow(point: Point, lines: list[Line]) -> Point | None:
     """Return the direction in which a value flows at a point of its earlier lines, None where there is none."""
     for line in lines:
-        for (x0, y0), (x1, y1) in zip(line.points, line.points[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(line.points):
             if meet(around((x0, y0), (x1, y1), 0.5), around(point, point, 0.1)):
                 length = abs(x1 - x0) + abs(y1 - y0)
                 before = abs(point[0] - x0) + abs(point[1] - y0)

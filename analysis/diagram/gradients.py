@@ -50,6 +50,8 @@ def _changed(graph: Graph, traced: Traced) -> list[Name]:
     made = _Values(graph, given)
     total = sum((given[derivative(name)] * made[node] for name, node in traced.outputs.items()), torch.zeros(SAMPLES))
     wanted = [name for name in names if name in graph.inputs_of(outputs)]
+    if not wanted:  # only constants, of which torch takes no derivative
+        return []
     slopes = torch.autograd.grad(total.sum(), [given[name] for name in wanted], allow_unused=True)
     zero = torch.zeros(SAMPLES, dtype=torch.float64)
     wrong = []

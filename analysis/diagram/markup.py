@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
 
 from .drawing import CORNER, SMALLEST, Drawing, Node, Text, Wire, low_size, parts
 from .placing import LABEL
+from .reading import is_vector
 from .routing import Point
 
 COLOURS = {
@@ -102,9 +104,9 @@ def in_order(drawing: Drawing) -> list[list[Wire]]:
 def crossings(wire: Wire, below: Sequence[Wire]) -> list[tuple[Point, Point]]:
     """Return the short pieces of a wire at which it runs over others, which get a gap there."""
     found = []
-    for (x0, y0), (x1, y1) in zip(wire.points, wire.points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(wire.points):
         for other in below:
-            for (u0, v0), (u1, v1) in zip(other.points, other.points[1:], strict=False):
+            for (u0, v0), (u1, v1) in pairwise(other.points):
                 if y0 == y1 and u0 == u1 and min(x0, x1) < u0 < max(x0, x1) and min(v0, v1) < y0 < max(v0, v1):
                     found.append(((u0 - GAP, y0), (u0 + GAP, y0)))
                 if x0 == x1 and v0 == v1 and min(u0, u1) < x0 < max(u0, u1) and min(y0, y1) < v0 < max(y0, y1):
@@ -113,7 +115,7 @@ def crossings(wire: Wire, below: Sequence[Wire]) -> list[tuple[Point, Point]]:
 
 
 def described(drawing: Drawing) -> str:
-    """Return in words what a drawing shows, for who cannot see it."""
+    """Return in words what a drawing shows, for readers who cannot see it."""
     layers = [f"{e.name}: {e.label}" for e in drawing.abstract.elements.values() if e.kind == "layer"]
     operations = [node.label for node in drawing.nodes if node.kind == "point"]
     state = ", ".join(drawing.abstract.new)
@@ -142,16 +144,23 @@ def style() -> str:
     return "".join(rules)
 
 
-def path(points: Sequence[Point], corner: float = CORNER) -> str:
-    """Return a line with rounded corners as the path of an SVG."""
-    d = [f"M{n(points[0][0])} {n(points[0][1])}"]
+def rounded(points: Sequence[Point]) -> list[tuple[Point, Point, Point]]:
+    """Return for each corner of a line where its curve begins, the corner itself, and where the curve ends."""
+    curves: list[tuple[Point, Point, Point]] = []
     for (x0, y0), (x1, y1), (x2, y2) in zip(points, points[1:], points[2:], strict=False):
         before, after = _length((x0, y0), (x1, y1)), _length((x1, y1), (x2, y2))
-        r = min(corner, before if len(d) == 1 else before / 2, after if (x2, y2) == points[-1] else after / 2)
+        r = min(CORNER, before / 2 if curves else before, after if (x2, y2) == points[-1] else after / 2)
         a = (x1 + (x0 - x1) * r / before, y1 + (y0 - y1) * r / before)
         b = (x1 + (x2 - x1) * r / after, y1 + (y2 - y1) * r / after)
-        d.append(f"L{n(a[0])} {n(a[1])}Q{n(x1)} {n(y1)} {n(b[0])} {n(b[1])}")
-    return "".join([*d, f"L{n(points[-1][0])} {n(points[-1][1])}"])
+        curves.append((a, (x1, y1), b))
+    return curves
+
+
+def path(points: Sequence[Point]) -> str:
+    """Return a line with rounded corners as the path of an SVG."""
+    (x0, y0), (x1, y1) = points[0], points[-1]
+    curves = [f"L{n(a[0])} {n(a[1])}Q{n(x)} {n(y)} {n(b[0])} {n(b[1])}" for a, (x, y), b in rounded(points)]
+    return "".join([f"M{n(x0)} {n(y0)}", *curves, f"L{n(x1)} {n(y1)}"])
 
 
 def head(wire: Wire) -> list[Point]:
@@ -172,13 +181,8 @@ def _length(a: Point, b: Point) -> float:
     return abs(a[0] - b[0]) + abs(a[1] - b[1])
 
 
-def is_vector(wire: Wire) -> bool:
-    """Return whether a wire is a peephole: its value is multiplied by a vector."""
-    return wire.role not in ("", "if", "then", "else", "a", "b")
-
-
 def _wire(wire: Wire, marked: bool) -> str:
-    classes = f"wire{' vector' * is_vector(wire)}{' marked' * marked}"
+    classes = f"wire{' vector' * is_vector(wire.role)}{' marked' * marked}"
     arrow = ""
     if wire.end:
         arrow = f'<path class="head" d="M{"L".join(f"{n(x)} {n(y)}" for x, y in head(wire))}Z"/>'

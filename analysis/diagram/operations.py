@@ -8,15 +8,15 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
+from variants.engine.ir.graph import COMPARISONS, LOGIC
+
+_OF_NUMBERS = (
+    *("add", "sub", "mul", "div", "neg", "abs", "sqrt", "exp", "pow", "minimum", "maximum", "where"),
+    *("floor", "ceil", "trunc", "round", "expm1", "log", "log2", "log10", "log1p", "erf", "atan", "sin", "cos"),
+)
 OPERATIONS = MappingProxyType[str, Callable[..., Tensor]](
-    {
-        **{name: getattr(torch, name) for name in ("add", "sub", "mul", "div", "neg", "abs", "sqrt", "exp", "pow")},
-        **{name: getattr(torch, name) for name in ("floor", "ceil", "trunc", "round", "minimum", "maximum", "where")},
-        **{name: getattr(torch, name) for name in ("lt", "le", "gt", "ge", "eq", "ne")},
-        **{name: getattr(torch, f"logical_{name}") for name in ("and", "or", "xor", "not")},
-        **{name: getattr(torch, name) for name in ("expm1", "log", "log2", "log10", "log1p", "erf", "atan")},
-        **{name: getattr(torch, name) for name in ("sin", "cos")},
-    }
+    {name: getattr(torch, name) for name in (*_OF_NUMBERS, *COMPARISONS)}
+    | {name: getattr(torch, f"logical_{name}") for name in LOGIC}
 )
 """By name; `ROOTED` has the others."""
 ROOTED = MappingProxyType[str, Callable[[Tensor], Tensor]]({"level": torch.sigmoid, "bounded": torch.tanh})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runs.files import replacing
 
-from .drawing import CORNER, Drawing, Node, Text, Wire, parts
+from .drawing import Drawing, Node, Text, Wire, parts
 from .markup import (
     COLOURS,
     HALO,
@@ -20,19 +20,21 @@ from .markup import (
     crossings,
     head,
     in_order,
-    is_vector,
     label_style,
     middle,
+    rounded,
     shortened,
     size_of,
 )
+from .reading import is_vector
 from .routing import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-DOTS = 144  # of an inch in the file, so that a unit of the drawing is two dots
-POINT = 0.72 * 96 / 96  # points of a unit: 100 units are an inch
+UNITS = 100  # of a drawing that are an inch
+DOTS = 2 * UNITS  # of an inch in the file, so that a unit of the drawing is two dots
+POINT = 72 / UNITS  # points of a unit
 
 
 def png(drawing: Drawing, path: Path, *, marks: Marks | None = None) -> None:
@@ -57,7 +59,7 @@ def paint(
     from matplotlib.figure import Figure
 
     with rc_context({"font.family": "DejaVu Sans", "mathtext.fontset": "dejavuserif", "path.simplify": False}):
-        figure = Figure(figsize=(width / 100, height / 100), facecolor="white")
+        figure = Figure(figsize=(width / UNITS, height / UNITS), facecolor="white")
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set_xlim(0, width)
@@ -68,7 +70,7 @@ def paint(
         for text in texts:
             _Painter(axes, 0, 0).text(text)
         with replacing(path) as part:
-            figure.savefig(part, dpi=2 * DOTS * 100 / 144, metadata={"Software": None})
+            figure.savefig(part, dpi=DOTS, metadata={"Software": None})
 
 
 class _Painter:
@@ -94,7 +96,7 @@ class _Painter:
             self.text(text)
 
     def _wire(self, wire: Wire, marked: bool) -> None:
-        colour = MARK if marked else VECTOR if is_vector(wire) else INK
+        colour = MARK if marked else VECTOR if is_vector(wire.role) else INK
         self._path(shortened(wire) if wire.end else wire.drawn, colour, 2.6 if marked else LINE, "round")
         if wire.end:
             from matplotlib.patches import Polygon
@@ -153,12 +155,8 @@ class _Painter:
 
         at = [self._at(p) for p in points]
         vertices, codes = [at[0]], [Curve.MOVETO]
-        for before, corner, after in zip(at, at[1:], at[2:], strict=False):
-            one, other = abs(corner[0] - before[0]) + abs(corner[1] - before[1]), 0.0
-            other = abs(after[0] - corner[0]) + abs(after[1] - corner[1])
-            r = min(CORNER, one if before == at[0] else one / 2, other if after == at[-1] else other / 2)
-            vertices.append(_towards(corner, before, r / one))
-            vertices += [corner, _towards(corner, after, r / other)]
+        for curve in rounded(at):
+            vertices += curve
             codes += [Curve.LINETO, Curve.CURVE3, Curve.CURVE3]
         vertices.append(at[-1])
         codes.append(Curve.LINETO)
@@ -168,18 +166,15 @@ class _Painter:
         self._add(patch)
 
 
-def _towards(a: Point, b: Point, share: float) -> Point:
-    return a[0] + (b[0] - a[0]) * share, a[1] + (b[1] - a[1]) * share
-
-
 def _typeset(text: Text) -> str:
     """Return a label in the notation of matplotlib: names in italics, with what stands below the line."""
-    if text.style not in ("state", "name", "vector", "inner"):
+    pieces = parts(text.text)
+    if text.style not in ("state", "name", "vector", "inner") or (text.style == "inner" and len(pieces) == 1):
         return text.text
-    pieces = parts(text.text) if text.style != "inner" or "_" in text.text else [text.text]
-    if text.style == "inner" and len(pieces) == 1:
-        return text.text
-    if len(pieces) == 1:
-        return rf"$\mathit{{{pieces[0]}}}$"
-    rest = pieces[2] if len(pieces) > 2 else ""
-    return rf"$\mathit{{{pieces[0]}}}_{{\mathit{{{pieces[1].replace('−', '-')}}}}}$" + rest
+    name, *below = pieces
+    low = f"_{{{_italic(below[0].replace('−', '-'))}}}" if below else ""
+    return f"${_italic(name)}{low}$" + "".join(below[1:])
+
+
+def _italic(name: str) -> str:
+    return r"\mathit{" + name.replace("_", r"\_") + "}"

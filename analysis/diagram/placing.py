@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .reading import INPUT, Abstract, CannotDraw, Element
+from .reading import INPUT, Abstract, Element
 
 UNIT = 10  # the grid on which everything stands and lines run
 COLUMN, ROW, BELT = 80, 50, 40  # distances of columns, of rows of operations and of belts
@@ -257,7 +257,6 @@ class _Placer:
         free = [n for n in self.elements if self._is_free(n) and n not in self.branches]
         self.rows = max([*(self._depth(n) if n in self.late else self._height(n) for n in free), 1])
         self._order()
-        self.top = 0.0
         belts = max(len(self.belts), 1)
         self.belt_y = {f: k * BELT for k, f in enumerate(self.belts)}
         switches = any(self.elements[n].label == "switch" for n in self.on_belt)
@@ -353,7 +352,6 @@ class _Placer:
                     (-60, 40),
                     (60, 40),
                     (-70, 0),
-                    (70, 40),
                     (0, 50),
                     (-60, 90),
                     (60, 90),
@@ -472,6 +470,3 @@ def _path(abstract: Abstract, start: int, end: int, taken: set[int]) -> list[int
         return known[n]
 
     return to(end)
-
-
-__all__ = ["CannotDraw", "Placed", "Plan", "Port", "extent", "overlap", "place"]

@@ -9,27 +9,34 @@ from variants import Cell, Native
 from variants.engine import fused
 from variants.engine.ir.derive import Derivation
 from variants.engine.ir.gates import SQUASHING, Called
-from variants.engine.ir.graph import COMMUTATIVE, COMPARISONS, Graph
+from variants.engine.ir.graph import COMPARISONS, Graph
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
 
 from .gradients import changed
+from .operations import ROOTED
 
 INPUT = -1
 """The number of the input x, which is no node of the graph."""
 MOST = 40  # elements: a larger drawing says nothing to anybody
 _SIGNS = {"add": "+", "sub": "−", "mul": "×", "div": "÷", "minimum": "min", "maximum": "max", "where": "switch"}
 _SIGNS |= {"lt": "<", "le": "≤", "gt": ">", "ge": "≥", "eq": "=", "ne": "≠"}
+PARTS = ("if", "then", "else")
+"""Roles of what a switch reads."""
+ORDERED = ("a", "b")
+"""Roles of what an operation reads where the order matters."""
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 _ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "not": "not"}
-_ROLES = {"where": ("if", "then", "else"), "sub": ("a", "b"), "div": ("a", "b")} | dict.fromkeys(
-    ("lt", "le", "gt", "ge"), ("a", "b")
-)
-_ROOTS = {"level": "sigmoid", "bounded": "tanh"}  # how the graph computes a function by way of a more precise number
+_ROLES = {"where": PARTS} | dict.fromkeys(("sub", "div", "lt", "le", "gt", "ge"), ORDERED)
 
 
 class CannotDraw(ValueError):
     """Why a cell cannot be drawn, in one line."""
+
+
+def is_vector(role: str) -> bool:
+    """Return whether what is written at the end of a line is a vector by which its value is multiplied."""
+    return role not in ("", *PARTS, *ORDERED)
 
 
 @dataclass(frozen=True)
@@ -195,13 +202,15 @@ class _Reader:
     def _operands(self, node: int) -> tuple[int, ...]:
         if node in self._called:
             return self._called[node].operands
-        if self._graph.nodes[node][0] in _ROOTS:
+        if self._graph.nodes[node][0] in ROOTED:
             return self._graph.operands(self._graph.operands(node)[0])
         return self._graph.operands(node)
 
     def _operation(self, node: int) -> str:
+        if node in self._called:
+            return self._called[node].function
         operation = self._graph.nodes[node][0]
-        return self._called[node].function if node in self._called else _ROOTS.get(operation, operation)
+        return ROOTED[operation].__name__ if operation in ROOTED else operation
 
     def _live(self) -> list[int]:
         reached, stack = set[int](), list(self._roots)
@@ -353,8 +362,8 @@ class _Reader:
         name = self._graph.name(node)
         if node in self._values:
             return self._layer(self._values[node])
-        if self._constant(node) is not None:
-            return self._add("constant", self._constant(node) or "", node, [])
+        if (constant := self._constant(node)) is not None:
+            return self._add("constant", constant, node, [])
         if name is not None or node in self._elements:
             return node
         operation, operands = self._operation(node), self._operands(node)
@@ -365,7 +374,7 @@ class _Reader:
             label, of = self._of_one(node, operation, operands, changing[0])
             element.label, element.entries = label, [Entry(self._read(of))]
             return node
-        roles = _ROLES.get(operation, ("",) * len(operands)) if operation not in COMMUTATIVE else ("",) * len(operands)
+        roles = _ROLES.get(operation, ("",) * len(operands))
         sign = _SIGNS.get(operation, operation.replace("_", " "))
         element.label = f"a {sign} b" if roles[0] == "a" else sign
         element.entries = [Entry(self._read(n), role) for n, role in zip(operands, roles, strict=False)]

@@ -9,15 +9,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from .placing import LETTER, SMALL, UNIT, Placed, Plan, Port
-from .reading import CannotDraw, Entry
+from .placing import LETTER, UNIT, Placed, Plan, Port
+from .reading import PARTS, CannotDraw, Entry, is_vector
 
 Vertex = tuple[int, int]
 Point = tuple[float, float]
 SIDES: dict[str, Vertex] = {"right": (1, 0), "bottom": (0, 1), "left": (-1, 0), "top": (0, -1)}
 BEND, CROSSING, BESIDE, FORK, ABOVE = 3.0, 5.0, 0.6, 0.5, 1.5  # what they cost, in steps of the grid
 AROUND = 20  # room outside of the frame, in steps of the grid
-PARTS = ("if", "then", "else")  # of a switch
 ROUNDS = 4  # how often routing starts again with a line that found no way as its first
 
 
@@ -262,7 +261,7 @@ class _Router:
     @staticmethod
     def _rank(path: list[Vertex], sink: Sink) -> int:
         """Which lines of a value are laid first: straight ones, then the one to the output; peepholes last."""
-        if sink.role not in ("", "a", "b", *PARTS):
+        if is_vector(sink.role):
             return -1
         if len(path) > 1 and (len({x for x, _ in path}) == 1 or len({y for _, y in path}) == 1):
             return 2
@@ -441,6 +440,3 @@ def _corners(points: list[Point]) -> list[Point]:
 
 def _straight(a: Point, b: Point, c: Point) -> bool:
     return (a[0] == b[0] == c[0]) or (a[1] == b[1] == c[1])
-
-
-__all__ = ["SMALL", "Line", "Net", "Sink", "route"]

@@ -31,6 +31,9 @@ STATUSES = {
     "failed": "the program broke, so it says nothing about the variant",
 }
 
+FINISHED = {True: "not solved", False: "trained"}
+"""What the status `finished` is called on a task that can be solved, and on one without a criterion."""
+
 
 class Measure(NamedTuple):
     """A number of a trial that the page can show on an axis and in the table.
@@ -121,7 +124,9 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
         "hyperparameters": study.hyperparameters,
         "tasks": [_task(study, task) for task in study.tasks],
         "variants": [_variant(variant, study.baseline) for variant in study.variants],
-        "statuses": [{"name": name, "words": spoken(name), "meaning": STATUSES.get(name, "")} for name in statuses],
+        "statuses": [
+            {"name": name, "words": _status_words(study, name), "meaning": STATUSES.get(name, "")} for name in statuses
+        ],
         "measures": [measure._asdict() for measure in measures],
         "trials": {**places, **numbers},
         "curves": curves_of(table),
@@ -144,10 +149,18 @@ def _hyperparameter(name: str, dimension: Dimension) -> Measure:
     return Measure(name, spoken(name), meaning, dimension.log_axis, input=True)
 
 
+def _status_words(study: Study, status: str) -> str:
+    """Return what a reader is told a status is; `finished` has two names in a study with both kinds of tasks."""
+    if status != "finished":
+        return spoken(status)
+    return " or ".join(dict.fromkeys(FINISHED[study.solvable(task)] for task in study.tasks))
+
+
 def _task(study: Study, task: str) -> dict[str, Any]:
     goal = study.goals.get(task)
-    series = study.design.series_of(task)
-    facts: dict[str, Any] = {"name": task, "words": spoken(task), "series": series, "solvable": study.solvable(task)}
+    series, solvable = study.design.series_of(task), study.solvable(task)
+    facts: dict[str, Any] = {"name": task, "words": spoken(task), "series": series, "solvable": solvable}
+    facts["finished"] = FINISHED[solvable]
     if goal is None:
         return {**facts, "unit": "", "lag": 0, "floor": None, "solved": None, "limit": None}
     numbers = {

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runs.files import write_whole
 
+from ..standalone import standalone
 from ..study import Study
 from .data import content
 
@@ -39,12 +40,12 @@ def html(values: Mapping[str, Any]) -> str:
 
     values: of `data.content`. They are compressed, so that no name in them can be read as HTML.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(loader=FileSystemLoader(SOURCES), autoescape=True, undefined=StrictUndefined)
     script = "\n".join((SOURCES / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
-    return environment.get_template("explorer.html.jinja").render(
+    return standalone(
+        SOURCES,
+        "explorer.html.jinja",
         name=values["name"],
         style=Markup((SOURCES / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),

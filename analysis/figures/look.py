@@ -241,10 +241,7 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame, formats: S
         (folder / f"{name}.{suffix}").unlink(missing_ok=True)
     dpi = figure.dpi
     with settings():
-        engine = figure.get_layout_engine()
-        if engine is not None and figure.axes:
-            engine.execute(figure)
-        figure.set_layout_engine("none")  # the layout is the same in every format: do it once
+        _lay_out(figure)
         for path in paths:  # `Figure.savefig` would draw each of them twice
             metadata = _WITHOUT_DATE[path.suffix[1:]]
             with replacing(path) as part:
@@ -262,16 +259,21 @@ def save(figure: Figure, folder: Path, name: str, data: pd.DataFrame, formats: S
     return [*paths, folder / f"{name}.csv"]
 
 
+def _lay_out(figure: Figure) -> None:
+    """Place everything in a figure for good: the layout is the same in every format, and is computed once."""
+    engine = figure.get_layout_engine()
+    if engine is not None and figure.axes:
+        engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
 def save_narrow(figure: Figure, folder: Path, name: str) -> Path:
     """Write a figure for a narrow page as `<name>.narrow.svg`; return its path."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     path = folder / f"{name}.narrow.svg"
     with settings():
-        engine = figure.get_layout_engine()
-        if engine is not None and figure.axes:
-            engine.execute(figure)
-        figure.set_layout_engine("none")
+        _lay_out(figure)
         with replacing(path) as part:
             FigureCanvasSVG(figure).print_svg(part, metadata=_WITHOUT_DATE["svg"])  # type: ignore[no-untyped-call]
     return path

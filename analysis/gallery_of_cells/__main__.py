@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runs.arguments import key_values
+from runs.console.ending import in_one_line
 from runs.console.start import end_quickly, import_quickly
-from runs.console.text import complain
 from runs.files import writable
 
 KEYS = {
@@ -17,26 +17,22 @@ KEYS = {
 }
 
 
+@in_one_line("the page")
 def main(arguments: Sequence[str]) -> int:
     """Run the command; return the exit code."""
-    try:
-        values = key_values(arguments, KEYS, __doc__ or "")
-        if values is None:
-            return 0
-        results = Path(values.get("results", "results"))
-        out = writable(Path(values["out"]), "out") if values.get("out") else writable(results)
-        import_quickly("analysis.gallery_of_cells.cards")
-        from .cards import cards
-        from .page import write_gallery
+    values = key_values(arguments, KEYS, __doc__ or "")
+    if values is None:
+        return 0
+    results = Path(values.get("results", "results"))
+    if "results" in values and not results.is_dir():
+        raise ValueError(f"results: there is no folder {results}")
+    out = writable(Path(values["out"]), "out") if values.get("out") else writable(results)
+    import_quickly("analysis.gallery_of_cells.cards")
+    from .cards import cards
+    from .page import write_gallery
 
-        shown = cards()
-        path = write_gallery(shown, results, out)
-    except ValueError as error:
-        complain(error)
-        return 2
-    except OSError as error:  # a full disk
-        complain(f"cannot write {error.filename or 'the page'}: {error.strerror or error}")
-        return 1
+    shown = cards()
+    path = write_gallery(shown, results, out)
     print(f"{len(shown)} cells: {path}")
     return 0
 

@@ -62,8 +62,8 @@ def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     from runs.arguments import command, key_values
     from runs.console.known import instead, unknown
-    from runs.console.progress import Progress, say
-    from runs.console.text import complain
+    from runs.console.progress import Progress
+    from runs.console.text import complain, say
     from runs.files import writable
 
     from ..__main__ import archived

@@ -129,26 +129,26 @@ def found_sentences(study: Study, comparisons: pd.DataFrame | None) -> list[str]
         points = int(primary["points"].max())
         few = f"With {points} points, fewer than {FEWEST_FOR_INFERENCE}, differences between variants may be chance."
         return [few, *_levels(study)]
-    found = [sentence for q in (EASE, QUALITY) if (sentence := question_sentence(study, inferred, q))]
+    found = [
+        question_sentence(study, own)
+        for question in (EASE, QUALITY)  # in a study of both kinds of tasks, quality has a sentence for each kind
+        for _, own in inferred[inferred["question"] == question].groupby("endpoint", sort=False)
+    ]
     return found if any(map(study.solvable, study.tasks)) else [*found, *_levels(study)]
 
 
-def question_sentence(study: Study, inferred: pd.DataFrame, question: str) -> str:
-    """Return what was found on one question; empty where it was not asked.
+def question_sentence(study: Study, own: pd.DataFrame) -> str:
+    """Return what was found on one question.
 
-    inferred: the comparisons that decide and have an interval.
-    question: ease or quality.
+    own: the comparisons in the endpoint that decides it, which have an interval; there must be one at least.
     """
-    own = inferred[inferred["question"] == question]
-    if own.empty:
-        return ""
+    question = str(own["question"].iloc[0])
     losses = own["endpoint"].iloc[0].endswith("loss")
     opening = "After tuning, " if question == QUALITY and not losses else ""
     than = the(study.baseline or "")
     parts = [_group(study, own, verdict, opening, more) for verdict, more in _comparatives(question, losses).items()]
-    parts = [part for part in parts if part]
-    if parts:
-        return f"{' '.join(part.format(than=than) for part in parts)}"
+    if any(parts):
+        return " ".join(filter(None, parts))
     verdicts = set(own["verdict"])
     if verdicts == {EVERYTHING_SOLVED}:
         done = "every variant solves every task" if question == QUALITY else "nearly every trial is solved"
@@ -171,9 +171,11 @@ def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
 def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tuple[str, str]) -> str:
     """Return which variants have a verdict, and where: those with the same tasks together, the most tasks first.
 
-    opening: of the sentence. more: a verb, and what is more or less. The name of the baseline is left as `{than}`.
+    opening: of the sentence. more: a verb, and what is more or less.
+    The text is empty where no variant has the verdict.
     """
     verb, what = more
+    than = the(study.baseline or "")
     rows = own[own["verdict"] == verdict]
     where: dict[tuple[str, ...], list[str]] = {}
     for variant, found in rows.groupby("variant", sort=False):
@@ -184,14 +186,14 @@ def _group(study: Study, own: pd.DataFrame, verdict: str, opening: str, more: tu
     if len(groups) == 1:
         ((tasks, variants),) = groups
         verb = verb if len(variants) > 1 else _third(verb)
-        return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {{than}} {places(study, tasks)}.")
+        return words.capital(f"{opening}{_listed(variants)} {verb} {what} than {than} {places(study, tasks)}.")
     if len(groups) == 2 and not any("(" in places(study, tasks) for tasks, _ in groups):
         named = [f"{_listed(variants)} ({places(study, tasks)})" for tasks, variants in groups]
-        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {{than}}.")
+        return words.capital(f"{opening}{' and '.join(named)} {verb} {what} than {than}.")
     texts = [f"{_listed(variants)} {places(study, tasks)}" for tasks, variants in groups[:MOST_GROUPS]]
     rest = sum(len(variants) for _, variants in groups[MOST_GROUPS:])
     texts += [f"and {number(rest)} other{'s' * (rest > 1)} on some tasks"] if rest else []
-    return words.capital(f"{opening}these {verb} {what} than {{than}}: {'; '.join(texts)}.")
+    return words.capital(f"{opening}these {verb} {what} than {than}: {'; '.join(texts)}.")
 
 
 def _third(verb: str) -> str:
@@ -258,7 +260,9 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         if own["unit"].nunique() == 1:
             unit = str(own["unit"].iloc[0])
             widths = np.maximum(own["difference"] - own["low"], own["high"] - own["difference"])
-            low, high = np.minimum([widths.min(), widths.max()], own["span"].max())
+            low, high = widths.min(), widths.max()
+            if unit in words.UNITS:  # a difference of losses may be larger than the span
+                low, high = np.minimum([low, high], own["span"].max())
             size = words.amount(high, unit)
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
@@ -283,10 +287,11 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             verbs = {EASE: ("succeeds", "succeed"), QUALITY: ("does", "do")}[str(question)]
             more = "more or less often" if question == EASE else "better or worse after tuning"
             anywhere = " on any task" if len(study.tasks) > 1 else ""
-            cannot.append(
-                f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}: "
-                f"differences of up to {words.amount(largest, str(own['unit'].iloc[0]))} remain possible."
-            )
+            text = f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}"
+            if open_["unit"].nunique() == 1:
+                size = words.amount(largest, str(open_["unit"].iloc[0]))
+                text += f": differences of up to {size} remain possible"
+            cannot.append(f"{text}.")
     return can, cannot
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY
+from ..statistics.endpoints import ENDPOINTS, LOSS
 from ..study import Study
 from ..tables.comparisons import BETTER, EVERYTHING_SOLVED, GUARDS, OPEN, SAME, WORSE, resolution
 from ..tables.lags import MEAN, SLOPE
@@ -86,9 +86,8 @@ def evidence(study: Study, comparisons: pd.DataFrame | None) -> list[Evidence]:
 
 
 def _question(study: Study, endpoint: str, own: pd.DataFrame) -> Evidence:
-    question = {EASE: EASE, QUALITY: QUALITY}.get(str(own["question"].iloc[0]), "")
     inferred = own[np.isfinite(own["low"])]
-    sentence = question_sentence(study, inferred, question) if question and len(inferred) else ""
+    sentence = question_sentence(study, inferred) if own["question"].iloc[0] and len(inferred) else ""
     tasks = [task for task in study.tasks if task in set(own["task"])]
     rows = {(str(r["task"]), str(r["variant"])): r for r in own.to_dict("records")}
     first = {str(r["task"]): r for r in own.drop_duplicates("task").to_dict("records")}
@@ -102,9 +101,14 @@ def _question(study: Study, endpoint: str, own: pd.DataFrame) -> Evidence:
     resolved = {str(r["task"]): r for r in resolution(own).to_dict("records")}
     smallest = [_smallest(resolved.get(task), str(first[task]["unit"])) for task in tasks]
     table.append(Row("Half-width of the intervals (median)", "", smallest))
-    unit = MEANINGS[endpoint] + ("" if ENDPOINTS[endpoint].column != "loss" else words.in_unit(first[tasks[0]]["unit"]))
-    heads = [words.spoken(task) for task in tasks]
-    return Evidence(f"by_{endpoint}", TITLES[endpoint], sentence, unit, heads, table, NOTE)
+    meaning, heads = MEANINGS[endpoint], [words.spoken(task) for task in tasks]
+    if ENDPOINTS[endpoint].column == LOSS:
+        units = [words.in_unit(first[task]["unit"]) for task in tasks]
+        if len(set(units)) == 1:
+            meaning += units[0]
+        else:
+            heads = [f"{head}{unit}" for head, unit in zip(heads, units, strict=True)]
+    return Evidence(f"by_{endpoint}", TITLES[endpoint], sentence, meaning, heads, table, NOTE)
 
 
 def _shade(row: Mapping[Any, Any] | None) -> Shade:

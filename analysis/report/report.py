@@ -26,7 +26,7 @@ from ..tables.edges import edges
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
-from .answer import answer, the
+from .answer import answer, found_sentences, the, title
 from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT
 from .condition_sentences import (
@@ -75,6 +75,7 @@ class Report:
     absent: titles of the figures that are left out, by the command that makes what they need.
     on_request: titles of the figures that a large study gets on request, by the command that draws them.
     edges: of `tables.edges`; computed where it is not given.
+    conditions: of `tables.conditions`; computed where it is not given.
     lags: sentences of `report.lag_sentences`.
     comparisons: of `tables.comparisons`; None where the variants are not compared.
     lag_tables: of `tables.lags`, by name.
@@ -92,6 +93,7 @@ class Report:
     absent: Mapping[str, Sequence[str]] = field(default_factory=dict)
     on_request: Mapping[str, Sequence[str]] = field(default_factory=dict)
     edges: pd.DataFrame | None = None
+    conditions: pd.DataFrame | None = None
     lags: Sequence[str] = ()
     comparisons: pd.DataFrame | None = None
     lag_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
@@ -108,10 +110,10 @@ class Report:
 
     def summary(self) -> dict[str, Any]:
         """Return what the index of all studies says of this one, see `report.index.write_summary`."""
-        study, first = self.study, answer(self.study, self.comparisons, None)
+        study = self.study
         return {
-            "title": first.title,
-            "found": " ".join(first.found),
+            "title": title(study),
+            "found": " ".join(found_sentences(study, self.comparisons)),
             "variants": study.variants,
             "tasks": list(study.series),
             "trials": len(study.table),
@@ -121,12 +123,13 @@ class Report:
     def html(self, folder: Path) -> str:
         """Return the text of the file; folder: the one that it will be in."""
         found = edges(self.study) if self.edges is None else self.edges
+        table = self._conditions_of(found)
         explorer = (folder / "explorer.html").is_file()
         parts = (
             self._head(found),
-            self._answer(found),
+            {"answer": answer(self.study, self.comparisons, table)},
             self._figures(folder),
-            self._conditions(found),
+            self._conditions(table),
             self._claims(),
             self._settings(),
             self._reproduction(),
@@ -155,11 +158,11 @@ class Report:
             capital=words.capital,
         )
 
-    def _answer(self, found: pd.DataFrame) -> dict[str, Any]:
-        """Return the first screen."""
-        study = self.study
-        table = conditions(study, found) if study.comparable and len(study.trials) else None
-        return {"answer": answer(study, self.comparisons, table)}
+    def _conditions_of(self, found: pd.DataFrame) -> pd.DataFrame | None:
+        """Return the table of conditions; None where the variants cannot be compared at all."""
+        if not self.study.comparable or self.study.trials.empty:
+            return None
+        return conditions(self.study, found) if self.conditions is None else self.conditions
 
     def _figures(self, folder: Path) -> dict[str, Any]:
         """Return the figures of each part of the report, and what is not drawn."""
@@ -199,12 +202,11 @@ class Report:
             "lags": {task: reproduction.knobs(study, task, "lag") for task in study.tasks},
         }
 
-    def _conditions(self, found: pd.DataFrame) -> dict[str, Any]:
-        """Return what the study can answer; None where its variants cannot be compared at all."""
-        study = self.study
-        if not study.comparable or study.trials.empty:
+    def _conditions(self, table: pd.DataFrame | None) -> dict[str, Any]:
+        """Return what the study can answer; None where there is no table of conditions."""
+        if table is None:
             return {"conditions": None}
-        table, started = conditions(study, found), starts(study)
+        study, started = self.study, starts(self.study)
         return {
             "conditions": {
                 "sentences": [

@@ -15,7 +15,7 @@ from runs.trial.weights import load_model, read_about
 from tasks import Batch, Task
 from variants import Cell
 
-from .options import Options
+from .options import Options, out_of_range
 
 
 class Trained(NamedTuple):
@@ -73,11 +73,16 @@ def read(options: Options) -> Trained:
     return Trained(before, after, task, trial, Outcome.from_dict(read_about(options.model)["outcome"]))
 
 
-def one_sequence(trained: Trained, number: int) -> tuple[Batch, Batch]:
+def one_sequence(task: Task, trial: Trial, number: int) -> tuple[Batch, Batch]:
     """Return one sequence of the test set as a batch, and all of them.
 
-    number: of the sequence, from 0; the first where there are fewer.
+    task: from which they are drawn.
+    trial: says how many they are.
+    number: of the sequence, from 0.
+
+    Raises ValueError, one line, where there are fewer.
     """
-    every = held_out(trained.task, trained.trial, "test")
-    chosen = number if number < every.size else 0
-    return every.part(chosen, chosen + 1), every
+    every = held_out(task, trial, "test")
+    if number >= every.size:
+        raise out_of_range("sequence", number + 1, every.size, f"the test set has {every.size}")
+    return every.part(number, number + 1), every

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from runs.console.progress import Bar, say
+from runs.console.progress import Bar
+from runs.console.text import say
 from runs.files import writable, write_whole
 from runs.names import file_name
 from runs.networks.readout import Network, untrained
@@ -27,20 +28,18 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
 
     Raises ValueError, one line, for what cannot be.
     """
-    if options.model:
-        trained = read(options)
-        view = _view(options, trained.after)
-    else:
+    saved = read(options) if options.model else None
+    if saved is None:
         trial = planned(options)
-        view = _view(options, untrained(trial)[0])  # a mistake is found before the training
-        writable(options.out, "out")
-        trained = _trained(trial)
-    number = (options.numbers["sequence"] or 1) - 1
-    batch, every = one_sequence(trained, number)
-    if number >= every.size:
-        raise out_of_range("sequence", number + 1, every.size, f"the test set has {every.size}")
+        network, task = untrained(trial)
+    else:
+        trial, network, task = saved.trial, saved.after, saved.task
+    view = _view(options, network)  # a mistake is found before the training
+    batch, every = one_sequence(task, trial, (options.numbers["sequence"] or 1) - 1)
     if (view.steps or 0) > len(batch.inputs):
         raise out_of_range("steps", view.steps or 0, len(batch.inputs), f"the sequence has {len(batch.inputs)}")
+    writable(options.out, "out")
+    trained = saved or _trained(trial)
     moments = [
         Moment(f"{when} training", numbers(network, trained.task, batch))
         for when, network in (("before", trained.before), ("after", trained.after))
@@ -48,7 +47,7 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
     if options.numbers["unit"] is None:
         view = view._replace(unit=telling_unit(trained.after, moments[-1], view.layer, every))
     labels = (trained.trial.variant["label"], trained.trial.task["label"])
-    path = writable(options.out, "out") / f"{'_on_'.join(map(file_name, labels))}.html"
+    path = options.out / f"{'_on_'.join(map(file_name, labels))}.html"
     chosen = options.numbers["unit"] is None
     gallery = f"../cells.html#{labels[0]}" if (options.out.parent / "cells.html").is_file() else ""
     asked = Asked(arguments, str(options.model or ""), gallery, chosen)

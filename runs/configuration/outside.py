@@ -22,11 +22,12 @@ def presets() -> list[str]:
     return sorted(path.stem for path in (CONF / "variant").glob("*.yaml"))
 
 
-def variant_of(choice: str, knobs: Mapping[str, str]) -> dict[str, Any]:
+def variant_of(choice: str, knobs: Mapping[str, str], key: str = "variant") -> dict[str, Any]:
     """Return the configuration node of a variant that a command line names.
 
     choice: a registered name, a preset, or the dotted path of a class of your own, which may then be imported.
     knobs: by name what was written for them, such as `[i,f]`.
+    key: of the argument that names the variant, for messages.
 
     Raises ValueError for a choice or a knob that does not exist, and for a value that the knob does not take.
     """
@@ -36,9 +37,10 @@ def variant_of(choice: str, knobs: Mapping[str, str]) -> dict[str, Any]:
     given = {}
     for knob, written in knobs.items():
         try:
-            given[knob] = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={written}"]))["value"]  # type: ignore
+            read = OmegaConf.from_dotlist([f"value={written}"])
+            given[knob] = OmegaConf.to_container(read, resolve=True)["value"]  # type: ignore
         except Exception:  # of YAML and of OmegaConf
-            raise ValueError(f"variant.{knob} must be a value or a list such as [i,f], got {written!r}") from None
+            raise ValueError(f"{key}.{knob} must be a value or a list such as [i,f], got {written!r}") from None
     register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(CONF), version_base="1.3"):

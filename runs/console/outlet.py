@@ -38,7 +38,12 @@ def _outlet(stream: TextIO) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper) or stream not in (sys.__stdout__, sys.__stderr__):
         return stream
     stream.flush()
-    writer = io.BufferedWriter(Outlet(stream.fileno(), "w", closefd=False))
+    outlet = Outlet(stream.fileno(), "w", closefd=False)
+    unbuffered = stream.write_through  # as `python -u` and PYTHONUNBUFFERED ask for
     return io.TextIOWrapper(
-        writer, encoding=stream.encoding, errors=stream.errors, line_buffering=stream.line_buffering
+        outlet if unbuffered else io.BufferedWriter(outlet),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=unbuffered,
     )

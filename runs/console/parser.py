@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the line and end the process."""
-        option = message.removeprefix("unrecognized arguments: ").split()[0].partition("=")[0]
+        option = message.removeprefix("unrecognized arguments: ").partition(" ")[0].partition("=")[0]
         if option.startswith("-"):
             names = [name for name in self._option_string_actions if name.startswith("--")]
             message = unknown("option", option, names, "the options are")
@@ -48,5 +48,5 @@ def _name(action: argparse.Action) -> str:
     value = value if isinstance(value, str) else " ".join(value)
     if not action.option_strings:
         return value
-    values = {0: "", "+": f" {value} [{value} ...]"}.get(action.nargs or "", f" {value}")
-    return action.option_strings[-1] + ("" if action.nargs == 0 else values)
+    values = {None: f" {value}", 0: "", "+": f" {value} [{value} ...]"}
+    return action.option_strings[-1] + values[action.nargs]

@@ -35,16 +35,6 @@ def print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def say(line: str) -> None:
-    """Print a line of what a command answers to standard output, above a bar where there is one."""
-    if "tqdm" in sys.modules:
-        from tqdm import tqdm
-
-        tqdm.write(line)
-    else:
-        print(line, flush=True)
-
-
 def _has_a_terminal() -> bool:
     # the terminal belongs to the bar of the command, not to those of the processes that it has started
     return sys.stderr.isatty() and parent_process() is None

@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TextIO
 
 _JOINED = "\0"  # stands for a blank at which a line is not broken
@@ -125,9 +126,12 @@ def _is_number(text: str) -> bool:
 def say(text: str) -> None:
     """Print lines at once, each broken between words if it is longer than the terminal is wide.
 
-    A command to copy stands on a line of its own that begins with blanks, and stays whole; so does a path.
+    A command to copy stands on a line of its own that begins with blanks, and stays whole; so does a path. Where a bar
+    shows how far work is, the lines stand above it.
     """
-    print("\n".join(wrapped(line, width(), "  ") for line in text.splitlines()), flush=True)
+    lines = "\n".join(wrapped(line, width(), "  ") for line in text.splitlines())
+    with sys.modules["tqdm"].tqdm.external_write_mode() if "tqdm" in sys.modules else nullcontext():
+        print(lines, flush=True)
 
 
 def complain(message: object) -> None:

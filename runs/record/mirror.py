@@ -54,9 +54,12 @@ class Mirror:
         return f"mlflow: experiment {name!r} in {place}"
 
     def farewell(self) -> str:
-        """Return the page that shows the runs, with the command that serves it; empty where MLflow is out of reach."""
+        """Return a line with the page that shows the runs and the command that serves it.
+
+        It is empty, without an end of line, where MLflow is out of reach.
+        """
         try:
-            return f"mlflow: {self._tracker().link(self.study.design.name)}"
+            return f"mlflow: {self._tracker().link(self.study.design.name)}\n"
         except Exception:  # it was said where the runs could not be written
             return ""
 

@@ -461,9 +461,9 @@ class Study:
             row["waiting"] = self.plan.length - row["done"] - row["running"]
         return counts
 
-    def failures(self) -> list[str]:
-        """Return the errors of the trials that have failed."""
-        return [finished.outcome.error for finished in self.finished_trials() if finished.status == "failed"]
+    def failures(self) -> list[Finished]:
+        """Return the trials that have failed."""
+        return [finished for finished in self.finished_trials() if finished.status == "failed"]
 
     def pilot(self) -> list[str]:
         """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot."""

@@ -14,8 +14,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
-from ..console.progress import Bar, say
-from ..console.text import duration, width, wrapped
+from ..console.progress import Bar
+from ..console.text import duration, say
 from ..locks import try_lock
 from ..record.mirror import Mirror
 from ..study.storage.opening import patiently
@@ -189,7 +189,7 @@ class Pool:
             return
         for line in self._ask(self.study.pilot):
             self._pilot_said = True
-            say(wrapped(line, width(), "  "))
+            say(line)
 
     def exit_code(self) -> int:
         """Say on stderr why the study is not finished, if it is not; returns the exit code."""

@@ -81,10 +81,9 @@ def _without_criterion(study: Study) -> bool:
 def print_failures(study: Study) -> int:
     """Print on stderr how many trials failed, with what, which ones, and what to do about it; returns how many."""
     reasons: dict[str, list[str]] = {}
-    for trial in study.finished_trials():
-        if trial.outcome.status == "failed":
-            reason = trial.outcome.error.strip().partition("\n")[0]
-            reasons.setdefault(reason, []).append(f"{trial.task} {trial.variant} {trial.index}")
+    for trial in study.failures():
+        reason = trial.outcome.error.strip().partition("\n")[0]
+        reasons.setdefault(reason, []).append(f"{trial.task} {trial.variant} {trial.index}")
     total = sum(map(len, reasons.values()))
     if total:
         them = "it" if total == 1 else "them"

@@ -9,7 +9,7 @@ function drawDetail(study, row, clear) {
   }
   const variant = variantOf(study, row), task = taskOf(study, row), status = statusOf(study, row);
   const title = element("p", {}, markOf(variant), element("strong", {}, variant.words), " on ", element("strong", {}, task.words));
-  title.append(` (${variant.name}, ${task.name}), point ${study.trials.point[row]}: ${status.words}`);
+  title.append(` (${variant.name}, ${task.name}), point ${study.trials.point[row]}: ${statusWords(study, row)}`);
   title.append(status.meaning ? `, which means: ${status.meaning}. ` : ". ");
   title.append(element("button", { type: "button", onclick: clear }, "Close"));
   const values = element("dl");

@@ -86,7 +86,7 @@ function showTip(study, row, left, top, lines) {
 
 // Return the lines about a trial that the plots show beside the pointer.
 function tipLines(study, row, names) {
-  const point = `point ${study.trials.point[row]}, ${statusOf(study, row).words}`;
+  const point = `point ${study.trials.point[row]}, ${statusWords(study, row)}`;
   const named = [...new Set([...names, ...study.hyperparameters, "test_loss", "solved_step"])].filter(name => name in study.measure);
   return [point, ...named.map(name => `${study.measure[name].words}: ${valueText(study, name, row)}`)];
 }

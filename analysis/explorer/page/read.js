@@ -43,6 +43,12 @@ const variantOf = (study, row) => study.variants[study.trials.variant[row]];
 const taskOf = (study, row) => study.tasks[study.trials.task[row]];
 const statusOf = (study, row) => study.statuses[study.trials.status[row]];
 
+// Return the status of a trial in words, which depend on its task where the trial used its whole budget.
+function statusWords(study, row) {
+  const status = statusOf(study, row);
+  return status.name === "finished" ? taskOf(study, row).finished : status.words;
+}
+
 // Return the command that runs a trial again, empty where none is known.
 function commandOf(study, row) {
   const { words, commands } = study.commands;

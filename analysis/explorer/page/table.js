@@ -28,7 +28,7 @@ function tableHeading(state, column, change) {
 }
 
 function tableRow(study, state, columns, row, select) {
-  const named = { variant: variantOf(study, row), task: taskOf(study, row), status: statusOf(study, row) };
+  const named = { variant: variantOf(study, row), task: taskOf(study, row), status: { words: statusWords(study, row) } };
   const line = element("tr", { className: row === state.trial ? "chosen" : "" });
   for (const column of columns) {
     const text = column.values ? valueText(study, column.name, row) : named[column.name]?.words ?? study.trials.point[row];

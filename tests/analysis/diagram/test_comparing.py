@@ -25,6 +25,13 @@ def compared(one, other, **knobs):
         ("no_output_gate", "vanilla", "no o."),
         ("no_input_activation", "vanilla", "nothing squashes z instead of tanh."),
         ("depth_gated", "vanilla", "d besides."),
+        ("vanilla", "rnn", "no h; z, i, f and o besides; c is kept as state."),
+        (
+            "lstm_1997",
+            "vanilla",
+            "no f; 2 tanh v/2 squashes z instead of tanh; tanh c/2 stands in the place of tanh(c); "
+            "the gradient is cut before the gates.",
+        ),
         ("peephole", "vanilla", "i sees c' through p_i; f sees c' through p_f; o sees c through p_o."),
         ("mut3", "mut2", "u hears tanh(h'); u does not hear h'."),
         ("mut2", "gru", "the same parts, connected otherwise where the colour is."),

@@ -41,6 +41,9 @@ def test_the_colour_of_what_differs_is_explained_only_where_it_is_used(tmp_path)
         (["variant=native_gru"], "error: native_gru: a kernel of the library"),
         (["varriant=gru"], "error: unknown key 'varriant'; did you mean 'variant'?"),
         (["variant=gru", "against.peepholes=[i]"], "error: against.KNOB needs against=..."),
+        (["variant=gru", "against=", "against.peepholes=[i]"], "error: against.KNOB needs against=..."),
+        (["variant=gru", "against=gru", "against.keep_bias=["], "error: against.keep_bias must be a value or a list"),
+        (["variant=gru", "variant.keep_bias=${here}"], "error: variant.keep_bias must be a value or a list"),
         ([], "error: say which variant: variant=gru"),
     ],
 )

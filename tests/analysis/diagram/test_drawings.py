@@ -164,6 +164,39 @@ def test_nodes_and_labels_on_each_other_and_outside_of_the_frame_are_found(drawi
     assert any("overlaps" in fault for fault in check(replace(drawing, texts=texts)))
 
 
+def test_a_line_that_begins_beside_its_source_is_found(drawings):
+    drawing = drawings["gru"]
+    numbers = {n.number for n in drawing.nodes if n.kind == "layer"}
+    k = next(k for k, w in enumerate(drawing.wires) if w.of in numbers)
+    points = ((-20.0, -20.0), *drawing.wires[k].points[1:])
+    assert any("begin where" in fault for fault in check(changed(drawing, k, points=points)))
+
+
+def test_a_line_that_ends_on_that_of_another_value_is_found(drawings):
+    drawing = drawings["vanilla"]
+    old = drawing.abstract.old
+    (x, y), _ = next(w for w in drawing.wires if w.of == old["c"]).points
+    k = next(k for k, w in enumerate(drawing.wires) if w.of == old["y"])
+    points = ((x + 20, y + 30), (x + 20, y))
+    assert any(" touch at " in fault for fault in check(changed(drawing, k, points=points)))
+
+
+def test_a_label_on_a_line_or_on_another_label_is_found(drawings):
+    drawing = drawings["vanilla"]
+    one, other, *rest = drawing.texts
+    (x0, y0), (x1, y1) = drawing.wires[0].points[:2]
+    on_line = replace(one, x=(x0 + x1) / 2, y=(y0 + y1) / 2)
+    fault = f"{one.text} lies on the line of value {drawing.wires[0].of}"
+    assert fault in check(replace(drawing, texts=[on_line, other, *rest]))
+    on_label = replace(one, x=other.x, y=other.y)
+    assert f"{one.text} overlaps {other.text}" in check(replace(drawing, texts=[on_label, other, *rest]))
+
+
+def test_what_stands_outside_of_the_picture_is_found(drawings):
+    drawing = drawings["vanilla"]
+    assert any("outside of the picture" in fault for fault in check(replace(drawing, width=drawing.width / 2)))
+
+
 # SVG and PNG
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -229,6 +262,19 @@ def test_a_png_has_two_dots_a_unit(drawings, tmp_path):
     assert (width, height) == pytest.approx((2 * drawing.width, 2 * drawing.height), abs=2)
 
 
+def test_names_that_begin_or_end_with_an_underscore_are_written_as_png(tmp_path):
+    class Underscored(Cell):
+        State = namedtuple("State", ("h",))
+        gates = ("_g",)
+        vectors = ("p_",)
+
+        def step(self, a, s, p):
+            return self.State(torch.tanh(a._g + p.p_ * s.h))
+
+    png(draw(Underscored()), tmp_path / "underscored.png")
+    assert (tmp_path / "underscored.png").exists()
+
+
 class Leaky(Cell):
     State = namedtuple("Leak", ("h",))
     gates = ("n", "l")
@@ -255,6 +301,11 @@ class Mistaken(Leaky):
         return self.State(a.m * s.h)
 
 
+class Constant(Leaky):
+    def step(self, a, s, p):
+        return self.State(torch.zeros_like(s.h))
+
+
 class Crowded(Leaky):
     def step(self, a, s, p):
         h = torch.relu(torch.nn.functional.gelu(a.n)) + torch.nn.functional.mish(a.l) + s.h.abs().sqrt()
@@ -274,7 +325,7 @@ def test_a_gradient_that_takes_another_way_and_a_mistake_are_refused(cell, reaso
         draw(cell())
 
 
-@pytest.mark.parametrize("cell", [Leaky, Crowded])
+@pytest.mark.parametrize("cell", [Leaky, Constant, Crowded])
 def test_a_cell_of_ones_own_is_written_as_svg(cell):
     ElementTree.fromstring(svg(draw(cell())))
 

@@ -182,7 +182,8 @@ def test_filters_say_how_many_trials_they_would_show(explorer):
     table = explorer.open("demo", "#variant=gru&status=solved")
     texts = explorer.page.locator("#status button").all_inner_texts()
     found = {text.split(" (")[0]: int(text.split(" (")[1][:-1]) for text in texts}
-    assert found == table[table["variant"] == "gru"]["status"].value_counts().to_dict()
+    own = table[table["variant"] == "gru"]["status"].replace("finished", "not solved")
+    assert found == own.value_counts().to_dict()
 
 
 def test_dragging_a_region_shows_the_curves_of_exactly_its_trials(explorer):
@@ -388,3 +389,10 @@ def test_a_phone_shows_one_column_without_a_scroll_to_the_side(explorer, name):
         assert not explorer.page.is_visible("#status"), "filters are folded"
     finally:
         explorer.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_one_trial_has_the_words_of_its_task_where_it_used_its_budget(explorer):
+    explorer.open("unsolved", "#trial=adding/vanilla/0")
+    assert ": not solved, which means" in explorer.page.inner_text("#detail")
+    assert explorer.page.inner_text('[data-key="finished"]').startswith("not solved (")
+    explorer.page.wait_for_selector("#table tbody td:text-is('not solved')")

@@ -58,6 +58,18 @@ def test_every_status_of_the_table_is_explained():
     assert set(re.findall(r"\w+", said)) - {"or"} == set(STATUSES)
 
 
+@pytest.mark.parametrize(
+    ("losses", "words"),
+    [((0.1,), "not solved"), ((np.nan,), "trained"), ((0.1, np.nan), "not solved or trained")],
+)
+def test_a_trial_that_used_its_budget_is_told_as_in_report_and_console(losses, words):
+    rows = [{"status": "finished", "task": f"t{k}", "solved_loss": loss} for k, loss in enumerate(losses)]
+    page = content(by_hand(*rows), nothing)
+    (shown,) = [status for status in page["statuses"] if status["name"] == "finished"]
+    assert shown["words"] == words
+    assert [task["finished"] for task in page["tasks"]] == words.split(" or ")
+
+
 def test_losses_are_in_the_unit_of_their_task():
     loss, scale = 0.5, 1.4427
     page = content(by_hand({"test_loss": loss, "validation_loss": loss, "unit_scale": scale, "floor": 2.0}), nothing)

@@ -135,3 +135,10 @@ def test_bad_input_is_one_line(capsys, words, line):
     error = capsys.readouterr().err
     assert error.startswith(f"error: {line}")
     assert error.count("\n") == 1
+
+
+def test_a_results_folder_that_is_not_there_is_refused_and_not_made(tmp_path, capsys):
+    results = tmp_path / "typo"
+    assert main([f"results={results}", f"out={tmp_path}"]) == 2
+    assert capsys.readouterr().err == f"error: results: there is no folder {results}\n"
+    assert list(tmp_path.iterdir()) == []

@@ -10,6 +10,7 @@ from tests.analysis.report.test_sentences import QUALITY, compared, solved
 from tests.analysis.synthetic import by_hand
 
 TWO = ("adding", "copying")
+LOSS = {"endpoint": "best_decile_loss", "question": "quality", "unit": "nats"}
 
 
 def found(*rows, tasks=("adding",), **facts):
@@ -42,6 +43,14 @@ def test_quality_has_a_sentence_of_its_own():
     )
 
 
+def test_scores_and_losses_have_a_sentence_each():
+    sentences = found({**QUALITY, "verdict": "worse"}, {**LOSS, "task": "copying", "verdict": "better"}, tasks=TWO)
+    assert sentences == [
+        "After tuning, the GRU reaches a worse score than the LSTM on adding two numbers.",
+        "The GRU reaches a lower loss than the LSTM on copying symbols.",
+    ]
+
+
 def test_variants_that_differ_on_other_tasks_each_have_theirs():
     rows = [
         {"variant": "rnn", "verdict": "worse"},
@@ -70,6 +79,20 @@ def test_what_stays_open_is_what_the_study_cannot_tell():
         "Whether the GRU succeeds more or less often than the LSTM: differences of up to 41 percentage points "
         "remain possible."
     )
+
+
+def test_a_difference_of_losses_that_shows_may_be_larger_than_the_span():
+    said = answer(solved(50), compared({**LOSS, "difference": 0.5, "low": -1.0, "high": 2.0, "span": 0.8}), None)
+    assert said.can[0].startswith("Observed differences in the test loss after tuning that are larger than 1.50 nats,")
+
+
+def test_losses_of_two_units_have_no_common_size():
+    rows = [{**LOSS, "low": -1.0, "high": 2.0}, {**LOSS, "task": "copying", "unit": "bits"}]
+    said = answer(solved(50, tasks=TWO), compared(*rows), None)
+    assert said.cannot[0] == "Whether the GRU does better or worse after tuning than the LSTM on any task."
+    (table,) = evidence(solved(50, tasks=TWO), compared(*rows))
+    assert table.unit == "Loss on test data of the best tenth of the trials"
+    assert table.heads == ["adding two numbers in nats", "copying symbols in bits"]
 
 
 def test_the_title_counts_cells_tasks_and_lags():

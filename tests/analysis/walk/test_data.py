@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from analysis.walk.data import View, page_data, telling_unit
 from analysis.walk.network import one_sequence
 from analysis.walk.page import Asked, page
 from analysis.walk.parts import parts
+from tasks import Batch
 from tests.analysis.walk.walks import moments_of, trained, unpacked
 
 
@@ -88,11 +90,28 @@ def test_classes_are_told_with_their_probability_and_symbols_by_their_number():
 @pytest.mark.parametrize("unit", [1, 3])
 def test_the_most_telling_unit_is_the_one_whose_output_moves_the_answer_most(vanilla, unit):
     found, moments, _ = vanilla
-    _, every = one_sequence(found, 0)
+    _, every = one_sequence(found.task, found.trial, 0)
     network = copy.deepcopy(found.after)
     with torch.no_grad():
         network.readout.weight[:, unit] = 1e3
     assert telling_unit(network, moments[1], 0, every) == unit
+
+
+def test_a_unit_that_is_large_but_never_changes_tells_nothing(vanilla):
+    found, moments, _ = vanilla
+    _, every = one_sequence(found.task, found.trial, 0)
+    outputs = torch.full((4, 3, 5), 7.0)
+    outputs[::2, :, 3] = -1.0
+    still = SimpleNamespace(
+        recurrent=lambda *_, **__: (outputs, None), readout=SimpleNamespace(weight=torch.ones(1, 5))
+    )
+    assert telling_unit(still, moments[1], 0, every) == 3
+
+
+def test_an_answer_without_weight_is_not_shown():
+    reads, weights = torch.tensor([[1], [3], [3]]), torch.tensor([[1.0], [0.0], [2.0]])
+    batch = Batch(torch.zeros(5, 1, 2), torch.zeros(3, 1, 1), reads, weights=weights)
+    assert walk_data._by_step(batch, ["a", "b", "c"], 5) == ["", "a", "", "c", ""]
 
 
 def test_the_data_of_the_page_are_those_and_text_from_outside_is_escaped(vanilla):

@@ -1,10 +1,12 @@
 """Tests of the parts of a cell: their names and equations."""
 
 import pytest
+import torch
 
 from analysis.diagram.operations import ROOTS
 from analysis.walk.parts import equations_of, parts
 from variants import Cell
+from variants.cells.gru import HiddenState
 from variants.engine.fused import derivation
 
 OWN = [name for name, cls in Cell.registry.items() if not cls.control]
@@ -46,3 +48,19 @@ def test_every_part_is_explained(name):
 )
 def test_equations_are_those_of_the_cell(name, equations):
     assert set(equations) <= set(equations_of(parts_of(name)))
+
+
+class Nested(Cell):
+    """A cell with a difference and a quotient whose right side is one of its kind."""
+
+    State = HiddenState
+    gates = ("n", "m")
+
+    def step(self, a, s, p):
+        return HiddenState(h=s.h - (torch.tanh(a.n) - s.h / (torch.exp(a.m) / s.h)))
+
+
+def test_what_stands_right_of_a_minus_or_a_division_keeps_its_brackets():
+    here = Nested().for_layer(1)
+    found = equations_of(parts(here, derivation(here, lowest=True)))
+    assert found[-1] == "h = h' - (n - h' / (m / h'))"

@@ -56,6 +56,13 @@ def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, words, line)
     assert not list(tmp_path.rglob("*.html"))
 
 
+@pytest.mark.parametrize("word", ["sequence=9", "steps=99", "unit=9", "layer=2"])
+def test_a_number_that_is_too_large_is_refused_before_the_training(tmp_path, capsys, word):
+    assert main([word, *QUICK, f"out={tmp_path / 'new'}"]) == 2
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / "new").exists()
+
+
 def test_an_out_that_is_no_folder_is_refused_before_the_training(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main([*QUICK, f"out={tmp_path / 'file'}"]) == 2

@@ -23,7 +23,7 @@ def trained(*words: str) -> Trained:
 
 def moments_of(found: Trained) -> tuple[list[Moment], Batch]:
     """Return the numbers of a network before and after its training, over the first test sequence."""
-    batch, _ = one_sequence(found, 0)
+    batch, _ = one_sequence(found.task, found.trial, 0)
     networks = {"before training": found.before, "after training": found.after}
     return [Moment(name, numbers(network, found.task, batch)) for name, network in networks.items()], batch
 

@@ -8,7 +8,7 @@ import torch
 from runs.bench import __main__ as bench
 from runs.bench import peers, report, scan
 from runs.bench.measure import INPUTS, Measurement, Size, control_of, measured, medians, products
-from runs.bench.options import Settings
+from runs.bench.options import Settings, options
 from variants import Cell, build
 
 
@@ -185,3 +185,9 @@ def test_peers_compute_what_they_are_held_against():
     for name in scan.GATES:
         gradient = peers.functions(name, 3, 2, 4, 5)["jax"]()
         assert all(math.isfinite(float(v.sum())) for v in gradient.values())
+
+
+def test_an_argument_that_is_empty_is_one_line(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        options().parse_args([""])
+    assert capsys.readouterr().err == "error: unrecognized arguments: ; --help lists the options\n"

@@ -40,3 +40,13 @@ def test_a_trial_is_recorded_also_if_nobody_reads_its_outcome(tmp_path):
 def test_messages_that_nobody_reads_do_not_change_the_exit_code():
     call = f"{sys.executable} -m tasks addin 2>&1 | true; exit ${{PIPESTATUS[0]}}"
     assert subprocess.run(["bash", "-c", call], cwd=ROOT).returncode == 2
+
+
+@pytest.mark.parametrize(("unbuffered", "first"), [("", "b"), ("1", "a")])
+def test_lines_come_as_early_as_without_an_outlet(unbuffered, first):
+    program = "import os, sys; from runs.console.outlet import outlive_readers; outlive_readers(); print('a'); "
+    program += "print('b', file=sys.stderr); os._exit(0)"  # what still waits in a buffer is lost
+    call = [sys.executable, "-c", program]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    done = subprocess.run(call, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.stdout.split()[0] == first

@@ -3,6 +3,7 @@
 import pytest
 
 from runs.console.progress import VARIABLE, Bar, Progress
+from runs.console.text import say
 
 
 class Clock:
@@ -121,3 +122,16 @@ def test_what_takes_long_goes_to_standard_error(clock, capsys):
         bar.to(12)
     caught = capsys.readouterr()
     assert (caught.out, caught.err) == ("", "importance: 12 of 36, about 2 min left\n")
+
+
+def test_an_answer_stands_above_a_bar(monkeypatch, capsys):
+    monkeypatch.setattr("runs.console.progress.QUICK_SECONDS", 0.0)
+    with Bar("importance", 36, terminal=True) as bar:
+        bar._bar.refresh()
+        shown = capsys.readouterr().err
+        say("gru is best")
+        caught = capsys.readouterr()
+    assert "importance" in shown
+    assert caught.out == "gru is best\n"
+    assert caught.err.startswith("\r ")  # the bar is taken away for the line
+    assert "importance" in caught.err  # and comes back

@@ -201,7 +201,12 @@ def test_a_description_and_a_view_that_somebody_has_changed_stay(tmp_path):
 
 def test_the_page_of_a_study_is_said_once_its_trials_are_run(tmp_path):
     mirror = Mirror(ran(tmp_path), tmp_path)
-    assert mirror.farewell() == f"mlflow: {Tracker(tmp_path).link('study')}"
+    assert mirror.farewell() == f"mlflow: {Tracker(tmp_path).link('study')}\n"
+
+
+def test_no_page_and_no_empty_line_is_printed_where_mlflow_cannot_be_used(tmp_path):
+    (tmp_path / "mlflow.db").write_text("no database")
+    assert Mirror(ran(tmp_path), tmp_path).farewell() == ""
 
 
 def test_the_link_leads_to_the_runs_of_the_experiment(tmp_path):

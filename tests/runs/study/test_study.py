@@ -213,14 +213,16 @@ def test_after_the_last_attempt_a_trial_has_failed_with_the_reason_of_each(folde
     kill_worker_of(study, study.claim())
     study.lost(study.claim(), "MemoryError: no memory")
     assert study.claim() is None
-    assert study.failures() == ["OSError: no file left; its worker died; MemoryError: no memory (3 attempts)"]
+    assert [trial.outcome.error for trial in study.failures()] == [
+        "OSError: no file left; its worker died; MemoryError: no memory (3 attempts)"
+    ]
 
 
 def test_the_same_reason_three_times_is_said_once(folder, design):
     study = Study.create(open_storage("", folder), Search(alone(design)), {})
     for _ in range(ATTEMPTS):
         study.lost(study.claim(), "MemoryError: no memory")
-    assert study.failures() == ["MemoryError: no memory (3 attempts)"]
+    assert [trial.outcome.error for trial in study.failures()] == ["MemoryError: no memory (3 attempts)"]
 
 
 def test_failed_trials_that_are_put_back_wait_with_fresh_attempts(folder, design):

@@ -76,7 +76,7 @@ class Study:
         self.failed.append((number, error, seconds))
 
     def failures(self):
-        return self.errors
+        return [finished for finished in self.finished_trials() if finished.outcome.status == "failed"]
 
     def pilot(self):
         return self.said

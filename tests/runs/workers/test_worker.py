@@ -90,7 +90,7 @@ def test_a_trial_that_takes_too_long_is_told_failed(folder, how):
     study, process = begin(folder, how, seconds=1.0)
     process.join(PATIENCE)
     assert process.exitcode == 0
-    assert study.failures() == ["time limit of 1 s"]
+    assert [trial.outcome.error for trial in study.failures()] == ["time limit of 1 s"]
 
 
 def test_a_trial_within_its_limit_of_time_is_run_as_without(tmp_path, design, monkeypatch):
@@ -126,7 +126,7 @@ def test_a_trial_that_never_gives_python_back_is_ended_by_the_parent_and_told_fa
     limit = Limit(study, 0.5)
     until(lambda: limit.keep([process], interruption) or process.exitcode is not None)
     assert interruption.ended == {process.pid}
-    assert study.failures() == ["time limit of 0.5 s"]
+    assert [trial.outcome.error for trial in study.failures()] == ["time limit of 0.5 s"]
 
 
 def parent_of(folder, ready):
@@ -159,8 +159,8 @@ def test_a_fault_of_the_machine_is_tried_again_and_then_told(folder, monkeypatch
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     study = Study.create(open_storage("", folder), Search(endless("memory")), {})
     assert work("", folder, "study") == 0
-    (error,) = study.failures()
-    assert error.endswith(f"MemoryError: none left ({ATTEMPTS} attempts)")
+    (trial,) = study.failures()
+    assert trial.outcome.error.endswith(f"MemoryError: none left ({ATTEMPTS} attempts)")
 
 
 def test_a_trial_that_asks_for_an_impossible_amount_fails_after_its_attempts(folder, monkeypatch):
@@ -170,8 +170,8 @@ def test_a_trial_that_asks_for_an_impossible_amount_fails_after_its_attempts(fol
     tasks = {"adding": {**design.tasks["adding"], "lag": 10**12}}
     study = Study.create(open_storage("", folder), Search(replace(design, tasks=tasks)), {})
     assert work("", folder, "study") == 0
-    (error,) = study.failures()
-    assert error.endswith("(3 attempts)")
+    (trial,) = study.failures()
+    assert trial.outcome.error.endswith("(3 attempts)")
 
 
 def test_signals_twice_end_all_workers_at_once(folder, capsys):
