@@ -301,7 +301,7 @@ def test_every_space_makes_a_design(composed, space):
 
 @pytest.mark.parametrize("study", options("study"))
 def test_every_study_makes_a_design(composed, study, own_file, tmp_path, monkeypatch):
-    if study == "greff_chorales":
+    if study in ("greff_chorales", "real"):  # they have chorales
         in_place_of_music21(tmp_path, monkeypatch)
     needed = {"own_data": [f"tasks.sequences.path={own_file}"]}.get(study, [])
     assert design_from(composed("sweep", overrides=[f"study={study}", *needed])).name == study
