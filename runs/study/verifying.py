@@ -74,7 +74,9 @@ class Rerun:
             return f"{self.name}: the same bits"
         if self.error:
             return f"{self.name}: failed here: {self.error}"
-        losses = f"validation loss {_number(self.there['validation_loss'])}, here {_number(self.here['validation_loss'])}"
+        losses = (
+            f"validation loss {_number(self.there['validation_loss'])}, here {_number(self.here['validation_loss'])}"
+        )
         off = "" if math.isnan(self.off) else f" ({100 * self.off:.2g} % off)"
         return f"{self.name}: {_ending(self.there)}, here {_ending(self.here)}; {losses}{off}"
 
