@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..trial.trial import OF_THE_TASK
+from ..trial.trial import OF_THE_TASK, Outcome
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -138,6 +140,49 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task | Non
         **{name: stored.params[name] for name in design.space},
         **{f"u_{name}": u for name, u in unit.items()},
     }
+
+
+def outcome_of(row: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a trial from its row in a table, the inverse of `row_of`.
+
+    A gap, which is 0, NaN or empty in a table, is None where an outcome has None. What earlier versions did not record
+    (the task, the budget) has the value that the row gives it. In a table without curves, these are empty.
+
+    row: values by column.
+    """
+    known = {f.name: str(f.type) for f in fields(Outcome) if f.name not in ("task", "test_metrics")}
+    values: dict[str, Any] = {}
+    for column in COLUMNS:
+        name, value = column.name, row[column.name]
+        if name in known:
+            values[name] = _list(name, value) if column.kind in ("integers", "floats") else _value(value, known[name])
+    task = {name: _value(row[name], "float | None") if name in _MAY_LACK else row[name] for name in OF_THE_TASK}
+    task["lag"] = int(row["lag"]) or None
+    there = not math.isnan(row["floor"])
+    metrics = json.loads(row["test_metrics"] or "{}")
+    return Outcome(**{**values, "test_metrics": metrics, "task": task if there else {}})
+
+
+_MAY_LACK = ("solved_loss", "reference")  # of a task: one has a criterion, another one a reference
+
+
+def _value(value: Any, kind: str) -> Any:
+    """Return a value of a table as an outcome has it.
+
+    kind: the type of the outcome's field.
+    """
+    if kind.endswith("None") and (value is None or math.isnan(value)):
+        return None
+    if kind.startswith("str"):
+        return str(value)
+    return int(value) if kind.startswith("int") else float(value)
+
+
+def _list(name: str, values: Any) -> tuple[Any, ...]:
+    if name == "curve_steps":
+        return tuple(map(int, values))
+    gaps = name == "train_losses"  # there is none before the first update
+    return tuple(None if gaps and math.isnan(value) else value for value in map(float, values))
 
 
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
