@@ -97,29 +97,34 @@ def _guessed(study: Study) -> list[str]:
 
 
 def against(study: Study) -> list[str]:
-    """Return which variants of a study come from an archive, and whether the archive's bits come out where it ran on."""
-    known = _archived(study)
+    """Return which variants come from an archive, and whether its bits came out where the others were trained."""
+    known = archived(study)
     if not known:
         return []
     old = [variant for variant in study.variants if variant in known["variants"]]
     new = [variant for variant in study.variants if variant not in old]
-    texts = [
-        f"{words.capital(words.listed(own))} {'was' if len(own) == 1 else 'were'} {done} ({_places(study, own)})."
-        for own, done in (
-            (old, f"not trained here: {len(_of(study, old))} trials are those of the archive {known['archive']}"),
-            (new, "trained later, at the same points with the same seeds"),
-        )
-        if own
-    ]
-    counted = f"All {len(study.variants)} variants count in every interval."
-    return [" ".join([*texts, counted, *_verdict(study)])]
+    texts = []
+    if old:
+        trials = f"The {words.trials(len(_of(study, old)))} of {words.listed(old)}"
+        texts.append(f"{trials} are those of the archive {known['archive']} ({_places(study, old)}).")
+    if new:
+        later = f"{words.listed(new)} ({_places(study, new)})"
+        texts.append(f"Trained later, at the same points with the same seeds: {later}.")
+    return [" ".join([*texts, f"All {len(study.variants)} variants count in every interval.", *_verdict(study)])]
 
 
-def _archived(study: Study) -> Mapping[str, Any]:
+def of_archive(study: Study) -> str:
+    """Return how many trials come from an archive, as text; empty where variants were not added to one."""
+    known = archived(study)
+    return f"{len(_of(study, known['variants']))} of them in the archive {known['archive']}" if known else ""
+
+
+def archived(study: Study) -> Mapping[str, Any]:
     """Return what a study says of the archive that its variants were added to; empty where there is none."""
     known = study.about.get("against")
-    named = isinstance(known, Mapping) and isinstance(known.get("variants"), list) and known.get("archive")
-    return known if named else {}
+    if not isinstance(known, Mapping) or not isinstance(known.get("variants"), list):
+        return {}
+    return known if isinstance(known.get("archive"), str) else {}
 
 
 def _of(study: Study, variants: Sequence[str]) -> pd.DataFrame:
@@ -139,7 +144,7 @@ def _check(study: Study) -> Check | None:
     from runs.study.verifying import Check
 
     try:
-        return Check.from_dict(_archived(study)["check"])
+        return Check.from_dict(archived(study)["check"])
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -165,7 +170,7 @@ def sessions(study: Study) -> list[str]:
 
     The variants of an archive and those that were added to it are looked at separately; `against` says the rest.
     """
-    old = _archived(study).get("variants", study.variants)
+    old = archived(study).get("variants", study.variants)
     parts = [own for own in (_of(study, old), study.table[~study.table["variant"].isin(list(old))]) if len(own)]
     return [text for own in parts for text in _sessions(study, own)]
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ..trial.trial import Trial
     from .plan import Search
 
-Row = Mapping[str, Any]
+Row = Mapping[Any, Any]
+"""A trial's values by column."""
 NUMBERS = ("status", "steps", "solved_step", "best_step", "validation_loss", "test_loss", "score", "parameters")
 """The columns of the table of trials that a trial that is run again must have to the last bit."""
 ENDED = ("solved", "finished")
@@ -62,7 +63,7 @@ class Rerun:
         there, here = self.there.get("validation_loss"), self.here.get("validation_loss")
         if there is None or here is None:
             return math.nan
-        return abs(here - there) / abs(there) if there else abs(here)
+        return float(abs(here - there) / abs(there) if there else abs(here))
 
     @property
     def name(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -49,18 +49,21 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     arriving = gathered(plan, {search.source: search.archive}, plan.stage)
     if isinstance(plan, Stage):
         return Study.create(storage, plan, about, lambda study: stored(study, arriving))
+    there = _there(storage, search)
+    if there is not None and there.plan.length >= search.length and there.finished():
+        return Study.create(storage, plan, about)
     for line in search.notes:
         say(line)
-    sessions = _sessions(storage, search.key)
-    check = known_check(sessions, environment())
-    if check is None:
-        check = checked_bits(search)
+    sessions = [] if there is None else there.sessions.all()
+    known = known_check(sessions, search.archive.design.name)
+    check = checked_bits(search) if known is None else known
+    if known is None:
         say("\n".join(lines(check)))
     facts = {**about, "against": described(search, check)}
 
     def arrive(study: Study) -> None:
         stored(study, arriving)
-        if sessions and known_check(sessions, environment()) is None:
+        if sessions and known is None:
             study.sessions.begin(facts)
 
     study = Study.create(storage, plan, facts, arrive)
@@ -68,12 +71,14 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     return study
 
 
-def _sessions(storage: Storage, key: str) -> list[Facts]:
-    """Return the facts of the sessions of a study; none where it is not planned yet."""
+def _there(storage: Storage, search: Search) -> Study | None:
+    """Return the study that is stored already; None where there is none. Raises ValueError for another design."""
     try:
-        return Study.open(storage, key).sessions.all()
+        study = Study.open(storage, search.key)
     except KeyError:
-        return []
+        return None
+    study.refuse_another(search, f"Nothing was changed. Use another name: name={search.key}_2")
+    return study
 
 
 # The check
@@ -93,14 +98,13 @@ def checked_bits(search: Union) -> Check:
     return rerun(search, rows, RERUNS, sessions, began)
 
 
-def known_check(sessions: list[Facts], here: Mapping[str, Any]) -> Check | None:
-    """Return the check that a session with the environment of this process has made; None where none has."""
+def known_check(sessions: Sequence[Facts], archive: str) -> Check | None:
+    """Return the check of an archive that a session with the environment of this process has made; None for none."""
+    here = environment()
     for facts in reversed(sessions):
-        if "against" in facts and alike(facts, here):
-            try:
-                return Check.from_dict(facts["against"]["check"])
-            except (KeyError, TypeError, ValueError):
-                continue
+        known = facts.get("against") or {}
+        if known.get("archive") == archive and alike(facts, here):
+            return Check.from_dict(known["check"])
     return None
 
 
@@ -149,10 +153,9 @@ def expected_seconds(table: pd.DataFrame, left: Mapping[tuple[str, str], int]) -
     left: how many trials of each pair of a task and a variant are to be run.
     """
     ran = table[(table["stage"] == "search") & (table["status"] != "failed")]
-    means = ran.groupby(["task", "variant"])["seconds"].mean().to_dict()
     own: dict[str, list[float]] = {}
-    for (task, _), mean in means.items():
-        own.setdefault(task, []).append(mean)
+    for task, means in ran.groupby("task"):
+        own[str(task)] = means.groupby("variant")["seconds"].mean().to_list()
     return sum(count * median(own.get(task, [0.0])) for (task, _), count in left.items())
 
 
