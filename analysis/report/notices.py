@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
 import pandas as pd
 
 from .. import words
@@ -12,10 +9,8 @@ from ..study import Study
 from ..tables.baselines import baselines
 from ..tables.comparisons import FEWEST_FOR_INFERENCE
 from ..tables.edges import edges
+from .archived import against, archived, incomparable
 from .condition_sentences import control_sentences
-
-if TYPE_CHECKING:
-    from runs.study.verifying import Check
 
 MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
 
@@ -39,7 +34,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
 
 def urgent(study: Study) -> list[str]:
     """Return what limits everything in a report, and stands at its top: a search, missing or failed trials."""
-    return [notice for part in (_search, _incomplete, _failed, _incomparable, _few) for notice in part(study)]
+    return [notice for part in (_search, _incomplete, _failed, incomparable, _few) for notice in part(study)]
 
 
 def planned(study: Study) -> int:
@@ -96,86 +91,24 @@ def _guessed(study: Study) -> list[str]:
     ]
 
 
-def against(study: Study) -> list[str]:
-    """Return which variants come from an archive, and whether its bits came out where the others were trained."""
-    known = archived(study)
-    if not known:
-        return []
-    old = [variant for variant in study.variants if variant in known["variants"]]
-    new = [variant for variant in study.variants if variant not in old]
-    texts = []
-    if old:
-        trials = f"The {words.trials(len(_of(study, old)))} of {words.listed(old)}"
-        texts.append(f"{trials} are those of the archive {known['archive']} ({_places(study, old)}).")
-    if new:
-        later = f"{words.listed(new)} ({_places(study, new)})"
-        texts.append(f"Trained later, at the same points with the same seeds: {later}.")
-    return [" ".join([*texts, f"All {len(study.variants)} variants count in every interval.", *_verdict(study)])]
-
-
-def of_archive(study: Study) -> str:
-    """Return how many trials come from an archive, as text; empty where variants were not added to one."""
-    known = archived(study)
-    return f"{len(_of(study, known['variants']))} of them in the archive {known['archive']}" if known else ""
-
-
-def archived(study: Study) -> Mapping[str, Any]:
-    """Return what a study says of the archive that its variants were added to; empty where there is none."""
-    known = study.about.get("against")
-    if not isinstance(known, Mapping) or not isinstance(known.get("variants"), list):
-        return {}
-    return known if isinstance(known.get("archive"), str) else {}
-
-
-def _of(study: Study, variants: Sequence[str]) -> pd.DataFrame:
-    return study.table[study.table["variant"].isin(list(variants))]
-
-
-def _places(study: Study, variants: Sequence[str]) -> str:
-    """Return the code and the processors by which variants were trained."""
-    facts = study.about.get("sessions") or [study.about]
-    ran = [facts[k] for k in sorted(set(_of(study, variants)["session"])) if k < len(facts)]
-    places = [f"code {own.get('commit', 'unknown')} on {own.get('processor', 'an unknown processor')}" for own in ran]
-    return words.listed(list(dict.fromkeys(places))) or "code and processor unknown"
-
-
-def _check(study: Study) -> Check | None:
-    """Return what came out when trials of the archive were run again; None where that is not on record."""
-    from runs.study.verifying import Check
-
-    try:
-        return Check.from_dict(archived(study)["check"])
-    except (KeyError, TypeError, ValueError):
-        return None
-
-
-def _verdict(study: Study) -> list[str]:
-    from runs.study.verifying import verdict
-
-    check = _check(study)
-    if check is None:
-        return []
-    off = [str(each) for each in check.reruns if not each.same]
-    return [verdict(check), *([f"They are: {'; '.join(off)}."] if off else [])]
-
-
-def _incomparable(study: Study) -> list[str]:
-    """Return the verdict on a check whose differences rounding does not explain."""
-    check = _check(study)
-    return _verdict(study) if check is not None and (check.strangers or check.unsolved) else []
-
-
 def sessions(study: Study) -> list[str]:
     """Return what to say where trials ran under different code, versions or processors.
 
     The variants of an archive and those that were added to it are looked at separately; `against` says the rest.
     """
-    old = archived(study).get("variants", study.variants)
-    parts = [own for own in (_of(study, old), study.table[~study.table["variant"].isin(list(old))]) if len(own)]
-    return [text for own in parts for text in _sessions(study, own)]
+    old = archived(study).get("variants", [])
+    ours = study.table["variant"].isin(old)
+    return [
+        *_sessions(study, study.table[ours], "The archive has trials of more than one code, version or processor"),
+        *_sessions(
+            study,
+            study.table[~ours],
+            "The study was continued with other code, other versions or another processor than it began with",
+        ),
+    ]
 
 
-def _sessions(study: Study, trials: pd.DataFrame) -> list[str]:
+def _sessions(study: Study, trials: pd.DataFrame, said: str) -> list[str]:
     from runs.record.facts import changes
 
     facts = study.about.get("sessions") or []
@@ -188,9 +121,8 @@ def _sessions(study: Study, trials: pd.DataFrame) -> list[str]:
     shown = "; ".join(f"{counts[k]} trials in session {k} ({', '.join(changed)})" for k, changed in different[:most])
     more = f"; and {len(different) - most} other sessions" if len(different) > most else ""
     return [
-        "The study was continued with other code, other versions or another processor than it began with, so that its "
-        f"numbers may differ in the last bits or more: {shown}{more}. The column session of the archive says which "
-        "trial ran in which."
+        f"{said}, so that its numbers may differ in the last bits or more: {shown}{more}. The column session of the "
+        "archive says which trial ran in which."
     ]
 
 

@@ -27,6 +27,7 @@ from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .answer import answer, found_sentences, the, title
+from .archived import of_archive
 from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT
 from .condition_sentences import (
@@ -37,7 +38,7 @@ from .condition_sentences import (
     without_conditions,
 )
 from .difference_tables import evidence, lag_evidence
-from .notices import notices, of_archive, planned, urgent
+from .notices import notices, planned, urgent
 from .pages import page
 from .pictures import groups, picture
 from .stage_sentences import Section

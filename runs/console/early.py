@@ -139,7 +139,8 @@ def mistake_beside_archive(arguments: Sequence[str]) -> str:
 
     arguments: the words after the command.
     """
-    taken = [found for text in arguments if (found := _taken_apart(text)) is not None and found.value is not None]
+    parts = [found for text in arguments if (found := _taken_apart(text)) is not None]
+    taken = [found for found in parts if found.value is not None or found.sign == "~"]
     against = next((found for found in taken if found.key == "against"), None)
     if against is None:
         lags = next((found.text for found in taken if found.key == "lags" and not found.rest), "")
