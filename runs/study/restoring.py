@@ -6,7 +6,7 @@ nothing is stored. A trial counts as the same where everything that it computed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -92,7 +92,7 @@ def put_in(study: Study, archive: Archive, stage: str = "search") -> int:
     """
     with study.storage.alone(study.plan.key):
         arriving = gathered(study.plan, {"the archive": archive}, stage)
-        return _stored(study, arriving).stored
+        return stored(study, arriving).stored
 
 
 def restore(storage: Storage, sources: Sources, name: str = "") -> list[Restored]:
@@ -109,21 +109,33 @@ def restore(storage: Storage, sources: Sources, name: str = "") -> list[Restored
     Raises ValueError, and stores nothing, where the archives or the study that is there differ in their design or in a
     trial. Raises NotAllowed for a class that may not be imported.
     """
+    return arrive(storage, prepared(sources, name, storage))
+
+
+def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple[Plan, Travelling]]:
+    """Return the plans of a study and of its stages with their trials, as `restore` stores them, after all its checks.
+
+    storage: which may have a part of the study already; None where there is none yet. Nothing is written.
+    """
     search = _search(sources, name)
-    there = _there(storage, search)
+    there = None if storage is None else _there(storage, search)
     if there is not None:
         there.refuse_another(search, f"Nothing was restored. Under another name: name={search.design.name}_2")
         grown = there.plan.grown(search)
         assert isinstance(grown, Search)
         search = grown
     plans: list[tuple[Plan, Sources]] = [(search, sources), *_stages(storage, search, sources)]
-    arriving = [gathered(plan, own, plan.stage) for plan, own in plans]
-    planned = [plan for plan, _ in plans]
-    for plan, own in zip(planned, arriving, strict=True):
-        known = _there(storage, plan)
+    found = [(plan, gathered(plan, own, plan.stage)) for plan, own in plans]
+    for plan, arriving in found:
+        known = None if storage is None else _there(storage, plan)
         if known is not None:
-            _compared(known, own.trials)
-    return [_restored(storage, plan, own) for plan, own in zip(planned, arriving, strict=True)]
+            _compared(known, arriving.trials)
+    return found
+
+
+def arrive(storage: Storage, trials: Iterable[tuple[Plan, Travelling]]) -> list[Restored]:
+    """Store what `prepared` returned. If this process is killed meanwhile, the same again stores the rest."""
+    return [_restored(storage, plan, arriving) for plan, arriving in trials]
 
 
 # Plans
@@ -144,7 +156,7 @@ def _search(sources: Sources, name: str) -> Search:
     return Search(replace(largest, name=name or archive.design.name))
 
 
-def _stages(storage: Storage, search: Search, sources: Sources) -> Iterator[tuple[Plan, Sources]]:
+def _stages(storage: Storage | None, search: Search, sources: Sources) -> Iterator[tuple[Plan, Sources]]:
     """Yield the plan of every stage in the archives, and the archives that have it.
 
     Raises ValueError where two archives, or an archive and the storage, have chosen other points.
@@ -193,8 +205,8 @@ def _there(storage: Storage, plan: Plan) -> Study | None:
         return None
 
 
-def _there_as_stage(storage: Storage, stage: Stage) -> Stage | None:
-    known = _there(storage, stage)
+def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:
+    known = None if storage is None else _there(storage, stage)
     return known.plan if known is not None and isinstance(known.plan, Stage) else None
 
 
@@ -308,11 +320,11 @@ def _refuse_stranger(
 
 def _restored(storage: Storage, plan: Plan, arriving: Travelling) -> Restored:
     found: list[Restored] = []
-    Study.create(storage, plan, arriving.sessions[0], lambda study: found.append(_stored(study, arriving)))
+    Study.create(storage, plan, arriving.sessions[0], lambda study: found.append(stored(study, arriving)))
     return found[0]
 
 
-def _stored(study: Study, arriving: Travelling) -> Restored:
+def stored(study: Study, arriving: Travelling) -> Restored:
     """Store trials in a study that is locked. Raises ValueError where one of them is there with other numbers."""
     missing, replaced = _compared(study, arriving.trials)
     numbers = [study.sessions.adopt(facts) for facts in arriving.sessions] if missing else []
@@ -387,6 +399,8 @@ def difference(one: Outcome, other: Outcome, here: str = "here", there: str = "t
 def _same(name: str, mine: Any, theirs: Any) -> bool:
     if name in CURVES:
         return len(mine) == len(theirs) and _alike(mine, theirs)
+    if name == "lag":  # None and 0 are both for a task without one
+        return bool((mine or 0) == (theirs or 0))
     if isinstance(mine, Mapping):
         return all(_same(key, mine.get(key), theirs.get(key)) for key in {**mine, **theirs})
     return bool(mine == theirs) or (mine != mine and theirs != theirs)  # two NaN are the same
