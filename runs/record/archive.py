@@ -12,13 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ..files import replacing, writable
 from ..names import checked_name
 from ..study.design import Design
-<<<<<<< HEAD
 from ..trial.trial import Model, Training
-from .rows import Row, names_of, tidy
-=======
 from .content import checksum
 from .rows import Row, names_of, tidied, tidy
->>>>>>> o_arch
 
 if TYPE_CHECKING:
     import pandas as pd

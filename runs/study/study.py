@@ -545,7 +545,7 @@ class Study:
     def pilot(self) -> list[str]:
         """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot.
 
-        A process that runs a part of the study has the pilot's points of this part, unless the others are there as well.
+        Those of the pilot's points count that belong to the part of this process, and others that are there as well.
         """
         points, baseline = range(pilot_points(self.plan)), self.design.baseline
         own: dict[str, list[tuple[int, Outcome]]] = {task: [] for task in self.design.tasks}

@@ -17,6 +17,7 @@ from ..configuration.schema import plain
 from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import Archive, read_archive
+from ..record.rows import Row
 from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
@@ -114,7 +115,7 @@ def _notes(study: Study, sources: Sources) -> list[str]:
     lines = []
     if design.sampler == "cmaes":
         lines.append(
-            "sampler=cmaes: no archive holds what the sampler has learned; it starts again beside these trials"
+            "sampler=cmaes: what the sampler has learned is in no archive; it starts again beside these trials"
         )
     if design.pruner != "none" and any(_without_curves(archive) for archive in sources.values()):
         lines.append(f"pruner={design.pruner}: the archive has no curves, so that these trials prune no others")
@@ -128,7 +129,7 @@ def _without_curves(archive: Archive) -> bool:
 def _verify(study: Study, sources: Sources, count: int) -> None:
     """Run some of the restored trials again, and say whether they have the same bits here."""
     assert isinstance(study.plan, Search)
-    rows = [row for archive in sources.values() for row in archive.table.to_dict("records")]
+    rows: list[Row] = [row for archive in sources.values() for row in archive.table.to_dict("records")]  # type: ignore[misc]
     say(f"running {counted(count, 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
     try:
         check = rerun(study.plan, rows, count, study.sessions.all())

@@ -71,9 +71,8 @@ def share(study: Study) -> str:
     done, others = study.share - study.left(), study.size - study.share
     elsewhere = sum(not study.part.has(finished.index) for finished in study.finished_trials())
     there = f", {elsewhere} of which are finished here" if elsewhere else ""
-    return (
-        f"{study.part}: {done} of its {counted(study.share, 'trial')} finished; {others} belong to other parts{there}"
-    )
+    own = f"{study.part}: {done} of its {counted(study.share, 'trial')} finished"
+    return f"{own}; {others} belong to other parts{there}"
 
 
 def _sum(rows: Iterable[Mapping[str, int]]) -> Counter[str]:

@@ -46,8 +46,8 @@ def work(
     folder: of the study.
     key: of the study or stage in the storage.
     parent: process id of the parent to live with, 0 for none.
-    linger: stay until every trial of the part is finished, to take over the trials of workers that die; for workers that no
-        parent watches.
+    linger: stay until every trial of the part is finished, to take over the trials of workers that die; for workers
+        that no parent watches.
     seconds: that a trial may take, 0 for no limit. One that takes longer has failed.
     part: whose trials are run.
     """
