@@ -104,9 +104,8 @@ class SweepConfig:
     action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at
         once), retry (run failed trials again), repair (keep what is intact of a damaged journal), export (the table as
         parquet) or restore (go on with a study from its archive, see `from`).
-    from_: with action=restore: archives of a study, `from=trials.parquet`, those of its parts, `from=[a.parquet,
-        b.parquet]`, or one that is shipped, `from=archive:lags`. The study is the archive's; `name` gives it another
-        name.
+    from_: with action=restore: the archive of a study, `from=trials.parquet`, or those of its parts,
+        `from=[a.parquet,b.parquet]`, or one that is shipped, `from=archive:lags`. The design is that of the archive.
     verify: with action=restore: how many of the restored trials are run again, to see whether they have the same bits
         here; 0 for none.
     stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at

@@ -6,6 +6,7 @@ nothing is stored. A trial counts as the same where everything that it computed 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -31,6 +32,7 @@ Sources = Mapping[str, Archive]
 
 NOT_COMPARED = ("seconds", "why_eager", "update", "why_autograd")
 """What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
+NAMED = 3  # differences between designs that a message lists
 CURVES = ("curve_steps", "curve_losses", "train_losses")
 
 
@@ -148,9 +150,8 @@ def _search(sources: Sources, name: str) -> Search:
     for other, more in others:
         found = differences(archive.design.fixed(), replace(more.design, name=archive.design.name).fixed())
         if found:
-            texts = "; ".join(text.replace(" there,", f" in {first},") for text in found)
-            texts = texts.replace(" here", f" in {other}")
-            raise ValueError(f"from: the archives are of different designs ({texts}); nothing was restored")
+            said = listed(found, first, other)
+            raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
     require(not largest.unknown, "from: the design must have no knobs that this version lacks", [*largest.unknown])
     return Search(replace(largest, name=name or archive.design.name))
@@ -193,8 +194,19 @@ def _refuse_other_stage(name: str, stage: Stage, known: Stage) -> None:
             if own != [*points]:
                 found.append(f"the points that {variant} runs again on {task}: {[*points]} there, {own} here")
     if found:
-        first = found[0].replace(" here", f" in {name}")
-        raise ValueError(f"{stage.title} was planned differently ({first}); nothing was restored")
+        said = listed(found, "the other plan", name)
+        raise ValueError(f"{stage.title} was planned differently ({said}); nothing was restored")
+
+
+def listed(found: Sequence[str], there: str, here: str) -> str:
+    """Return the first few texts of `runs.study.design.differences` as one, with names for there and here.
+
+    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"], "a.parquet", "b.parquet")
+    'seed: 0 in a.parquet, 7 in b.parquet; points: 5 in a.parquet, 9 in b.parquet'
+    """
+    texts = [re.sub(r" there, (.*) here$", rf" in {there}, \1 in {here}", text) for text in found[:NAMED]]
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return "; ".join([*texts, *more])
 
 
 def _there(storage: Storage, plan: Plan) -> Study | None:

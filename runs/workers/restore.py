@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
 from ..study.plan import Search
-from ..study.restoring import Restored, Sources, arrive, prepared
+from ..study.restoring import Restored, Sources, arrive, listed, prepared
 from ..study.storage.opening import open_storage
 from ..study.study import Study
 from ..study.verifying import lines, rerun
@@ -57,7 +56,8 @@ def restore(config: DictConfig, search: Search, arguments: Sequence[str]) -> int
             write_design(each.study, folder)
             say(_told(each, sources))
     study = found[0].study
-    for line in [*_notes(study, sources), study.sessions.news_here()]:
+    news = "" if study.finished() else study.sessions.news_here()
+    for line in [*_notes(study, sources), news]:
         if line:
             print(line, file=sys.stderr, flush=True)
     if config.verify and found[0].stored:
@@ -81,20 +81,23 @@ def _name(sources: Sources, search: Search, arguments: Sequence[str]) -> str:
 
     Raises ValueError where the command describes another study than that of the archives.
     """
-    asked = {key.partition(".")[0] for key in by_key(arguments)} - {*WHERE}
+    asked = {key: argument for key, argument in by_key(arguments).items() if key.partition(".")[0] not in WHERE}
     (first, archive), *_ = sources.items()
-    if not asked:
-        return archive.design.name
-    name = search.design.name
-    if asked != {"name"}:
-        found = differences(replace(archive.design, name=name).fixed(), search.design.fixed())
-        if found or ("name" not in asked and name != archive.design.name):
-            first_found = found[0] if found else f"name: {archive.design.name!r} there, {name!r} here"
-            found_text = first_found.replace(" there,", f" in {first},").replace(" here", " in the command")
-            more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-            rule = "the archive is of another study than the command"
-            raise ValueError(f"from: {rule} ({found_text}{more}); without study= it is restored as it is")
-    return name
+    if "stage" in by_key(arguments):
+        raise ValueError(f"{by_key(arguments)['stage']}: is not read with action=restore, which restores all stages")
+    if "study" not in asked:
+        for key, argument in asked.items():
+            if key != "name":
+                raise ValueError(f"{argument}: is not read with action=restore; the design is that of {first}")
+        return search.design.name if asked else archive.design.name
+    kept = {} if "name" in asked else {"name": archive.design.name}
+    found = differences({**archive.design.fixed(), "name": search.design.name, **kept}, search.design.fixed())
+    if found:
+        said = listed(found, first, "the command")
+        raise ValueError(
+            f"from: {first} is the archive of another study ({said}); without study= it is restored as it is"
+        )
+    return search.design.name
 
 
 def _told(restored: Restored, sources: Sources) -> str:
