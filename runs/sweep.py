@@ -28,13 +28,15 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from .console.text import say
     from .files import writable
     from .record.mirror import Mirror
+    from .study.part import Part
     from .study.plan import Search
     from .study.storage.opening import open_storage
-    from .workers.actions import ACTIONS
+    from .workers.actions import ACTIONS, status
     from .workers.against import created
     from .workers.launcher import one_of_many
     from .workers.planning import announce, facts_of_session
     from .workers.pool import Pool, run_pool, sole_parent
+    from .workers.restore import restore
     from .workers.status import in_other_hands, next_step, print_counts, print_failures
     from .workers.stop import withdraw_stop
 else:
@@ -52,6 +54,11 @@ def main(config: DictConfig) -> int:
     search = checked(config, arguments)
     name = search.design.name
     folder = Path(config.results) / name
+    part = Part.read(config.part)
+    if config.action == "restore":
+        return restore(config, search, arguments)
+    if config.action == "status":
+        return status(str(config.storage.url), folder, name, config.stage, part)
     if config.action != "run":
         return ACTIONS[config.action](str(config.storage.url), folder, name, config.stage)
     writable(folder)
@@ -75,7 +82,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     about = facts_of_session(results, tracking)
     begun = time.perf_counter()
     plan = staged(config, search, url, folder)
-    study = created(open_storage(url, folder), plan, search, about, config.workers)
+    study = created(open_storage(url, folder), plan, search, about, config.workers, Part.read(config.part))
     planning = time.perf_counter() - begun
     for note in notes(plan, study.plan, by_key(arguments)):
         say(note)
@@ -92,7 +99,8 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
         if mirror is not None:
             mirror.finish()
             print(mirror.farewell(), end="")
-        print(f"{plan.title}: all {study.size} trials are finished\n{next_step(study, results)}")
+        whose = "" if study.part.whole else f"{study.part} of "
+        print(f"{whose}{plan.title}: all {study.share} trials are finished\n{next_step(study, results)}")
         return 1 if print_failures(study) else 0
     code = run_pool(Pool(study, url, folder, config.trial_seconds), config.workers, mirror, planning)
     failed = print_counts(study)

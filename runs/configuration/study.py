@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from omegaconf import DictConfig
 
+from ..console.text import counted
 from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
+from ..study.part import Part
 from ..study.plan import Search, matched
 from ..study.space import Dimension
 from ..study.stages import KINDS
@@ -22,6 +24,9 @@ from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
 from .stage import knobs_of_stage
 from .trial import checked_task
+
+ACTIONS_THAT_READ = {"part": ("run", "status"), "from": ("restore",), "verify": ("restore",)}
+"""Arguments that some actions read, and these."""
 
 
 def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
@@ -38,11 +43,14 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
     require_one_of("stage", config.stage, ("search", *KINDS))
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.trial_seconds >= 0, "trial_seconds must be 0 (no limit) or more", config.trial_seconds)
+    require(config.verify >= 0, "verify must be 0 or more", config.verify)
+    part = Part.read(config.part)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for stage in KINDS:
         knobs_of_stage(config, stage)
     search = union_from(config, by_key(overrides)) if config.against else Search(design_from(config))
     _refuse_regularisation(search)
+    _check_part(part, config, search.design)
     asked = by_key(overrides)
     refuse_idle(config, asked)
     refuse_idle_in_study(config, search.design, asked)
@@ -96,6 +104,17 @@ def _refuse_regularisation(search: Search) -> None:
             untrained(trial)
 
 
+def _check_part(part: Part, config: DictConfig, design: Design) -> None:
+    """Raise ValueError for a part of a study that cannot be divided, or that would have no trial."""
+    if part.whole:
+        return
+    rule = "part needs points that are fixed before the study (sampler random or sobol, pruner none)"
+    require(design.comparison, rule, f"sampler={design.sampler}, pruner={design.pruner}")
+    if config.stage == "search":
+        points = counted(design.points, "point")
+        require(part.of <= design.points, f"part: a study of {points} has at most as many parts", config.part)
+
+
 def _refuse_two_of_a_key(space: Mapping[str, Dimension]) -> None:
     """Raise ValueError if two hyperparameters set the same option, as only one of them would have an effect."""
     names: dict[str, str] = {}
@@ -118,6 +137,9 @@ def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str,
         if part == "tasks" and name and _is_empty_mapping(name, argument):
             merged = f"it is merged into the knobs of {name}"
             raise ValueError(f"{argument}: an empty mapping changes nothing, since {merged}")
+        if key in ACTIONS_THAT_READ and config.action not in ACTIONS_THAT_READ[key]:
+            actions = " and ".join(f"action={action}" for action in ACTIONS_THAT_READ[key])
+            raise ValueError(f"{argument}: is read with {actions} only, got action={config.action}")
         if part in KINDS and part != config.stage:
             raise ValueError(f"{argument}: is read with stage={part} only, got stage={config.stage}")
         if key in searched:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -13,7 +14,7 @@ from ..names import checked_name
 from ..study.design import Design
 from ..trial.trial import Model, Training
 from .content import checksum
-from .rows import Row, names_of, tidy
+from .rows import Row, names_of, tidied, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,30 @@ class Archive:
         ]
         return cls(table, design, {"unnamed": unnamed, **about} if unnamed else about)
 
+    def session(self, stage: str, number: int) -> Mapping[str, Any]:
+        """Return the facts of the session in which a trial ran: commit, versions, processor; empty where unknown.
+
+        stage, number: the values of its row in the columns `stage` and `session`.
+        """
+        own = self.about if stage == "search" else (self.about.get("stages") or {}).get(stage, {})
+        sessions = own.get("sessions") or [own]
+        return dict(sessions[number]) if number < len(sessions) else {}
+
+    @property
+    def planned(self) -> dict[str, int]:
+        """The number of trials of each pair of a task and a variant, by stage, when the study is complete."""
+        known = {"search": self.design.points or int(self.table["point"].max() + 1)}
+        pairs = max(len(self.design.pairs), 1)
+        stages = (self.about.get("stages") or {}).items()
+        return known | {stage: int(own.get("trials", 0)) // pairs for stage, own in stages}
+
+    @property
+    def missing(self) -> Counter[tuple[str, str, str]]:
+        """The number of trials that the study still lacks, by stage, task and variant; none where it is complete."""
+        done = Counter(zip(*(self.table[name].tolist() for name in ("stage", "task", "variant")), strict=True))
+        wanted = {(stage, *pair): count for stage, count in self.planned.items() for pair in self.design.pairs}
+        return Counter({place: count - done[place] for place, count in wanted.items() if count > done[place]})
+
 
 def write_archive(archive: Archive, folder: Path) -> list[Path]:
     """Write `trials.parquet`, and `trials.csv` with lists as JSON; returns both paths.
@@ -106,10 +131,15 @@ def write_table(table: pa.Table, values: Any, path: Path, **options: Any) -> Non
     """
     import pyarrow.parquet as pq
 
-    design = json.dumps(values).encode()
-    own = {_DESIGN: design, _SCHEMA: str(SCHEMA).encode(), _CHECKSUM: checksum(table, design).encode()}
+    content = checksum_of(table, values).encode()
+    own = {_DESIGN: json.dumps(values).encode(), _SCHEMA: str(SCHEMA).encode(), _CHECKSUM: content}
     with replacing(path) as part:
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **own}), part, **options)
+
+
+def checksum_of(table: pa.Table, values: Any) -> str:
+    """Return the checksum of the archive that `write_table` writes of a table and values."""
+    return checksum(table, json.dumps(values).encode())
 
 
 def read_archive(path: Path) -> Archive:
@@ -126,11 +156,10 @@ def read_archive(path: Path) -> Archive:
     """
     arrow = read_table(path)
     try:
-        rows, lists = _with_metrics(arrow.to_pylist()), names_of("integers", "floats")
-        if not set(lists) & set(arrow.column_names):
-            curves = _curves(path.with_name(path.stem + CURVES), [str(row.get("trial_id")) for row in rows])
-            rows = [{**row, **dict(zip(lists, own, strict=True))} for row, own in zip(rows, curves, strict=True)]
-        archive = Archive.of(tidy(rows), json.loads(arrow.schema.metadata[_DESIGN]))
+        table = _with_metrics(arrow).to_pandas(ignore_metadata=True)
+        if not set(names_of("integers", "floats")) & set(table):
+            table = _with_curves(table, path.with_name(path.stem + CURVES))
+        archive = Archive.of(tidied(table), json.loads(arrow.schema.metadata[_DESIGN]))
         for column in ("study", "stage", "task", "variant"):
             for name in archive.table[column].unique():
                 checked_name(name, f"column {column}: a name")
@@ -184,45 +213,49 @@ def _refuse_later(path: Path, schema: bytes) -> None:
         )
 
 
-def _with_metrics(rows: list[Row]) -> list[Row]:
-    """Return rows whose metrics on the test set are one text, which schema 2 may have in columns."""
-    names = [name for name in (rows[0] if rows else ()) if name.startswith(METRIC)]
-    if not rows or "test_metrics" in rows[0]:
-        return rows
-    whole = []
-    for row in rows:
-        metrics = {"loss": row.get("test_loss"), **{name.removeprefix(METRIC): row.pop(name) for name in names}}
-        text = json.dumps({name: value for name, value in metrics.items() if value is not None})
-        whole.append({**row, "test_metrics": text})
-    return whole
+def _with_metrics(table: pa.Table) -> pa.Table:
+    """Return a table whose metrics on the test set are one text, which schema 2 may have in columns."""
+    import pyarrow as pa
+
+    names = [name for name in table.column_names if name.startswith(METRIC)]
+    if "test_metrics" in table.column_names or "test_loss" not in table.column_names:
+        return table
+    keys = ["loss", *(name.removeprefix(METRIC) for name in names)]
+    columns = [table.column(name).to_pylist() for name in ("test_loss", *names)]
+    texts = [
+        json.dumps({key: value for key, value in zip(keys, values, strict=True) if value is not None})
+        for values in zip(*columns, strict=True)
+    ]
+    return table.drop_columns(names).append_column("test_metrics", pa.array(texts, pa.string()))
 
 
-def _curves(path: Path, trials: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Return the curves of trials, from a file of curves where it is there: steps, losses and training losses.
+def _with_curves(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a table with the curves of its trials: those of a file where it is there, else empty ones.
 
-    path: of that file. trials: their ids.
+    path: of the file of curves.
     Raises ValueError where it is no file of curves, or lacks those of a trial.
     """
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    names = names_of("integers", "floats")
     if not path.is_file():
-        return [((), (), ()) for _ in trials]
-    names = ("trial_id", *names_of("integers", "floats"))
+        return table.assign(**{name: pd.Series([()] * len(table), table.index, dtype="object") for name in names})
     try:
-        columns = pq.read_table(path, columns=list(names)).to_pydict()
+        curves = pq.read_table(path).to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path.name} is no file of curves: {str(error).strip().splitlines()[0]}") from None
-    if set(columns) != set(names):
-        raise ValueError(f"{path.name} is no file of curves: it needs the columns {', '.join(names)}")
-    known = dict(zip(columns["trial_id"], zip(*(columns[name] for name in names[1:]), strict=True), strict=True))
-    lost = sum(trial not in known for trial in trials)
+    if not {"trial_id", *names} <= set(curves) or "trial_id" not in table:
+        raise ValueError(f"{path.name} is no file of curves: it needs the columns trial_id, {', '.join(names)}")
+    known = curves.drop_duplicates("trial_id").set_index("trial_id")
+    lost = int((~table["trial_id"].isin(known.index)).sum())
     if lost:
         raise ValueError(
-            f"{path.name} lacks the curves of {lost} of {len(trials)} trials: it belongs to another state of the "
+            f"{path.name} lacks the curves of {lost} of {len(table)} trials: it belongs to another state of the "
             "study; without this file the archive is read without curves"
         )
-    return [known[trial] for trial in trials]
+    return table.assign(**{name: known[name].reindex(table["trial_id"]).to_numpy() for name in names})
 
 
 def load(study: str, results: Path, storage: str = "", out: Path | None = None) -> Archive:

@@ -179,7 +179,7 @@ def outcome_of(row: Mapping[str, Any]) -> Outcome:
         task={
             **{name: str(row[name]) for name in ("reference_source", "unit")},
             **{name: _or_none(row[name]) for name in ("floor", "solved_loss", "reference", "unit_scale")},
-            "lag": int(row["lag"]),
+            "lag": int(row["lag"]) or None,
         },
     )
 
@@ -194,10 +194,17 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     rows: values by column; None stands for a gap, in a list as well.
     Raises ValueError where a column is missing that every table must have.
     """
+    import pandas as pd
+
+    return tidied(pd.DataFrame.from_records([dict(row) for row in rows]))
+
+
+def tidied(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of trials from another table of them, as `tidy` does."""
     import numpy as np
     import pandas as pd
 
-    table = pd.DataFrame.from_records([dict(row) for row in rows])
+    table = table.copy(deep=False)
     for column in COLUMNS:
         if column.earlier is not None and column.earlier != OF_CURVES:
             there = column.name in table
@@ -220,7 +227,7 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             table[name] = pd.to_numeric(table[name]).astype("float64")
         else:
             dtype = np.int64 if kind == "integers" else np.float64
-            arrays = [np.array([np.nan if x is None else x for x in v], dtype=dtype) for v in table[name]]
+            arrays = [_array(values, dtype) for values in table[name]]
             table[name] = pd.Series(arrays, table.index, dtype="object")
     others = [name for name in table if name not in names]
     stages = [*STAGES, *sorted(set(table["stage"]) - set(STAGES))]
@@ -228,16 +235,26 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     return table[[*names, *others]].sort_values([*ORDER], kind="stable", ignore_index=True).astype({"stage": "str"})
 
 
+def _array(values: Any, dtype: type) -> NDArray[Any]:
+    import numpy as np
+
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.astype(dtype)
+    return np.array([np.nan if x is None else x for x in values], dtype=dtype)
+
+
 def _ends(steps: Any, losses: Any, train: Any) -> tuple[float, ...]:
     """Return the first loss of the curves of a trial, then step, validation and training loss at two looks.
 
-    They are the look with the lowest validation loss and the last one, of those whose losses are finite.
+    They are the look with the lowest validation loss and the last one, of those whose losses are finite. All losses
+    are in single precision, as evaluations are.
     """
     import numpy as np
 
     first = losses[0] if len(steps) and len(losses) and steps[0] == 0 else np.nan
     both = min(len(steps), len(losses), len(train))
     looks: NDArray[np.float64] = np.array([steps[:both], losses[:both], train[:both]], dtype=float)
+    looks[2] = looks[2].astype(np.float32)
     looks = looks[:, np.isfinite(looks[1:]).all(axis=0)]
     if not looks.shape[1]:
         return (first, *[np.nan] * 6)

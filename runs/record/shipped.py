@@ -1,20 +1,44 @@
-"""The archives that are shipped with the project: where they lie, and how their files are made."""
+"""The archives that are shipped with the project: where they lie, and how they are found."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from ..console.known import instead
+from ..files import write_whole
 from ..names import checked_name
 from .archive import CURVES
 
 FOLDER = Path(__file__).resolve().parents[2] / "analysis" / "archive"
 PREFIX = "archive:"
+SUMS = "SHA256SUMS"
 
 
 def names(folder: Path = FOLDER) -> list[str]:
     """Return the names of the archives in a folder, by default of those that are shipped."""
     return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.endswith(CURVES))
+
+
+def known_sums(folder: Path = FOLDER) -> dict[str, str]:
+    """Return the checksums of a folder's file `SHA256SUMS`, by the names of the files; none where it is not there."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def sum_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def write_sum(path: Path) -> None:
+    """Write the checksum of an archive into the file `SHA256SUMS` beside it, which `sha256sum -c` reads."""
+    sums = {**known_sums(path.parent), path.name: sum_of(path)}
+    lines = [f"{sums[name]}  {name}\n" for name in sorted(sums) if (path.parent / name).is_file()]
+    write_whole(path.parent / SUMS, "".join(lines))
 
 
 def located(value: str) -> Path:

@@ -6,7 +6,8 @@ nothing is stored. A trial counts as the same where everything that it computed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ Sources = Mapping[str, Archive]
 
 NOT_COMPARED = ("seconds", "why_eager", "update", "why_autograd")
 """What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
+NAMED = 3  # differences between designs that a message lists
 CURVES = ("curve_steps", "curve_losses", "train_losses")
 
 
@@ -109,21 +111,33 @@ def restore(storage: Storage, sources: Sources, name: str = "") -> list[Restored
     Raises ValueError, and stores nothing, where the archives or the study that is there differ in their design or in a
     trial. Raises NotAllowed for a class that may not be imported.
     """
+    return arrive(storage, prepared(sources, name, storage))
+
+
+def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple[Plan, Travelling]]:
+    """Return the plans of a study and of its stages with their trials, as `restore` stores them, after all its checks.
+
+    storage: which may have a part of the study already; None where there is none yet. Nothing is written.
+    """
     search = _search(sources, name)
-    there = _there(storage, search)
+    there = None if storage is None else _there(storage, search)
     if there is not None:
         there.refuse_another(search, f"Nothing was restored. Under another name: name={search.design.name}_2")
         grown = there.plan.grown(search)
         assert isinstance(grown, Search)
         search = grown
     plans: list[tuple[Plan, Sources]] = [(search, sources), *_stages(storage, search, sources)]
-    arriving = [gathered(plan, own, plan.stage) for plan, own in plans]
-    planned = [plan for plan, _ in plans]
-    for plan, own in zip(planned, arriving, strict=True):
-        known = _there(storage, plan)
+    found = [(plan, gathered(plan, own, plan.stage)) for plan, own in plans]
+    for plan, arriving in found:
+        known = None if storage is None else _there(storage, plan)
         if known is not None:
-            _compared(known, own.trials)
-    return [_restored(storage, plan, own) for plan, own in zip(planned, arriving, strict=True)]
+            _compared(known, arriving.trials)
+    return found
+
+
+def arrive(storage: Storage, trials: Iterable[tuple[Plan, Travelling]]) -> list[Restored]:
+    """Store what `prepared` returned. If this process is killed meanwhile, the same again stores the rest."""
+    return [_restored(storage, plan, arriving) for plan, arriving in trials]
 
 
 # Plans
@@ -136,15 +150,14 @@ def _search(sources: Sources, name: str) -> Search:
     for other, more in others:
         found = differences(archive.design.fixed(), replace(more.design, name=archive.design.name).fixed())
         if found:
-            texts = "; ".join(text.replace(" there,", f" in {first},") for text in found)
-            texts = texts.replace(" here", f" in {other}")
-            raise ValueError(f"from: the archives are of different designs ({texts}); nothing was restored")
+            said = listed(found, first, other)
+            raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
     require(not largest.unknown, "from: the design must have no knobs that this version lacks", [*largest.unknown])
     return Search(replace(largest, name=name or archive.design.name))
 
 
-def _stages(storage: Storage, search: Search, sources: Sources) -> Iterator[tuple[Plan, Sources]]:
+def _stages(storage: Storage | None, search: Search, sources: Sources) -> Iterator[tuple[Plan, Sources]]:
     """Yield the plan of every stage in the archives, and the archives that have it.
 
     Raises ValueError where two archives, or an archive and the storage, have chosen other points.
@@ -181,8 +194,19 @@ def _refuse_other_stage(name: str, stage: Stage, known: Stage) -> None:
             if own != [*points]:
                 found.append(f"the points that {variant} runs again on {task}: {[*points]} there, {own} here")
     if found:
-        first = found[0].replace(" here", f" in {name}")
-        raise ValueError(f"{stage.title} was planned differently ({first}); nothing was restored")
+        said = listed(found, "the other plan", name)
+        raise ValueError(f"{stage.title} was planned differently ({said}); nothing was restored")
+
+
+def listed(found: Sequence[str], there: str, here: str) -> str:
+    """Return the first few texts of `runs.study.design.differences` as one, with names for there and here.
+
+    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"], "a.parquet", "b.parquet")
+    'seed: 0 in a.parquet, 7 in b.parquet; points: 5 in a.parquet, 9 in b.parquet'
+    """
+    texts = [re.sub(r" there, (.*) here$", rf" in {there}, \1 in {here}", text) for text in found[:NAMED]]
+    more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
+    return "; ".join([*texts, *more])
 
 
 def _there(storage: Storage, plan: Plan) -> Study | None:
@@ -193,8 +217,8 @@ def _there(storage: Storage, plan: Plan) -> Study | None:
         return None
 
 
-def _there_as_stage(storage: Storage, stage: Stage) -> Stage | None:
-    known = _there(storage, stage)
+def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:
+    known = None if storage is None else _there(storage, stage)
     return known.plan if known is not None and isinstance(known.plan, Stage) else None
 
 
@@ -387,6 +411,8 @@ def difference(one: Outcome, other: Outcome, here: str = "here", there: str = "t
 def _same(name: str, mine: Any, theirs: Any) -> bool:
     if name in CURVES:
         return len(mine) == len(theirs) and _alike(mine, theirs)
+    if name == "lag":  # None and 0 are both for a task without one
+        return bool((mine or 0) == (theirs or 0))
     if isinstance(mine, Mapping):
         return all(_same(key, mine.get(key), theirs.get(key)) for key in {**mine, **theirs})
     return bool(mine == theirs) or (mine != mine and theirs != theirs)  # two NaN are the same

@@ -34,6 +34,7 @@ from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
 from ..trial.trial import Outcome, Training, Trial
 from .design import Design, differences
+from .part import WHOLE, Part
 from .pilot import findings, pilot_points
 from .plan import Plan, Search
 from .processes import Liveness, alive, is_here, signature
@@ -54,12 +55,13 @@ class Study:
     """A planned study in a storage.
 
     plan: what it runs. facts: of its first session. sessions: of the study, and the one in which this process runs
-    trials. parent: process id of the process that started this worker and that it lives with, 0 for none.
+    trials. parent: process id of the process that started this worker and that it lives with, 0 for none. part: whose
+    trials this process claims; the plan and the record are of the whole study.
     """
 
     def __init__(self, storage: Storage, plan: Plan, facts: Facts, ids: dict[Pair, int]) -> None:
         self.storage, self.plan, self.facts, self._ids = storage, plan, facts, ids
-        self.sessions, self.parent = Sessions(storage, plan.key), 0
+        self.sessions, self.parent, self.part = Sessions(storage, plan.key), 0, WHOLE
         self._queue: list[Waiting] = []  # the next one last
         self._stale = 0.0
         self._liveness = Liveness()
@@ -74,13 +76,19 @@ class Study:
 
     @classmethod
     def create(
-        cls, storage: Storage, plan: Plan, facts: Facts, arrive: Callable[[Study], object] | None = None
+        cls,
+        storage: Storage,
+        plan: Plan,
+        facts: Facts,
+        arrive: Callable[[Study], object] | None = None,
+        part: Part = WHOLE,
     ) -> Study:
         """Open the study of a plan, creating or extending it; processes that do so at the same time take turns.
 
         facts: versions, commit, command and the like. They are stored as a session unless the study is finished.
         arrive: stores what has ended elsewhere before the other trials are queued. The facts are then those of the
             first session of a study that is new, and no other session begins.
+        part: whose trials this process runs.
         Raises ValueError, saying what differs, where the storage holds a study of this name with another design.
         """
         with storage.alone(plan.key):
@@ -94,6 +102,7 @@ class Study:
             storage.set_study_user_attr(meta, "design", plan.as_dict())
             ids = {(t, v): _made(storage, f"{plan.key}/{t}/{v}", names) for t, v in plan.pairs}
             study = cls(storage, plan, facts if known is None else known.facts, ids)
+            study.part = part
             if arrive is not None:
                 arrive(study)
             elif known is not None and not study.finished():
@@ -342,6 +351,7 @@ class Study:
                 Waiting.of(pair, place, trial, pilot if pair[1] == self.design.baseline else 0)
                 for place, pair in enumerate(self.plan.pairs)
                 for trial in self.trials(pair, (TrialState.WAITING,))
+                if self.part.has(index_of(trial))
             ]
             self._queue = sorted(waiting, reverse=True)
             self._stale = time.monotonic() + 20 * (time.monotonic() - begun)
@@ -499,9 +509,22 @@ class Study:
         """Number of trials of the plan."""
         return len(self.plan.pairs) * self.plan.length
 
+    @property
+    def share(self) -> int:
+        """Number of trials of the part of this process: all, unless it was told to run a part."""
+        return len(self.plan.pairs) * sum(map(self.part.has, range(self.plan.length)))
+
+    def left(self) -> int:
+        """Return how many trials of the part of this process have not finished."""
+        return self.share - sum(self.part.has(finished.index) for finished in self.finished_trials())
+
     def finished(self) -> bool:
-        """Return whether every trial of the plan has finished."""
-        return sum(1 for _ in self.finished_trials()) == self.size
+        """Return whether every trial of the part of this process has finished."""
+        return self.left() == 0
+
+    def waiting(self) -> int:
+        """Return how many trials of the part of this process neither run nor have finished."""
+        return self.left() - sum(self.part.has(held.index) for held in self.held())
 
     def counts(self) -> dict[Pair, dict[str, int]]:
         """Count the trials of each pair: `done`, `running`, `waiting`, and those that are done by status."""
@@ -520,14 +543,18 @@ class Study:
         return [finished for finished in self.finished_trials() if finished.status == "failed"]
 
     def pilot(self) -> list[str]:
-        """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot."""
-        count, baseline = pilot_points(self.plan), self.design.baseline
-        own: dict[str, list[Outcome]] = {task: [] for task in self.design.tasks}
+        """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot.
+
+        Those of the pilot's points count that belong to the part of this process, and others that are there as well.
+        """
+        points, baseline = range(pilot_points(self.plan)), self.design.baseline
+        own: dict[str, list[tuple[int, Outcome]]] = {task: [] for task in self.design.tasks}
         for finished in self.finished_trials():
-            if finished.variant == baseline and finished.index < count:
-                own[finished.task].append(finished.outcome)
-        complete = count > 0 and all(len(outcomes) == count for outcomes in own.values())
-        return findings(self.design, own) if complete else []
+            if finished.variant == baseline and finished.index in points:
+                own[finished.task].append((finished.index, finished.outcome))
+        indices = {index for index in points if self.part.has(index)}
+        complete = len(indices) > 0 and all(indices <= {index for index, _ in ran} for ran in own.values())
+        return findings(self.design, {t: [outcome for _, outcome in ran] for t, ran in own.items()}) if complete else []
 
     def stranger(self, finished: Finished) -> str:
         """Return what is wrong with a stored trial that is not the one of the plan; empty where it is."""

@@ -12,6 +12,7 @@ from ..configuration.against import Union
 from ..console.text import counted, duration, say
 from ..networks.readout import untrained
 from ..record.facts import alike, environment
+from ..study.part import WHOLE, Part
 from ..study.restoring import gathered, stored
 from ..study.sessions import Facts
 from ..study.stages import Stage
@@ -28,7 +29,7 @@ RERUNS = 3
 """How many trials of the archive's baseline are run again before a new cell is trained."""
 
 
-def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers: int) -> Study:
+def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers: int, part: Part = WHOLE) -> Study:
     """Open the study of a plan, as `Study.create` does; a union also gets the trials of its archive.
 
     Before a union is stored, trials of its baseline are run again, unless a session with the same code, versions and
@@ -38,20 +39,21 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     search: that the configuration describes.
     about: facts of this session.
     workers: by which the time that is left is divided; 0 where that is not known.
+    part: whose trials this process runs.
 
     Raises ValueError, and stores nothing, where a trial of the archive is not the one that the design has in its place.
     """
     if not isinstance(search, Union):
-        return Study.create(storage, plan, about)
+        return Study.create(storage, plan, about, part=part)
     if isinstance(plan, Stage) and not search.holds(plan):
         say(f"against {search.source}: it has no such {plan.stage} stage, so that all variants run it")
-        return Study.create(storage, plan, about)
+        return Study.create(storage, plan, about, part=part)
     arriving = gathered(plan, {search.source: search.archive}, plan.stage)
     if isinstance(plan, Stage):
-        return Study.create(storage, plan, about, lambda study: stored(study, arriving))
+        return Study.create(storage, plan, about, lambda study: stored(study, arriving), part)
     there = _there(storage, search)
     if there is not None and there.plan.length >= search.length and there.finished():
-        return Study.create(storage, plan, about)
+        return Study.create(storage, plan, about, part=part)
     for line in search.notes:
         say(line)
     sessions = [] if there is None else there.sessions.all()
@@ -66,7 +68,7 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
         if sessions and known is None:
             study.sessions.begin(facts)
 
-    study = Study.create(storage, plan, facts, arrive)
+    study = Study.create(storage, plan, facts, arrive, part)
     say(cost(study, search, check, workers))
     return study
 
@@ -129,10 +131,11 @@ def cost(study: Study, search: Union, check: Check, workers: int) -> str:
     workers: by which that time is divided; 0 where their number is not known.
     """
     left = {pair: row["waiting"] + row["running"] for pair, row in study.counts().items()}
-    trials = sum(left.values())
+    trials = study.left()
     if not trials:
         return f"cost: all trials of {', '.join(search.new)} are finished"
-    seconds = expected_seconds(search.archive.table, left) * check.slowdown
+    share = trials / sum(left.values())
+    seconds = expected_seconds(search.archive.table, left) * check.slowdown * share
     parallel = f", {duration(seconds / workers)} with workers={workers}" if workers > 1 else ""
     slower = "as long as there" if 0.95 < check.slowdown < 1.05 else f"{check.slowdown:.2g} times as long as there"
     said = [

@@ -22,6 +22,7 @@ from ..configuration.study import checked
 from ..console.text import complain, say
 from ..files import writable
 from ..record.mirror import Mirror
+from ..study.part import Part
 from ..study.plan import Search
 from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
@@ -48,16 +49,17 @@ def one_of_many(config: DictConfig, search: Search, folder: Path, arguments: Seq
     prepare_process()
     url, results = str(config.storage.url), Path(config.results)
     tracking = config.tracking.uri if config.tracking.enabled else None
+    part = Part.read(config.part)
     plan = patiently(lambda: staged(config, search, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
         command = shlex.join(["python", "-m", "runs.sweep", *arguments])
         about = {**facts_of_session(results, tracking), "command": command}
-        study = patiently(lambda: created(storage, plan, search, about, workers=0))
+        study = patiently(lambda: created(storage, plan, search, about, workers=0, part=part))
         announce(study, folder)
     else:
         study = patiently(lambda: Study.await_plan(storage, plan))
-    finished = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
+    finished = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds, part=part)
     stopped = "; asked to stop" if asked_to_stop(folder) else ""
     print(f"worker {config.worker}: {finished} trials{stopped}", flush=True)
     if config.worker == 0 and tracking is not None:
@@ -92,6 +94,7 @@ class Submission(Callback):
             return
         folder = Path(config.results) / config.name
         study = opened(str(config.storage.url), folder, config.name, config.stage)
+        study.part = Part.read(config.part)
         failed = print_counts(study)
         for line in study.pilot():
             say(line)
