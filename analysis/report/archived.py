@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def against(study: Study) -> list[str]:
-    """Return which variants come from an archive, and whether its bits came out where the others were trained."""
+    """Return a notice on which variants come from an archive, and one on whether its bits came out here.
+
+    Both are missing where no variants were added to an archive.
+    """
     known = archived(study)
     if not known:
         return []
@@ -28,7 +31,8 @@ def against(study: Study) -> list[str]:
     if new:
         later = f"{words.listed(new)} ({_places(study, new)})"
         texts.append(f"Trained later, at the same points with the same seeds: {later}.")
-    return [" ".join([*texts, f"All {len(study.variants)} variants count in every interval.", *_verdict(study)])]
+    texts.append(f"All {len(study.variants)} variants count in every interval.")
+    return [" ".join(texts), *_verdict(study)]
 
 
 def of_archive(study: Study) -> str:
@@ -74,7 +78,7 @@ def _verdict(study: Study) -> list[str]:
     if check is None:
         return []
     off = [str(each) for each in check.reruns if not each.same]
-    return [verdict(check), *([f"They are: {'; '.join(off)}."] if off else [])]
+    return [f"{verdict(check)} Trial by trial: {'. '.join(off)}." if off else verdict(check)]
 
 
 def incomparable(study: Study) -> list[str]:

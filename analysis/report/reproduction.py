@@ -18,14 +18,14 @@ Pairs = list[tuple[str, str]]
 def commands(about: Mapping[str, Any], name: str) -> str:
     """Return the commands that check out the code, run the study with its stages, and analyse it, a line each.
 
-    Those of the archive that a study stands on come last, see `against` in `runs.configuration.schema`.
+    Those of the archive that variants were added to come first.
 
     about: facts stored with the trials, see `Study`; commands that are not those of this suite are left out.
     name: of the study.
     """
     stages = [on_record(stage.get("command")) for stage in (about.get("stages") or {}).values()]
     analysis = f"python -m analysis from=results/{name}/trials.parquet"
-    return "\n".join(line for line in (*_of_session(about), *stages, analysis, *_of_archive(about)) if line)
+    return "\n".join(line for line in (*_of_archive(about), *_of_session(about), *stages, analysis) if line)
 
 
 def _of_session(facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -35,11 +35,12 @@ def _of_session(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _of_archive(about: Mapping[str, Any]) -> list[str]:
-    """Return a remark and the commands that made the archive that variants were added to; empty where there is none."""
+    """Return the commands that made the archive that variants were added to, with remarks; none where there is none."""
     archive, sessions = (about.get("against") or {}).get("archive"), about.get("sessions") or []
     if not archive or len(sessions) < 2:
         return []
-    return [f"# the archive {checked_name(archive, 'name of an archive')} was made by", *_of_session(sessions[1])]
+    made = f"# the archive {checked_name(archive, 'name of an archive')} was made by"
+    return [made, *_of_session(sessions[1]), "# and what was added to it by"]
 
 
 def space(study: Study) -> list[dict[str, str]]:
