@@ -66,7 +66,9 @@ def _place(facts: Mapping[str, Any]) -> str:
     known = [f"{name} {versions[name]}" for name in DECISIVE_PACKAGES if name in versions]
     known = [f"python {facts['python']}", *known] if "python" in facts else known
     code = f" (code {facts['code']})" if "code" in facts else ""
-    return ", ".join([f"commit {facts.get('commit', 'unknown')}{code}", facts.get("processor", "?"), *known])
+    return ", ".join(
+        [f"commit {facts.get('commit', 'unknown')}{code}", facts.get("processor", "an unknown processor"), *known]
+    )
 
 
 def gaps(archive: Archive) -> list[str]:
