@@ -14,6 +14,7 @@ from ..names import checked_name
 from ..study.design import Design
 from .content import checksum
 from .rows import Row, names_of, tidied, tidy
+from .shipped import CURVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 ARCHIVE = "trials.parquet"
 TABLE = "trials.csv"
-CURVES = ".curves.parquet"
-"""What the name of the file ends with that holds the learning curves of an archive without them."""
-
 SCHEMA = 2
 """The number of the form of an archive; files without a number have the first one.
 

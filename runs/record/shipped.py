@@ -8,11 +8,12 @@ from pathlib import Path
 from ..console.known import instead
 from ..files import write_whole
 from ..names import checked_name
-from .archive import CURVES
 
 FOLDER = Path(__file__).resolve().parents[2] / "analysis" / "archive"
 PREFIX = "archive:"
 SUMS = "SHA256SUMS"
+CURVES = ".curves.parquet"
+"""What the name of the file ends with that holds the learning curves of an archive without them."""
 
 
 def names(folder: Path | None = None) -> list[str]:

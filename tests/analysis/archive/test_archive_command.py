@@ -8,9 +8,10 @@ import pytest
 from analysis.archive.__main__ import main
 from analysis.load import archive_of
 from runs.record import shipped
-from runs.record.archive import CURVES, read_archive, write_values
+from runs.record.archive import read_archive, write_values
 from runs.record.baselines import FILE, identity
 from runs.record.rows import tidy
+from runs.record.shipped import CURVES
 from tests.analysis.synthetic import staged, study
 
 ADDING = {"_target_": "tasks.Adding", "lag": 50}
@@ -59,9 +60,9 @@ def test_the_list_says_trials_size_schema_and_where_they_ran(ship):
     code, said, wrong = ship()
     assert (code, wrong) == (0, "")
     first, place, missing = said.splitlines()
-    assert first.startswith("mine: 72 trials (22 trials of the stage confirm and 40 trials of the stage horizon), ")
+    assert first.startswith("mine: 62 trials (12 trials of the stage confirm and 40 trials of the stage horizon), ")
     assert ", schema 2, SHA-256 " in first
-    assert place == "  72 trials: commit cb6631658a98, AMD EPYC, python 3.11.7, torch 2.13.0"
+    assert place == "  62 trials: commit cb6631658a98, AMD EPYC, python 3.11.7, torch 2.13.0"
     assert missing == "  2 trials missing: 2 of gru on adding"
 
 

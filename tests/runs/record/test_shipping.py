@@ -8,8 +8,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from runs.record.archive import CURVES, Archive, read_archive
+from runs.record.archive import Archive, read_archive
 from runs.record.rows import names_of, tidy
+from runs.record.shipped import CURVES
 from runs.record.shipping import packed, public, refuse_paths, ship, write_curves
 from tests.analysis.real import chorales
 from tests.analysis.synthetic import staged, study
