@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from variants import Cell, knobs_of
 
 from ..console.known import instead
+from ..console.text import counted
 from ..names import checked_name
 from ..record.archive import Archive, read_archive
 from ..record.shipped import located
@@ -67,15 +68,15 @@ class Union(Search):
     @property
     def notes(self) -> list[str]:
         """Lines on what the study takes of the archive."""
-        part, count = self.archive.design, len(self.archive.table)
+        part, count = self.archive.design, int((self.archive.table["stage"] == "search").sum())
         lines = [
-            f"against {self.source}: {count} trials ({len(part.variants)} variants x {len(part.tasks)} tasks x "
-            f"{part.points} points) stand beside {', '.join(self.new)}, which {'is' if len(self.new) == 1 else 'are'} "
+            f"against {self.source}: {counted(count, 'trial')} ({counted(len(part.variants), 'variant')} x "
+            f"{counted(len(part.tasks), 'task')} x {counted(part.points, 'point')}) stand beside {', '.join(self.new)}, which {'is' if len(self.new) == 1 else 'are'} "
             "trained at the same points with the same seeds"
         ]
         if self.missing:
             rest = f"all variants have the first {part.points} points on every task, and these are compared"
-            lines.append(f"{self.source} lacks {self.missing} of its trials: {rest}")
+            lines.append(f"{self.source} lacks {counted(self.missing, 'trial')}: {rest}")
         return lines
 
 
@@ -104,7 +105,7 @@ def union_from(config: DictConfig, asked: Mapping[str, str]) -> Union:
     name = config.name if "name" in asked else "_".join([archive.design.name, *new])
     design = with_variants(part.design, new, name)
     require(design.name != archive.design.name, "name must be another one than that of the archive", design.name)
-    _refuse_what_is_not_here(design)
+    _refuse_what_is_not_here(design, source)
     _refuse_searched_knobs(design, new, source)
     _refuse_widths(design, new, source)
     return Union(design, part, source, whole, missing)
@@ -153,7 +154,7 @@ def chosen_tasks(design: Design, names: Any, lags: Any, source: str) -> list[str
     of_task = {task: design.tasks[task].get("lag") for task in found}
     known = {lag for lag in of_task.values() if lag is not None}
     for lag in listed:
-        have = f"lags must be among those of {source} ({', '.join(map(str, sorted(known)))})"
+        have = f"lags must be among those of {source} ({', '.join(map(str, sorted(known))) or 'none has one'})"
         require(isinstance(lag, int) and lag in known, have, lag)
     for name in names or ():
         own = [of_task[task] for task in found if name in (task, series[task])]
@@ -195,7 +196,7 @@ def _balanced(archive: Archive, source: str) -> tuple[int, int]:
         ]
         more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
         raise ValueError(
-            f"against: {source} lacks {missing} trials, and no point is complete for all variants and tasks; the first "
+            f"against: {source} lacks {counted(missing, 'trial')}, and no point is complete for all variants and tasks; the first "
             f"is missing for {', '.join(pairs[:NAMED])}{more}"
         )
     return points, missing
@@ -233,10 +234,15 @@ def with_variants(design: Design, new: Mapping[str, Node], name: str) -> Design:
     return replace(design, name=name, variants=variants, same_width=same_width)
 
 
-def _refuse_what_is_not_here(design: Design) -> None:
-    """Raise ValueError where a class or the data of an archive's design cannot be found here."""
-    for node in design.tasks.values():
-        checked_task(node, design.model, design.training)
+def _refuse_what_is_not_here(design: Design, source: str) -> None:
+    """Raise ValueError where a class or the data of a task of an archive cannot be found here."""
+    for label, node in design.tasks.items():
+        try:
+            checked_task(node, design.model, design.training)
+        except NotAllowed:
+            raise
+        except ValueError as error:
+            raise ValueError(f"against: task {label} of {source} cannot be made here: {error}") from None
 
 
 def _refuse_searched_knobs(design: Design, new: Mapping[str, Node], source: str) -> None:

@@ -136,7 +136,7 @@ def test_missing_trials_leave_the_points_that_all_variants_have(union, tmp_path)
     search = union(path=path)
     assert search.design.points == 2
     assert search.missing == 2
-    assert "lacks 2 of its trials: all variants have the first 2 points on every task" in search.notes[1]
+    assert "lacks 2 trials: all variants have the first 2 points on every task" in search.notes[1]
     assert union(path=path, tasks=["adding"], lags=[6]).design.points == 3  # whose trials are all there
 
 
@@ -183,7 +183,7 @@ def test_more_points_than_the_archive_has_are_refused(union, points):
 
 def test_no_complete_point_is_refused_with_the_pair(union, tmp_path):
     path = written(tmp_path, DESIGN, left_out=[("recall", "gru", 0)])
-    refused(union, "lacks 1 trials, and no point is complete", "missing for recall gru", path=path)
+    refused(union, "lacks 1 trial, and no point is complete", "missing for recall gru", path=path)
 
 
 def test_an_archive_of_a_search_is_refused(union, tmp_path):
@@ -203,6 +203,16 @@ def test_a_variant_that_sets_a_searched_knob_is_refused(union, tmp_path):
     path = written(tmp_path, replace(DESIGN, space=space))
     entry = {"mine": {"variant": "variants.Vanilla", "keep_bias": 0}}
     refused(union, "mine sets keep_bias=0", "(space.keep_bias); leave it out", path=path, variants=[entry])
+
+
+def test_a_task_whose_data_are_not_here_is_refused_by_name(union, monkeypatch):
+    from runs.configuration import against
+
+    def absent(node, model, training):
+        raise ValueError("no corpus")
+
+    monkeypatch.setattr(against, "checked_task", absent)
+    refused(union, "against: task adding_4 of", "cannot be made here: no corpus")
 
 
 def test_a_knob_of_another_version_is_refused(union, monkeypatch, archive):

@@ -9,6 +9,8 @@ from runs.record.archive import keep, read_archive
 from runs.record.facts import environment
 from runs.study.finding import records
 from runs.study.plan import Search
+from runs.study.ranking import Result
+from runs.study.stages import Confirm, Stage
 from runs.study.storage.opening import open_storage
 from runs.study.study import Study
 from runs.study.verifying import Check
@@ -158,3 +160,50 @@ def test_a_cell_that_runs_on_the_eager_engine_is_named(archive):
     search = union(archive, variants=[f"{__name__}.Gamma"])
     assert eager(search, "Gamma")
     assert not eager(search, "gru")
+
+
+# Stages
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory):
+    """The archive of a study with a stage."""
+    folder = tmp_path_factory.mktemp("staged")
+    storage = open_storage("", folder / "old")
+    study = Study.create(storage, Search(DESIGN), facts())
+    finish(study)
+    finish(Study.create(storage, stage_of(study, Confirm(block_size=2, repeats=1)), facts()))
+    keep("old", *records(folder, "old", stages=True), folder / "old")
+    return folder / "old" / "trials.parquet"
+
+
+def stage_of(study, knobs):
+    results = {pair: {} for pair in study.plan.pairs}
+    for each in study.finished_trials():
+        results[each.task, each.variant][each.index] = Result(each.outcome.validation_loss, each.outcome.solved_step)
+    return Stage.after(study.plan, knobs, results)
+
+
+def test_a_stage_of_the_archive_is_run_for_the_new_variant_only(plan, staged):
+    search = union(staged)
+    study, _ = plan(staged)
+    finish(study)
+    stage = stage_of(study, search.knobs(Confirm()))
+    assert stage.knobs == Confirm(block_size=2, repeats=1)
+    assert {*finish(created(study.storage, stage, search, facts(), 1))} == {"irnn"}
+
+
+def test_a_stage_with_other_knobs_is_run_for_all_variants(plan, staged, capsys):
+    search = union(staged)
+    study, _ = plan(staged)
+    finish(study)
+    knobs = Confirm(block_size=3, repeats=1)
+    assert search.knobs(knobs) == knobs
+    assert {*finish(created(study.storage, stage_of(study, knobs), search, facts(), 1))} == {"vanilla", "gru", "irnn"}
+    out = " ".join(capsys.readouterr().out.split())
+    assert "it has no such confirm stage, so that all variants run it" in out
+    assert "18 trials (2 variants x 3 tasks x 3 points) stand beside irnn" in out
+
+
+def test_a_part_of_an_archive_has_no_stage(staged):
+    assert union(staged, points=2).knobs(Confirm()) == Confirm()
