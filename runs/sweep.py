@@ -32,7 +32,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from .study.plan import Search
     from .study.storage.opening import open_storage
     from .workers.actions import ACTIONS, status
-    from .workers.against import created
+    from .workers.against import created, mirrored
     from .workers.launcher import one_of_many
     from .workers.planning import announce, facts_of_session
     from .workers.pool import Pool, run_pool, sole_parent
@@ -92,7 +92,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     others = in_other_hands(study)
     if others:
         print(others, file=sys.stderr, flush=True)
-    mirror = None if tracking is None else Mirror(study, results, tracking)
+    mirror = None if tracking is None else Mirror(study, results, tracking, mirrored(plan, search))
     if mirror is not None:
         print(mirror.greeting())
     if study.finished():

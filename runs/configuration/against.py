@@ -69,11 +69,12 @@ class Union(Search):
     def notes(self) -> list[str]:
         """Lines on what the study takes of the archive."""
         part, count = self.archive.design, int((self.archive.table["stage"] == "search").sum())
-        lines = [
-            f"against {self.source}: {counted(count, 'trial')} ({counted(len(part.variants), 'variant')} x "
-            f"{counted(len(part.tasks), 'task')} x {counted(part.points, 'point')}) stand beside {', '.join(self.new)}, which {'is' if len(self.new) == 1 else 'are'} "
-            "trained at the same points with the same seeds"
-        ]
+        size = " x ".join(
+            counted(number, thing)
+            for number, thing in ((len(part.variants), "variant"), (len(part.tasks), "task"), (part.points, "point"))
+        )
+        new = f"{', '.join(self.new)}, which {'is' if len(self.new) == 1 else 'are'} trained at the same points"
+        lines = [f"against {self.source}: {counted(count, 'trial')} ({size}) stand beside {new} with the same seeds"]
         if self.missing:
             rest = f"all variants have the first {part.points} points on every task, and these are compared"
             lines.append(f"{self.source} lacks {counted(self.missing, 'trial')}: {rest}")
@@ -196,8 +197,8 @@ def _balanced(archive: Archive, source: str) -> tuple[int, int]:
         ]
         more = f" and {len(pairs) - NAMED} more" if len(pairs) > NAMED else ""
         raise ValueError(
-            f"against: {source} lacks {counted(missing, 'trial')}, and no point is complete for all variants and tasks; the first "
-            f"is missing for {', '.join(pairs[:NAMED])}{more}"
+            f"against: {source} lacks {counted(missing, 'trial')}, and no point is complete for all variants and "
+            f"tasks; the first is missing for {', '.join(pairs[:NAMED])}{more}"
         )
     return points, missing
 

@@ -73,6 +73,16 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     return study
 
 
+def mirrored(plan: Plan, search: Search) -> list[str]:
+    """Return the variants whose trials go to MLflow while they run; all where it is empty.
+
+    The thousands of trials of an archive would take longer to write than a new variant takes to train.
+    """
+    if not isinstance(search, Union) or (isinstance(plan, Stage) and not search.holds(plan)):
+        return []
+    return search.new
+
+
 def _there(storage: Storage, search: Search) -> Study | None:
     """Return the study that is stored already; None where there is none. Raises ValueError for another design."""
     try:

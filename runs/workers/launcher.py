@@ -28,7 +28,7 @@ from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
 from ..trial.training import prepare_process
 from .actions import opened
-from .against import created
+from .against import created, mirrored
 from .planning import announce, facts_of_session
 from .status import next_step, print_counts, print_failures
 from .stop import asked_to_stop, withdraw_stop
@@ -63,7 +63,7 @@ def one_of_many(config: DictConfig, search: Search, folder: Path, arguments: Seq
     stopped = "; asked to stop" if asked_to_stop(folder) else ""
     print(f"worker {config.worker}: {finished} trials{stopped}", flush=True)
     if config.worker == 0 and tracking is not None:
-        Mirror(study, results, tracking).finish()
+        Mirror(study, results, tracking, mirrored(plan, search)).finish()
     return 1 if config.worker == 0 and print_failures(study) else 0
 
 

@@ -16,7 +16,7 @@ from runs.study.study import Study
 from runs.study.verifying import Check
 from runs.trial.training import run
 from runs.workers import against
-from runs.workers.against import created, eager, expected_seconds, known_check
+from runs.workers.against import created, eager, expected_seconds, known_check, mirrored
 from tests.runs.configuration.test_against import DESIGN
 from variants import Cell
 from variants.cells.gru import HiddenState
@@ -154,6 +154,12 @@ def test_the_time_of_a_task_is_the_median_over_variants():
     ]
     failed = {"stage": "search", "status": "failed", "task": "adding", "variant": "gru", "seconds": 900.0}
     assert expected_seconds(pd.DataFrame([*rows, failed]), {("adding", "new"): 5, ("adding", "gru"): 0}) == 5 * 4.0
+
+
+def test_only_new_variants_go_to_mlflow_while_they_run(archive):
+    search = union(archive)
+    assert mirrored(search, search) == ["irnn"]
+    assert mirrored(Search(DESIGN), Search(DESIGN)) == []
 
 
 def test_a_cell_that_runs_on_the_eager_engine_is_named(archive):
