@@ -78,6 +78,7 @@ ONLY_IN = {
 WITHOUT_TORCH = (
     *("runs.console.early", "runs.console.manual", "runs.arguments", "runs.files", "runs.names", "runs.rules"),
     *("runs.study.space", "runs.study.design", "runs.study.storage.url", "runs.record.archive", "runs.record.rows"),
+    "runs.study.verifying",
 )
 
 LONGEST, MOST = 60, 8  # lines of a function, parameters of a signature

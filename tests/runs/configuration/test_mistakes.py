@@ -577,7 +577,7 @@ def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line,
         ),
         (
             "# @package _global_\nname: x\nvariants: [vanilla]\ntasks: [adding]\n",
-            "study/mine.yaml: a list stands where names with values belong",
+            "tasks must have keys, as in tasks.<key>=<value>, got ['adding']",
         ),
     ],
 )
