@@ -2,6 +2,8 @@
 
 import pytest
 
+from runs.configuration.checks import by_key
+from runs.configuration.schema import plain
 from runs.configuration.study import checked
 from runs.study.finding import find
 from runs.study.plan import Search
@@ -36,7 +38,8 @@ def call(composed, tmp_path, folder, monkeypatch):
         overrides = ["action=restore", f"results={tmp_path}/results", *arguments]
         overrides += [] if any(a.startswith("verify") for a in arguments) else ["verify=0"]
         config = composed("sweep", overrides=overrides)
-        return restore(config, checked(config, overrides), overrides)
+        search, asked = checked(config, overrides), by_key(overrides)
+        return restore(plain(config["from"]), config.verify, search, asked, "", tmp_path / "results")
 
     return run
 
