@@ -23,6 +23,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
 
     from .configuration.checks import by_key
     from .configuration.command_line import WITHOUT_PRESET, command_line
+    from .configuration.schema import plain
     from .configuration.stage import notes, staged
     from .configuration.study import checked
     from .console.text import say
@@ -56,7 +57,8 @@ def main(config: DictConfig) -> int:
     folder = Path(config.results) / name
     part = Part.read(config.part)
     if config.action == "restore":
-        return restore(config, search, arguments)
+        asked, url = by_key(arguments), str(config.storage.url)
+        return restore(plain(config["from"]), config.verify, search, asked, url, Path(config.results))
     if config.action == "status":
         return status(str(config.storage.url), folder, name, config.stage, part)
     if config.action != "run":

@@ -41,6 +41,7 @@ FLOORS = {
         "record.facts, record.rows",
         "study",
         "record",
+        "study.restoring",
         "configuration",
         "workers",
         "__main__, sweep, inside, tracking, dashboard, bench",

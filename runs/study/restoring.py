@@ -370,7 +370,7 @@ def _failed(outcome: Outcome) -> bool:
 
 def _refuse_other(own: Travelled, other: Outcome, where: str) -> None:
     """Raise ValueError where a trial has other numbers elsewhere."""
-    found = difference(own.outcome, other, own.source, where)
+    found = difference(own.outcome, other, f"in {own.source}", f"in {where}")
     if found:
         raise ValueError(
             f"trial {own.task} {own.variant} {own.index} has other numbers in {own.source} than in {where}: {found}; "

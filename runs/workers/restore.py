@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
-
 from ..arguments import on_record
-from ..configuration.checks import by_key
-from ..configuration.schema import plain
 from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import Archive, read_archive
@@ -33,21 +29,24 @@ WHERE = ("action", "from", "verify", "results", "storage", "tracking", "workers"
 """Arguments that do not describe a study."""
 
 
-def restore(config: DictConfig, search: Search, arguments: Sequence[str]) -> int:
+def restore(given: Any, verify: int, search: Search, asked: Mapping[str, str], url: str, results: Path) -> int:
     """Restore a study and its stages from archives, and say how to go on; returns the exit code.
 
     The study is that of the archives. If the command names one, by its preset or by values of its own, it must be the
     same.
 
-    config: composed from `conf/sweep.yaml`.
-    search: that the configuration describes.
-    arguments: that the configuration was composed from.
+    given: the archive, or a list of archives, as the user names them.
+    verify: how many of the restored trials are run again.
+    search: that the command describes.
+    asked: the arguments by the keys that they set.
+    url: of the storage, empty for the journal in the study's folder.
+    results: folder of all studies.
 
     Raises ValueError, and writes nothing, where archives, the study that is there, or the command differ.
     """
-    sources = _sources(plain(config["from"]))
-    name = _name(sources, search, arguments)
-    url, folder = str(config.storage.url), Path(config.results) / name
+    sources = _sources(given)
+    name = _name(sources, search, asked)
+    folder = results / name
     there = open_storage(url, folder) if url or (folder / "journal.log").exists() else None
     trials = prepared(sources, name, there)
     with sole_parent(writable(folder)):
@@ -60,10 +59,10 @@ def restore(config: DictConfig, search: Search, arguments: Sequence[str]) -> int
     for line in [*_notes(study, sources), news]:
         if line:
             print(line, file=sys.stderr, flush=True)
-    if config.verify and found[0].stored:
-        _verify(study, sources, config.verify)
+    if verify and found[0].stored:
+        _verify(study, sources, verify)
     print_failures(study)
-    print(_next(study, config.results))
+    print(_next(study, results))
     return 0
 
 
@@ -76,15 +75,17 @@ def _sources(given: Any) -> Sources:
     return {name: read_archive(located(name)) for name in names}
 
 
-def _name(sources: Sources, search: Search, arguments: Sequence[str]) -> str:
+def _name(sources: Sources, search: Search, arguments: Mapping[str, str]) -> str:
     """Return the name of the study that is restored.
+
+    arguments: by the keys that they set.
 
     Raises ValueError where the command describes another study than that of the archives.
     """
-    asked = {key: argument for key, argument in by_key(arguments).items() if key.partition(".")[0] not in WHERE}
+    asked = {key: argument for key, argument in arguments.items() if key.partition(".")[0] not in WHERE}
     (first, archive), *_ = sources.items()
-    if "stage" in by_key(arguments):
-        raise ValueError(f"{by_key(arguments)['stage']}: is not read with action=restore, which restores all stages")
+    if "stage" in arguments:
+        raise ValueError(f"{arguments['stage']}: is not read with action=restore, which restores all stages")
     if "study" not in asked:
         for key, argument in asked.items():
             if key != "name":

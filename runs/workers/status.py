@@ -152,7 +152,7 @@ def in_other_hands(study: Study) -> str:
 
 def next_step(study: Study, results: Path | str) -> str:
     """Return the line that says what to do with a study, or with its part, that is finished."""
-    if sum(1 for _ in study.finished_trials()) < study.size:
+    if not study.part.whole and sum(1 for _ in study.finished_trials()) < study.size:
         export = command("runs.sweep", results=results, name=study.design.name, action="export")
         merge = "python -m runs.sweep action=restore 'from=[one.parquet,other.parquet]'"
         return f"next: {export}; once all parts are finished, this merges their archives: {merge}"

@@ -14,7 +14,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from optuna.distributions import distribution_to_json
@@ -48,8 +48,8 @@ class Database(RDBStorage, Storage):
                         "study_id": study,
                         "number": past + k,
                         "state": t.state,
-                        "datetime_start": t.datetime_start,
-                        "datetime_complete": t.datetime_complete,
+                        "_datetime_start_utc": _stored_time(t.datetime_start),
+                        "_datetime_complete_utc": _stored_time(t.datetime_complete),
                     }
                     for k, t in enumerate(templates)
                 ]
@@ -82,7 +82,7 @@ class Database(RDBStorage, Storage):
         from sqlalchemy import update
 
         dropped, trial = list(numbers), models.TrialModel
-        ended = {"state": TrialState.FAIL, "datetime_complete": datetime.now()}
+        ended = {"state": TrialState.FAIL, "_datetime_complete_utc": _stored_time(datetime.now())}
         with self.scoped_session() as session, session.begin():
             for start in range(0, len(dropped), AT_ONCE):
                 some = trial.trial_id.in_(dropped[start : start + AT_ONCE])
@@ -148,6 +148,11 @@ class Database(RDBStorage, Storage):
         with self.scoped_session() as session:
             numbers = session.scalars(found.where(trial.trial_id != number)).all()
         return [self.get_trial(k) for k in numbers]
+
+
+def _stored_time(local: datetime | None) -> datetime | None:
+    """Return a time of this machine's clock as Optuna's tables have it: UTC without a zone."""
+    return None if local is None else local.astimezone(UTC).replace(tzinfo=None)
 
 
 def _insert(session: Any, model: Any, rows: list[dict[str, Any]]) -> None:
