@@ -254,14 +254,13 @@ def _ends(steps: Any, losses: Any, train: Any, counts_epochs: bool) -> tuple[flo
     """Return the first loss of the curves of a trial, then step, validation and training loss at two looks.
 
     They are the look with the lowest validation loss and the last one, of those whose losses are finite; NaN for a
-    trial that does not count epochs. All losses are in single precision, as evaluations are.
+    trial that does not count epochs.
     """
     import numpy as np
 
     first = losses[0] if len(steps) and len(losses) and steps[0] == 0 else np.nan
     both = min(len(steps), len(losses), len(train)) if counts_epochs else 0
     looks: NDArray[np.float64] = np.array([steps[:both], losses[:both], train[:both]], dtype=float)
-    looks[2] = looks[2].astype(np.float32)
     looks = looks[:, np.isfinite(looks[1:]).all(axis=0)]
     if not looks.shape[1]:
         return (first, *[np.nan] * 6)

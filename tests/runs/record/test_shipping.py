@@ -151,9 +151,11 @@ def test_messages_of_failed_trials_name_files_without_their_folders(archive, tmp
 
 
 @pytest.mark.parametrize("path", ["/home/me/a.csv", "~/data/a.csv", "C:\\Users\\me\\a.csv"])
-def test_a_design_with_a_path_of_its_machine_is_refused_by_its_key(path):
-    with pytest.raises(ValueError, match=r"tasks\.own\.path="):
-        refuse_paths({"tasks": {"own": {"path": path}}})
+def test_a_design_with_a_path_of_its_machine_is_refused_by_its_key(archive, tmp_path, path):
+    tasks = {"own": {"_target_": "tasks.Sequences", "path": path}}
+    with pytest.raises(ValueError, match=r"the design has tasks\.own\.path="):
+        ship(replace(archive, design=replace(archive.design, tasks=tasks)), tmp_path / "a.parquet")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_relative_path_and_an_address_may_be_published():
