@@ -22,19 +22,22 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from omegaconf import DictConfig
 
     from .configuration.checks import by_key
-    from .configuration.command_line import command_line
+    from .configuration.command_line import WITHOUT_PRESET, command_line
+    from .configuration.schema import plain
     from .configuration.stage import notes, staged
     from .configuration.study import checked
     from .console.text import say
     from .files import writable
     from .record.mirror import Mirror
+    from .study.part import Part
     from .study.plan import Search
     from .study.storage.opening import open_storage
-    from .study.study import Study
-    from .workers.actions import ACTIONS
+    from .workers.actions import ACTIONS, status
+    from .workers.against import created, mirrored
     from .workers.launcher import one_of_many
     from .workers.planning import announce, facts_of_session
     from .workers.pool import Pool, run_pool, sole_parent
+    from .workers.restore import restore
     from .workers.status import in_other_hands, next_step, print_counts, print_failures
     from .workers.stop import withdraw_stop
 else:
@@ -48,10 +51,16 @@ WORTH_SAYING = 5.0  # seconds of planning
 
 def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
-    arguments = HydraConfig.get().overrides.task
+    arguments = [argument for argument in HydraConfig.get().overrides.task if argument != WITHOUT_PRESET]
     search = checked(config, arguments)
     name = search.design.name
     folder = Path(config.results) / name
+    part = Part.read(config.part)
+    if config.action == "restore":
+        asked, url = by_key(arguments), str(config.storage.url)
+        return restore(plain(config["from"]), config.verify, search, asked, url, Path(config.results))
+    if config.action == "status":
+        return status(str(config.storage.url), folder, name, config.stage, part)
     if config.action != "run":
         return ACTIONS[config.action](str(config.storage.url), folder, name, config.stage)
     writable(folder)
@@ -75,7 +84,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     about = facts_of_session(results, tracking)
     begun = time.perf_counter()
     plan = staged(config, search, url, folder)
-    study = Study.create(open_storage(url, folder), plan, about)
+    study = created(open_storage(url, folder), plan, search, about, config.workers, Part.read(config.part))
     planning = time.perf_counter() - begun
     for note in notes(plan, study.plan, by_key(arguments)):
         say(note)
@@ -85,14 +94,15 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     others = in_other_hands(study)
     if others:
         print(others, file=sys.stderr, flush=True)
-    mirror = None if tracking is None else Mirror(study, results, tracking)
+    mirror = None if tracking is None else Mirror(study, results, tracking, mirrored(plan, search))
     if mirror is not None:
         print(mirror.greeting())
     if study.finished():
         if mirror is not None:
             mirror.finish()
             print(mirror.farewell(), end="")
-        print(f"{plan.title}: all {study.size} trials are finished\n{next_step(study, results)}")
+        whose = "" if study.part.whole else f"{study.part} of "
+        print(f"{whose}{plan.title}: all {study.share} trials are finished\n{next_step(study, results)}")
         return 1 if print_failures(study) else 0
     code = run_pool(Pool(study, url, folder, config.trial_seconds), config.workers, mirror, planning)
     failed = print_counts(study)

@@ -17,11 +17,12 @@ from hydra.core.global_hydra import GlobalHydra
 
 from docs import reference
 from docs.__main__ import pages
+from runs.configuration.command_line import WITHOUT_PRESET
 from runs.configuration.knobs import GROUPS
 from runs.configuration.nodes import variant_node
 from runs.configuration.schema import register
 from runs.configuration.trial import checked
-from runs.console.early import CONF, mistake
+from runs.console.early import CONF, mistake, names_an_archive
 from runs.networks.readout import untrained
 from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
@@ -235,7 +236,8 @@ def test_every_command_in_a_document_composes(composed, document, name, program,
         assert mistake(name, arguments, REGISTERED) == "", arguments
         plain = [a for a in arguments if not a.startswith(LAUNCHED)]
         if plain == arguments and "--config-dir" not in arguments and "--help" not in arguments:
-            composed(name, overrides=[a for a in arguments if a != "..."])
+            without = [WITHOUT_PRESET] if names_an_archive(arguments) else []
+            composed(name, overrides=[*(a for a in arguments if a != "..."), *without])
 
 
 @pytest.mark.parametrize("program", ["variants", "tasks"])

@@ -41,6 +41,7 @@ FLOORS = {
         "record.facts, record.rows",
         "study",
         "record",
+        "study.restoring",
         "configuration",
         "workers",
         "__main__, sweep, inside, tracking, dashboard, bench",
@@ -53,7 +54,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report, explorer",
-        "run baselines, calibration, reproductions, walk",
+        "run baselines, calibration, reproductions, walk, archive",
         "gallery_of_cells",
         "__main__",
         "notebooks",
@@ -78,6 +79,7 @@ ONLY_IN = {
 WITHOUT_TORCH = (
     *("runs.console.early", "runs.console.manual", "runs.arguments", "runs.files", "runs.names", "runs.rules"),
     *("runs.study.space", "runs.study.design", "runs.study.storage.url", "runs.record.archive", "runs.record.rows"),
+    "runs.study.verifying",
 )
 
 LONGEST, MOST = 60, 8  # lines of a function, parameters of a signature

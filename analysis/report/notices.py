@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from runs.record.archive import Archive
+
 from .. import words
 from ..study import Study
 from ..tables.baselines import baselines
 from ..tables.comparisons import FEWEST_FOR_INFERENCE
 from ..tables.edges import edges
+from .archived import against, archived, incomparable
 from .condition_sentences import control_sentences
 
 MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
@@ -20,7 +23,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
     found: of `tables.edges.edges`; computed where it is not given.
     """
     found = edges(study) if found is None else found
-    before, after = (_search, _incomplete, _failed, sessions, _eager, _autograd, _few), (_missing,)
+    before, after = (_search, _incomplete, _failed, against, sessions, _eager, _autograd, _few), (_missing,)
     return [
         *(notice for part in before for notice in part(study)),
         *control_sentences(study).values(),
@@ -33,7 +36,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
 
 def urgent(study: Study) -> list[str]:
     """Return what limits everything in a report, and stands at its top: a search, missing or failed trials."""
-    return [notice for part in (_search, _incomplete, _failed, _few) for notice in part(study)]
+    return [notice for part in (_search, _incomplete, _failed, incomparable, _few) for notice in part(study)]
 
 
 def planned(study: Study) -> int:
@@ -49,8 +52,13 @@ def _search(study: Study) -> list[str]:
 
 def _incomplete(study: Study) -> list[str]:
     done, all_of_them = len(study.table), planned(study)
-    text = f"The study is not complete: {done} of {all_of_them} trials have been run."
-    return [text] if done < all_of_them else []
+    if done >= all_of_them:
+        return []
+    absent = Archive(study.every, study.design, study.about).missing
+    pairs = [(count, pair) for (stage, *pair), count in absent.most_common() if stage == "search"]
+    named = [f"{count} of {variant} on {task}" for count, (task, variant) in pairs]
+    shown = f" Missing: {words.listed(named)}." if 0 < len(named) <= MOST_NAMED["pairs"] else ""
+    return [f"The study is not complete: {done} of {all_of_them} trials have been run.{shown}"]
 
 
 def _failed(study: Study) -> list[str]:
@@ -91,11 +99,27 @@ def _guessed(study: Study) -> list[str]:
 
 
 def sessions(study: Study) -> list[str]:
-    """Return what to say where trials ran under different code, versions or processors."""
+    """Return what to say where trials ran under different code, versions or processors.
+
+    The variants of an archive and those that were added to it are looked at separately; `against` says the rest.
+    """
+    old = archived(study).get("variants", [])
+    ours = study.table["variant"].isin(old)
+    return [
+        *_sessions(study, study.table[ours], "The archive has trials of more than one code, version or processor"),
+        *_sessions(
+            study,
+            study.table[~ours],
+            "The study was continued with other code, other versions or another processor than it began with",
+        ),
+    ]
+
+
+def _sessions(study: Study, trials: pd.DataFrame, said: str) -> list[str]:
     from runs.record.facts import changes
 
     facts = study.about.get("sessions") or []
-    counts = study.table["session"].value_counts().sort_index()
+    counts = trials["session"].value_counts().sort_index()
     ran = [(k, facts[k]) for k in counts.index if k < len(facts)]
     different = [(k, changed) for k, own in ran[1:] if (changed := changes(ran[0][1], own))]
     if not different:
@@ -104,9 +128,8 @@ def sessions(study: Study) -> list[str]:
     shown = "; ".join(f"{counts[k]} trials in session {k} ({', '.join(changed)})" for k, changed in different[:most])
     more = f"; and {len(different) - most} other sessions" if len(different) > most else ""
     return [
-        "The study was continued with other code, other versions or another processor than it began with, so that its "
-        f"numbers may differ in the last bits or more: {shown}{more}. The column session of the archive says which "
-        "trial ran in which."
+        f"{said}, so that its numbers may differ in the last bits or more: {shown}{more}. The column session of the "
+        "archive says which trial ran in which."
     ]
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from runs.files import write_whole
 
 from .. import words
-from ..figures.gallery import TWO_STUDIES, Shown
+from ..figures.gallery import TWO_STUDIES, Shown, without_curves
 from ..figures.marginals import FIGURE as MARGINALS
 from ..figures.pairs import FIGURE as PAIRS
 from ..figures.shares import FIGURE as SHARES
@@ -27,6 +27,7 @@ from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
 from .answer import answer, found_sentences, the, title
+from .archived import of_archive
 from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT
 from .condition_sentences import (
@@ -178,6 +179,7 @@ class Report:
             "enough": FEWEST,
             "absent": self.absent,
             "on_request": self.on_request,
+            "without_curves": ", ".join(without_curves(self.study)),
             "unexplained": self._unexplained(),
         }
 
@@ -194,6 +196,7 @@ class Report:
             "study": study,
             "done": len(study.table),
             "planned": planned(study),
+            "archived": of_archive(study),
             "created": study.about.get("created", ""),
             "commit": study.about.get("commit", ""),
             "notices": notices(study, found),

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from ..console.known import unknown
+from ..console.source import key_of
 from .knobs import GROUPS
 from .schema import plain
 
@@ -29,6 +30,8 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
         if OmegaConf.is_missing(config, name):
             continue
         node = config[name]
+        if name == "tasks" and (node is None or config.get("against")):
+            continue  # none, or names of those of an archive
         if not isinstance(node, DictConfig):
             if name in HAVE_KEYS:
                 raise ValueError(f"{name} must have keys, as in {name}.<key>=<value>, got {plain(node)!r}")
@@ -39,7 +42,7 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
 
 
 def _refuse_other_keys(node: DictConfig, schema: type[Any], above: str) -> None:
-    names = [f.name for f in fields(schema)]
+    names = [key_of(f.name) for f in fields(schema)]
     for key in map(str, node):
         if key not in names:
             raise ValueError(unknown("key", key, names, "the keys are", above))

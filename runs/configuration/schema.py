@@ -8,16 +8,17 @@ from types import GenericAlias, UnionType
 from typing import Any, get_args, get_origin
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, OmegaConf, open_dict
 
 from variants import knobs_of
 
+from ..console.source import key_of
 from ..study.stages import Confirm, Horizon
 from ..trial.classes import target_of
 from ..trial.trial import Model, Training
 from .knobs import GROUPS
 
-ACTIONS = ("run", "status", "stop", "retry", "repair", "export")
+ACTIONS = ("run", "status", "stop", "retry", "repair", "export", "restore")
 
 
 @dataclass
@@ -82,6 +83,10 @@ class SweepConfig:
         `{adding_long: {task: adding, lag: 400}}`. A task of your own: `{digits: {task: my_package.Digits}}`. From the
         shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
     points: number of hyperparameter points per task, shared by all variants.
+    against: an archive that the variants are added to: archive:<name> or the path of a parquet file. The design is that
+        of the archive, and only the new variants are trained.
+    lags: the lags that are taken of an archive, `[30,120]`; all by default. With `against`, `tasks=[adding]` takes some
+        of its tasks.
     match: parameters (each variant gets the width that has the baseline's number of parameters), width (all have the
         same) or both (each variant but the baseline is there twice, as `gru` and as `gru_same_width`).
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets. Variants
@@ -91,12 +96,18 @@ class SweepConfig:
     workers: processes on this machine.
     trial_seconds: time after which a trial counts as failed, 0 for no limit. It is not part of the design: a later
         run may have another limit.
+    part: 1/2 for the first of two parts: only every second point is run here, the others on another machine that shares
+        nothing with this one. action=restore merges the archives of all parts. It is not part of the design.
     worker: number of this worker if a launcher starts them (`-m worker='range(0,8)'`); number 0 plans the study.
     sampler: random or sobol (points shared by all variants); tpe or cmaes (each variant is searched separately).
     pruner: none, asha or median (stops trials that do badly; variants cannot be compared then).
     action: run (start or go on), status, stop (let the workers finish what they run and leave; a second time: at
-        once), retry (run failed trials again), repair (keep what is intact of a damaged journal) or export (the table
-        as parquet).
+        once), retry (run failed trials again), repair (keep what is intact of a damaged journal), export (the table as
+        parquet) or restore (go on with a study from its archive, see `from`).
+    from_: with action=restore: the archive of a study, `from=trials.parquet`, or those of its parts,
+        `from=[a.parquet,b.parquet]`, or one that is shipped, `from=archive:lags`. The design is that of the archive.
+    verify: with action=restore: how many of the restored trials are run again, to see whether they have the same bits
+        here; 0 for none.
     stage: search; once that is complete, confirm (its winners with fresh seeds) or horizon (its best configurations at
         lags that double).
     confirm, horizon: knobs of the stages, see `runs.study.stages`.
@@ -111,8 +122,10 @@ class SweepConfig:
     name: str = MISSING
     variants: Any = field(default_factory=list)
     baseline: str = "vanilla"
-    tasks: Any = field(default_factory=dict)
+    tasks: Any = field(default_factory=lambda: None)  # presets have a mapping, and beside `against` it may be a list
     points: int = 50
+    against: str = ""
+    lags: Any = field(default_factory=list)
     match: str = "parameters"
     space: Any = field(default_factory=dict)
     initialisation: Any = MISSING
@@ -123,8 +136,11 @@ class SweepConfig:
     pruner: str = "none"
     workers: int = 1
     trial_seconds: float = 0.0
+    part: str = ""
     worker: int | None = None
     action: str = "run"
+    from_: Any = ""
+    verify: int = 3
     stage: str = "search"
     confirm: Any = field(default_factory=lambda: node_of(Confirm)())
     horizon: Any = field(default_factory=lambda: node_of(Horizon)())
@@ -150,7 +166,16 @@ def register() -> None:
     for cls in (Model, Training):
         store.store(group=cls.__name__.lower(), name=cls.__name__.lower(), node=node_of(cls), provider="code")
     for name, schema in SCHEMAS.items():
-        store.store(name=f"{name}_schema", node=schema, provider="code")
+        store.store(name=f"{name}_schema", node=_keys_of(schema), provider="code")
+
+
+def _keys_of(schema: type[Any]) -> Any:
+    """Return the typed configuration of a command; a field such as `from_`, a word of Python, is its key `from`."""
+    node = OmegaConf.structured(schema)
+    with open_dict(node):
+        for name in [str(name) for name in node if key_of(str(name)) != name]:
+            node[key_of(name)] = node.pop(name)
+    return node
 
 
 def node_of(cls: type[Any], label: str | None = None) -> type[Any]:

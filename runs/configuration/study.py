@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from omegaconf import DictConfig
 
+from ..console.text import counted
 from ..networks.readout import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design
+from ..study.part import Part
 from ..study.plan import Search, matched
 from ..study.space import Dimension
 from ..study.stages import KINDS
 from ..trial.classes import allow
 from ..trial.trial import Model, Training
+from .against import union_from
 from .checks import by_key, refuse_idle, refuse_unread
-from .nodes import dimension, variant_node
+from .nodes import dimension, variant_nodes
 from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
 from .stage import knobs_of_stage
 from .trial import checked_task
+
+ACTIONS_THAT_READ = {"part": ("run", "status"), "from": ("restore",), "verify": ("restore",)}
+"""Arguments that some actions read, and these."""
 
 
 def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
@@ -38,11 +43,14 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
     require_one_of("stage", config.stage, ("search", *KINDS))
     require(config.workers >= 1, "workers must be at least 1", config.workers)
     require(config.trial_seconds >= 0, "trial_seconds must be 0 (no limit) or more", config.trial_seconds)
+    require(config.verify >= 0, "verify must be 0 or more", config.verify)
+    part = Part.read(config.part)
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for stage in KINDS:
         knobs_of_stage(config, stage)
-    search = Search(design_from(config))
+    search = union_from(config, by_key(overrides)) if config.against else Search(design_from(config))
     _refuse_regularisation(search)
+    _check_part(part, config, search.design)
     asked = by_key(overrides)
     refuse_idle(config, asked)
     refuse_idle_in_study(config, search.design, asked)
@@ -52,6 +60,7 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
 def design_from(config: DictConfig) -> Design:
     """Return the design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
     values = plain(config)
+    values["tasks"] = {} if values["tasks"] is None else values["tasks"]
     for key, kind, rule in (
         ("variants", list, "a list, as in [vanilla, gru]"),
         ("tasks", dict, "names with knobs, as in {adding: {lag: 50}}"),
@@ -60,7 +69,7 @@ def design_from(config: DictConfig) -> Design:
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
     space = {name: dimension(name, node) for name, node in values["space"].items()}
     _refuse_two_of_a_key(space)
-    named = _by_label([variant_node(entry) for entry in values["variants"]])
+    named = variant_nodes(values["variants"])
     variants, same_width = matched(named, values["baseline"], values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
     model, training = Model(**values["model"]), Training(**values["training"])
@@ -95,6 +104,17 @@ def _refuse_regularisation(search: Search) -> None:
             untrained(trial)
 
 
+def _check_part(part: Part, config: DictConfig, design: Design) -> None:
+    """Raise ValueError for a part of a study that cannot be divided, or that would have no trial."""
+    if part.whole:
+        return
+    rule = "part needs points that are fixed before the study (sampler random or sobol, pruner none)"
+    require(design.comparison, rule, f"sampler={design.sampler}, pruner={design.pruner}")
+    if config.stage == "search":
+        points = counted(design.points, "point")
+        require(part.of <= design.points, f"part: a study of {points} has at most as many parts", config.part)
+
+
 def _refuse_two_of_a_key(space: Mapping[str, Dimension]) -> None:
     """Raise ValueError if two hyperparameters set the same option, as only one of them would have an effect."""
     names: dict[str, str] = {}
@@ -102,19 +122,6 @@ def _refuse_two_of_a_key(space: Mapping[str, Dimension]) -> None:
         other = names.setdefault(found.key, name)
         rule = f"space.{name}.key must be another one than that of space.{other}; ~space.{other} takes that one out"
         require(other == name, rule, found.key)
-
-
-def _by_label(nodes: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return nodes of variants by their labels. Raises ValueError if two have the same."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for node in nodes:
-        label = str(node["label"])
-        if label in found:
-            other = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
-            advice = f"with other knobs and a name of its own it is {other}"
-            raise ValueError(f"variants must be different, got {label!r} twice; {advice}")
-        found[label] = node
-    return found
 
 
 def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:
@@ -130,6 +137,9 @@ def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str,
         if part == "tasks" and name and _is_empty_mapping(name, argument):
             merged = f"it is merged into the knobs of {name}"
             raise ValueError(f"{argument}: an empty mapping changes nothing, since {merged}")
+        if key in ACTIONS_THAT_READ and config.action not in ACTIONS_THAT_READ[key]:
+            actions = " and ".join(f"action={action}" for action in ACTIONS_THAT_READ[key])
+            raise ValueError(f"{argument}: is read with {actions} only, got action={config.action}")
         if part in KINDS and part != config.stage:
             raise ValueError(f"{argument}: is read with stage={part} only, got stage={config.stage}")
         if key in searched:

@@ -32,7 +32,7 @@ class Keys(NamedTuple):
     """A dataclass as its source declares it.
 
     docstring: of the class.
-    fields: the names of its fields in order.
+    fields: the keys that its fields declare, in order.
     defaults: of the fields that have a plain value as default, as it is written on the command line.
     """
 
@@ -119,9 +119,22 @@ def keys_in_source(path: str, cls: str) -> Keys:
     (node,) = (n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == cls)
     typed = [n for n in node.body if isinstance(n, ast.AnnAssign)]
     fields = [n for n in typed if not ast.unparse(n.annotation).startswith("ClassVar")]
-    defaults = {ast.unparse(n.target): _written(n.value) for n in fields}
+    names = [ast.unparse(n.target) for n in fields]
+    defaults = {key_of(name): _written(n.value) for name, n in zip(names, fields, strict=True)}
     known = {name: value for name, value in defaults.items() if value is not None}
-    return Keys(ast.get_docstring(node) or "", tuple(defaults), known)
+    docstring = ast.get_docstring(node) or ""
+    for name in names:
+        docstring = docstring.replace(f"\n{name}: ", f"\n{key_of(name)}: ")
+    return Keys(docstring, tuple(defaults), known)
+
+
+def key_of(field: str) -> str:
+    """Return the key that a field of a dataclass declares; a word that Python reserves has a "_" behind it there.
+
+    >>> key_of("from_"), key_of("points")
+    ('from', 'points')
+    """
+    return field.removesuffix("_")
 
 
 def _written(value: ast.expr | None) -> str | None:

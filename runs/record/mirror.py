@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -33,10 +33,11 @@ class Mirror:
     Where MLflow is out of reach the trials stay in the storage of the study until the next call.
 
     results: the results folder, where a lock is kept. uri: of MLflow, empty for SQLite in `results`.
+    variants: whose trials are copied; all where it is empty.
     """
 
-    def __init__(self, study: Study, results: Path, uri: str = "") -> None:
-        self.study, self.results = study, Path(results)
+    def __init__(self, study: Study, results: Path, uri: str = "", variants: Collection[str] = ()) -> None:
+        self.study, self.results, self.variants = study, Path(results), variants
         self.uri = default_uri(self.results) if uri in ("", DEFAULT) else uri
         self.tracker: Tracker | None = None
         self.done: dict[tuple[str, str, int], Run] = {}
@@ -45,13 +46,14 @@ class Mirror:
         self._silent_until, self._rest = 0.0, REST_SECONDS[0]
 
     def greeting(self) -> str:
-        """Return where the runs go; one line."""
+        """Return where the runs go, and what writes those that are left out; a line each."""
         name, place = self.study.design.name, without_password(self.uri)
+        rest = f"\nmlflow: runs of {', '.join(self.variants)} alone; all: {self._all()}" if self.variants else ""
         try:
             self._describe()
         except Exception as error:  # whatever a client raises for a server that is away
             return f"mlflow: {error if isinstance(error, Unusable) else f'{place} is out of reach'}; the study goes on"
-        return f"mlflow: experiment {name!r} in {place}"
+        return f"mlflow: experiment {name!r} in {place}{rest}"
 
     def farewell(self) -> str:
         """Return a line with the page that shows the runs and the command that serves it.
@@ -119,7 +121,7 @@ class Mirror:
         if self._generation is None or self._generation != held.generation:
             self._describe()
             self._read(tracker)
-        for finished in self.study.finished_trials():
+        for finished in self._finished():
             known = self.done.get(finished.place)
             if known is not None and self._is_of(known, finished):
                 continue
@@ -150,15 +152,23 @@ class Mirror:
 
     def behind(self) -> int:
         """Return how many finished trials are not known to have a run."""
-        return sum(1 for finished in self.study.finished_trials() if finished.place not in self.done)
+        return sum(1 for finished in self._finished() if finished.place not in self.done)
 
     def finish(self) -> None:
         """Write what is left, and say how to do so later where it could not be done."""
         self._silent_until = 0.0
         self.catch_up()
         if left := self.behind():
-            again = command("runs.tracking", study=self.study.design.name, results=self.results)
-            print(f"mlflow: {left} runs are not in MLflow yet: {again}", file=sys.stderr)
+            print(f"mlflow: {left} runs are not in MLflow yet: {self._all()}", file=sys.stderr)
+
+    def _all(self) -> str:
+        """Return the command that writes all trials of the study."""
+        return command("runs.tracking", study=self.study.design.name, results=self.results)
+
+    def _finished(self) -> Iterator[Finished]:
+        """Return the finished trials that are copied."""
+        trials = self.study.finished_trials()
+        return (finished for finished in trials if not self.variants or finished.variant in self.variants)
 
     def _is_of(self, run: Run, finished: Finished) -> bool:
         """Return whether a run is of this record of a trial."""

@@ -13,6 +13,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -31,8 +32,9 @@ from ..trial.classes import NotAllowed, construct
 from ..trial.data import sized
 from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
-from ..trial.trial import Outcome, Trial
+from ..trial.trial import Outcome, Training, Trial
 from .design import Design, differences
+from .part import WHOLE, Part
 from .pilot import findings, pilot_points
 from .plan import Plan, Search
 from .processes import Liveness, alive, is_here, signature
@@ -41,7 +43,7 @@ from .sessions import Facts, Sessions
 from .stages import Stage
 from .storage.contract import Ending, Storage, index_of
 from .storage.opening import patiently
-from .trials import Finished, Held, Lease, Pair, Waiting
+from .trials import Arrival, Finished, Held, Lease, Pair, Waiting
 
 ATTEMPTS = 3
 """How often a trial is tried in all where its worker dies or its machine lacks something."""
@@ -53,12 +55,13 @@ class Study:
     """A planned study in a storage.
 
     plan: what it runs. facts: of its first session. sessions: of the study, and the one in which this process runs
-    trials. parent: process id of the process that started this worker and that it lives with, 0 for none.
+    trials. parent: process id of the process that started this worker and that it lives with, 0 for none. part: whose
+    trials this process claims; the plan and the record are of the whole study.
     """
 
     def __init__(self, storage: Storage, plan: Plan, facts: Facts, ids: dict[Pair, int]) -> None:
         self.storage, self.plan, self.facts, self._ids = storage, plan, facts, ids
-        self.sessions, self.parent = Sessions(storage, plan.key), 0
+        self.sessions, self.parent, self.part = Sessions(storage, plan.key), 0, WHOLE
         self._queue: list[Waiting] = []  # the next one last
         self._stale = 0.0
         self._liveness = Liveness()
@@ -72,10 +75,20 @@ class Study:
     # -------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, storage: Storage, plan: Plan, facts: Facts) -> Study:
+    def create(
+        cls,
+        storage: Storage,
+        plan: Plan,
+        facts: Facts,
+        arrive: Callable[[Study], object] | None = None,
+        part: Part = WHOLE,
+    ) -> Study:
         """Open the study of a plan, creating or extending it; processes that do so at the same time take turns.
 
         facts: versions, commit, command and the like. They are stored as a session unless the study is finished.
+        arrive: stores what has ended elsewhere before the other trials are queued. The facts are then those of the
+            first session of a study that is new, and no other session begins.
+        part: whose trials this process runs.
         Raises ValueError, saying what differs, where the storage holds a study of this name with another design.
         """
         with storage.alone(plan.key):
@@ -89,7 +102,10 @@ class Study:
             storage.set_study_user_attr(meta, "design", plan.as_dict())
             ids = {(t, v): _made(storage, f"{plan.key}/{t}/{v}", names) for t, v in plan.pairs}
             study = cls(storage, plan, facts if known is None else known.facts, ids)
-            if known is not None and not study.finished():
+            study.part = part
+            if arrive is not None:
+                arrive(study)
+            elif known is not None and not study.finished():
                 study.sessions.begin(facts)
             study.recover()
             study._enqueue()
@@ -335,6 +351,7 @@ class Study:
                 Waiting.of(pair, place, trial, pilot if pair[1] == self.design.baseline else 0)
                 for place, pair in enumerate(self.plan.pairs)
                 for trial in self.trials(pair, (TrialState.WAITING,))
+                if self.part.has(index_of(trial))
             ]
             self._queue = sorted(waiting, reverse=True)
             self._stale = time.monotonic() + 20 * (time.monotonic() - begun)
@@ -386,8 +403,7 @@ class Study:
         training = sized(lease.trial.training, self._problem(lease.trial))
         pruner = pruner_of(self.design.pruner, training.updates)
         study = optuna.load_study(study_name=self._name(lease.pair), storage=self.storage, pruner=pruner)
-        grid = evaluation_grid(training)
-        reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
+        reported = _reported(training)
 
         def report(step: int, loss: float) -> None:
             if step not in reported:
@@ -404,23 +420,71 @@ class Study:
         Returns False where the trial was taken from this worker meanwhile, as it seemed dead: the outcome is dropped,
         and the trial runs again.
         """
+        ending = self._ending(lease.trial, outcome, self.sessions.number)
+        if self.design.pruner != "none":
+            ending = ending._replace(curve=())  # the reporter has stored it
+        try:
+            self.storage.finish(lease.number, ending)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    def _ending(self, trial: Trial, outcome: Outcome, session: int) -> Ending:
+        """Return the end of a trial as it is stored."""
         state, values = TrialState.FAIL, None
         if outcome.status == "pruned":
             state = TrialState.PRUNED
         elif outcome.validation_loss is not None:
             state, values = TrialState.COMPLETE, [outcome.validation_loss]
-        curve = thinned(outcome.curve_steps, outcome.curve_losses) if self.design.pruner == "none" else []
+        curve = thinned(outcome.curve_steps, outcome.curve_losses)
+        if self.design.pruner != "none" and outcome.curve_steps:
+            reported = _reported(sized(trial.training, self._problem(trial)))
+            pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
+            curve = [(step, loss) for step, loss in pairs if step in reported]
         attributes = {
-            "trial_id": lease.trial.id,
-            "hidden_size": lease.trial.model.hidden_size,
+            "trial_id": trial.id,
+            "hidden_size": trial.model.hidden_size,
             "outcome": outcome.as_dict(),
-            "session": self.sessions.number,
+            "session": session,
         }
-        try:
-            self.storage.finish(lease.number, Ending(state, attributes, values, curve))
-        except UpdateFinishedTrialError:
-            return False
-        return True
+        return Ending(state, attributes, values, curve)
+
+    # Trials that ended elsewhere
+    # -------------------------------------------------------------------------------------------------------------
+
+    def store(self, arrivals: Collection[Arrival], replaced: Collection[int] = ()) -> None:
+        """Store trials that have ended elsewhere as if they had run here. Only the holder of the lock may do so.
+
+        What waits in their places leaves the queue. If this process is killed meanwhile, some of them are stored.
+
+        replaced: numbers of stored trials whose outcome does not count any more.
+        """
+        self.storage.add((self._ids[arrival.pair], self._ended(arrival)) for arrival in arrivals)
+        if replaced:
+            self.storage.set_study_user_attr(self._meta, "retired", sorted({*replaced} | self._retired()))
+        places = {(arrival.pair, arrival.index) for arrival in arrivals}
+        waiting = [
+            trial._trial_id
+            for pair in {arrival.pair for arrival in arrivals}
+            for trial in self.trials(pair, (TrialState.WAITING,))
+            if (pair, index_of(trial)) in places
+        ]
+        self.storage.drop(waiting)
+        self._queue = []
+
+    def _ended(self, arrival: Arrival) -> FrozenTrial:
+        ending = self._ending(arrival.trial, arrival.outcome, arrival.session)
+        now = datetime.now()
+        trial = create_trial(
+            state=ending.state,
+            values=ending.values,
+            params=dict(arrival.values),
+            distributions=self._distributions,
+            user_attrs={"index": arrival.index, "attempt": 1, **ending.attributes},
+            intermediate_values=dict(ending.curve),
+        )
+        trial.datetime_start, trial.datetime_complete = now - timedelta(seconds=arrival.outcome.seconds), now
+        return trial
 
     # Reading
     # -------------------------------------------------------------------------------------------------------------
@@ -445,9 +509,22 @@ class Study:
         """Number of trials of the plan."""
         return len(self.plan.pairs) * self.plan.length
 
+    @property
+    def share(self) -> int:
+        """Number of trials of the part of this process: all, unless it was told to run a part."""
+        return len(self.plan.pairs) * sum(map(self.part.has, range(self.plan.length)))
+
+    def left(self) -> int:
+        """Return how many trials of the part of this process have not finished."""
+        return self.share - sum(self.part.has(finished.index) for finished in self.finished_trials())
+
     def finished(self) -> bool:
-        """Return whether every trial of the plan has finished."""
-        return sum(1 for _ in self.finished_trials()) == self.size
+        """Return whether every trial of the part of this process has finished."""
+        return self.left() == 0
+
+    def waiting(self) -> int:
+        """Return how many trials of the part of this process neither run nor have finished."""
+        return self.left() - sum(self.part.has(held.index) for held in self.held())
 
     def counts(self) -> dict[Pair, dict[str, int]]:
         """Count the trials of each pair: `done`, `running`, `waiting`, and those that are done by status."""
@@ -466,14 +543,18 @@ class Study:
         return [finished for finished in self.finished_trials() if finished.status == "failed"]
 
     def pilot(self) -> list[str]:
-        """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot."""
-        count, baseline = pilot_points(self.plan), self.design.baseline
-        own: dict[str, list[Outcome]] = {task: [] for task in self.design.tasks}
+        """Return lines on what the baseline's first points say; empty until these are finished, or without a pilot.
+
+        Those of the pilot's points count that belong to the part of this process, and others that are there as well.
+        """
+        points, baseline = range(pilot_points(self.plan)), self.design.baseline
+        own: dict[str, list[tuple[int, Outcome]]] = {task: [] for task in self.design.tasks}
         for finished in self.finished_trials():
-            if finished.variant == baseline and finished.index < count:
-                own[finished.task].append(finished.outcome)
-        complete = count > 0 and all(len(outcomes) == count for outcomes in own.values())
-        return findings(self.design, own) if complete else []
+            if finished.variant == baseline and finished.index in points:
+                own[finished.task].append((finished.index, finished.outcome))
+        indices = {index for index in points if self.part.has(index)}
+        complete = len(indices) > 0 and all(indices <= {index for index, _ in ran} for ran in own.values())
+        return findings(self.design, {t: [outcome for _, outcome in ran] for t, ran in own.items()}) if complete else []
 
     def stranger(self, finished: Finished) -> str:
         """Return what is wrong with a stored trial that is not the one of the plan; empty where it is."""
@@ -542,6 +623,12 @@ def _made(storage: Storage, name: str, names: Collection[str]) -> int:
     if name in names:
         return storage.get_study_id_from_name(name)
     return storage.create_new_study([StudyDirection.MINIMIZE], name)
+
+
+def _reported(training: Training) -> set[int]:
+    """Return the updates at which a pruner is asked."""
+    grid = evaluation_grid(training)
+    return {step for step, _ in thinned(grid, [0.0] * len(grid))}
 
 
 def _has_outcome(trial: FrozenTrial, retired: Collection[int]) -> bool:

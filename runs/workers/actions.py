@@ -10,6 +10,7 @@ from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import ARCHIVE, load
 from ..study.finding import find
+from ..study.part import WHOLE, Part
 from ..study.storage.opening import open_storage
 from ..study.storage.repair import repaired
 from ..study.study import Study
@@ -42,17 +43,20 @@ def opened(url: str, folder: Path, name: str, stage: str = "search") -> Study:
     return planned[-1]
 
 
-def status(url: str, folder: Path, name: str, stage: str) -> int:
+def status(url: str, folder: Path, name: str, stage: str, part: Part = WHOLE) -> int:
     """Print how far a study, or a stage of it, is, and what is left. The arguments are those of `opened`.
+
+    part: what is left is counted of this part.
 
     Raises ValueError if a stored trial is not the one that the design has in its place.
     """
     study = opened(url, folder, name, stage)
+    study.part = part
     print_counts(study)
     for line in study.pilot():
         say(line)
     times = [trial.outcome.seconds for trial in study.finished_trials()]
-    for line in outlook(study.size - len(times), times, study.held()):
+    for line in outlook(study.left(), times, study.held()):
         say(line)
     news = study.sessions.news(len(study.sessions.all()) - 1)
     if news:

@@ -15,17 +15,20 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from ..configuration.command_line import WITHOUT_PRESET
 from ..configuration.mistakes import MISTAKES, one_line
 from ..configuration.stage import staged
 from ..configuration.study import checked
 from ..console.text import complain, say
 from ..files import writable
 from ..record.mirror import Mirror
+from ..study.part import Part
 from ..study.plan import Search
 from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
 from ..trial.training import prepare_process
 from .actions import opened
+from .against import created, mirrored
 from .planning import announce, facts_of_session
 from .status import next_step, print_counts, print_failures
 from .stop import asked_to_stop, withdraw_stop
@@ -46,20 +49,21 @@ def one_of_many(config: DictConfig, search: Search, folder: Path, arguments: Seq
     prepare_process()
     url, results = str(config.storage.url), Path(config.results)
     tracking = config.tracking.uri if config.tracking.enabled else None
+    part = Part.read(config.part)
     plan = patiently(lambda: staged(config, search, url, folder))
     storage = patiently(lambda: open_storage(url, folder))
     if config.worker == 0:
         command = shlex.join(["python", "-m", "runs.sweep", *arguments])
         about = {**facts_of_session(results, tracking), "command": command}
-        study = patiently(lambda: Study.create(storage, plan, about))
+        study = patiently(lambda: created(storage, plan, search, about, workers=0, part=part))
         announce(study, folder)
     else:
         study = patiently(lambda: Study.await_plan(storage, plan))
-    finished = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds)
+    finished = work(url, folder, plan.key, linger=True, seconds=config.trial_seconds, part=part)
     stopped = "; asked to stop" if asked_to_stop(folder) else ""
     print(f"worker {config.worker}: {finished} trials{stopped}", flush=True)
     if config.worker == 0 and tracking is not None:
-        Mirror(study, results, tracking).finish()
+        Mirror(study, results, tracking, mirrored(plan, search)).finish()
     return 1 if config.worker == 0 and print_failures(study) else 0
 
 
@@ -73,7 +77,7 @@ class Submission(Callback):
         """Refuse mistakes, so that no job waits in a queue only to find one; withdraw a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            search = checked(own, config.hydra.overrides.task)
+            search = checked(own, [text for text in config.hydra.overrides.task if text != WITHOUT_PRESET])
             folder = writable(Path(config.results) / search.design.name)
             if _starts_workers(config):
                 staged(own, search, str(config.storage.url), folder)
@@ -90,6 +94,7 @@ class Submission(Callback):
             return
         folder = Path(config.results) / config.name
         study = opened(str(config.storage.url), folder, config.name, config.stage)
+        study.part = Part.read(config.part)
         failed = print_counts(study)
         for line in study.pilot():
             say(line)

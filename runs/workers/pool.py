@@ -73,11 +73,11 @@ class Pool:
 
     def start(self, workers: int) -> None:
         """Start the workers, but not more than there are trials to run."""
-        for k in range(min(workers, self.study.size - self._finished())):
+        for k in range(min(workers, self.study.left())):
             self.processes.append(self._start(k))
 
     def _start(self, k: int) -> BaseProcess:
-        arguments = (self.url, self.folder, self.study.plan.key, os.getpid(), False, self.seconds)
+        arguments = (self.url, self.folder, self.study.plan.key, os.getpid(), False, self.seconds, self.study.part)
         process = multiprocessing.get_context("spawn").Process(target=work, args=arguments, name=f"worker {k}")
         process.start()
         assert process.pid is not None
@@ -91,7 +91,7 @@ class Pool:
         """
         begun, reading = time.perf_counter(), 0.0
         finished = first = self._finished()
-        with Bar(f"{heading(self.study)}, trials", self.study.size, first=first) as bar:
+        with Bar(f"{heading(self.study)}, trials", self.study.share, first=first) as bar:
             while self._working() or self._wanted():
                 self._pass_interruption_on()
                 # reading thousands of trials from a database takes seconds, in which the workers wait for it
@@ -144,7 +144,7 @@ class Pool:
         return patiently(question, lambda: bool(self.interruption))
 
     def _finished(self) -> int:
-        return sum(1 for _ in self.study.finished_trials())
+        return self.study.share - self.study.left()
 
     def _working(self) -> bool:
         return any(process.is_alive() for process in self.processes)
@@ -171,7 +171,7 @@ class Pool:
                 continue
             self._ask(self.recover)
             self._ask(self.study.enqueue)
-            if any(row["waiting"] for row in self.study.counts().values()):
+            if self.study.waiting():
                 died = bool(process.exitcode) and process.pid not in self.interruption.ended
                 self.replaced += int(died)
                 self.processes[k] = self._start(k)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from ..arguments import command
-from ..console.text import counted, duration, grid, loud, width, wrapped
+from ..console.text import counted, duration, grid, loud, say, width, wrapped
 from ..study.study import Study
 from ..study.trials import Held
 
@@ -61,7 +61,18 @@ def print_counts(study: Study) -> int:
             rows.append([f"  {variant}", *(str(row.get(column, 0)) for column in columns)])
     rows.append(["all", *(str(total[column]) for column in columns)])
     print(grid([heading(study), *(heads[column] for column in columns)], rows, width()), flush=True)
+    if not study.part.whole:
+        say(share(study))
     return print_failures(study)
+
+
+def share(study: Study) -> str:
+    """Return one line on how much of a study is the part of this process, and what belongs to others."""
+    done, others = study.share - study.left(), study.size - study.share
+    elsewhere = sum(not study.part.has(finished.index) for finished in study.finished_trials())
+    there = f", {elsewhere} of which are finished here" if elsewhere else ""
+    own = f"{study.part}: {done} of its {counted(study.share, 'trial')} finished"
+    return f"{own}; {others} belong to other parts{there}"
 
 
 def _sum(rows: Iterable[Mapping[str, int]]) -> Counter[str]:
@@ -140,7 +151,11 @@ def in_other_hands(study: Study) -> str:
 
 
 def next_step(study: Study, results: Path | str) -> str:
-    """Return the line that says what to do with a study that is finished."""
+    """Return the line that says what to do with a study, or with its part, that is finished."""
+    if not study.part.whole and sum(1 for _ in study.finished_trials()) < study.size:
+        export = command("runs.sweep", results=results, name=study.design.name, action="export")
+        merge = "python -m runs.sweep action=restore 'from=[one.parquet,other.parquet]'"
+        return f"next: {export}; once all parts are finished, this merges their archives: {merge}"
     words = {"study": study.design.name}
     if not study.design.comparison:
         words["search"] = "yes"

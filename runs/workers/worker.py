@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from ..study.part import WHOLE, Part
 from ..study.processes import BEAT_SECONDS
 from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
@@ -27,7 +28,15 @@ FAULT_SECONDS = 1.0  # before the next trial after the machine lacked something
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent dies
 
 
-def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = False, seconds: float = 0.0) -> int:
+def work(
+    storage: str,
+    folder: Path,
+    key: str,
+    parent: int = 0,
+    linger: bool = False,
+    seconds: float = 0.0,
+    part: Part = WHOLE,
+) -> int:
     """Run trials of a planned study until none is waiting; returns how many trials this worker has finished.
 
     SIGINT or SIGTERM stops it within one update, and so does the death of its parent; the trial at hand is put back.
@@ -37,9 +46,10 @@ def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = F
     folder: of the study.
     key: of the study or stage in the storage.
     parent: process id of the parent to live with, 0 for none.
-    linger: stay until every trial is finished, to take over the trials of workers that die; for workers that no
-        parent watches.
+    linger: stay until every trial of the part is finished, to take over the trials of workers that die; for workers
+        that no parent watches.
     seconds: that a trial may take, 0 for no limit. One that takes longer has failed.
+    part: whose trials are run.
     """
     prepare_process()
     die_with(parent)
@@ -50,7 +60,7 @@ def work(storage: str, folder: Path, key: str, parent: int = 0, linger: bool = F
             return signalled() or watch.asked is not None or (parent != 0 and os.getppid() != parent)
 
         study = patiently(lambda: Study.open(open_storage(storage, folder), key), stopping)
-        study.parent = parent
+        study.parent, study.part = parent, part
         patiently(study.sessions.join, stopping)
         finished = 0
         while not stopping() and not asked_to_stop(folder):

@@ -140,7 +140,7 @@ def package(tmp_path, monkeypatch):
         (
             "sweep",
             "action=stauts",
-            "action must be one of run, status, stop, retry, repair, export, got 'stauts'; did ",
+            "action must be one of run, status, stop, retry, repair, export, restore, got 'stauts'; did ",
         ),
     ],
 )
@@ -299,7 +299,7 @@ def test_nothing_is_known_for_sure_of_a_folder_with_a_class_that_is_named_otherw
 def test_the_groups_and_keys_in_the_source_are_those_of_the_configuration(command, schema, composed):
     choices = composed(command, return_hydra_config=True).hydra.runtime.choices
     assert set(early.groups(command)) == {str(group) for group in choices if not str(group).startswith("hydra/")}
-    assert early.keys(command) == {*schema.__dataclass_fields__, *early.groups(command), "hydra"}
+    assert early.keys(command) == {*map(source.key_of, schema.__dataclass_fields__), *early.groups(command), "hydra"}
 
 
 def test_the_choices_in_the_source_are_those_of_hydra(composed):
@@ -511,7 +511,8 @@ def test_the_choices_in_the_source_are_those_of_hydra(composed):
         (
             "sweep",
             "action=statsu",
-            "action must be one of run, status, stop, retry, repair, export, got 'statsu'; did you mean 'status'?",
+            "action must be one of run, status, stop, retry, repair, export, restore, got 'statsu'; did you mean "
+            "'status'?",
         ),
         (
             "sweep",
@@ -577,7 +578,7 @@ def test_a_mistake_is_one_line_that_says_what_to_write(command, arguments, line,
         ),
         (
             "# @package _global_\nname: x\nvariants: [vanilla]\ntasks: [adding]\n",
-            "study/mine.yaml: a list stands where names with values belong",
+            "tasks must have keys, as in tasks.<key>=<value>, got ['adding']",
         ),
     ],
 )

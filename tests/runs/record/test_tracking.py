@@ -75,6 +75,16 @@ def test_a_study_started_anew_with_another_seed_replaces_the_runs_of_the_old_one
     assert "mlflow: 4 runs of another study that was named 'study' were deleted" in capsys.readouterr().err
 
 
+def test_a_mirror_of_some_variants_leaves_the_others_to_a_mirror_of_all(tmp_path):
+    study = ran(tmp_path)
+    some = Mirror(study, tmp_path, variants=["gru"])
+    assert some.greeting().splitlines()[1].startswith("mlflow: runs of gru alone; all: python -m runs.tracking study=")
+    assert some.catch_up(patient=True) == 2
+    assert some.behind() == 0
+    assert Mirror(study, tmp_path).catch_up(patient=True) == 2
+    assert in_mlflow(tmp_path) == in_storage(study)
+
+
 def test_the_same_trials_of_a_study_whose_journal_was_lost_are_written_again(tmp_path):
     Mirror(ran(tmp_path), tmp_path).catch_up(patient=True)
     (tmp_path / "study" / "journal.log").unlink()

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from runs.study.part import WHOLE
 from runs.study.trials import Held
 from runs.trial.trial import Outcome
 from runs.workers import accounting, actions, ending, pool, status, stop
@@ -48,20 +49,27 @@ class Study:
         ]
         failed = [Outcome(status="failed", error=error) for error in errors]
         self.ended += [SimpleNamespace(task="adding", variant="gru", index=k, outcome=o) for k, o in enumerate(failed)]
-        self.waiting, self.running, self.errors = waiting, list(held), list(errors)
+        self.queued, self.running, self.errors = waiting, list(held), list(errors)
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
         self.size, self.recovered, self.enqueued, self.failed = 5, [], 0, []
+        self.share, self.part = self.size, WHOLE
         self.said = []  # of the pilot
 
     def finished_trials(self):
         return iter(self.ended)
 
+    def waiting(self):
+        return self.queued
+
+    def left(self):
+        return self.share - len(self.ended)
+
     def finished(self):
-        return len(self.ended) == self.size
+        return self.left() == 0
 
     def counts(self):
-        return {("adding", "gru"): {"done": len(self.ended), "waiting": self.waiting, "running": 0}}
+        return {("adding", "gru"): {"done": len(self.ended), "waiting": self.queued, "running": 0}}
 
     def held(self):
         return self.running

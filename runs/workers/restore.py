@@ -1,0 +1,163 @@
+"""The action `restore`: a study goes on from its archive, or from the archives of its parts."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..arguments import on_record
+from ..console.text import counted, say
+from ..files import writable
+from ..record.archive import Archive, read_archive
+from ..record.rows import Row
+from ..record.shipped import located
+from ..rules import require
+from ..study.design import differences
+from ..study.plan import Search
+from ..study.restoring import Restored, Sources, arrive, listed, prepared
+from ..study.storage.opening import open_storage
+from ..study.study import Study
+from ..study.verifying import lines, rerun
+from .planning import write_design
+from .pool import sole_parent
+from .status import next_step, print_failures
+
+WHERE = ("action", "from", "verify", "results", "storage", "tracking", "workers", "trial_seconds", "stage")
+"""Arguments that do not describe a study."""
+
+
+def restore(given: Any, verify: int, search: Search, asked: Mapping[str, str], url: str, results: Path) -> int:
+    """Restore a study and its stages from archives, and say how to go on; returns the exit code.
+
+    The study is that of the archives. If the command names one, by its preset or by values of its own, it must be the
+    same.
+
+    given: the archive, or a list of archives, as the user names them.
+    verify: how many of the restored trials are run again.
+    search: that the command describes.
+    asked: the arguments by the keys that they set.
+    url: of the storage, empty for the journal in the study's folder.
+    results: folder of all studies.
+
+    Raises ValueError, and writes nothing, where archives, the study that is there, or the command differ.
+    """
+    sources = _sources(given)
+    name = _name(sources, search, asked)
+    folder = results / name
+    there = open_storage(url, folder) if url or (folder / "journal.log").exists() else None
+    trials = prepared(sources, name, there)
+    with sole_parent(writable(folder)):
+        found = arrive(there or open_storage(url, folder), trials)
+        for each in found:
+            write_design(each.study, folder)
+            say(_told(each, sources))
+    study = found[0].study
+    news = "" if study.finished() else study.sessions.news_here()
+    for line in [*_notes(study, sources), news]:
+        if line:
+            print(line, file=sys.stderr, flush=True)
+    if verify and found[0].stored:
+        _verify(study, sources, verify)
+    print_failures(study)
+    print(_next(study, results))
+    return 0
+
+
+def _sources(given: Any) -> Sources:
+    """Return the archives that the user names."""
+    names = [str(name) for name in (given if isinstance(given, list) else [given])]
+    example = "from=trials.parquet, 'from=[one.parquet,other.parquet]' or from=archive:NAME"
+    require(all(names) and bool(names), f"action=restore needs archives, as in {example}", given)
+    require(len({*names}) == len(names), "from must name different archives", names)
+    return {name: read_archive(located(name)) for name in names}
+
+
+def _name(sources: Sources, search: Search, arguments: Mapping[str, str]) -> str:
+    """Return the name of the study that is restored.
+
+    arguments: by the keys that they set.
+
+    Raises ValueError where the command describes another study than that of the archives.
+    """
+    asked = {key: argument for key, argument in arguments.items() if key.partition(".")[0] not in WHERE}
+    (first, archive), *_ = sources.items()
+    if "stage" in arguments:
+        raise ValueError(f"{arguments['stage']}: is not read with action=restore, which restores all stages")
+    if "study" not in asked:
+        for key, argument in asked.items():
+            if key != "name":
+                raise ValueError(f"{argument}: is not read with action=restore; the design is that of {first}")
+        return search.design.name if asked else archive.design.name
+    kept = {} if "name" in asked else {"name": archive.design.name}
+    found = differences({**archive.design.fixed(), "name": search.design.name, **kept}, search.design.fixed())
+    if found:
+        said = listed(found, first, "the command")
+        raise ValueError(
+            f"from: {first} is the archive of another study ({said}); without study= it is restored as it is"
+        )
+    return search.design.name
+
+
+def _told(restored: Restored, sources: Sources) -> str:
+    """Return what became of a study or a stage."""
+    study = restored.study
+    done = sum(1 for _ in study.finished_trials())
+    parts = [f"{counted(restored.stored, 'trial')} restored from {', '.join(sources)}"]
+    if restored.there:
+        parts.append(f"{restored.there} were there with the same numbers")
+    if restored.replaced:
+        parts.append(f"{restored.replaced} of them instead of a failure here, which does not count any more")
+    return f"{study.plan.title}: {'; '.join(parts)}; {done} of {counted(study.size, 'trial')} finished"
+
+
+def _notes(study: Study, sources: Sources) -> list[str]:
+    """Return lines on what an archive does not hold of a search with a sampler or a pruner."""
+    design = study.design
+    lines = []
+    if design.sampler == "cmaes":
+        lines.append(
+            "sampler=cmaes: what the sampler has learned is in no archive; it starts again beside these trials"
+        )
+    if design.pruner != "none" and any(_without_curves(archive) for archive in sources.values()):
+        lines.append(f"pruner={design.pruner}: the archive has no curves, so that these trials prune no others")
+    return lines
+
+
+def _without_curves(archive: Archive) -> bool:
+    return not archive.table["curve_steps"].map(len).any()
+
+
+def _verify(study: Study, sources: Sources, count: int) -> None:
+    """Run some of the restored trials again, and say whether they have the same bits here."""
+    assert isinstance(study.plan, Search)
+    rows: list[Row] = [row for archive in sources.values() for row in archive.table.to_dict("records")]  # type: ignore[misc]
+    say(f"running {counted(count, 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
+    try:
+        check = rerun(study.plan, rows, count, study.sessions.all())
+    except ValueError as error:  # its data are not here
+        say(f"no restored trial could be run again: {error}")
+        return
+    say("\n".join(lines(check)))
+
+
+def _next(study: Study, results: Path | str) -> str:
+    """Return the line with the command that goes on."""
+    if study.finished():
+        return next_step(study, results)
+    recorded = str(study.facts.get("command") or "")
+    try:
+        words = [word for word in shlex.split(recorded) if not word.startswith(("part=", "storage=", "storage.url="))]
+    except ValueError:
+        words = []
+    again = on_record(shlex.join(words), results=results)
+    if not again.startswith("python -m runs.sweep"):
+        return f"next: the command that started study {study.design.name!r}"
+    named = [] if study.design.name in (_value(words, "name"), _value(words, "study")) else [study.design.name]
+    return f"next: {on_record(again, *(f'name={name}' for name in named))}"
+
+
+def _value(words: Sequence[str], key: str) -> str:
+    return next((word.partition("=")[2] for word in words if word.startswith(f"{key}=")), "")
