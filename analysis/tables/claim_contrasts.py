@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..statistics.endpoints import ENDPOINTS
+from ..statistics.endpoints import ENDPOINTS, LOSS
 from .claim_rules import (
     AGREES,
     DISAGREES,
@@ -26,6 +27,8 @@ from .claim_rules import (
     unanswered,
 )
 from .comparisons import BETTER, MARGIN, SAME, WORSE, by_interval, half_width, needed
+
+Row = dict[Any, Any]
 
 
 def in_order(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
@@ -90,9 +93,10 @@ def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each task of two variants: the difference between their differences to the baseline."""
     keys = ["task", "endpoint", "question"]
     found = []
-    for _, (mine, theirs) in _pairs(worse, better, keys):
+    for mine, theirs in _pairs(worse, better, keys):
         difference = mine["difference"] - theirs["difference"]
-        low, high = mine["low"] - theirs["high"], mine["high"] - theirs["low"]
+        most = np.inf if ENDPOINTS[mine["endpoint"]].column == LOSS else mine["span"]
+        low, high = (float(np.clip(mine[a] - theirs[b], -most, most)) for a, b in (("low", "high"), ("high", "low")))
         verdict = by_interval(low, difference, high, MARGIN * mine["span"])
         if ENDPOINTS[mine["endpoint"]].lower_is_better:
             verdict = {BETTER: WORSE, WORSE: BETTER}.get(verdict, verdict)
@@ -105,10 +109,9 @@ def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=worse.columns)
 
 
-def _pairs(
-    first: pd.DataFrame, second: pd.DataFrame, keys: Sequence[str]
-) -> list[tuple[tuple[str, ...], tuple[dict[str, object], dict[str, object]]]]:
+def _pairs(first: pd.DataFrame, second: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Row, Row]]:
     """Return the records of two tables that agree in these columns."""
-    theirs = {tuple(row[key] for key in keys): row for row in second.to_dict("records")}
-    mine = {tuple(row[key] for key in keys): row for row in first.to_dict("records")}
-    return [(key, (row, theirs[key])) for key, row in mine.items() if key in theirs]
+    mine, theirs = (
+        {tuple(row[key] for key in keys): row for row in rows.to_dict("records")} for rows in (first, second)
+    )
+    return [(row, theirs[key]) for key, row in mine.items() if key in theirs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -214,12 +214,18 @@ def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
 def counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the rows that can show a difference, and a text that names the others."""
     guarded = rows["verdict"].isin(UNANSWERED)
-    parts = []
+    parts: dict[str, list[str]] = {}
     for (task, verdict), own in rows[guarded].groupby(["task", "verdict"], sort=False):
         whole = len(own) == (rows["task"] == task).sum()
         name = str(task) if whole else f"{words.listed(list(own['variant']))} on {task}"
-        parts.append(f"{name}: {_why(str(verdict), own)}")
-    return rows[~guarded], f"; not counted: {'; '.join(parts)}" if parts else ""
+        parts.setdefault(_why(str(verdict), own), []).append(name)
+    texts = [f"{_some(names)}: {why}" for why, names in parts.items()]
+    return rows[~guarded], f"; not counted: {'; '.join(texts)}" if texts else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return names of pairs and tasks; their number where they are many."""
+    return words.listed(names) if len(names) <= words.MOST_NAMED else f"{len(names)} others"
 
 
 def unanswered(rows: pd.DataFrame) -> Finding:

@@ -77,10 +77,10 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
         goal = study.goals[task]
         endpoint = ENDPOINTS["solve_rate" if goal.solvable else "best_decile_loss"]
         measure = measure_of(endpoint, goal, own["budget"].max())
-        values = values_of(own, endpoint.column, goal).to_numpy(dtype=float)
+        values: Floats = values_of(own, endpoint.column, goal).to_numpy(dtype=float)
         for name in (h for h in study.hyperparameters if f"u_{h}" in own):
             high_half = own[f"u_{name}"].to_numpy(dtype=float) >= 0.5
-            upper, lower = values[high_half], values[~high_half]
+            upper, lower = np.asarray(values[high_half]), np.asarray(values[~high_half])
             if not len(upper) or not len(lower):
                 continue
             between = newcombe if goal.solvable else welch
