@@ -197,8 +197,8 @@ def claims_about(variant: str, studies: list[Tables]) -> list[ClaimFound]:
 def is_about(claim: Claim, variant: str) -> bool:
     """Return whether a study of a variant and a baseline, with no other variants, would answer a claim.
 
-    >>> [claim.text for claim in CLAIMS if is_about(claim, "irnn")]
-    ['The IRNN is comparable to the LSTM on long-range problems.', 'On adding the IRNN is no worse than the LSTM, also at long lags.']
+    >>> [claim.text for claim in CLAIMS if is_about(claim, "lstm_1997")]
+    ['Cutting the gradient where it leaves the cell costs nothing.']
     """
     row = {"variant": variant, "verdict": next(iter(UNANSWERED)), "endpoint": "solve_rate", "question": "ease"}
     kinds = [

@@ -84,14 +84,14 @@ def by_paper(rows: Iterable[dict[Any, Any]]) -> dict[str, list[dict[Any, Any]]]:
 def may_differ(verdict: str) -> bool:
     """Return whether a verdict calls for a reason why the study found something else than the paper.
 
-    >>> may_differ("disagrees"), may_differ("agrees"), may_differ("undecided at this N"), may_differ("not answered here")
-    (True, False, False, False)
+    >>> [may_differ(verdict) for verdict in ("disagrees", "agrees", "undecided at this N", "not answered here")]
+    [True, False, False, False]
     """
     return verdict not in (AGREES, UNDECIDED, UNTESTED)
 
 
 def _paper(source: str, groups: list[dict[Any, Any]]) -> dict[str, Any]:
-    """Return what the page shows of a paper; claims that a study answers come first, those that none tests are apart."""
+    """Return what the page shows of a paper; answered claims come first, untested ones are apart."""
     decided = [group for group in groups if any(answered(row["verdict"]) for row in group["rows"])]
     unanswered = [group for group in groups if group["rows"] and group not in decided]
     return {

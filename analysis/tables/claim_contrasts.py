@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def in_order(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
         each = [of_variants(rows, (name,), baseline, baselines) for name in names]
         if any(own.empty for own in each):
             return NOTHING
-        return directed(pd.concat(_beside(*pair) for pair in zip(each, each[1:], strict=False)), claimed_better=False)
+        return directed(pd.concat(_beside(*pair) for pair in pairwise(each)), claimed_better=False)
 
     return test
 
@@ -61,10 +62,9 @@ def depends_on_the_task(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test
         if known.empty:
             return unanswered(own)
         signs = set(known["verdict"])
+        verdict = DISAGREES if signs <= {BETTER, WORSE, SAME} else UNDECIDED
         if {BETTER, WORSE} <= signs:
             verdict = AGREES
-        else:
-            verdict = DISAGREES if signs <= {BETTER, WORSE, SAME} else UNDECIDED
         return Finding(verdict, evidence(known) + left_out)
 
     return test

@@ -136,7 +136,7 @@ def welch(upper: Floats, lower: Floats) -> tuple[float, float]:
 
 
 def _guarded(rate: float, verdict: str) -> str:
-    """Return the verdict on two halves that together solve a share of their trials; it may be that neither can differ."""
+    """Return the verdict on two halves that together solve a share of their trials: on floor and ceiling, none."""
     if rate < LEARNED["solve_rate"]:
         return HARDLY_SOLVED
     return EVERYTHING_SOLVED if rate > SOLVED["solve_rate"] else verdict

@@ -89,8 +89,8 @@ CLAIMS = [
         BOTH,
         at_longest_lag(worse("rnn")),
         CELLS,
-        "Their rivals were networks of their day, trained by other gradients; ours is a tanh network with an orthogonal "
-        "start and Adam, which reaches further, and their LSTM had no forget gate.",
+        "Their rivals were networks of their day, trained by other gradients; ours is a tanh network with an "
+        "orthogonal start and Adam, which reaches further, and their LSTM had no forget gate.",
         place="abstract",
     ),
     Claim(
@@ -138,8 +138,8 @@ CLAIMS = [
         nothing_answers,
         (),
         place="abstract",
-        lacking="No task here asks for an event at an exact time. A task with spikes at measured distances would answer "
-        "it, with `variants=[vanilla,peephole]`.",
+        lacking="No task here asks for an event at an exact time. A task with spikes at measured distances would "
+        "answer it, with `variants=[vanilla,peephole]`.",
     ),
     Claim(
         TIMING,
@@ -193,8 +193,8 @@ CLAIMS = [
         QUALITY,
         not_worse("irnn"),
         CELLS,
-        "Theirs were adding, pixels in order, language and speech. Its identity start keeps sums well, and symbols that "
-        "must be told apart less so; it also needs lower learning rates than the space may hold.",
+        "Theirs were adding, pixels in order, language and speech. Its identity start keeps sums well, and symbols "
+        "that must be told apart less so; it also needs lower learning rates than the space may hold.",
         place="abstract",
     ),
     Claim(
@@ -243,7 +243,7 @@ CLAIMS = [
         QUALITY,
         worse("no_forget_gate"),
         NINE,
-        "Where a value has only to be held, nothing must be forgotten, and a cell without the gate keeps it at no cost.",
+        "Where a value has only to be held, nothing must be forgotten, and a cell without the gate keeps it for free.",
     ),
     Claim(
         JOZEFOWICZ,
@@ -305,8 +305,8 @@ CLAIMS = [
         EASE,
         remembers_long(),
         CELLS,
-        "An LSTM that starts with a low keep bias loses its state within a few steps. To keep it must be learned, or be "
-        "given at the start; what is compared is the share of settings at the longest lag with half of that at the "
+        "An LSTM that starts with a low keep bias loses its state within a few steps. To keep it must be learned, or "
+        "be given at the start; what is compared is the share of settings at the longest lag with half of that at the "
         "shortest.",
         place="section “LSTM Networks”",
     ),
@@ -335,8 +335,8 @@ CLAIMS = [
         nothing_answers,
         (),
         place="section “The Core Idea Behind LSTMs”",
-        lacking="Archives hold no gradients. `python -m runs.inside study=lags` measures how far back they reach, before "
-        "and after training; the forget gate alone halves a state at each step where it starts half open.",
+        lacking="Archives hold no gradients. `python -m runs.inside study=lags` measures how far back they reach, "
+        "before and after training; the forget gate alone halves a state at each step where it starts half open.",
     ),
     Claim(
         GREFF,
