@@ -77,7 +77,7 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
         goal = study.goals[task]
         endpoint = ENDPOINTS["solve_rate" if goal.solvable else "best_decile_loss"]
         measure = measure_of(endpoint, goal, own["budget"].max())
-        values: Floats = values_of(own, endpoint.column, goal).to_numpy(dtype=float)
+        values: Floats = np.asarray(values_of(own, endpoint.column, goal), dtype=np.float64)
         for name in (h for h in study.hyperparameters if f"u_{h}" in own):
             high_half = own[f"u_{name}"].to_numpy(dtype=float) >= 0.5
             upper, lower = np.asarray(values[high_half]), np.asarray(values[~high_half])

@@ -76,8 +76,8 @@ NINE = (*CELLS, "greff", "greff_chorales")  # those with Greff's changes to the 
 GREFFS = ("greff", "greff_chorales")  # those with their space and training
 
 SETTING = (
-    "They tuned by random search with plain momentum on speech, handwriting and music, one answer a step; most studies "
-    "here ask for one answer after a lag and train by Adam with clipped gradients."
+    "They trained by plain momentum on speech, handwriting and music; most studies here train by Adam on tasks with "
+    "one answer after a lag."
 )
 START = "Here all cells start with the same keep bias, drawn at each point; there the GRU and the LSTM started apart."
 TUNED = "A search of 20 trials solves most synthetic tasks here, so that little is left to tell apart at their best."
