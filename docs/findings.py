@@ -9,6 +9,7 @@ from analysis.findings.figure import Numbers, numbers, save
 from analysis.findings.page import between, rendered
 from analysis.findings.results import shipped
 from analysis.findings.vocabulary import Vocabulary
+from runs.files import write_whole
 
 HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
@@ -46,7 +47,7 @@ def figures() -> dict[str, Numbers]:
 def write(root: Path = HERE.parent) -> list[str]:
     """Write the pages and their figures; return their paths from the root."""
     for name, text in texts().items():
-        (root / name).write_text(text, encoding="utf-8")
+        write_whole(root / name, text)
     for name, drawn in figures().items():
         save(drawn, root / name)
     return [*texts(), *figures()]

@@ -61,7 +61,7 @@ def numbers(study: Study, series: Sequence[str], variants: Sequence[str]) -> Num
 
 def digest(numbers: Numbers) -> str:
     """Return a checksum of what is drawn."""
-    text = numbers.data.to_csv(index=False, float_format="%.6g") + repr(numbers[1:])
+    text = repr((numbers.data.round(6).to_dict("list"), *numbers[1:]))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
