@@ -10,9 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from runs.record.archive import CURVES, Archive, read_archive
+from runs.record.archive import Archive, read_archive
 from runs.record.baselines import checked
 from runs.record.rows import of_stage
+from runs.record.shipped import CURVES
 from runs.study.design import Design
 
 from .goals import UNKNOWN, Goal, goals_of

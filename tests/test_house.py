@@ -53,7 +53,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report, explorer",
-        "run baselines, calibration, reproductions, walk, findings",
+        "run baselines, calibration, reproductions, walk, archive, findings",
         "gallery_of_cells",
         "__main__",
         "notebooks",
