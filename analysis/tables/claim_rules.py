@@ -293,12 +293,12 @@ def _needed_for_none(row: Mapping[Any, Any], side: bool) -> float:
 def needed_text(needed: float) -> str:
     """Write the number of points with which a claim would be upheld.
 
-    >>> needed_text(240.0), needed_text(float("inf")), needed_text(float("nan"))
-    ('240', 'no N', '')
+    >>> needed_text(2400.0), needed_text(float("inf")), needed_text(float("nan"))
+    ('2,400', 'no N', '')
     """
     if np.isnan(needed):
         return ""
-    return f"{np.ceil(needed):.0f}" if np.isfinite(needed) else "no N"
+    return f"{np.ceil(needed):,.0f}" if np.isfinite(needed) else "no N"
 
 
 def evidence(rows: pd.DataFrame) -> str:

@@ -100,8 +100,8 @@ CLAIMS = [
         not_worse("lstm_1997"),
         (),
         "Their cell has neither forget gate nor the tanh of today, so that more than the cut differs.",
-        lacking="`lstm_1997` is in no preset: add it to an archive with "
-        "`python -m runs.sweep name=cut 'variants=[vanilla,lstm_1997]'`.",
+        lacking="`lstm_1997` is in no preset: `python -m runs.sweep name=cut 'variants=[vanilla,lstm_1997]'` would "
+        "answer it.",
     ),
     Claim(
         HOCHREITER,
