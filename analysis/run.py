@@ -127,13 +127,14 @@ def tabulate(
     progress.step("comparisons, claims, recommended settings, stages")
     settings = recommended(study, _commands(companion))
     compared = comparisons(study) if study.comparable else None
-    claims = None if compared is None else held_against(study, compared, explained["shares"])
+    by_lag = {} if compared is None else lag_tables(study, compared)
+    claims = None if compared is None else held_against(study, compared, explained["shares"], by_lag)
     stages = stage_tables(study) if study.comparable else {}
     ends = edges(study)
     written = {"cells": study.summary, "recommended": settings}
     written |= {name: table for name, table in explained.items() if len(table)}
     written |= {} if compared is None or not len(compared) else {"comparisons": compared}
-    written |= {} if compared is None else lag_tables(study, compared)
+    written |= by_lag
     apart = gaps(study)
     written |= {"gaps": apart} if len(apart) else {}
     written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})

@@ -1,4 +1,6 @@
-"""`python -m docs`: write what follows from the code, `variants.md`, `tasks.md`, `reference.md` and `cells/*.svg`."""
+"""`python -m docs`: write what follows from the code, `variants.md`, `tasks.md`, `reference.md` and `cells/*.svg`, and
+what follows from the shipped archives: `findings.md`, the results in README, and their figures.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +23,7 @@ from analysis.diagram import CannotDraw, draw, svg
 from analysis.diagram.sheet import legend
 from runs.console.text import wrapped
 
+from . import findings
 from .reference import escaped, fenced, reference
 
 HERE = Path(__file__).resolve().parent
@@ -147,6 +150,8 @@ def main() -> int:
     for name, text in pages().items():
         (HERE / name).write_text(text, encoding="utf-8")
         print(f"docs/{name}")
+    for path in findings.write():
+        print(path)
     return 0
 
 

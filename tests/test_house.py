@@ -54,7 +54,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report, explorer",
-        "run baselines, calibration, reproductions, walk, archive",
+        "run baselines, calibration, reproductions, walk, archive, findings",
         "gallery_of_cells",
         "__main__",
         "notebooks",

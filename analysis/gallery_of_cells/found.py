@@ -16,8 +16,9 @@ from variants import Cell
 from .. import words
 from ..statistics.endpoints import ENDPOINTS
 from ..tables.claim_rules import UNANSWERED, UNTESTED, answered
-from ..tables.claims import CLAIMS, Claim
 from ..tables.comparisons import BETTER, OPEN, SAME, WORSE
+from ..tables.lags import AT_LAG, SLOPE
+from ..tables.literature import CLAIMS, MUSIC, Claim
 
 VERDICTS = {
     BETTER: "better",
@@ -196,17 +197,16 @@ def claims_about(variant: str, studies: list[Tables]) -> list[ClaimFound]:
 def is_about(claim: Claim, variant: str) -> bool:
     """Return whether a study of a variant and a baseline, with no other variants, would answer a claim.
 
-    >>> [claim.text for claim in CLAIMS if is_about(claim, "irnn")]
-    ['The IRNN is comparable to the LSTM on long-range problems.']
+    >>> [claim.text for claim in CLAIMS if is_about(claim, "lstm_1997")]
+    ['Cutting the gradient where it leaves the cell costs nothing.']
     """
-    row = {
-        "task": "any",
-        "series": "any",
-        "variant": variant,
-        "verdict": next(iter(UNANSWERED)),
-        "endpoint": "solve_rate",
-    }
-    rows, shares = pd.DataFrame([row | {"question": "ease"}]), pd.DataFrame(columns=["task", "hyperparameter"])
+    row = {"variant": variant, "verdict": next(iter(UNANSWERED)), "endpoint": "solve_rate", "question": "ease"}
+    kinds = [
+        {"task": series, "series": series, "effect": effect, "longest": True}
+        for series in ("adding", *MUSIC)  # of which some claims are
+        for effect in (AT_LAG, SLOPE)
+    ]
+    rows, shares = pd.DataFrame([row | kind for kind in kinds]), pd.DataFrame(columns=["task", "hyperparameter"])
     baseline = "peephole" if variant == "vanilla" else "vanilla"
     try:
         return claim.test(rows, shares, baseline).verdict != UNTESTED

@@ -19,7 +19,7 @@ from ..figures.shares import FIGURE as SHARES
 from ..statistics.anova import FEWEST
 from ..statistics.endpoints import SEARCH
 from ..study import Study
-from ..tables.claim_rules import UNTESTED
+from ..tables.claim_rules import UNTESTED, answered
 from ..tables.comparisons import MARGIN
 from ..tables.conditions import conditions, starts
 from ..tables.edges import edges
@@ -29,7 +29,7 @@ from . import reproduction
 from .answer import answer, found_sentences, the, title
 from .archived import of_archive
 from .change_sentences import change_sentences, counted_changes
-from .claims import ABOUT
+from .claims import ABOUT, by_paper, may_differ
 from .condition_sentences import (
     condition_sentences,
     conditions_table,
@@ -224,9 +224,12 @@ class Report:
         }
 
     def _claims(self) -> dict[str, Any]:
-        rows = [] if self.claims is None else self.claims.to_dict("records")
+        rows: list[dict[Any, Any]] = [] if self.claims is None else self.claims.fillna("").to_dict("records")
+        rows.sort(key=lambda row: not answered(row["verdict"]))
+        tested = by_paper(row for row in rows if row["verdict"] != UNTESTED)
         return {
-            "claims": [row for row in rows if row["verdict"] != UNTESTED],
+            "claims_by_paper": [{"source": source, "rows": own} for source, own in tested.items()],
+            "may_differ": may_differ,
             "untested": [row for row in rows if row["verdict"] == UNTESTED],
             "about": ABOUT,
             "verdicts_on_claims": _counted([row["verdict"] for row in rows]),

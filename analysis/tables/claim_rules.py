@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from .comparisons import (
     half_width,
     is_better,
 )
+from .lags import AT_LAG
 
 AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 ON_TASK, ON_LAG, ON_QUESTION = "depends on the task", "depends on the lag", "depends on the question"
@@ -89,27 +90,27 @@ def answered(verdict: str) -> bool:
 
 def worse(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that each of these variants does worse than the baseline, if it is one of `baselines`."""
-    return lambda rows, shares, baseline: _directed(_of(rows, names, baseline, baselines), claimed_better=False)
+    return lambda rows, shares, baseline: directed(of_variants(rows, names, baseline, baselines), claimed_better=False)
 
 
 def improved(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that each of these variants does better than the baseline."""
-    return lambda rows, shares, baseline: _directed(_of(rows, names, baseline, baselines), claimed_better=True)
+    return lambda rows, shares, baseline: directed(of_variants(rows, names, baseline, baselines), claimed_better=True)
 
 
 def not_better(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that none of these variants does better than the baseline."""
-    return lambda rows, shares, baseline: _denied(_of(rows, names, baseline, baselines), sides=(True,))
+    return lambda rows, shares, baseline: _denied(of_variants(rows, names, baseline, baselines), sides=(True,))
 
 
 def not_worse(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that none of these variants does worse than the baseline."""
-    return lambda rows, shares, baseline: _denied(_of(rows, names, baseline, baselines), sides=(False,))
+    return lambda rows, shares, baseline: _denied(of_variants(rows, names, baseline, baselines), sides=(False,))
 
 
 def no_different(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that these variants do as well as the baseline."""
-    return lambda rows, shares, baseline: _denied(_of(rows, names, baseline, baselines), sides=(True, False))
+    return lambda rows, shares, baseline: _denied(of_variants(rows, names, baseline, baselines), sides=(True, False))
 
 
 def first_that_answers(*tests: Test) -> Test:
@@ -148,49 +149,55 @@ def both_questions(ease: Finding, quality: Finding) -> Finding:
     return Finding(verdict, evidence, needed)
 
 
-def _of(rows: pd.DataFrame, names: tuple[str, ...], baseline: str, baselines: tuple[str, ...]) -> pd.DataFrame:
-    """Return rows of variants under any of their names; none where the claim is about another baseline."""
+def of_variants(
+    rows: pd.DataFrame, names: tuple[str, ...], baseline: str, baselines: tuple[str, ...], effect: str = AT_LAG
+) -> pd.DataFrame:
+    """Return rows of variants under any of their names; none where the claim is about another baseline.
+
+    effect: of the rows, see `claim_lags.with_lags`.
+    """
     known = {alias for name in names for alias in ALIASES.get(name, (name,))} - {baseline}
-    return rows[rows["variant"].isin(known) & (baseline in baselines)]
+    own = rows[rows["variant"].isin(known) & (baseline in baselines)]
+    return own[own["effect"] == effect] if "effect" in own else own
 
 
-def _directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
+def directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     """A claim of a difference: upheld where all rows have it, in part where some have, denied by an opposite or where
     all are below the margin.
     """
-    counted, left_out = _counted(rows)
-    if counted.empty:
-        return _unanswered(rows)
+    known, left_out = counted(rows)
+    if known.empty:
+        return unanswered(rows)
     claimed, opposite = (BETTER, WORSE) if claimed_better else (WORSE, BETTER)
-    upheld, against = counted["verdict"] == claimed, counted["verdict"] == opposite
+    upheld, against = known["verdict"] == claimed, known["verdict"] == opposite
     if against.any():
-        verdict = _dependence(counted, set(counted.loc[against, "variant"]))
+        verdict = _dependence(known, set(known.loc[against, "variant"]))
     elif upheld.any():
         verdict = AGREES if upheld.all() else MIXED
     else:
-        small = all(_excludes(row, (claimed_better,)) for row in counted.to_dict("records"))
+        small = all(excludes(row, (claimed_better,)) for row in known.to_dict("records"))
         verdict = DISAGREES if small else UNDECIDED
-    needed = max(_needed_for_difference(row, claimed) for row in counted.to_dict("records"))
-    return Finding(verdict, _evidence(counted) + left_out, needed)
+    needed = max(needed_for_difference(row, claimed) for row in known.to_dict("records"))
+    return Finding(verdict, evidence(known) + left_out, needed)
 
 
 def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
     """A claim of no difference to some sides (better: True): denied by a significant one that is not inside the margin,
     upheld where all rows exclude the margin.
     """
-    counted, left_out = _counted(rows)
-    if counted.empty:
-        return _unanswered(rows)
-    against = counted["verdict"].isin([BETTER if side else WORSE for side in sides])
+    known, left_out = counted(rows)
+    if known.empty:
+        return unanswered(rows)
+    against = known["verdict"].isin([BETTER if side else WORSE for side in sides])
     if against.any():
-        verdict, shown = _dependence(counted, set(counted.loc[against, "variant"])), counted[against]
+        verdict, shown = _dependence(known, set(known.loc[against, "variant"])), known[against]
         if verdict != DISAGREES:
-            shown = counted[counted["verdict"].isin([BETTER, WORSE])]
+            shown = known[known["verdict"].isin([BETTER, WORSE])]
     else:
-        upheld = all(_excludes(row, sides) for row in counted.to_dict("records"))
-        verdict, shown = AGREES if upheld else UNDECIDED, counted
-    needed = max(_needed_for_none(row, side) for row in counted.to_dict("records") for side in sides)
-    return Finding(verdict, _evidence(shown) + left_out, needed)
+        upheld = all(excludes(row, sides) for row in known.to_dict("records"))
+        verdict, shown = AGREES if upheld else UNDECIDED, known
+    needed = max(_needed_for_none(row, side) for row in known.to_dict("records") for side in sides)
+    return Finding(verdict, evidence(shown) + left_out, needed)
 
 
 def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
@@ -204,23 +211,29 @@ def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
     return ON_LAG if within else ON_TASK
 
 
-def _counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+def counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """Return the rows that can show a difference, and a text that names the others."""
     guarded = rows["verdict"].isin(UNANSWERED)
-    parts = []
+    parts: dict[str, list[str]] = {}
     for (task, verdict), own in rows[guarded].groupby(["task", "verdict"], sort=False):
         whole = len(own) == (rows["task"] == task).sum()
         name = str(task) if whole else f"{words.listed(list(own['variant']))} on {task}"
-        parts.append(f"{name}: {_why(str(verdict), own)}")
-    return rows[~guarded], f"; not counted: {'; '.join(parts)}" if parts else ""
+        parts.setdefault(_why(str(verdict), own), []).append(name)
+    texts = [f"{_some(names)}: {why}" for why, names in parts.items()]
+    return rows[~guarded], f"; not counted: {'; '.join(texts)}" if texts else ""
 
 
-def _unanswered(rows: pd.DataFrame) -> Finding:
+def _some(names: Sequence[str]) -> str:
+    """Return names of pairs and tasks; their number where they are many."""
+    return words.listed(names) if len(names) <= words.MOST_NAMED else f"{len(names)} others"
+
+
+def unanswered(rows: pd.DataFrame) -> Finding:
     """Return the finding where no row can show a difference."""
     why = list(dict.fromkeys(rows["verdict"]))
     if not why:
         return NOTHING
-    _, left_out = _counted(rows)
+    _, left_out = counted(rows)
     return Finding(f"{UNTESTED}: {' or '.join(_why(verdict, rows) for verdict in why)}", left_out.removeprefix("; "))
 
 
@@ -246,12 +259,12 @@ def _reach(row: Mapping[Any, Any], to_better: bool) -> float:
     return max(0.0, float(row["high"] if upwards else -row["low"])) / float(row["span"])
 
 
-def _excludes(row: Mapping[Any, Any], sides: tuple[bool, ...]) -> bool:
+def excludes(row: Mapping[Any, Any], sides: tuple[bool, ...]) -> bool:
     """Return whether the interval excludes every difference of the margin or more to these sides."""
     return all(_reach(row, side) < MARGIN for side in sides)
 
 
-def _needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
+def needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
     """Return the points with which a row would have the difference that is claimed.
 
     An estimate of at most half the margin is never told apart before its interval fits inside the margin.
@@ -266,7 +279,7 @@ def _needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
 
 def _needed_for_none(row: Mapping[Any, Any], side: bool) -> float:
     """Return the points with which the interval would fit inside the margin on a side, at the estimated difference."""
-    if _excludes(row, (side,)):
+    if excludes(row, (side,)):
         return float(row["points"])
     room = MARGIN - _advantage(row) * (1 if side else -1)
     half = half_width(row["low"], row["difference"], row["high"]) / row["span"]
@@ -280,15 +293,15 @@ def _needed_for_none(row: Mapping[Any, Any], side: bool) -> float:
 def needed_text(needed: float) -> str:
     """Write the number of points with which a claim would be upheld.
 
-    >>> needed_text(240.0), needed_text(float("inf")), needed_text(float("nan"))
-    ('240', 'no N', '')
+    >>> needed_text(2400.0), needed_text(float("inf")), needed_text(float("nan"))
+    ('2,400', 'no N', '')
     """
     if np.isnan(needed):
         return ""
-    return f"{np.ceil(needed):.0f}" if np.isfinite(needed) else "no N"
+    return f"{np.ceil(needed):,.0f}" if np.isfinite(needed) else "no N"
 
 
-def _evidence(rows: pd.DataFrame) -> str:
+def evidence(rows: pd.DataFrame) -> str:
     """Return what is known of each pair: the significant ones first, then those that are most open."""
     parts = [_known(row) for row in sorted(rows.to_dict("records"), key=lambda row: -_openness(row))]
     if len(parts) > words.MOST_NAMED:

@@ -20,6 +20,9 @@ R2_FOR_PAIRS = 0.6  # or more of the variance is predicted
 NOT_PREDICTED = f"{UNTESTED}: the hyperparameters predict too little of the score"
 ORDINALS = {1: "largest", 2: "second largest", 3: "third largest"}
 SURE = 2  # standard errors
+TOO_FEW_FOR_PAIRS = Finding(
+    UNDECIDED, f"fewer than {ENOUGH_FOR_PAIRS} trials, and R² below {R2_FOR_PAIRS:.2f}", float(ENOUGH_FOR_PAIRS)
+)
 
 
 def ranked(name: str, place: int) -> Test:
@@ -79,16 +82,37 @@ def independent(limit: float = 0.1) -> Test:
         found = _trusted(shares, 2)
         if found.empty:
             return _no_answer(shares, "")
-        enough = found[(found["trials"] >= ENOUGH_FOR_PAIRS) | (found["r2"] >= R2_FOR_PAIRS)]
+        enough = _enough_for_pairs(found)
         if enough.empty:
-            text = f"fewer than {ENOUGH_FOR_PAIRS} trials, and R² below {R2_FOR_PAIRS:.2f}"
-            return Finding(UNDECIDED, text, float(ENOUGH_FOR_PAIRS))
+            return TOO_FEW_FOR_PAIRS
         by_pair = enough.assign(square=enough["error"] ** 2).groupby(["task", "variant"])
         whole = by_pair[["of_score", "square"]].sum().join(by_pair[["trials", "r2"]].first()).reset_index()
         whole = whole.assign(term="all pairs", error=np.sqrt(whole["square"]))
         return _against_limit(shares, whole, "all pairs", limit, above=False)
 
     return test
+
+
+def separate(first: str, second: str, limit: float = 0.05) -> Test:
+    """Return the claim that two hyperparameters hardly interact: together they explain less than `limit`.
+
+    It is answered from 200 trials on, or where the surrogate predicts .6 of the score's variance.
+    """
+
+    def test(rows: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
+        found = _trusted(shares, 2)
+        name = next((n for n in (f"{first} × {second}", f"{second} × {first}") if n in set(found["term"])), "")
+        if not name:
+            return _no_answer(shares, f"{first} × {second}")
+        enough = _enough_for_pairs(found)
+        return TOO_FEW_FOR_PAIRS if enough.empty else _against_limit(shares, enough, name, limit, above=False)
+
+    return test
+
+
+def _enough_for_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the terms of two hyperparameters that rest on enough trials, or on a good surrogate."""
+    return pairs[(pairs["trials"] >= ENOUGH_FOR_PAIRS) | (pairs["r2"] >= R2_FOR_PAIRS)]
 
 
 def _against_limit(shares: pd.DataFrame, trusted: pd.DataFrame, name: str, limit: float, *, above: bool) -> Finding:

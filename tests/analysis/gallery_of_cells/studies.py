@@ -3,7 +3,7 @@
 import pandas as pd
 
 from analysis.tables.claim_rules import UNTESTED
-from analysis.tables.claims import CLAIMS
+from analysis.tables.literature import CLAIMS
 
 
 def with_a_study(results):

@@ -6,7 +6,7 @@ from analysis.gallery_of_cells import page
 from analysis.gallery_of_cells.__main__ import main
 from analysis.gallery_of_cells.cards import Card, cards, family
 from analysis.gallery_of_cells.found import claims_about, found_about, is_about, read_studies
-from analysis.tables.claims import CLAIMS
+from analysis.tables.literature import CLAIMS
 from tests.analysis.gallery_of_cells.studies import with_a_study
 from variants import Cell
 from variants.layers.recurrent import count_parameters
@@ -73,6 +73,8 @@ def test_claims_are_those_that_a_study_of_the_cell_would_answer(results):
     assert {claim.text for claim in of_gru} == {
         "With a forget bias of 1 the GRU is no better than the LSTM.",
         "GRU and LSTM are about equal.",
+        "Which of GRU and LSTM is better depends on the task.",
+        "Some other cells work better than the LSTM on certain tasks.",
     }
     (equal,) = [claim for claim in of_gru if claim.verdicts]
     assert equal.verdicts == [("small", "disagrees", "GRU on adding: better")]

@@ -1,0 +1,1 @@
+"""Pages of prose in which every number is computed from the shipped archives."""

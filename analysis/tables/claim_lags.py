@@ -1,0 +1,142 @@
+"""Rules by which lags and single tasks answer a claim of the literature, and the rows that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..statistics.intervals import bootstrap_interval
+from ..study import Study
+from .claim_rules import LSTMS, NOTHING, Finding, Test, directed, of_variants
+from .comparisons import (
+    FEWEST_FOR_INFERENCE,
+    HARDLY_SOLVED,
+    LEARNED,
+    MARGIN,
+    NOTHING_LEARNED,
+    by_interval,
+    half_width,
+    needed,
+)
+from .lags import AT_LAG, FEWEST_SOLVED, SLOPE, several, solved_by_lag
+
+KEPT = "kept"  # effect: how far the solve rate of the baseline at the longest lag is from half of that at the shortest
+EASE_ROW = {"endpoint": "solve_rate", "question": "ease", "primary": True, "unit": "%"}
+
+
+def at_longest_lag(test: Test) -> Test:
+    """Return a claim about the longest lag of each series; tasks at a single lag do not count."""
+
+    def longest(rows: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
+        return test(rows[rows["longest"]] if "longest" in rows else rows.iloc[:0], shares, baseline)
+
+    return longest
+
+
+def on_series(test: Test, *names: str, others: bool = False) -> Test:
+    """Return a claim about some tasks only.
+
+    test: the claim.
+    names: of the tasks, without their lags.
+    others: whether it is about all tasks but these.
+    """
+    return lambda rows, shares, baseline: test(rows[rows["series"].isin(names) != others], shares, baseline)
+
+
+def falls_faster(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
+    """Return the claim that these variants lose more of their solve rate per doubling of the lag than the baseline."""
+    return lambda rows, shares, baseline: directed(
+        of_variants(rows, names, baseline, baselines, effect=SLOPE), claimed_better=False
+    )
+
+
+def remembers_long(baselines: tuple[str, ...] = LSTMS) -> Test:
+    """Return the claim that the baseline keeps more than half of its solve rate up to the longest lag."""
+
+    def test(rows: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
+        if "effect" not in rows or baseline not in baselines:
+            return NOTHING
+        return directed(rows[(rows["effect"] == KEPT) & (rows["variant"] == baseline)], claimed_better=True)
+
+    return test
+
+
+# The rows
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def with_lags(study: Study, comparisons: pd.DataFrame, lag_tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return comparisons with what is known about lags.
+
+    study: the study.
+    comparisons: of `tables.comparisons.comparisons`.
+    lag_tables: of `tables.lags.lag_tables`; empty where they are not at hand, and then no claim about a change with the
+        lag is answered.
+
+    There are two more columns: `effect`, which is `lag` in the rows of the comparisons, and `longest`, whether the task
+    has the longest lag of a series of several lags. There are two kinds of further rows. Those with the effect `slope`
+    say what a variant loses per doubling of the lag, beside the baseline; where one of the two solves fewer than 10
+    trials at the shortest lag it has nothing to lose, and the row does not count. Those with the effect `kept` are of
+    the baseline: its solve rate at the longest lag minus half of that at the shortest.
+    """
+    ends = {tasks[max(tasks)] for tasks in several(study).values()}
+    rows = comparisons.assign(effect=AT_LAG, longest=comparisons["task"].isin(ends))
+    if not lag_tables:
+        return rows
+    more = [*_slopes(study, lag_tables["lag_effects"], lag_tables["lags"]), *_kept(study)]
+    return pd.concat([rows, pd.DataFrame(more)], ignore_index=True) if more else rows
+
+
+def _slopes(study: Study, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    first = lags[lags["lag"] == lags.groupby("series")["lag"].transform("min")]
+    solved = first.set_index(["series", "variant"])["solved"]
+    tasks_of = several(study)
+    for row in effects[effects["effect"] == SLOPE].to_dict("records"):
+        series, variant = row["series"], row["variant"]
+        span = 1 / float(np.log2(max(tasks_of[series]) / min(tasks_of[series])))
+        few = min(solved[series, variant], solved[series, row["baseline"]]) < FEWEST_SOLVED
+        half = half_width(row["low"], row["difference"], row["high"])
+        yield {
+            **{name: row[name] for name in ("series", "variant", "baseline", "effect", "points", "difference")},
+            **{name: row[name] for name in ("value", "reference", "low", "high")},
+            **EASE_ROW,
+            "task": f"{series} per doubling of the lag",
+            "longest": False,
+            "span": span,
+            "verdict": HARDLY_SOLVED if few else row["verdict"],
+            "needed": needed(row["difference"], half, row["points"], span),
+        }
+
+
+def _kept(study: Study) -> Iterator[dict[str, Any]]:
+    for series, tasks in several(study).items():
+        solved, variants = solved_by_lag(study, tasks)
+        if not variants or variants[0] != study.baseline:
+            continue
+        own = solved[0][:, np.isfinite(solved[0]).all(axis=0)]
+        values = own[-1] - own[0] / 2
+        mean, points = float(values.mean()), len(values)
+        enough = points >= FEWEST_FOR_INFERENCE
+        low, high = bootstrap_interval(np.mean, values) if enough else (np.nan, np.nan)
+        nothing = own[0].mean() < LEARNED["solve_rate"]
+        yield {
+            **EASE_ROW,
+            "series": series,
+            "variant": study.baseline,
+            "baseline": study.baseline,
+            "effect": KEPT,
+            "points": points,
+            "difference": mean,
+            "value": float(own[-1].mean()),
+            "reference": float(own[0].mean() / 2),
+            "low": low,
+            "high": high,
+            "task": f"{tasks[max(tasks)]} beside half of its share at lag {min(tasks)}",
+            "longest": False,
+            "span": 1.0,
+            "verdict": NOTHING_LEARNED if nothing else by_interval(low, mean, high, MARGIN),
+            "needed": needed(mean, half_width(low, mean, high), points, 1.0),
+        }
