@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .load import Options, begin_to_load
+from .load import Options, archive_of, archived, begin_to_load
 from .processes import Companion
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 KEYS = {
     "study": "name of the study; this or from must be given.",
     "results": "folder of all studies. Default: results.",
-    "from": "an archive trials.parquet to read in place of the storage. Default: none.",
-    "compare": "a second study to put beside it: its archive trials.parquet, or its name in the results folder. "
-    "Default: none.",
+    "from": "an archive to read in place of the storage: its file, its name in the results folder, or archive:NAME for "
+    "one that is shipped (python -m analysis.archive lists them). Default: none.",
+    "compare": "a second study to put beside it, named like that of from. Default: none.",
     "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
     "search": "yes to analyse a search (adaptive sampler or pruner), whose variants did not get the same trials. "
     "Default: it is refused.",
@@ -118,32 +118,6 @@ def formats_of(value: str) -> tuple[str, ...]:
     if unknown:
         raise ValueError(f"formats must be any of {','.join(FORMATS)}, separated by commas, got {value!r}")
     return tuple(name for name in FORMATS if asked and name in ("svg", *asked))
-
-
-def archived(results: Path) -> list[str]:
-    """Return the names of the studies in a results folder that have an archive."""
-    return sorted(path.parent.name for path in Path(results).glob("*/trials.parquet"))
-
-
-def archive_of(value: str, results: Path) -> Path | None:
-    """Return the archive behind an argument: a file, or the name of a study in the results folder.
-
-    value: the argument; None is returned for an empty one.
-    results: folder of all studies.
-
-    Raises ValueError where there is no such archive.
-    """
-    from runs.console.known import meant
-
-    if not value:
-        return None
-    path = Path(value)
-    named = results / value / "trials.parquet"
-    if not path.is_file() and not named.is_file():
-        is_path = "/" in value or "." in value
-        archives = "" if is_path else f", and no archive {named}{meant(value, archived(results))}"
-        raise ValueError(f"there is no file {value}{archives}")
-    return path if path.is_file() else named
 
 
 if __name__ == "__main__":

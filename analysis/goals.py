@@ -125,6 +125,6 @@ def _limit(own: pd.DataFrame, floor: float, constant: float) -> float:
     """Return the loss of the best constant answer, else the median loss before the first update, at least the floor."""
     if np.isfinite(constant):
         return max(constant, floor)
-    looks = zip(own["curve_steps"], own["curve_losses"], strict=True)
-    before = [losses[0] for steps, losses in looks if len(steps) and steps[0] == 0 and np.isfinite(losses[0])]
-    return max(float(np.median(before)), floor) if before else EXPLODED * floor
+    before = own["first_loss"].to_numpy(dtype=float)
+    before = before[np.isfinite(before)]
+    return max(float(np.median(before)), floor) if len(before) else EXPLODED * floor

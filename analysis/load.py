@@ -87,3 +87,35 @@ def _records(results: Path, study: str, storage: str) -> tuple[list[dict[str, An
     from runs.study.finding import records
 
     return records(results, checked_name(study, "study"), storage, stages=True)
+
+
+def archived(results: Path) -> list[str]:
+    """Return the names of the studies in a results folder that have an archive."""
+    return sorted(path.parent.name for path in Path(results).glob("*/trials.parquet"))
+
+
+def archive_of(value: str, results: Path) -> Path | None:
+    """Return the archive behind an argument, see `archive_named`; None for an empty one."""
+    return archive_named(value, results) if value else None
+
+
+def archive_named(value: str, results: Path) -> Path:
+    """Return the archive of a name: a file, one that is shipped, or that of a study in the results folder.
+
+    value: a path, `archive:<name>`, or the name of a study.
+    results: folder of all studies.
+
+    Raises ValueError where there is no such archive.
+    """
+    from runs.console.known import meant
+    from runs.record.shipped import PREFIX, located
+
+    if value.startswith(PREFIX):
+        return located(value)
+    path = Path(value)
+    named = results / value / "trials.parquet"
+    if not path.is_file() and not named.is_file():
+        is_path = "/" in value or "." in value
+        archives = "" if is_path else f", and no archive {named}{meant(value, archived(results))}"
+        raise ValueError(f"there is no file {value}{archives}")
+    return path if path.is_file() else named

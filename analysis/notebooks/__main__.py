@@ -11,6 +11,7 @@ from pathlib import Path
 
 KEYS = {
     "study": "name of an analysed study. Default: quick.",
+    "from": "an archive in place of a study: its file, or archive:NAME for one that is shipped. Default: none.",
     "results": "folder of all studies. Default: results.",
     "only": "name of one notebook: hyperparameters, inference, inside_a_cell or overview. Default: all.",
     "out": "folder that receives the notebooks, in a folder of the study's name. Default: that of results.",
@@ -19,13 +20,14 @@ FOLDER = Path(__file__).parent
 NAMES = tuple(sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_")))
 
 
-def execute(name: str, study: str, results: Path, out: Path | None = None) -> list[Path]:
+def execute(name: str, study: str, results: Path, out: Path | None = None, archive: Path | None = None) -> list[Path]:
     """Run one notebook in a fresh kernel.
 
     name: of the notebook.
     study: name of an analysed study.
     results: folder of all studies.
     out: receives `<study>/notebooks` in place of `results`, which is then only read.
+    archive: is read in place of that of the study in `results`.
     Returns the .ipynb and the HTML file, which needs no network. Raises where a cell of the notebook fails.
     """
     import jupytext
@@ -38,7 +40,8 @@ def execute(name: str, study: str, results: Path, out: Path | None = None) -> li
     notebook = jupytext.read(FOLDER / f"{name}.py")
     root = FOLDER.parent.parent
     path = os.pathsep.join(p for p in (str(root), os.environ.get("PYTHONPATH", "")) if p)
-    environment = {**os.environ, "STUDY": study, "RESULTS": str(Path(results).resolve()), "PYTHONPATH": path}
+    chosen = study if archive is None else str(archive.resolve())
+    environment = {**os.environ, "STUDY": chosen, "RESULTS": str(Path(results).resolve()), "PYTHONPATH": path}
     environment["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm in a kernel without widgets
     kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if os.name == "nt" else "ipc")
     NotebookClient(notebook, timeout=1800, km=kernel).execute(cwd=str(root), env=environment, cleanup_kc=True)
@@ -65,21 +68,20 @@ def main(arguments: list[str]) -> int:
     from runs.console.progress import Progress
     from runs.console.text import complain, say
     from runs.files import writable
+    from runs.record.archive import read_archive
 
-    from ..__main__ import archived
+    from ..load import archive_of, archived
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
-        study, results, only = (
-            values.get("study", "quick"),
-            Path(values.get("results", "results")),
-            values.get("only", ""),
-        )
+        results, only = Path(values.get("results", "results")), values.get("only", "")
         if only and only not in NAMES:
             raise ValueError(unknown("notebook", only, NAMES))
-        if not (results / study / "trials.parquet").is_file():
+        archive = archive_of(values.get("from", ""), results)
+        study = values.get("study", "quick") if archive is None else read_archive(archive).design.name
+        if archive is None and not (results / study / "trials.parquet").is_file():
             if not (results / study / "journal.log").is_file():
                 raise ValueError(f"there is no study {study!r} in {results}; {instead(study, archived(results))}")
             first = command("analysis", study=study, results=results)
@@ -90,7 +92,7 @@ def main(arguments: list[str]) -> int:
         except ValueError as error:
             raise ValueError(f"{error}; out=FOLDER writes elsewhere") from None
         for name in Progress().follow([only] if only else NAMES, "notebooks"):
-            for path in execute(name, study, results, out):
+            for path in execute(name, study, results, out, archive):
                 say(str(path))
     except ValueError as error:
         complain(error)

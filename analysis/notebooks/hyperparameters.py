@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import hyperparameters, marginals, shares
+from analysis.load import archive_named
 from analysis.statistics import anova
 from analysis.study import Study
 from analysis.tables.importance import importance
@@ -52,8 +53,9 @@ pd.Series({**dict(zip(found.names, found.shares, strict=True)), **pairs, "rest":
 # and task on.
 
 # %%
-name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-study = Study.read(results / name / "trials.parquet")
+results = Path(os.environ.get("RESULTS", "results"))
+study = Study.read(archive_named(os.environ.get("STUDY", "quick"), results))
+name = study.name
 
 # %% [markdown]
 # MLflow, where the study was tracked, holds a run per trial; `of_runs` gives its columns the names of the table.

@@ -24,12 +24,14 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures import activations, gradients
+from analysis.load import archive_named
 from analysis.study import Study
 from analysis.tables import diagnosis
 from runs.record.tracked import of_runs, tracked
 
-name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-study = Study.read(results / name / "trials.parquet")
+results = Path(os.environ.get("RESULTS", "results"))
+study = Study.read(archive_named(os.environ.get("STUDY", "quick"), results))
+name = study.name
 models = results / name / "models"
 tables = diagnosis.read(models)
 norms, sequences = tables["gradients"], tables["sequences"]

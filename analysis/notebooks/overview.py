@@ -21,13 +21,15 @@ from pathlib import Path
 import mlflow
 
 from analysis.figures import boxes, expected_best_trials, forest, solve_curves
+from analysis.load import archive_named
 from analysis.report.sentences import verdicts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons, resolution
 from runs.record.tracked import of_runs, tracked
 
-name, results = os.environ.get("STUDY", "quick"), Path(os.environ.get("RESULTS", "results"))
-study = Study.read(results / name / "trials.parquet")
+results = Path(os.environ.get("RESULTS", "results"))
+study = Study.read(archive_named(os.environ.get("STUDY", "quick"), results))
+name = study.name
 print(f"{len(study.table)} trials of {', '.join(study.variants)} on {', '.join(study.tasks)}")
 
 # %% [markdown]

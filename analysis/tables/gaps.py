@@ -48,11 +48,10 @@ def gaps(study: Study) -> pd.DataFrame:
         has it, and while the parameters still change.
     train_end, validation_end, gap_end: the same at the last look whose losses are finite.
     """
-    shown = in_epochs(study.trials)
-    rows = []
-    for task in with_training_set(study.trials):
+    trials, rows = study.trials, []
+    for task in with_training_set(trials):
         for variant in study.variants:
-            own = shown[(shown["task"] == task) & (shown["variant"] == variant)]
+            own = trials[(trials["task"] == task) & (trials["variant"] == variant)]
             if len(own):
                 rows.append({"task": task, "variant": variant, **_of(own, study.goals[task])})
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -82,8 +81,11 @@ def _of(own: pd.DataFrame, goal: Goal) -> dict[str, Any]:
 
 def _ends(row: dict[Any, Any]) -> Floats | None:
     """Return epoch, training and validation loss at the best look and at the last one; None without such a look."""
-    looks = np.array([row["curve_steps"], row["train_losses"], row["curve_losses"]], dtype=float)
-    looks = looks[:, np.isfinite(looks).all(axis=0)]
-    if not looks.shape[1]:
+    looks = np.array([[row[f"{look}_{name}"] for name in _AT_A_LOOK] for look in ("low", "last")], dtype=float)
+    if np.isnan(looks).any():
         return None
-    return np.concatenate([looks[:, int(np.argmin(looks[2]))], looks[:, -1]])
+    looks[:, 0] *= row["epochs"] / max(row["steps"], 1)
+    return looks.ravel()
+
+
+_AT_A_LOOK = ("step", "train_loss", "loss")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,14 +12,28 @@ from typing import TYPE_CHECKING, Any
 from ..files import replacing, writable
 from ..names import checked_name
 from ..study.design import Design
-from .rows import Row, names_of, tidy
+from .content import checksum
+from .rows import Row, names_of, tidied, tidy
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 ARCHIVE = "trials.parquet"
 TABLE = "trials.csv"
-_METADATA = b"lstm_variants_design"
+CURVES = ".curves.parquet"
+"""What the name of the file ends with that holds the learning curves of an archive without them."""
+
+SCHEMA = 2
+"""The number of the form of an archive; files without a number have the first one.
+
+1: the columns of `runs.record.rows` as far as that version had them, with the learning curves.
+2: a checksum; columns of the curves' ends; curves may be absent or in a file of their own, numbers may be stored in
+   fewer bits where nothing is lost, and the metrics on the test set may be columns `test_metrics.<name>`.
+"""
+
+METRIC = "test_metrics."
+_DESIGN, _SCHEMA, _CHECKSUM = b"lstm_variants_design", b"lstm_variants_schema", b"lstm_variants_checksum"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +60,30 @@ class Archive:
         known = {field.name for field in fields(Design)}
         return cls(table, design, {key: value for key, value in values.items() if key not in known})
 
+    def session(self, stage: str, number: int) -> Mapping[str, Any]:
+        """Return the facts of the session in which a trial ran: commit, versions, processor; empty where unknown.
+
+        stage, number: the values of its row in the columns `stage` and `session`.
+        """
+        own = self.about if stage == "search" else (self.about.get("stages") or {}).get(stage, {})
+        sessions = own.get("sessions") or [own]
+        return dict(sessions[number]) if number < len(sessions) else {}
+
+    @property
+    def planned(self) -> dict[str, int]:
+        """The number of trials of each pair of a task and a variant, by stage, when the study is complete."""
+        known = {"search": self.design.points or int(self.table["point"].max() + 1)}
+        pairs = max(len(self.design.pairs), 1)
+        stages = (self.about.get("stages") or {}).items()
+        return known | {stage: int(own.get("trials", 0)) // pairs for stage, own in stages}
+
+    @property
+    def missing(self) -> Counter[tuple[str, str, str]]:
+        """The number of trials that the study still lacks, by stage, task and variant; none where it is complete."""
+        done = Counter(zip(*(self.table[name].tolist() for name in ("stage", "task", "variant")), strict=True))
+        wanted = {(stage, *pair): count for stage, count in self.planned.items() for pair in self.design.pairs}
+        return Counter({place: count - done[place] for place, count in wanted.items() if count > done[place]})
+
 
 def write_archive(archive: Archive, folder: Path) -> list[Path]:
     """Write `trials.parquet`, and `trials.csv` with lists as JSON; returns both paths.
@@ -61,13 +100,9 @@ def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
     """
     import numpy as np
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     folder.mkdir(parents=True, exist_ok=True)
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
-    metadata = {**(arrow.schema.metadata or {}), _METADATA: json.dumps(values).encode()}
-    with replacing(folder / ARCHIVE) as part:
-        pq.write_table(arrow.replace_schema_metadata(metadata), part, compression="zstd")
+    write_table(pa.Table.from_pandas(table, preserve_index=False), values, folder / ARCHIVE, compression="zstd")
     flat = table.copy()
     for column in names_of("integers", "floats"):
         lists = [array.tolist() for array in table[column]]
@@ -77,31 +112,141 @@ def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
     return [folder / ARCHIVE, folder / TABLE]
 
 
+def write_table(table: pa.Table, values: Any, path: Path, **options: Any) -> None:
+    """Write a Parquet file with the design of a study, the number of the schema and a checksum in its metadata.
+
+    table: of trials.
+    values: of the design, with the facts beside them.
+    path: of the file, which is replaced as a whole or not at all.
+    options: of `pyarrow.parquet.write_table`.
+    """
+    import pyarrow.parquet as pq
+
+    content = checksum_of(table, values).encode()
+    own = {_DESIGN: json.dumps(values).encode(), _SCHEMA: str(SCHEMA).encode(), _CHECKSUM: content}
+    with replacing(path) as part:
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **own}), part, **options)
+
+
+def checksum_of(table: pa.Table, values: Any) -> str:
+    """Return the checksum of the archive that `write_table` writes of a table and values."""
+    return checksum(table, json.dumps(values).encode())
+
+
 def read_archive(path: Path) -> Archive:
     """Return a study from its archive alone.
 
-    An archive may be somebody else's: no class that it names is imported, and all names in it are checked, since they
-    may become names of files.
-    Raises ValueError for a file that is no archive of a study, or that holds a name that is none.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    The learning curves of an archive without them are read from `<name>.curves.parquet` where that lies beside it;
+    else they are empty. An archive may be somebody else's: no class that it names is imported, and all names in it are
+    checked, since they may become names of files.
 
+    path: of the Parquet file.
+
+    Raises ValueError for a file that is no archive of a study, that has a schema of a later version, that was changed
+    after it was written, or that holds a name that is none.
+    """
+    arrow = read_table(path)
     try:
-        arrow = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise ValueError(f"{path} is not an archive of a study: {str(error).strip().splitlines()[0]}") from None
-    metadata = arrow.schema.metadata or {}
-    if _METADATA not in metadata:
-        raise ValueError(f"{path} is not an archive of a study: it holds no design")
-    try:
-        archive = Archive.of(tidy(arrow.to_pylist()), json.loads(metadata[_METADATA]))
+        table = _with_metrics(arrow).to_pandas(ignore_metadata=True)
+        if not set(names_of("integers", "floats")) & set(table):
+            table = _with_curves(table, path.with_name(path.stem + CURVES))
+        archive = Archive.of(tidied(table), json.loads(arrow.schema.metadata[_DESIGN]))
         for column in ("study", "stage", "task", "variant"):
             for name in archive.table[column].unique():
                 checked_name(name, f"column {column}: a name")
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not an archive of a study: {error}") from None
     return archive
+
+
+def read_table(path: Path) -> pa.Table:
+    """Return the table of an archive as it is stored, with its metadata.
+
+    Raises ValueError for a file that is no archive of a study, that has a schema of a later version, or whose content
+    is not that of its checksum.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.schema_arrow.metadata or {}
+            if _DESIGN not in metadata:
+                raise ValueError(f"{path} is not an archive of a study: it holds no design")
+            _refuse_later(path, metadata.get(_SCHEMA, b"1"))
+            table = file.read()
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not an archive of a study: {str(error).strip().splitlines()[0]}") from None
+    stored = metadata.get(_CHECKSUM, b"").decode(errors="replace")
+    if _SCHEMA in metadata and stored != (found := checksum(table, metadata[_DESIGN])):
+        raise ValueError(
+            f"{path} was changed after it was written: its checksum is {stored[:12]}, that of its content {found[:12]}"
+        )
+    return table
+
+
+def stored_checksum(table: pa.Table) -> str:
+    """Return the checksum of the content that an archive names; empty for one of the first schema."""
+    return bytes((table.schema.metadata or {}).get(_CHECKSUM, b"")).decode(errors="replace")
+
+
+def stored_schema(table: pa.Table) -> int:
+    """Return the number of the schema of an archive."""
+    return int((table.schema.metadata or {}).get(_SCHEMA, b"1"))
+
+
+def _refuse_later(path: Path, schema: bytes) -> None:
+    number = schema.decode(errors="replace")
+    if not (number.isascii() and number.isdigit() and len(number) < 9) or int(number) > SCHEMA:
+        raise ValueError(
+            f"{path} is an archive of schema {number[:20]}, and this version reads schemas up to {SCHEMA}: a later "
+            "version of the project is needed"
+        )
+
+
+def _with_metrics(table: pa.Table) -> pa.Table:
+    """Return a table whose metrics on the test set are one text, which schema 2 may have in columns."""
+    import pyarrow as pa
+
+    names = [name for name in table.column_names if name.startswith(METRIC)]
+    if "test_metrics" in table.column_names or "test_loss" not in table.column_names:
+        return table
+    keys = ["loss", *(name.removeprefix(METRIC) for name in names)]
+    columns = [table.column(name).to_pylist() for name in ("test_loss", *names)]
+    texts = [
+        json.dumps({key: value for key, value in zip(keys, values, strict=True) if value is not None})
+        for values in zip(*columns, strict=True)
+    ]
+    return table.drop_columns(names).append_column("test_metrics", pa.array(texts, pa.string()))
+
+
+def _with_curves(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Return a table with the curves of its trials: those of a file where it is there, else empty ones.
+
+    path: of the file of curves.
+    Raises ValueError where it is no file of curves, or lacks those of a trial.
+    """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = names_of("integers", "floats")
+    if not path.is_file():
+        return table.assign(**{name: pd.Series([()] * len(table), table.index, dtype="object") for name in names})
+    try:
+        curves = pq.read_table(path).to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(f"{path.name} is no file of curves: {str(error).strip().splitlines()[0]}") from None
+    if not {"trial_id", *names} <= set(curves) or "trial_id" not in table:
+        raise ValueError(f"{path.name} is no file of curves: it needs the columns trial_id, {', '.join(names)}")
+    known = curves.drop_duplicates("trial_id").set_index("trial_id")
+    lost = int((~table["trial_id"].isin(known.index)).sum())
+    if lost:
+        raise ValueError(
+            f"{path.name} lacks the curves of {lost} of {len(table)} trials: it belongs to another state of the "
+            "study; without this file the archive is read without curves"
+        )
+    return table.assign(**{name: known[name].reindex(table["trial_id"]).to_numpy() for name in names})
 
 
 def load(study: str, results: Path, storage: str = "", out: Path | None = None) -> Archive:

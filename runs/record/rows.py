@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from ..trial.trial import OF_THE_TASK
+from ..trial.trial import OF_THE_TASK, Outcome
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
     from tasks import Task
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Kind = Literal["text", "integer", "float", "integers", "floats"]
 SAME_AS_TASK = "of the task"
+OF_CURVES = "of the curves"
 STAGES = ("search", "confirm", "horizon")
 """The stages of a study, in their order."""
 
@@ -32,7 +35,7 @@ class Column(NamedTuple):
     meaning: what it says of a trial.
     mlflow: where a run in MLflow has it, as in `metrics.test_loss`; empty where it does not.
     earlier: the value for archives of earlier versions that lack the column, `SAME_AS_TASK` for that of the column
-        `task`; None where it must be there.
+        `task`, `OF_CURVES` for what the learning curves say; None where it must be there.
     """
 
     name: str
@@ -85,6 +88,13 @@ COLUMNS = (
     Column("reference_source", "text", "whose loss that is", earlier=""),
     Column("unit", "text", "of losses", earlier=""),
     Column("unit_scale", "float", "what a loss is multiplied by to be in this unit", earlier=1.0),
+    Column("first_loss", "float", "validation loss before the first update, if one was taken", earlier=OF_CURVES),
+    Column("low_step", "float", "update of the look with the lowest validation loss of its curve", earlier=OF_CURVES),
+    Column("low_loss", "float", "validation loss of the curve at `low_step`", earlier=OF_CURVES),
+    Column("low_train_loss", "float", "training loss of the curve at `low_step`", earlier=OF_CURVES),
+    Column("last_step", "float", "update of the last look at which both losses are finite", earlier=OF_CURVES),
+    Column("last_loss", "float", "validation loss of the curve at `last_step`", earlier=OF_CURVES),
+    Column("last_train_loss", "float", "training loss of the curve at `last_step`", earlier=OF_CURVES),
     Column("curve_steps", "integers", "updates at which the validation loss was taken"),
     Column("curve_losses", "floats", "the validation loss at these"),
     Column("train_losses", "floats", "mean training loss since the evaluation before, NaN at update 0"),
@@ -140,22 +150,71 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task | Non
     }
 
 
+def outcome_of(row: Mapping[str, Any]) -> Outcome:
+    """Return the outcome of a trial from its row, the inverse of `row_of`.
+
+    All values are the same to the last bit; the curves are empty where the table has none. Trials of versions that did
+    not record what their task says of its losses have it, as their row does.
+
+    row: of a tidy table, as a mapping.
+    """
+    if row["status"] == "failed":
+        return Outcome(status="failed", error=str(row["error"]), seconds=float(row["seconds"]))
+    whole = ("steps", "budget", "sequences", "best_step", "parameters", "flops_per_step")
+    values: dict[str, Any] = {name: int(row[name]) for name in whole}
+    values |= {name: _or_none(row[name]) for name in ("epochs", "validation_loss", "test_loss", "kept")}
+    values |= {name: str(row[name]) for name in ("engine", "why_eager", "update", "why_autograd", "error")}
+    steps = tuple(int(step) for step in row["curve_steps"])
+    train = zip(steps, row["train_losses"], strict=True)
+    return Outcome(
+        status=str(row["status"]),
+        solved_step=int(row["solved_step"]) if row["solved_step"] == row["solved_step"] else None,
+        test_metrics=json.loads(row["test_metrics"]),
+        score=float(row["score"]),
+        seconds=float(row["seconds"]),
+        curve_steps=steps,
+        curve_losses=tuple(float(loss) for loss in row["curve_losses"]),
+        train_losses=tuple(None if step == 0 else float(loss) for step, loss in train),
+        **values,
+        task={
+            **{name: str(row[name]) for name in ("reference_source", "unit")},
+            **{name: _or_none(row[name]) for name in ("floor", "solved_loss", "reference", "unit_scale")},
+            "lag": int(row["lag"]),
+        },
+    )
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if value == value else None  # NaN is a gap
+
+
 def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Return the table of trials from plain rows: one row per trial, `COLUMNS` first, sorted by `ORDER`.
 
     rows: values by column; None stands for a gap, in a list as well.
     Raises ValueError where a column is missing that every table must have.
     """
+    import pandas as pd
+
+    return tidied(pd.DataFrame.from_records([dict(row) for row in rows]))
+
+
+def tidied(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table of trials from another table of them, as `tidy` does."""
     import numpy as np
     import pandas as pd
 
-    table = pd.DataFrame.from_records([dict(row) for row in rows])
+    table = table.copy(deep=False)
     for column in COLUMNS:
-        if column.earlier is not None:
+        if column.earlier is not None and column.earlier != OF_CURVES:
             there = column.name in table
             earlier = table.get("task", "") if column.earlier == SAME_AS_TASK else column.earlier
             table[column.name] = table[column.name].fillna(earlier) if there else earlier
-    names = [column.name for column in COLUMNS]
+    names, curves = [column.name for column in COLUMNS], names_of("integers", "floats")
+    of_curves = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
+    if not set(of_curves) <= set(table) and set(curves) <= set(table):
+        looks = zip(*(table[name] for name in curves), strict=True)
+        table[of_curves] = pd.DataFrame([_ends(*own) for own in looks], table.index, of_curves)
     lost = [name for name in names if name not in table]
     if lost:
         raise ValueError(f"a table of trials needs the columns {', '.join(lost)}")
@@ -168,12 +227,38 @@ def tidy(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             table[name] = pd.to_numeric(table[name]).astype("float64")
         else:
             dtype = np.int64 if kind == "integers" else np.float64
-            arrays = [np.array([np.nan if x is None else x for x in v], dtype=dtype) for v in table[name]]
+            arrays = [_array(values, dtype) for values in table[name]]
             table[name] = pd.Series(arrays, table.index, dtype="object")
     others = [name for name in table if name not in names]
     stages = [*STAGES, *sorted(set(table["stage"]) - set(STAGES))]
     table["stage"] = pd.Categorical(table["stage"], stages)
     return table[[*names, *others]].sort_values([*ORDER], kind="stable", ignore_index=True).astype({"stage": "str"})
+
+
+def _array(values: Any, dtype: type) -> NDArray[Any]:
+    import numpy as np
+
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.astype(dtype)
+    return np.array([np.nan if x is None else x for x in values], dtype=dtype)
+
+
+def _ends(steps: Any, losses: Any, train: Any) -> tuple[float, ...]:
+    """Return the first loss of the curves of a trial, then step, validation and training loss at two looks.
+
+    They are the look with the lowest validation loss and the last one, of those whose losses are finite. All losses
+    are in single precision, as evaluations are.
+    """
+    import numpy as np
+
+    first = losses[0] if len(steps) and len(losses) and steps[0] == 0 else np.nan
+    both = min(len(steps), len(losses), len(train))
+    looks: NDArray[np.float64] = np.array([steps[:both], losses[:both], train[:both]], dtype=float)
+    looks[2] = looks[2].astype(np.float32)
+    looks = looks[:, np.isfinite(looks[1:]).all(axis=0)]
+    if not looks.shape[1]:
+        return (first, *[np.nan] * 6)
+    return (first, *looks[:, looks[1].argmin()], *looks[:, -1])
 
 
 def of_stage(table: pd.DataFrame, stage: str) -> pd.DataFrame:

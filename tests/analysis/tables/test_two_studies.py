@@ -315,7 +315,7 @@ def test_two_archives_alone_give_a_report_with_figure_and_section(archives, tmp_
 
 
 def test_a_study_of_the_results_folder_is_named_without_its_file(archives):
-    from analysis.__main__ import archive_of
+    from analysis.load import archive_of
 
     assert archive_of("old", archives) == archives / "old" / "trials.parquet"
     assert archive_of("", archives) is None

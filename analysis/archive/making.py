@@ -1,0 +1,68 @@
+"""Makes the shipped archive of a study, and refuses to lose what an earlier one holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from runs.files import writable
+from runs.names import checked_name
+from runs.record.archive import Archive, read_archive
+from runs.record.baselines import FILE, recorded
+from runs.record.shipped import known_sums, write_sum
+from runs.record.shipping import ship, write_curves
+
+from .listing import described, size
+
+MOST_BYTES = 1_000_000  # of an archive in the repository
+
+
+def make(archive: Archive, folder: Path, results: Path) -> Iterator[str]:
+    """Write the archive of a study as it is shipped, its checksum and its curves; yields lines on them.
+
+    archive: of the study, which may lack trials.
+    folder: receives `<study>.parquet` and `SHA256SUMS`.
+    results: its folder `<study>` receives `<study>.curves.parquet`, and may have the baselines of the tasks.
+
+    Raises ValueError where the archive that is there has another design, or trials that this one lacks.
+    """
+    name = checked_name(archive.design.name, "study")
+    path = writable(folder, "out") / f"{name}.parquet"
+    if path.is_file():
+        refuse_loss(path, archive)
+    written = ship(with_baselines(archive, results / name / FILE), path)
+    write_sum(path)
+    first, *others = described(path, known_sums(folder))
+    yield f"{first}{'' if written else '; as before'}"
+    yield from others
+    if path.stat().st_size > MOST_BYTES:
+        yield f"  it is larger than {MOST_BYTES // 1000:,} kB, which is much for a file in a repository"
+    if archive.table["curve_steps"].map(len).any():
+        curves = write_curves(archive.table, writable(results / name) / path.name)
+        yield f"  learning curves: {curves}, {size(curves)}; the archive has them where that file lies beside it"
+
+
+def refuse_loss(path: Path, archive: Archive) -> None:
+    """Raise ValueError where an archive that is there has another design, or trials that the new one lacks.
+
+    path: of the archive that is there.
+    archive: the new one.
+    """
+    before = read_archive(path)
+    different = before.design.differences(archive.design)
+    if different:
+        raise ValueError(f"{path.name} is there with another design ({'; '.join(different[:3])}): out=FOLDER")
+    lost = len({*before.table["trial_id"]} - {*archive.table["trial_id"]})
+    if lost:
+        raise ValueError(
+            f"{path.name} is there with {lost} trials that this study does not have; remove the file to lose them"
+        )
+
+
+def with_baselines(archive: Archive, path: Path) -> Archive:
+    """Return an archive with the baselines of its tasks in its facts: those that it has, then those of a file."""
+    nodes = {label: node for label, node in archive.design.tasks.items() if "_target_" in node}
+    found, _ = recorded(nodes, [path])
+    both = {**found, **(archive.about.get("baselines") or {})}
+    return replace(archive, about={**archive.about, "baselines": both}) if both else archive
