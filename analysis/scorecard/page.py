@@ -24,7 +24,7 @@ from .said import Said, notes, reach_lines
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 3.5  # inches of a panel, those of a telephone
+WIDTH = 3.8  # inches of a panel, about those of a telephone
 STRIP = (160, 14)  # of the small plot in a row, in pixels
 
 
@@ -73,8 +73,8 @@ def _block(card: Card, rows: list[Mapping[Any, Any]]) -> dict[str, Any]:
     solvable = bool(rows[0]["solvable"])
     best = f"best of {searched(card.points)}" if solvable else "best decile"
     level = "solved, %" if solvable else f"test loss, {best}"
-    heads = ["task", "all cells", level, "place [95 %]", *(["solved more, points [95 %]"] if solvable else [])]
-    heads.append(f"score, {best}, more [95 %]" if solvable else "test loss less [95 %]")
+    heads = ["task", "all cells", level, "place [95\u00a0%]", *(["solved more, points [95\u00a0%]"] if solvable else [])]
+    heads.append(f"score, {best}, more [95\u00a0%]" if solvable else "test loss less [95\u00a0%]")
     return {"heads": heads, "rows": [_row(card, row) for row in rows]}
 
 
@@ -134,7 +134,7 @@ Drawn = Callable[[Callable[..., "Axes"]], None]
 def _half_lags(card: Card) -> tuple[float, Drawn]:
     rows = len(panels.half_lag_rows(card))
     height = 0.27 * rows
-    return height + 0.5, lambda axes: panels.half_lags(axes(1.4, 0.05, 1.0, height), card)
+    return height + 0.5, lambda axes: panels.half_lags(axes(1.5, 0.05, 0.95, height), card)
 
 
 def _gradients(card: Card) -> tuple[float, Drawn]:

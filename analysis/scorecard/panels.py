@@ -138,13 +138,15 @@ def sensitivity(axes: Axes, card: Card, hyperparameter: str, *, labelled: bool =
             mark(axes, one, height, marker, ink, filled=bool(sure) and first)
     ends = rows[rows["variant"] == variants[0]].sort_values("part")
     edges = [*ends["from"], ends["to"].iloc[-1]]
-    axes.set_xticks(np.arange(PARTS + 1) - 0.5, [words.two_digits(float(x)) for x in edges])
+    dimension = card.study.design.space[hyperparameter]
+    names = [words.powers(f"{x:.1g}") if dimension.log else words.two_digits(float(x)) for x in edges]
+    axes.set_xticks(np.arange(PARTS + 1) - 0.5, names)
     axes.set_xlim(-0.5, PARTS - 0.5)
     axes.set_ylim(-3, 103)
     axes.set_yticks([0, 50, 100])
     axes.set_xlabel(words.spoken(hyperparameter))
     if labelled:
-        axes.set_ylabel(f"{'solved' if card.places['solvable'].any() else 'below floor'} in %")
+        axes.set_ylabel("share in %")
     else:
         axes.set_yticklabels([])
 

@@ -378,6 +378,7 @@ def _gradients(paper: Paper, card: Card) -> None:
     paper.y += 0.22
     if card.measured is None or not card.measured.reaches:
         paper.lines(left, HALF, notes(card)["reach"], color=GREY)
+        paper.y += 0.1
         return
     panels.gradients(paper.axes(left + 0.5, paper.y, HALF - 0.55, 0.82), card)
     paper.y += 0.82 + 0.35

@@ -40,7 +40,7 @@ def said(card: Card, about: About) -> Said:
         study=f"Scorecard: study {card.study.name}, N = {card.points} points, "
         f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {int(card.places['variants'].max())} cells",
         headline=first,
-        sentences=tuple(sentence for sentence in verdict(card) if sentence != first),
+        sentences=tuple(sentence for sentence in verdict(card) if sentence != first) if len(card.places) > 1 else (),
         facts=tuple(_facts(card, about)),
         foot=tuple(_foot(card)),
     )
