@@ -22,7 +22,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from omegaconf import DictConfig
 
     from .configuration.checks import by_key
-    from .configuration.command_line import command_line
+    from .configuration.command_line import WITHOUT_PRESET, command_line
     from .configuration.stage import notes, staged
     from .configuration.study import checked
     from .console.text import say
@@ -30,8 +30,8 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from .record.mirror import Mirror
     from .study.plan import Search
     from .study.storage.opening import open_storage
-    from .study.study import Study
     from .workers.actions import ACTIONS
+    from .workers.against import created
     from .workers.launcher import one_of_many
     from .workers.planning import announce, facts_of_session
     from .workers.pool import Pool, run_pool, sole_parent
@@ -48,7 +48,7 @@ WORTH_SAYING = 5.0  # seconds of planning
 
 def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
-    arguments = HydraConfig.get().overrides.task
+    arguments = [argument for argument in HydraConfig.get().overrides.task if argument != WITHOUT_PRESET]
     search = checked(config, arguments)
     name = search.design.name
     folder = Path(config.results) / name
@@ -75,7 +75,7 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     about = facts_of_session(results, tracking)
     begun = time.perf_counter()
     plan = staged(config, search, url, folder)
-    study = Study.create(open_storage(url, folder), plan, about)
+    study = created(open_storage(url, folder), plan, search, about, config.workers)
     planning = time.perf_counter() - begun
     for note in notes(plan, study.plan, by_key(arguments)):
         say(note)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
 import pandas as pd
 
 from .. import words
@@ -10,6 +13,9 @@ from ..tables.baselines import baselines
 from ..tables.comparisons import FEWEST_FOR_INFERENCE
 from ..tables.edges import edges
 from .condition_sentences import control_sentences
+
+if TYPE_CHECKING:
+    from runs.study.verifying import Check
 
 MOST_NAMED = {"messages": 3, "sessions": 3, "pairs": 6}
 
@@ -20,7 +26,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
     found: of `tables.edges.edges`; computed where it is not given.
     """
     found = edges(study) if found is None else found
-    before, after = (_search, _incomplete, _failed, sessions, _eager, _autograd, _few), (_missing,)
+    before, after = (_search, _incomplete, _failed, against, sessions, _eager, _autograd, _few), (_missing,)
     return [
         *(notice for part in before for notice in part(study)),
         *control_sentences(study).values(),
@@ -33,7 +39,7 @@ def notices(study: Study, found: pd.DataFrame | None = None) -> list[str]:
 
 def urgent(study: Study) -> list[str]:
     """Return what limits everything in a report, and stands at its top: a search, missing or failed trials."""
-    return [notice for part in (_search, _incomplete, _failed, _few) for notice in part(study)]
+    return [notice for part in (_search, _incomplete, _failed, _incomparable, _few) for notice in part(study)]
 
 
 def planned(study: Study) -> int:
@@ -90,12 +96,90 @@ def _guessed(study: Study) -> list[str]:
     ]
 
 
+def against(study: Study) -> list[str]:
+    """Return which variants come from an archive, and whether its bits came out where the others were trained."""
+    known = archived(study)
+    if not known:
+        return []
+    old = [variant for variant in study.variants if variant in known["variants"]]
+    new = [variant for variant in study.variants if variant not in old]
+    texts = []
+    if old:
+        trials = f"The {words.trials(len(_of(study, old)))} of {words.listed(old)}"
+        texts.append(f"{trials} are those of the archive {known['archive']} ({_places(study, old)}).")
+    if new:
+        later = f"{words.listed(new)} ({_places(study, new)})"
+        texts.append(f"Trained later, at the same points with the same seeds: {later}.")
+    return [" ".join([*texts, f"All {len(study.variants)} variants count in every interval.", *_verdict(study)])]
+
+
+def of_archive(study: Study) -> str:
+    """Return how many trials come from an archive, as text; empty where variants were not added to one."""
+    known = archived(study)
+    return f"{len(_of(study, known['variants']))} of them in the archive {known['archive']}" if known else ""
+
+
+def archived(study: Study) -> Mapping[str, Any]:
+    """Return what a study says of the archive that its variants were added to; empty where there is none."""
+    known = study.about.get("against")
+    if not isinstance(known, Mapping) or not isinstance(known.get("variants"), list):
+        return {}
+    return known if isinstance(known.get("archive"), str) else {}
+
+
+def _of(study: Study, variants: Sequence[str]) -> pd.DataFrame:
+    return study.table[study.table["variant"].isin(list(variants))]
+
+
+def _places(study: Study, variants: Sequence[str]) -> str:
+    """Return the code and the processors by which variants were trained."""
+    facts = study.about.get("sessions") or [study.about]
+    ran = [facts[k] for k in sorted(set(_of(study, variants)["session"])) if k < len(facts)]
+    places = [f"code {own.get('commit', 'unknown')} on {own.get('processor', 'an unknown processor')}" for own in ran]
+    return words.listed(list(dict.fromkeys(places))) or "code and processor unknown"
+
+
+def _check(study: Study) -> Check | None:
+    """Return what came out when trials of the archive were run again; None where that is not on record."""
+    from runs.study.verifying import Check
+
+    try:
+        return Check.from_dict(archived(study)["check"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _verdict(study: Study) -> list[str]:
+    from runs.study.verifying import verdict
+
+    check = _check(study)
+    if check is None:
+        return []
+    off = [str(each) for each in check.reruns if not each.same]
+    return [verdict(check), *([f"They are: {'; '.join(off)}."] if off else [])]
+
+
+def _incomparable(study: Study) -> list[str]:
+    """Return the verdict on a check whose differences rounding does not explain."""
+    check = _check(study)
+    return _verdict(study) if check is not None and (check.strangers or check.unsolved) else []
+
+
 def sessions(study: Study) -> list[str]:
-    """Return what to say where trials ran under different code, versions or processors."""
+    """Return what to say where trials ran under different code, versions or processors.
+
+    The variants of an archive and those that were added to it are looked at separately; `against` says the rest.
+    """
+    old = archived(study).get("variants", study.variants)
+    parts = [own for own in (_of(study, old), study.table[~study.table["variant"].isin(list(old))]) if len(own)]
+    return [text for own in parts for text in _sessions(study, own)]
+
+
+def _sessions(study: Study, trials: pd.DataFrame) -> list[str]:
     from runs.record.facts import changes
 
     facts = study.about.get("sessions") or []
-    counts = study.table["session"].value_counts().sort_index()
+    counts = trials["session"].value_counts().sort_index()
     ran = [(k, facts[k]) for k in counts.index if k < len(facts)]
     different = [(k, changed) for k, own in ran[1:] if (changed := changes(ran[0][1], own))]
     if not different:

@@ -37,7 +37,7 @@ from .condition_sentences import (
     without_conditions,
 )
 from .difference_tables import evidence, lag_evidence
-from .notices import notices, planned, urgent
+from .notices import notices, of_archive, planned, urgent
 from .pages import page
 from .pictures import groups, picture
 from .stage_sentences import Section
@@ -194,6 +194,7 @@ class Report:
             "study": study,
             "done": len(study.table),
             "planned": planned(study),
+            "archived": of_archive(study),
             "created": study.about.get("created", ""),
             "commit": study.about.get("commit", ""),
             "notices": notices(study, found),

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from runs.arguments import on_record
+from runs.names import checked_name
 from runs.study.design import flat
 
 from ..study import Study
@@ -17,14 +18,28 @@ Pairs = list[tuple[str, str]]
 def commands(about: Mapping[str, Any], name: str) -> str:
     """Return the commands that check out the code, run the study with its stages, and analyse it, a line each.
 
+    Those of the archive that a study stands on come last, see `against` in `runs.configuration.schema`.
+
     about: facts stored with the trials, see `Study`; commands that are not those of this suite are left out.
     name: of the study.
     """
-    commit = re.fullmatch(r"([0-9a-f]{7,40})\+?", str(about.get("commit", "")))
-    checkout = f"git checkout {commit[1]}" if commit else ""
     stages = [on_record(stage.get("command")) for stage in (about.get("stages") or {}).values()]
     analysis = f"python -m analysis from=results/{name}/trials.parquet"
-    return "\n".join(line for line in (checkout, on_record(about.get("command", "")), *stages, analysis) if line)
+    return "\n".join(line for line in (*_of_session(about), *stages, analysis, *_of_archive(about)) if line)
+
+
+def _of_session(facts: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the command that checks out the code of a session, and its own; empty where they are not on record."""
+    commit = re.fullmatch(r"([0-9a-f]{7,40})\+?", str(facts.get("commit", "")))
+    return f"git checkout {commit[1]}" if commit else "", on_record(facts.get("command", ""))
+
+
+def _of_archive(about: Mapping[str, Any]) -> list[str]:
+    """Return a remark and the commands that made the archive that variants were added to; empty where there is none."""
+    archive, sessions = (about.get("against") or {}).get("archive"), about.get("sessions") or []
+    if not archive or len(sessions) < 2:
+        return []
+    return [f"# the archive {checked_name(archive, 'name of an archive')} was made by", *_of_session(sessions[1])]
 
 
 def space(study: Study) -> list[dict[str, str]]:

@@ -70,7 +70,7 @@ def command(trial: Trial, known: dict[str, list[str]] | None = None) -> str:
 
 def _part(group: str, node: Mapping[str, Any], kind: type[Part]) -> Iterator[str]:
     """The words that set one part of a trial: its class, and the knobs that differ from the defaults of the class."""
-    from runs.trial.classes import construct
+    from runs.trial.classes import construct, ours
 
     knobs = {k: v for k, v in node.items() if k != "_target_"}
     try:
@@ -80,7 +80,7 @@ def _part(group: str, node: Mapping[str, Any], kind: type[Part]) -> Iterator[str
         yield from (f"+{group}.{k}={_word(v)}" for k, v in knobs.items() if k != "label")
         yield from (f"{group}.label={_word(v)}" for k, v in knobs.items() if k == "label")
         return
-    known = kind.registry.get(part.name) is type(part)
+    known = kind.registry.get(part.name) is type(part) and ours(node["_target_"])
     yield f"{group}={part.name}" if known else f"{group}._target_={node['_target_']}"
     usual = {**_defaults(node, kind), "label": part.name if known else None}
     yield from (f"{group}.{k}={_word(v)}" for k, v in knobs.items() if not (k in usual and _same(usual[k], v)))

@@ -12,11 +12,14 @@ import hydra
 from hydra._internal.utils import get_args_parser
 from omegaconf import DictConfig
 
-from ..console.early import CONF, mistake
+from ..console.early import CONF, mistake, names_an_archive
 from ..console.text import complain
 from ..secrets_in_urls import refuse_passwords
 from .mistakes import MISTAKES, one_line
 from .schema import register, registered
+
+WITHOUT_PRESET = "~study"
+"""The argument that is added where an archive says what the study is (`against=`), so that no preset does."""
 
 
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> NoReturn:
@@ -87,10 +90,13 @@ class _Command:
         line = mistake(self.config_name, self.arguments, registered())
         if line:
             raise ValueError(line)
+        if self.config_name == "sweep" and names_an_archive(self.arguments):
+            sys.argv = [*sys.argv, WITHOUT_PRESET]
         hydra.main(version_base="1.3", config_path=str(CONF), config_name=self.config_name)(self._body)()
 
     def _body(self, config: DictConfig) -> None:
         self.begun = True
+        sys.argv = [argument for argument in sys.argv if argument != WITHOUT_PRESET]
         try:
             self.code = self.main(config)
         except MISTAKES as error:

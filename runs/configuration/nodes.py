@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
@@ -43,6 +43,22 @@ def variant_node(entry: Any) -> dict[str, Any]:
     rule = f"must be a name, the dotted path of a class, or a label with knobs, as in {example}"
     require(isinstance(entry, str) and entry != "", f"each of the variants {rule}", entry)
     return node_from("variant", entry, {}, None)
+
+
+def variant_nodes(entries: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the configuration of each entry of `variants` by its label.
+
+    Raises ValueError as `variant_node` does, and where two have the same label.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for node in map(variant_node, entries):
+        label = str(node["label"])
+        if label in found:
+            other = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
+            advice = f"with other knobs and a name of its own it is {other}"
+            raise ValueError(f"variants must be different, got {label!r} twice; {advice}")
+        found[label] = node
+    return found
 
 
 def labelled(group: str, label: str, knobs: Any) -> dict[str, Any]:

@@ -82,6 +82,10 @@ class SweepConfig:
         `{adding_long: {task: adding, lag: 400}}`. A task of your own: `{digits: {task: my_package.Digits}}`. From the
         shell `+tasks.digits.task=...` adds one and `~tasks.adding` takes one out.
     points: number of hyperparameter points per task, shared by all variants.
+    against: an archive that the variants are added to: archive:<name> or the path of a parquet file. The design is that
+        of the archive, and only the new variants are trained.
+    lags: the lags that are taken of an archive, `[30,120]`; all by default. With `against`, `tasks=[adding]` takes some
+        of its tasks.
     match: parameters (each variant gets the width that has the baseline's number of parameters), width (all have the
         same) or both (each variant but the baseline is there twice, as `gru` and as `gru_same_width`).
     space: hyperparameter to its range: low, high, log, integer, and the `key` of the trial that it sets. Variants
@@ -111,8 +115,10 @@ class SweepConfig:
     name: str = MISSING
     variants: Any = field(default_factory=list)
     baseline: str = "vanilla"
-    tasks: Any = field(default_factory=dict)
+    tasks: Any = field(default_factory=lambda: None)  # presets have a mapping, and beside `against` it may be a list
     points: int = 50
+    against: str = ""
+    lags: Any = field(default_factory=list)
     match: str = "parameters"
     space: Any = field(default_factory=dict)
     initialisation: Any = MISSING

@@ -13,6 +13,7 @@ from ..study.presence import NoStudy
 from ..study.ranking import Result
 from ..study.stages import KINDS, Confirm, Horizon, Stage
 from ..study.study import Study
+from .against import Union
 from .schema import plain
 
 NAMED = 4  # pairs with missing trials that a message lists
@@ -59,7 +60,8 @@ def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
     for trial in study.finished_trials():
         outcome = trial.outcome
         results[trial.task, trial.variant][trial.index] = Result(outcome.validation_loss, outcome.solved_step)
-    return Stage.after(stored, knobs_of_stage(config, config.stage), results)
+    knobs = knobs_of_stage(config, config.stage)
+    return Stage.after(stored, search.knobs(knobs) if isinstance(search, Union) else knobs, results)
 
 
 def _missing(study: Study, points: int) -> dict[tuple[str, str], int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -16,8 +15,9 @@ from ..study.space import Dimension
 from ..study.stages import KINDS
 from ..trial.classes import allow
 from ..trial.trial import Model, Training
+from .against import union_from
 from .checks import by_key, refuse_idle, refuse_unread
-from .nodes import dimension, variant_node
+from .nodes import dimension, variant_nodes
 from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
 from .stage import knobs_of_stage
@@ -41,7 +41,7 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
     require(config.worker is None or config.worker >= 0, "worker must be at least 0", config.worker)
     for stage in KINDS:
         knobs_of_stage(config, stage)
-    search = Search(design_from(config))
+    search = union_from(config, by_key(overrides)) if config.against else Search(design_from(config))
     _refuse_regularisation(search)
     asked = by_key(overrides)
     refuse_idle(config, asked)
@@ -52,6 +52,7 @@ def checked(config: DictConfig, overrides: Sequence[str]) -> Search:
 def design_from(config: DictConfig) -> Design:
     """Return the design that a composed configuration describes. Raises ValueError for whatever is wrong in it."""
     values = plain(config)
+    values["tasks"] = {} if values["tasks"] is None else values["tasks"]
     for key, kind, rule in (
         ("variants", list, "a list, as in [vanilla, gru]"),
         ("tasks", dict, "names with knobs, as in {adding: {lag: 50}}"),
@@ -60,7 +61,7 @@ def design_from(config: DictConfig) -> Design:
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
     space = {name: dimension(name, node) for name, node in values["space"].items()}
     _refuse_two_of_a_key(space)
-    named = _by_label([variant_node(entry) for entry in values["variants"]])
+    named = variant_nodes(values["variants"])
     variants, same_width = matched(named, values["baseline"], values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
     model, training = Model(**values["model"]), Training(**values["training"])
@@ -102,19 +103,6 @@ def _refuse_two_of_a_key(space: Mapping[str, Dimension]) -> None:
         other = names.setdefault(found.key, name)
         rule = f"space.{name}.key must be another one than that of space.{other}; ~space.{other} takes that one out"
         require(other == name, rule, found.key)
-
-
-def _by_label(nodes: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return nodes of variants by their labels. Raises ValueError if two have the same."""
-    found: dict[str, Mapping[str, Any]] = {}
-    for node in nodes:
-        label = str(node["label"])
-        if label in found:
-            other = f"{{{label}_2: {{variant: {label}, <knob>: <value>}}}}"
-            advice = f"with other knobs and a name of its own it is {other}"
-            raise ValueError(f"variants must be different, got {label!r} twice; {advice}")
-        found[label] = node
-    return found
 
 
 def refuse_idle_in_study(config: DictConfig, design: Design, asked: Mapping[str, str]) -> None:

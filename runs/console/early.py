@@ -53,6 +53,10 @@ ELSEWHERE = (
     "--shell",
     "-sc",
 )  # options that name other folders, or ask for completion
+AGAINST = (  # keys that are read beside `against`; the design of the archive says the others
+    *("against", "variants", "points", "tasks", "lags", "name", "workers", "worker", "trial_seconds", "part"),
+    *("results", "storage", "tracking", "action", "stage", "confirm", "horizon", "hydra"),
+)
 INSTEAD = {  # keys of a trial, and what a study has instead of them
     "variant": "the variants of a study are variants=[vanilla,gru]",
     "task": "the tasks of a study are its tasks: tasks.adding.lag=60, +tasks.copying={}, ~tasks.adding",
@@ -111,13 +115,47 @@ def mistake(command: str, arguments: Sequence[str], registered: Registered | Non
     arguments: the words after the command.
     registered: the choices of each group that are classes; by default they are read from the source files.
     """
+    beside = mistake_beside_archive(arguments) if command == "sweep" else ""
+    if beside:
+        return beside
     others_may_register = registered is None and not {"variants.cell", "tasks.task"}.isdisjoint(sys.modules)
     if others_may_register or _presets_elsewhere(arguments):
         return ""
     multirun = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
-    lines = (_mistake_in(command, text, multirun, registered) for text in arguments)
+    of_archive = ("tasks=",) if names_an_archive(arguments) else ()  # which tasks there are, the archive says
+    looked_at = [text for text in arguments if not text.startswith(of_archive)] if of_archive else arguments
+    lines = (_mistake_in(command, text, multirun, registered) for text in looked_at)
     inner = (_mistake_inside(command, text, arguments) for text in arguments)
     return next((line for line in (*lines, *inner) if line), "")
+
+
+def names_an_archive(arguments: Sequence[str]) -> bool:
+    """Return True if a study adds variants to an archive, as `against=archive:lags` says."""
+    return any(text.startswith("against=") for text in arguments)
+
+
+def mistake_beside_archive(arguments: Sequence[str]) -> str:
+    """Return one line on the first argument that is not read with `against`, or only with it; it is empty if all are.
+
+    arguments: the words after the command.
+    """
+    taken = [found for text in arguments if (found := _taken_apart(text)) is not None and found.value is not None]
+    against = next((found for found in taken if found.key == "against"), None)
+    if against is None:
+        lags = next((found.text for found in taken if found.key == "lags" and not found.rest), "")
+        own = "the lags of a study of its own are those of its tasks: tasks.adding.lag=[30,60]"
+        return f"{lags}: is read with against=... only; {own}" if lags else ""
+    if against.sign or against.rest or not against.value:
+        return f"{against.text}: write against=archive:<name> or against=<path of an archive>"
+    for found in taken:
+        if found.sign.startswith("-") or found.key not in keys("sweep"):
+            continue
+        if found.key not in AGAINST:
+            return f"{found.text}: with {against.text} the design is that of the archive, which says {found.key}"
+        if found.key in ("tasks", "lags", "points", "variants") and (found.rest or found.sign):
+            examples = "tasks=[adding] or lags=[30,120] takes fewer of them"
+            return f"{found.text}: with {against.text} the tasks are those of the archive; {examples}"
+    return ""
 
 
 def _mistake_in(command: str, text: str, multirun: bool, registered: Registered | None) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..files import replacing, writable
 from ..names import checked_name
 from ..study.design import Design
+from ..trial.trial import Model, Training
 from .content import checksum
 from .rows import Row, names_of, tidied, tidy
 
@@ -43,7 +44,8 @@ class Archive:
     table: the tidy table with the trials of all stages; see `runs.record.rows`.
     design: of the search.
     about: facts of the first session (commit, versions, command, ...), `sessions` (the facts of each), and `stages`
-        (the plan of each stage after the search, by its name).
+        (the plan of each stage after the search, by its name). `unnamed` lists the knobs of the model and the training
+        that the version which ran the trials did not know; their ids were made without these.
     """
 
     table: pd.DataFrame
@@ -58,7 +60,14 @@ class Archive:
         """
         design = Design.from_dict(values)
         known = {field.name for field in fields(Design)}
-        return cls(table, design, {key: value for key, value in values.items() if key not in known})
+        about = {key: value for key, value in values.items() if key not in known}
+        unnamed = [
+            f"{part}.{field.name}"
+            for part, kind in (("model", Model), ("training", Training))
+            for field in fields(kind)
+            if values.get(part) and field.name not in values[part]
+        ]
+        return cls(table, design, {"unnamed": unnamed, **about} if unnamed else about)
 
     def session(self, stage: str, number: int) -> Mapping[str, Any]:
         """Return the facts of the session in which a trial ran: commit, versions, processor; empty where unknown.

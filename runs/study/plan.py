@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, Protocol
 
 from tasks import Task
@@ -219,14 +219,26 @@ class Search:
         cell = construct(design.variants[variant], Cell)
         if design.match == "width" or variant in design.same_width:
             return nearest_accepted(cell, model, model.hidden_size, lambda width: abs(width - model.hidden_size))
-        problem, baseline = construct(design.tasks[task], Task), construct(design.variants[design.baseline], Cell)
-        wanted = network_parameters(baseline, problem, model, model.hidden_size)
+        problem = construct(design.tasks[task], Task)
+        wanted = self._parameters(design.baseline, problem, model)(model.hidden_size)
+        parameters = self._parameters(variant, problem, model)
         size = 1
-        while network_parameters(cell, problem, model, size) < wanted:
+        while parameters(size) < wanted:
             size += 1
-        return nearest_accepted(
-            cell, model, size, lambda width: abs(network_parameters(cell, problem, model, width) - wanted)
-        )
+        return nearest_accepted(cell, model, size, lambda width: abs(parameters(width) - wanted))
+
+    def _parameters(self, variant: str, problem: Task, model: Model) -> Callable[[int], int]:
+        """Return what counts the parameters of a variant's network by its width, each width once for all points."""
+        around = replace(model, hidden_size=1)
+        key = (variant, problem.input_size, problem.output_size, around)
+        if key not in self._counts:
+            cell = construct(self.design.variants[variant], Cell)
+            self._counts[key] = cache(lambda width: network_parameters(cell, problem, around, width))
+        return self._counts[key]
+
+    @cached_property
+    def _counts(self) -> dict[tuple[str, int, int, Model], Callable[[int], int]]:
+        return {}
 
 
 def nearest_accepted(cell: Cell, model: Model, size: int, distance: Callable[[int], int]) -> int:

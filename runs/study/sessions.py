@@ -42,6 +42,17 @@ class Sessions:
         self.number = len(self.all())
         self.storage.set_study_user_attr(self._id, f"session {self.number}", facts)
 
+    def adopt(self, facts: Facts) -> int:
+        """Return the number of the session that has these facts; it is added behind the others where there is none.
+
+        Only the holder of the study's lock may do so.
+        """
+        known = self.all()
+        if facts not in known:
+            self.storage.set_study_user_attr(self._id, f"session {len(known)}", facts)
+            return len(known)
+        return known.index(facts)
+
     def join(self) -> None:
         """Run trials in the latest session with the code, versions and processor of this process.
 
@@ -65,15 +76,24 @@ class Sessions:
         number: of the session, by default that of this process.
         """
         sessions, number = self.all(), self.number if number is None else number
-        for earlier in reversed(range(number)):
-            different = changes(sessions[earlier], sessions[number])
-            if different:
-                return (
-                    f"session {number} differs from session {earlier} of this study: {', '.join(different)}; numbers "
-                    "may differ in the last bits or more, and the column `session` says which trial ran in which"
-                )
-        return ""
+        return _news(f"session {number} differs", sessions[number], sessions[:number])
+
+    def news_here(self) -> str:
+        """Return the same line on a session that this process would begin."""
+        return _news("a session of this machine would differ", facts(), self.all())
 
     @cached_property
     def _id(self) -> int:
         return self.storage.get_study_id_from_name(self.key)
+
+
+def _news(differs: str, facts: Facts, sessions: list[Facts]) -> str:
+    """Return one line on the last session that differs from these facts; empty where none does."""
+    for number, earlier in reversed([*enumerate(sessions)]):
+        different = changes(earlier, facts)
+        if different:
+            return (
+                f"{differs} from session {number} of this study: {', '.join(different)}; numbers may differ in the "
+                "last bits or more, and the column `session` says which trial ran in which"
+            )
+    return ""

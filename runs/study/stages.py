@@ -222,6 +222,10 @@ class Stage:
         require(self.knobs.kind != Horizon.kind or not none, f"{rule}, which these do not have", ", ".join(none))
         return {task: self.knobs.runs(self.points, lag or 0) for task, lag in lags.items()}
 
+    def runs_of(self, task: str) -> list[Run]:
+        """Return the runs of a task, which are the same for all variants, in the order of their indices."""
+        return self._runs[task]
+
     def point_of(self, task: str, variant: str, index: int) -> int:
         """Return the point of the search whose hyperparameters a trial of a pair has."""
         chosen = self.chosen[task][variant]

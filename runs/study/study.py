@@ -13,6 +13,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +32,7 @@ from ..trial.classes import NotAllowed, construct
 from ..trial.data import sized
 from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
-from ..trial.trial import Outcome, Trial
+from ..trial.trial import Outcome, Training, Trial
 from .design import Design, differences
 from .pilot import findings, pilot_points
 from .plan import Plan, Search
@@ -41,7 +42,7 @@ from .sessions import Facts, Sessions
 from .stages import Stage
 from .storage.contract import Ending, Storage, index_of
 from .storage.opening import patiently
-from .trials import Finished, Held, Lease, Pair, Waiting
+from .trials import Arrival, Finished, Held, Lease, Pair, Waiting
 
 ATTEMPTS = 3
 """How often a trial is tried in all where its worker dies or its machine lacks something."""
@@ -72,10 +73,14 @@ class Study:
     # -------------------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, storage: Storage, plan: Plan, facts: Facts) -> Study:
+    def create(
+        cls, storage: Storage, plan: Plan, facts: Facts, arrive: Callable[[Study], object] | None = None
+    ) -> Study:
         """Open the study of a plan, creating or extending it; processes that do so at the same time take turns.
 
         facts: versions, commit, command and the like. They are stored as a session unless the study is finished.
+        arrive: stores what has ended elsewhere before the other trials are queued. The facts are then those of the
+            first session of a study that is new, and no other session begins.
         Raises ValueError, saying what differs, where the storage holds a study of this name with another design.
         """
         with storage.alone(plan.key):
@@ -89,7 +94,9 @@ class Study:
             storage.set_study_user_attr(meta, "design", plan.as_dict())
             ids = {(t, v): _made(storage, f"{plan.key}/{t}/{v}", names) for t, v in plan.pairs}
             study = cls(storage, plan, facts if known is None else known.facts, ids)
-            if known is not None and not study.finished():
+            if arrive is not None:
+                arrive(study)
+            elif known is not None and not study.finished():
                 study.sessions.begin(facts)
             study.recover()
             study._enqueue()
@@ -386,8 +393,7 @@ class Study:
         training = sized(lease.trial.training, self._problem(lease.trial))
         pruner = pruner_of(self.design.pruner, training.updates)
         study = optuna.load_study(study_name=self._name(lease.pair), storage=self.storage, pruner=pruner)
-        grid = evaluation_grid(training)
-        reported = {step for step, _ in thinned(grid, [0.0] * len(grid))}
+        reported = _reported(training)
 
         def report(step: int, loss: float) -> None:
             if step not in reported:
@@ -404,23 +410,71 @@ class Study:
         Returns False where the trial was taken from this worker meanwhile, as it seemed dead: the outcome is dropped,
         and the trial runs again.
         """
+        ending = self._ending(lease.trial, outcome, self.sessions.number)
+        if self.design.pruner != "none":
+            ending = ending._replace(curve=())  # the reporter has stored it
+        try:
+            self.storage.finish(lease.number, ending)
+        except UpdateFinishedTrialError:
+            return False
+        return True
+
+    def _ending(self, trial: Trial, outcome: Outcome, session: int) -> Ending:
+        """Return the end of a trial as it is stored."""
         state, values = TrialState.FAIL, None
         if outcome.status == "pruned":
             state = TrialState.PRUNED
         elif outcome.validation_loss is not None:
             state, values = TrialState.COMPLETE, [outcome.validation_loss]
-        curve = thinned(outcome.curve_steps, outcome.curve_losses) if self.design.pruner == "none" else []
+        curve = thinned(outcome.curve_steps, outcome.curve_losses)
+        if self.design.pruner != "none" and outcome.curve_steps:
+            reported = _reported(sized(trial.training, self._problem(trial)))
+            pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
+            curve = [(step, loss) for step, loss in pairs if step in reported]
         attributes = {
-            "trial_id": lease.trial.id,
-            "hidden_size": lease.trial.model.hidden_size,
+            "trial_id": trial.id,
+            "hidden_size": trial.model.hidden_size,
             "outcome": outcome.as_dict(),
-            "session": self.sessions.number,
+            "session": session,
         }
-        try:
-            self.storage.finish(lease.number, Ending(state, attributes, values, curve))
-        except UpdateFinishedTrialError:
-            return False
-        return True
+        return Ending(state, attributes, values, curve)
+
+    # Trials that ended elsewhere
+    # -------------------------------------------------------------------------------------------------------------
+
+    def store(self, arrivals: Collection[Arrival], replaced: Collection[int] = ()) -> None:
+        """Store trials that have ended elsewhere as if they had run here. Only the holder of the lock may do so.
+
+        What waits in their places leaves the queue. If this process is killed meanwhile, some of them are stored.
+
+        replaced: numbers of stored trials whose outcome does not count any more.
+        """
+        self.storage.add((self._ids[arrival.pair], self._ended(arrival)) for arrival in arrivals)
+        if replaced:
+            self.storage.set_study_user_attr(self._meta, "retired", sorted({*replaced} | self._retired()))
+        places = {(arrival.pair, arrival.index) for arrival in arrivals}
+        waiting = [
+            trial._trial_id
+            for pair in {arrival.pair for arrival in arrivals}
+            for trial in self.trials(pair, (TrialState.WAITING,))
+            if (pair, index_of(trial)) in places
+        ]
+        self.storage.drop(waiting)
+        self._queue = []
+
+    def _ended(self, arrival: Arrival) -> FrozenTrial:
+        ending = self._ending(arrival.trial, arrival.outcome, arrival.session)
+        now = datetime.now()
+        trial = create_trial(
+            state=ending.state,
+            values=ending.values,
+            params=dict(arrival.values),
+            distributions=self._distributions,
+            user_attrs={"index": arrival.index, "attempt": 1, **ending.attributes},
+            intermediate_values=dict(ending.curve),
+        )
+        trial.datetime_start, trial.datetime_complete = now - timedelta(seconds=arrival.outcome.seconds), now
+        return trial
 
     # Reading
     # -------------------------------------------------------------------------------------------------------------
@@ -542,6 +596,12 @@ def _made(storage: Storage, name: str, names: Collection[str]) -> int:
     if name in names:
         return storage.get_study_id_from_name(name)
     return storage.create_new_study([StudyDirection.MINIMIZE], name)
+
+
+def _reported(training: Training) -> set[int]:
+    """Return the updates at which a pruner is asked."""
+    grid = evaluation_grid(training)
+    return {step for step, _ in thinned(grid, [0.0] * len(grid))}
 
 
 def _has_outcome(trial: FrozenTrial, retired: Collection[int]) -> bool:

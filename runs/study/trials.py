@@ -1,7 +1,8 @@
-"""Trials of a study on their way through its storage: waiting, claimed, running somewhere, finished."""
+"""Trials of a study on their way through its storage: waiting, claimed, running somewhere, finished, or arriving."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -69,6 +70,30 @@ class Finished:
     def session(self) -> int:
         """The number of the session in which it ran, 0 for trials from before there were sessions."""
         return int(self.stored.user_attrs.get("session", 0))
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A trial that has ended elsewhere and becomes one of this study.
+
+    task, variant: labels of its pair. index: its number in the plan.
+    trial: what was run. values: its hyperparameters.
+    outcome: what happened in it.
+    session: the number, in this study, of the session in which it ran.
+    """
+
+    task: str
+    variant: str
+    index: int
+    trial: Trial
+    values: Mapping[str, float | int]
+    outcome: Outcome
+    session: int
+
+    @property
+    def pair(self) -> Pair:
+        """Labels of its task and its variant."""
+        return self.task, self.variant
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,15 @@ def target_of(cls: type[Any]) -> str:
     return present_target(f"{cls.__module__}.{cls.__qualname__}")
 
 
+def ours(target: Any) -> bool:
+    """Return whether a name is that of a class of this suite, which every process finds by its registered name.
+
+    >>> ours("variants.GRU"), ours("my_package.MyCell")
+    (True, False)
+    """
+    return isinstance(target, str) and target.partition(".")[0] in OURS
+
+
 def present_target(target: str) -> str:
     """Return the present name of a class; studies and archives of earlier versions also name the file that it was in.
 
@@ -135,7 +144,7 @@ def _refuse_unknown(knobs: Iterable[str], cls: type[Any], name: str) -> None:
 
 def _registered(target: Any, kind: type[Any]) -> type[Any] | None:
     """Return the registered class of ours that a target names, None where there is none."""
-    if not isinstance(target, str) or target.partition(".")[0] not in OURS:
+    if not ours(target):
         return None
     return next((cls for cls in kind.registry.values() if target_of(cls) == present_target(target)), None)
 
@@ -179,7 +188,7 @@ def allow(targets: Iterable[str]) -> None:
 def _needs_permission(target: Any) -> bool:
     if not isinstance(target, str) or not target or "," in target:
         return False
-    return target.partition(".")[0] not in OURS
+    return not ours(target)
 
 
 def allowed_names() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -196,9 +196,19 @@ class Trial:
     def id(self) -> str:
         """Hash of the canonical JSON: same trial, same id, whoever runs it."""
         # as `as_dict` has it, without its copies
-        own = {**vars(self), "model": vars(self.model), "training": vars(self.training)}
-        text = json.dumps(own, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash({**vars(self), "model": vars(self.model), "training": vars(self.training)})
+
+    def id_without(self, knobs: Collection[str]) -> str:
+        """Return the id that this trial had in a version that did not know some knobs of the model and the training.
+
+        knobs: such as `training.criterion`. Those that do not have their defaults are not left out.
+        """
+        own: dict[str, Any] = dict(vars(self))
+        for part, cls in (("model", Model), ("training", Training)):
+            usual = {f.name: f.default for f in fields(cls) if f"{part}.{f.name}" in knobs}
+            values = vars(getattr(self, part)).items()
+            own[part] = {name: value for name, value in values if name not in usual or value != usual[name]}
+        return _hash(own)
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain nested dictionaries, the inverse of `from_dict`."""
@@ -208,6 +218,11 @@ class Trial:
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:
         """Return a trial from nested dictionaries."""
         return cls(**{**values, "model": Model(**values["model"]), "training": Training(**values["training"])})
+
+
+def _hash(values: Mapping[str, Any]) -> str:
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

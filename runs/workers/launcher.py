@@ -15,6 +15,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from ..configuration.command_line import WITHOUT_PRESET
 from ..configuration.mistakes import MISTAKES, one_line
 from ..configuration.stage import staged
 from ..configuration.study import checked
@@ -26,6 +27,7 @@ from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
 from ..trial.training import prepare_process
 from .actions import opened
+from .against import created
 from .planning import announce, facts_of_session
 from .status import next_step, print_counts, print_failures
 from .stop import asked_to_stop, withdraw_stop
@@ -51,7 +53,7 @@ def one_of_many(config: DictConfig, search: Search, folder: Path, arguments: Seq
     if config.worker == 0:
         command = shlex.join(["python", "-m", "runs.sweep", *arguments])
         about = {**facts_of_session(results, tracking), "command": command}
-        study = patiently(lambda: Study.create(storage, plan, about))
+        study = patiently(lambda: created(storage, plan, search, about, workers=0))
         announce(study, folder)
     else:
         study = patiently(lambda: Study.await_plan(storage, plan))
@@ -73,7 +75,7 @@ class Submission(Callback):
         """Refuse mistakes, so that no job waits in a queue only to find one; withdraw a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            search = checked(own, config.hydra.overrides.task)
+            search = checked(own, [text for text in config.hydra.overrides.task if text != WITHOUT_PRESET])
             folder = writable(Path(config.results) / search.design.name)
             if _starts_workers(config):
                 staged(own, search, str(config.storage.url), folder)

@@ -31,9 +31,16 @@ class Storage(BaseStorage):
 
     @abstractmethod
     def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
-        """Create trials.
+        """Create trials that wait, or that have ended.
 
         trials: (study id, template) of each.
+        """
+
+    @abstractmethod
+    def drop(self, numbers: Iterable[int]) -> None:
+        """End trials without an outcome, in one write; those that have ended already stay as they are.
+
+        numbers: of trials in the storage.
         """
 
     @abstractmethod

@@ -19,17 +19,19 @@ from typing import Any
 
 from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from ...locks import NOTICE_SECONDS, LockHeld
 from .contract import INDEX, Ending, Storage
+
+AT_ONCE = 500  # numbers of trials in one statement
 
 
 class Database(RDBStorage, Storage):
     """Optuna's storage in a database, whose tables are created where absent."""
 
     def add(self, trials: Iterable[tuple[int, FrozenTrial]]) -> None:
-        """Create waiting trials in one transaction and without a query for each."""
+        """Create trials in one transaction and without a query for each."""
         from optuna.storages._rdb import models
         from sqlalchemy import func, insert, select
 
@@ -41,7 +43,16 @@ class Database(RDBStorage, Storage):
                 # numbers are counted: one at a time
                 models.StudyModel.find_or_raise_by_id(study, session, for_update=True)
                 past = session.scalar(select(func.count()).where(models.TrialModel.study_id == study)) or 0
-                rows = [{"study_id": study, "number": past + k, "state": t.state} for k, t in enumerate(templates)]
+                rows = [
+                    {
+                        "study_id": study,
+                        "number": past + k,
+                        "state": t.state,
+                        "datetime_start": t.datetime_start,
+                        "datetime_complete": t.datetime_complete,
+                    }
+                    for k, t in enumerate(templates)
+                ]
                 made = insert(models.TrialModel).returning(models.TrialModel.trial_id, sort_by_parameter_order=True)
                 numbered = list(zip(session.scalars(made, rows).all(), templates, strict=True))
                 params = [
@@ -61,6 +72,22 @@ class Database(RDBStorage, Storage):
                 ]
                 _insert(session, models.TrialParamModel, params)
                 _insert(session, models.TrialUserAttributeModel, attributes)
+                ended = [(number, t) for number, t in numbered if t.state.is_finished()]
+                curves = [(number, t.intermediate_values.items()) for number, t in ended]
+                _insert_numbers(session, curves, [(number, t.values) for number, t in ended])
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """End trials without an outcome in one transaction; those that have ended already stay as they are."""
+        from optuna.storages._rdb import models
+        from sqlalchemy import update
+
+        dropped, trial = list(numbers), models.TrialModel
+        ended = {"state": TrialState.FAIL, "datetime_complete": datetime.now()}
+        with self.scoped_session() as session, session.begin():
+            for start in range(0, len(dropped), AT_ONCE):
+                some = trial.trial_id.in_(dropped[start : start + AT_ONCE])
+                unfinished = trial.state.in_([TrialState.WAITING, TrialState.RUNNING])
+                session.execute(update(trial).where(some, unfinished).values(**ended))
 
     def finish(self, number: int, ending: Ending) -> None:
         """Write the end of a running trial in one transaction."""
@@ -69,22 +96,11 @@ class Database(RDBStorage, Storage):
         with self.scoped_session() as session, session.begin():
             trial: Any = models.TrialModel.find_or_raise_by_id(number, session, for_update=True)
             self.check_trial_is_updatable(number, trial.state)
-            steps = []
-            for step, loss in ending.curve:
-                value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(loss)
-                steps.append(
-                    {"trial_id": number, "step": step, "intermediate_value": value, "intermediate_value_type": kind}
-                )
-            ends = []
-            for k, end in enumerate(ending.values or []):
-                value, sort = models.TrialValueModel.value_to_stored_repr(end)
-                ends.append({"trial_id": number, "objective": k, "value": value, "value_type": sort})
             texts = [
                 {"trial_id": number, "key": key, "value_json": json.dumps(value)}
                 for key, value in ending.attributes.items()
             ]
-            _insert(session, models.TrialIntermediateValueModel, steps)
-            _insert(session, models.TrialValueModel, ends)
+            _insert_numbers(session, [(number, ending.curve)], [(number, ending.values)])
             _insert(session, models.TrialUserAttributeModel, texts)
             trial.state, trial.datetime_complete = ending.state, datetime.now()
 
@@ -139,3 +155,29 @@ def _insert(session: Any, model: Any, rows: list[dict[str, Any]]) -> None:
 
     if rows:
         session.execute(insert(model), rows)
+
+
+def _insert_numbers(
+    session: Any,
+    curves: Iterable[tuple[int, Iterable[tuple[int, float]]]],
+    values: Iterable[tuple[int, Iterable[float] | None]],
+) -> None:
+    """Insert the numbers of trials that have ended.
+
+    curves: number of a trial in the storage to its steps and losses. values: the same to its objectives.
+    """
+    from optuna.storages._rdb import models
+
+    steps, ends = [], []
+    for number, curve in curves:
+        for step, loss in curve:
+            value, kind = models.TrialIntermediateValueModel.intermediate_value_to_stored_repr(loss)
+            steps.append(
+                {"trial_id": number, "step": step, "intermediate_value": value, "intermediate_value_type": kind}
+            )
+    for number, objectives in values:
+        for k, end in enumerate(objectives or ()):
+            value, sort = models.TrialValueModel.value_to_stored_repr(end)
+            ends.append({"trial_id": number, "objective": k, "value": value, "value_type": sort})
+    _insert(session, models.TrialIntermediateValueModel, steps)
+    _insert(session, models.TrialValueModel, ends)

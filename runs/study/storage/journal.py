@@ -15,14 +15,14 @@ import os
 import threading
 import zlib
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from ...arguments import command
 from ...locks import lock, locked
@@ -72,6 +72,12 @@ class Journal(JournalStorage, Storage):
         with self.together():
             for study, template in trials:
                 self.create_new_trial(study, template)
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """End trials without an outcome in one write; those that have ended already stay as they are."""
+        with suppress(UpdateFinishedTrialError), self.together():
+            for number in numbers:
+                self.set_trial_state_values(number, TrialState.FAIL)
 
     def finish(self, number: int, ending: Ending) -> None:
         """Write the end of a running trial in one write."""
