@@ -44,6 +44,7 @@ FLOORS = {
         "configuration",
         "workers",
         "__main__, sweep, inside, tracking, dashboard, bench",
+        "score scoring",
     ],
     "analysis": [
         "analysis",
@@ -54,7 +55,7 @@ FLOORS = {
         "figures",
         "report, explorer",
         "run baselines, calibration, reproductions, walk",
-        "gallery_of_cells",
+        "gallery_of_cells, scorecard",
         "__main__",
         "notebooks",
     ],

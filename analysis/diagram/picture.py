@@ -175,7 +175,9 @@ class _Painter:
 
         corner = self._at((x - w / 2, y - h / 2))
         style = f"round,pad=0,rounding_size={min(radius, h / 2, w / 2)}"
-        self._add(FancyBboxPatch(corner, w, h, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=wide * self.point))
+        self._add(
+            FancyBboxPatch(corner, w, h, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=wide * self.point)
+        )
 
     def _path(self, points: Sequence[Point], colour: str, wide: float, cap: Any) -> None:
         from matplotlib.patches import PathPatch

@@ -111,6 +111,7 @@ def card_of(study: Study, variant: str, measured: Measured | None = None) -> Car
 # Places
 # ----------------------------------------------------------------------------------------------------------------------
 
+
 class Ground(NamedTuple):
     """What the places of variants on a task rest on.
 

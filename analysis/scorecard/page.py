@@ -55,7 +55,6 @@ def page(card: Card, about: About, said: Said, files: Mapping[str, str]) -> str:
         gradients=_figure(_gradients(card)) if reaches else "",
         reach=" ".join(reach_lines(card)) if reaches else shown["reach"],
         sensitivity=_figure(_sensitivity(card, swept)) if swept else "",
-        speeds=[(panels.speed_name(speed), panels.speed_text(speed)) for speed in speeds],
         speed=_figure(_speed(card)) if speeds else "",
         notes=shown,
         files=files,
@@ -73,7 +72,13 @@ def _block(card: Card, rows: list[Mapping[Any, Any]]) -> dict[str, Any]:
     solvable = bool(rows[0]["solvable"])
     best = f"best of {searched(card.points)}" if solvable else "best decile"
     level = "solved, %" if solvable else f"test loss, {best}"
-    heads = ["task", "all cells", level, "place [95\u00a0%]", *(["solved more, points [95\u00a0%]"] if solvable else [])]
+    heads = [
+        "task",
+        "all cells",
+        level,
+        "place [95\u00a0%]",
+        *(["solved more, points [95\u00a0%]"] if solvable else []),
+    ]
     heads.append(f"score, {best}, more [95\u00a0%]" if solvable else "test loss less [95\u00a0%]")
     return {"heads": heads, "rows": [_row(card, row) for row in rows]}
 
@@ -155,7 +160,7 @@ def _sensitivity(card: Card, swept: list[str]) -> tuple[float, Drawn]:
 def _speed(card: Card) -> tuple[float, Drawn]:
     assert card.measured is not None
     height = 0.2 * len(card.measured.speeds)
-    return height + 0.35, lambda axes: panels.speeds(axes(0.1, 0.05, WIDTH - 1.3, height), card, names=False)
+    return height + 0.35, lambda axes: panels.speeds(axes(2.05, 0.05, WIDTH - 2.05 - 1.12, height), card)
 
 
 def _figure(drawing: tuple[float, Drawn]) -> str:

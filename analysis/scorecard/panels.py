@@ -37,11 +37,8 @@ def half_lag_rows(card: Card) -> list[Mapping[Any, Any]]:
     return list(own.to_dict("records"))
 
 
-def half_lags(axes: Axes, card: Card, names: bool = True) -> None:
-    """Draw the half lag of the variant in each series, with those of the others behind it.
-
-    names: whether the series are named left of the rows.
-    """
+def half_lags(axes: Axes, card: Card) -> None:
+    """Draw the half lag of the variant in each series, with those of the others behind it."""
     rows = half_lag_rows(card)
     axes.set_xscale("log", base=2)
     low, high = (f(row[end] for row in rows) for f, end in ((min, "shortest"), (max, "longest")))
@@ -55,8 +52,7 @@ def half_lags(axes: Axes, card: Card, names: bool = True) -> None:
     axes.set_xlabel("half lag in steps")
     for y, row in enumerate(rows):
         axes.plot([row["shortest"], row["longest"]], [y, y], color=SHADE, lw=9, solid_capstyle="butt", zorder=1)
-        if names:
-            _left(axes, words.spoken(str(row["series"])), y)
+        _left(axes, words.spoken(str(row["series"])), y)
         others = card.half_lags[(card.half_lags["series"] == row["series"]) & np.isfinite(card.half_lags["half_lag"])]
         axes.plot(others["half_lag"], [y] * len(others), ls="none", marker="|", ms=7, mec=BACK, mew=1.1, zorder=2)
         for variant in own_and_baseline(card):
@@ -106,15 +102,15 @@ def gradients(axes: Axes, card: Card) -> None:
 
 
 def reach_text(curve: Sequence[float]) -> str:
-    """Return the lag at which the gradient first falls below a hundredth of that at lag 1, or that it never does.
+    """Return after how many steps the gradient first falls below a hundredth of that at lag 1, or that it never does.
 
     >>> reach_text([1.0, 0.1, 0.001]), reach_text([1.0, 0.5]), reach_text([])
-    ('3', '> 2', 'not measured')
+    ('after 3 steps', 'never', 'not measured')
     """
     if not len(curve):
         return "not measured"
     below = np.flatnonzero(~(np.asarray(curve, dtype=float) >= HUNDREDTH))
-    return f"{below[0] + 1}" if len(below) else f"> {len(curve)}"
+    return f"after {below[0] + 1} steps" if len(below) else "never"
 
 
 # Sensitivity
@@ -172,8 +168,8 @@ def speed_text(speed: Speed) -> str:
     return f"{speed.ratio:.2f} ({speed.low:.2f} to {speed.high:.2f})"
 
 
-def speeds(axes: Axes, card: Card, names: bool = True) -> None:
-    """Draw the time of a training step beside that of torch.nn.LSTM, which is 1; names: left of the rows."""
+def speeds(axes: Axes, card: Card) -> None:
+    """Draw the time of a training step beside that of torch.nn.LSTM, which is 1."""
     assert card.measured is not None
     rows = card.measured.speeds
     colour, marker, _ = look(card.variant)
@@ -181,7 +177,9 @@ def speeds(axes: Axes, card: Card, names: bool = True) -> None:
     ends = [1.0, *(x for row in rows for x in (row.low, row.high))]
     axes.set_xlim(min(ends) / 1.25, max(ends) * 1.25)
     axes.axvline(1, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=1)
-    ticks = [x for x in (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if min(ends) / 1.25 <= x <= max(ends) * 1.25]
+    apart = 0.3 * np.log10(max(ends) / min(ends) * 1.25**2)  # so that labels do not touch
+    near = [x for x in (0.05, 0.1, 0.2, 0.5, 2, 5, 10, 20, 50, 100) if min(ends) / 1.25 <= x <= max(ends) * 1.25]
+    ticks = sorted({1.0, *(x for x in (near[:1] + near[-1:]) if abs(np.log10(x)) > apart)})
     axes.set_xticks(ticks, [words.tick(x) for x in ticks])
     axes.minorticks_off()
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -191,5 +189,4 @@ def speeds(axes: Axes, card: Card, names: bool = True) -> None:
         interval(axes, row.low, row.high, y, colour)
         mark(axes, row.ratio, y, marker, colour, filled=True)
         right_of_row(axes, speed_text(row), y, 4)
-        if names:
-            _left(axes, speed_name(row), y)
+        _left(axes, speed_name(row), y)

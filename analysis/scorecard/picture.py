@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,7 +42,7 @@ class Room(NamedTuple):
     sentences: bool
 
 
-ROOMS = (Room(2.9, True), Room(2.4, True), Room(2.1, True), Room(2.4, False), Room(1.6, False))
+ROOMS = (Room(2.9, True), Room(2.4, True), Room(2.1, True), Room(2.4, False), Room(2.1, False), Room(1.6, False))
 """Tried in this order until everything fits the page."""
 
 
@@ -78,29 +78,32 @@ class Paper:
         lines = [""]
         for word in text.split():
             longer = f"{lines[-1]} {word}".strip()
-            if lines[-1] and self.width(longer, size, weight) > width:
+            if lines[-1] and width_of(longer, size, weight) > width:
                 lines.append(word)
             else:
                 lines[-1] = longer
         return lines
 
-    def width(self, text: str, size: float = 8, weight: str = "normal") -> float:
-        """Return the width of a line in inches."""
-        from matplotlib.font_manager import FontProperties
-
-        font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-        found: float = self._renderer.get_text_width_height_descent(text, font, "$" in text)[0]
-        return found / DOTS
-
-    @cached_property
-    def _renderer(self) -> Any:
-        from matplotlib.backends.backend_agg import RendererAgg
-
-        return RendererAgg(16, 16, DOTS)
-
     def heading(self, left: float, text: str) -> None:
         """Write the heading of a part at the present place."""
         self.text(left, self.y, text, 9, weight="bold")
+
+
+@cache
+def width_of(text: str, size: float = 8, weight: str = "normal") -> float:
+    """Return the width of a line in inches."""
+    from matplotlib.font_manager import FontProperties
+
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    found: float = _renderer().get_text_width_height_descent(text, font, "$" in text)[0]
+    return found / DOTS
+
+
+@cache
+def _renderer() -> Any:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+    return RendererAgg(16, 16, DOTS)
 
 
 def draw(card: Card, about: About, said: Said) -> Figure:
@@ -198,7 +201,7 @@ def _equation(paper: Paper, left: float, room: float, line: str) -> None:
     rows, indent = [""], 0.0
     for word in words_of:
         longer = f"{rows[-1]} {word}".strip()
-        if rows[-1] and paper.width(equation(longer)) > room - (0.25 if len(rows) > 1 else 0.0):
+        if rows[-1] and width_of(equation(longer)) > room - (0.25 if len(rows) > 1 else 0.0):
             rows.append(word)
         else:
             rows[-1] = longer
@@ -215,7 +218,7 @@ GAP = 0.16
 def _places(paper: Paper, card: Card) -> None:
     """Draw a row per task: the variant among the others, its place, and how it differs from the baseline."""
     blocks = [card.places[card.places["solvable"]], *(one for _, one in _losses(card))]
-    paper.heading(EDGE, f"Among the {int(card.places['variants'].max())} cells of the study")
+    paper.heading(EDGE, f"Among {int(card.places['variants'].max())} cells")
     for rows in blocks:
         if len(rows):
             _block(paper, card, list(rows.head(MOST).to_dict("records")), int(len(rows) > MOST) * (len(rows) - MOST))
@@ -234,13 +237,15 @@ def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: in
     left = EDGE + NAMES
     stops = [left, left + STRIP + GAP + VALUE, left + STRIP + GAP + VALUE + RANK + 0.1]
     stops.append(stops[2] + FOREST + GAP)
-    top, height = paper.y + 0.33, ROW * len(rows)
+    top, height = paper.y + 0.17, ROW * len(rows)
     for x, text in ((stops[0], heads[0]), (stops[1] - VALUE + 0.1, "this"), (stops[1] + 0.02, "place")):
-        paper.text(x, paper.y + 0.17, text, color=GREY)
+        paper.text(x, paper.y, text, color=GREY)
     strip = paper.axes(stops[0], top, STRIP, height)
-    forests = [paper.axes(x, top, FOREST, height) for x in stops[2:]] if solvable else [
-        paper.axes(stops[2], top, 2 * FOREST + GAP, height)
-    ]
+    forests = (
+        [paper.axes(x, top, FOREST, height) for x in stops[2:]]
+        if solvable
+        else [paper.axes(stops[2], top, 2 * FOREST + GAP, height)]
+    )
     for axes in (strip, *forests):
         row_axis(axes, len(rows))
         axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -248,10 +253,10 @@ def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: in
     _strip(strip, card, rows)
     for axes, prefix, text in zip(forests, ("", "quality_") if solvable else ("quality_",), heads[1:], strict=True):
         _forest(axes, card, rows, prefix)
-        paper.text(stops[2] if axes is forests[0] else stops[3], paper.y + 0.17, text, color=GREY)
+        paper.text(stops[2] if axes is forests[0] else stops[3], paper.y, text, color=GREY)
     for y, row in enumerate(rows):
         _row_texts(paper, rows, y, top + ROW * y, stops)
-    paper.y = top + height + 0.34
+    paper.y = top + height + 0.33
     if more:
         paper.text(EDGE, paper.y - 0.1, f"{more} more tasks are on the page beside this picture.", color=GREY)
         paper.y += LINE
@@ -317,8 +322,15 @@ def _strip(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]]) -> None:
     axes.set_xlim(*reversed(goal.axis(list(card.levels[rows[0]["task"]].values()))))
     floor = float(goal.shown(goal.floor))
     axes.axvline(floor, color=GREY, lw=0.9, ls=(0, (4, 2)))
-    axes.annotate("floor", (floor, 0), xycoords=("data", "axes fraction"), xytext=(-2, 2), textcoords="offset points",
-                  ha="right", color=GREY)
+    axes.annotate(
+        "floor",
+        (floor, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-2, 2),
+        textcoords="offset points",
+        ha="right",
+        color=GREY,
+    )
 
 
 def _forest(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]], prefix: str) -> None:
@@ -338,8 +350,15 @@ def _forest(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]], prefix: s
     for y, row in enumerate(rows):
         text = words_for(row, prefix)
         if text:
-            axes.annotate(text, (0.5, y), xycoords=("axes fraction", "data"), ha="center", va="center", color=GREY,
-                          bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6})
+            axes.annotate(
+                text,
+                (0.5, y),
+                xycoords=("axes fraction", "data"),
+                ha="center",
+                va="center",
+                color=GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+            )
             continue
         low, high = sorted((scale * row[f"{prefix}low"], scale * row[f"{prefix}high"]))
         interval(axes, low, high, y, colour)

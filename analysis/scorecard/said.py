@@ -70,8 +70,8 @@ def notes(card: Card) -> dict[str, str]:
         row = measured.speeds[0]
         engine = "fused engine" if measured.engine == "fused" else f"{measured.engine} engine: {measured.why}"
         speed = (
-            f"{row.steps} steps, {row.batch} sequences, one thread, {engine}; median and quartiles of the ratio over "
-            f"{row.turns} turns. Below 1 is faster."
+            f"{row.steps} steps, {row.batch} sequences, one thread, {engine}; median (quartiles) of {row.turns} turns; "
+            "below 1 is faster."
         )
     elif measured is not None and measured.notes:
         speed = f"Not measured: {'; '.join(note for note in measured.notes if note.startswith('speed'))}"
@@ -82,9 +82,7 @@ def notes(card: Card) -> dict[str, str]:
     return {
         "speed": speed,
         "reach": reach,
-        "half_lags": "The study has one lag of each task, so there is no half lag."
-        if not half_lag_rows(card)
-        else "",
+        "half_lags": "The study has one lag of each task, so there is no half lag." if not half_lag_rows(card) else "",
         "sensitivity": _sensitivity(card),
     }
 
@@ -105,16 +103,15 @@ def _sensitivity(card: Card) -> str:
 def reach_lines(card: Card) -> list[str]:
     """Return where the gradients fall below a hundredth, for the variant and the baseline."""
     assert card.measured is not None
-    lines = [
-        f"{words.capital(words.spoken(card.measured.task))}; by the state, relative to one step back; the best trial, "
-        f"dotted: at the start, solid: trained. Below {HUNDREDTH:g} (dashed):"
-    ]
     found = [
-        f"{words.spoken(reach.variant)} after {reach_text(reach.start)} steps, trained {reach_text(reach.trained)}"
+        f"{words.spoken(reach.variant)} {reach_text(reach.start)}, trained {reach_text(reach.trained)}"
         for reach in sorted(card.measured.reaches, key=lambda reach: reach.variant != card.variant)
     ]
-    grey = "" if len(found) < 2 else " (grey)"
-    return [f"{lines[0]} {'; '.join(found)}{grey}."]
+    grey = " (grey)" if len(found) > 1 else ""
+    return [
+        f"{words.capital(words.spoken(card.measured.task))}; dotted: untrained. Below {HUNDREDTH:g} of that one step back: "
+        f"{'; '.join(found)}{grey}."
+    ]
 
 
 def _foot(card: Card) -> list[str]:
@@ -123,13 +120,29 @@ def _foot(card: Card) -> list[str]:
         f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of differences "
         f"simultaneous over the {others} cells that are compared on a task, not over tasks; a mark is filled where it "
         "excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half lag: trimmed "
-        "Spearman-Kärber."
+        "Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, trained once more."
     ]
     about = card.study.about
     lines.append(f"Study {card.study.name}: {_origin(about)}.")
+    lines += _beside_archive(about)
     if card.measured is not None:
         lines.append(f"Speed and gradients: {_origin(card.measured.facts)}.")
     return lines
+
+
+def _beside_archive(about: Mapping[str, Any]) -> list[str]:
+    """Return what the check of the archive said to which this cell was added; nothing where there was none."""
+    sessions = [about, *(s for s in about.get("sessions", ()) if isinstance(s, Mapping))]
+    known = next((s["against"] for s in reversed(sessions) if isinstance(s.get("against"), Mapping)), None)
+    reruns = [] if known is None else known.get("check", {}).get("reruns", [])
+    if known is None or not reruns:
+        return []
+    same = sum(each["there"] == each["here"] for each in reruns)
+    meant = "" if same == len(reruns) else ", so that paired differences lose some precision"
+    return [
+        f"Archive {known.get('archive', '')}, to which a cell was added: {same} of {len(reruns)} of its trials that were "
+        f"run again gave the same bits{meant}."
+    ]
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
@@ -142,7 +155,8 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
     days = sorted({str(s["created"])[:10] for s in sessions if s.get("created")})
     day = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "not on record"
-    return f"processor {each('processor')}, commit {each('commit')}, date {day}"
+    commits = " and ".join(dict.fromkeys(commit[:12] for commit in each("commit").split(" and ")))
+    return f"processor {each('processor')}, commit {commits}, date {day}"
 
 
 # Equations

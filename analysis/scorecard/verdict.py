@@ -121,7 +121,9 @@ def _tuned(quality: Sequence[Said], card: Card, *, alone: bool) -> str:
         if row.verdict == SAME:
             return f"{start} the same as {baseline} within {words.amount(MARGIN * row.span, row.unit)}"
         return f"{start} {'better' if row.verdict == BETTER else 'worse'} than {baseline} (by {_size(row)})"
-    counts = {name: sum(row.verdict == name for row in quality) for name in (BETTER, WORSE, SAME, OPEN, EVERYTHING_SOLVED)}
+    counts = {
+        name: sum(row.verdict == name for row in quality) for name in (BETTER, WORSE, SAME, OPEN, EVERYTHING_SOLVED)
+    }
     named = (
         (BETTER, f"better than {baseline} on"),
         (WORSE, f"worse than {baseline} on"),
