@@ -90,8 +90,8 @@ def written(study: Study, variant: str, options: Options, measured: str) -> list
     from runs.names import checked_name, file_name
     from runs.scoring.measured import FOLDER
 
+    from .card import card_of
     from .cell import about
-    from .numbers import card_of
     from .page import page
     from .picture import write
     from .said import said

@@ -73,7 +73,7 @@ def about(node: Mapping[str, Any], baseline: Mapping[str, Any]) -> About:
 
 
 def _equations(cell: Cell) -> list[str]:
-    """Return the equations of the traced graph, with the knobs of the cell; those of its docstring where it has none."""
+    """Return the equations of the traced graph, with the knobs of the cell; else those of its docstring."""
     written = [line.split("   ")[0].strip() for line in equations(type(cell))]
     if cell.control:
         return written

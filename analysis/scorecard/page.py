@@ -16,8 +16,8 @@ from ..figures.look import look, settings
 from ..standalone import standalone
 from ..typeset import typeset
 from . import panels
+from .card import OVERALL, Card, searched
 from .cell import About
-from .numbers import OVERALL, Card, searched
 from .picture import rank_text, words_for
 from .said import Said, notes, reach_lines
 

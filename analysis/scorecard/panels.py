@@ -12,7 +12,7 @@ from runs.scoring.measured import Speed
 from .. import words
 from ..figures.look import BACK, GREY, INK, SHADE, look
 from ..figures.pieces import interval, log_ticks, mark, right_of_row
-from .numbers import PARTS, Card
+from .card import PARTS, Card
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,8 +14,8 @@ from ..diagram.picture import UNITS, paint_on
 from ..figures.look import BACK, GREY, INK, look, save, settings
 from ..figures.pieces import interval, mark
 from . import panels
+from .card import OVERALL, Card, searched
 from .cell import About
-from .numbers import OVERALL, Card, searched
 from .said import Said, equation, notes, reach_lines
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def width_of(text: str, size: float = 8, weight: str = "normal") -> float:
 def _renderer() -> Any:
     from matplotlib.backends.backend_agg import RendererAgg
 
-    return RendererAgg(16, 16, DOTS)
+    return RendererAgg(16, 16, DOTS)  # type: ignore[no-untyped-call]
 
 
 def draw(card: Card, about: About, said: Said) -> Figure:
@@ -254,7 +254,7 @@ def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: in
     for axes, prefix, text in zip(forests, ("", "quality_") if solvable else ("quality_",), heads[1:], strict=True):
         _forest(axes, card, rows, prefix)
         paper.text(stops[2] if axes is forests[0] else stops[3], paper.y, text, color=GREY)
-    for y, row in enumerate(rows):
+    for y in range(len(rows)):
         _row_texts(paper, rows, y, top + ROW * y, stops)
     paper.y = top + height + 0.33
     if more:
@@ -266,7 +266,7 @@ def _heads(card: Card, row: Mapping[Any, Any]) -> list[str]:
     """Return the headings of the columns: of the levels, and of the differences from the baseline."""
     best = f"best of {searched(card.points)}" if row["solvable"] else "best decile"
     if row["solvable"]:
-        return ["solved by each cell, %", "more solved, points", f"{best}: more score"]
+        return ["solved by each cell, %", "more solved, points", f"{best}: score"]
     return ["test loss of each cell", f"lower test loss of the {best}"]
 
 
@@ -274,7 +274,7 @@ def _row_texts(paper: Paper, rows: Sequence[Mapping[Any, Any]], y: int, top: flo
     """Write the name of a task, the level of the variant and its place."""
     row = rows[y]
     middle = top + (ROW - LINE) / 2
-    bold = {"weight": "bold"} if row["task"] == OVERALL else {}
+    bold: dict[str, Any] = {"weight": "bold"} if row["task"] == OVERALL else {}
     in_series = row["series"] != row["task"] and row["task"] != OVERALL
     if row["task"] == OVERALL:
         paper.text(EDGE, middle, "all tasks together", **bold)

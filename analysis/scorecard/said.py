@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from .. import words
+from .card import OVERALL, Card
 from .cell import HIDDEN, INPUTS, About
-from .numbers import OVERALL, Card
 from .panels import HUNDREDTH, half_lag_rows, reach_text
 from .verdict import headline, the, verdict
 
@@ -109,17 +109,17 @@ def reach_lines(card: Card) -> list[str]:
     ]
     grey = " (grey)" if len(found) > 1 else ""
     return [
-        f"{words.capital(words.spoken(card.measured.task))}; dotted: untrained. Below {HUNDREDTH:g} of that one step back: "
-        f"{'; '.join(found)}{grey}."
+        f"{words.capital(words.spoken(card.measured.task))}; dotted: untrained. Below {HUNDREDTH:g} of that one step "
+        f"back: {'; '.join(found)}{grey}."
     ]
 
 
 def _foot(card: Card) -> list[str]:
     others = int(card.places["variants"].max()) - 1
     lines = [
-        f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of differences "
-        f"simultaneous over the {others} cells that are compared on a task, not over tasks; a mark is filled where it "
-        "excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half lag: trimmed "
+        f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of "
+        f"differences simultaneous over the {others} cells that are compared on a task, not over tasks; a mark is "
+        "filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half lag: trimmed "
         "Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, trained once more."
     ]
     about = card.study.about
@@ -132,22 +132,23 @@ def _foot(card: Card) -> list[str]:
 
 def _beside_archive(about: Mapping[str, Any]) -> list[str]:
     """Return what the check of the archive said to which this cell was added; nothing where there was none."""
-    sessions = [about, *(s for s in about.get("sessions", ()) if isinstance(s, Mapping))]
-    known = next((s["against"] for s in reversed(sessions) if isinstance(s.get("against"), Mapping)), None)
-    reruns = [] if known is None else known.get("check", {}).get("reruns", [])
-    if known is None or not reruns:
+    sessions = [about, *(s for s in about.get("sessions") or () if isinstance(s, Mapping))]
+    checked = [s["against"] for s in sessions if isinstance(s.get("against"), Mapping)]
+    known: Mapping[str, Any] = checked[-1] if checked else {}
+    reruns = [each for each in (known.get("check") or {}).get("reruns") or () if isinstance(each, Mapping)]
+    if not reruns:
         return []
-    same = sum(each["there"] == each["here"] for each in reruns)
+    same = sum(each.get("there") == each.get("here") for each in reruns)
     meant = "" if same == len(reruns) else ", so that paired differences lose some precision"
     return [
-        f"Archive {known.get('archive', '')}, to which a cell was added: {same} of {len(reruns)} of its trials that were "
-        f"run again gave the same bits{meant}."
+        f"Archive {known.get('archive', '')}, to which a cell was added: {same} of {len(reruns)} of its trials that "
+        f"were run again gave the same bits{meant}."
     ]
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
     """Return processor, commit and day, as far as they are on record."""
-    sessions = [s for s in facts.get("sessions", ()) if isinstance(s, Mapping)] or [facts]
+    sessions = [s for s in facts.get("sessions") or () if isinstance(s, Mapping)] or [facts]
 
     def each(name: str) -> str:
         known = [str(s[name]) for s in sessions if s.get(name)]

@@ -20,7 +20,7 @@ from ..tables.comparisons import (
     WORSE,
 )
 from ..tables.lags import AT_LAG, MEAN
-from .numbers import OVERALL, Card, searched
+from .card import OVERALL, Card, searched
 
 NO_ANSWER = {
     EVERYTHING_SOLVED: "both solve everything on",
@@ -76,7 +76,8 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     better, worse = (_all_of(card, ease, sign) for sign in (BETTER, WORSE))
     if better and worse:
         what = "task" if {row.series for row in better} != {row.series for row in worse} else "lag"
-        return f"{at} it depends on the {what}: easier to train than {baseline} on {_named(better)}, harder on {_named(worse)}"
+        sides = f"easier to train than {baseline} on {_named(better)}, harder on {_named(worse)}"
+        return f"{at} it depends on the {what}: {sides}"
     guards = {row.verdict for row in ease}
     if len(guards) == 1 and guards <= set(NO_ANSWER):
         return f"{at}, {NO_ANSWER[guards.pop()]} all tasks" if len(ease) > 1 else f"{at}, {NO_ANSWER[guards.pop()]} it"
@@ -85,7 +86,8 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     else:
         row, where = _said("", card.places.iloc[0].to_dict(), "%", 1.0), "all tasks together"
     if row.verdict in (BETTER, WORSE):
-        return f"{at}, {'easier' if row.verdict == BETTER else 'harder'} to train than {baseline} on {where} (by {_size(row)})"
+        side = "easier" if row.verdict == BETTER else "harder"
+        return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
     if row.verdict == SAME:
         return f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
     one = [*better, *worse]
@@ -177,7 +179,7 @@ def the(label: str) -> str:
 
 
 def _of_baseline(card: Card) -> str:
-    row = card.places.iloc[0]
+    row = card.places.to_dict("records")[0]
     others = int(row["variants"]) - 1
     start = f"This is the baseline, with which the other {others} cells are compared"
     if not row["solvable"]:

@@ -299,7 +299,7 @@ def thirds(study: Study, variants: list[str], *, seed: int = 0) -> pd.DataFrame:
                 chosen = (study.trials["variant"] == variant).to_numpy() & (part == third)
                 own = study.trials[chosen].assign(good=good[chosen])
                 place = {"hyperparameter": name, "variant": variant, "part": third}
-                rows.append({**place, "from": ends[third], "to": ends[third + 1], **_share(own, seed)})
+                rows.append({**place, "from": ends[third], "to": ends[third + 1], **_share(study, own, seed)})
     return pd.DataFrame(rows, columns=THIRDS)
 
 
@@ -311,12 +311,12 @@ def _good(study: Study) -> Floats:
     return np.where(solvable, (trials["status"] == "solved").to_numpy(), below).astype(float)
 
 
-def _share(own: pd.DataFrame, seed: int) -> dict[str, float]:
+def _share(study: Study, own: pd.DataFrame, seed: int) -> dict[str, float]:
     """Return the mean of `good` with its interval; the trials of a point in a series are drawn together."""
     if own.empty:
         return {"points": 0, "value": np.nan, "low": np.nan, "high": np.nan}
-    series = own["series"].where(own["series"] != "", own["task"]) if "series" in own else own["task"]
-    sums = own.groupby([series.rename("of"), "point"])["good"].agg(["sum", "count"]).to_numpy(dtype=float)
+    series = own["task"].map(study.design.series_of).rename("of")
+    sums = own.groupby([series, "point"])["good"].agg(["sum", "count"]).to_numpy(dtype=float)
     points = len(sums)
     found = {"points": points, "value": float(own["good"].mean()), "low": np.nan, "high": np.nan}
     if points < FEWEST_FOR_INFERENCE:
