@@ -92,6 +92,7 @@ def archive(study, tmp_path):
     return tmp_path / "trials.parquet"
 
 
+@pytest.mark.slow
 def test_the_command_writes_page_and_pictures(archive, study, tmp_path, capsys):
     out = tmp_path / "out"
     write_measured(measured_file(out / study.name, "gru"), measured())
