@@ -119,8 +119,9 @@ def _foot(card: Card) -> list[str]:
     lines = [
         f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of "
         f"differences simultaneous over the {others} cells that are compared on a task, not over tasks; a mark is "
-        "filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half lag: "
-        "trimmed Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, trained once more."
+        "filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half "
+        "lag: trimmed Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, trained "
+        "once more."
     ]
     about = card.study.about
     lines.append(f"Study {card.study.name}: {_origin(about)}.")
