@@ -28,6 +28,7 @@ INNER = WIDTH - 2 * EDGE
 DOTS = 300
 LINE = 0.148  # inches of a line of 8 points
 ROW = 0.15  # of a task
+SMALLEST = 0.5  # scale of a diagram, below which its labels cover each other
 MOST = 20  # rows of tasks; a page has no room for more
 FORMATS = ("png", "pdf", "svg")
 
@@ -177,12 +178,14 @@ def _head(paper: Paper, card: Card, said: Said) -> None:
 
 def _cell(paper: Paper, about: About, said: Said, room: Room) -> None:
     """Draw the diagram, with equations and parameters beside it."""
-    top, left, drawn = paper.y, EDGE, about.drawing
-    bottom = top
+    left, bottom, facts, drawn = EDGE, paper.y, said.facts, about.drawing
     if drawn is not None:
         scale = min(0.8, 0.56 * INNER * UNITS / drawn.width, room.diagram * UNITS / drawn.height)
-        paint_on(paper.figure, drawn, EDGE, top, scale)
-        left, bottom = EDGE + scale * drawn.width / UNITS + 0.25, top + scale * drawn.height / UNITS
+        if scale >= SMALLEST:
+            paint_on(paper.figure, drawn, EDGE, paper.y, scale)
+            left, bottom = EDGE + scale * drawn.width / UNITS + 0.25, paper.y + scale * drawn.height / UNITS
+        else:
+            facts = (*facts, "The diagram is too large for this picture; the page in HTML has it.")
     width = WIDTH - EDGE - left
     if about.about:
         paper.lines(left, width, about.about)
@@ -190,7 +193,7 @@ def _cell(paper: Paper, about: About, said: Said, room: Room) -> None:
     for line in about.equations:
         _equation(paper, left, width, line)
     paper.y += 0.07
-    for fact in said.facts:
+    for fact in facts:
         paper.lines(left, width, fact, color=GREY)
     paper.y = max(bottom, paper.y) + 0.14
 

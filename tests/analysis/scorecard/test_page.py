@@ -125,3 +125,12 @@ def test_a_mistake_is_one_line(words, line, archive, tmp_path, capsys):
     assert len(said) == 1
     assert line in said[0]
     assert not (tmp_path / "out").exists()
+
+
+def test_a_diagram_that_would_be_too_small_is_left_to_the_page(study):
+    card = card_of(study, "gru")
+    wide = about({"_target_": "variants.Grid", "label": "grid"}, study.design.variants["vanilla"])
+    sentences = said(card, wide)
+    shown = " ".join(text.get_text() for text in draw(card, wide, sentences).texts)
+    assert "The diagram is too large for this picture" in shown
+    assert "<title>The cell grid" in page(card, wide, sentences, {})
