@@ -1,7 +1,7 @@
 """`python -m runs.score my_package.MyCell`: a scorecard of a cell, placed among those of an archive.
 
     python -m runs.score gru
-    python -m runs.score my_package.MyCell points=10 'tasks=[adding,temporal_order]' workers=2
+    python -m runs.score my_package.MyCell points=10 'tasks=[adding]'
 
 A cell that the archive does not have is first trained at the archive's points, as many as the minutes allow: the
 command says what that costs. Then its speed is measured beside torch.nn.LSTM, and its best trial on one task is trained

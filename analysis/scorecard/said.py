@@ -171,7 +171,7 @@ def equation(text: str) -> str:
     """Return an equation in plain text in the notation of matplotlib: letters in italics, what is below them smaller.
 
     >>> equation("f = s(W_f x + R_f y' + b_f)")
-    "$f$ = σ($W_{f}$ $x$ + $R_{f}$ $y′$ + $b_{f}$)"
+    '$f$ = σ($W_{f}$ $x$ + $R_{f}$ $y′$ + $b_{f}$)'
     """
     for pattern, sign in _PLAIN:
         text = re.sub(pattern, sign, text)
