@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from runs.record.baselines import FILE, computed, recorded, write_baselines
+from runs.record.baselines import FILE, computed, fitting, recorded, write_baselines
 
 from .load import Options
 from .processes import Companion
@@ -18,7 +18,7 @@ def begin_baselines(
 ) -> Callable[[Study], Study]:
     """Read the baselines of a study's tasks, and begin to compute those that no file has.
 
-    study: its design says what the tasks are.
+    study: its design says what the tasks are, and its facts may have their baselines.
     options: whose results folder or archive may have a file of baselines beside it; `announce` hears what is wrong.
     folder: receives the file.
     companion: does the work; without one nothing is computed.
@@ -30,6 +30,7 @@ def begin_baselines(
     places = dict.fromkeys(place / FILE for place in (folder, Path(options.results) / folder.name, *beside))
     nodes = {label: node for label, node in study.design.tasks.items() if "_target_" in node}
     found, lines = recorded(nodes, places)
+    found = fitting(study.about.get("baselines"), nodes) | found
     missing = {label: node for label, node in nodes.items() if label not in found}
     for line in lines:
         options.announce(line)

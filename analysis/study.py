@@ -13,6 +13,7 @@ import pandas as pd
 from runs.record.archive import Archive, read_archive
 from runs.record.baselines import checked
 from runs.record.rows import of_stage
+from runs.record.shipped import CURVES
 from runs.study.design import Design
 
 from .goals import UNKNOWN, Goal, goals_of
@@ -104,6 +105,18 @@ class Study:
     def trials(self) -> pd.DataFrame:
         """The trials of the search that say something about a variant: all but the failed ones."""
         return usable(self.table)
+
+    @cached_property
+    def curveless(self) -> str:
+        """Why no learning curve can be drawn, in one sentence; empty where one can."""
+        if self.every["curve_steps"].map(len).any():
+            return ""
+        if not (self.every["steps"] > 0).any():
+            return "No trial of this study has a learning curve."
+        return (
+            f"The archive of this study holds no learning curves: they are in {self.name}{CURVES}, and are read where "
+            "that file lies beside the archive."
+        )
 
     @cached_property
     def tasks(self) -> list[str]:

@@ -13,6 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ForwardRef
 
+from runs.record.rows import COLUMNS
+
 PACKAGES = {
     "variants": "What remembers: the contract of a cell, the layers that run it, and how parameters start.",
     "tasks": "What must be remembered: the contract of a task.",
@@ -35,6 +37,10 @@ def reference() -> Iterator[str]:
         for path, thing in public(package).items():
             yield f"### {path}"
             yield from described(path, thing)
+    yield "## The columns of an archive"
+    yield "Hyperparameters come after them, then their coordinates `u_<name>` in the unit cube."
+    rows = (f"| `{column.name}` | {column.kind} | {column.meaning} |" for column in COLUMNS)
+    yield "\n".join(["| column | kind | what it says of a trial |", "|---|---|---|", *rows])
 
 
 def public(package: str) -> dict[str, Any]:

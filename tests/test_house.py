@@ -54,7 +54,7 @@ FLOORS = {
         "study tables",
         "figures",
         "report, explorer",
-        "run baselines, calibration, reproductions, walk",
+        "run baselines, calibration, reproductions, walk, archive",
         "gallery_of_cells, scorecard",
         "__main__",
         "notebooks",

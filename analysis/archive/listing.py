@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runs.record.archive import CURVES, Archive, read_archive, read_table, stored_schema
+from runs.record.archive import Archive, read_archive, read_table, stored_schema
 from runs.record.facts import DECISIVE_PACKAGES
-from runs.record.shipped import sum_of
+from runs.record.shipped import CURVES, sum_of
 
 from .. import words
 
@@ -44,7 +44,7 @@ def size(path: Path) -> str:
 
 def counted(archive: Archive) -> str:
     """Return the number of trials as text: in all, of each stage after the search, and failed ones."""
-    stages = archive.table["stage"].value_counts().to_dict()
+    stages = Counter(archive.table["stage"].tolist())  # in the order of the stages
     failed = int((archive.table["status"] == "failed").sum())
     parts = [f"{words.trials(count)} of the stage {stage}" for stage, count in stages.items() if stage != "search"]
     parts += [f"{failed} failed"] if failed else []
@@ -66,7 +66,9 @@ def _place(facts: Mapping[str, Any]) -> str:
     known = [f"{name} {versions[name]}" for name in DECISIVE_PACKAGES if name in versions]
     known = [f"python {facts['python']}", *known] if "python" in facts else known
     code = f" (code {facts['code']})" if "code" in facts else ""
-    return ", ".join([f"commit {facts.get('commit', 'unknown')}{code}", facts.get("processor", "?"), *known])
+    return ", ".join(
+        [f"commit {facts.get('commit', 'unknown')}{code}", facts.get("processor", "an unknown processor"), *known]
+    )
 
 
 def gaps(archive: Archive) -> list[str]:

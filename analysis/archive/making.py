@@ -9,7 +9,7 @@ from pathlib import Path
 from runs.files import writable
 from runs.names import checked_name
 from runs.record.archive import Archive, read_archive
-from runs.record.baselines import FILE, recorded
+from runs.record.baselines import FILE, fitting, recorded
 from runs.record.shipped import known_sums, write_sum
 from runs.record.shipping import ship, write_curves
 
@@ -64,5 +64,5 @@ def with_baselines(archive: Archive, path: Path) -> Archive:
     """Return an archive with the baselines of its tasks in its facts: those that it has, then those of a file."""
     nodes = {label: node for label, node in archive.design.tasks.items() if "_target_" in node}
     found, _ = recorded(nodes, [path])
-    both = {**found, **(archive.about.get("baselines") or {})}
+    both = fitting(archive.about.get("baselines"), nodes) | found
     return replace(archive, about={**archive.about, "baselines": both}) if both else archive

@@ -97,7 +97,7 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
     Returns
     name, about (sentences), tasks, variants, statuses, measures: what is shown and what it means;
     trials: columns by name, one value per trial, None for a gap;
-    curves: see `curves_of`;
+    curves, curveless: see `curves_of`, and why there are none, empty where there are some;
     commands: see `words_of`.
     """
     table = study.table
@@ -130,6 +130,7 @@ def content(study: Study, commands: Callable[[Sequence[Trial | None]], list[str]
         "measures": [measure._asdict() for measure in measures],
         "trials": {**places, **numbers},
         "curves": curves_of(table),
+        "curveless": study.curveless,
         "commands": words_of(commands(trials)),
     }
 

@@ -76,6 +76,7 @@ class Entry:
     of_series: whether it shows series of lags; a figure that is too tall is then drawn series by series.
     of_losses: what the caption says of tasks without a criterion of success.
     of_solving: whether it is about solved trials, so that a study whose tasks have no criterion has no such figure.
+    of_curves: whether it shows learning curves, which an archive may lack; the figure is then left out.
     part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
     part_of_losses: in a study whose tasks have no criterion of success; empty for the same part.
     """
@@ -92,6 +93,7 @@ class Entry:
     of_series: bool = False
     of_losses: str = ""
     of_solving: bool = False
+    of_curves: bool = False
     part: str = MORE
     part_of_losses: str = ""
 

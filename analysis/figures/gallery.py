@@ -15,6 +15,7 @@ from runs.console.progress import SILENT, Progress
 
 from ..processes import shared
 from ..study import Study
+from ..tables.gaps import with_training_set
 from . import (
     activations,
     boxes,
@@ -171,6 +172,13 @@ def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str
     return commands
 
 
+def without_curves(study: Study) -> list[str]:
+    """Return titles of the figures that are left out because the archive of a study holds no learning curves."""
+    sets = with_training_set(study.trials)
+    chosen = [entry for entry in FIGURES if entry.of_curves and (sets or "gaps" not in entry.needs)]
+    return [entry.title for entry in chosen] if study.curveless else []
+
+
 def parts(
     entry: Entry, study: Study, tables: Mapping[str, pd.DataFrame]
 ) -> Iterator[tuple[str, Study, list[pd.DataFrame]]]:
@@ -194,7 +202,9 @@ def parts(
 
 
 def _drawable(entry: Entry, study: Study, tables: Mapping[str, pd.DataFrame]) -> bool:
-    return _complete(entry, tables) and (not entry.of_solving or any(map(study.solvable, study.tasks)))
+    if (entry.of_curves and study.curveless) or not _complete(entry, tables):
+        return False
+    return not entry.of_solving or any(map(study.solvable, study.tasks))
 
 
 def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:

@@ -139,5 +139,6 @@ FIGURE = Entry(
     rows=lines_of_panels,
     most=4,
     of_losses=OF_LOSSES,
+    of_curves=True,
     part_of_losses=EVIDENCE,
 )

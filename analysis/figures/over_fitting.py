@@ -120,4 +120,6 @@ def _panel(axes: Axes, numbers: Numbers, task: str, variant: str) -> None:
     axes.locator_params(axis="x", integer=True, nbins=3)
 
 
-FIGURE = Entry("over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task)
+FIGURE = Entry(
+    "over_fitting", TITLE, CAPTION, numbers, draw, needs=("gaps",), rows=a_page_for_each_task, of_curves=True
+)

@@ -61,6 +61,12 @@ def without_network(html: str) -> str:
     return scripts.sub(lambda script: "" if re.search(r"https?://", script[0]) else script[0], html)
 
 
+def _study_of(archive: Path) -> str:
+    from runs.record.archive import read_archive
+
+    return read_archive(archive).design.name
+
+
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code."""
     from runs.arguments import command, key_values
@@ -68,7 +74,6 @@ def main(arguments: list[str]) -> int:
     from runs.console.progress import Progress
     from runs.console.text import complain, say
     from runs.files import writable
-    from runs.record.archive import read_archive
 
     from ..load import archive_of, archived
 
@@ -80,7 +85,7 @@ def main(arguments: list[str]) -> int:
         if only and only not in NAMES:
             raise ValueError(unknown("notebook", only, NAMES))
         archive = archive_of(values.get("from", ""), results)
-        study = values.get("study", "quick") if archive is None else read_archive(archive).design.name
+        study = values.get("study", "quick") if archive is None else _study_of(archive)
         if archive is None and not (results / study / "trials.parquet").is_file():
             if not (results / study / "journal.log").is_file():
                 raise ValueError(f"there is no study {study!r} in {results}; {instead(study, archived(results))}")

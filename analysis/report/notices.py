@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from runs.record.archive import Archive
+
 from .. import words
 from ..study import Study
 from ..tables.baselines import baselines
@@ -55,8 +57,13 @@ def _search(study: Study) -> list[str]:
 
 def _incomplete(study: Study) -> list[str]:
     done, all_of_them = len(study.table), planned(study)
-    text = f"The study is not complete: {done} of {all_of_them} trials have been run."
-    return [text] if done < all_of_them else []
+    if done >= all_of_them:
+        return []
+    absent = Archive(study.every, study.design, study.about).missing
+    pairs = [(count, pair) for (stage, *pair), count in absent.most_common() if stage == "search"]
+    named = [f"{count} of {variant} on {task}" for count, (task, variant) in pairs]
+    shown = f" Missing: {words.listed(named)}." if 0 < len(named) <= MOST_NAMED["pairs"] else ""
+    return [f"The study is not complete: {done} of {all_of_them} trials have been run.{shown}"]
 
 
 def _failed(study: Study) -> list[str]:

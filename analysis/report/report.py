@@ -12,7 +12,7 @@ import pandas as pd
 from runs.files import write_whole
 
 from .. import words
-from ..figures.gallery import TWO_STUDIES, Shown
+from ..figures.gallery import TWO_STUDIES, Shown, without_curves
 from ..figures.marginals import FIGURE as MARGINALS
 from ..figures.pairs import FIGURE as PAIRS
 from ..figures.shares import FIGURE as SHARES
@@ -178,6 +178,7 @@ class Report:
             "enough": FEWEST,
             "absent": self.absent,
             "on_request": self.on_request,
+            "without_curves": ", ".join(without_curves(self.study)),
             "unexplained": self._unexplained(),
         }
 

@@ -15,6 +15,7 @@ from ..study.design import Design
 from ..trial.trial import Model, Training
 from .content import checksum
 from .rows import Row, names_of, tidied, tidy
+from .shipped import CURVES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 ARCHIVE = "trials.parquet"
 TABLE = "trials.csv"
-CURVES = ".curves.parquet"
-"""What the name of the file ends with that holds the learning curves of an archive without them."""
-
 SCHEMA = 2
 """The number of the form of an archive; files without a number have the first one.
 
@@ -127,14 +125,16 @@ def write_table(table: pa.Table, values: Any, path: Path, **options: Any) -> Non
     table: of trials.
     values: of the design, with the facts beside them.
     path: of the file, which is replaced as a whole or not at all.
-    options: of `pyarrow.parquet.write_table`.
+    options: of `pyarrow.parquet.ParquetWriter`.
     """
     import pyarrow.parquet as pq
 
-    content = checksum_of(table, values).encode()
-    own = {_DESIGN: json.dumps(values).encode(), _SCHEMA: str(SCHEMA).encode(), _CHECKSUM: content}
-    with replacing(path) as part:
-        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **own}), part, **options)
+    own = {_DESIGN: json.dumps(values), _SCHEMA: str(SCHEMA), _CHECKSUM: checksum_of(table, values)}
+    table = table.replace_schema_metadata(None)
+    # without Arrow's own copy of the schema, which would hold the design a second time
+    with replacing(path) as part, pq.ParquetWriter(part, table.schema, store_schema=False, **options) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({key.decode(): value for key, value in own.items()})
 
 
 def checksum_of(table: pa.Table, values: Any) -> str:
@@ -187,7 +187,7 @@ def read_table(path: Path) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not an archive of a study: {str(error).strip().splitlines()[0]}") from None
     stored = metadata.get(_CHECKSUM, b"").decode(errors="replace")
-    if _SCHEMA in metadata and stored != (found := checksum(table, metadata[_DESIGN])):
+    if {_SCHEMA, _CHECKSUM} & {*metadata} and stored != (found := checksum(table, metadata[_DESIGN])):
         raise ValueError(
             f"{path} was changed after it was written: its checksum is {stored[:12]}, that of its content {found[:12]}"
         )

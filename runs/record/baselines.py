@@ -43,11 +43,21 @@ def recorded(nodes: Mapping[str, Mapping[str, Any]], places: Iterable[Path]) -> 
         except ValueError as error:
             lines.append(f"{error}; computed again")
             continue
-        for label, node in nodes.items():
-            records = there.get(label, [])
-            if records and all(record.get("of") == identity(node) for record in records):
-                found.setdefault(label, records)
+        found = fitting(there, nodes) | found
     return found, lines
+
+
+def fitting(found: Any, nodes: Mapping[str, Mapping[str, Any]]) -> Records:
+    """Return those of some baselines, as the facts of a study have them, that are of the tasks of these nodes.
+
+    Raises ValueError for something else than baselines.
+    """
+    known = checked(found or {})
+    return {
+        label: known[label]
+        for label, node in nodes.items()
+        if known.get(label) and all(record.get("of") == identity(node) for record in known[label])
+    }
 
 
 def computed(nodes: Mapping[str, Mapping[str, Any]]) -> tuple[Records, list[str]]:

@@ -89,12 +89,19 @@ COLUMNS = (
     Column("unit", "text", "of losses", earlier=""),
     Column("unit_scale", "float", "what a loss is multiplied by to be in this unit", earlier=1.0),
     Column("first_loss", "float", "validation loss before the first update, if one was taken", earlier=OF_CURVES),
-    Column("low_step", "float", "update of the look with the lowest validation loss of its curve", earlier=OF_CURVES),
-    Column("low_loss", "float", "validation loss of the curve at `low_step`", earlier=OF_CURVES),
-    Column("low_train_loss", "float", "training loss of the curve at `low_step`", earlier=OF_CURVES),
-    Column("last_step", "float", "update of the last look at which both losses are finite", earlier=OF_CURVES),
-    Column("last_loss", "float", "validation loss of the curve at `last_step`", earlier=OF_CURVES),
-    Column("last_train_loss", "float", "training loss of the curve at `last_step`", earlier=OF_CURVES),
+    Column(
+        "low_step",
+        "float",
+        "with a training set: update of the look with the lowest validation loss",
+        earlier=OF_CURVES,
+    ),
+    Column("low_loss", "float", "validation loss at this look", earlier=OF_CURVES),
+    Column("low_train_loss", "float", "training loss at this look: the mean since the look before", earlier=OF_CURVES),
+    Column(
+        "last_step", "float", "with a training set: update of the last look whose losses are finite", earlier=OF_CURVES
+    ),
+    Column("last_loss", "float", "validation loss at this look", earlier=OF_CURVES),
+    Column("last_train_loss", "float", "training loss at this look: the mean since the look before", earlier=OF_CURVES),
     Column("curve_steps", "integers", "updates at which the validation loss was taken"),
     Column("curve_losses", "floats", "the validation loss at these"),
     Column("train_losses", "floats", "mean training loss since the evaluation before, NaN at update 0"),
@@ -213,7 +220,7 @@ def tidied(table: pd.DataFrame) -> pd.DataFrame:
     names, curves = [column.name for column in COLUMNS], names_of("integers", "floats")
     of_curves = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
     if not set(of_curves) <= set(table) and set(curves) <= set(table):
-        looks = zip(*(table[name] for name in curves), strict=True)
+        looks = zip(*(table[name] for name in curves), pd.to_numeric(table["epochs"]).notna(), strict=True)
         table[of_curves] = pd.DataFrame([_ends(*own) for own in looks], table.index, of_curves)
     lost = [name for name in names if name not in table]
     if lost:
@@ -243,18 +250,17 @@ def _array(values: Any, dtype: type) -> NDArray[Any]:
     return np.array([np.nan if x is None else x for x in values], dtype=dtype)
 
 
-def _ends(steps: Any, losses: Any, train: Any) -> tuple[float, ...]:
+def _ends(steps: Any, losses: Any, train: Any, counts_epochs: bool) -> tuple[float, ...]:
     """Return the first loss of the curves of a trial, then step, validation and training loss at two looks.
 
-    They are the look with the lowest validation loss and the last one, of those whose losses are finite. All losses
-    are in single precision, as evaluations are.
+    They are the look with the lowest validation loss and the last one, of those whose losses are finite; NaN for a
+    trial that does not count epochs.
     """
     import numpy as np
 
     first = losses[0] if len(steps) and len(losses) and steps[0] == 0 else np.nan
-    both = min(len(steps), len(losses), len(train))
+    both = min(len(steps), len(losses), len(train)) if counts_epochs else 0
     looks: NDArray[np.float64] = np.array([steps[:both], losses[:both], train[:both]], dtype=float)
-    looks[2] = looks[2].astype(np.float32)
     looks = looks[:, np.isfinite(looks[1:]).all(axis=0)]
     if not looks.shape[1]:
         return (first, *[np.nan] * 6)

@@ -8,22 +8,27 @@ from pathlib import Path
 from ..console.known import instead
 from ..files import write_whole
 from ..names import checked_name
-from .archive import CURVES
 
 FOLDER = Path(__file__).resolve().parents[2] / "analysis" / "archive"
 PREFIX = "archive:"
 SUMS = "SHA256SUMS"
+CURVES = ".curves.parquet"
+"""What the name of the file ends with that holds the learning curves of an archive without them."""
 
 
-def names(folder: Path = FOLDER) -> list[str]:
+def names(folder: Path | None = None) -> list[str]:
     """Return the names of the archives in a folder, by default of those that are shipped."""
-    return sorted(path.stem for path in folder.glob("*.parquet") if not path.name.endswith(CURVES))
+    files = (FOLDER if folder is None else folder).glob("*.parquet")
+    return sorted(path.stem for path in files if not path.name.endswith(CURVES))
 
 
-def known_sums(folder: Path = FOLDER) -> dict[str, str]:
-    """Return the checksums of a folder's file `SHA256SUMS`, by the names of the files; none where it is not there."""
+def known_sums(folder: Path | None = None) -> dict[str, str]:
+    """Return the checksums of a folder's file `SHA256SUMS`, by the names of the files; none where it is not there.
+
+    folder: by default that of the archives that are shipped.
+    """
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+        lines = ((FOLDER if folder is None else folder) / SUMS).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return {}
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -54,8 +59,7 @@ def located(value: str) -> Path:
             shipped = ", ".join(PREFIX + name for name in names())
             raise ValueError(f"there is no file {value}; the shipped archives are: {shipped or 'none'}")
         return path
-    name = value.removeprefix(PREFIX)
-    path = FOLDER / f"{checked_name(name, 'name of an archive')}.parquet"
-    if not path.is_file():
+    name = checked_name(value.removeprefix(PREFIX), "name of an archive")
+    if name not in names():
         raise ValueError(f"there is no archive {value}; {instead(name, names(), 'the archives are', PREFIX)}")
-    return path
+    return FOLDER / f"{name}.parquet"

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import on_record
-from .archive import CURVES, METRIC, Archive, checksum_of, read_table, stored_checksum, write_table
+from .archive import METRIC, Archive, checksum_of, read_table, stored_checksum, write_table
 from .rows import names_of
+from .shipped import CURVES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,6 +7,7 @@ import sys
 import pandas as pd
 import pytest
 
+from analysis.notebooks import __main__ as notebooks
 from analysis.notebooks.__main__ import FOLDER, NAMES, execute, main, without_network
 from runs.record.archive import load, write_values
 from runs.record.rows import tidy
@@ -149,6 +150,14 @@ def test_a_study_that_was_not_analysed_is_one_line_and_exit_code_2(tmp_path, cap
 def test_a_study_that_is_not_there_is_one_line_and_exit_code_2(tmp_path, capsys):
     assert main([f"results={tmp_path}", "study=absent"]) == 2
     assert capsys.readouterr().err == f"error: there is no study 'absent' in {tmp_path}; there is: none\n"
+
+
+def test_the_notebooks_read_an_archive_by_its_file(analysed, monkeypatch):
+    asked = []
+    monkeypatch.setattr(notebooks, "execute", lambda *arguments: asked.append(arguments) or [])
+    path = analysed / "demo" / "trials.parquet"
+    assert main([f"from={path}", "only=overview", f"results={analysed / 'none'}", f"out={analysed / 'out'}"]) == 0
+    assert asked == [("overview", "demo", analysed / "none", analysed / "out", path)]
 
 
 @pytest.mark.parametrize("name", NAMES)

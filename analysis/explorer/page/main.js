@@ -24,6 +24,7 @@ function gaps(study, state, rows) {
 }
 
 function curvesSay(study, state, chosen, drawn) {
+  if (study.curveless) return study.curveless;
   const parts = [count(drawn.length, "curve") + "."];
   const without = chosen.length - drawn.length;
   if (without) parts.push(`${count(without, "trial")} without any.`);
@@ -47,6 +48,7 @@ function fillControls(study) {
   const stages = study.others ? ` ${count(study.others, "further trial")} of the stages after the search ${study.others === 1 ? "is" : "are"} not shown.` : "";
   $("about").textContent = `${count(study.size, "trial")} of the search, failed ones too.${stages}`;
   $("more").open = window.innerWidth > 800;
+  $("curves").hidden = $("curve-controls").hidden = Boolean(study.curveless);
   const lags = study.series && study.lags.length > 1;
   $("lag").hidden = $("lag-too").hidden = !lags;
 }

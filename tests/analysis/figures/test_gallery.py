@@ -76,7 +76,7 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     several = lagged(dict.fromkeys(HARD[case]["variants"], (5, 3, 0)), points=6)
     tables |= {"lags": lags(several), "half_lags": half_lags(several, resamples=20)}
     tables |= {"beside": changes(whole, as_study(rows, design), **FEW), "profiles": tables["replicates"]}
-    tables["gaps"] = gaps(replace(whole, every=whole.every.assign(epochs=whole.every["steps"] / 10)))
+    tables["gaps"] = gaps(as_study([{**row, "epochs": row["steps"] / 10} for row in rows], design))
     with TemporaryDirectory() as folder:
         return whole, tables | diagnosed(Path(folder), whole)
 

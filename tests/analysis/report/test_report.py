@@ -83,7 +83,11 @@ def test_a_complete_study_with_enough_trials_has_no_notice():
 @pytest.mark.parametrize(
     ("trials", "design", "notice"),
     [
-        ([{}] * 20, {"points": 21}, "The study is not complete: 20 of 21 trials have been run."),
+        (
+            [{}] * 20,
+            {"points": 21},
+            "The study is not complete: 20 of 21 trials have been run. Missing: 1 of vanilla on adding.",
+        ),
         (
             [{}] * 9,
             {"points": 9},

@@ -6,9 +6,20 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from runs.record.archive import Archive, load, read_archive, write_archive, write_values
+from runs.record.archive import (
+    SCHEMA,
+    Archive,
+    load,
+    read_archive,
+    read_table,
+    stored_schema,
+    write_archive,
+    write_values,
+)
 from runs.record.rows import tidy
 from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
@@ -78,6 +89,109 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "x.parquet")
     with pytest.raises(ValueError, match="holds no design"):
         read_archive(tmp_path / "x.parquet")
+
+
+def rewritten(path, table=None, **metadata):
+    """Write an archive again with another table or other values in its metadata."""
+    known = pq.read_schema(path).metadata
+    changed = {f"lstm_variants_{key}".encode(): value for key, value in metadata.items()}
+    kept = {key: value for key, value in {**known, **changed}.items() if value is not None}
+    pq.write_table((pq.read_table(path) if table is None else table).replace_schema_metadata(kept), path)
+
+
+@pytest.fixture
+def written(tmp_path):
+    rows, values = study(("gru",), points=3)
+    write_values(tidy(rows), values, tmp_path)
+    return tmp_path / "trials.parquet"
+
+
+def test_an_archive_without_a_number_is_of_the_first_schema_and_is_read(written):
+    whole = read_archive(written)
+    ends = ["first_loss", "low_step", "low_loss", "low_train_loss", "last_step", "last_loss", "last_train_loss"]
+    rewritten(written, pq.read_table(written).drop_columns(ends), schema=None, checksum=None)
+    assert stored_schema(read_table(written)) == 1
+    pd.testing.assert_frame_equal(read_archive(written).table, whole.table, check_exact=True)
+
+
+@pytest.mark.parametrize(("number", "said"), [(b"3", "schema 3"), (b"two", "schema two"), (b"9" * 99, "schema 9999")])
+def test_an_archive_of_a_later_schema_is_refused_by_both_numbers(written, number, said):
+    rewritten(written, schema=number)
+    with pytest.raises(ValueError, match=rf"{said}.* reads schemas up to {SCHEMA}: a later version") as refused:
+        read_archive(written)
+    assert "\n" not in str(refused.value)
+
+
+def edited(table, column, values):
+    return table.set_column(table.column_names.index(column), column, pa.array(values))
+
+
+CHANGES = {
+    "a value": lambda table: edited(table, "test_loss", [0.5, *table["test_loss"].to_pylist()[1:]]),
+    "a text": lambda table: edited(table, "status", ["solved"] * 3),
+    "a gap": lambda table: edited(table, "solved_step", [None, None, None]),
+    "a curve": lambda table: edited(table, "curve_losses", [[1.0], *table["curve_losses"].to_pylist()[1:]]),
+    "a name": lambda table: table.rename_columns(
+        [{"test_loss": "score", "score": "test_loss"}.get(n, n) for n in table.column_names]
+    ),
+    "a row less": lambda table: table.slice(1),
+    "the order": lambda table: table.take([1, 0, 2]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_archive_that_was_edited_is_refused_in_one_line(written, change):
+    rewritten(written, CHANGES[change](pq.read_table(written)))
+    with pytest.raises(ValueError, match=r"trials\.parquet was changed after it was written: its checksum is \w{12},"):
+        read_archive(written)
+
+
+def test_an_archive_whose_design_was_edited_is_refused(written):
+    metadata = pq.read_schema(written).metadata
+    rewritten(written, design=metadata[b"lstm_variants_design"].replace(b'"budget": 2000', b'"budget": 9000'))
+    with pytest.raises(ValueError, match="was changed after it was written"):
+        read_archive(written)
+
+
+def complaint(path):
+    """Return what is said of an archive that is refused; empty for one that is read."""
+    try:
+        read_archive(path)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def test_a_damaged_archive_is_refused_in_one_line_unless_nothing_that_counts_is_damaged(written):
+    content, whole = written.read_bytes(), read_archive(written)
+    refused = 0
+    for place in range(0, len(content), len(content) // 40):
+        damaged = bytearray(content)
+        damaged[place] ^= 0x55
+        written.write_bytes(damaged)
+        said = complaint(written)
+        if not said:
+            again = read_archive(written)
+            assert again.design == whole.design
+            pd.testing.assert_frame_equal(again.table, whole.table, check_exact=True)
+        assert not said or (said.startswith(f"{written} ") and "\n" not in said)
+        refused += bool(said)
+    assert refused > 10
+
+
+def test_an_archive_cut_short_is_refused_in_one_line(written):
+    written.write_bytes(written.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="is not an archive of a study") as refused:
+        read_archive(written)
+    assert "\n" not in str(refused.value)
+
+
+def test_fewer_bits_and_another_compression_do_not_change_the_checksum(written):
+    table = pq.read_table(written)
+    for column, kind in (("point", pa.int8()), ("lag", pa.int16()), ("score", pa.float64())):
+        table = table.set_column(table.column_names.index(column), column, table[column].cast(kind))
+    pq.write_table(table, written, compression="gzip")
+    assert len(read_archive(written).table) == 3
 
 
 @pytest.mark.parametrize(
