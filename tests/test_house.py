@@ -45,6 +45,7 @@ FLOORS = {
         "configuration",
         "workers",
         "__main__, sweep, inside, tracking, dashboard, bench",
+        "score scoring",
     ],
     "analysis": [
         "analysis",
@@ -55,7 +56,7 @@ FLOORS = {
         "figures",
         "report, explorer",
         "run baselines, calibration, reproductions, walk, archive, findings",
-        "gallery_of_cells",
+        "gallery_of_cells, scorecard",
         "__main__",
         "notebooks",
     ],

@@ -31,8 +31,10 @@ from .routing import Point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 UNITS = 100  # of a drawing that are an inch
+LEAST_POINTS = 8.0  # of text in a drawing that is made smaller
 DOTS = 2 * UNITS  # of an inch in the file, so that a unit of the drawing is two dots
 POINT = 72 / UNITS  # points of a unit
 
@@ -44,6 +46,26 @@ def png(drawing: Drawing, path: Path, *, marks: Marks | None = None) -> None:
     marks: what is drawn in another colour.
     """
     paint(path, drawing.width, drawing.height, [(drawing, -drawing.left, -drawing.top, marks or Marks())], [])
+
+
+def paint_on(figure: Figure, drawing: Drawing, left: float, top: float, scale: float) -> None:
+    """Draw a cell into a figure that has other things, too; no text gets smaller than 8 points.
+
+    figure: of any size.
+    drawing: of the cell.
+    left, top: of its corner, in inches from the left and from the top.
+    scale: of its size; with 1, a unit of the drawing is a hundredth of an inch.
+    """
+    from matplotlib import rc_context
+
+    width, height = figure.get_size_inches()
+    w, h = (scale * size / UNITS for size in (drawing.width, drawing.height))
+    with rc_context({"font.family": "DejaVu Sans", "mathtext.fontset": "dejavuserif", "path.simplify": False}):
+        axes = figure.add_axes((left / width, 1 - (top + h) / height, w / width, h / height))
+        axes.set_xlim(0, drawing.width)
+        axes.set_ylim(drawing.height, 0)
+        axes.axis("off")
+        _Painter(axes, -drawing.left, -drawing.top, scale).drawing(drawing, Marks())
 
 
 def paint(
@@ -74,10 +96,11 @@ def paint(
 
 
 class _Painter:
-    """Adds shapes to axes, moved by dx and dy."""
+    """Adds shapes to axes, moved by dx and dy; scale: of the axes, for widths of lines and sizes of text."""
 
-    def __init__(self, axes: Axes, dx: float, dy: float) -> None:
-        self.axes, self.dx, self.dy = axes, dx, dy
+    def __init__(self, axes: Axes, dx: float, dy: float, scale: float = 1.0) -> None:
+        self.axes, self.dx, self.dy, self.scale = axes, dx, dy, scale
+        self.point = POINT * scale
 
     def drawing(self, drawing: Drawing, marks: Marks) -> None:
         x0, y0, x1, y1 = drawing.frame
@@ -116,7 +139,7 @@ class _Painter:
         elif node.kind in ("layer", "constant") or node.label == "switch":
             self._box(x, y, w, h, {"layer": 4, "constant": 9}.get(node.kind, 15), fill, edge, wide)
         else:
-            self._add(Ellipse(self._at((x, y)), w, h, facecolor=fill, edgecolor=edge, linewidth=wide * POINT))
+            self._add(Ellipse(self._at((x, y)), w, h, facecolor=fill, edgecolor=edge, linewidth=wide * self.point))
         if node.label:
             self.text(Text(x, y + middle(node), node.label, size_of(node), "middle", label_style(node)))
 
@@ -128,12 +151,17 @@ class _Painter:
             x,
             y,
             _typeset(text),
-            fontsize=text.size * POINT * 0.95,
+            fontsize=self._points(text.size),
             ha=align,
             va="baseline",
             color=colour,
             weight="bold" if text.style == "title" else "normal",
         )
+
+    def _points(self, size: float) -> float:
+        """Return the size of a text in points."""
+        found = size * self.point * 0.95
+        return found if self.scale == 1 else max(found, LEAST_POINTS)
 
     def _at(self, point: Point) -> Point:
         return point[0] + self.dx, point[1] + self.dy
@@ -147,7 +175,9 @@ class _Painter:
 
         corner = self._at((x - w / 2, y - h / 2))
         style = f"round,pad=0,rounding_size={min(radius, h / 2, w / 2)}"
-        self._add(FancyBboxPatch(corner, w, h, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=wide * POINT))
+        self._add(
+            FancyBboxPatch(corner, w, h, boxstyle=style, facecolor=fill, edgecolor=edge, linewidth=wide * self.point)
+        )
 
     def _path(self, points: Sequence[Point], colour: str, wide: float, cap: Any) -> None:
         from matplotlib.patches import PathPatch
@@ -160,7 +190,7 @@ class _Painter:
             codes += [Curve.LINETO, Curve.CURVE3, Curve.CURVE3]
         vertices.append(at[-1])
         codes.append(Curve.LINETO)
-        patch = PathPatch(Curve(vertices, codes), facecolor="none", edgecolor=colour, linewidth=wide * POINT)
+        patch = PathPatch(Curve(vertices, codes), facecolor="none", edgecolor=colour, linewidth=wide * self.point)
         patch.set_capstyle(cap)
         patch.set_joinstyle("round")
         self._add(patch)

@@ -1,0 +1,357 @@
+"""What may be said of a variant in one line: no more than the simultaneous intervals of the comparisons allow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import words
+from ..tables.comparisons import (
+    BETTER,
+    EVERYTHING_SOLVED,
+    FEWEST_FOR_INFERENCE,
+    HARDLY_SOLVED,
+    MARGIN,
+    NOTHING_LEARNED,
+    OPEN,
+    SAME,
+    WORSE,
+)
+from ..tables.lags import AT_LAG, MEAN
+from .card import OVERALL, Card, searched
+
+NO_ANSWER = {
+    EVERYTHING_SOLVED: "both solve everything on",
+    HARDLY_SOLVED: "hardly any trial is solved by either on",
+    NOTHING_LEARNED: "neither learns",
+}
+FEW_NAMED = 3
+"""Places that are named in one part of a sentence; further ones are counted."""
+
+
+class Said(NamedTuple):
+    """One difference from the baseline, and where it was seen.
+
+    series: or task, in words. lag: of a single task of a series; 0 for all of a series, or a task in none.
+    verdict: of `tables.comparisons`.
+    difference, low, high: with the simultaneous interval. unit: of them. span: the range that counts.
+    """
+
+    series: str
+    lag: int
+    verdict: str
+    difference: float
+    low: float
+    high: float
+    unit: str
+    span: float
+
+    @property
+    def where(self) -> str:
+        """The place in words."""
+        return f"{self.series} at lag {self.lag}" if self.lag else self.series
+
+
+def headline(card: Card) -> str:
+    """Return the verdict in one line.
+
+    card: the numbers.
+    """
+    if card.is_baseline or card.points < FEWEST_FOR_INFERENCE:
+        return verdict(card)[0]
+    ease, quality = _ease(card), _quality(card)
+    parts = [_over_all(card, ease)] if ease else []
+    if quality:
+        parts.append(_tuned(quality, card, alone=not ease))
+    if not parts:
+        return "Nothing can be concluded: the study does not compare it with its baseline."
+    return words.capital("; ".join(parts)) + "."
+
+
+def _over_all(card: Card, ease: Sequence[Said]) -> str:
+    """Return how easily it is trained: by task where the signs differ, else over all tasks together."""
+    baseline, at = the(card.baseline), f"at N = {card.points} points"
+    better, worse = (_all_of(card, ease, sign) for sign in (BETTER, WORSE))
+    if better and worse:
+        what = "task" if {row.series for row in better} != {row.series for row in worse} else "lag"
+        sides = f"easier to train than {baseline} on {_named(better)}, harder on {_named(worse)}"
+        return f"{at} it depends on the {what}: {sides}"
+    guards = {row.verdict for row in ease}
+    if len(guards) == 1 and guards <= set(NO_ANSWER):
+        return f"{at}, {NO_ANSWER[guards.pop()]} all tasks" if len(ease) > 1 else f"{at}, {NO_ANSWER[guards.pop()]} it"
+    if len(ease) == 1:
+        row, where = ease[0], ease[0].where
+    else:
+        row, where = _said("", card.places.iloc[0].to_dict(), "%", 1.0), "all tasks together"
+    if row.verdict in (BETTER, WORSE):
+        side = "easier" if row.verdict == BETTER else "harder"
+        return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
+    if row.verdict == SAME:
+        return f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
+    one = [*better, *worse]
+    if one:
+        side = "easier" if better else "harder"
+        return f"{at}, {side} to train than {baseline} on {_with_sizes(one)}, not told apart from it over {where}"
+    if row.verdict == OPEN:
+        return f"not told apart from {baseline} {at}: differences of up to {_amount(row)} over {where} remain possible"
+    return f"{at}, nothing can be said of how easily it is trained"
+
+
+def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
+    """Return the series on which a variant is better (or worse), and the single lags of others at which it is."""
+    found = [row for row in ease if row.verdict == sign]
+    known = {row.series for row in found}
+    for row in card.places.to_dict("records"):
+        series = words.spoken(str(row["series"]))
+        if row["task"] != OVERALL and row["verdict"] == sign and row["series"] != row["task"] and series not in known:
+            found.append(_said(series, row, "%", 1.0, int(row["lag"])))
+    return found
+
+
+def _tuned(quality: Sequence[Said], card: Card, *, alone: bool) -> str:
+    """Return how good it is after tuning, by numbers of tasks where there are several."""
+    baseline, total = the(card.baseline), len(quality)
+    start = f"at N = {card.points} points, after tuning" if alone else "after tuning"
+    if total == 1:
+        row = quality[0]
+        if row.verdict in NO_ANSWER:
+            return f"{start} {NO_ANSWER[row.verdict]} it"
+        if row.verdict == OPEN:
+            return f"{start} not told apart from {baseline}: differences of up to {_amount(row)} remain possible"
+        if row.verdict == SAME:
+            return f"{start} the same as {baseline} within {words.amount(MARGIN * row.span, row.unit)}"
+        return f"{start} {'better' if row.verdict == BETTER else 'worse'} than {baseline} (by {_size(row)})"
+    counts = {
+        name: sum(row.verdict == name for row in quality) for name in (BETTER, WORSE, SAME, OPEN, EVERYTHING_SOLVED)
+    }
+    named = (
+        (BETTER, f"better than {baseline} on"),
+        (WORSE, f"worse than {baseline} on"),
+        (SAME, "the same on"),
+        (OPEN, "not told apart on"),
+        (EVERYTHING_SOLVED, "both solve everything on"),
+    )
+    parts = [f"{text} {counts[name]}" for name, text in named if counts[name]]
+    if counts[EVERYTHING_SOLVED] == total:
+        return f"{start} both solve all {total} tasks"
+    return f"{start} {', '.join(parts)} of {total} tasks" if parts else f"{start} nothing is learned by either"
+
+
+def verdict(card: Card) -> list[str]:
+    """Return what the study allows to say of a variant, one or two sentences for each question.
+
+    Ease is said of each series as the mean over its lags, and of each task that is in none; it is added where single
+    lags say more. Quality after tuning is said task by task.
+
+    card: the numbers.
+    """
+    if card.is_baseline:
+        return [_of_baseline(card)]
+    if card.points < FEWEST_FOR_INFERENCE:
+        return [f"At N = {card.points}, fewer than {FEWEST_FOR_INFERENCE} points, nothing is concluded."]
+    found = []
+    ease = _ease(card)
+    if ease:
+        found += [_sentence(ease, f"At N = {card.points} points", ("easier", "harder"), " to train", card)]
+        found += _at_lags(card) + _half_lags(card)
+    quality = _quality(card)
+    if quality:
+        search = _search(card)
+        start = search if ease else f"At N = {card.points} points, {search[0].lower()}{search[1:]}"
+        found.append(_sentence(quality, start, ("better", "worse"), "", card))
+    return found
+
+
+def the(label: str) -> str:
+    """Return the name of a variant in words with its article, if it takes one.
+
+    >>> the("vanilla"), the("greff_v")
+    ('the LSTM', "Greff's LSTM")
+    """
+    name = words.spoken(label)
+    return name if "'s " in name else f"the {name}"
+
+
+# The parts
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _of_baseline(card: Card) -> str:
+    row = card.places.to_dict("records")[0]
+    others = int(row["variants"]) - 1
+    start = f"This is the baseline, with which the other {others} cells are compared"
+    if not row["solvable"]:
+        return f"{start}: the test loss of its best decile is {words.level(row['value'], row['unit'])}, {place(row)}."
+    where = "over all tasks" if row["task"] == OVERALL else f"on {words.spoken(row['task'])}"
+    return f"{start}: it solves {words.level(row['value'], '%')} of its points {where}, {place(row)}."
+
+
+def place(row: Mapping[Any, Any]) -> str:
+    """Return the place of a variant in words: 'place 3 of 12 (95 % interval 1 to 6)'."""
+    text = f"place {row['rank']:.0f} of {row['variants']:.0f}"
+    if not np.isfinite(row["rank_low"]):
+        return text
+    return f"{text} (95 % interval {row['rank_low']:.0f} to {row['rank_high']:.0f})"
+
+
+def _ease(card: Card) -> list[Said]:
+    """Return the difference of the solve rate in each series, over its lags, and on each task that is in none."""
+    found = []
+    means = card.effects
+    if len(means):
+        means = means[(means["effect"] == MEAN) & (means["variant"] == card.variant)]
+    for row in means.to_dict("records"):
+        found.append(_said(words.spoken(str(row["series"])), row, "%", 1.0))
+    in_series = {str(series) for series in means["series"]}
+    for row in card.places.to_dict("records"):
+        if row["solvable"] and row["task"] != OVERALL and row["series"] not in in_series:
+            found.append(_said(words.spoken(str(row["task"])), row, "%", 1.0))
+    return [said for said in found if isinstance(said.verdict, str)]
+
+
+def _quality(card: Card) -> list[Said]:
+    """Return the difference of the quality after tuning on each task; losses count from the better to the worse."""
+    found = []
+    for row in card.places[card.places["quality_verdict"].notna()].to_dict("records"):
+        named = {name: row[f"quality_{name}"] for name in ("verdict", "difference", "low", "high")}
+        unit = "" if row["solvable"] else str(row["unit"])
+        lag = int(row["lag"]) if row["series"] != row["task"] else 0
+        name = row["series"] if lag else row["task"]
+        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag))
+    return found
+
+
+def _said(series: str, row: Mapping[Any, Any], unit: str, span: float, lag: int = 0) -> Said:
+    return Said(series, lag, row["verdict"], row["difference"], row["low"], row["high"], unit, span)
+
+
+def _at_lags(card: Card) -> list[str]:
+    """Return the series in which single lags say more than the mean: of both signs, or at some lags only."""
+    found = []
+    own = card.effects[card.effects["variant"] == card.variant] if len(card.effects) else card.effects
+    for series, rows in own.groupby("series", sort=False) if len(own) else ():
+        mean = rows.loc[rows["effect"] == MEAN, "verdict"].tolist()
+        single = rows[rows["effect"] == AT_LAG]
+        parts = [
+            f"{word} at {_lags(single[single['verdict'] == sign])}"
+            for sign, word in ((BETTER, "easier"), (WORSE, "harder"))
+            if (single["verdict"] == sign).any()
+        ]
+        name = words.spoken(str(series))
+        if len(parts) == 2:
+            found.append(f"On {name} it depends on the lag: {words.listed(parts)}.")
+        elif parts and not {BETTER, WORSE} & set(mean):
+            found.append(f"On {name} it is {parts[0]}.")
+    return found
+
+
+def _lags(rows: Any) -> str:
+    lags = [str(lag) for lag in rows["lag"]]
+    return f"lag{'s' * (len(lags) > 1)} {words.listed(lags)}"
+
+
+def _half_lags(card: Card) -> list[str]:
+    """Return in which series the solve rate falls off earlier or later with the lag than that of the baseline."""
+    own = card.half_lags[card.half_lags["variant"] == card.variant] if len(card.half_lags) else card.half_lags
+    parts = []
+    for row in own[own["significant"]].to_dict("records") if len(own) else ():
+        low, high = sorted((abs(row["doublings_low"]), abs(row["doublings_high"])))
+        side = "earlier" if row["doublings"] < 0 else "later"
+        size = f"{abs(row['doublings']):.1f} [{low:.1f}, {high:.1f}] doublings"
+        parts.append(f"{side} on {words.spoken(row['series'])} (by {size})")
+    return [f"Its solve rate falls off {words.listed(parts)} as the lag grows."] if parts else []
+
+
+def _search(card: Card) -> str:
+    with_criterion = card.places["solvable"].any()
+    best = f"the best of {searched(card.points)} trials" if with_criterion else "test loss of the best decile"
+    return f"After tuning ({best})"
+
+
+# Sentences
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: str, card: Card) -> str:
+    """Return what is said of one question: where it is better or worse, the same, not told apart, or without an answer.
+
+    start: the words before it. sides: those for better and worse. what: the words after them.
+    """
+    by = {name: [row for row in rows if row.verdict == name] for name in {row.verdict for row in rows}}
+    better, worse = by.get(BETTER, []), by.get(WORSE, [])
+    baseline, parts = the(card.baseline), []
+    for named, word in ((better, sides[0]), (worse, sides[1])):
+        if named:
+            parts.append(f"{word}{what} than {baseline} on {_with_sizes(named)}")
+    if by.get(SAME):
+        parts.append(f"the same as {baseline} within {_margin(by[SAME])} on {_named(by[SAME])}")
+    if by.get(OPEN):
+        parts.append(_open(by[OPEN], rows, baseline))
+    for name, text in NO_ANSWER.items():
+        if by.get(name):
+            parts.append(f"{text} {_all_or(by[name], rows)}")
+    depends = "it depends on the task: " if better and worse else ""
+    return f"{start}, {depends}{'; '.join(parts)}."
+
+
+def _with_sizes(rows: Sequence[Said]) -> str:
+    """Return where a difference was seen, each with its size and interval; the largest first where they are many."""
+    ordered = sorted(rows, key=lambda row: -abs(row.difference) / row.span) if len(rows) > FEW_NAMED else list(rows)
+    shown = [f"{row.where} (by {_size(row)})" for row in ordered[:FEW_NAMED]]
+    if len(rows) > FEW_NAMED:
+        shown.append(f"{len(rows) - FEW_NAMED} more")
+    return words.listed(shown)
+
+
+def _size(row: Said) -> str:
+    low, high = sorted((abs(row.low), abs(row.high)))
+    ends = ", ".join(words.bare(end, row.unit) for end in (low, high))
+    after = words.unit_of(row.unit).after_difference.replace("percentage points", "points")
+    return f"{words.bare(abs(row.difference), row.unit)} [{ends}]{after}"
+
+
+def _margin(rows: Sequence[Said]) -> str:
+    found = {words.amount(MARGIN * row.span, row.unit) for row in rows}
+    return found.pop() if len(found) == 1 else "a tenth of the range that counts"
+
+
+def _open(rows: Sequence[Said], every: Sequence[Said], baseline: str) -> str:
+    """Return where the two are not told apart, and how large a difference may be all the same."""
+    largest = {row.unit: row for row in sorted(rows, key=_limit)}
+    shown = words.listed([_amount(row) for row in largest.values()])
+    where = "" if len(rows) == len(every) == 1 else f" on {_all_or(rows, every)}"
+    return f"not told apart from {baseline}{where}, where differences of up to {shown} remain possible"
+
+
+def _amount(row: Said) -> str:
+    """Return the largest difference that the interval leaves possible."""
+    return f"{words.bare(_limit(row))} in the score" if not row.unit else words.amount(_limit(row), row.unit)
+
+
+def _limit(row: Said) -> float:
+    return max(abs(row.low), abs(row.high))
+
+
+def _all_or(rows: Sequence[Said], every: Sequence[Said]) -> str:
+    """Return where something holds: everywhere, on all the rest, or named."""
+    if len(rows) == len(every) > 1:
+        return "any task" if rows[0].verdict in (OPEN, NOTHING_LEARNED, HARDLY_SOLVED) else "all tasks"
+    return _named(rows)
+
+
+def _named(rows: Sequence[Said]) -> str:
+    series = {row.series: [other.lag for other in rows if other.series == row.series] for row in rows}
+    if len(series) > FEW_NAMED:
+        return f"{len(rows)} tasks"
+    return words.listed([f"{name}{_at(lags)}" for name, lags in series.items()])
+
+
+def _at(lags: Sequence[int]) -> str:
+    return f" at lag{'s' * (len(lags) > 1)} {words.listed([str(lag) for lag in lags])}" if all(lags) else ""
+
+
+def plain(sentences: Iterable[str]) -> str:
+    """Return sentences as one line."""
+    return " ".join(sentences)

@@ -1,0 +1,98 @@
+"""What a scorecard says in words is what the intervals allow, and no more."""
+
+from analysis.scorecard.verdict import headline, verdict
+from tests.analysis.scorecard.studies import card, overall, place, quality
+
+OPEN, SOLVED = "open", "everything solved"
+
+
+def test_open_says_how_large_a_difference_may_be():
+    rows = overall(OPEN, 0.02, 0.1), place("adding", OPEN, 0.05, 0.2), place("copying", OPEN, -0.1, 0.2)
+    assert headline(card(*rows)) == (
+        "Not told apart from the LSTM at N = 20 points: differences of up to 12 percentage points over all tasks "
+        "together remain possible."
+    )
+    assert verdict(card(*rows)) == [
+        "At N = 20 points, not told apart from the LSTM on any task, where differences of up to 30 percentage points "
+        "remain possible."
+    ]
+
+
+def test_a_difference_has_its_size_and_interval():
+    said = headline(card(overall("better", 0.2), place("adding", "better", 0.3), place("copying", OPEN)))
+    assert said == "At N = 20 points, easier to train than the LSTM on all tasks together (by 20 [10, 30] points)."
+
+
+def test_where_tasks_differ_in_sign_nothing_is_said_of_their_mean():
+    said = headline(card(overall("better", 0.2), place("adding", "better", 0.3), place("copying", "worse", -0.3)))
+    assert said == (
+        "At N = 20 points it depends on the task: easier to train than the LSTM on adding two numbers, harder on "
+        "copying symbols."
+    )
+
+
+def test_where_lags_differ_in_sign_it_depends_on_the_lag():
+    rows = [
+        place("adding_30", "better", 0.3, lag=30, series="adding"),
+        place("adding_60", "worse", -0.3, lag=60, series="adding"),
+    ]
+    mean = {"series": "adding", "variant": "gru", "effect": "mean", "lag": 0, "verdict": OPEN}
+    ends = {"difference": 0.0, "low": -0.1, "high": 0.1}
+    single = [{**mean, "effect": "lag", "lag": row["lag"], "verdict": row["verdict"]} for row in rows]
+    one = card(overall(OPEN), *rows, effects=[{**mean, **ends}, *single])
+    assert "depends on the lag: easier to train than the LSTM on adding two numbers at lag 30, harder" in headline(one)
+    assert "On adding two numbers it depends on the lag: easier at lag 30 and harder at lag 60." in verdict(one)
+
+
+def test_a_difference_on_one_task_is_not_hidden_by_an_open_mean():
+    said = headline(card(overall(OPEN, -0.02), place("adding", OPEN), place("copying", "worse", -0.3)))
+    assert said == (
+        "At N = 20 points, harder to train than the LSTM on copying symbols (by 30 [20, 40] points), not told apart "
+        "from it over all tasks together."
+    )
+
+
+def test_quality_counts_tasks_and_names_them():
+    one = card(
+        overall(OPEN),
+        place("adding", OPEN, **quality("worse", -0.4)),
+        place("copying", OPEN, **quality(SOLVED)),
+        place("parity", OPEN, **quality(OPEN, 0.0, 0.25)),
+    )
+    assert headline(one).endswith(
+        "after tuning worse than the LSTM on 1, not told apart on 1, both solve everything on 1 of 3 tasks."
+    )
+    assert verdict(one)[-1] == (
+        "After tuning (the best of 20 trials), worse than the LSTM on adding two numbers (by 0.40 [0.30, 0.50]); not "
+        "told apart from the LSTM on parity of bits, where differences of up to 0.25 in the score remain possible; "
+        "both solve everything on copying symbols."
+    )
+
+
+def test_losses_keep_their_unit():
+    columns = {"solvable": False, "unit": "nats per step", **quality(OPEN, -0.05, 0.1)}
+    one = card(place("chorales", None, **columns))
+    assert headline(one) == (
+        "At N = 20 points, after tuning not told apart from the LSTM: differences of up to 0.15 nats per step remain "
+        "possible."
+    )
+
+
+def test_nothing_is_concluded_from_few_points():
+    assert headline(card(place("adding", "better", 0.4, points=9))) == (
+        "At N = 9, fewer than 10 points, nothing is concluded."
+    )
+
+
+def test_what_nobody_learns_is_no_tie():
+    one = card(overall(OPEN), place("adding", "nothing learned"), place("copying", "nothing learned"))
+    assert headline(one) == "At N = 20 points, neither learns all tasks."
+    assert "not told apart" not in " ".join(verdict(one))
+
+
+def test_the_baseline_is_not_compared_with_itself():
+    one = card(place("adding", None, rank_low=1, rank_high=3), variant="vanilla")
+    assert headline(one) == (
+        "This is the baseline, with which the other 3 cells are compared: it solves 50 % of its points on adding two "
+        "numbers, place 2 of 4 (95 % interval 1 to 3)."
+    )
