@@ -109,7 +109,7 @@ def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
     import pyarrow as pa
 
     folder.mkdir(parents=True, exist_ok=True)
-    write_table(pa.Table.from_pandas(table, preserve_index=False), values, folder / ARCHIVE, compression="zstd")
+    store_table(pa.Table.from_pandas(table, preserve_index=False), values, folder / ARCHIVE, compression="zstd")
     flat = table.copy()
     for column in names_of("integers", "floats"):
         lists = [array.tolist() for array in table[column]]
@@ -119,7 +119,7 @@ def write_values(table: pd.DataFrame, values: Any, folder: Path) -> list[Path]:
     return [folder / ARCHIVE, folder / TABLE]
 
 
-def write_table(table: pa.Table, values: Any, path: Path, **options: Any) -> None:
+def store_table(table: pa.Table, values: Any, path: Path, **options: Any) -> None:
     """Write a Parquet file with the design of a study, the number of the schema and a checksum in its metadata.
 
     table: of trials.
@@ -138,7 +138,7 @@ def write_table(table: pa.Table, values: Any, path: Path, **options: Any) -> Non
 
 
 def checksum_of(table: pa.Table, values: Any) -> str:
-    """Return the checksum of the archive that `write_table` writes of a table and values."""
+    """Return the checksum of the archive that `store_table` writes of a table and values."""
     return checksum(table, json.dumps(values).encode())
 
 

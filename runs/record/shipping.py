@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import on_record
-from .archive import METRIC, Archive, checksum_of, read_table, stored_checksum, write_table
+from .archive import METRIC, Archive, checksum_of, read_table, store_table, stored_checksum
 from .rows import names_of
 from .shipped import CURVES
 
@@ -47,7 +47,7 @@ def ship(archive: Archive, path: Path) -> bool:
     if path.is_file() and stored_checksum(read_table(path)) == checksum_of(table, values):
         return False
     few = [name for name in table.column_names if len(table.column(name).unique()) < FEW * max(table.num_rows, 1)]
-    write_table(
+    store_table(
         table, values, path, compression="zstd", compression_level=19, use_dictionary=few, write_statistics=False
     )
     return True

@@ -45,6 +45,7 @@ IN_PLACE = {  # how many places may write in place, and why
     "runs/record/mirror.py": 1,  # the number in a lock file; any other text means that another process has written
     "runs/workers/pool.py": 1,  # a lock file without content
     "runs/locks.py": 1,  # a lock file without content
+    "analysis/scorecard/page.py": 1,  # into memory
 }
 
 

@@ -1,16 +1,15 @@
 """The numbers of a scorecard, against values that can be seen at once."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from analysis.scorecard.card import OVERALL, card_of, place_grounds, rank_of, thirds
 from analysis.study import Study
+from runs.record.shipped import located
 from tests.analysis.lagged import lagged
 from tests.analysis.scorecard.studies import three
 
-CHORALES = Path(__file__).parents[3] / "docs" / "archives" / "greff_chorales" / "trials.parquet"
+CHORALES = located("archive:greff_chorales")
 
 
 def place(counts, variant, points=40):

@@ -94,7 +94,7 @@ def test_a_mistake_in_a_trial_is_one_line_and_exit_code_2(monkeypatch, capsys, t
         ("points=0", "points must be at least 1, got 0"),
         ("workers=0", "workers must be at least 1, got 0"),
         ("workers=x", "workers=x: Value 'x' .* Integer"),
-        ("action=go", "action must be one of run, status, stop, retry, repair, export, got 'go'"),
+        ("action=go", "action must be one of run, status, stop, retry, repair, export, restore, got 'go'"),
         ("storage.url=sqlite:///a.db", "storage: SQLite is refused"),
         (
             "storage.url=postgresql+psycopg://me@127.0.0.1:1/db",

@@ -46,7 +46,7 @@ def test_an_archive_gives_back_table_design_and_facts(tmp_path):
     again = read_archive(tmp_path / "trials.parquet")
     pd.testing.assert_frame_equal(again.table, archive.table)
     assert (again.design, again.about) == (archive.design, archive.about)
-    assert set(again.about) == {"versions", "commit", "created", "command", "stages"}
+    assert set(again.about) == {"versions", "commit", "created", "command", "stages", "unnamed"}
     assert again.about["stages"]["confirm"]["knobs"]["block_size"] == 5
 
 

@@ -13,6 +13,7 @@ from runs.workers.stop import ask_to_stop
 def config(tmp_path, worker=0, arguments=("worker=range(0,2)",), ray=None):
     """What Hydra hands to a callback and to a worker."""
     own = {"results": str(tmp_path), "name": "study", "stage": "search", "worker": worker, "trial_seconds": 0.0}
+    own |= {"part": ""}
     own |= {"storage": {"url": ""}, "tracking": {"enabled": False, "uri": ""}}
     hydra = {"overrides": {"task": list(arguments)}, "launcher": {} if ray is None else {"ray": {"init": ray}}}
     return OmegaConf.create(own | {"hydra": hydra})
@@ -84,9 +85,9 @@ def test_worker_0_plans_and_reports_failures_and_the_others_wait_for_the_plan(
     monkeypatch.setattr(launcher, "open_storage", lambda url, folder: None)
     monkeypatch.setattr(launcher, "announce", lambda study, folder: did.append("announce"))
     monkeypatch.setattr(launcher, "print_failures", lambda study: failed)
-    monkeypatch.setattr(launcher.Study, "create", lambda storage, plan, about: did.append(about["command"]))
+    monkeypatch.setattr(launcher.Study, "create", lambda storage, plan, about, part: did.append(about["command"]))
     monkeypatch.setattr(launcher.Study, "await_plan", lambda storage, plan: did.append("await"))
-    monkeypatch.setattr(launcher, "work", lambda *where, linger, seconds: did.append(linger) or 3)
+    monkeypatch.setattr(launcher, "work", lambda *where, linger, seconds, part: did.append(linger) or 3)
     assert one_of_many(config(tmp_path, worker), None, tmp_path, ["study=smoke", "space={a: 1}"]) == code
     plans = ["python -m runs.sweep study=smoke 'space={a: 1}'", "announce"]
     assert did == [*(plans if worker == 0 else ["await"]), True]
