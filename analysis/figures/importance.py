@@ -20,13 +20,12 @@ TOO_FEW = "too few trials for an analysis of variance"
 
 
 def with_bands(marginals: pd.DataFrame) -> pd.DataFrame:
-    """Return marginal curves with y, and low and high two standard errors to either side, in the units of the response.
+    """Return marginal curves with y, and low and high two standard errors to either side.
 
-    marginals: of `tables.importance`; the mean of seconds and its error are logarithms. A missing error counts as zero.
+    marginals: of `tables.importance`. A missing error counts as zero.
     """
-    half, logarithms = 2 * marginals["error"].fillna(0.0), marginals["response"] == "seconds"
-    bounds = {"y": marginals["mean"], "low": marginals["mean"] - half, "high": marginals["mean"] + half}
-    return marginals.assign(**{name: value.where(~logarithms, np.exp(value)) for name, value in bounds.items()})
+    mean, half = marginals["mean"], 2 * marginals["error"].fillna(0.0)
+    return marginals.assign(y=mean, low=mean - half, high=mean + half)
 
 
 def loss_axis(study: Study, task: str, curves: pd.DataFrame) -> tuple[str, float, float]:

@@ -26,8 +26,8 @@ TITLE = "What each hyperparameter does"
 CAPTION = (
     "Which values of a hyperparameter are good? The mean score against one hyperparameter, averaged over all others "
     "by a surrogate of the trials: a row for each variant, the first variant in grey behind the others. A flat curve "
-    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. The seconds of a trial"
-    " are in the table of the figure. After figure 4 of Greff et al. 2017."
+    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. After"
+    " figure 4 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "

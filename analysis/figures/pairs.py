@@ -83,7 +83,7 @@ def numbers(study: Study, marginals: pd.DataFrame, shares: pd.DataFrame, surface
     variant = next(iter(variants_in(study, shares)), None)
     data, curves, own = (frame[frame["variant"] == variant] for frame in (surfaces, marginals, shares))
     if variant:
-        curves = with_bands(curves[curves["response"] != "seconds"]).assign(response=SCORE)
+        curves = with_bands(curves).assign(response=SCORE)
     names = hyperparameters_in(study, own.loc[own["order"] == 1, "term"])
     values = {name: curves.loc[curves["hyperparameter"] == name, "value"] for name in names}
     return Numbers(

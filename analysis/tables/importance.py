@@ -48,13 +48,12 @@ def importance(study: Study, workers: int = 1, progress: Progress = SILENT) -> d
     shares: one row per task, variant and term, which is a hyperparameter, two of them, or `rest`: the share of the
         surrogate's variance and its standard error, the columns of `with_score`, the surrogate chosen and the
         cross-validated R2 of both kinds.
-    marginals: one row per task, variant, response, hyperparameter and coordinate u: the marginal mean and its standard
-        error, for the score (or loss) and for the seconds of a trial (geometric mean; its error is that of the
-        logarithm).
+    marginals: one row per task, variant, response, hyperparameter and coordinate u: the marginal mean of the score (or
+        loss) and its standard error.
     surfaces: one row per task, variant, two hyperparameters and two coordinates: the marginal mean score (or loss).
     """
     names = [name for name in study.design.space if f"u_{name}" in study.table]
-    columns = [*(f"u_{name}" for name in names), "value", "seconds"]
+    columns = [*(f"u_{name}" for name in names), "value"]
     values = {task: outcomes(own, study.goals[str(task)]) for task, own in study.trials.groupby("task")}
     trials = study.trials.assign(value=pd.concat(values.values()) if values else np.nan)
     groups = dict(tuple(trials.groupby(["task", "variant"])))
@@ -132,18 +131,13 @@ def _explain(
     names, place = list(space), {"task": task, "variant": variant}
     points = trials[[f"u_{name}" for name in names]].to_numpy()
     found = anova.analyse(points, trials["value"], names)
-    times = anova.analyse(points, np.log(trials["seconds"].clip(lower=1e-6)), names, jackknife=False)
     facts = {
         "surrogate": found.kind,
         "trials": found.trials,
         "response": response,
         **{f"r2_{k}": v for k, v in found.r2.items()},
     }
-    curves = [
-        pd.DataFrame({**place, "response": name, **columns})
-        for name, result in ((response, found), ("seconds", times))
-        for columns in _curves(result, space)
-    ]
+    curves = [pd.DataFrame({**place, "response": response, **columns}) for columns in _curves(found, space)]
     surfaces = [pd.DataFrame({**place, **columns}) for columns in _surfaces(found)]
     return {
         "shares": with_score(pd.DataFrame([{**place, **row, **facts} for row in _terms(found)])),

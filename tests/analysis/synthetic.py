@@ -243,19 +243,18 @@ def explained(table: Any, design: dict[str, Any]) -> dict[str, Any]:
                     **facts,
                 }
             )
-        for response, base in (("score", 0.4), ("seconds", 2.0)):
-            for name in names:
-                curve = base + 0.3 * np.sin(5 * grid + rng.uniform(0, 6))
-                value = [space[name].value(u) for u in grid]
-                columns = {
-                    "response": response,
-                    "hyperparameter": name,
-                    "u": grid,
-                    "value": value,
-                    "mean": curve,
-                    "error": 0.05,
-                }
-                marginals.append(pd.DataFrame({**place, **columns}))
+        for name in names:
+            curve = 0.4 + 0.3 * np.sin(5 * grid + rng.uniform(0, 6))
+            value = [space[name].value(u) for u in grid]
+            columns = {
+                "response": "score",
+                "hyperparameter": name,
+                "u": grid,
+                "value": value,
+                "mean": curve,
+                "error": 0.05,
+            }
+            marginals.append(pd.DataFrame({**place, **columns}))
         for first, second in combinations(names, 2):
             x, y = np.meshgrid(coarse, coarse, indexing="ij")
             columns = {

@@ -203,15 +203,6 @@ def test_tables_of_importance_are_those_of_the_analysis_of_the_scores(explained)
     assert surface[["u_first", "u_second"]].iloc[1].tolist() == [1 / 32, 3 / 32]
 
 
-def test_times_are_explained_in_the_logarithm(explained):
-    made, tables = explained
-    own = made.trials
-    points = own[[f"u_{name}" for name in SPACE]]
-    found = anova.analyse(points, np.log(own["seconds"]), list(SPACE), jackknife=False)
-    curve = tables["marginals"].query("hyperparameter == 'size' and response == 'seconds'")
-    assert curve["mean"].tolist() == found.curves[1].tolist()
-
-
 def test_importance_of_few_trials_is_empty():
     tables = importance(as_study(*study(("vanilla",), points=39)))
     assert {name: len(table) for name, table in tables.items()} == {"shares": 0, "marginals": 0, "surfaces": 0}
