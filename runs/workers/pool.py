@@ -28,6 +28,7 @@ from .worker import work
 
 POLL_SECONDS = 0.5  # between two checks of the workers
 LONGEST_POLL_SECONDS = 5.0  # the same if reading the storage is slow
+READINGS = 30  # times as long as reading the storage took is slept before it is read again
 MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, even if MLflow is far behind
 RECOVER_SECONDS = 3.0  # for putting trials back after a second interruption
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine
@@ -95,7 +96,7 @@ class Pool:
             while self._working() or self._wanted():
                 self._pass_interruption_on()
                 # reading thousands of trials from a database takes seconds, in which the workers wait for it
-                time.sleep(min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, 3 * reading)))
+                time.sleep(min(LONGEST_POLL_SECONDS, max(POLL_SECONDS, READINGS * reading)))
                 if mirror is not None and not self.interruption:
                     mirror.catch_up(seconds=MIRROR_SECONDS)
                 if self.interruption:
