@@ -158,6 +158,8 @@ def _search(sources: Sources, name: str) -> Search:
             said = listed(found, first, other)
             raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
+    for label, node in {**largest.variants, **largest.tasks}.items():
+        require("_target_" in node, f"from: {first} must say of which class its variants and tasks are", label)
     require(not largest.unknown, "from: the design must have no knobs that this version lacks", [*largest.unknown])
     return Search(replace(largest, name=name or archive.design.name))
 
@@ -170,8 +172,9 @@ def _stages(storage: Storage | None, search: Search, sources: Sources) -> Iterat
     plans: dict[str, Stage] = {}
     having: dict[str, dict[str, Archive]] = {}
     for name, archive in sources.items():
-        for values in (archive.about.get("stages") or {}).values():
+        for kind, values in (archive.about.get("stages") or {}).items():
             stage = _stage(name, values, search)
+            require(stage.stage == kind, f"{name}: its stage {kind} must have a plan of this stage", stage.stage)
             known = plans.get(stage.key) or _there_as_stage(storage, stage)
             if known is not None:
                 _refuse_other_stage(name, stage, known)
@@ -232,10 +235,7 @@ def sessions_of(archive: Archive, stage: str) -> list[Facts]:
     about = archive.about if stage == "search" else archive.about["stages"][stage]
     left_out = {"sessions", "stages", "unnamed", "stage", "points", "knobs", "chosen", "trials"}
     first = {key: value for key, value in about.items() if key not in left_out}
-    sessions = about.get("sessions") or [first]
-    for facts in sessions:
-        require(isinstance(facts, Mapping), "sessions of an archive must be mappings", facts)
-    return [dict(facts) for facts in sessions]
+    return [dict(facts) for facts in about.get("sessions") or [first]]
 
 
 # Trials of archives
