@@ -12,7 +12,7 @@ from ..arguments import on_record
 from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import Archive, read_archive
-from ..record.rows import Row, of_stage
+from ..record.rows import of_stage
 from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
@@ -20,7 +20,7 @@ from ..study.plan import Search
 from ..study.restoring import Place, Restored, Sources, arrive, listed, prepared, sessions_of
 from ..study.storage.opening import open_storage
 from ..study.study import Study
-from ..study.verifying import ENDED, lines, rerun, sample
+from ..study.verifying import ENDED, Row, lines, rerun, sample
 from .planning import write_design
 from .pool import sole_parent
 from .status import next_step, print_failures
@@ -146,7 +146,7 @@ def _verify(restored: Restored, sources: Sources, count: int) -> None:
     say("\n".join(lines(check)))
 
 
-def _sample(restored: Restored, sources: Sources, count: int) -> tuple[list[Row], list[Mapping[str, Any]]]:
+def _sample(restored: Restored, sources: Sources, count: int) -> tuple[Sequence[Row], list[Mapping[str, Any]]]:
     """Return rows of a search that came from archives and are worth running again, and the sessions that they name."""
     rows: dict[Place, Row] = {}
     sessions: list[Mapping[str, Any]] = []
@@ -156,8 +156,7 @@ def _sample(restored: Restored, sources: Sources, count: int) -> tuple[list[Row]
         for row in of_stage(archive.table, "search").to_dict("records"):
             place = row["task"], row["variant"], row["point"]
             if place in restored.places and row["status"] in ENDED:
-                own = {**row, "session": first + row["session"]}
-                rows.setdefault(place, {str(key): value for key, value in own.items()})
+                rows.setdefault(place, {**row, "session": first + row["session"]})
     return sample([*rows.values()], count), sessions
 
 
