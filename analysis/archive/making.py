@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from runs.files import writable
 from runs.names import checked_name
 from runs.record.archive import Archive, read_archive
 from runs.record.baselines import FILE, fitting, recorded
+from runs.record.rows import ORDER
 from runs.record.shipped import known_sums, write_sum
 from runs.record.shipping import ship, write_curves
 
 from .listing import described, size
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MOST_BYTES = 1_000_000  # of an archive in the repository
 
@@ -53,11 +58,18 @@ def refuse_loss(path: Path, archive: Archive) -> None:
     different = before.design.differences(archive.design)
     if different:
         raise ValueError(f"{path.name} is there with another design ({'; '.join(different[:3])}): out=FOLDER")
-    lost = len({*before.table["trial_id"]} - {*archive.table["trial_id"]})
+    now, none = _statuses(archive.table), (None, "failed")
+    lost = [at for at, status in _statuses(before.table).items() if status not in none and now.get(at) in none]
+    lost += [at for at, status in _statuses(before.table).items() if status == "failed" and at not in now]
     if lost:
         raise ValueError(
-            f"{path.name} is there with {lost} trials that this study does not have; remove the file to lose them"
+            f"{path.name} is there with {len(lost)} trials that this study does not have; remove the file to lose them"
         )
+
+
+def _statuses(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """Return the statuses of trials by their places in the plans of a study; another version gives them other ids."""
+    return dict(zip(zip(*(table[name].tolist() for name in ORDER), strict=True), table["status"].tolist(), strict=True))
 
 
 def with_baselines(archive: Archive, path: Path) -> Archive:

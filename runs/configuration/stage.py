@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from ..study.finding import find
+from ..study.part import Part
 from ..study.plan import Plan, Search
 from ..study.presence import NoStudy
 from ..study.ranking import Result
@@ -41,6 +42,8 @@ def staged(config: DictConfig, search: Search, url: str, folder: Path) -> Plan:
         return search
     name = search.design.name
     first = f"first the same command without stage={config.stage}"
+    if not Part.read(config.part).whole:
+        first += ", for each part, and action=restore 'from=[one.parquet,other.parquet]' with the archives of all parts"
     try:
         study = find(folder.parent, name, url)
     except NoStudy as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..files import replacing, writable
 from ..names import checked_name
+from ..rules import require
 from ..study.design import Design
 from ..trial.trial import Model, Training
 from .content import checksum
@@ -59,6 +60,7 @@ class Archive:
         design = Design.from_dict(values)
         known = {field.name for field in fields(Design)}
         about = {key: value for key, value in values.items() if key not in known}
+        _refuse_other_facts(about)
         unnamed = [
             f"{part}.{field.name}"
             for part, kind in (("model", Model), ("training", Training))
@@ -90,6 +92,18 @@ class Archive:
         done = Counter(zip(*(self.table[name].tolist() for name in ("stage", "task", "variant")), strict=True))
         wanted = {(stage, *pair): count for stage, count in self.planned.items() for pair in self.design.pairs}
         return Counter({place: count - done[place] for place, count in wanted.items() if count > done[place]})
+
+
+def _refuse_other_facts(about: Mapping[str, Any]) -> None:
+    """Raise ValueError where what stands beside a design is not as `Archive.about` has it."""
+    stages, unnamed = about.get("stages") or {}, about.get("unnamed") or []
+    require(isinstance(stages, Mapping), "stages of an archive must be plans by their names", stages)
+    require(isinstance(unnamed, list), "knobs that trials were made without must be a list", unnamed)
+    for own in (about, *stages.values()):
+        require(isinstance(own, Mapping), "a stage of an archive must have a plan", own)
+        sessions = own.get("sessions") or []
+        fine = isinstance(sessions, list) and all(isinstance(facts, Mapping) for facts in sessions)
+        require(fine, "sessions of an archive must be a list of mappings", sessions)
 
 
 def write_archive(archive: Archive, folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,6 +32,10 @@ PACKAGES = (
 # What numbers depend on, in the last bits at least.
 DECISIVE = ("commit", "code", "python", "processor")
 DECISIVE_PACKAGES = ("torch", "numpy", "llvmlite")
+KINDS = (("variants", "Cell"), ("variants", "Scheme"), ("tasks", "Task"))
+"""Packages of this suite, and what classes of the user's may be."""
+OURS = ("variants", "tasks", "runs", "builtins", "abc", "typing")
+"""Modules whose classes do not count as the user's."""
 
 
 def facts() -> dict[str, Any]:
@@ -51,7 +55,8 @@ def facts() -> dict[str, Any]:
 def environment() -> dict[str, Any]:
     """Return what numbers depend on besides the trial: the versions, the code and the processor."""
     versions = {name: _version(name) for name in PACKAGES}
-    return {"python": platform.python_version(), "versions": versions, "code": code(), "processor": processor()}
+    own = {"code": code(), "classes": own_classes()}
+    return {"python": platform.python_version(), "versions": versions, **own, "processor": processor()}
 
 
 def commit() -> str:
@@ -83,6 +88,40 @@ def code() -> str:
     return digest.hexdigest()[:12]
 
 
+def own_classes() -> dict[str, str]:
+    """Return a hash of the code of each cell, task and scheme that is loaded and not of this suite, by its dotted path.
+
+    It is that of the files in which the class, and those that it is derived from, are written.
+    """
+    loaded = [(vars(sys.modules[name]), kind) for name, kind in KINDS if name in sys.modules]
+    kinds = [there[kind] for there, kind in loaded if kind in there]
+    found = {f"{cls.__module__}.{cls.__qualname__}": _written_in(cls) for kind in kinds for cls in _below(kind)}
+    return {name: text for name, text in sorted(found.items()) if text}
+
+
+def _below(kind: type[Any]) -> Iterator[type[Any]]:
+    """Yield all classes that are derived from a class."""
+    for cls in kind.__subclasses__():
+        yield cls
+        yield from _below(cls)
+
+
+def _written_in(cls: type[Any]) -> str:
+    """Return a hash of the files of a class that are not of this suite; empty where there is none."""
+    modules = dict.fromkeys(each.__module__ for each in cls.__mro__ if each.__module__.partition(".")[0] not in OURS)
+    texts = [text for name in modules if (text := _hash_of_file(getattr(sys.modules.get(name), "__file__", None)))]
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:12] if texts and cls.__module__ in modules else ""
+
+
+@cache
+def _hash_of_file(path: str | None) -> str:
+    """Return the hash of a source file as it is when it is first asked for; empty where it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path or "").read_bytes()).hexdigest() if str(path).endswith(".py") else ""
+    except OSError:
+        return ""
+
+
 @cache
 def processor() -> str:
     """Return the name of the processor, as far as the system says it."""
@@ -102,6 +141,8 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     pairs = {key: (before.get(key), now.get(key)) for key in DECISIVE}
     old, new = before.get("versions", {}), now.get("versions", {})
     pairs |= {name: (old.get(name), new.get(name)) for name in DECISIVE_PACKAGES}
+    own, now_own = before.get("classes", {}), now.get("classes", {})
+    pairs |= {f"code of {name}": (own[name], now_own.get(name)) for name in own}
     if pairs["commit"][0] != pairs["commit"][1]:
         del pairs["code"]  # follows from the commit
     return [f"{key} {a} -> {b}" for key, (a, b) in pairs.items() if a is not None and b is not None and a != b]

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-FACTS = ("commit", "code", "python", "versions", "processor", "created")
+FACTS = ("commit", "code", "python", "versions", "processor", "created", "unnamed")
 OF_A_STAGE = ("stage", "points", "knobs", "chosen", "trials")
+OWN_FOLDER = ("--config-dir", "-cd", "--config-path", "-cp")
+MESSAGES = ("error", "why_eager", "why_autograd")
 PLACES = ("results", "tracking", "storage", "workers", "out", "trial_seconds")
 """Keys of a command that say where and how fast a study ran, not what it ran."""
 
 FEW = 0.5
 """A column of which a smaller share of the values is different is stored as numbers of a list of values."""
 
-_PATH = re.compile(r"(?<![\w/.:])(?:~|[A-Za-z]:)?[/\\](?:[^\s/\\'\":;,()]+[/\\])+")
+_PART = r"[^\s/\\'\":;,()]+"
+_START = r"(?:file:/*)?(?:~[\w.-]*|[A-Za-z]:)?"
+_HOME = re.compile(rf"(?<!\w)(?:[A-Za-z]:)?[/\\]+(?:home|Users)[/\\]+{_PART}")
+_FOLDERS = re.compile(rf"(?<![\w/.:\\]){_START}(?:[/\\]+{_PART})*[/\\]+(?={_PART})")
+_QUOTED = re.compile(rf"""(['"])({_START}[/\\][^'"\n]*)\1""")
 
 
 def ship(archive: Archive, path: Path) -> bool:
@@ -85,7 +91,7 @@ def packed(table: pd.DataFrame) -> pa.Table:
     for name in table.columns.difference(lists, sort=False):
         if name == "test_metrics" and (metrics := _metrics(table)) is not None:
             columns |= {METRIC + metric: _narrow(pa.array(values)) for metric, values in metrics.items()}
-        elif name == "error":
+        elif name in MESSAGES:
             columns[name] = pa.array([without_folders(text) for text in table[name]], pa.string())
         else:
             columns[name] = _narrow(pa.array(table[name], from_pandas=True))
@@ -158,25 +164,33 @@ def public_command(command: Any) -> str:
     """
     words = [word for word in shlex.split(on_record(command)) if word.lstrip("+").partition("=")[0] not in PLACES]
     text = shlex.join(words)
-    return "" if any(map(paths_in, words)) or "--config-dir" in words else text
+    own = any(word.startswith(OWN_FOLDER) for word in words)
+    return "" if own or any(map(paths_in, words)) else text
 
 
 def paths_in(text: str) -> bool:
     """Return whether a text holds an absolute path of a file or folder, or one in a home folder.
 
-    >>> paths_in("path=/home/me/a.csv"), paths_in("data/a.csv"), paths_in("https://example.org/a")
-    (True, False, False)
+    >>> paths_in("path=/home/me/a.csv"), paths_in("~/a.csv"), paths_in("data/a.csv"), paths_in("https://example.org/a")
+    (True, True, False, False)
     """
-    return bool(_PATH.search(text.replace("=", " ")))
+    text = text.replace("=", " ")
+    return any(form.search(text) for form in (_HOME, _FOLDERS))
 
 
 def without_folders(text: str) -> str:
-    """Return a text in which each absolute path is the name of its file.
+    """Return a text in which each absolute path is the name of its file, and each home folder is ~.
 
-    >>> without_folders("ValueError: cannot read /home/me/data/a.csv")
-    'ValueError: cannot read a.csv'
+    >>> without_folders("ValueError: cannot read '/home/my name/data/a.csv' in /home/me")
+    "ValueError: cannot read 'a.csv' in ~"
     """
-    return _PATH.sub("", text)
+    text = _QUOTED.sub(lambda found: f"{found[1]}{_name_of_file(found[2])}{found[1]}", text)
+    return _FOLDERS.sub("", _HOME.sub("~", text))
+
+
+def _name_of_file(path: str) -> str:
+    *folders, name = re.split(r"[/\\]+", path.rstrip("/\\"))
+    return "~" if folders and folders[-1] in ("home", "Users") else name
 
 
 def refuse_paths(values: Any) -> None:

@@ -29,9 +29,9 @@ def measure(archive: Archive, variant: str, path: Path) -> Measured:
     """
     writable(path.parent)
     prepare_process()
-    here = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds")}
     say(f"speed of {variant} beside torch.nn.LSTM")
     engine, why, found, notes = _speeds(archive, variant)
+    here = {**facts(), "created": datetime.now(UTC).isoformat(timespec="seconds")}  # the code of its class among them
     task = chosen_task(archive, variant)
     known = _known(path, here)
     reaches = []

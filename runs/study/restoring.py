@@ -7,7 +7,7 @@ nothing is stored. A trial counts as the same where everything that it computed 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -70,14 +70,19 @@ class Travelling(NamedTuple):
 class Restored(NamedTuple):
     """A study or a stage that was restored.
 
-    study: as it is now. stored: how many trials came from archives. there: how many of theirs it had already.
+    study: as it is now. places: of the trials that came from archives. there: how many of theirs it had already.
     replaced: how many of its own failed trials were replaced by outcomes.
     """
 
     study: Study
-    stored: int
+    places: Collection[Place]
     there: int
     replaced: int
+
+    @property
+    def stored(self) -> int:
+        """How many trials came from archives."""
+        return len(self.places)
 
 
 def put_in(study: Study, archive: Archive, stage: str = "search") -> int:
@@ -153,6 +158,8 @@ def _search(sources: Sources, name: str) -> Search:
             said = listed(found, first, other)
             raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
+    for label, node in {**largest.variants, **largest.tasks}.items():
+        require("_target_" in node, f"from: {first} must say of which class its variants and tasks are", label)
     require(not largest.unknown, "from: the design must have no knobs that this version lacks", [*largest.unknown])
     return Search(replace(largest, name=name or archive.design.name))
 
@@ -165,8 +172,9 @@ def _stages(storage: Storage | None, search: Search, sources: Sources) -> Iterat
     plans: dict[str, Stage] = {}
     having: dict[str, dict[str, Archive]] = {}
     for name, archive in sources.items():
-        for values in (archive.about.get("stages") or {}).values():
+        for kind, values in (archive.about.get("stages") or {}).items():
             stage = _stage(name, values, search)
+            require(stage.stage == kind, f"{name}: its stage {kind} must have a plan of this stage", stage.stage)
             known = plans.get(stage.key) or _there_as_stage(storage, stage)
             if known is not None:
                 _refuse_other_stage(name, stage, known)
@@ -222,15 +230,12 @@ def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:
     return known.plan if known is not None and isinstance(known.plan, Stage) else None
 
 
-def _sessions(archive: Archive, stage: str) -> list[Facts]:
+def sessions_of(archive: Archive, stage: str) -> list[Facts]:
     """Return the facts of the sessions of an archive's search or stage, in the order of their numbers."""
     about = archive.about if stage == "search" else archive.about["stages"][stage]
     left_out = {"sessions", "stages", "unnamed", "stage", "points", "knobs", "chosen", "trials"}
     first = {key: value for key, value in about.items() if key not in left_out}
-    sessions = about.get("sessions") or [first]
-    for facts in sessions:
-        require(isinstance(facts, Mapping), "sessions of an archive must be mappings", facts)
-    return [dict(facts) for facts in sessions]
+    return [dict(facts) for facts in about.get("sessions") or [first]]
 
 
 # Trials of archives
@@ -248,7 +253,7 @@ def gathered(plan: Plan, sources: Sources, stage: str) -> Travelling:
     found: dict[Place, Travelled] = {}
     sessions: list[Facts] = []
     for name, archive in sources.items():
-        facts = _sessions(archive, stage)
+        facts = sessions_of(archive, stage)
         sessions += [each for each in facts if each not in sessions]
         for own in _travelled(plan, name, archive, stage, [sessions.index(each) for each in facts]):
             other = found.get(own.place)
@@ -342,7 +347,8 @@ def stored(study: Study, arriving: Travelling) -> Restored:
     numbers = [study.sessions.adopt(facts) for facts in arriving.sessions] if missing else []
     arrivals = [Arrival(*t.place, t.trial, t.values, t.outcome, numbers[t.session]) for t in missing]
     study.store(arrivals, replaced)
-    return Restored(study, len(arrivals), len(arriving.trials) - len(arrivals), len(replaced))
+    places = {trial.place for trial in missing}
+    return Restored(study, places, len(arriving.trials) - len(places), len(replaced))
 
 
 def _compared(study: Study, arriving: Mapping[Place, Travelled]) -> tuple[list[Travelled], list[int]]:

@@ -25,10 +25,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks import Task
 
-from ..record.facts import code
+from ..record.facts import code, own_classes
 from ..record.rows import Row, row_of
 from ..rules import require
-from ..trial.classes import NotAllowed, construct
+from ..trial.classes import NotAllowed, construct, ours
 from ..trial.data import sized
 from ..trial.evaluation import evaluation_grid
 from ..trial.faults import Pruned
@@ -555,6 +555,17 @@ class Study:
         indices = {index for index in points if self.part.has(index)}
         complete = len(indices) > 0 and all(indices <= {index for index, _ in ran} for ran in own.values())
         return findings(self.design, {t: [outcome for _, outcome in ran] for t, ran in own.items()}) if complete else []
+
+    def changed_classes(self) -> list[str]:
+        """Return the classes of the user's whose code was another one in a session of this study than it is here."""
+        nodes = [*self.design.variants.values(), *self.design.tasks.values(), self.design.initialisation]
+        named = {str(node.get("_target_")).rpartition(".")[2] for node in nodes if not ours(node.get("_target_"))}
+        here, sessions = own_classes(), [facts.get("classes", {}) for facts in self.sessions.all()]
+        return [
+            name
+            for name, text in here.items()
+            if name.rpartition(".")[2] in named and any(known.get(name, text) != text for known in sessions)
+        ]
 
     def stranger(self, finished: Finished) -> str:
         """Return what is wrong with a stored trial that is not the one of the plan; empty where it is."""

@@ -36,9 +36,21 @@ def facts_of_session(results: Path, tracking: str | None) -> dict[str, Any]:
 def announce(study: Study, folder: Path) -> None:
     """Write the design of a study into its folder, and say on stderr what has changed since an earlier session."""
     write_design(study, folder)
-    news = study.sessions.news()
-    if news:
-        print(news, file=sys.stderr, flush=True)
+    for line in (study.sessions.news(), changed_code(study)):
+        if line:
+            print(line, file=sys.stderr, flush=True)
+
+
+def changed_code(study: Study) -> str:
+    """Return one line on classes of the user's that were changed since trials of a study ran; empty where none was."""
+    changed = study.changed_classes()
+    if not changed:
+        return ""
+    was = "was" if len(changed) == 1 else "were"
+    return (
+        f"{', '.join(changed)} {was} changed since trials of this study ran, which keep the numbers of the code of "
+        f"then; name={study.design.name}_2 trains all of them with that of now"
+    )
 
 
 def write_design(study: Study, folder: Path) -> None:

@@ -12,15 +12,15 @@ from ..arguments import on_record
 from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import Archive, read_archive
-from ..record.rows import Row
+from ..record.rows import of_stage
 from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
 from ..study.plan import Search
-from ..study.restoring import Restored, Sources, arrive, listed, prepared
+from ..study.restoring import Place, Restored, Sources, arrive, listed, prepared, sessions_of
 from ..study.storage.opening import open_storage
 from ..study.study import Study
-from ..study.verifying import lines, rerun
+from ..study.verifying import ENDED, Row, lines, rerun, sample
 from .planning import write_design
 from .pool import sole_parent
 from .status import next_step, print_failures
@@ -60,7 +60,7 @@ def restore(given: Any, verify: int, search: Search, asked: Mapping[str, str], u
         if line:
             print(line, file=sys.stderr, flush=True)
     if verify and found[0].stored:
-        _verify(study, sources, verify)
+        _verify(found[0], sources, verify)
     print_failures(study)
     print(_next(study, results))
     return 0
@@ -130,17 +130,34 @@ def _without_curves(archive: Archive) -> bool:
     return not archive.table["curve_steps"].map(len).any()
 
 
-def _verify(study: Study, sources: Sources, count: int) -> None:
+def _verify(restored: Restored, sources: Sources, count: int) -> None:
     """Run some of the restored trials again, and say whether they have the same bits here."""
-    assert isinstance(study.plan, Search)
-    rows: list[Row] = [row for archive in sources.values() for row in archive.table.to_dict("records")]  # type: ignore[misc]
-    say(f"running {counted(count, 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
+    assert isinstance(restored.study.plan, Search)
+    rows, sessions = _sample(restored, sources, count)
+    if not rows:
+        say("no restored trial was trained to its end, so that none is run again")
+        return
+    say(f"running {counted(len(rows), 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
     try:
-        check = rerun(study.plan, rows, count, study.sessions.all())
+        check = rerun(restored.study.plan, rows, count, sessions)
     except ValueError as error:  # its data are not here
         say(f"no restored trial could be run again: {error}")
         return
     say("\n".join(lines(check)))
+
+
+def _sample(restored: Restored, sources: Sources, count: int) -> tuple[Sequence[Row], list[Mapping[str, Any]]]:
+    """Return rows of a search that came from archives and are worth running again, and the sessions that they name."""
+    rows: dict[Place, Row] = {}
+    sessions: list[Mapping[str, Any]] = []
+    for archive in sources.values():
+        first = len(sessions)
+        sessions += sessions_of(archive, "search")
+        for row in of_stage(archive.table, "search").to_dict("records"):
+            place = row["task"], row["variant"], row["point"]
+            if place in restored.places and row["status"] in ENDED:
+                rows.setdefault(place, {**row, "session": first + row["session"]})
+    return sample([*rows.values()], count), sessions
 
 
 def _next(study: Study, results: Path | str) -> str:

@@ -107,6 +107,20 @@ def test_an_archive_that_is_there_is_not_lost(ship, results, change, said):
     assert (results / "shipped" / "mine.parquet").read_bytes() == before
 
 
+@pytest.mark.parametrize(("failed", "code"), [(0, 0), (3, 2)])
+def test_trials_with_other_ids_are_not_lost_and_failures_in_their_places_are(ship, results, failed, code):
+    rows, values = study(("vanilla", "gru"), points=6, name="mine")
+    write_values(tidy(rows), values, results / "mine")
+    ship("from=mine")
+    again = [
+        {**row, "trial_id": f"{k}", "status": "failed" if k < failed else row["status"]} for k, row in enumerate(rows)
+    ]
+    write_values(tidy(again), values, results / "mine")
+    found, _, wrong = ship("from=mine")
+    assert found == code
+    assert ("3 trials that this study does not have" in wrong) == bool(failed)
+
+
 def test_the_baselines_of_the_tasks_are_shipped(ship, results):
     own = [{"name": "no input", "kind": "no_input", "loss": 0.17, "solved": None, "note": ""}]
     known = {"adding": [{**record, "of": identity({**ADDING, "label": "adding"})} for record in own]}

@@ -14,13 +14,14 @@ from tests.runs.conftest import make_design
 def message(monkeypatch, tmp_path):
     """What is said of a stage of a search with so many points, of which each pair has finished so many trials."""
 
-    def refused(wanted, stored, finished):
+    def refused(wanted, stored, finished, part=""):
         search = Search(make_design(points=stored))
         counts = {pair: {"done": done} for pair, done in zip(search.pairs, finished, strict=True)}
         study = SimpleNamespace(plan=search, refuse_another=lambda other: None, counts=lambda: counts)
         monkeypatch.setattr(stage, "find", lambda results, name, url: study)
+        config, wished = SimpleNamespace(stage="confirm", part=part), Search(make_design(points=wanted))
         with pytest.raises(ValueError, match=r"^stage=confirm") as error:
-            staged(SimpleNamespace(stage="confirm"), Search(make_design(points=wanted)), "", tmp_path / "study")
+            staged(config, wished, "", tmp_path / "study")
         return str(error.value)
 
     return refused
@@ -43,6 +44,13 @@ def test_pairs_with_missing_trials_are_named_up_to_four(message, monkeypatch):
     )
     monkeypatch.setattr(stage, "NAMED", 2)
     assert message(2, 2, (0, 1, 0, 2)).endswith("(adding vanilla 2, adding gru 1 and 1 more); " + FIRST)
+
+
+def test_who_runs_a_part_is_told_to_merge_all_parts_first(message):
+    said = message(3, 3, (3, 2, 3, 3), part="1/2")
+    assert said.endswith(
+        f"{FIRST}, for each part, and action=restore 'from=[one.parquet,other.parquet]' with the archives of all parts"
+    )
 
 
 def test_fewer_points_than_are_stored_are_only_a_note_if_they_were_asked_for():

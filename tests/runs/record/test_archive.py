@@ -220,3 +220,21 @@ def test_a_study_without_a_finished_trial_has_no_archive(tmp_path):
     with pytest.raises(ValueError, match="study 'study' holds no finished trial yet"):
         load("study", tmp_path)
     assert not (tmp_path / "study" / "trials.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sessions", "abc"),
+        ("sessions", 3),
+        ("sessions", ["abc"]),
+        ("stages", 3),
+        ("stages", {"confirm": 3}),
+        ("stages", {"confirm": {"sessions": 3}}),
+        ("unnamed", 3),
+    ],
+)
+def test_facts_of_another_form_are_refused_by_their_name(key, value):
+    rows, values = study(("gru",), points=2)
+    with pytest.raises(ValueError, match=r"of an archive must|that trials were made without must"):
+        Archive.of(tidy(rows), {**values, key: value})

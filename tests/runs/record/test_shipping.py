@@ -11,7 +11,7 @@ import pytest
 from runs.record.archive import Archive, read_archive
 from runs.record.rows import names_of, tidy
 from runs.record.shipped import CURVES
-from runs.record.shipping import packed, public, refuse_paths, ship, write_curves
+from runs.record.shipping import packed, public, public_command, refuse_paths, ship, without_folders, write_curves
 from tests.analysis.real import chorales
 from tests.analysis.synthetic import staged, study
 
@@ -150,7 +150,36 @@ def test_messages_of_failed_trials_name_files_without_their_folders(archive, tmp
     assert set(read_archive(tmp_path / "a.parquet").table["error"]) == {"ValueError: cannot read a.csv"}
 
 
-@pytest.mark.parametrize("path", ["/home/me/a.csv", "~/data/a.csv", "C:\\Users\\me\\a.csv"])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no '/home/my name/a b.csv', no /data.csv", "no 'a b.csv', no data.csv"),
+        ("file:///home/me/a.csv and '/home/me' and /Users/me", "a.csv and '~' and ~"),
+        ("~/a.csv or \\\\server\\share\\a.csv", "a.csv or a.csv"),
+        ("3 / 4 and/or https://example.org/home/a", "3 / 4 and/or https://example.org/home/a"),
+    ],
+)
+def test_no_folder_is_left_in_a_message(text, said):
+    assert without_folders(text) == said
+
+
+def test_a_folder_of_presets_is_not_in_a_published_command():
+    for option in ("--config-dir mine", "--config-dir=mine", "-cd mine"):
+        assert public_command(f"python -m runs.sweep {option} study=mine") == ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/home/me/a.csv",
+        "~/data/a.csv",
+        "C:\\Users\\me\\a.csv",
+        "~/a.csv",
+        "/a.csv",
+        "file:///data/a.csv",
+        "../home/me/a.csv",
+    ],
+)
 def test_a_design_with_a_path_of_its_machine_is_refused_by_its_key(archive, tmp_path, path):
     tasks = {"own": {"_target_": "tasks.Sequences", "path": path}}
     with pytest.raises(ValueError, match=r"the design has tasks\.own\.path="):
@@ -160,6 +189,12 @@ def test_a_design_with_a_path_of_its_machine_is_refused_by_its_key(archive, tmp_
 
 def test_a_relative_path_and_an_address_may_be_published():
     refuse_paths({"tasks": {"own": {"path": "data/a.csv", "source": "https://example.org/a/b"}}})
+
+
+def test_knobs_that_the_trials_were_made_without_stay_named(archive, tmp_path):
+    older = {**archive.design.as_dict(), "training": {"budget": 300}}
+    ship(Archive.of(archive.table, older), tmp_path / "a.parquet")
+    assert "training.criterion" in read_archive(tmp_path / "a.parquet").about["unnamed"]
 
 
 def test_facts_that_are_not_on_record_stay_away():

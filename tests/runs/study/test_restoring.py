@@ -511,3 +511,20 @@ def test_every_number_of_an_outcome_is_compared_but_its_time():
         }.get(type(value), lambda v: v + 1)(value)
         found = difference(outcome, replace(outcome, **{name: other}))
         assert (found == "") == (name in ignored), name
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"variants": ["vanilla", "gru"]}, "from: a.parquet must say of which class its variants and tasks are"),
+        ({"stages": {}}, "a.parquet: its stage horizon must have a plan of this stage, got 'confirm'"),
+    ],
+)
+def test_an_archive_that_does_not_say_enough_is_refused(five, tmp_path, there, change, said):
+    study, _, stages = five
+    archive = archived(study, tmp_path / "out", *stages)
+    values = {**archive.design.as_dict(), **archive.about, **change}
+    if "stages" in change:
+        values["stages"] = {"horizon": archive.about["stages"]["confirm"]}
+    with pytest.raises(ValueError, match=re.escape(said)):
+        restore(there, {"a.parquet": Archive.of(archive.table, values)})

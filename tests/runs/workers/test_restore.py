@@ -88,8 +88,19 @@ def test_some_trials_are_run_again_where_any_were_restored(call, monkeypatch, ca
     monkeypatch.setattr(module, "rerun", again)
     call("from=a.parquet", "verify=2")
     call("from=a.parquet", "verify=2")
-    assert asked == [(5, 2)]
+    assert asked == [(2, 2)]
     assert "running 2 restored trials again, to compare their bits" in capsys.readouterr().out
+
+
+def test_those_that_are_run_again_came_just_now_and_have_the_facts_of_their_own_archive(call, monkeypatch):
+    call("from=a.parquet")
+    asked = []
+    again = lambda search, rows, count, sessions: asked.append((rows, sessions)) or Check()  # noqa: E731
+    monkeypatch.setattr(module, "rerun", again)
+    call("from=[a.parquet,b.parquet]", "verify=9")
+    ((rows, sessions),) = asked
+    assert {sessions[row["session"]]["created"] for row in rows} == {"b"}
+    assert 0 < len(rows) == len({(row["task"], row["variant"], row["point"]) for row in rows}) <= 7
 
 
 def test_it_is_said_where_no_trial_can_be_run_again(call, monkeypatch, capsys):
