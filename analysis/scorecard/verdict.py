@@ -27,6 +27,8 @@ NO_ANSWER = {
     HARDLY_SOLVED: "hardly any trial is solved by either on",
     NOTHING_LEARNED: "neither learns",
 }
+TUNED = {**NO_ANSWER, EVERYTHING_SOLVED: "both solve"}
+"""The same of the best that a search finds; one trial that solves a task is enough there."""
 FEW_NAMED = 3
 """Places that are named in one part of a sentence; further ones are counted."""
 
@@ -76,11 +78,11 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     better, worse = (_all_of(card, ease, sign) for sign in (BETTER, WORSE))
     if better and worse:
         what = "task" if {row.series for row in better} != {row.series for row in worse} else "lag"
-        sides = f"easier to train than {baseline} on {_named(better)}, harder on {_named(worse)}"
+        sides = f"easier to train than {baseline} on {_with_sizes(better)}, harder on {_with_sizes(worse)}"
         return f"{at} it depends on the {what}: {sides}"
     guards = {row.verdict for row in ease}
-    if len(guards) == 1 and guards <= set(NO_ANSWER):
-        return f"{at}, {NO_ANSWER[guards.pop()]} all tasks" if len(ease) > 1 else f"{at}, {NO_ANSWER[guards.pop()]} it"
+    if guards <= set(NO_ANSWER):
+        return f"{at}, {_without_answer(ease)}"
     if len(ease) == 1:
         row, where = ease[0], ease[0].where
     else:
@@ -88,15 +90,34 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     if row.verdict in (BETTER, WORSE):
         side = "easier" if row.verdict == BETTER else "harder"
         return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
+    one, side = [*better, *worse], "easier" if better else "harder"
+    count = int((card.places["task"] != OVERALL).sum())
     if row.verdict == SAME:
-        return f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
-    one = [*better, *worse]
+        text = f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
+        return f"{text}{_not_compared(card)}" + (f", but {side} on {_with_sizes(one)}" if one else "")
     if one:
-        side = "easier" if better else "harder"
-        return f"{at}, {side} to train than {baseline} on {_with_sizes(one)}, not told apart from it over {where}"
+        among = f", of {count} tasks that were looked at" if count > 1 else ""
+        return f"not told apart from {baseline} {at} over {where}, but {side} to train on {_with_sizes(one)}{among}"
     if row.verdict == OPEN:
         return f"not told apart from {baseline} {at}: differences of up to {_amount(row)} over {where} remain possible"
     return f"{at}, nothing can be said of how easily it is trained"
+
+
+def _without_answer(rows: Sequence[Said]) -> str:
+    """Return why no row has an answer."""
+    by = {verdict: [row for row in rows if row.verdict == verdict] for verdict in NO_ANSWER}
+    return words.listed(
+        [f"{NO_ANSWER[name]} {'it' if len(rows) == 1 else _all_or(own, rows)}" for name, own in by.items() if own]
+    )
+
+
+def _not_compared(card: Card) -> str:
+    """Return on how many tasks both fail or both solve everything, so that their mean is close for that reason."""
+    tasks = card.places[(card.places["task"] != OVERALL) & card.places["solvable"].astype(bool)]
+    number = int(tasks["verdict"].isin(list(NO_ANSWER)).sum())
+    if not number or len(tasks) == 1:
+        return ""
+    return f" (on {number} of {len(tasks)} tasks both fail or both solve everything)"
 
 
 def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
@@ -117,26 +138,24 @@ def _tuned(quality: Sequence[Said], card: Card, *, alone: bool) -> str:
     if total == 1:
         row = quality[0]
         if row.verdict in NO_ANSWER:
-            return f"{start} {NO_ANSWER[row.verdict]} it"
+            return f"{start} {TUNED[row.verdict]} it"
         if row.verdict == OPEN:
             return f"{start} not told apart from {baseline}: differences of up to {_amount(row)} remain possible"
         if row.verdict == SAME:
             return f"{start} the same as {baseline} within {words.amount(MARGIN * row.span, row.unit)}"
         return f"{start} {'better' if row.verdict == BETTER else 'worse'} than {baseline} (by {_size(row)})"
-    counts = {
-        name: sum(row.verdict == name for row in quality) for name in (BETTER, WORSE, SAME, OPEN, EVERYTHING_SOLVED)
-    }
+    counts = {row.verdict: sum(other.verdict == row.verdict for other in quality) for row in quality}
     named = (
         (BETTER, f"better than {baseline} on"),
         (WORSE, f"worse than {baseline} on"),
         (SAME, "the same on"),
         (OPEN, "not told apart on"),
-        (EVERYTHING_SOLVED, "both solve everything on"),
+        *TUNED.items(),
     )
-    parts = [f"{text} {counts[name]}" for name, text in named if counts[name]]
-    if counts[EVERYTHING_SOLVED] == total:
-        return f"{start} both solve all {total} tasks"
-    return f"{start} {', '.join(parts)} of {total} tasks" if parts else f"{start} nothing is learned by either"
+    if len(counts) == 1 and counts.keys() <= TUNED.keys():
+        return f"{start} both solve all {total} tasks" if EVERYTHING_SOLVED in counts else f"{start} neither learns any"
+    parts = [f"{text} {counts[name]}" for name, text in named if name in counts]
+    return f"{start} {', '.join(parts)} of {total} tasks"
 
 
 def verdict(card: Card) -> list[str]:
@@ -154,7 +173,8 @@ def verdict(card: Card) -> list[str]:
     found = []
     ease = _ease(card)
     if ease:
-        found += [_sentence(ease, f"At N = {card.points} points", ("easier", "harder"), " to train", card)]
+        mean = ", as a mean over the lags" if len(card.effects) else ""
+        found += [_sentence(ease, f"At N = {card.points} points{mean}", ("easier", "harder"), " to train", card)]
         found += _at_lags(card) + _half_lags(card)
     quality = _quality(card)
     if quality:
@@ -289,7 +309,7 @@ def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: st
         parts.append(f"the same as {baseline} within {_margin(by[SAME])} on {_named(by[SAME])}")
     if by.get(OPEN):
         parts.append(_open(by[OPEN], rows, baseline))
-    for name, text in NO_ANSWER.items():
+    for name, text in (NO_ANSWER if what else TUNED).items():
         if by.get(name):
             parts.append(f"{text} {_all_or(by[name], rows)}")
     depends = "it depends on the task: " if better and worse else ""

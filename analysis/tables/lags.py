@@ -20,6 +20,7 @@ from .comparisons import (
     HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
+    OPEN,
     WORSE,
     by_interval,
 )
@@ -244,4 +245,6 @@ def _verdict(row: Mapping[str, Any], margin: float, at_lags: set[str]) -> str:
         guard = HARDLY_SOLVED
     if guard:
         return guard
+    if at_lags and at_lags <= set(GUARDS):  # everything at some lags and nothing at others is no equality
+        return OPEN
     return by_interval(row["low"], row["difference"], row["high"], margin)
