@@ -17,10 +17,12 @@ from ..tables.comparisons import (
     NOTHING_LEARNED,
     OPEN,
     SAME,
+    SIGNIFICANT,
     WORSE,
 )
 from ..tables.lags import AT_LAG, MEAN
-from .card import OVERALL, Card, searched
+from .card import EASE, OVERALL, QUALITY_OF_LOSSES, Card, searched
+from .card import QUALITY as TUNED_BY
 
 NO_ANSWER = {
     EVERYTHING_SOLVED: "both solve everything on",
@@ -39,6 +41,7 @@ class Said(NamedTuple):
     series: or task, in words. lag: of a single task of a series; 0 for all of a series, or a task in none.
     verdict: of `tables.comparisons`.
     difference, low, high: with the simultaneous interval. unit: of them. span: the range that counts.
+    sure: whether it is beyond chance over all tasks, or series, that were looked at.
     """
 
     series: str
@@ -49,6 +52,7 @@ class Said(NamedTuple):
     high: float
     unit: str
     span: float
+    sure: bool = True
 
     @property
     def where(self) -> str:
@@ -79,7 +83,7 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     if better and worse:
         what = "task" if {row.series for row in better} != {row.series for row in worse} else "lag"
         sides = f"easier to train than {baseline} on {_with_sizes(better)}, harder on {_with_sizes(worse)}"
-        return f"{at} it depends on the {what}: {sides}"
+        return f"{at} it {_depends(better, worse)} on the {what}: {sides}{_by_chance(card, [*better, *worse])}"
     guards = {row.verdict for row in ease}
     if guards <= set(NO_ANSWER):
         return f"{at}, {_without_answer(ease)}"
@@ -91,13 +95,13 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
         side = "easier" if row.verdict == BETTER else "harder"
         return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
     one, side = [*better, *worse], "easier" if better else "harder"
-    count = int((card.places["task"] != OVERALL).sum())
+    places = f"{_with_sizes(one)}{_by_chance(card, one)}" if one else ""
     if row.verdict == SAME:
         text = f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
-        return f"{text}{_not_compared(card)}" + (f", but {side} on {_with_sizes(one)}" if one else "")
+        but = f", but {side} on {places}" if one else ""
+        return f"{text}{_not_compared(card)}{but}"
     if one:
-        among = f", of {count} tasks that were looked at" if count > 1 else ""
-        return f"not told apart from {baseline} {at} over {where}, but {side} to train on {_with_sizes(one)}{among}"
+        return f"not told apart from {baseline} {at} over {where}, but {side} to train on {places}"
     if row.verdict == OPEN:
         return f"not told apart from {baseline} {at}: differences of up to {_amount(row)} over {where} remain possible"
     return f"{at}, nothing can be said of how easily it is trained"
@@ -109,6 +113,25 @@ def _without_answer(rows: Sequence[Said]) -> str:
     return words.listed(
         [f"{NO_ANSWER[name]} {'it' if len(rows) == 1 else _all_or(own, rows)}" for name, own in by.items() if own]
     )
+
+
+def _depends(better: Sequence[Said], worse: Sequence[Said]) -> str:
+    """Return whether what is said depends on the place, or only may do so."""
+    return "depends" if any(row.sure for row in better) and any(row.sure for row in worse) else "may depend"
+
+
+def _by_chance(card: Card, rows: Sequence[Said]) -> str:
+    """Return a warning where a difference is not beyond chance over all tasks."""
+    count = int((card.places["task"] != OVERALL).sum())
+    return "" if all(row.sure for row in rows) else f", which among {count} tasks may be chance"
+
+
+def _sure(card: Card, task: str, endpoint: str) -> bool:
+    """Return whether the difference on a task is beyond chance over all tasks: by Bonferroni's rule."""
+    if "p" not in card.compared:
+        return True
+    rows = card.compared[card.compared["endpoint"] == endpoint]
+    return not (rows.loc[rows["task"] == task, "p"] * len(rows) > SIGNIFICANT).any()
 
 
 def _not_compared(card: Card) -> str:
@@ -127,7 +150,7 @@ def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
     for row in card.places.to_dict("records"):
         series = words.spoken(str(row["series"]))
         if row["task"] != OVERALL and row["verdict"] == sign and row["series"] != row["task"] and series not in known:
-            found.append(_said(series, row, "%", 1.0, int(row["lag"])))
+            found.append(_said(series, row, "%", 1.0, int(row["lag"]))._replace(sure=_sure(card, row["task"], EASE)))
     return found
 
 
@@ -223,11 +246,13 @@ def _ease(card: Card) -> list[Said]:
     if len(means):
         means = means[(means["effect"] == MEAN) & (means["variant"] == card.variant)]
     for row in means.to_dict("records"):
-        found.append(_said(words.spoken(str(row["series"])), row, "%", 1.0))
+        said = _said(words.spoken(str(row["series"])), row, "%", 1.0)
+        found.append(said._replace(sure=not row.get("p", 0.0) * len(means) > SIGNIFICANT))
     in_series = {str(series) for series in means["series"]}
     for row in card.places.to_dict("records"):
         if row["solvable"] and row["task"] != OVERALL and row["series"] not in in_series:
-            found.append(_said(words.spoken(str(row["task"])), row, "%", 1.0))
+            said = _said(words.spoken(str(row["task"])), row, "%", 1.0)
+            found.append(said._replace(sure=_sure(card, row["task"], EASE)))
     return [said for said in found if isinstance(said.verdict, str)]
 
 
@@ -239,7 +264,8 @@ def _quality(card: Card) -> list[Said]:
         unit = "" if row["solvable"] else str(row["unit"])
         lag = int(row["lag"]) if row["series"] != row["task"] else 0
         name = row["series"] if lag else row["task"]
-        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag))
+        sure = _sure(card, row["task"], TUNED_BY if row["solvable"] else QUALITY_OF_LOSSES)
+        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag)._replace(sure=sure))
     return found
 
 
@@ -312,7 +338,7 @@ def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: st
     for name, text in (NO_ANSWER if what else TUNED).items():
         if by.get(name):
             parts.append(f"{text} {_all_or(by[name], rows)}")
-    depends = "it depends on the task: " if better and worse else ""
+    depends = f"it {_depends(better, worse)} on the task: " if better and worse else ""
     return f"{start}, {depends}{'; '.join(parts)}."
 
 

@@ -180,7 +180,7 @@ def directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     elif upheld.all():
         verdict = AGREES
     elif (upheld & known["sure"]).any():
-        verdict, start = MIXED, f"{int((upheld & known['sure']).sum())} of {len(known)} comparisons uphold it: "
+        verdict, start = MIXED, f"upheld by {int((upheld & known['sure']).sum())} of {len(known)} comparisons: "
     else:
         small = all(excludes(row, (claimed_better,)) for row in known.to_dict("records"))
         verdict = DISAGREES if small else UNDECIDED

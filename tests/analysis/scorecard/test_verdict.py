@@ -1,5 +1,8 @@
 """What a scorecard says in words is what the intervals allow, and no more."""
 
+import pandas as pd
+import pytest
+
 from analysis.scorecard.verdict import headline, verdict
 from tests.analysis.scorecard.studies import card, overall, place, quality
 
@@ -48,7 +51,7 @@ def test_a_difference_on_one_task_is_not_hidden_by_an_open_mean():
     said = headline(card(overall(OPEN, -0.02), place("adding", OPEN), place("copying", "worse", -0.3)))
     assert said == (
         "Not told apart from the LSTM at N = 20 points over all tasks together, but harder to train on copying symbols "
-        "(by 30 [20, 40] points), of 2 tasks that were looked at."
+        "(by 30 [20, 40] points)."
     )
 
 
@@ -131,3 +134,21 @@ def test_what_is_said_of_a_mean_over_lags_says_that_it_is_one():
     rows = place("adding_30", OPEN, lag=30, series="adding"), place("adding_60", OPEN, lag=60, series="adding")
     said = verdict(card(overall(OPEN), *rows, effects=effects))
     assert said[0].startswith("At N = 20 points, as a mean over the lags, not told apart from the LSTM")
+
+
+@pytest.mark.parametrize(("p", "chance"), [(0.03, True), (0.01, False)])
+def test_a_difference_on_one_of_several_tasks_says_where_it_may_be_chance(p, chance):
+    compared = pd.DataFrame({"task": ["adding", "copying"], "endpoint": "solve_rate", "p": [1.0, p]})
+    for mean in (OPEN, "same"):
+        one = card(overall(mean), place("adding", OPEN), place("copying", "worse", -0.3), compared=compared)
+        assert (", which among 2 tasks may be chance" in headline(one)) == chance
+
+
+def test_it_depends_on_the_task_only_where_both_signs_are_beyond_chance():
+    rows = overall(OPEN), place("adding", "better", 0.3), place("copying", "worse", -0.3)
+    for p, said in ((0.03, "it may depend on the task"), (0.01, "it depends on the task")):
+        one = card(
+            *rows, compared=pd.DataFrame({"task": ["adding", "copying"], "endpoint": "solve_rate", "p": [0.01, p]})
+        )
+        assert said in headline(one)
+        assert said in verdict(one)[0]

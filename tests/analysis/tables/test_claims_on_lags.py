@@ -223,7 +223,7 @@ def test_one_of_four_tasks_decides_a_claim_only_beyond_chance_over_all_of_them(p
     found = rules.worse("rnn")(rows, SHARES, "vanilla")
     assert found.verdict == worse
     assert ("among 4 tasks one may differ so by chance" in found.evidence) == (p == 0.03)
-    assert found.evidence.startswith("1 of 4 comparisons uphold it: ") == (p == 0.01)
+    assert found.evidence.startswith("upheld by 1 of 4 comparisons: ") == (p == 0.01)
     for denied in (rules.not_worse, rules.no_different):
         assert verdict(denied("rnn"), rows) == better
     upside = rows.assign(difference=-rows["difference"], low=-rows["high"], high=-rows["low"])
