@@ -384,7 +384,8 @@ class Vocabulary:
         tested = {name: verdict for name, verdict in found.items() if verdict != UNTESTED}
         if not tested:
             others = " or ".join(f"`study={name}`" for name in claim.studies)
-            return [claim.text, UNTESTED, claim.lacking or f"{others} would answer it."]
+            more = " with more points" if set(claim.studies) & set(self._studies) else ""
+            return [claim.text, UNTESTED, claim.lacking or f"{others}{more} would answer it."]
         verdicts = "; ".join(f"`{name}`: {_bold(verdict)}" for name, verdict in tested.items())
         return [claim.text, verdicts, claim.differs if any(map(may_differ, tested.values())) else ""]
 

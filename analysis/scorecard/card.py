@@ -264,7 +264,9 @@ def rank_of(ground: Ground, variant: str) -> dict[str, Any]:
         return found
     above, below = (apart.low > 0) & enough, (apart.high < 0) & enough
     better, worse = (above, below) if sign > 0 else (below, above)
-    return found | {"rank_low": 1 + int(better.sum()), "rank_high": 1 + len(others) - int(worse.sum())}
+    # Where variants lack points the place is that of all of them, and the interval of the points that two share.
+    low, high = 1 + int(better.sum()), 1 + len(others) - int(worse.sum())
+    return found | {"rank_low": min(low, 1 + ahead), "rank_high": max(high, 1 + ahead)}
 
 
 # Sensitivity

@@ -17,16 +17,20 @@ from ..tables.comparisons import (
     NOTHING_LEARNED,
     OPEN,
     SAME,
+    SIGNIFICANT,
     WORSE,
 )
 from ..tables.lags import AT_LAG, MEAN
-from .card import OVERALL, Card, searched
+from .card import EASE, OVERALL, QUALITY_OF_LOSSES, Card, searched
+from .card import QUALITY as TUNED_BY
 
 NO_ANSWER = {
     EVERYTHING_SOLVED: "both solve everything on",
     HARDLY_SOLVED: "hardly any trial is solved by either on",
     NOTHING_LEARNED: "neither learns",
 }
+TUNED = {**NO_ANSWER, EVERYTHING_SOLVED: "both solve"}
+"""The same of the best that a search finds; one trial that solves a task is enough there."""
 FEW_NAMED = 3
 """Places that are named in one part of a sentence; further ones are counted."""
 
@@ -37,6 +41,7 @@ class Said(NamedTuple):
     series: or task, in words. lag: of a single task of a series; 0 for all of a series, or a task in none.
     verdict: of `tables.comparisons`.
     difference, low, high: with the simultaneous interval. unit: of them. span: the range that counts.
+    sure: whether it is beyond chance over all tasks, or series, that were looked at.
     """
 
     series: str
@@ -47,6 +52,7 @@ class Said(NamedTuple):
     high: float
     unit: str
     span: float
+    sure: bool = True
 
     @property
     def where(self) -> str:
@@ -76,11 +82,11 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     better, worse = (_all_of(card, ease, sign) for sign in (BETTER, WORSE))
     if better and worse:
         what = "task" if {row.series for row in better} != {row.series for row in worse} else "lag"
-        sides = f"easier to train than {baseline} on {_named(better)}, harder on {_named(worse)}"
-        return f"{at} it depends on the {what}: {sides}"
+        sides = f"easier to train than {baseline} on {_with_sizes(better)}, harder on {_with_sizes(worse)}"
+        return f"{at} it {_depends(better, worse)} on the {what}: {sides}{_by_chance(card, [*better, *worse])}"
     guards = {row.verdict for row in ease}
-    if len(guards) == 1 and guards <= set(NO_ANSWER):
-        return f"{at}, {NO_ANSWER[guards.pop()]} all tasks" if len(ease) > 1 else f"{at}, {NO_ANSWER[guards.pop()]} it"
+    if guards <= set(NO_ANSWER):
+        return f"{at}, {_without_answer(ease)}"
     if len(ease) == 1:
         row, where = ease[0], ease[0].where
     else:
@@ -88,15 +94,53 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     if row.verdict in (BETTER, WORSE):
         side = "easier" if row.verdict == BETTER else "harder"
         return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
+    one, side = [*better, *worse], "easier" if better else "harder"
+    places = f"{_with_sizes(one)}{_by_chance(card, one)}" if one else ""
     if row.verdict == SAME:
-        return f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
-    one = [*better, *worse]
+        text = f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
+        but = f", but {side} on {places}" if one else ""
+        return f"{text}{_not_compared(card)}{but}"
     if one:
-        side = "easier" if better else "harder"
-        return f"{at}, {side} to train than {baseline} on {_with_sizes(one)}, not told apart from it over {where}"
+        return f"not told apart from {baseline} {at} over {where}, but {side} to train on {places}"
     if row.verdict == OPEN:
         return f"not told apart from {baseline} {at}: differences of up to {_amount(row)} over {where} remain possible"
     return f"{at}, nothing can be said of how easily it is trained"
+
+
+def _without_answer(rows: Sequence[Said]) -> str:
+    """Return why no row has an answer."""
+    by = {verdict: [row for row in rows if row.verdict == verdict] for verdict in NO_ANSWER}
+    return words.listed(
+        [f"{NO_ANSWER[name]} {'it' if len(rows) == 1 else _all_or(own, rows)}" for name, own in by.items() if own]
+    )
+
+
+def _depends(better: Sequence[Said], worse: Sequence[Said]) -> str:
+    """Return whether what is said depends on the place, or only may do so."""
+    return "depends" if any(row.sure for row in better) and any(row.sure for row in worse) else "may depend"
+
+
+def _by_chance(card: Card, rows: Sequence[Said]) -> str:
+    """Return a warning where a difference is not beyond chance over all tasks."""
+    count = int((card.places["task"] != OVERALL).sum())
+    return "" if all(row.sure for row in rows) else f", which among {count} tasks may be chance"
+
+
+def _sure(card: Card, task: str, endpoint: str) -> bool:
+    """Return whether the difference on a task is beyond chance over all tasks: by Bonferroni's rule."""
+    if "p" not in card.compared:
+        return True
+    rows = card.compared[card.compared["endpoint"] == endpoint]
+    return not (rows.loc[rows["task"] == task, "p"] * len(rows) > SIGNIFICANT).any()
+
+
+def _not_compared(card: Card) -> str:
+    """Return on how many tasks both fail or both solve everything, so that their mean is close for that reason."""
+    tasks = card.places[(card.places["task"] != OVERALL) & card.places["solvable"].astype(bool)]
+    number = int(tasks["verdict"].isin(list(NO_ANSWER)).sum())
+    if not number or len(tasks) == 1:
+        return ""
+    return f" (on {number} of {len(tasks)} tasks both fail or both solve everything)"
 
 
 def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
@@ -106,7 +150,7 @@ def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
     for row in card.places.to_dict("records"):
         series = words.spoken(str(row["series"]))
         if row["task"] != OVERALL and row["verdict"] == sign and row["series"] != row["task"] and series not in known:
-            found.append(_said(series, row, "%", 1.0, int(row["lag"])))
+            found.append(_said(series, row, "%", 1.0, int(row["lag"]))._replace(sure=_sure(card, row["task"], EASE)))
     return found
 
 
@@ -117,26 +161,24 @@ def _tuned(quality: Sequence[Said], card: Card, *, alone: bool) -> str:
     if total == 1:
         row = quality[0]
         if row.verdict in NO_ANSWER:
-            return f"{start} {NO_ANSWER[row.verdict]} it"
+            return f"{start} {TUNED[row.verdict]} it"
         if row.verdict == OPEN:
             return f"{start} not told apart from {baseline}: differences of up to {_amount(row)} remain possible"
         if row.verdict == SAME:
             return f"{start} the same as {baseline} within {words.amount(MARGIN * row.span, row.unit)}"
         return f"{start} {'better' if row.verdict == BETTER else 'worse'} than {baseline} (by {_size(row)})"
-    counts = {
-        name: sum(row.verdict == name for row in quality) for name in (BETTER, WORSE, SAME, OPEN, EVERYTHING_SOLVED)
-    }
+    counts = {row.verdict: sum(other.verdict == row.verdict for other in quality) for row in quality}
     named = (
         (BETTER, f"better than {baseline} on"),
         (WORSE, f"worse than {baseline} on"),
         (SAME, "the same on"),
         (OPEN, "not told apart on"),
-        (EVERYTHING_SOLVED, "both solve everything on"),
+        *TUNED.items(),
     )
-    parts = [f"{text} {counts[name]}" for name, text in named if counts[name]]
-    if counts[EVERYTHING_SOLVED] == total:
-        return f"{start} both solve all {total} tasks"
-    return f"{start} {', '.join(parts)} of {total} tasks" if parts else f"{start} nothing is learned by either"
+    if len(counts) == 1 and counts.keys() <= TUNED.keys():
+        return f"{start} both solve all {total} tasks" if EVERYTHING_SOLVED in counts else f"{start} neither learns any"
+    parts = [f"{text} {counts[name]}" for name, text in named if name in counts]
+    return f"{start} {', '.join(parts)} of {total} tasks"
 
 
 def verdict(card: Card) -> list[str]:
@@ -154,7 +196,8 @@ def verdict(card: Card) -> list[str]:
     found = []
     ease = _ease(card)
     if ease:
-        found += [_sentence(ease, f"At N = {card.points} points", ("easier", "harder"), " to train", card)]
+        mean = ", as a mean over the lags" if len(card.effects) else ""
+        found += [_sentence(ease, f"At N = {card.points} points{mean}", ("easier", "harder"), " to train", card)]
         found += _at_lags(card) + _half_lags(card)
     quality = _quality(card)
     if quality:
@@ -203,11 +246,13 @@ def _ease(card: Card) -> list[Said]:
     if len(means):
         means = means[(means["effect"] == MEAN) & (means["variant"] == card.variant)]
     for row in means.to_dict("records"):
-        found.append(_said(words.spoken(str(row["series"])), row, "%", 1.0))
+        said = _said(words.spoken(str(row["series"])), row, "%", 1.0)
+        found.append(said._replace(sure=not row.get("p", 0.0) * len(means) > SIGNIFICANT))
     in_series = {str(series) for series in means["series"]}
     for row in card.places.to_dict("records"):
         if row["solvable"] and row["task"] != OVERALL and row["series"] not in in_series:
-            found.append(_said(words.spoken(str(row["task"])), row, "%", 1.0))
+            said = _said(words.spoken(str(row["task"])), row, "%", 1.0)
+            found.append(said._replace(sure=_sure(card, row["task"], EASE)))
     return [said for said in found if isinstance(said.verdict, str)]
 
 
@@ -219,7 +264,8 @@ def _quality(card: Card) -> list[Said]:
         unit = "" if row["solvable"] else str(row["unit"])
         lag = int(row["lag"]) if row["series"] != row["task"] else 0
         name = row["series"] if lag else row["task"]
-        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag))
+        sure = _sure(card, row["task"], TUNED_BY if row["solvable"] else QUALITY_OF_LOSSES)
+        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag)._replace(sure=sure))
     return found
 
 
@@ -289,10 +335,10 @@ def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: st
         parts.append(f"the same as {baseline} within {_margin(by[SAME])} on {_named(by[SAME])}")
     if by.get(OPEN):
         parts.append(_open(by[OPEN], rows, baseline))
-    for name, text in NO_ANSWER.items():
+    for name, text in (NO_ANSWER if what else TUNED).items():
         if by.get(name):
             parts.append(f"{text} {_all_or(by[name], rows)}")
-    depends = "it depends on the task: " if better and worse else ""
+    depends = f"it {_depends(better, worse)} on the task: " if better and worse else ""
     return f"{start}, {depends}{'; '.join(parts)}."
 
 

@@ -15,6 +15,7 @@ from .claim_rules import (
     DISAGREES,
     LSTMS,
     NOTHING,
+    ON_LAG,
     UNANSWERED,
     UNDECIDED,
     Finding,
@@ -53,7 +54,8 @@ def in_order(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
 def depends_on_the_task(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
     """Return the claim that these variants do better than the baseline on some tasks and worse on others.
 
-    It is denied where every comparison is decided, and none contradicts another.
+    It is denied where every comparison on two tasks or more is decided, and none contradicts another. Signs that differ
+    between the lags of one task only make it depend on the lag.
     """
 
     def test(rows: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
@@ -61,10 +63,12 @@ def depends_on_the_task(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test
         known, left_out = counted(own)
         if known.empty:
             return unanswered(own)
-        signs = set(known["verdict"])
-        verdict = DISAGREES if signs <= {BETTER, WORSE, SAME} else UNDECIDED
-        if {BETTER, WORSE} <= signs:
-            verdict = AGREES
+        where = {sign: set(known.loc[known["sure"] & (known["verdict"] == sign), "series"]) for sign in (BETTER, WORSE)}
+        decided = (known["sure"] | (known["verdict"] == SAME)).all()
+        if all(where.values()):
+            verdict = AGREES if len(set.union(*where.values())) > 1 else ON_LAG
+        else:
+            verdict = DISAGREES if decided and known["series"].nunique() > 1 else UNDECIDED
         return Finding(verdict, evidence(known) + left_out)
 
     return test
@@ -79,8 +83,9 @@ def somewhere_better(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
         if known.empty:
             return unanswered(own)
         records = known.to_dict("records")
-        if (known["verdict"] == BETTER).any():
-            verdict, known = AGREES, known[known["verdict"] == BETTER]
+        found = known["sure"] & (known["verdict"] == BETTER)
+        if found.any():
+            verdict, known = AGREES, known[found]
         else:
             verdict = DISAGREES if all(excludes(row, (True,)) for row in records) else UNDECIDED
         least = min(needed_for_difference(row, BETTER) for row in records)
@@ -105,7 +110,7 @@ def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
         variant = f"{mine['variant']} beside {theirs['variant']}"
         row = {**mine, "variant": variant, "difference": difference, "low": low, "high": high, "verdict": verdict}
         half = half_width(low, difference, high)
-        found.append({**row, "needed": needed(difference, half, mine["points"], mine["span"])})
+        found.append({**row, "needed": needed(difference, half, mine["points"], mine["span"]), "p": np.nan})
     return pd.DataFrame(found, columns=worse.columns)
 
 

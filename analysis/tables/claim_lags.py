@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..statistics.intervals import bootstrap_interval
+from ..statistics.intervals import LEVEL, bootstrap_interval
 from ..study import Study
-from .claim_rules import LSTMS, NOTHING, Finding, Test, directed, of_variants
+from .claim_rules import LSTMS, NOTHING, NOTHING_LEFT, Finding, Test, directed, of_variants
 from .comparisons import (
+    BETTER,
     FEWEST_FOR_INFERENCE,
     HARDLY_SOLVED,
     LEARNED,
     MARGIN,
     NOTHING_LEARNED,
+    WORSE,
     by_interval,
     half_width,
     needed,
@@ -79,8 +81,10 @@ def with_lags(study: Study, comparisons: pd.DataFrame, lag_tables: Mapping[str, 
     There are two more columns: `effect`, which is `lag` in the rows of the comparisons, and `longest`, whether the task
     has the longest lag of a series of several lags. There are two kinds of further rows. Those with the effect `slope`
     say what a variant loses per doubling of the lag, beside the baseline; where one of the two solves fewer than 10
-    trials at the shortest lag it has nothing to lose, and the row does not count. Those with the effect `kept` are of
-    the baseline: its solve rate at the longest lag minus half of that at the shortest.
+    trials at the shortest lag it has nothing to lose, and the row does not count. Nor does it where one of the two has
+    hardly anything left at the longest lag, unless it lost more all the same: the floor cut its fall short. Those with
+    the effect `kept` are of the baseline: its solve rate at the longest lag minus half of that at the shortest, with an
+    interval that holds for all series together.
     """
     ends = {tasks[max(tasks)] for tasks in several(study).values()}
     rows = comparisons.assign(effect=AT_LAG, longest=comparisons["task"].isin(ends))
@@ -93,11 +97,14 @@ def with_lags(study: Study, comparisons: pd.DataFrame, lag_tables: Mapping[str, 
 def _slopes(study: Study, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator[dict[str, Any]]:
     first = lags[lags["lag"] == lags.groupby("series")["lag"].transform("min")]
     solved = first.set_index(["series", "variant"])["solved"]
+    last = lags[lags["lag"] == lags.groupby("series")["lag"].transform("max")]
+    left = last.set_index(["series", "variant"])["solve_rate"]
     tasks_of = several(study)
     for row in effects[effects["effect"] == SLOPE].to_dict("records"):
         series, variant = row["series"], row["variant"]
         span = 1 / float(np.log2(max(tasks_of[series]) / min(tasks_of[series])))
         few = min(solved[series, variant], solved[series, row["baseline"]]) < FEWEST_SOLVED
+        ends = [float(left[series, name]) < LEARNED["solve_rate"] for name in (variant, row["baseline"])]
         half = half_width(row["low"], row["difference"], row["high"])
         yield {
             **{name: row[name] for name in ("series", "variant", "baseline", "effect", "points", "difference")},
@@ -106,12 +113,20 @@ def _slopes(study: Study, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator
             "task": f"{series} per doubling of the lag",
             "longest": False,
             "span": span,
-            "verdict": HARDLY_SOLVED if few else row["verdict"],
+            "p": row["p"],
+            "verdict": HARDLY_SOLVED if few else _above_floor(row["verdict"], *ends),
             "needed": needed(row["difference"], half, row["points"], span),
         }
 
 
+def _above_floor(verdict: str, variant: bool, baseline: bool) -> str:
+    """Return what may be said of two falls of which the floor cut that of the variant short, or of the baseline."""
+    cut = {BETTER: variant, WORSE: baseline}.get(verdict, variant or baseline)
+    return NOTHING_LEFT if cut else verdict
+
+
 def _kept(study: Study) -> Iterator[dict[str, Any]]:
+    level = 1 - (1 - LEVEL) / max(1, len(several(study)))
     for series, tasks in several(study).items():
         solved, variants = solved_by_lag(study, tasks)
         if not variants or variants[0] != study.baseline:
@@ -120,7 +135,7 @@ def _kept(study: Study) -> Iterator[dict[str, Any]]:
         values = own[-1] - own[0] / 2
         mean, points = float(values.mean()), len(values)
         enough = points >= FEWEST_FOR_INFERENCE
-        low, high = bootstrap_interval(np.mean, values) if enough else (np.nan, np.nan)
+        low, high = bootstrap_interval(np.mean, values, level=level) if enough else (np.nan, np.nan)
         nothing = own[0].mean() < LEARNED["solve_rate"]
         yield {
             **EASE_ROW,

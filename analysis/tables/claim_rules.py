@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.special import ndtri
 
 from .. import words
 from ..statistics.endpoints import ENDPOINTS, QUALITY
@@ -19,6 +20,7 @@ from .comparisons import (
     MARGIN,
     NOTHING_LEARNED,
     SAME,
+    SIGNIFICANT,
     WORSE,
     half_width,
     is_better,
@@ -28,6 +30,7 @@ from .lags import AT_LAG
 AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 ON_TASK, ON_LAG, ON_QUESTION = "depends on the task", "depends on the lag", "depends on the question"
 UNDECIDED, UNTESTED = "undecided at this N", "not answered here"
+NOTHING_LEFT = "nothing left"  # verdict on a fall with the lag that the floor cut short
 QUESTIONS = {"ease": "ease", "quality": "quality after tuning"}  # by the value of the column `question` of comparisons
 
 # Verdicts of a comparison that say that it could not show a difference, in words.
@@ -35,6 +38,7 @@ UNANSWERED = {
     NOTHING_LEARNED: "nothing was learned",
     HARDLY_SOLVED: "hardly anything was solved",
     EVERYTHING_SOLVED: "everything was solved",
+    NOTHING_LEFT: "at the longest lag hardly anything was left to lose",
 }
 NO_NUMBER = np.inf  # `needed` where no number of points would uphold a claim
 
@@ -163,36 +167,39 @@ def of_variants(
 
 def directed(rows: pd.DataFrame, *, claimed_better: bool) -> Finding:
     """A claim of a difference: upheld where all rows have it, in part where some have, denied by an opposite or where
-    all are below the margin.
+    all are below the margin. A single row counts where it is beyond chance over all tasks, see `counted`.
     """
     known, left_out = counted(rows)
     if known.empty:
         return unanswered(rows)
     claimed, opposite = (BETTER, WORSE) if claimed_better else (WORSE, BETTER)
-    upheld, against = known["verdict"] == claimed, known["verdict"] == opposite
+    upheld, against = known["verdict"] == claimed, known["sure"] & (known["verdict"] == opposite)
+    start = ""
     if against.any():
         verdict = _dependence(known, set(known.loc[against, "variant"]))
-    elif upheld.any():
-        verdict = AGREES if upheld.all() else MIXED
+    elif upheld.all():
+        verdict = AGREES
+    elif (upheld & known["sure"]).any():
+        verdict, start = MIXED, f"upheld by {int((upheld & known['sure']).sum())} of {len(known)} comparisons: "
     else:
         small = all(excludes(row, (claimed_better,)) for row in known.to_dict("records"))
         verdict = DISAGREES if small else UNDECIDED
     needed = max(needed_for_difference(row, claimed) for row in known.to_dict("records"))
-    return Finding(verdict, evidence(known) + left_out, needed)
+    return Finding(verdict, start + evidence(known) + left_out, needed)
 
 
 def _denied(rows: pd.DataFrame, *, sides: tuple[bool, ...]) -> Finding:
-    """A claim of no difference to some sides (better: True): denied by a significant one that is not inside the margin,
-    upheld where all rows exclude the margin.
+    """A claim of no difference to some sides (better: True): denied by a significant one that is not inside the margin
+    and beyond chance over all tasks, upheld where all rows exclude the margin.
     """
     known, left_out = counted(rows)
     if known.empty:
         return unanswered(rows)
-    against = known["verdict"].isin([BETTER if side else WORSE for side in sides])
+    against = known["sure"] & known["verdict"].isin([BETTER if side else WORSE for side in sides])
     if against.any():
         verdict, shown = _dependence(known, set(known.loc[against, "variant"])), known[against]
         if verdict != DISAGREES:
-            shown = known[known["verdict"].isin([BETTER, WORSE])]
+            shown = known[known["sure"]]
     else:
         upheld = all(excludes(row, sides) for row in known.to_dict("records"))
         verdict, shown = AGREES if upheld else UNDECIDED, known
@@ -204,7 +211,7 @@ def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
     """Return the verdict where these variants contradict a claim: on what it depends, if each of them also differs to
     the other side somewhere.
     """
-    signs = rows[rows["verdict"].isin([BETTER, WORSE]) & rows["variant"].isin(variants)]
+    signs = rows[rows["sure"] & rows["variant"].isin(variants)]
     if (signs.groupby("variant")["verdict"].nunique() < 2).any():
         return DISAGREES
     within = (signs.groupby(["variant", "series"])["verdict"].nunique() > 1).any()
@@ -212,7 +219,12 @@ def _dependence(rows: pd.DataFrame, variants: set[str]) -> str:
 
 
 def counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the rows that can show a difference, and a text that names the others."""
+    """Return the rows that can show a difference, and a text that names the others.
+
+    There are two more columns. `looks`: the number of tasks (or series) among these rows. `sure`: whether a row differs
+    beyond chance over all of them. Intervals and p-values hold for the variants of one task; over the tasks it is
+    Bonferroni's rule. A row without a p-value has an interval that is wide enough as it is.
+    """
     guarded = rows["verdict"].isin(UNANSWERED)
     parts: dict[str, list[str]] = {}
     for (task, verdict), own in rows[guarded].groupby(["task", "verdict"], sort=False):
@@ -220,7 +232,10 @@ def counted(rows: pd.DataFrame) -> tuple[pd.DataFrame, str]:
         name = str(task) if whole else f"{words.listed(list(own['variant']))} on {task}"
         parts.setdefault(_why(str(verdict), own), []).append(name)
     texts = [f"{_some(names)}: {why}" for why, names in parts.items()]
-    return rows[~guarded], f"; not counted: {'; '.join(texts)}" if texts else ""
+    known = rows[~guarded]
+    looks, p = known["task"].nunique(), known.get("p", 0.0)
+    sure = known["verdict"].isin([BETTER, WORSE]) & ~(p * looks > SIGNIFICANT)
+    return known.assign(looks=looks, sure=sure), f"; not counted: {'; '.join(texts)}" if texts else ""
 
 
 def _some(names: Sequence[str]) -> str:
@@ -269,6 +284,8 @@ def needed_for_difference(row: Mapping[Any, Any], claimed: str) -> float:
 
     An estimate of at most half the margin is never told apart before its interval fits inside the margin.
     """
+    if row["verdict"] == claimed and not row["sure"]:  # until its p-value is small enough over all tasks
+        return float(np.ceil(row["points"] * (ndtri(SIGNIFICANT / row["looks"] / 2) / ndtri(row["p"] / 2)) ** 2))
     if row["verdict"] == claimed:
         return float(np.clip(row["needed"], FEWEST_FOR_INFERENCE, row["points"]))
     towards = _advantage(row) * (1 if claimed == BETTER else -1)
@@ -310,8 +327,8 @@ def evidence(rows: pd.DataFrame) -> str:
 
 
 def _openness(row: Mapping[Any, Any]) -> float:
-    """Return how large a difference remains possible, as a share of the span; infinite for a significant difference."""
-    if row["verdict"] in (BETTER, WORSE):
+    """Return how large a difference remains possible, as a share of the span; infinite for one beyond chance."""
+    if row["sure"]:
         return np.inf
     return max(_reach(row, to_better) for to_better in (False, True))
 
@@ -322,6 +339,7 @@ def _known(row: Mapping[Any, Any]) -> str:
     margin = words.amount(MARGIN * row["span"], unit)
     if row["verdict"] in (BETTER, WORSE):
         text = f"{row['verdict']} by {words.amount(abs(row['difference']), unit)}"
+        text += "" if row["sure"] else f": among {row['looks']} tasks one may differ so by chance"
     elif row["verdict"] == SAME and row["low"] * row["high"] > 0:
         side = BETTER if is_better(row) else WORSE
         text = f"{side} by {words.amount(abs(row['difference']), unit)}: different, but by less than {margin}"

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import stats
 
 from ..statistics.endpoints import ENDPOINTS
-from ..statistics.intervals import Floats, wilson
+from ..statistics.intervals import LEVEL, Floats, wilson
 from ..study import Study
 from .claim_rules import LSTMS, NOTHING, Finding, Test, directed
 from .comparisons import (
@@ -64,12 +64,14 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
     the upper half of the range against those in the lower half.
 
     The halves have different points, so that the difference is not paired. Its 95 % interval is Newcombe's for solve
-    rates, and Welch's for test losses; each holds on its own. It is NaN with fewer than 10 trials in a half.
+    rates, and Welch's for test losses; it holds for all tasks together, by Bonferroni's rule, and for each
+    hyperparameter on its own. It is NaN with fewer than 10 trials in a half.
 
     study: the study. longest: the tasks with the longest lag of a series.
 
     Source: Newcombe 1998, "Interval estimation for the difference between independent proportions", method 10.
     """
+    level = 1 - (1 - LEVEL) / max(1, len(study.tasks))
     for task in study.tasks:
         own = study.trials[(study.trials["task"] == task) & (study.trials["variant"] == study.baseline)]
         if own.empty:
@@ -86,7 +88,7 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
             between = newcombe if goal.solvable else welch
             difference = float(upper.mean() - lower.mean())
             enough = min(len(upper), len(lower)) >= FEWEST_FOR_INFERENCE
-            low, high = between(upper, lower) if enough else (np.nan, np.nan)
+            low, high = between(upper, lower, level) if enough else (np.nan, np.nan)
             verdict = by_interval(low, difference, high, MARGIN * measure.span)
             if endpoint.lower_is_better:
                 verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
@@ -115,23 +117,23 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
             }
 
 
-def newcombe(upper: Floats, lower: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of the difference between two shares, from values that are 0 or 1.
+def newcombe(upper: Floats, lower: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Return the confidence interval of the difference between two shares, from values that are 0 or 1.
 
     >>> low, high = newcombe(np.array([1.0] * 56 + [0.0] * 14), np.array([1.0] * 48 + [0.0] * 32))
     >>> f"{low:.4f} {high:.4f}"
     '0.0524 0.3339'
     """
-    (p1, l1, u1), (p2, l2, u2) = ((float(x.mean()), *wilson(int(x.sum()), len(x))) for x in (upper, lower))
+    (p1, l1, u1), (p2, l2, u2) = ((float(x.mean()), *wilson(int(x.sum()), len(x), level)) for x in (upper, lower))
     return (
         p1 - p2 - float(np.hypot(p1 - l1, u2 - p2)),
         p1 - p2 + float(np.hypot(u1 - p1, p2 - l2)),
     )
 
 
-def welch(upper: Floats, lower: Floats) -> tuple[float, float]:
-    """Return the 95 % interval of the difference between two means whose spreads may differ."""
-    found = stats.ttest_ind(upper, lower, equal_var=False).confidence_interval(0.95)
+def welch(upper: Floats, lower: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Return the confidence interval of the difference between two means whose spreads may differ."""
+    found = stats.ttest_ind(upper, lower, equal_var=False).confidence_interval(level)
     return float(found.low), float(found.high)
 
 

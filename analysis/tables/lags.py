@@ -20,6 +20,7 @@ from .comparisons import (
     HARDLY_SOLVED,
     MARGIN,
     NOTHING_LEARNED,
+    OPEN,
     WORSE,
     by_interval,
 )
@@ -158,8 +159,8 @@ def lag_effects(study: Study, compared: pd.DataFrame, *, swaps: int = 1999, seed
     low, high, p: simultaneous over the variants of a series, for each effect on its own; NaN below 10 points. At
         single lags those of the comparisons, which are simultaneous over the variants at that lag.
     verdict: as in `tables.comparisons`. Of the mean and the slope it is one of `comparisons.GUARDS` where
-        it is so at every lag; the margin of the slope is ten percentage points from the shortest lag to the longest,
-        and `worse` means that more is lost per doubling.
+        it is so at every lag, and `open` where one of them holds at each lag, but not the same. The margin of the slope
+        is ten percentage points from the shortest lag to the longest; `worse` means that more is lost per doubling.
     significant: whether the verdict is `better` or `worse`.
     """
     rows: list[Mapping[Any, Any]] = []
@@ -244,4 +245,6 @@ def _verdict(row: Mapping[str, Any], margin: float, at_lags: set[str]) -> str:
         guard = HARDLY_SOLVED
     if guard:
         return guard
+    if at_lags and at_lags <= set(GUARDS):  # everything at some lags and nothing at others is no equality
+        return OPEN
     return by_interval(row["low"], row["difference"], row["high"], margin)

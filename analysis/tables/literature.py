@@ -381,7 +381,7 @@ CLAIMS = [
         not_worse("coupled"),
         NINE,
         SETTING,
-        place="abstract",
+        place="conclusion",
     ),
     Claim(
         GREFF,
@@ -393,7 +393,7 @@ CLAIMS = [
         ),
         NINE,
         SETTING,
-        place="abstract",
+        place="conclusion",
     ),
     Claim(
         GREFF,

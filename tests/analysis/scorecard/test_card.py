@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.scorecard.card import OVERALL, card_of, place_grounds, rank_of, thirds
+from analysis.scorecard.card import OVERALL, Ground, card_of, place_grounds, rank_of, thirds
+from analysis.statistics.endpoints import ENDPOINTS
 from analysis.study import Study
 from runs.record.shipped import located
 from tests.analysis.lagged import lagged
@@ -92,3 +93,15 @@ def test_what_cannot_be_placed_is_refused(changes, variant, said):
         study = Study.of(study.every, {**study.design.as_dict(), **study.about, **changes})
     with pytest.raises(ValueError, match=said):
         card_of(study, variant)
+
+
+def test_a_place_lies_in_its_interval_also_where_points_are_missing():
+    missing = np.full(90, np.nan)
+    rows = {  # gru is worse at the 15 points that both have, and better over all that it has
+        "gru": np.r_[np.zeros(15), np.ones(90), missing],
+        "rnn": np.r_[np.ones(15), missing, np.zeros(90)],
+    }
+    levels = {name: float(np.nanmean(row)) for name, row in rows.items()}
+    orders = {name: np.zeros_like(row) for name, row in rows.items()}
+    found = [rank_of(Ground(ENDPOINTS["solve_rate"], 1.0, rows, orders, levels), name) for name in rows]
+    assert [(row["rank"], row["rank_low"], row["rank_high"]) for row in found] == [(1, 1, 2), (2, 1, 2)]

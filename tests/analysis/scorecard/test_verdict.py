@@ -1,5 +1,8 @@
 """What a scorecard says in words is what the intervals allow, and no more."""
 
+import pandas as pd
+import pytest
+
 from analysis.scorecard.verdict import headline, verdict
 from tests.analysis.scorecard.studies import card, overall, place, quality
 
@@ -26,8 +29,8 @@ def test_a_difference_has_its_size_and_interval():
 def test_where_tasks_differ_in_sign_nothing_is_said_of_their_mean():
     said = headline(card(overall("better", 0.2), place("adding", "better", 0.3), place("copying", "worse", -0.3)))
     assert said == (
-        "At N = 20 points it depends on the task: easier to train than the LSTM on adding two numbers, harder on "
-        "copying symbols."
+        "At N = 20 points it depends on the task: easier to train than the LSTM on adding two numbers (by 30 [20, 40] "
+        "points), harder on copying symbols (by 30 [20, 40] points)."
     )
 
 
@@ -40,15 +43,30 @@ def test_where_lags_differ_in_sign_it_depends_on_the_lag():
     ends = {"difference": 0.0, "low": -0.1, "high": 0.1}
     single = [{**mean, "effect": "lag", "lag": row["lag"], "verdict": row["verdict"]} for row in rows]
     one = card(overall(OPEN), *rows, effects=[{**mean, **ends}, *single])
-    assert "depends on the lag: easier to train than the LSTM on adding two numbers at lag 30, harder" in headline(one)
+    assert "depends on the lag: easier to train than the LSTM on adding two numbers at lag 30 (by 30" in headline(one)
     assert "On adding two numbers it depends on the lag: easier at lag 30 and harder at lag 60." in verdict(one)
 
 
 def test_a_difference_on_one_task_is_not_hidden_by_an_open_mean():
     said = headline(card(overall(OPEN, -0.02), place("adding", OPEN), place("copying", "worse", -0.3)))
     assert said == (
-        "At N = 20 points, harder to train than the LSTM on copying symbols (by 30 [20, 40] points), not told apart "
-        "from it over all tasks together."
+        "Not told apart from the LSTM at N = 20 points over all tasks together, but harder to train on copying symbols "
+        "(by 30 [20, 40] points)."
+    )
+
+
+def test_a_difference_on_one_task_is_not_hidden_by_a_mean_that_is_the_same():
+    said = headline(card(overall("same", -0.02), place("adding", OPEN), place("copying", "worse", -0.3)))
+    assert said == (
+        "At N = 20 points, as easy to train as the LSTM on all tasks together, within 10 percentage points, but harder "
+        "on copying symbols (by 30 [20, 40] points)."
+    )
+
+
+def test_a_mean_that_is_close_because_both_fail_says_so():
+    rows = place("adding", OPEN), place("copying", "hardly solved"), place("parity", SOLVED)
+    assert headline(card(overall("same"), *rows)).endswith(
+        "within 10 percentage points (on 2 of 3 tasks both fail or both solve everything)."
     )
 
 
@@ -60,12 +78,12 @@ def test_quality_counts_tasks_and_names_them():
         place("parity", OPEN, **quality(OPEN, 0.0, 0.25)),
     )
     assert headline(one).endswith(
-        "after tuning worse than the LSTM on 1, not told apart on 1, both solve everything on 1 of 3 tasks."
+        "after tuning worse than the LSTM on 1, not told apart on 1, both solve 1 of 3 tasks."
     )
     assert verdict(one)[-1] == (
         "After tuning (the best of 20 trials), worse than the LSTM on adding two numbers (by 0.40 [0.30, 0.50]); not "
         "told apart from the LSTM on parity of bits, where differences of up to 0.25 in the score remain possible; "
-        "both solve everything on copying symbols."
+        "both solve copying symbols."
     )
 
 
@@ -86,7 +104,7 @@ def test_nothing_is_concluded_from_few_points():
 
 def test_what_nobody_learns_is_no_tie():
     one = card(overall(OPEN), place("adding", "nothing learned"), place("copying", "nothing learned"))
-    assert headline(one) == "At N = 20 points, neither learns all tasks."
+    assert headline(one) == "At N = 20 points, neither learns any task."
     assert "not told apart" not in " ".join(verdict(one))
 
 
@@ -96,3 +114,41 @@ def test_the_baseline_is_not_compared_with_itself():
         "This is the baseline, with which the other 3 cells are compared: it solves 50 % of its points on adding two "
         "numbers, place 2 of 4 (95 % interval 1 to 3)."
     )
+
+
+def test_tasks_that_nobody_learns_are_counted_beside_those_that_both_solve():
+    one = card(
+        overall("same"),
+        place("adding", SOLVED, **quality(SOLVED)),
+        place("copying", "hardly solved", **quality("nothing learned")),
+    )
+    assert headline(one) == (
+        "At N = 20 points, both solve everything on adding two numbers and hardly any trial is solved by either on "
+        "copying symbols; after tuning both solve 1, neither learns 1 of 2 tasks."
+    )
+
+
+def test_what_is_said_of_a_mean_over_lags_says_that_it_is_one():
+    mean = {"series": "adding", "variant": "gru", "effect": "mean", "lag": 0, "verdict": OPEN}
+    effects = [{**mean, "difference": 0.0, "low": -0.1, "high": 0.1}]
+    rows = place("adding_30", OPEN, lag=30, series="adding"), place("adding_60", OPEN, lag=60, series="adding")
+    said = verdict(card(overall(OPEN), *rows, effects=effects))
+    assert said[0].startswith("At N = 20 points, as a mean over the lags, not told apart from the LSTM")
+
+
+@pytest.mark.parametrize(("p", "chance"), [(0.03, True), (0.01, False)])
+def test_a_difference_on_one_of_several_tasks_says_where_it_may_be_chance(p, chance):
+    compared = pd.DataFrame({"task": ["adding", "copying"], "endpoint": "solve_rate", "p": [1.0, p]})
+    for mean in (OPEN, "same"):
+        one = card(overall(mean), place("adding", OPEN), place("copying", "worse", -0.3), compared=compared)
+        assert (", which among 2 tasks may be chance" in headline(one)) == chance
+
+
+def test_it_depends_on_the_task_only_where_both_signs_are_beyond_chance():
+    rows = overall(OPEN), place("adding", "better", 0.3), place("copying", "worse", -0.3)
+    for p, said in ((0.03, "it may depend on the task"), (0.01, "it depends on the task")):
+        one = card(
+            *rows, compared=pd.DataFrame({"task": ["adding", "copying"], "endpoint": "solve_rate", "p": [0.01, p]})
+        )
+        assert said in headline(one)
+        assert said in verdict(one)[0]

@@ -663,6 +663,6 @@ def test_page_says_why_a_verdict_may_differ_from_the_paper(tmp_path, verdict, sh
 def test_evidence_of_many_pairs_names_the_significant_and_the_most_open():
     rows = [compared((f"v{k}", "adding", 0.0), half=0.1 + 0.01 * k) for k in range(9)]
     rows += [compared(("gru", "adding", -0.3))]
-    text = rules.evidence(pd.concat(rows))
+    text = rules.evidence(rules.counted(pd.concat(rows))[0])
     assert text.startswith("gru on adding: worse by 30 percentage points; v8 on adding: not told apart, at most 18 ")
     assert text.endswith("; 5 more, less open")

@@ -207,3 +207,72 @@ def test_two_hyperparameters_are_separate_where_their_pair_explains_little():
         assert separate("size", "learning_rate")(NONE, shares, "vanilla").verdict == expected
     few = explained(**{"learning_rate × size": 0.01}, trials=199, r2=0.59)
     assert separate("size", "learning_rate")(NONE, few, "vanilla").needed == 200
+
+
+# Chance over several tasks, and floors
+# ----------------------------------------------------------------------------------------------------------------------
+
+TASKS = ("adding", "copying", "parity", "delayed_recall")
+
+
+@pytest.mark.parametrize(
+    ("p", "worse", "better"), [(0.03, rules.UNDECIDED, rules.UNDECIDED), (0.01, "agrees in part", "disagrees")]
+)
+def test_one_of_four_tasks_decides_a_claim_only_beyond_chance_over_all_of_them(p, worse, better):
+    rows = compared(("rnn", "adding", -0.3), *(("rnn", task, 0.0) for task in TASKS[1:])).assign(p=[p, 1, 1, 1])
+    found = rules.worse("rnn")(rows, SHARES, "vanilla")
+    assert found.verdict == worse
+    assert ("among 4 tasks one may differ so by chance" in found.evidence) == (p == 0.03)
+    assert found.evidence.startswith("upheld by 1 of 4 comparisons: ") == (p == 0.01)
+    for denied in (rules.not_worse, rules.no_different):
+        assert verdict(denied("rnn"), rows) == better
+    upside = rows.assign(difference=-rows["difference"], low=-rows["high"], high=-rows["low"])
+    upside = upside.assign(verdict=rows["verdict"].replace("worse", "better"))
+    assert verdict(somewhere_better("rnn"), upside) == (rules.AGREES if p == 0.01 else rules.UNDECIDED)
+
+
+def test_a_claim_that_every_task_upholds_needs_no_allowance_for_chance():
+    rows = compared(*(("rnn", task, -0.3) for task in TASKS)).assign(p=0.04)
+    assert verdict(rules.worse("rnn"), rows) == rules.AGREES
+
+
+def test_a_difference_within_chance_says_with_how_many_points_it_would_be_beyond():
+    rows = compared(("rnn", "adding", -0.3), ("rnn", "copying", -0.3)).assign(p=[0.03, 0.01])
+    needed = rules.worse("rnn")(rows.assign(verdict=["worse", "open"]), SHARES, "vanilla").needed
+    assert 50 < needed < 70  # (2.24 / 2.17) ** 2 * 50 = 53.3 of the first
+
+
+def test_a_cell_on_the_floor_does_not_fall_slower_and_one_beside_it_not_faster():
+    sinking = rows_of(lagged({"vanilla": (20, 18, 12), "rnn": (10, 0, 0)}))
+    assert (
+        verdict(falls_faster("rnn"), sinking)
+        == "not answered here: at the longest lag hardly anything was left to lose"
+    )
+    sunk = rows_of(lagged({"vanilla": (10, 0, 0), "rnn": (20, 18, 0)}))
+    assert (
+        verdict(falls_faster("rnn"), sunk) == "not answered here: at the longest lag hardly anything was left to lose"
+    )
+
+
+def test_one_task_does_not_show_that_nothing_depends_on_the_task():
+    one = compared(("gru", "adding_30", 0.3), ("gru", "adding_120", 0.3))
+    assert verdict(depends_on_the_task("gru"), one) == rules.UNDECIDED
+    lag = compared(("gru", "adding_30", 0.3), ("gru", "adding_120", -0.3))
+    assert verdict(depends_on_the_task("gru"), lag) == rules.ON_LAG
+
+
+def test_everything_at_one_lag_and_nothing_at_another_is_no_equality():
+    effects = lag_tables(
+        *(lambda s: (s, comparisons(s, swaps=49)))(lagged({"vanilla": (20, 0), "rnn": (20, 0)}, lags=(30, 60)))
+    )
+    mean = effects["lag_effects"]
+    assert mean.loc[mean["effect"] == "mean", "verdict"].tolist() == ["open"]
+
+
+def test_intervals_of_halves_hold_for_all_tasks_together():
+    one = halved(18, 6)
+    parts = [one.table.assign(task=task, series=task) for task in TASKS]
+    many = one.with_trials(pd.concat(parts, ignore_index=True))
+    (alone,), rows = halves(one, set()), list(halves(many, set()))
+    assert len(rows) == len(TASKS)
+    assert all(row["low"] < alone["low"] - 0.05 for row in rows)

@@ -82,7 +82,7 @@ def test_nothing_is_said_of_effects_where_nothing_was_learned_at_any_lag():
     [
         (["nothing learned", "hardly solved", "nothing learned"], "hardly solved"),
         (["everything solved"] * 3, "everything solved"),
-        (["everything solved", "hardly solved", "hardly solved"], "same"),
+        (["everything solved", "hardly solved", "hardly solved"], "open"),
     ],
 )
 def test_effects_have_the_verdict_of_single_lags_that_could_not_show_a_difference(at_lags, verdict):
