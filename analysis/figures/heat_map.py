@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,6 +57,7 @@ class Numbers(NamedTuple):
     tasks, variants: from left, and from the top.
     maps: from left.
     small: by variant, its name in code and how many of its trials diverged.
+    series: by task, the series that it is a level of.
     """
 
     data: pd.DataFrame
@@ -63,6 +65,7 @@ class Numbers(NamedTuple):
     variants: list[str]
     maps: list[Map]
     small: Mapping[str, str]
+    series: Mapping[str, str]
 
 
 def numbers(study: Study) -> Numbers:
@@ -86,7 +89,12 @@ def numbers(study: Study) -> Numbers:
     own = {v: summary[summary["variant"] == v] for v in study.variants}
     small = {variant: _small(variant, rows) for variant, rows in own.items()}
     return Numbers(
-        summary.reindex(columns=columns), study.tasks, study.variants, [one for one in maps if one.tasks], small
+        summary.reindex(columns=columns),
+        study.tasks,
+        study.variants,
+        [one for one in maps if one.tasks],
+        small,
+        {task: study.design.series_of(task) for task in study.tasks},
     )
 
 
@@ -110,15 +118,31 @@ def draw(numbers: Numbers) -> Figure:
         cell = min(beside, MOST)
     else:
         most = int(room / LEAST)
-        lines = [[part] for one in numbers.maps for part in _cut(one, most)]
+        lines = [[part] for one in numbers.maps for part in _cut(one, most, numbers.series)]
         cell = min(room / max(len(part.tasks) for (part,) in lines), MOST)
     return _Sheet(numbers, lines, names, cell).figure
 
 
-def _cut(whole: Map, most: int) -> list[Map]:
-    """Return a map in parts of at most so many tasks each."""
-    parts = range(0, len(whole.tasks), most)
-    return [whole._replace(tasks=whole.tasks[k : k + most]) for k in parts]
+def _cut(whole: Map, most: int, series: Mapping[str, str]) -> list[Map]:
+    """Return a map in as few parts as possible, of about equal width, between series where that is possible.
+
+    most: the largest number of tasks of a part.
+    series: that each task is a level of.
+    """
+    together = [list(tasks) for _, tasks in groupby(whole.tasks, lambda task: series[task])]
+    pieces = [tasks[k : k + most] for tasks in together for k in range(0, len(tasks), most)]
+    packed = [_packed(pieces, width) for width in range(max(map(len, pieces)), most + 1)]
+    return [whole._replace(tasks=tasks) for tasks in min(packed, key=len)]
+
+
+def _packed(pieces: Sequence[Sequence[str]], width: int) -> list[list[str]]:
+    """Return tasks in parts of at most so many, in their order, with no piece cut."""
+    parts: list[list[str]] = [[]]
+    for piece in pieces:
+        if len(parts[-1]) + len(piece) > width:
+            parts.append([])
+        parts[-1].extend(piece)
+    return parts
 
 
 class _Sheet:

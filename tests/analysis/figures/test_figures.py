@@ -212,6 +212,22 @@ def test_heat_map_has_counts_solve_rate_and_steps_to_solve():
     assert row[["solve_rate", "restricted_steps"]].tolist() == pytest.approx([1 / 3, (500 + 2000 + 2000) / 3])
 
 
+@pytest.mark.parametrize(
+    ("tasks", "most", "parts"),
+    [
+        ("a1 a2 b1 b2 c1 c2", 5, [4, 2]),
+        ("a1 a2 a3 a4 b1 b2 b3 b4 c1 c2 c3 c4 d1 d2 d3 d4", 13, [8, 8]),
+        ("a b c d e f g", 5, [4, 3]),
+        ("a1 a2 a3 b", 2, [2, 2]),
+    ],
+)
+def test_a_map_that_is_too_wide_is_cut_evenly_and_between_series(tasks, most, parts):
+    whole = heat_map.Map("solve_rate", pd.Series(dtype=float), "", tasks.split())
+    found = [part.tasks for part in heat_map._cut(whole, most, {task: task[0] for task in whole.tasks})]
+    assert [task for part in found for task in part] == whole.tasks
+    assert [len(part) for part in found] == parts
+
+
 def test_cells_of_the_heat_map_are_the_darker_the_fewer_steps_of_the_budget_are_needed():
     rate, steps = heat_map.numbers(by_hand(solved(500), unsolved())).maps
     assert (rate.dark.tolist(), steps.dark.tolist()) == ([0.5], [pytest.approx(1 - 1250 / 2000)])
