@@ -125,7 +125,7 @@ def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple
     storage: which may have a part of the study already; None where there is none yet. Nothing is written.
     """
     search = _search(sources, name)
-    there = None if storage is None else _there(storage, search)
+    there = None if storage is None else Study.if_there(storage, search.key)
     if there is not None:
         there.refuse_another(search, f"Nothing was restored. Under another name: name={search.design.name}_2")
         grown = there.plan.grown(search)
@@ -134,7 +134,7 @@ def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple
     plans: list[tuple[Plan, Sources]] = [(search, sources), *_stages(storage, search, sources)]
     found = [(plan, gathered(plan, own, plan.stage)) for plan, own in plans]
     for plan, arriving in found:
-        known = None if storage is None else _there(storage, plan)
+        known = None if storage is None else Study.if_there(storage, plan.key)
         if known is not None:
             _compared(known, arriving.trials)
     return found
@@ -217,16 +217,8 @@ def listed(found: Sequence[str], there: str, here: str) -> str:
     return "; ".join([*texts, *more])
 
 
-def _there(storage: Storage, plan: Plan) -> Study | None:
-    """Return what is stored under the key of a plan; None where nothing is."""
-    try:
-        return Study.open(storage, plan.key)
-    except KeyError:
-        return None
-
-
 def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:
-    known = None if storage is None else _there(storage, stage)
+    known = None if storage is None else Study.if_there(storage, stage.key)
     return known.plan if known is not None and isinstance(known.plan, Stage) else None
 
 

@@ -93,7 +93,7 @@ class Study:
         """
         with storage.alone(plan.key):
             names = {s.study_name for s in storage.get_all_studies()}
-            known = cls._known(storage, plan) if plan.key in names else None
+            known = cls.known(storage, plan)
             if known is not None:
                 plan = known.plan.grown(plan)
             meta = _made(storage, plan.key, names)
@@ -113,17 +113,26 @@ class Study:
             return study
 
     @classmethod
-    def _known(cls, storage: Storage, plan: Plan) -> Study | None:
-        """Return the study of this name that is in a storage; None where its design was never stored."""
+    def known(cls, storage: Storage, plan: Plan) -> Study | None:
+        """Return the study that is stored under the name of a plan; None where its design was never stored.
+
+        Raises ValueError, saying what differs, where it has another design.
+        """
+        known = cls.if_there(storage, plan.key)
+        if known is not None:
+            other = f"Use another name: name={plan.design.name}_2"
+            known.refuse_another(
+                plan, f"Nothing was changed. {other if plan.stage == 'search' else 'It stays as it was planned first'}"
+            )
+        return known
+
+    @classmethod
+    def if_there(cls, storage: Storage, key: str) -> Study | None:
+        """Return what `open` returns; None where there is none of this name."""
         try:
-            known = cls.open(storage, plan.key)
+            return cls.open(storage, key)
         except KeyError:
             return None
-        other = f"Use another name: name={plan.design.name}_2"
-        known.refuse_another(
-            plan, f"Nothing was changed. {other if plan.stage == 'search' else 'It stays as it was planned first'}"
-        )
-        return known
 
     @classmethod
     def open(cls, storage: Storage, key: str) -> Study:

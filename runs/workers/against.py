@@ -51,7 +51,7 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     arriving = gathered(plan, {search.source: search.archive}, plan.stage)
     if isinstance(plan, Stage):
         return Study.create(storage, plan, about, lambda study: stored(study, arriving), part)
-    there = _there(storage, search)
+    there = Study.known(storage, search)
     if there is not None and there.plan.length >= search.length and there.finished():
         return Study.create(storage, plan, about, part=part)
     for line in search.notes:
@@ -81,16 +81,6 @@ def mirrored(plan: Plan, search: Search) -> list[str]:
     if not isinstance(search, Union) or (isinstance(plan, Stage) and not search.holds(plan)):
         return []
     return search.new
-
-
-def _there(storage: Storage, search: Search) -> Study | None:
-    """Return the study that is stored already; None where there is none. Raises ValueError for another design."""
-    try:
-        study = Study.open(storage, search.key)
-    except KeyError:
-        return None
-    study.refuse_another(search, f"Nothing was changed. Use another name: name={search.key}_2")
-    return study
 
 
 # The check
