@@ -16,17 +16,15 @@ import numpy as np
 from ..record.archive import Archive
 from ..record.rows import Row, of_stage, outcome_of
 from ..rules import require
-from ..trial.trial import Outcome, Trial
+from ..trial.trial import Outcome
 from .design import differences
 from .plan import Plan, Planned, Search
 from .sessions import Facts
 from .stages import Stage
 from .storage.contract import Storage
 from .study import Study
-from .trials import Arrival
+from .trials import Arrival, Place
 
-Place = tuple[str, str, int]
-"""Labels of a task and a variant, and the index of a trial in the plan."""
 Sources = Mapping[str, Archive]
 """Archives by the names that messages give them."""
 
@@ -37,27 +35,13 @@ CURVES = ("curve_steps", "curve_losses", "train_losses")
 
 
 @dataclass(frozen=True)
-class Travelled:
-    """A trial of an archive, as it is to be stored.
+class Travelled(Arrival):
+    """A trial of an archive on its way to a study. Its session is still a place in the list of those that travel.
 
-    task, variant: labels of its pair. index: its number in the plan. source: the archive that it is from.
-    trial: what was run. values: its hyperparameters. outcome: what happened.
-    session: in which it ran, a place in the list of those that travel.
+    source: the archive that it is from.
     """
 
-    task: str
-    variant: str
-    index: int
     source: str
-    trial: Trial
-    values: Mapping[str, float | int]
-    outcome: Outcome
-    session: int
-
-    @property
-    def place(self) -> Place:
-        """Its task, its variant and its index."""
-        return self.task, self.variant, self.index
 
 
 class Travelling(NamedTuple):
@@ -278,7 +262,7 @@ def _travelled(plan: Plan, name: str, archive: Archive, stage: str, sessions: Se
         _refuse_stranger(name, row, planned, known, unnamed)
         session = row["session"]
         require(0 <= session < len(sessions), f"{name}: column session must be below {len(sessions)}", session)
-        yield Travelled(*pair, index, name, planned.trial, known, outcome_of(row), sessions[session])
+        yield Travelled(*pair, index, planned.trial, known, outcome_of(row), sessions[session], name)
 
 
 def _index_in_search(plan: Plan) -> Callable[[Row], int | None]:
@@ -337,7 +321,7 @@ def stored(study: Study, arriving: Travelling) -> Restored:
     """Store trials in a study that is locked. Raises ValueError where one of them is there with other numbers."""
     missing, replaced = _compared(study, arriving.trials)
     numbers = [study.sessions.adopt(facts) for facts in arriving.sessions] if missing else []
-    arrivals = [Arrival(*t.place, t.trial, t.values, t.outcome, numbers[t.session]) for t in missing]
+    arrivals = [replace(trial, session=numbers[trial.session]) for trial in missing]
     study.store(arrivals, replaced)
     places = {trial.place for trial in missing}
     return Restored(study, places, len(arriving.trials) - len(places), len(replaced))

@@ -471,12 +471,12 @@ class Study:
         self.storage.add((self._ids[arrival.pair], self._ended(arrival)) for arrival in arrivals)
         if replaced:
             self.storage.set_study_user_attr(self._meta, "retired", sorted({*replaced} | self._retired()))
-        places = {(arrival.pair, arrival.index) for arrival in arrivals}
+        places = {arrival.place for arrival in arrivals}
         waiting = [
             trial._trial_id
             for pair in {arrival.pair for arrival in arrivals}
             for trial in self.trials(pair, (TrialState.WAITING,))
-            if (pair, index_of(trial)) in places
+            if (*pair, index_of(trial)) in places
         ]
         self.storage.drop(waiting)
         self._queue = []

@@ -17,9 +17,10 @@ from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
 from ..study.plan import Search
-from ..study.restoring import Place, Restored, Sources, arrive, listed, prepared, sessions_of
+from ..study.restoring import Restored, Sources, arrive, listed, prepared, sessions_of
 from ..study.storage.opening import open_storage
 from ..study.study import Study
+from ..study.trials import Place
 from ..study.verifying import ENDED, Row, lines, rerun, sample
 from .planning import write_design
 from .pool import sole_parent
