@@ -258,16 +258,22 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix: list(node) if isinstance(node, tuple) else node}
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], there: str = "there", here: str = "here"
+) -> list[str]:
     """Return what differs between two flat mappings, one text for each key.
+
+    there, here: where the texts say that the values of the first and of the second mapping are.
 
     >>> differences({"seed": 0, "points": 5}, {"seed": 7, "points": 5})
     ['seed: 0 there, 7 here']
+    >>> differences({"seed": 0}, {"seed": 7}, "in a.parquet", "in b.parquet")
+    ['seed: 0 in a.parquet, 7 in b.parquet']
     """
     return [
-        f"{k}: {there.get(k, 'absent')!r} there, {here.get(k, 'absent')!r} here"
-        for k in {**there, **here}
-        if there.get(k, "absent") != here.get(k, "absent")
+        f"{k}: {one.get(k, 'absent')!r} {there}, {other.get(k, 'absent')!r} {here}"
+        for k in {**one, **other}
+        if one.get(k, "absent") != other.get(k, "absent")
     ]
 
 

@@ -6,7 +6,6 @@ nothing is stored. A trial counts as the same where everything that it computed 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -137,10 +136,10 @@ def _search(sources: Sources, name: str) -> Search:
     """Return the search that all archives are of, with the most points of any. Raises ValueError where they differ."""
     (first, archive), *others = sources.items()
     for other, more in others:
-        found = differences(archive.design.fixed(), replace(more.design, name=archive.design.name).fixed())
+        renamed = replace(more.design, name=archive.design.name)
+        found = differences(archive.design.fixed(), renamed.fixed(), f"in {first}", f"in {other}")
         if found:
-            said = listed(found, first, other)
-            raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
+            raise ValueError(f"from: the archives are of different designs ({listed(found)}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
     for label, node in {**largest.variants, **largest.tasks}.items():
         require("_target_" in node, f"from: {first} must say of which class its variants and tasks are", label)
@@ -179,26 +178,25 @@ def _stage(name: str, values: Any, search: Search) -> Stage:
 
 
 def _refuse_other_stage(name: str, stage: Stage, known: Stage) -> None:
-    found = differences(known.fixed(), stage.fixed())
+    there, here = "in the other plan", f"in {name}"
+    found = differences(known.fixed(), stage.fixed(), there, here)
     for task in known.chosen:
         for variant, points in known.chosen[task].items():
             own = [*stage.chosen.get(task, {}).get(variant, ())]
             if own != [*points]:
-                found.append(f"the points that {variant} runs again on {task}: {[*points]} there, {own} here")
+                found.append(f"the points that {variant} runs again on {task}: {[*points]} {there}, {own} {here}")
     if found:
-        said = listed(found, "the other plan", name)
-        raise ValueError(f"{stage.title} was planned differently ({said}); nothing was restored")
+        raise ValueError(f"{stage.title} was planned differently ({listed(found)}); nothing was restored")
 
 
-def listed(found: Sequence[str], there: str, here: str) -> str:
-    """Return the first few texts of `runs.study.design.differences` as one, with names for there and here.
+def listed(found: Sequence[str]) -> str:
+    """Return the first few texts of `runs.study.design.differences` as one, and how many more there are.
 
-    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"], "a.parquet", "b.parquet")
-    'seed: 0 in a.parquet, 7 in b.parquet; points: 5 in a.parquet, 9 in b.parquet'
+    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"])
+    'seed: 0 there, 7 here; points: 5 there, 9 here'
     """
-    texts = [re.sub(r" there, (.*) here$", rf" in {there}, \1 in {here}", text) for text in found[:NAMED]]
     more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
-    return "; ".join([*texts, *more])
+    return "; ".join([*found[:NAMED], *more])
 
 
 def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:

@@ -93,11 +93,11 @@ def _name(sources: Sources, search: Search, arguments: Mapping[str, str]) -> str
                 raise ValueError(f"{argument}: is not read with action=restore; the design is that of {first}")
         return search.design.name if asked else archive.design.name
     kept = {} if "name" in asked else {"name": archive.design.name}
-    found = differences({**archive.design.fixed(), "name": search.design.name, **kept}, search.design.fixed())
+    there = {**archive.design.fixed(), "name": search.design.name, **kept}
+    found = differences(there, search.design.fixed(), f"in {first}", "in the command")
     if found:
-        said = listed(found, first, "the command")
         raise ValueError(
-            f"from: {first} is the archive of another study ({said}); without study= it is restored as it is"
+            f"from: {first} is the archive of another study ({listed(found)}); without study= it is restored as it is"
         )
     return search.design.name
 
