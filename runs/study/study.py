@@ -429,27 +429,21 @@ class Study:
         Returns False where the trial was taken from this worker meanwhile, as it seemed dead: the outcome is dropped,
         and the trial runs again.
         """
-        ending = self._ending(lease.trial, outcome, self.sessions.number)
-        if self.design.pruner != "none":
-            ending = ending._replace(curve=())  # the reporter has stored it
+        reported = self.design.pruner != "none"  # the losses are stored already, see `reporter`
+        curve = [] if reported else thinned(outcome.curve_steps, outcome.curve_losses)
         try:
-            self.storage.finish(lease.number, ending)
+            self.storage.finish(lease.number, self._ending(lease.trial, outcome, self.sessions.number, curve))
         except UpdateFinishedTrialError:
             return False
         return True
 
-    def _ending(self, trial: Trial, outcome: Outcome, session: int) -> Ending:
+    def _ending(self, trial: Trial, outcome: Outcome, session: int, curve: list[tuple[int, float]]) -> Ending:
         """Return the end of a trial as it is stored."""
         state, values = TrialState.FAIL, None
         if outcome.status == "pruned":
             state = TrialState.PRUNED
         elif outcome.validation_loss is not None:
             state, values = TrialState.COMPLETE, [outcome.validation_loss]
-        curve = thinned(outcome.curve_steps, outcome.curve_losses)
-        if self.design.pruner != "none" and outcome.curve_steps:
-            reported = _reported(sized(trial.training, self._problem(trial)))
-            pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
-            curve = [(step, loss) for step, loss in pairs if step in reported]
         attributes = {
             "trial_id": trial.id,
             "hidden_size": trial.model.hidden_size,
@@ -482,9 +476,10 @@ class Study:
         self._queue = []
 
     def _ended(self, arrival: Arrival) -> FrozenTrial:
-        ending = self._ending(arrival.trial, arrival.outcome, arrival.session)
+        trial, outcome = arrival.trial, arrival.outcome
+        ending = self._ending(trial, outcome, arrival.session, self._curve(trial, outcome))
         now = datetime.now()
-        trial = create_trial(
+        stored = create_trial(
             state=ending.state,
             values=ending.values,
             params=dict(arrival.values),
@@ -492,8 +487,16 @@ class Study:
             user_attrs={"index": arrival.index, "attempt": 1, **ending.attributes},
             intermediate_values=dict(ending.curve),
         )
-        trial.datetime_start, trial.datetime_complete = now - timedelta(seconds=arrival.outcome.seconds), now
-        return trial
+        stored.datetime_start, stored.datetime_complete = now - timedelta(seconds=outcome.seconds), now
+        return stored
+
+    def _curve(self, trial: Trial, outcome: Outcome) -> list[tuple[int, float]]:
+        """Return the steps and losses that a trial would have stored here; with a pruner those at which it is asked."""
+        if self.design.pruner == "none" or not outcome.curve_steps:
+            return thinned(outcome.curve_steps, outcome.curve_losses)
+        reported = _reported(sized(trial.training, self._problem(trial)))
+        pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
+        return [(step, loss) for step, loss in pairs if step in reported]
 
     # Reading
     # -------------------------------------------------------------------------------------------------------------
