@@ -13,12 +13,12 @@ from ..console.text import counted, duration, say
 from ..networks.readout import untrained
 from ..record.facts import alike, environment
 from ..study.part import WHOLE, Part
-from ..study.restoring import gathered, stored
+from ..study.restoring import gathered, sessions_of, stored
 from ..study.sessions import Facts
 from ..study.stages import Stage
 from ..study.storage.contract import Storage
 from ..study.study import Study
-from ..study.verifying import Check, lines, rerun
+from ..study.verifying import Check, lines, rerun, sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,12 +92,11 @@ def checked_bits(search: Union) -> Check:
     archive, baseline = search.archive, search.design.baseline
     table = archive.table
     rows = table[(table["variant"] == baseline) & (table["stage"] == "search")].to_dict("records")
-    sessions = archive.about.get("sessions") or [dict(archive.about)]
 
     def began(name: str) -> None:
         print(f"run again: {name}", file=sys.stderr, flush=True)
 
-    return rerun(search, rows, RERUNS, sessions, began)
+    return rerun(search, sample(rows, RERUNS), sessions_of(archive, "search"), began)
 
 
 def known_check(sessions: Sequence[Facts], archive: str) -> Check | None:

@@ -140,7 +140,7 @@ def _verify(restored: Restored, sources: Sources, count: int) -> None:
         return
     say(f"running {counted(len(rows), 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
     try:
-        check = rerun(restored.study.plan, rows, count, sessions)
+        check = rerun(restored.study.plan, rows, sessions)
     except ValueError as error:  # its data are not here
         say(f"no restored trial could be run again: {error}")
         return
