@@ -22,7 +22,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from omegaconf import DictConfig
 
     from .configuration.checks import by_key
-    from .configuration.command_line import WITHOUT_PRESET, command_line
+    from .configuration.command_line import as_given, command_line
     from .configuration.schema import plain
     from .configuration.stage import notes, staged
     from .configuration.study import checked
@@ -51,7 +51,7 @@ WORTH_SAYING = 5.0  # seconds of planning
 
 def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
-    arguments = [argument for argument in HydraConfig.get().overrides.task if argument != WITHOUT_PRESET]
+    arguments = as_given(HydraConfig.get().overrides.task)
     search = checked(config, arguments)
     name = search.design.name
     folder = Path(config.results) / name
