@@ -53,16 +53,14 @@ def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
     arguments = as_given(HydraConfig.get().overrides.task)
     search = checked(config, arguments)
-    name = search.design.name
-    folder = Path(config.results) / name
-    part = Part.read(config.part)
+    name, url, results = search.design.name, str(config.storage.url), Path(config.results)
+    folder = results / name
     if config.action == "restore":
-        asked, url = by_key(arguments), str(config.storage.url)
-        return restore(plain(config["from"]), config.verify, search, asked, url, Path(config.results))
+        return restore(plain(config["from"]), config.verify, search, by_key(arguments), url, results)
     if config.action == "status":
-        return status(str(config.storage.url), folder, name, config.stage, part)
+        return status(url, folder, name, config.stage, Part.read(config.part))
     if config.action != "run":
-        return ACTIONS[config.action](str(config.storage.url), folder, name, config.stage)
+        return ACTIONS[config.action](url, folder, name, config.stage)
     writable(folder)
     if config.worker is not None:
         return one_of_many(config, search, folder, arguments)
