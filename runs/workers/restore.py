@@ -165,16 +165,13 @@ def _next(study: Study, results: Path | str) -> str:
     """Return the line with the command that goes on."""
     if study.finished():
         return next_step(study, results)
-    recorded = str(study.facts.get("command") or "")
-    try:
-        words = [word for word in shlex.split(recorded) if not word.startswith(("part=", "storage=", "storage.url="))]
-    except ValueError:
-        words = []
-    again = on_record(shlex.join(words), results=results)
-    if not again.startswith("python -m runs.sweep"):
-        return f"next: the command that started study {study.design.name!r}"
-    named = [] if study.design.name in (_value(words, "name"), _value(words, "study")) else [study.design.name]
-    return f"next: {on_record(again, *(f'name={name}' for name in named))}"
+    words = shlex.split(on_record(study.facts.get("command"), results=results))
+    name = study.design.name
+    if words[2:3] != ["runs.sweep"]:
+        return f"next: the command that started study {name!r}"
+    again = shlex.join(word for word in words if not word.startswith(("part=", "storage=", "storage.url=")))
+    named = () if name in (_value(words, "name"), _value(words, "study")) else (f"name={name}",)
+    return f"next: {on_record(again, *named)}"
 
 
 def _value(words: Sequence[str], key: str) -> str:
