@@ -15,7 +15,7 @@ import numpy as np
 from ..record.archive import Archive
 from ..record.rows import Row, of_stage, outcome_of
 from ..rules import require
-from ..trial.trial import Outcome
+from ..trial.trial import OF_THE_RUN, Outcome
 from .design import differences
 from .plan import Plan, Planned, Search
 from .sessions import Facts
@@ -27,8 +27,6 @@ from .trials import Arrival, Place
 Sources = Mapping[str, Archive]
 """Archives by the names that messages give them."""
 
-NOT_COMPARED = ("seconds", "why_eager", "update", "why_autograd")
-"""What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
 NAMED = 3  # differences between designs that a message lists
 CURVES = ("curve_steps", "curve_losses", "train_losses")
 
@@ -370,7 +368,7 @@ def difference(one: Outcome, other: Outcome, here: str = "here", there: str = "t
     >>> difference(a, b)
     'test_loss is 0.5 here, 0.25 there, 0.25 apart'
     """
-    for name in (field.name for field in fields(Outcome) if field.name not in NOT_COMPARED):
+    for name in (field.name for field in fields(Outcome) if field.name not in OF_THE_RUN):
         mine, theirs = getattr(one, name), getattr(other, name)
         lacking = name in (*CURVES, "task", "budget") and not (mine and theirs)
         if lacking or _same(name, mine, theirs):
