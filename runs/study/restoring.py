@@ -215,9 +215,10 @@ def sessions_of(archive: Archive, stage: str) -> list[Facts]:
 
 
 def gathered(plan: Plan, sources: Sources, stage: str) -> Travelling:
-    """Return the trials of a plan that are in archives, and the sessions of these; of two of a place, one that ended.
+    """Return the trials of a plan that are in archives, and the sessions in which they ran.
 
-    A failure is no end, as the machine may have been the reason.
+    Where one archive has a failure and another an outcome of the same trial, the outcome counts, since the failure may
+    be due to the machine.
 
     Raises ValueError where a trial is not the one that the plan has in its place, or where two archives have different
     numbers of it.
