@@ -156,7 +156,7 @@ def _sample(restored: Restored, sources: Sources, count: int) -> tuple[Sequence[
         sessions += sessions_of(archive, "search")
         for row in of_stage(archive.table, "search").to_dict("records"):
             place = row["task"], row["variant"], row["point"]
-            if place in restored.places and row["status"] in ENDED:
+            if place in restored.places:
                 rows.setdefault(place, {**row, "session": first + row["session"]})
     return sample([*rows.values()], count), sessions
 
