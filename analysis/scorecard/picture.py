@@ -384,7 +384,7 @@ HALF = (INNER - 0.35) / 2
 def _half_lags(paper: Paper, card: Card) -> None:
     paper.heading(EDGE, "At which lag is half of the solve rate left?")
     paper.y += 0.22
-    rows = panels.half_lag_rows(card)
+    rows = card.own_half_lags
     if not rows:
         paper.lines(EDGE, HALF, notes(card)["half_lags"], color=GREY)
         paper.y += 0.1
@@ -412,10 +412,9 @@ def _gradients(paper: Paper, card: Card) -> None:
 def _sensitivity(paper: Paper, card: Card) -> None:
     paper.heading(EDGE, "How much depends on the setting?")
     paper.y += 0.22
-    shown = [*dict.fromkeys(card.thirds.loc[card.thirds["variant"] == card.variant, "hyperparameter"])]
-    if shown:
+    if card.swept:
         width = (HALF - 0.45 - 0.2) / 2
-        for k, name in enumerate(shown):
+        for k, name in enumerate(card.swept):
             axes = paper.axes(EDGE + 0.45 + k * (width + 0.2), paper.y, width, 0.68)
             panels.sensitivity(axes, card, name, labelled=k == 0)
         paper.y += 0.68 + 0.36

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .. import words
 from .card import OVERALL, Card
 from .cell import HIDDEN, INPUTS, About
-from .panels import HUNDREDTH, half_lag_rows, reach_text
+from .panels import HUNDREDTH, reach_text
 from .verdict import headline, the, verdict
 
 
@@ -82,7 +82,7 @@ def notes(card: Card) -> dict[str, str]:
     return {
         "speed": speed,
         "reach": reach,
-        "half_lags": "The study has one lag of each task, so there is no half lag." if not half_lag_rows(card) else "",
+        "half_lags": "The study has one lag of each task, so there is no half lag." if not card.own_half_lags else "",
         "sensitivity": _sensitivity(card),
     }
 

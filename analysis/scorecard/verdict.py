@@ -242,9 +242,7 @@ def place(row: Mapping[Any, Any]) -> str:
 def _ease(card: Card) -> list[Said]:
     """Return the difference of the solve rate in each series, over its lags, and on each task that is in none."""
     found = []
-    means = card.effects
-    if len(means):
-        means = means[(means["effect"] == MEAN) & (means["variant"] == card.variant)]
+    means = card.effects[(card.effects["effect"] == MEAN) & (card.effects["variant"] == card.variant)]
     for row in means.to_dict("records"):
         said = _said(words.spoken(str(row["series"])), row, "%", 1.0)
         found.append(said._replace(sure=not row.get("p", 0.0) * len(means) > SIGNIFICANT))
@@ -276,8 +274,8 @@ def _said(series: str, row: Mapping[Any, Any], unit: str, span: float, lag: int 
 def _at_lags(card: Card) -> list[str]:
     """Return the series in which single lags say more than the mean: of both signs, or at some lags only."""
     found = []
-    own = card.effects[card.effects["variant"] == card.variant] if len(card.effects) else card.effects
-    for series, rows in own.groupby("series", sort=False) if len(own) else ():
+    own = card.effects[card.effects["variant"] == card.variant]
+    for series, rows in own.groupby("series", sort=False):
         mean = rows.loc[rows["effect"] == MEAN, "verdict"].tolist()
         single = rows[rows["effect"] == AT_LAG]
         parts = [
@@ -300,9 +298,10 @@ def _lags(rows: Any) -> str:
 
 def _half_lags(card: Card) -> list[str]:
     """Return in which series the solve rate falls off earlier or later with the lag than that of the baseline."""
-    own = card.half_lags[card.half_lags["variant"] == card.variant] if len(card.half_lags) else card.half_lags
     parts = []
-    for row in own[own["significant"]].to_dict("records") if len(own) else ():
+    for row in card.own_half_lags:
+        if not row["significant"]:
+            continue
         low, high = sorted((abs(row["doublings_low"]), abs(row["doublings_high"])))
         side = "earlier" if row["doublings"] < 0 else "later"
         size = f"{abs(row['doublings']):.1f} [{low:.1f}, {high:.1f}] doublings"
