@@ -154,6 +154,21 @@ class Design:
             data_seed=seed_for(self.seed, "data", series) >> 1,
         )
 
+    def trial_again(self, task: str, variant: str, row: Mapping[str, Any]) -> Trial:
+        """Return a trial of the search as its row in the table of trials describes it, to train it once more.
+
+        task, variant: labels of the design.
+        row: has the columns point and hidden_size; hyperparameters that it lacks keep the values of the design.
+
+        Raises ValueError where the design does not say enough.
+        """
+        if self.unknown or not self.initialisation:
+            raise ValueError("the design of the study is not complete, so that no trial can be trained again")
+        known = {name: dimension for name, dimension in self.space.items() if name in row}
+        values = {n: int(row[n]) if dimension.integer else float(row[n]) for n, dimension in known.items()}
+        trial = self.trial(task, variant, int(row["point"]), values)
+        return replace(trial, model=replace(trial.model, hidden_size=int(row["hidden_size"])))
+
     def _sobol(self, series: str) -> NDArray[np.float64]:
         if series not in self._sequences:
             from scipy.stats.qmc import Sobol
