@@ -21,7 +21,7 @@ from ..study.restoring import Restored, Sources, arrive, listed, prepared, sessi
 from ..study.storage.opening import open_storage
 from ..study.study import Study
 from ..study.trials import Place
-from ..study.verifying import ENDED, Row, lines, rerun, sample
+from ..study.verifying import Row, lines, rerun, sample
 from .planning import write_design
 from .pool import sole_parent
 from .status import next_step, print_failures

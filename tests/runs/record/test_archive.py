@@ -15,7 +15,6 @@ from runs.record.archive import (
     Archive,
     load,
     read_archive,
-    read_table,
     stored_schema,
     write_archive,
     write_values,
