@@ -301,7 +301,8 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_write = -b_keep
 
     The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, whatever the
-    knob `keep_bias` of the cell says. A cell without such a gate starts as with `glorot_orthogonal`.
+    knob `keep_bias` of the cell says. A cell without such a gate, or whose gate has no bias, starts as with
+    `glorot_orthogonal`.
 
     t_max: the longest lag in steps that the cell shall remember at the start, above 2.
 
@@ -314,12 +315,12 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         self.t_max = t_max
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-        if cell.keeps is None:
+        if cell.keeps is None or f"b_{cell.keeps[0]}" not in blocks:
             return
         gate, sign = cell.keeps
         bias = blocks[f"b_{gate}"]
         times = torch.empty_like(bias).uniform_(1.0, self.t_max - 1.0, generator=stream("chrono"))
         bias.copy_(sign * times.log())
-        if cell.writes is not None:
+        if cell.writes is not None and f"b_{cell.writes[0]}" in blocks:
             gate, sign = cell.writes
             blocks[f"b_{gate}"].copy_(-sign * times.log())
