@@ -11,6 +11,7 @@ steps, B sequences, I inputs, H hidden units; time comes first.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
@@ -73,8 +74,8 @@ class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
     name: as in `Cell.blocks`.
-    kind: "W" [H, I], "R" [H, H], "b" [H] or "p" [H].
-    gate: the pre-activation it feeds, empty for a vector.
+    kind: "W" [H, I], "R" [H, H], "b" [H], "p" [H], or "s" [1] for a scalar.
+    gate: the pre-activation it feeds, empty for a vector or a scalar.
     source: what an R is multiplied with, else empty.
     """
 
@@ -112,6 +113,8 @@ class Cell(Generic[S]):
         State: NamedTuple of the state, every field [B, H]. The first field is the output, unless `shows` says more.
         gates: the pre-activations in order. A plain name hears the first field of the state and has W, R and b.
         vectors: names of the parameters that have one value per unit, such as peepholes.
+        scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
+            whose values are all the same.
         shows: fields of the state that stand beside each other in the output, [B, H * len(shows)]; by default the first
             field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
@@ -153,6 +156,7 @@ class Cell(Generic[S]):
     State: type[S]
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
+    scalars: Sequence[str] = ()
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
@@ -180,7 +184,7 @@ class Cell(Generic[S]):
 
         a: the pre-activations by the name of their gate, and `below_<field>` of the layer below, each [B, H].
         s: the previous state, every field [B, H].
-        p: vectors and constants by name, each [H].
+        p: vectors, scalars and constants by name, each [H].
 
         Returns the new state.
         """
@@ -344,7 +348,7 @@ class Cell(Generic[S]):
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, p: W_f, R_f, b_f, p_f.
+        """Every named piece of the parameters, in the order W, R, b, vectors, scalars: W_f, R_f, b_f, p_f, zeta.
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
@@ -357,7 +361,25 @@ class Cell(Generic[S]):
                     blocks.append(Block(name, "R", gate.name, s.name))
         blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
         blocks += [Block(v, "p") for v in self.vectors]
+        blocks += [Block(s, "s") for s in self.scalars]
         return tuple(blocks)
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The names of vectors and scalars, which a step reads as `p.<name>`."""
+        return (*self.vectors, *self.scalars)
+
+    def block_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Give the shape of every block of one layer and direction.
+
+        input_size: number of inputs of the layer.
+        hidden_size: number of hidden units H.
+
+        Returns the shapes by name of the block.
+        """
+        units = hidden_size
+        shapes = {"W": (units, input_size), "R": (units, units), "b": (units,), "p": (units,), "s": (1,)}
+        return {b.name: shapes[b.kind] for b in self.blocks}
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """Count the trainable values of every block of one layer and direction.
@@ -368,9 +390,10 @@ class Cell(Generic[S]):
         Returns the counts by name of the block. What `recurrent_mask` hides is not counted.
         """
         mask = self.recurrent_mask(hidden_size)
-        recurrent = hidden_size**2 if mask is None else int(mask.sum())
-        sizes = {"W": hidden_size * input_size, "R": recurrent, "b": hidden_size, "p": hidden_size}
-        return {b.name: sizes[b.kind] for b in self.blocks}
+        sizes = {name: math.prod(shape) for name, shape in self.block_shapes(input_size, hidden_size).items()}
+        if mask is not None:
+            sizes |= {b.name: int(mask.sum()) for b in self.blocks if b.kind == "R"}
+        return sizes
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
         """Count the trainable values of one layer and direction, without a projection of the input.

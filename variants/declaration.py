@@ -160,7 +160,7 @@ def check_declaration(cell: Cell) -> None:
         or not all(isinstance(g, str | Gate) for g in cell.gates)
     ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
-    for what in ("vectors", "shows", "above", "shared", "remembers"):
+    for what in ("vectors", "scalars", "shows", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
@@ -177,14 +177,15 @@ def check_declaration(cell: Cell) -> None:
                 f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in "
                 f"('{gates[0]}', 1), got {pair!r}"
             )
-    _check_names(cell, "vectors", cell.vectors)
-    taken = {b.name for b in cell.blocks if b.kind != "p"}
-    for vector in cell.vectors:
-        if vector in taken:
-            raise ValueError(
-                f"{title}: vector {vector!r} has the name of another parameter; the parameters are "
-                f"{', '.join(sorted(taken))}"
-            )
+    for kind, what, names in (("p", "vectors", cell.vectors), ("s", "scalars", cell.scalars)):
+        _check_names(cell, what, names)
+        taken = {b.name for b in cell.blocks if b.kind != kind}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"{title}: {what[:-1]} {name!r} has the name of another parameter; the parameters are "
+                    f"{', '.join(sorted(taken))}"
+                )
     for what in ("shows", "above", "remembers"):
         for name in getattr(cell, what) or ():
             if name not in fields:
@@ -225,7 +226,7 @@ def _check_gates(cell: Cell) -> None:
             )
     heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
     names = [b.name for b in cell.blocks]
-    twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
+    twice = next((n for n in names if names.count(n) > 1 and n not in cell.learned), None)
     if twice is not None:
         raise ValueError(
             f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
@@ -277,8 +278,9 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     _check_names(cell, "constants", constants)
     checked = {}
     for name, value in constants.items():
-        if name in cell.vectors:
-            raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
+        if name in cell.learned:
+            kind = "vector" if name in cell.vectors else "scalar"
+            raise ValueError(f"{cell.title}: {name!r} must be a {kind} or a constant, got both")
         wrong = (
             not isinstance(value, Tensor)
             or value.shape != (hidden_size,)
@@ -371,7 +373,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
 
     a = Values(**{f"below_{name}": some(*shape) for name in below})
     state = cell.State(*(some(*shape) for _ in cell.State._fields))
-    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **{n: v.clone() for n, v in constants.items()})
+    p = Values(**{name: some(hidden_size) for name in cell.learned}, **{n: v.clone() for n, v in constants.items()})
     given = {
         f"{kind}.{n}": v
         for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p)))

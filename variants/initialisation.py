@@ -61,6 +61,8 @@ class Scheme:
     blocks depend on each other, and `readout` where the read-out does not start after Glorot. Keyword arguments of
     `__init__` are its knobs; they become its typed configuration.
 
+    A scalar starts as the first value of a vector would.
+
     Every block has a stream of random numbers of its own, which its name chooses. So cells that have a block in common,
     such as W_z of an LSTM with and without a forget gate, start with the same values of it.
 
@@ -94,9 +96,15 @@ class Scheme:
         stream: gives the generator of a block by its name.
         """
         kinds = {b.name: b.kind for b in cell.blocks} | {"P": "P"}
+        units = max(len(tensor) for tensor in blocks.values())
         with torch.no_grad():
             for block, tensor in blocks.items():
-                self.fill(kinds[block], tensor, stream(block))
+                if kinds[block] == "s":
+                    vector = tensor.new_full((units,), math.nan)
+                    self.fill("p", vector, stream(block))
+                    tensor.copy_(vector[:1])
+                else:
+                    self.fill(kinds[block], tensor, stream(block))
             cell.add_keep_bias(blocks)
             cell.after_initialisation(blocks)
             self.finish(cell, blocks, stream)

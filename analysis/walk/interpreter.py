@@ -140,6 +140,7 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
         part = recurrent.parts[k]
         assert isinstance(part, nn.ParameterDict)
         blocks: dict[str, Tensor] = dict(part.items())
+        blocks |= {name: blocks[name].expand(recurrent.hidden_size) for name in cell.scalars}
         for block in cell.blocks:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask

@@ -89,7 +89,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         return eager.run(request)
     values, below, keep = request.values, request.below, request.keep
     drop = {s.name: request.drop[s.name] for s in cell.sources} if request.drop else {}
-    constants = {name: v for name, v in values.items() if name not in cell.vectors}
+    constants = {name: v for name, v in values.items() if name not in cell.learned}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
     units = state[0].shape[-1]
@@ -100,7 +100,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         x.new_zeros(len(cell.preactivations) * units) if bias is None else bias,
         state._asdict(),
         {s.name: request.recurrent[s.name] for s in cell.sources},
-        {name: values[name] for name in cell.vectors},
+        {name: values[name] for name in cell.learned},
         dict(below),
     )
     tensors = named.flat()
@@ -129,7 +129,7 @@ class Program:
 
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
-        self.vectors = tuple(cell.vectors)
+        self.vectors = cell.learned
         self.layouts: dict[tuple[object, ...], MemoryLayout] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
@@ -754,5 +754,5 @@ def _constants(cell: Cell) -> tuple[str, ...]:
             cell.validate(units, max(cell.min_layers, 1))
         except ValueError:
             continue
-        return tuple(name for name in cell.constants(units) if name not in cell.vectors)
+        return tuple(name for name in cell.constants(units) if name not in cell.learned)
     return ()

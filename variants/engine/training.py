@@ -100,8 +100,8 @@ def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
 class Parameters:
     """The parameters of one layer and direction, with gradients in place.
 
-    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name.
-    constants: by name.
+    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name, [H].
+    scalars: by name, [1]. constants: by name, [H].
     """
 
     def __init__(
@@ -110,18 +110,32 @@ class Parameters:
         bias: Blocks,
         recurrent: Mapping[str, Blocks],
         vectors: Mapping[str, Tensor],
+        scalars: Mapping[str, Tensor],
         constants: Mapping[str, Tensor],
     ) -> None:
-        self.weight, self.bias, self.recurrent, self.vectors, self.constants = (
-            weight,
-            bias,
-            recurrent,
-            vectors,
-            constants,
-        )
+        self.weight, self.bias, self.recurrent = weight, bias, recurrent
+        self.vectors, self.scalars, self.constants = vectors, scalars, constants
         self.blocks = (weight, bias, *recurrent.values())
-        learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
+        learned = [p for blocks in self.blocks for p, _ in blocks.places] + [*vectors.values(), *scalars.values()]
         self._learned, self._gradients = learned, [p.grad for p in learned]
+
+    def per_unit(self, units: int) -> dict[str, Tensor]:
+        """Return vectors where they are, and for each scalar memory [H] that `gather_scalars` fills."""
+        like = self.bias.values
+        return {n: v.detach() for n, v in self.vectors.items()} | {n: like.new_zeros(units) for n in self.scalars}
+
+    def gather_scalars(self, per_unit: Mapping[str, Tensor]) -> None:
+        """Give all units the value of each scalar, in what `per_unit` returned."""
+        for name, value in self.scalars.items():
+            per_unit[name].copy_(value.detach())
+
+    def add_per_unit(self, gradients: Mapping[str, Tensor]) -> None:
+        """Add derivatives by what `per_unit` returned, [H], to the gradients; that by a scalar is a sum over units."""
+        for name, gradient in gradients.items():
+            if name in self.vectors:
+                add_gradient(self.vectors[name], gradient)
+            else:
+                add_gradient(self.scalars[name], gradient.sum(0, keepdim=True))
 
     def moved(self) -> bool:
         """Return whether a gradient is no longer the one that was there in the beginning."""
@@ -174,7 +188,7 @@ class Layer:
             parameters.bias.values,
             dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
+            parameters.per_unit(units),
             dict.fromkeys(variation.below, nothing),
         )
         self._layout, self._memory, self._table = self.call.bind(self._tensors, True, {})
@@ -213,6 +227,7 @@ class Layer:
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
         for blocks in self.copied:
             blocks.gather()
+        self.parameters.gather_scalars(self._tensors.vectors)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
@@ -238,9 +253,8 @@ class Layer:
         for field, derivative in arriving.items():
             back.arrive(field, derivative)
         back.run({})
-        given = self.parameters
-        for n, gradient in self._vectors.items():
-            add_gradient(given.vectors[n], gradient)
+        self.parameters.add_per_unit(self._vectors)
+        for gradient in self._vectors.values():
             gradient.zero_()
         return back
 

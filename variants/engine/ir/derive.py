@@ -128,7 +128,7 @@ class Derivation:
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [
             *(Name("s", field) for field in self.fields),
-            *(Name("p", vector) for vector in cell.vectors),
+            *(Name("p", name) for name in cell.learned),
             *(Name("below", field) for field in variation.below),
         ]
         constants = [Name("p", constant) for constant in variation.constants]

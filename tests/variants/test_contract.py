@@ -1,0 +1,129 @@
+"""What a cell can declare besides gates and vectors: every kind on both engines, in all passes, and counted."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, sigmoid, tanh
+
+from tests.variants.cases import fill
+from variants import Cell, Gate, Recurrent, Scheme
+from variants.catalogue import card
+from variants.cells.gru import HiddenState
+
+T, B, INPUTS, H = 7, 3, 4, 6
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _cache_folder(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSTM_VARIANTS_CACHE", str(tmp_path_factory.mktemp("kernels")))
+        yield
+
+
+def sequences() -> Tensor:
+    return torch.randn(T, B, INPUTS, generator=torch.Generator().manual_seed(1))
+
+
+def results(module: Recurrent, x: Tensor, *, reusing: bool) -> list[Tensor]:
+    """Outputs, last states, and derivatives by parameters and inputs."""
+    x = x.clone().requires_grad_()
+    for p in module.parameters():
+        p.grad = torch.zeros_like(p)
+    module.start_training() if reusing else module.end_training()
+    outputs, last = module(x, lengths=[T, 2, 4], final=not reusing)
+    ends = [v for s in last for v in s]
+    (outputs.square().sum() + sum((v.sum() for v in ends), torch.zeros(()))).backward()
+    return [v.detach().clone() for v in (outputs, *ends, x.grad, *(p.grad for p in module.parameters()))]
+
+
+def agree(cell: Cell, **options: Any) -> None:
+    """Both engines give what the specification gives in double precision: called, in training, and evaluated."""
+    options = {"layers": 2} | options
+    exact, fused = (Recurrent(cell, INPUTS, H, engine=e, **options) for e in ("eager", "fused"))
+    fill(fused)
+    exact.load_state_dict(fused.state_dict())
+    exact = exact.double()
+    x = sequences()
+    expected = results(exact, x.double(), reusing=False)
+    for actual, right in zip(results(fused, x, reusing=False), expected, strict=True):
+        torch.testing.assert_close(actual, right.float(), rtol=1e-5, atol=2e-5)
+    expected = results(exact, x.double(), reusing=True)
+    for _ in range(2):  # the second time, buffers hold the numbers of the first
+        for actual, right in zip(results(fused, x, reusing=True), expected, strict=True):
+            torch.testing.assert_close(actual, right.float(), rtol=1e-5, atol=2e-5)
+    every = torch.arange(T).unsqueeze(1).repeat(1, B)
+    found = fused.evaluation_pass(T, B, padded=False).outputs(x, None, every)
+    with torch.no_grad():
+        torch.testing.assert_close(found, fused(x)[0], rtol=0.0, atol=0.0)
+
+
+# Scalars
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Fast(Cell):
+    """The gated unit of Kusupati et al. 2018, which weighs its parts by two numbers."""
+
+    State = HiddenState
+    gates = (Gate("g", hears=("h",), bias=False),)
+    vectors = ("b_g", "b_n")
+    scalars = ("zeta", "nu")
+
+    def step(self, a, s, p):
+        u = sigmoid(a.g + p.b_g)
+        return HiddenState(h=(sigmoid(p.zeta) * (1 - u) + sigmoid(p.nu)) * tanh(a.g + p.b_n) + u * s.h)
+
+
+class FastVector(Fast):
+    """The same with a vector instead of each number."""
+
+    vectors = ("b_g", "b_n", "zeta", "nu")
+    scalars = ()
+
+
+def test_a_cell_with_scalars_is_the_same_on_both_engines():
+    agree(Fast())
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_the_derivative_by_a_scalar_is_the_sum_of_those_by_a_vector_of_equal_values(engine):
+    one, many = (Recurrent(cell, INPUTS, H, engine=engine) for cell in (Fast(), FastVector()))
+    fill(one)
+    with torch.no_grad():
+        for name, p in many.named_parameters():
+            p.copy_(dict(one.named_parameters())[name])
+    for module in (one, many):
+        module(sequences())[0].square().sum().backward()
+    for name in ("zeta", "nu"):
+        torch.testing.assert_close(one.parts[0][name].grad, many.parts[0][name].grad.sum(0, keepdim=True))
+
+
+def test_a_scalar_is_one_parameter():
+    assert Fast().parameter_count(INPUTS, H) == H * (INPUTS + H + 2) + 2
+    assert Recurrent(Fast(), INPUTS, H).parts[0]["zeta"].shape == (1,)
+    assert Recurrent(Fast(), INPUTS, H, layers=2).parameter_count == H * (INPUTS + H + 2) + H * (2 * H + 2) + 4
+
+
+@pytest.mark.parametrize("name", Scheme.registry)
+def test_a_scalar_starts_as_the_first_value_of_a_vector(name):
+    one, many = (Recurrent(cell, INPUTS, H, initialisation=name).parts[0] for cell in (Fast(), FastVector()))
+    assert torch.equal(one["zeta"], many["zeta"][:1])
+
+
+def test_the_card_of_a_cell_shows_its_scalars():
+    assert "    zeta     [1] 1" in card(Fast, INPUTS, H).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"scalars": "zeta"}, r"Wrong: scalars must be a tuple of names, as in \('p_i',\), got 'zeta'"),
+        ({"scalars": ("1",)}, "Wrong: names in scalars must be Python identifiers"),
+        ({"scalars": ("b_g",)}, "Wrong: vector 'b_g' has the name of another parameter"),
+        ({"scalars": ("R_g",)}, "Wrong: scalar 'R_g' has the name of another parameter"),
+    ],
+)
+def test_a_wrong_scalar_is_refused_by_one_line(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        Recurrent(type("Wrong", (Fast,), attributes)(), INPUTS, H)
