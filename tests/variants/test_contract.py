@@ -127,3 +127,39 @@ def test_the_card_of_a_cell_shows_its_scalars():
 def test_a_wrong_scalar_is_refused_by_one_line(attributes, message):
     with pytest.raises(ValueError, match=message):
         Recurrent(type("Wrong", (Fast,), attributes)(), INPUTS, H)
+
+
+# No recurrent matrix
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Minimal(Cell):
+    """The unit of Feng et al. 2024: gates see the input only, so that no step multiplies by a matrix."""
+
+    State = HiddenState
+    gates = (Gate("z"), Gate("n"))
+
+    def step(self, a, s, p):
+        z = sigmoid(a.z)
+        return HiddenState(h=(1 - z) * s.h + z * a.n)
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"zoneout": 0.0}])
+def test_a_cell_without_recurrent_matrices_is_the_same_on_both_engines(options):
+    agree(Minimal(), **options)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_cell_without_recurrent_matrices_is_a_weighted_sum_of_its_inputs(engine):
+    """h_t = sum over k of z_k n_k times the product of (1 - z) after k, for each unit by itself."""
+    module = Recurrent(Minimal(), INPUTS, H, engine=engine)
+    fill(module)
+    x, part = sequences(), module.parts[0]
+    z, n = (x @ part[f"W_{g}"].T + part[f"b_{g}"] for g in "zn")
+    z = sigmoid(z)
+    passed = torch.cumprod(1 - z.flip(0), 0).flip(0) / (1 - z)  # of step k at the end
+    torch.testing.assert_close(module(x)[1][0].h, (passed * z * n).sum(0), rtol=1e-5, atol=1e-5)
+
+
+def test_a_cell_without_recurrent_matrices_counts_none():
+    assert Minimal().parameter_count(INPUTS, H) == 2 * H * (INPUTS + 1)
