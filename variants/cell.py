@@ -208,6 +208,26 @@ class Cell(Generic[S]):
         """
         return None
 
+    def transform_recurrent(self, matrix: Tensor) -> Tensor:
+        """Compute the matrix that a source is multiplied with from the learned one.
+
+        It is computed once for a sequence, by any operations of torch that have derivatives, outside of kernels.
+
+        matrix: R of one gate and source, [H, H], after the mask where there is one.
+
+        Returns a matrix of the same shape; by default the learned one.
+
+        >>> import torch
+        >>> from variants.cells.rnn import RNN
+        >>> class Antisymmetric(RNN):
+        ...     def transform_recurrent(self, matrix):
+        ...         return matrix - matrix.T
+        >>> Antisymmetric().transform_recurrent(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[ 0., -1.],
+                [ 1.,  0.]])
+        """
+        return matrix
+
     def validate(self, hidden_size: int, layers: int) -> None:
         """Check the sizes of a module before it is built.
 
@@ -363,6 +383,11 @@ class Cell(Generic[S]):
         blocks += [Block(v, "p") for v in self.vectors]
         blocks += [Block(s, "s") for s in self.scalars]
         return tuple(blocks)
+
+    @cached_property
+    def transforms(self) -> bool:
+        """Whether a learned R is not itself what sources are multiplied with."""
+        return type(self).transform_recurrent is not Cell.transform_recurrent
 
     @cached_property
     def learned(self) -> tuple[str, ...]:

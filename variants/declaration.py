@@ -333,6 +333,28 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     return mask.to(like)
 
 
+def check_transform(cell: Cell, hidden_size: int) -> None:
+    """Transform a matrix as a cell does it with a learned R.
+
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+
+    Raises ValueError where this fails, or gives anything but a matrix of the same shape and type.
+    """
+    if not cell.transforms:
+        return
+    with torch.inference_mode(False), torch.enable_grad():
+        matrix = torch.eye(hidden_size)
+        made = ask(cell, "transform_recurrent", lambda: cell.transform_recurrent(matrix))
+    rule = f"{cell.title}: transform_recurrent must return a matrix [{hidden_size}, {hidden_size}]"
+    if not isinstance(made, Tensor):
+        raise ValueError(f"{rule}, got {made!r}")
+    if made.shape != matrix.shape or made.dtype is not matrix.dtype:
+        raise ValueError(f"{rule} of the type of its argument, got {_type(made)} {list(made.shape)}")
+    if matrix._version > 0:
+        raise ValueError(f"{cell.title}: transform_recurrent must not change its argument in place")
+
+
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
     """Make one step of a cell on small tensors.
 

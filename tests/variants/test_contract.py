@@ -163,3 +163,75 @@ def test_a_cell_without_recurrent_matrices_is_a_weighted_sum_of_its_inputs(engin
 
 def test_a_cell_without_recurrent_matrices_counts_none():
     assert Minimal().parameter_count(INPUTS, H) == 2 * H * (INPUTS + 1)
+
+
+# A transformed R
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Antisymmetric(Cell):
+    """A forward Euler step of a stable system, as in Chang et al. 2019: R - R^T - gamma I in the place of R."""
+
+    State = HiddenState
+    gates = ("z", "n")
+
+    def transform_recurrent(self, matrix):
+        return matrix - matrix.T - 0.1 * torch.eye(len(matrix), dtype=matrix.dtype)
+
+    def step(self, a, s, p):
+        return HiddenState(h=s.h + 0.5 * sigmoid(a.z) * tanh(a.n))
+
+
+class Triangular(Antisymmetric):
+    """The same from its free values alone: what lies above the diagonal."""
+
+    def recurrent_mask(self, hidden_size):
+        return torch.ones(hidden_size, hidden_size).triu(1)
+
+
+@pytest.mark.parametrize("cell", [Antisymmetric(), Triangular()], ids=["all values", "free values"])
+def test_a_cell_with_a_transformed_matrix_is_the_same_on_both_engines(cell):
+    agree(cell, bidirectional=True)
+
+
+def test_a_transformed_matrix_is_what_the_source_is_multiplied_with():
+    module = Recurrent(Antisymmetric(), INPUTS, H)
+    fill(module)
+    plain = Recurrent(type("Plain", (Antisymmetric,), {"transform_recurrent": Cell.transform_recurrent})(), INPUTS, H)
+    with torch.no_grad():
+        for name, p in plain.named_parameters():
+            given = dict(module.named_parameters())[name]
+            p.copy_(given - given.T - 0.1 * torch.eye(H) if ".R_" in name else given)
+    x = sequences()
+    torch.testing.assert_close(module(x)[0], plain(x)[0])
+
+
+def test_a_derivative_by_a_transformed_matrix_reaches_the_learned_one():
+    """R - R^T has the derivative D - D^T, whose diagonal is 0."""
+    module = Recurrent(Antisymmetric(), INPUTS, H, engine="fused")
+    module(sequences())[0].square().sum().backward()
+    gradient = module.parts[0]["R_n"].grad
+    torch.testing.assert_close(gradient, -gradient.T)
+    assert gradient.any()
+
+
+def test_only_the_free_values_of_a_transformed_matrix_are_counted():
+    assert Triangular().parameter_count(INPUTS, H) == 2 * (H * INPUTS + H * (H - 1) // 2 + H)
+
+
+@pytest.mark.parametrize(
+    ("transform", "message"),
+    [
+        (
+            lambda self, matrix: matrix[0],
+            r"Wrong: transform_recurrent must return a matrix \[6, 6\] of the type of its",
+        ),
+        (lambda self, matrix: 3, r"Wrong: transform_recurrent must return a matrix \[6, 6\], got 3"),
+        (lambda self, matrix: matrix.double(), "got float64"),
+        (lambda self, matrix: matrix.mul_(2.0), "Wrong: transform_recurrent must not change its argument in place"),
+        (lambda self, matrix: matrix.nothing(), "Wrong: transform_recurrent fails: AttributeError"),
+    ],
+)
+def test_a_wrong_transform_is_refused_by_one_line(transform, message):
+    with pytest.raises(ValueError, match=message):
+        Recurrent(type("Wrong", (Antisymmetric,), {"transform_recurrent": transform})(), INPUTS, H)

@@ -7,7 +7,7 @@ driven out of the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Blocks:
     together: values and gradient where they lie in memory as one array; they are used there. Otherwise there are
         copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
     mask: [H, H], what each block is multiplied with; masked blocks are always copies.
+    transform: gives what stands in the place of each block, after the mask; such blocks are always copies.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Blocks:
         like: Tensor,
         together: tuple[Tensor, Tensor] | None = None,
         mask: Tensor | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._mask = mask
-        rows, in_place = shape[0], mask is None and together is not None
+        self._mask, self._transform = mask, transform
+        self._transformed: list[tuple[Tensor, Tensor]] = []
+        rows, in_place = shape[0], mask is None and transform is None and together is not None
         if together is not None and in_place:
             self.values, self.gradient = together
         else:
@@ -60,10 +63,23 @@ class Blocks:
 
     def gather(self) -> None:
         """Fetch the values of the parameters."""
+        if self._transform is not None:
+            self._gather_transformed(self._transform)
+            return
         for p, values in self._copies:
             values.copy_(p)
             if self._mask is not None:
                 values.mul_(self._mask)
+
+    def _gather_transformed(self, transform: Callable[[Tensor], Tensor]) -> None:
+        """Fetch transformed values, and keep how they came about for the derivatives."""
+        self._transformed = []
+        for p, values in self._copies:
+            with torch.inference_mode(False), torch.enable_grad():
+                learned = p.detach().requires_grad_()
+                made = transform(learned if self._mask is None else learned * self._mask)
+            self._transformed.append((learned, made))
+            values.copy_(made.detach())
 
     def spread(self) -> None:
         """Add the gradient to those of the parameters, where it is not kept in their place."""
@@ -83,6 +99,11 @@ class Blocks:
         self.gradient.copy_(before)
 
     def _add(self) -> None:
+        if self._transform is not None:
+            for (p, gradient), (learned, made) in zip(self.places, self._transformed, strict=True):
+                if made.requires_grad:
+                    add_gradient(p, torch.autograd.grad(made, learned, gradient)[0])
+            return
         for p, gradient in self.places:
             add_gradient(p, gradient if self._mask is None else gradient * self._mask)
 

@@ -18,6 +18,7 @@ from ..declaration import (
     check_options,
     check_shared,
     check_sizes,
+    check_transform,
     check_whole_numbers,
     checked_constants,
     checked_mask,
@@ -450,18 +451,25 @@ class Recurrent(nn.Module):
 
     def _in_place(self, k: int, width: int) -> Parameters:
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
-        part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
+        part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
+        transform = cell.transform_recurrent if cell.transforms else None
 
-        def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+        def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
             given = [None if n is None else getattr(part, n) for n in names]
             together = None if self._memory is None else self._memory.together(given)
-            return Blocks(given, shape, like, together, mask)
+            return Blocks(given, shape, like, together)
+
+        def matrices(names: Sequence[str]) -> Blocks:
+            if self.recurrent_mask is None and transform is None:
+                return blocks(names, (units, units))
+            given = [getattr(part, n) for n in names]
+            return Blocks(given, (units, units), like, None, self.recurrent_mask, transform)
 
         return Parameters(
             blocks(wiring.inputs, (units, width)),
             blocks(wiring.biases, (units,)),
-            {source: blocks(names, (units, units), self.recurrent_mask) for source, names in wiring.recurrent.items()},
+            {source: matrices(names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
             {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
             {n: getattr(self, b) for n, b in wiring.constants.items()},
@@ -588,9 +596,11 @@ class Recurrent(nn.Module):
         recurrent = {}
         for source, names in wiring.recurrent.items():
             matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
-            recurrent[source] = (
-                matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-            )
+            if self.recurrent_mask is not None:
+                matrix = matrix * self.recurrent_mask.repeat(len(names), 1)
+            if cell.transforms:
+                matrix = torch.cat([cell.transform_recurrent(each) for each in matrix.split(units)])
+            recurrent[source] = matrix
         values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: self._block(k, n, like).expand(units) for n in wiring.scalars}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
@@ -719,6 +729,7 @@ def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor
     check_declaration(cell)
     constants = checked_constants(cell, hidden_size)
     try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
+    check_transform(cell, hidden_size)
     return constants
 
 
