@@ -58,7 +58,7 @@ class Gate(NamedTuple):
 
 
 class Source(NamedTuple, Generic[S]):
-    """One recurrent product of a step: R [len(gates) * H, H] times a vector per sequence [B, H].
+    """One recurrent product of a step: R [len(gates) * H, H / heads] times a vector per sequence [B, H].
 
     name: of a field of the state, or of a method marked `@feed`.
     gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
@@ -74,7 +74,7 @@ class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
     name: as in `Cell.blocks`.
-    kind: "W" [H, I], "R" [H, H], "b" [H], "p" [H], or "s" [1] for a scalar.
+    kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], or "s" [1] for a scalar.
     gate: the pre-activation it feeds, empty for a vector or a scalar.
     source: what an R is multiplied with, else empty.
     """
@@ -115,6 +115,9 @@ class Cell(Generic[S]):
         vectors: names of the parameters that have one value per unit, such as peepholes.
         scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
             whose values are all the same.
+        heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
+            that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
+            products cost that much less.
         shows: fields of the state that stand beside each other in the output, [B, H * len(shows)]; by default the first
             field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
@@ -157,6 +160,7 @@ class Cell(Generic[S]):
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
     scalars: Sequence[str] = ()
+    heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
@@ -238,6 +242,8 @@ class Cell(Generic[S]):
         """
         if hidden_size < 1:
             raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
+        if self.heads > 1 and hidden_size % self.heads:
+            raise ValueError(f"{self.name}: hidden_size must be divisible by its {self.heads} heads, got {hidden_size}")
         if layers < self.min_layers:
             raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
 
@@ -403,7 +409,8 @@ class Cell(Generic[S]):
         Returns the shapes by name of the block.
         """
         units = hidden_size
-        shapes = {"W": (units, input_size), "R": (units, units), "b": (units,), "p": (units,), "s": (1,)}
+        heard = units // self.heads
+        shapes = {"W": (units, input_size), "R": (units, heard), "b": (units,), "p": (units,), "s": (1,)}
         return {b.name: shapes[b.kind] for b in self.blocks}
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:

@@ -167,6 +167,10 @@ def check_declaration(cell: Cell) -> None:
     for what in ("projects_input", "never_forgets"):
         if not isinstance(getattr(cell, what), bool):
             raise ValueError(f"{title}: {what} must be True or False, got {getattr(cell, what)!r}")
+    if not isinstance(cell.heads, int) or isinstance(cell.heads, bool) or cell.heads < 1:
+        raise ValueError(f"{title}: heads must be a whole number of at least 1, got {cell.heads!r}")
+    if cell.heads > 1 and cell.transforms:
+        raise ValueError(f"{title}: heads must be 1 for a cell with transform_recurrent, got {cell.heads}")
     _check_gates(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
@@ -313,6 +317,8 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     mask = ask(cell, "recurrent_mask", lambda: cell.recurrent_mask(hidden_size))
     if mask is None:
         return None
+    if cell.heads > 1:
+        raise ValueError(f"{cell.title}: heads must be 1 for a cell with recurrent_mask, got {cell.heads}")
     like = torch.empty(0)
     wrong = (
         not isinstance(mask, Tensor)

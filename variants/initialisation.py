@@ -103,6 +103,10 @@ class Scheme:
                     vector = tensor.new_full((units,), math.nan)
                     self.fill("p", vector, stream(block))
                     tensor.copy_(vector[:1])
+                elif kinds[block] == "R":
+                    generator = stream(block)
+                    for matrix in tensor.chunk(cell.heads):
+                        self.fill("R", matrix, generator)
                 else:
                     self.fill(kinds[block], tensor, stream(block))
             cell.add_keep_bias(blocks)
@@ -112,7 +116,7 @@ class Scheme:
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         """Fill one block in place.
 
-        kind: "W" or "P" for a matrix [H, I], "R" for [H, H], "b" or "p" for [H].
+        kind: "W" or "P" for a matrix [H, I], "R" for [H, H] (of a cell with heads, one head's), "b" or "p" for [H].
         tensor: the block.
         generator: where all random numbers of the block come from.
         """

@@ -1,4 +1,4 @@
-"""Random declarations of cells for property tests: gates, feeds, vectors, scalars and formulas, as hypothesis draws them."""
+"""Random declarations of cells for property tests, as hypothesis draws them: gates, feeds, vectors, scalars, formulas."""
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence

@@ -1,13 +1,13 @@
 """What a cell can declare besides gates and vectors: every kind on both engines, in all passes, and counted."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, sigmoid, tanh
 
 from tests.variants.cases import fill
-from variants import Cell, Gate, Recurrent, Scheme
+from variants import Cell, Gate, Recurrent, Scheme, feed
 from variants.catalogue import card
 from variants.cells.gru import HiddenState
 
@@ -37,11 +37,11 @@ def results(module: Recurrent, x: Tensor, *, reusing: bool) -> list[Tensor]:
     return [v.detach().clone() for v in (outputs, *ends, x.grad, *(p.grad for p in module.parameters()))]
 
 
-def agree(cell: Cell, **options: Any) -> None:
+def agree(cell: Cell, units: int = H, **options: Any) -> None:
     """Both engines give what the specification gives in double precision: called, in training, and evaluated."""
     options = {"layers": 2} | options
-    exact, fused = (Recurrent(cell, INPUTS, H, engine=e, **options) for e in ("eager", "fused"))
-    fill(fused)
+    exact, fused = (Recurrent(cell, INPUTS, units, engine=e, **options) for e in ("eager", "fused"))
+    fill(fused, std=min(0.5, units**-0.5))
     exact.load_state_dict(fused.state_dict())
     exact = exact.double()
     x = sequences()
@@ -235,3 +235,99 @@ def test_only_the_free_values_of_a_transformed_matrix_are_counted():
 def test_a_wrong_transform_is_refused_by_one_line(transform, message):
     with pytest.raises(ValueError, match=message):
         Recurrent(type("Wrong", (Antisymmetric,), {"transform_recurrent": transform})(), INPUTS, H)
+
+
+# Heads
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class TwoFields(NamedTuple):
+    h: Tensor
+    c: Tensor
+
+
+class Headed(Cell):
+    """Gates that hear a state, two states or a feed, each by blocks of R."""
+
+    State = TwoFields
+    gates = (Gate("r", ("h",)), Gate("u", ("h", "c")), Gate("v"), Gate("n", ("reset",), bias=False))
+    vectors = ("p_c",)
+
+    def __init__(self, *, heads: int = 2) -> None:
+        self.heads = heads
+
+    @feed
+    def reset(self, a, s, p):
+        return sigmoid(a.r) * s.h
+
+    def step(self, a, s, p):
+        c = sigmoid(a.u) * s.c * p.p_c + tanh(a.n)
+        return TwoFields(h=tanh(c) * sigmoid(a.v), c=c)
+
+
+@pytest.mark.parametrize(("heads", "units"), [(2, 6), (3, 6), (6, 6), (2, 40), (4, 64)])
+def test_a_cell_with_heads_is_the_same_on_both_engines(heads, units):
+    agree(Headed(heads=heads), units=units, layers=1)
+
+
+def test_a_stack_with_heads_is_the_same_on_both_engines():
+    agree(Headed(heads=3), layers=2, bidirectional=True)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_heads_are_blocks_on_the_diagonal_of_a_whole_matrix(engine):
+    headed, whole = (Recurrent(Headed(heads=n), INPUTS, H, engine=engine) for n in (3, 1))
+    fill(headed)
+    with torch.no_grad():
+        for name, p in headed.named_parameters():
+            same = dict(whole.named_parameters())[name]
+            same.copy_(torch.block_diag(*p.chunk(3)) if ".R_" in name else p)
+    x = sequences()
+    for module in (headed, whole):
+        module(x)[0].square().sum().backward()
+    torch.testing.assert_close(headed(x)[0], whole(x)[0])
+    for name, p in headed.named_parameters():
+        gradient = dict(whole.named_parameters())[name].grad
+        if ".R_" in name:
+            gradient = torch.cat([gradient[k : k + 2, k : k + 2] for k in range(0, H, 2)])
+        torch.testing.assert_close(p.grad, gradient, rtol=1e-5, atol=1e-5)
+
+
+def test_one_head_does_not_hear_another_even_where_that_is_not_finite():
+    module = Recurrent(Headed(heads=2), INPUTS, H, engine="fused")
+    state = TwoFields(torch.zeros(B, H), torch.zeros(B, H))
+    state.h[:, 0] = torch.nan
+    new = module(sequences(), (state,))[1][0]
+    assert new.h[:, : H // 2].isnan().all()
+    assert new.h[:, H // 2 :].isfinite().all()
+
+
+def test_heads_divide_the_number_of_recurrent_weights():
+    assert Headed(heads=3).parameter_count(INPUTS, H) == H * (4 * INPUTS + 4 * H // 3 + 4)
+    assert Recurrent(Headed(heads=3), INPUTS, H).parts[0]["R_u_c"].shape == (H, H // 3)
+
+
+def test_each_head_starts_with_an_orthogonal_matrix():
+    for matrix in Recurrent(Headed(heads=3), INPUTS, H).parts[0]["R_r"].detach().chunk(3):
+        torch.testing.assert_close(matrix @ matrix.T, torch.eye(2))
+
+
+def with_a_mask(self, hidden_size):
+    return torch.ones(hidden_size, hidden_size)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"heads": 0}, "Wrong: heads must be a whole number of at least 1, got 0"),
+        ({"heads": 4}, "hidden_size must be divisible by its 4 heads, got 6"),
+        (
+            {"heads": 2, "transform_recurrent": lambda self, m: -m},
+            "heads must be 1 for a cell with transform_recurrent",
+        ),
+        ({"heads": 2, "recurrent_mask": with_a_mask}, "heads must be 1 for a cell with recurrent_mask, got 2"),
+    ],
+)
+def test_wrong_heads_are_refused_by_one_line(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        Recurrent(type("Wrong", (Minimal,), attributes)(), INPUTS, H)

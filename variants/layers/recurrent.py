@@ -67,8 +67,8 @@ class Recurrent(nn.Module):
         kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean
             over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
-            `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H], scalars [1]; gains of layer normalisation are g_f
-            [H].
+            `cell.blocks`: W_f [H, I], R_f [H, H / heads], b_f [H], p_f [H], scalars [1]; gains of layer normalisation
+            are g_f [H].
         generator: where the masks of the regularisers come from; it can be replaced.
 
     Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
@@ -462,7 +462,7 @@ class Recurrent(nn.Module):
 
         def matrices(names: Sequence[str]) -> Blocks:
             if self.recurrent_mask is None and transform is None:
-                return blocks(names, (units, units))
+                return blocks(names, (units, units // cell.heads))
             given = [getattr(part, n) for n in names]
             return Blocks(given, (units, units), like, None, self.recurrent_mask, transform)
 
@@ -595,11 +595,11 @@ class Recurrent(nn.Module):
         inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
+            matrix = self._stacked(k, names, (units, units // cell.heads), x, like)  # [gates * H, H / heads]
             if self.recurrent_mask is not None:
                 matrix = matrix * self.recurrent_mask.repeat(len(names), 1)
             if cell.transforms:
-                matrix = torch.cat([cell.transform_recurrent(each) for each in matrix.split(units)])
+                matrix = torch.cat([cell.transform_recurrent(each) for each in torch.split(matrix, units)])
             recurrent[source] = matrix
         values = {n: self._block(k, n, like) for n in wiring.vectors}
         values |= {n: self._block(k, n, like).expand(units) for n in wiring.scalars}
