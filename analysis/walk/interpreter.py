@@ -145,7 +145,7 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
             if block.kind == "R" and cell.heads > 1:
-                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))
+                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))  # type: ignore[no-untyped-call]
             if block.kind == "R" and cell.transforms:
                 blocks[block.name] = cell.transform_recurrent(blocks[block.name])
         layer = _Layer(cell, fused.derivation(cell, lowest=k == 0), blocks, recurrent.hidden_size)
