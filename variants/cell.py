@@ -115,6 +115,7 @@ class Cell(Generic[S]):
         vectors: names of the parameters that have one value per unit, such as peepholes.
         scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
             whose values are all the same.
+        fixed: names of recurrent matrices that are not learned, such as R_m; `fixed_matrices` gives their values.
         heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
             that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
             products cost that much less.
@@ -160,6 +161,7 @@ class Cell(Generic[S]):
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
     scalars: Sequence[str] = ()
+    fixed: Sequence[str] = ()
     heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
@@ -211,6 +213,15 @@ class Cell(Generic[S]):
         Returns zeros and ones [H, H] that every R is multiplied with, or None where all units hear all.
         """
         return None
+
+    def fixed_matrices(self, hidden_size: int) -> Mapping[str, Tensor]:
+        """Give the recurrent matrices that are not learned.
+
+        hidden_size: number of hidden units H.
+
+        Returns matrices [H, H / heads] by the names in `fixed`; by default there are none.
+        """
+        return {}
 
     def transform_recurrent(self, matrix: Tensor) -> Tensor:
         """Compute the matrix that a source is multiplied with from the learned one.
@@ -374,7 +385,12 @@ class Cell(Generic[S]):
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, vectors, scalars: W_f, R_f, b_f, p_f, zeta.
+        """Every named piece of the parameters: the terms that are learned."""
+        return tuple(b for b in self.terms if b.name not in self.fixed)
+
+    @cached_property
+    def terms(self) -> tuple[Block, ...]:
+        """Everything that a step uses, in the order W, R, b, vectors, scalars: W_f, R_f, b_f, p_f, zeta.
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """

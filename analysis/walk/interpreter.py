@@ -141,7 +141,9 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
         assert isinstance(part, nn.ParameterDict)
         blocks: dict[str, Tensor] = dict(part.items())
         blocks |= {name: blocks[name].expand(recurrent.hidden_size) for name in cell.scalars}
-        for block in cell.blocks:
+        for name, value in cell.fixed_matrices(recurrent.hidden_size).items():
+            blocks[name] = value.double()
+        for block in cell.terms:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
             if block.kind == "R" and cell.heads > 1:
@@ -253,7 +255,7 @@ class _Step:
         layer, derivation = self._layer, self._layer._derivation
         blocks = layer._blocks
         total = torch.zeros(1, layer._units, dtype=torch.float64)
-        for block in (b for b in layer._cell.blocks if b.gate == gate):
+        for block in (b for b in layer._cell.terms if b.gate == gate):
             if block.kind == "b":
                 term = blocks[block.name].expand(1, -1)
             elif block.kind == "W":

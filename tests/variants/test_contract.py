@@ -331,3 +331,66 @@ def with_a_mask(self, hidden_size):
 def test_wrong_heads_are_refused_by_one_line(attributes, message):
     with pytest.raises(ValueError, match=message):
         Recurrent(type("Wrong", (Minimal,), attributes)(), INPUTS, H)
+
+
+# Fixed matrices
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Delays(Cell):
+    """A memory that a fixed matrix shifts from unit to unit, beside a learned one that reads it."""
+
+    State = TwoFields
+    gates = (Gate("c", ("c",), bias=False), Gate("n", ("c", "h")))
+    fixed = ("R_c",)
+
+    def fixed_matrices(self, hidden_size):
+        return {"R_c": torch.eye(hidden_size).roll(1, 0)}
+
+    def step(self, a, s, p):
+        return TwoFields(h=tanh(a.n), c=0.9 * a.c)
+
+
+class OnlyFixed(Delays):
+    """No product with a state is learned."""
+
+    gates = (Gate("c", ("c",), bias=False), Gate("n"))
+
+
+@pytest.mark.parametrize("cell", [Delays(), OnlyFixed()], ids=["beside a learned one", "alone"])
+def test_a_cell_with_a_fixed_matrix_is_the_same_on_both_engines(cell):
+    agree(cell)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_fixed_matrix_multiplies_its_source(engine):
+    module = Recurrent(OnlyFixed(), INPUTS, H, engine=engine)
+    state = TwoFields(torch.zeros(1, H), torch.eye(H)[:1])
+    new = module(torch.zeros(3, 1, INPUTS), (state,))[1][0]
+    torch.testing.assert_close(new.c, 0.9**3 * torch.eye(H)[3:4])
+
+
+def test_a_fixed_matrix_is_no_parameter_and_survives_a_change_of_type():
+    module = Recurrent(Delays(), INPUTS, H)
+    assert "R_c" not in module.parts[0]
+    assert module.parameter_count == 2 * H * INPUTS + 2 * H**2 + H == sum(p.numel() for p in module.parameters())
+    assert all("R_c" not in name for name in module.state_dict())
+    assert torch.equal(module.half().double().fixed_0_0_R_c, torch.eye(H, dtype=torch.float64).roll(1, 0))
+
+
+def test_the_card_of_a_cell_shows_its_fixed_matrices():
+    assert f"    R_c      [{H}, {H}] fixed" in card(Delays, INPUTS, H).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"fixed": ("R_x",)}, r"Wrong: fixed must be names of matrices \(R_n_h, R_c, R_n\), got 'R_x'"),
+        ({"fixed_matrices": lambda self, h: {}}, "Wrong: fixed_matrices must return R_c, got {}"),
+        ({"fixed_matrices": lambda self, h: {"R_c": torch.ones(h)}}, r"'R_c' must be a floating-point tensor \[6, 6\]"),
+        ({"recurrent_mask": with_a_mask}, "Wrong: fixed must be empty for a cell with recurrent_mask"),
+    ],
+)
+def test_a_wrong_fixed_matrix_is_refused_by_one_line(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        Recurrent(type("Wrong", (Delays,), attributes)(), INPUTS, H)

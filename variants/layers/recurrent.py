@@ -21,6 +21,7 @@ from ..declaration import (
     check_transform,
     check_whole_numbers,
     checked_constants,
+    checked_fixed,
     checked_mask,
     declared_layers,
     try_step,
@@ -137,9 +138,13 @@ class Recurrent(nn.Module):
                 for name, value in constants[layer].items():
                     buffers[name] = f"constant_{layer}_{direction}_{name}"
                     self.register_buffer(buffers[name], value.clone(), persistent=False)
+                fixed = {}
+                for name, value in checked_fixed(here, hidden_size).items():
+                    fixed[name] = f"fixed_{layer}_{direction}_{name}"
+                    self.register_buffer(fixed[name], value.clone(), persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                self._wirings.append(_wiring(here, buffers, shapes))
+                self._wirings.append(_wiring(here, buffers, fixed, shapes))
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
         self.kept = kept_at_start(
@@ -372,6 +377,8 @@ class Recurrent(nn.Module):
             for cell, wiring in zip(self.cells, self._wirings, strict=True):
                 for name, value in cell.constants(self.hidden_size).items():
                     getattr(self, wiring.constants[name]).copy_(value.to(kind))
+                for name, value in cell.fixed_matrices(self.hidden_size).items():
+                    getattr(self, wiring.fixed[name]).copy_(value.to(kind))
             mask = self.cell.recurrent_mask(self.hidden_size)
             if mask is not None and self.recurrent_mask is not None:
                 self.recurrent_mask.copy_(mask.to(kind))
@@ -453,7 +460,7 @@ class Recurrent(nn.Module):
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
         part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
-        transform = cell.transform_recurrent if cell.transforms else None
+        transform, fixed = cell.transform_recurrent if cell.transforms else None, wiring.fixed
 
         def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
             given = [None if n is None else getattr(part, n) for n in names]
@@ -461,6 +468,9 @@ class Recurrent(nn.Module):
             return Blocks(given, shape, like, together)
 
         def matrices(names: Sequence[str]) -> Blocks:
+            if any(n in fixed for n in names):
+                given = [getattr(self, fixed[n]) if n in fixed else getattr(part, n) for n in names]
+                return Blocks(given, (units, units // cell.heads), like)
             if self.recurrent_mask is None and transform is None:
                 return blocks(names, (units, units // cell.heads))
             given = [getattr(part, n) for n in names]
@@ -563,6 +573,8 @@ class Recurrent(nn.Module):
 
         Raises ValueError where it has another shape or type than it was built with.
         """
+        if name in self._wirings[k].fixed:
+            return cast(Tensor, getattr(self, self._wirings[k].fixed[name]))
         value: Tensor = getattr(self._part(k), attribute(name))
         shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
@@ -709,7 +721,7 @@ class _Wiring(NamedTuple):
     biases: b of every gate, None where it has none.
     recurrent: by source, R of the gates that hear it.
     vectors, scalars: parameter of the layer by vector, by scalar.
-    constants: buffer by constant.
+    constants, fixed: buffer by constant, by fixed matrix.
     read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
     """
@@ -720,6 +732,7 @@ class _Wiring(NamedTuple):
     vectors: Mapping[str, str]
     scalars: Mapping[str, str]
     constants: Mapping[str, str]
+    fixed: Mapping[str, str]
     read: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -743,16 +756,19 @@ def _as_kernels_read(tensor: Tensor) -> bool:
     )
 
 
-def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
+def _wiring(
+    cell: Cell, constants: Mapping[str, str], fixed: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> _Wiring:
     return _Wiring(
         inputs=tuple(f"W_{g.name}" for g in cell.preactivations if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.preactivations),
         recurrent={
-            s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
+            s.name: tuple(b.name for b in cell.terms if b.kind == "R" and b.source == s.name) for s in cell.sources
         },
         vectors={name: attribute(name) for name in cell.vectors},
         scalars={name: attribute(name) for name in cell.scalars},
         constants=constants,
+        fixed=fixed,
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
         shapes=shapes,
     )
