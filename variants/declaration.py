@@ -160,7 +160,7 @@ def check_declaration(cell: Cell) -> None:
         or not all(isinstance(g, str | Gate) for g in cell.gates)
     ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
-    for what in ("vectors", "scalars", "fixed", "shows", "above", "shared", "remembers"):
+    for what in ("vectors", "scalars", "starts", "fixed", "shows", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
@@ -190,7 +190,7 @@ def check_declaration(cell: Cell) -> None:
                     f"{title}: {what[:-1]} {name!r} has the name of another parameter; the parameters are "
                     f"{', '.join(sorted(taken))}"
                 )
-    for what in ("shows", "above", "remembers"):
+    for what in ("shows", "above", "remembers", "starts"):
         for name in getattr(cell, what) or ():
             if name not in fields:
                 raise ValueError(f"{title}: {what} must be fields of the state ({', '.join(fields)}), got {name!r}")

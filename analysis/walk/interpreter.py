@@ -172,6 +172,7 @@ class _Layer:
         """Run over x [T, 1, I] and the fields of the layer below, [T, 1, H]."""
         zeros = torch.zeros(1, self._units, dtype=torch.float64, requires_grad=True)
         state = dict.fromkeys(self._derivation.fields, zeros + 0.0)
+        state |= {field: zeros + self._blocks[f"{field}_0"] for field in self._cell.starts}
         for t, row in enumerate(x):
             step = _Step(self, row, state, {field: v[t] for field, v in below.items()})
             for node in self._live:

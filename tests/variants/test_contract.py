@@ -394,3 +394,46 @@ def test_the_card_of_a_cell_shows_its_fixed_matrices():
 def test_a_wrong_fixed_matrix_is_refused_by_one_line(attributes, message):
     with pytest.raises(ValueError, match=message):
         Recurrent(type("Wrong", (Delays,), attributes)(), INPUTS, H)
+
+
+# Learned first states
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Started(Headed):
+    """Both fields of the state start at what is learned."""
+
+    starts = ("h", "c")
+
+    def __init__(self, *, heads: int = 1) -> None:
+        super().__init__(heads=heads)
+
+
+class HalfStarted(Started):
+    """One field starts at 0."""
+
+    starts = ("c",)
+
+
+@pytest.mark.parametrize("cell", [Started(), HalfStarted()], ids=["all fields", "one field"])
+def test_a_cell_with_a_learned_first_state_is_the_same_on_both_engines(cell):
+    agree(cell, bidirectional=True)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_learned_first_state_is_that_of_every_sequence(engine):
+    module = Recurrent(HalfStarted(), INPUTS, H, engine=engine)
+    fill(module)
+    given = TwoFields(torch.zeros(B, H), module.parts[0]["c_0"].detach().expand(B, H))
+    assert torch.equal(module(sequences())[0], module(sequences(), (given,))[0])
+
+
+def test_a_learned_first_state_starts_at_0_and_counts_one_value_per_unit():
+    module = Recurrent(Started(), INPUTS, H)
+    assert not module.parts[0]["h_0"].any()
+    assert module.parameter_count == Headed(heads=1).parameter_count(INPUTS, H) + 2 * H
+
+
+def test_a_start_of_no_field_is_refused_by_one_line():
+    with pytest.raises(ValueError, match=r"Wrong: starts must be fields of the state \(h, c\), got 'x'"):
+        Recurrent(type("Wrong", (Headed,), {"starts": ("x",)})(), INPUTS, H)

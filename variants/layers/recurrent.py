@@ -194,12 +194,19 @@ class Recurrent(nn.Module):
         batch_size: number of sequences B.
         like: a tensor of the wanted type and device, by default a parameter.
 
-        Returns one State of zeros per layer and direction, fields [B, H], each with memory of its own.
+        Returns one State per layer and direction, fields [B, H], each with memory of its own: zeros, or the learned
+        start of a field that has one.
         """
         model = next(self.parameters()) if like is None else like
-        return tuple(
+        states = [
             c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells
-        )
+        ]
+        for k, cell in enumerate(self.cells):
+            learned = {n: getattr(self._part(k), stored) for n, stored in self._wirings[k].starts.items()}
+            if learned:
+                rows = {n: value.to(model).expand(batch_size, -1).clone() for n, value in learned.items()}
+                states[k] = cell.State(**{**states[k]._asdict(), **rows})
+        return tuple(states)
 
     def forward(
         self,
@@ -213,9 +220,9 @@ class Recurrent(nn.Module):
         """Run over a batch of sequences.
 
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
-        state: the state before the first step, as an earlier call returned it; by default zeros. One State per layer
-            and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all sequences alike,
-            [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+        state: the state before the first step, as an earlier call returned it; by default that of `zero_state`. One
+            State per layer and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all
+            sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
         lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
             its outputs there are 0.
         final: whether the last state is wanted.
@@ -482,6 +489,7 @@ class Recurrent(nn.Module):
             {source: matrices(names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
             {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
+            {n: getattr(part, stored) for n, stored in wiring.starts.items()},
             {n: getattr(self, b) for n, b in wiring.constants.items()},
         )
 
@@ -720,7 +728,7 @@ class _Wiring(NamedTuple):
     inputs: W of the gates that have one.
     biases: b of every gate, None where it has none.
     recurrent: by source, R of the gates that hear it.
-    vectors, scalars: parameter of the layer by vector, by scalar.
+    vectors, scalars, starts: parameter of the layer by vector, by scalar, by field of the state.
     constants, fixed: buffer by constant, by fixed matrix.
     read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
@@ -731,6 +739,7 @@ class _Wiring(NamedTuple):
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: Mapping[str, str]
     scalars: Mapping[str, str]
+    starts: Mapping[str, str]
     constants: Mapping[str, str]
     fixed: Mapping[str, str]
     read: tuple[str, ...]
@@ -767,6 +776,7 @@ def _wiring(
         },
         vectors={name: attribute(name) for name in cell.vectors},
         scalars={name: attribute(name) for name in cell.scalars},
+        starts={field: attribute(f"{field}_0") for field in cell.starts},
         constants=constants,
         fixed=fixed,
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
