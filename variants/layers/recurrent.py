@@ -222,7 +222,8 @@ class Recurrent(nn.Module):
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
         state: the state before the first step, as an earlier call returned it; by default that of `zero_state`. One
             State per layer and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all
-            sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+            sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for
+            each field.
         lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
             its outputs there are 0.
         final: whether the last state is wanted.
