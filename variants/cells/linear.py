@@ -38,9 +38,9 @@ class LRU(Cell[ComplexState], name="lru"):
     nothing is squashed and that the recurrent matrix is diagonal, but complex. The paper puts layers of it between
     networks without memory, so that only the whole is nonlinear; here a layer is linear.
 
-    r_min: smallest r at the start. r_max: largest r at the start, below 1. Over the units r^2 is spread evenly, as the
-    paper draws it; g makes up for it,
-        g^2 = 1 - r^2.
+    r_min: smallest r at the start.
+    r_max: largest r at the start, below 1. Over the units r^2 is spread evenly from r_min^2 to r_max^2, as the paper
+        draws it; g starts at sqrt(1 - r^2).
     max_phase: largest phi at the start, in radians; the phases are spread evenly over (0, max_phase].
 
     Parameters: 3HI + 2H^2 + 3H.
