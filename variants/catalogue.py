@@ -138,12 +138,9 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
     for here, title in ((lowest, "lowest layer"), (cell, "a layer above it")) if lowest is not cell else ((cell, ""),):
         lines += [f"  {title}"] if title else []
         width = hidden_size if here is not lowest or cell.projects_input else input_size
-        kinds = {b.name: b.kind for b in here.blocks}
+        shapes = here.block_shapes(width, hidden_size)
         for name, size in here.block_sizes(width, hidden_size).items():
-            shape = {"W": f"[{hidden_size}, {width}]", "R": f"[{hidden_size}, {hidden_size}]"}.get(
-                kinds.get(name, ""), f"[{hidden_size}]"
-            )
-            lines.append(f"    {name:<8} {shape} {size}")
+            lines.append(f"    {name:<8} {list(shapes.get(name, (hidden_size,)))} {size}")
     return lines
 
 

@@ -11,6 +11,7 @@ steps, B sequences, I inputs, H hidden units; time comes first.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
@@ -57,7 +58,7 @@ class Gate(NamedTuple):
 
 
 class Source(NamedTuple, Generic[S]):
-    """One recurrent product of a step: R [len(gates) * H, H] times a vector per sequence [B, H].
+    """One recurrent product of a step: R [len(gates) * H, H / heads] times a vector per sequence [B, H].
 
     name: of a field of the state, or of a method marked `@feed`.
     gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
@@ -73,8 +74,8 @@ class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
     name: as in `Cell.blocks`.
-    kind: "W" [H, I], "R" [H, H], "b" [H] or "p" [H].
-    gate: the pre-activation it feeds, empty for a vector.
+    kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], or "s" [1] for a scalar.
+    gate: the pre-activation it feeds, empty for a vector or a scalar.
     source: what an R is multiplied with, else empty.
     """
 
@@ -112,6 +113,11 @@ class Cell(Generic[S]):
         State: NamedTuple of the state, every field [B, H]. The first field is the output, unless `shows` says more.
         gates: the pre-activations in order. A plain name hears the first field of the state and has W, R and b.
         vectors: names of the parameters that have one value per unit, such as peepholes.
+        scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
+            whose values are all the same.
+        heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
+            that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
+            products cost that much less.
         shows: fields of the state that stand beside each other in the output, [B, H * len(shows)]; by default the first
             field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
@@ -153,6 +159,8 @@ class Cell(Generic[S]):
     State: type[S]
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
+    scalars: Sequence[str] = ()
+    heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
@@ -180,7 +188,7 @@ class Cell(Generic[S]):
 
         a: the pre-activations by the name of their gate, and `below_<field>` of the layer below, each [B, H].
         s: the previous state, every field [B, H].
-        p: vectors and constants by name, each [H].
+        p: vectors, scalars and constants by name, each [H].
 
         Returns the new state.
         """
@@ -204,6 +212,26 @@ class Cell(Generic[S]):
         """
         return None
 
+    def transform_recurrent(self, matrix: Tensor) -> Tensor:
+        """Compute the matrix that a source is multiplied with from the learned one.
+
+        It is computed once for a sequence, by any operations of torch that have derivatives, outside of kernels.
+
+        matrix: R of one gate and source, [H, H], after the mask where there is one.
+
+        Returns a matrix of the same shape; by default the learned one.
+
+        >>> import torch
+        >>> from variants.cells.rnn import RNN
+        >>> class Antisymmetric(RNN):
+        ...     def transform_recurrent(self, matrix):
+        ...         return matrix - matrix.T
+        >>> Antisymmetric().transform_recurrent(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[ 0., -1.],
+                [ 1.,  0.]])
+        """
+        return matrix
+
     def validate(self, hidden_size: int, layers: int) -> None:
         """Check the sizes of a module before it is built.
 
@@ -214,6 +242,8 @@ class Cell(Generic[S]):
         """
         if hidden_size < 1:
             raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
+        if self.heads > 1 and hidden_size % self.heads:
+            raise ValueError(f"{self.name}: hidden_size must be divisible by its {self.heads} heads, got {hidden_size}")
         if layers < self.min_layers:
             raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
 
@@ -344,7 +374,7 @@ class Cell(Generic[S]):
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, p: W_f, R_f, b_f, p_f.
+        """Every named piece of the parameters, in the order W, R, b, vectors, scalars: W_f, R_f, b_f, p_f, zeta.
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
@@ -357,7 +387,31 @@ class Cell(Generic[S]):
                     blocks.append(Block(name, "R", gate.name, s.name))
         blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
         blocks += [Block(v, "p") for v in self.vectors]
+        blocks += [Block(s, "s") for s in self.scalars]
         return tuple(blocks)
+
+    @cached_property
+    def transforms(self) -> bool:
+        """Whether a learned R is not itself what sources are multiplied with."""
+        return type(self).transform_recurrent is not Cell.transform_recurrent
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The names of vectors and scalars, which a step reads as `p.<name>`."""
+        return (*self.vectors, *self.scalars)
+
+    def block_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Give the shape of every block of one layer and direction.
+
+        input_size: number of inputs of the layer.
+        hidden_size: number of hidden units H.
+
+        Returns the shapes by name of the block.
+        """
+        units = hidden_size
+        heard = units // self.heads
+        shapes = {"W": (units, input_size), "R": (units, heard), "b": (units,), "p": (units,), "s": (1,)}
+        return {b.name: shapes[b.kind] for b in self.blocks}
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """Count the trainable values of every block of one layer and direction.
@@ -368,9 +422,10 @@ class Cell(Generic[S]):
         Returns the counts by name of the block. What `recurrent_mask` hides is not counted.
         """
         mask = self.recurrent_mask(hidden_size)
-        recurrent = hidden_size**2 if mask is None else int(mask.sum())
-        sizes = {"W": hidden_size * input_size, "R": recurrent, "b": hidden_size, "p": hidden_size}
-        return {b.name: sizes[b.kind] for b in self.blocks}
+        sizes = {name: math.prod(shape) for name, shape in self.block_shapes(input_size, hidden_size).items()}
+        if mask is not None:
+            sizes |= {b.name: int(mask.sum()) for b in self.blocks if b.kind == "R"}
+        return sizes
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
         """Count the trainable values of one layer and direction, without a projection of the input.

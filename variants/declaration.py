@@ -160,13 +160,17 @@ def check_declaration(cell: Cell) -> None:
         or not all(isinstance(g, str | Gate) for g in cell.gates)
     ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
-    for what in ("vectors", "shows", "above", "shared", "remembers"):
+    for what in ("vectors", "scalars", "shows", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
     for what in ("projects_input", "never_forgets"):
         if not isinstance(getattr(cell, what), bool):
             raise ValueError(f"{title}: {what} must be True or False, got {getattr(cell, what)!r}")
+    if not isinstance(cell.heads, int) or isinstance(cell.heads, bool) or cell.heads < 1:
+        raise ValueError(f"{title}: heads must be a whole number of at least 1, got {cell.heads!r}")
+    if cell.heads > 1 and cell.transforms:
+        raise ValueError(f"{title}: heads must be 1 for a cell with transform_recurrent, got {cell.heads}")
     _check_gates(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
@@ -177,14 +181,15 @@ def check_declaration(cell: Cell) -> None:
                 f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in "
                 f"('{gates[0]}', 1), got {pair!r}"
             )
-    _check_names(cell, "vectors", cell.vectors)
-    taken = {b.name for b in cell.blocks if b.kind != "p"}
-    for vector in cell.vectors:
-        if vector in taken:
-            raise ValueError(
-                f"{title}: vector {vector!r} has the name of another parameter; the parameters are "
-                f"{', '.join(sorted(taken))}"
-            )
+    for kind, what, names in (("p", "vectors", cell.vectors), ("s", "scalars", cell.scalars)):
+        _check_names(cell, what, names)
+        taken = {b.name for b in cell.blocks if b.kind != kind}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"{title}: {what[:-1]} {name!r} has the name of another parameter; the parameters are "
+                    f"{', '.join(sorted(taken))}"
+                )
     for what in ("shows", "above", "remembers"):
         for name in getattr(cell, what) or ():
             if name not in fields:
@@ -225,7 +230,7 @@ def _check_gates(cell: Cell) -> None:
             )
     heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
     names = [b.name for b in cell.blocks]
-    twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
+    twice = next((n for n in names if names.count(n) > 1 and n not in cell.learned), None)
     if twice is not None:
         raise ValueError(
             f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
@@ -277,8 +282,9 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     _check_names(cell, "constants", constants)
     checked = {}
     for name, value in constants.items():
-        if name in cell.vectors:
-            raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
+        if name in cell.learned:
+            kind = "vector" if name in cell.vectors else "scalar"
+            raise ValueError(f"{cell.title}: {name!r} must be a {kind} or a constant, got both")
         wrong = (
             not isinstance(value, Tensor)
             or value.shape != (hidden_size,)
@@ -311,6 +317,8 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     mask = ask(cell, "recurrent_mask", lambda: cell.recurrent_mask(hidden_size))
     if mask is None:
         return None
+    if cell.heads > 1:
+        raise ValueError(f"{cell.title}: heads must be 1 for a cell with recurrent_mask, got {cell.heads}")
     like = torch.empty(0)
     wrong = (
         not isinstance(mask, Tensor)
@@ -329,6 +337,28 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
             f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}"
         )
     return mask.to(like)
+
+
+def check_transform(cell: Cell, hidden_size: int) -> None:
+    """Transform a matrix as a cell does it with a learned R.
+
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+
+    Raises ValueError where this fails, or gives anything but a matrix of the same shape and type.
+    """
+    if not cell.transforms:
+        return
+    with torch.inference_mode(False), torch.enable_grad():
+        matrix = torch.eye(hidden_size)
+        made = ask(cell, "transform_recurrent", lambda: cell.transform_recurrent(matrix))
+    rule = f"{cell.title}: transform_recurrent must return a matrix [{hidden_size}, {hidden_size}]"
+    if not isinstance(made, Tensor):
+        raise ValueError(f"{rule}, got {made!r}")
+    if made.shape != matrix.shape or made.dtype is not matrix.dtype:
+        raise ValueError(f"{rule} of the type of its argument, got {_type(made)} {list(made.shape)}")
+    if matrix._version > 0:
+        raise ValueError(f"{cell.title}: transform_recurrent must not change its argument in place")
 
 
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
@@ -371,7 +401,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
 
     a = Values(**{f"below_{name}": some(*shape) for name in below})
     state = cell.State(*(some(*shape) for _ in cell.State._fields))
-    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **{n: v.clone() for n, v in constants.items()})
+    p = Values(**{name: some(hidden_size) for name in cell.learned}, **{n: v.clone() for n, v in constants.items()})
     given = {
         f"{kind}.{n}": v
         for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p)))

@@ -140,9 +140,14 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
         part = recurrent.parts[k]
         assert isinstance(part, nn.ParameterDict)
         blocks: dict[str, Tensor] = dict(part.items())
+        blocks |= {name: blocks[name].expand(recurrent.hidden_size) for name in cell.scalars}
         for block in cell.blocks:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
+            if block.kind == "R" and cell.heads > 1:
+                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))
+            if block.kind == "R" and cell.transforms:
+                blocks[block.name] = cell.transform_recurrent(blocks[block.name])
         layer = _Layer(cell, fused.derivation(cell, lowest=k == 0), blocks, recurrent.hidden_size)
         layer.run(x, below)
         x = torch.cat([layer.sequence(field) for field in cell.shown], dim=-1)

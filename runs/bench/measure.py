@@ -110,12 +110,14 @@ def products(cell: Cell, layers: int, size: Size) -> Step:
         if layer > 0 or cell.projects_input:
             outside.append((grad, torch.randn(heard, width)))
         for source in here.sources:
-            columns = len(source.gates) * units
-            state, matrix = torch.randn(size.batch, units), torch.randn(units, columns)
-            grads = torch.randn(size.batch, columns)
-            inside.append((state, matrix, torch.empty(size.batch, columns)))
-            inside.append((grads, matrix.T, torch.empty(size.batch, units)))
-            outside.append((torch.randn(units, rows), torch.randn(rows, columns)))
+            inner = units // here.heads
+            columns = len(source.gates) * inner
+            for _ in range(here.heads):
+                state, matrix = torch.randn(size.batch, inner), torch.randn(inner, columns)
+                grads = torch.randn(size.batch, columns)
+                inside.append((state, matrix, torch.empty(size.batch, columns)))
+                inside.append((grads, matrix.T, torch.empty(size.batch, inner)))
+                outside.append((torch.randn(inner, rows), torch.randn(rows, columns)))
         width = units
 
     def step() -> None:

@@ -300,6 +300,14 @@ def test_chrono_starts_a_cell_without_a_gate_that_keeps_like_its_base():
     assert all(torch.equal(one[n], other[n]) for n in one)
 
 
+def test_chrono_starts_a_cell_whose_gates_have_no_bias():
+    class Unbiased(Cell.registry["gru"]):
+        gates = tuple(g._replace(bias=False) for g in Cell.registry["gru"]().preactivations)
+
+    module = Recurrent(Unbiased(), INPUTS, H, initialisation=Chrono())
+    assert not any(name.startswith("parts.0.b_") for name, _ in module.named_parameters())
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_irnn_starts_as_an_accumulator_under_every_scheme(scheme):
     w = part("irnn", scheme)

@@ -5,6 +5,7 @@ It is the specification of a cell.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -22,7 +23,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     sources = cell.sources
     shape = state[0].shape  # [B, H]
     preactivations = request.inputs.preactivations(cell.preactivations, shape[-1])  # [T, B, G * H]
-    transposed = [request.recurrent[s.name].T for s in sources]
+    products = [_product(request.recurrent[s.name], cell.heads) for s in sources]
     p = Values(**request.values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.
     ready = cell.ready_after
@@ -44,8 +45,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
             vector = getattr(state, source.name) if source.feed is None else source.feed(a, state, p)
             if request.drop:
                 vector = vector * request.drop[source.name]
-            products = (vector @ transposed[k]).chunk(len(source.gates), dim=-1)
-            for name, product in zip(source.gates, products, strict=True):
+            terms = products[k](vector).chunk(len(source.gates), dim=-1)
+            for name, product in zip(source.gates, terms, strict=True):
                 parts[name] = parts[name] + product
             for name in ready[k + 1]:
                 setattr(a, name, complete(name, parts[name]))
@@ -67,3 +68,18 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     sequences = zip(cell.State._fields, zip(*steps, strict=True), strict=True)
     read = cell.State(*(torch.stack(values) if name in wanted else None for name, values in sequences))
     return read, state if request.final else None
+
+
+def _product(matrix: Tensor, heads: int) -> Callable[[Tensor], Tensor]:
+    """Return the product of R [n * H, H / heads] and a vector per sequence, [B, H] to [B, n * H]."""
+    if heads == 1:
+        transposed = matrix.T
+        return lambda vector: vector @ transposed
+    width = matrix.shape[1]
+    by_head = matrix.view(-1, heads, width, width).permute(1, 3, 0, 2).flatten(2)  # [heads, width, n * width]
+
+    def product(vector: Tensor) -> Tensor:
+        parts = vector.expand(vector.shape[-2], -1).unflatten(-1, (heads, width)).transpose(0, 1) @ by_head
+        return parts.unflatten(-1, (-1, width)).permute(1, 2, 0, 3).flatten(1)
+
+    return product

@@ -57,11 +57,12 @@ class EvaluationLayer:
             parameters.bias.values,
             dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
+            parameters.per_unit(units),
             dict.fromkeys(below, nothing.expand(steps, batch, units)),
         )
         self._layout, self._memory, self._table = call.bind(tensors, False, {})
-        self._kept = call, tensors  # the kernel knows addresses only
+        self._parameters, self._tensors = parameters, tensors  # the kernel knows addresses only
+        self._call = call
         place = self._layout.kernel.place
         self._place_of_x, self._places_below = place(Name("x")), {name: place(Name("below", name)) for name in below}
         sizes = (place(Name("T")).address, place(Name("B")).address)
@@ -89,6 +90,7 @@ class EvaluationLayer:
             self._active[: steps * batch].view(steps, batch).copy_(active)
         for blocks in self._copied:
             blocks.gather()
+        self._parameters.gather_scalars(self._tensors.vectors)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:

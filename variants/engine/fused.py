@@ -89,7 +89,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         return eager.run(request)
     values, below, keep = request.values, request.below, request.keep
     drop = {s.name: request.drop[s.name] for s in cell.sources} if request.drop else {}
-    constants = {name: v for name, v in values.items() if name not in cell.vectors}
+    constants = {name: v for name, v in values.items() if name not in cell.learned}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
     units = state[0].shape[-1]
@@ -100,7 +100,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         x.new_zeros(len(cell.preactivations) * units) if bias is None else bias,
         state._asdict(),
         {s.name: request.recurrent[s.name] for s in cell.sources},
-        {name: values[name] for name in cell.vectors},
+        {name: values[name] for name in cell.learned},
         dict(below),
     )
     tensors = named.flat()
@@ -129,7 +129,7 @@ class Program:
 
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
-        self.vectors = tuple(cell.vectors)
+        self.vectors = cell.learned
         self.layouts: dict[tuple[object, ...], MemoryLayout] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
@@ -175,6 +175,7 @@ def _formula(program: Program) -> str:
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
     structure = (
         derivation.variation,
+        derivation.heads,
         derivation.fields,
         derivation.gates,
         derivation.input_gates,
@@ -331,6 +332,18 @@ class Call(NamedTuple):
         room = emit.rounded(self.size[2])
         return {Name("vector", n): room for n in (*self.program.vectors, *self.program.derivation.variation.constants)}
 
+    def _room_of_heads(self) -> dict[Name, int]:
+        """Return the room of the forward kernel for products by head."""
+        _, batch, units = self.size
+        derivation = self.program.derivation
+        inner = units // derivation.heads
+        block = inner * product.padded(inner)
+        room = {Name("head"): batch * product.padded(inner)}
+        room[Name("summed")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
+        for k, mix in enumerate(derivation.mixes):
+            room[Name("headed", str(k))] = mix.size * derivation.heads * len(mix.sources) * block
+        return room
+
     def forward_layout(self, width: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
         """Return the layout of the forward kernel for x of `width` columns.
 
@@ -350,10 +363,11 @@ class Call(NamedTuple):
             room[Name("stage")] = len(derivation.saved) * rounded
             room[Name("mix")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
             room |= self._vectors()
+            if derivation.heads > 1:
+                room |= self._room_of_heads()
             for k, mix in enumerate(derivation.mixes):
-                room[Name("weights", str(k))] = (mix.input * width + len(mix.sources) * units) * product.padded(
-                    mix.size * units
-                )
+                whole = len(mix.sources) * units if derivation.heads == 1 else 0
+                room[Name("weights", str(k))] = (mix.input * width + whole) * product.padded(mix.size * units)
                 room[Name("bias", str(k))] = product.padded(mix.size * units)
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width}
             numbers[Name("copies")] = int(copies)
@@ -372,8 +386,12 @@ class Call(NamedTuple):
             room = {Name("carry", n): batch * padded for n in step.fields}
             room |= {name: rounded for n in step.vectors for name in (Name("part", n), Name("dp", n))}
             room |= {Name("zeros"): padded, Name("nothing"): product.padded(width)}
+            inner = units // derivation.heads
+            rows = units * product.padded(inner)  # all heads of one gate
             room |= {
                 Name("sums", n): units * product.padded(len(heard) * rounded)
+                if derivation.heads == 1
+                else len(heard) * rows
                 for n, heard in derivation.heard_by.items()
             }
             room[Name("sums")] = (width + 1) * product.padded(row)
@@ -381,7 +399,11 @@ class Call(NamedTuple):
             chunk = max(1, min(steps, CHUNK_ROWS // batch, CHUNK // (batch * max(1, row))))
             room[Name("dpre")] = chunk * batch * row
             room |= {Name("du", n): batch * padded for n in self.computed}
-            room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
+            room |= {
+                Name("packed", n): len(derivation.heard_by[n]) * (units * padded if derivation.heads == 1 else rows)
+                for n in derivation.operands
+            }
+            room[Name("head")] = batch * product.padded(inner) if derivation.heads > 1 else 0
             room[Name("packed")] = len(derivation.input_gates) * units * product.padded(width) if x_wanted else 0
             room |= self._vectors()
             numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("chunk"): chunk}
@@ -730,7 +752,8 @@ def check_shapes(
         "sequence of the layer below": (tensors.below, size),
         "active": (others["active"], (steps, batch)),
     }
-    each |= {f"R of {s.name}": ({"": tensors.recurrent[s.name]}, (len(s.gates) * units, units)) for s in cell.sources}
+    heard = units // cell.heads
+    each |= {f"R of {s.name}": ({"": tensors.recurrent[s.name]}, (len(s.gates) * units, heard)) for s in cell.sources}
     for what, (group, shape) in each.items():
         for name, tensor in group.items():
             if tensor.shape != shape:
@@ -754,5 +777,5 @@ def _constants(cell: Cell) -> tuple[str, ...]:
             cell.validate(units, max(cell.min_layers, 1))
         except ValueError:
             continue
-        return tuple(name for name in cell.constants(units) if name not in cell.vectors)
+        return tuple(name for name in cell.constants(units) if name not in cell.learned)
     return ()

@@ -7,7 +7,7 @@ driven out of the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ class Blocks:
     together: values and gradient where they lie in memory as one array; they are used there. Otherwise there are
         copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
     mask: [H, H], what each block is multiplied with; masked blocks are always copies.
+    transform: gives what stands in the place of each block, after the mask; such blocks are always copies.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Blocks:
         like: Tensor,
         together: tuple[Tensor, Tensor] | None = None,
         mask: Tensor | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._mask = mask
-        rows, in_place = shape[0], mask is None and together is not None
+        self._mask, self._transform = mask, transform
+        self._transformed: list[tuple[Tensor, Tensor]] = []
+        rows, in_place = shape[0], mask is None and transform is None and together is not None
         if together is not None and in_place:
             self.values, self.gradient = together
         else:
@@ -60,10 +63,23 @@ class Blocks:
 
     def gather(self) -> None:
         """Fetch the values of the parameters."""
+        if self._transform is not None:
+            self._gather_transformed(self._transform)
+            return
         for p, values in self._copies:
             values.copy_(p)
             if self._mask is not None:
                 values.mul_(self._mask)
+
+    def _gather_transformed(self, transform: Callable[[Tensor], Tensor]) -> None:
+        """Fetch transformed values, and keep how they came about for the derivatives."""
+        self._transformed = []
+        for p, values in self._copies:
+            with torch.inference_mode(False), torch.enable_grad():
+                learned = p.detach().requires_grad_()
+                made = transform(learned if self._mask is None else learned * self._mask)
+            self._transformed.append((learned, made))
+            values.copy_(made.detach())
 
     def spread(self) -> None:
         """Add the gradient to those of the parameters, where it is not kept in their place."""
@@ -83,6 +99,11 @@ class Blocks:
         self.gradient.copy_(before)
 
     def _add(self) -> None:
+        if self._transform is not None:
+            for (p, gradient), (learned, made) in zip(self.places, self._transformed, strict=True):
+                if made.requires_grad:
+                    add_gradient(p, torch.autograd.grad(made, learned, gradient)[0])
+            return
         for p, gradient in self.places:
             add_gradient(p, gradient if self._mask is None else gradient * self._mask)
 
@@ -100,8 +121,8 @@ def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
 class Parameters:
     """The parameters of one layer and direction, with gradients in place.
 
-    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name.
-    constants: by name.
+    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name, [H].
+    scalars: by name, [1]. constants: by name, [H].
     """
 
     def __init__(
@@ -110,18 +131,32 @@ class Parameters:
         bias: Blocks,
         recurrent: Mapping[str, Blocks],
         vectors: Mapping[str, Tensor],
+        scalars: Mapping[str, Tensor],
         constants: Mapping[str, Tensor],
     ) -> None:
-        self.weight, self.bias, self.recurrent, self.vectors, self.constants = (
-            weight,
-            bias,
-            recurrent,
-            vectors,
-            constants,
-        )
+        self.weight, self.bias, self.recurrent = weight, bias, recurrent
+        self.vectors, self.scalars, self.constants = vectors, scalars, constants
         self.blocks = (weight, bias, *recurrent.values())
-        learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
+        learned = [p for blocks in self.blocks for p, _ in blocks.places] + [*vectors.values(), *scalars.values()]
         self._learned, self._gradients = learned, [p.grad for p in learned]
+
+    def per_unit(self, units: int) -> dict[str, Tensor]:
+        """Return vectors where they are, and for each scalar memory [H] that `gather_scalars` fills."""
+        like = self.bias.values
+        return {n: v.detach() for n, v in self.vectors.items()} | {n: like.new_zeros(units) for n in self.scalars}
+
+    def gather_scalars(self, per_unit: Mapping[str, Tensor]) -> None:
+        """Give all units the value of each scalar, in what `per_unit` returned."""
+        for name, value in self.scalars.items():
+            per_unit[name].copy_(value.detach())
+
+    def add_per_unit(self, gradients: Mapping[str, Tensor]) -> None:
+        """Add derivatives by what `per_unit` returned, [H], to the gradients; that by a scalar is a sum over units."""
+        for name, gradient in gradients.items():
+            if name in self.vectors:
+                add_gradient(self.vectors[name], gradient)
+            else:
+                add_gradient(self.scalars[name], gradient.sum(0, keepdim=True))
 
     def moved(self) -> bool:
         """Return whether a gradient is no longer the one that was there in the beginning."""
@@ -174,7 +209,7 @@ class Layer:
             parameters.bias.values,
             dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
+            parameters.per_unit(units),
             dict.fromkeys(variation.below, nothing),
         )
         self._layout, self._memory, self._table = self.call.bind(self._tensors, True, {})
@@ -213,6 +248,7 @@ class Layer:
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
         for blocks in self.copied:
             blocks.gather()
+        self.parameters.gather_scalars(self._tensors.vectors)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
@@ -238,9 +274,8 @@ class Layer:
         for field, derivative in arriving.items():
             back.arrive(field, derivative)
         back.run({})
-        given = self.parameters
-        for n, gradient in self._vectors.items():
-            add_gradient(given.vectors[n], gradient)
+        self.parameters.add_per_unit(self._vectors)
+        for gradient in self._vectors.values():
             gradient.zero_()
         return back
 

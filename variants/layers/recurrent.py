@@ -18,6 +18,7 @@ from ..declaration import (
     check_options,
     check_shared,
     check_sizes,
+    check_transform,
     check_whole_numbers,
     checked_constants,
     checked_mask,
@@ -66,7 +67,8 @@ class Recurrent(nn.Module):
         kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean
             over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
-            `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
+            `cell.blocks`: W_f [H, I], R_f [H, H / heads], b_f [H], p_f [H], scalars [1]; gains of layer normalisation
+            are g_f [H].
         generator: where the masks of the regularisers come from; it can be replaced.
 
     Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
@@ -120,10 +122,8 @@ class Recurrent(nn.Module):
             width = self.output_size if layer > 0 else hidden_size if cell.projects_input else input_size
             for direction in range(self.directions):
                 here = declared[layer]
-                shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
-                part = nn.ParameterDict(
-                    [(attribute(b.name), nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks]
-                )
+                shapes = here.block_shapes(width, hidden_size)
+                part = nn.ParameterDict([(attribute(n), nn.Parameter(torch.empty(s))) for n, s in shapes.items()])
                 blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
@@ -451,19 +451,27 @@ class Recurrent(nn.Module):
 
     def _in_place(self, k: int, width: int) -> Parameters:
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
-        part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
+        part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
+        transform = cell.transform_recurrent if cell.transforms else None
 
-        def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+        def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
             given = [None if n is None else getattr(part, n) for n in names]
             together = None if self._memory is None else self._memory.together(given)
-            return Blocks(given, shape, like, together, mask)
+            return Blocks(given, shape, like, together)
+
+        def matrices(names: Sequence[str]) -> Blocks:
+            if self.recurrent_mask is None and transform is None:
+                return blocks(names, (units, units // cell.heads))
+            given = [getattr(part, n) for n in names]
+            return Blocks(given, (units, units), like, None, self.recurrent_mask, transform)
 
         return Parameters(
             blocks(wiring.inputs, (units, width)),
             blocks(wiring.biases, (units,)),
-            {source: blocks(names, (units, units), self.recurrent_mask) for source, names in wiring.recurrent.items()},
+            {source: matrices(names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
+            {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
             {n: getattr(self, b) for n, b in wiring.constants.items()},
         )
 
@@ -587,11 +595,14 @@ class Recurrent(nn.Module):
         inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
         for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
-            recurrent[source] = (
-                matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-            )
+            matrix = self._stacked(k, names, (units, units // cell.heads), x, like)  # [gates * H, H / heads]
+            if self.recurrent_mask is not None:
+                matrix = matrix * self.recurrent_mask.repeat(len(names), 1)
+            if cell.transforms:
+                matrix = torch.cat([cell.transform_recurrent(each) for each in torch.split(matrix, units)])
+            recurrent[source] = matrix
         values = {n: self._block(k, n, like) for n in wiring.vectors}
+        values |= {n: self._block(k, n, like).expand(units) for n in wiring.scalars}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         normalise = None
         if self.layer_norm:
@@ -697,7 +708,7 @@ class _Wiring(NamedTuple):
     inputs: W of the gates that have one.
     biases: b of every gate, None where it has none.
     recurrent: by source, R of the gates that hear it.
-    vectors: parameter of the layer by vector.
+    vectors, scalars: parameter of the layer by vector, by scalar.
     constants: buffer by constant.
     read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
@@ -707,6 +718,7 @@ class _Wiring(NamedTuple):
     biases: tuple[str | None, ...]
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: Mapping[str, str]
+    scalars: Mapping[str, str]
     constants: Mapping[str, str]
     read: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
@@ -717,6 +729,7 @@ def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor
     check_declaration(cell)
     constants = checked_constants(cell, hidden_size)
     try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
+    check_transform(cell, hidden_size)
     return constants
 
 
@@ -738,9 +751,10 @@ def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple
             s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
         },
         vectors={name: attribute(name) for name in cell.vectors},
+        scalars={name: attribute(name) for name in cell.scalars},
         constants=constants,
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
-        shapes={b.name: shapes[b.kind] for b in cell.blocks},
+        shapes=shapes,
     )
 
 

@@ -100,7 +100,9 @@ class _Writer:
         terms = ["W x"] if mix.input else []
         terms += [f"R {self._operand(source)}" for source in mix.sources]
         terms += ["b"] if self._bias.intersection(names) else []
-        inner = "+".join([*(["I"] if mix.input else []), *["H"] * len(mix.sources)])
+        heads = self._derivation.heads
+        units = "H" if heads == 1 else f"H/{heads}"  # of one head
+        inner = "+".join([*(["I"] if mix.input else []), *[units] * len(mix.sources)])
         columns = "H" if mix.size == 1 else f"{mix.size}H"
         shapes = f"[B, {inner}] x [{inner}, {columns}]" if inner else f"[{columns}]"
         return f"{', '.join(f'a.{name}' for name in names)} = {' + '.join(terms)}    {shapes}"
