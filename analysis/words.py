@@ -56,6 +56,8 @@ NAMES = {  # a test holds this table against the registries and presets
     "cornn": "coupled oscillators (coRNN)",
     "lru": "linear recurrent unit (LRU)",
     "rg_lru": "gated linear recurrent unit (RG-LRU)",
+    "fast_grnn": "FastGRNN",
+    "antisymmetric_rnn": "antisymmetric network",
     "slstm": "sLSTM",
     "native_lstm": "PyTorch's own LSTM",
     "native_gru": "PyTorch's own GRU",

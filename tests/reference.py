@@ -350,7 +350,25 @@ def rg_lru(x, w, old, at):
     return {"h": a * old["h"] + np.sqrt(1 - a**2) * (i * (x @ w["W_n"].T))}
 
 
+def fast_grnn(x, w, old, at):
+    v = x @ w["W_u"].T + old["h"] @ w["R_u"].T
+    z = s(v + w["b_u"])
+    return {"h": (s(w["zeta"]) * (1 - z) + s(w["nu"])) * tanh(v + w["b_n"]) + z * old["h"]}
+
+
+def antisymmetric_rnn(x, w, old, at):
+    matrix = w["R_h"] - w["R_h"].T - at.knobs["gamma"] * np.eye(len(w["b_h"]))
+    return {"h": old["h"] + at.knobs["dt"] * tanh(x @ w["W_h"].T + old["h"] @ matrix.T + w["b_h"])}
+
+
 def slstm(x, w, old, at):
+    units, size = len(w["b_f"]), w["R_f"].shape[1]  # size of a head
+    whole = {f"R_{gate}": np.zeros((units, units)) for gate in "zifo"}
+    for name, matrix in whole.items():
+        for head in range(at.knobs["heads"]):
+            mine = slice(head * size, (head + 1) * size)
+            matrix[mine, mine] = w[name][mine]
+    w = {**w, **whole}
     log_f = -np.log1p(np.exp(-net(x, old["y"], w, "f")))
     log_i = net(x, old["y"], w, "i")
     m = np.maximum(log_f + old["m"], log_i)
@@ -389,7 +407,22 @@ STEPS: dict[str, Step] = {
             grid,
         ),
         *(min_gru, min_lstm, mgu, ugrnn, li_gru, janet, star, ran, cfn),
-        *(strongly_typed, qrnn, sru, nas, scrn, multiplicative_lstm, indrnn, lem, cornn, lru, rg_lru, slstm),
+        *(
+            strongly_typed,
+            qrnn,
+            sru,
+            nas,
+            scrn,
+            multiplicative_lstm,
+            indrnn,
+            lem,
+            cornn,
+            lru,
+            rg_lru,
+            fast_grnn,
+            antisymmetric_rnn,
+            slstm,
+        ),
     )
 }
 

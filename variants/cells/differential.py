@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, sigmoid, tanh
 
 from ..cell import Cell, Gate, Values, feed
+from .gru import HiddenState
 from .lstm import LSTMState
 
 
@@ -84,3 +86,38 @@ class CoRNN(Cell[LSTMState], name="cornn"):
     def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
         c = s.c + self.dt * (tanh(a.n) - self.gamma * s.y - self.epsilon * s.c)
         return LSTMState(y=s.y + self.dt * c, c=c)
+
+
+class AntisymmetricRNN(Cell[HiddenState], name="antisymmetric_rnn"):
+    """Antisymmetric network: a change that neither grows nor fades is added to the state.
+
+        h = h' + dt*tanh(W_h x + (R_h - R_h^T - gamma*1) h' + b_h)
+
+    `x` [B, I], `h` [B, H], 1 the unit matrix. The paper writes epsilon for dt. Differs from `rnn` in that tanh changes
+    the state instead of replacing it, and in the matrix, whose eigenvalues have the real part -gamma: at gamma = 0 what
+    the state was is neither forgotten nor amplified. Of the H^2 values of R_h the H(H-1)/2 differences matter.
+
+    dt: the time step, above 0.
+    gamma: what is subtracted on the diagonal, at least 0, so that steps of finite size stay stable.
+
+    Parameters: H(I+H+1).
+    """
+
+    State = HiddenState
+    gates = ("h",)
+    never_forgets = True
+    source = "Chang, Chen, Haber & Chi 2019, 'AntisymmetricRNN: A Dynamical System View on Recurrent Neural Networks'"
+
+    def __init__(self, *, dt: float = 0.1, gamma: float = 0.01) -> None:
+        if dt <= 0.0:
+            raise ValueError(f"{self.name}: dt must be above 0, got {dt}")
+        if gamma < 0.0:
+            raise ValueError(f"{self.name}: gamma must be at least 0, got {gamma}")
+        self.dt = dt
+        self.gamma = gamma
+
+    def transform_recurrent(self, matrix: Tensor) -> Tensor:
+        return matrix - matrix.T - self.gamma * torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+
+    def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
+        return HiddenState(h=s.h + self.dt * tanh(a.h))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor, exp, maximum, sigmoid, tanh
 from torch.nn.functional import logsigmoid
 
-from ..cell import Cell, Keeping, Values
+from ..cell import Cell, Values
 
 
 class NormalisedState(NamedTuple):
@@ -19,7 +19,7 @@ class NormalisedState(NamedTuple):
     m: Tensor
 
 
-class SLSTM(Keeping, Cell[NormalisedState], name="slstm"):
+class SLSTM(Cell[NormalisedState], name="slstm"):
     """sLSTM: an LSTM with an exponential input gate, whose cell is divided by the sum of its weights.
 
         z = tanh(W_z x + R_z y' + b_z)
@@ -33,8 +33,13 @@ class SLSTM(Keeping, Cell[NormalisedState], name="slstm"):
 
     `x` [B, I], `y`, `c`, `n`, `m` [B, H]. m only keeps numbers small: y does not depend on it, nor on where it starts.
     Differs from `vanilla` in the input gate exp(v), which can outweigh all that was written before, and in n in the
-    place of tanh. The paper writes h for y and allows exp for s in the forget gate. Here there is one head: every unit
-    hears all. Zoneout acts on y, since c, n and m belong together. Parameters: 4H(I+H+1).
+    place of tanh. The paper writes h for y and allows exp for s in the forget gate. Zoneout acts on y, since c, n and m
+    belong together.
+
+    heads: number of groups of units that hear only each other, so that every R is block-diagonal.
+    keep_bias: added at the start of training to the bias of the forget gate, so that more is kept.
+
+    Parameters: 4H(I+H/heads+1).
     """
 
     State = NormalisedState
@@ -43,6 +48,12 @@ class SLSTM(Keeping, Cell[NormalisedState], name="slstm"):
     writes = ("i", 1)
     remembers = ("y",)
     source = "Beck et al. 2024, 'xLSTM: Extended Long Short-Term Memory', sLSTM"
+
+    def __init__(self, *, heads: int = 1, keep_bias: float = 1.0) -> None:
+        if heads < 1:
+            raise ValueError(f"{self.name}: heads must be at least 1, got {heads}")
+        self.heads = heads
+        self.keep_bias = keep_bias
 
     def step(self, a: Values, s: NormalisedState, p: Values) -> NormalisedState:
         kept = logsigmoid(a.f) + s.m

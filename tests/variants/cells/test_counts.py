@@ -48,6 +48,8 @@ FORMULAS = {
     "cornn": lambda i, h: h * (i + 2 * h + 1),
     "lru": lambda i, h: 3 * h * i + 2 * h**2 + 3 * h,
     "rg_lru": lambda i, h: 3 * h * i + 3 * h,
+    "fast_grnn": lambda i, h: h * (i + h + 2) + 2,
+    "antisymmetric_rnn": lambda i, h: h * (i + h + 1),
     "slstm": lambda i, h: 4 * h * (i + h + 1),
     "native_lstm": lambda i, h: 4 * h * (i + h + 2),
     "native_gru": lambda i, h: 3 * h * (i + h + 2),

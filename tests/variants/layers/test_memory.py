@@ -8,12 +8,12 @@ from variants import Cell, FlatMemory, Recurrent, Vanilla, streams
 from variants.layers.recurrent import MOST_SESSIONS
 
 
-
 def copied_by(cell: Cell) -> int:
-    """Count the blocks of a layer that a step copies: what a mask hides, and biases where not all gates have one."""
+    """Count the blocks of a layer that a step copies: a changed R, and biases where not all gates have one."""
     kinds = [block.kind for block in cell.blocks]
-    masked = kinds.count("R") if cell.recurrent_mask(fitting(cell)) is not None else 0
-    return masked + (kinds.count("b") if kinds.count("b") < len(cell.preactivations) else 0)
+    changed = cell.transforms or cell.recurrent_mask(fitting(cell)) is not None
+    partly = kinds.count("b") < len(cell.preactivations)
+    return changed * kinds.count("R") + partly * kinds.count("b")
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)
