@@ -116,7 +116,7 @@ ORACLES = {
     "mgu": Oracle("MGUCell", plain("f", "n")),
     "ugrnn": Oracle("UGRNNCell", plain("n", "u")),
     "li_gru": Oracle("LiGRUCell", plain("u", "n")),
-    "janet": Oracle("JANETCell", lambda p: plain("f", "n")(p) | {"beta": torch.ones(1)}),
+    "janet": Oracle("JANETCell", lambda p: plain("f", "n")(p) | {"beta": torch.ones(())}),
     "star": Oracle("STARCell", star),
     "ran": Oracle("RANCell", ran),
     "cfn": Oracle("CFNCell", cfn),
