@@ -141,6 +141,7 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
         shapes = here.block_shapes(width, hidden_size)
         for name, size in here.block_sizes(width, hidden_size).items():
             lines.append(f"    {name:<8} {list(shapes.get(name, (hidden_size,)))} {size}")
+        lines += [f"    {name:<8} [{hidden_size}, {hidden_size // here.heads}] fixed" for name in here.fixed]
     return lines
 
 

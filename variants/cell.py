@@ -74,8 +74,8 @@ class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
     name: as in `Cell.blocks`.
-    kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], or "s" [1] for a scalar.
-    gate: the pre-activation it feeds, empty for a vector or a scalar.
+    kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], "s" [1] for a scalar, or "h" [H] for a start of the state.
+    gate: the pre-activation it feeds, empty for what belongs to no gate.
     source: what an R is multiplied with, else empty.
     """
 
@@ -115,6 +115,9 @@ class Cell(Generic[S]):
         vectors: names of the parameters that have one value per unit, such as peepholes.
         scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
             whose values are all the same.
+        starts: fields of the state whose value before the first step is learned, one number per unit for all sequences:
+            the parameter `<field>_0`. All other fields start at 0.
+        fixed: names of recurrent matrices that are not learned, such as R_m; `fixed_matrices` gives their values.
         heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
             that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
             products cost that much less.
@@ -160,6 +163,8 @@ class Cell(Generic[S]):
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
     scalars: Sequence[str] = ()
+    starts: Sequence[str] = ()
+    fixed: Sequence[str] = ()
     heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
@@ -211,6 +216,15 @@ class Cell(Generic[S]):
         Returns zeros and ones [H, H] that every R is multiplied with, or None where all units hear all.
         """
         return None
+
+    def fixed_matrices(self, hidden_size: int) -> Mapping[str, Tensor]:
+        """Give the recurrent matrices that are not learned.
+
+        hidden_size: number of hidden units H.
+
+        Returns matrices [H, H / heads] by the names in `fixed`; by default there are none.
+        """
+        return {}
 
     def transform_recurrent(self, matrix: Tensor) -> Tensor:
         """Compute the matrix that a source is multiplied with from the learned one.
@@ -374,7 +388,12 @@ class Cell(Generic[S]):
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, vectors, scalars: W_f, R_f, b_f, p_f, zeta.
+        """Every named piece of the parameters: the terms that are learned."""
+        return tuple(b for b in self.terms if b.name not in self.fixed)
+
+    @cached_property
+    def terms(self) -> tuple[Block, ...]:
+        """Everything that a step uses, in the order W, R, b, vectors, scalars, starts: W_f, R_f, b_f, p_f, zeta, c_0.
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
@@ -388,6 +407,7 @@ class Cell(Generic[S]):
         blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
         blocks += [Block(v, "p") for v in self.vectors]
         blocks += [Block(s, "s") for s in self.scalars]
+        blocks += [Block(f"{field}_0", "h") for field in self.starts]
         return tuple(blocks)
 
     @cached_property
@@ -410,7 +430,7 @@ class Cell(Generic[S]):
         """
         units = hidden_size
         heard = units // self.heads
-        shapes = {"W": (units, input_size), "R": (units, heard), "b": (units,), "p": (units,), "s": (1,)}
+        shapes = {"W": (units, input_size), "R": (units, heard), "b": (units,), "p": (units,), "s": (1,), "h": (units,)}
         return {b.name: shapes[b.kind] for b in self.blocks}
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:

@@ -160,7 +160,7 @@ def check_declaration(cell: Cell) -> None:
         or not all(isinstance(g, str | Gate) for g in cell.gates)
     ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
-    for what in ("vectors", "scalars", "shows", "above", "shared", "remembers"):
+    for what in ("vectors", "scalars", "starts", "fixed", "shows", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
@@ -183,14 +183,14 @@ def check_declaration(cell: Cell) -> None:
             )
     for kind, what, names in (("p", "vectors", cell.vectors), ("s", "scalars", cell.scalars)):
         _check_names(cell, what, names)
-        taken = {b.name for b in cell.blocks if b.kind != kind}
+        taken = {b.name for b in cell.terms if b.kind != kind}
         for name in names:
             if name in taken:
                 raise ValueError(
                     f"{title}: {what[:-1]} {name!r} has the name of another parameter; the parameters are "
                     f"{', '.join(sorted(taken))}"
                 )
-    for what in ("shows", "above", "remembers"):
+    for what in ("shows", "above", "remembers", "starts"):
         for name in getattr(cell, what) or ():
             if name not in fields:
                 raise ValueError(f"{title}: {what} must be fields of the state ({', '.join(fields)}), got {name!r}")
@@ -229,7 +229,7 @@ def _check_gates(cell: Cell) -> None:
                 f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name"
             )
     heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
-    names = [b.name for b in cell.blocks]
+    names = [b.name for b in cell.terms]
     twice = next((n for n in names if names.count(n) > 1 and n not in cell.learned), None)
     if twice is not None:
         raise ValueError(
@@ -337,6 +337,34 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
             f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}"
         )
     return mask.to(like)
+
+
+def checked_fixed(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
+    """Ask a cell for its fixed matrices and check them.
+
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+
+    Returns matrices [H, H / heads] by name, in the default type and on the default device of torch.
+    Raises ValueError for a name, shape or type that a product cannot have, and for a cell that has a mask as well.
+    """
+    if not cell.fixed:
+        return {}
+    title, matrices = cell.title, [b.name for b in cell.terms if b.kind == "R"]
+    for name in cell.fixed:
+        if name not in matrices:
+            raise ValueError(f"{title}: fixed must be names of matrices ({', '.join(matrices)}), got {name!r}")
+    if cell.transforms or cell.recurrent_mask(hidden_size) is not None:
+        raise ValueError(f"{title}: fixed must be empty for a cell with recurrent_mask or transform_recurrent")
+    given = ask(cell, "fixed_matrices", lambda: cell.fixed_matrices(hidden_size))
+    if not isinstance(given, Mapping) or set(given) != set(cell.fixed):
+        raise ValueError(f"{title}: fixed_matrices must return {', '.join(cell.fixed)}, got {given!r:.80}")
+    shape, like = (hidden_size, hidden_size // cell.heads), torch.empty(0)
+    for name, value in given.items():
+        if not isinstance(value, Tensor) or value.shape != shape or not value.is_floating_point():
+            got = f"{_type(value)} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(f"{title}: fixed matrix {name!r} must be a floating-point tensor {list(shape)}, got {got}")
+    return {name: value.detach().to(like) for name, value in given.items()}
 
 
 def check_transform(cell: Cell, hidden_size: int) -> None:

@@ -61,7 +61,7 @@ class Scheme:
     blocks depend on each other, and `readout` where the read-out does not start after Glorot. Keyword arguments of
     `__init__` are its knobs; they become its typed configuration.
 
-    A scalar starts as the first value of a vector would.
+    A scalar starts as the first value of a vector would, and a learned start of the state as a vector does.
 
     Every block has a stream of random numbers of its own, which its name chooses. So cells that have a block in common,
     such as W_z of an LSTM with and without a forget gate, start with the same values of it.
@@ -95,7 +95,7 @@ class Scheme:
         blocks: every block of `cell.blocks` by name, and possibly `P`, the projection of the input.
         stream: gives the generator of a block by its name.
         """
-        kinds = {b.name: b.kind for b in cell.blocks} | {"P": "P"}
+        kinds = {b.name: "p" if b.kind == "h" else b.kind for b in cell.blocks} | {"P": "P"}
         units = max(len(tensor) for tensor in blocks.values())
         with torch.no_grad():
             for block, tensor in blocks.items():

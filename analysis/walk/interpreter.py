@@ -141,11 +141,13 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
         assert isinstance(part, nn.ParameterDict)
         blocks: dict[str, Tensor] = dict(part.items())
         blocks |= {name: blocks[name].expand(recurrent.hidden_size) for name in cell.scalars}
-        for block in cell.blocks:
+        for name, value in cell.fixed_matrices(recurrent.hidden_size).items():
+            blocks[name] = value.double()
+        for block in cell.terms:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
             if block.kind == "R" and cell.heads > 1:
-                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))
+                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))  # type: ignore[no-untyped-call]
             if block.kind == "R" and cell.transforms:
                 blocks[block.name] = cell.transform_recurrent(blocks[block.name])
         layer = _Layer(cell, fused.derivation(cell, lowest=k == 0), blocks, recurrent.hidden_size)
@@ -170,6 +172,7 @@ class _Layer:
         """Run over x [T, 1, I] and the fields of the layer below, [T, 1, H]."""
         zeros = torch.zeros(1, self._units, dtype=torch.float64, requires_grad=True)
         state = dict.fromkeys(self._derivation.fields, zeros + 0.0)
+        state |= {field: zeros + self._blocks[f"{field}_0"] for field in self._cell.starts}
         for t, row in enumerate(x):
             step = _Step(self, row, state, {field: v[t] for field, v in below.items()})
             for node in self._live:
@@ -253,7 +256,7 @@ class _Step:
         layer, derivation = self._layer, self._layer._derivation
         blocks = layer._blocks
         total = torch.zeros(1, layer._units, dtype=torch.float64)
-        for block in (b for b in layer._cell.blocks if b.gate == gate):
+        for block in (b for b in layer._cell.terms if b.gate == gate):
             if block.kind == "b":
                 term = blocks[block.name].expand(1, -1)
             elif block.kind == "W":

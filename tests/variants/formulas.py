@@ -1,4 +1,4 @@
-"""Random declarations of cells for property tests, as hypothesis draws them: gates, feeds, vectors, scalars, formulas."""
+"""Random declarations of cells for property tests: gates, feeds, vectors, scalars and formulas, drawn by hypothesis."""
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence

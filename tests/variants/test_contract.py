@@ -331,3 +331,109 @@ def with_a_mask(self, hidden_size):
 def test_wrong_heads_are_refused_by_one_line(attributes, message):
     with pytest.raises(ValueError, match=message):
         Recurrent(type("Wrong", (Minimal,), attributes)(), INPUTS, H)
+
+
+# Fixed matrices
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Delays(Cell):
+    """A memory that a fixed matrix shifts from unit to unit, beside a learned one that reads it."""
+
+    State = TwoFields
+    gates = (Gate("c", ("c",), bias=False), Gate("n", ("c", "h")))
+    fixed = ("R_c",)
+
+    def fixed_matrices(self, hidden_size):
+        return {"R_c": torch.eye(hidden_size).roll(1, 0)}
+
+    def step(self, a, s, p):
+        return TwoFields(h=tanh(a.n), c=0.9 * a.c)
+
+
+class OnlyFixed(Delays):
+    """No product with a state is learned."""
+
+    gates = (Gate("c", ("c",), bias=False), Gate("n"))
+
+
+@pytest.mark.parametrize("cell", [Delays(), OnlyFixed()], ids=["beside a learned one", "alone"])
+def test_a_cell_with_a_fixed_matrix_is_the_same_on_both_engines(cell):
+    agree(cell)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_fixed_matrix_multiplies_its_source(engine):
+    module = Recurrent(OnlyFixed(), INPUTS, H, engine=engine)
+    state = TwoFields(torch.zeros(1, H), torch.eye(H)[:1])
+    new = module(torch.zeros(3, 1, INPUTS), (state,))[1][0]
+    torch.testing.assert_close(new.c, 0.9**3 * torch.eye(H)[3:4])
+
+
+def test_a_fixed_matrix_is_no_parameter_and_survives_a_change_of_type():
+    module = Recurrent(Delays(), INPUTS, H)
+    assert "R_c" not in module.parts[0]
+    assert module.parameter_count == 2 * H * INPUTS + 2 * H**2 + H == sum(p.numel() for p in module.parameters())
+    assert all("R_c" not in name for name in module.state_dict())
+    assert torch.equal(module.half().double().fixed_0_0_R_c, torch.eye(H, dtype=torch.float64).roll(1, 0))
+
+
+def test_the_card_of_a_cell_shows_its_fixed_matrices():
+    assert f"    R_c      [{H}, {H}] fixed" in card(Delays, INPUTS, H).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"fixed": ("R_x",)}, r"Wrong: fixed must be names of matrices \(R_n_h, R_c, R_n\), got 'R_x'"),
+        ({"fixed_matrices": lambda self, h: {}}, "Wrong: fixed_matrices must return R_c, got {}"),
+        ({"fixed_matrices": lambda self, h: {"R_c": torch.ones(h)}}, r"'R_c' must be a floating-point tensor \[6, 6\]"),
+        ({"recurrent_mask": with_a_mask}, "Wrong: fixed must be empty for a cell with recurrent_mask"),
+    ],
+)
+def test_a_wrong_fixed_matrix_is_refused_by_one_line(attributes, message):
+    with pytest.raises(ValueError, match=message):
+        Recurrent(type("Wrong", (Delays,), attributes)(), INPUTS, H)
+
+
+# Learned first states
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Started(Headed):
+    """Both fields of the state start at what is learned."""
+
+    starts = ("h", "c")
+
+    def __init__(self, *, heads: int = 1) -> None:
+        super().__init__(heads=heads)
+
+
+class HalfStarted(Started):
+    """One field starts at 0."""
+
+    starts = ("c",)
+
+
+@pytest.mark.parametrize("cell", [Started(), HalfStarted()], ids=["all fields", "one field"])
+def test_a_cell_with_a_learned_first_state_is_the_same_on_both_engines(cell):
+    agree(cell, bidirectional=True)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_learned_first_state_is_that_of_every_sequence(engine):
+    module = Recurrent(HalfStarted(), INPUTS, H, engine=engine)
+    fill(module)
+    given = TwoFields(torch.zeros(B, H), module.parts[0]["c_0"].detach().expand(B, H))
+    assert torch.equal(module(sequences())[0], module(sequences(), (given,))[0])
+
+
+def test_a_learned_first_state_starts_at_0_and_counts_one_value_per_unit():
+    module = Recurrent(Started(), INPUTS, H)
+    assert not module.parts[0]["h_0"].any()
+    assert module.parameter_count == Headed(heads=1).parameter_count(INPUTS, H) + 2 * H
+
+
+def test_a_start_of_no_field_is_refused_by_one_line():
+    with pytest.raises(ValueError, match=r"Wrong: starts must be fields of the state \(h, c\), got 'x'"):
+        Recurrent(type("Wrong", (Headed,), {"starts": ("x",)})(), INPUTS, H)

@@ -79,7 +79,7 @@ def _product(matrix: Tensor, heads: int) -> Callable[[Tensor], Tensor]:
     by_head = matrix.view(-1, heads, width, width).permute(1, 3, 0, 2).flatten(2)  # [heads, width, n * width]
 
     def product(vector: Tensor) -> Tensor:
-        parts = vector.expand(vector.shape[-2], -1).unflatten(-1, (heads, width)).transpose(0, 1) @ by_head
-        return parts.unflatten(-1, (-1, width)).permute(1, 2, 0, 3).flatten(1)
+        parts = vector.reshape(-1, heads, width).transpose(0, 1) @ by_head  # [heads, B, n * width]
+        return parts.reshape(heads, parts.shape[1], -1, width).permute(1, 2, 0, 3).flatten(1)
 
     return product

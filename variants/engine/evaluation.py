@@ -55,7 +55,7 @@ class EvaluationLayer:
             nothing.expand(size),
             parameters.weight.values,
             parameters.bias.values,
-            dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
+            parameters.first_state(cell.State._fields, batch, units),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
             parameters.per_unit(units),
             dict.fromkeys(below, nothing.expand(steps, batch, units)),
@@ -67,7 +67,6 @@ class EvaluationLayer:
         self._place_of_x, self._places_below = place(Name("x")), {name: place(Name("below", name)) for name in below}
         sizes = (place(Name("T")).address, place(Name("B")).address)
         self._places_of_sizes = [(k, axis) for axis, k in enumerate(sizes) if k is not None]
-        self._copied = [blocks for blocks in parameters.blocks if blocks.copied]
         self._starts = {name: self._layout.starts[Name("states", name)] for name in read}
         self._size = (steps, batch)
 
@@ -88,9 +87,7 @@ class EvaluationLayer:
             place.put(table, below[name])
         if active is not None and self._active is not None:
             self._active[: steps * batch].view(steps, batch).copy_(active)
-        for blocks in self._copied:
-            blocks.gather()
-        self._parameters.gather_scalars(self._tensors.vectors)
+        self._parameters.gather(self._tensors.vectors, self._tensors.state)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:

@@ -122,7 +122,7 @@ class Parameters:
     """The parameters of one layer and direction, with gradients in place.
 
     weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name, [H].
-    scalars: by name, [1]. constants: by name, [H].
+    scalars: by name, [1]. starts: the first state by field, [H]. constants: by name, [H].
     """
 
     def __init__(
@@ -132,12 +132,15 @@ class Parameters:
         recurrent: Mapping[str, Blocks],
         vectors: Mapping[str, Tensor],
         scalars: Mapping[str, Tensor],
+        starts: Mapping[str, Tensor],
         constants: Mapping[str, Tensor],
     ) -> None:
         self.weight, self.bias, self.recurrent = weight, bias, recurrent
-        self.vectors, self.scalars, self.constants = vectors, scalars, constants
+        self.vectors, self.scalars, self.starts, self.constants = vectors, scalars, starts, constants
         self.blocks = (weight, bias, *recurrent.values())
-        learned = [p for blocks in self.blocks for p, _ in blocks.places] + [*vectors.values(), *scalars.values()]
+        self._copied = [blocks for blocks in self.blocks if blocks.copied]
+        learned = [p for blocks in self.blocks for p, _ in blocks.places]
+        learned += [*vectors.values(), *scalars.values(), *starts.values()]
         self._learned, self._gradients = learned, [p.grad for p in learned]
 
     def per_unit(self, units: int) -> dict[str, Tensor]:
@@ -145,10 +148,24 @@ class Parameters:
         like = self.bias.values
         return {n: v.detach() for n, v in self.vectors.items()} | {n: like.new_zeros(units) for n in self.scalars}
 
-    def gather_scalars(self, per_unit: Mapping[str, Tensor]) -> None:
-        """Give all units the value of each scalar, in what `per_unit` returned."""
+    def first_state(self, fields: Sequence[str], batch: int, units: int) -> dict[str, Tensor]:
+        """Return memory [B, H] for the first state by field: zeros, or for a learned start what `gather` fills."""
+        like = self.bias.values
+        zeros = dict.fromkeys(fields, with_room((batch, units), like))
+        return zeros | {field: with_room((batch, units), like) for field in self.starts}
+
+    def gather(self, per_unit: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+        """Fetch the values of the parameters that stand for several numbers: all but vectors.
+
+        per_unit, state: what the methods of these names returned. All units get the value of a scalar, and all
+            sequences a learned start.
+        """
+        for blocks in self._copied:
+            blocks.gather()
         for name, value in self.scalars.items():
             per_unit[name].copy_(value.detach())
+        for field, value in self.starts.items():
+            state[field].copy_(value.detach())
 
     def add_per_unit(self, gradients: Mapping[str, Tensor]) -> None:
         """Add derivatives by what `per_unit` returned, [H], to the gradients; that by a scalar is a sum over units."""
@@ -207,7 +224,7 @@ class Layer:
             like.new_empty(size, requires_grad=False) if width > NARROW else nothing[..., :1].expand(size),
             parameters.weight.values,
             parameters.bias.values,
-            dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
+            parameters.first_state(cell.State._fields, batch, units),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
             parameters.per_unit(units),
             dict.fromkeys(variation.below, nothing),
@@ -246,9 +263,7 @@ class Layer:
         for which, mask in masks.items():
             target = self.call.fixed[which]
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
-        for blocks in self.copied:
-            blocks.gather()
-        self.parameters.gather_scalars(self._tensors.vectors)
+        self.parameters.gather(self._tensors.vectors, self._tensors.state)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
@@ -277,6 +292,9 @@ class Layer:
         self.parameters.add_per_unit(self._vectors)
         for gradient in self._vectors.values():
             gradient.zero_()
+        for field, start in self.parameters.starts.items():
+            if field in back.step.fields:
+                add_gradient(start, back.carry(field).sum(0))
         return back
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:

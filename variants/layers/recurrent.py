@@ -21,6 +21,7 @@ from ..declaration import (
     check_transform,
     check_whole_numbers,
     checked_constants,
+    checked_fixed,
     checked_mask,
     declared_layers,
     try_step,
@@ -137,9 +138,13 @@ class Recurrent(nn.Module):
                 for name, value in constants[layer].items():
                     buffers[name] = f"constant_{layer}_{direction}_{name}"
                     self.register_buffer(buffers[name], value.clone(), persistent=False)
+                fixed = {}
+                for name, value in checked_fixed(here, hidden_size).items():
+                    fixed[name] = f"fixed_{layer}_{direction}_{name}"
+                    self.register_buffer(fixed[name], value.clone(), persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                self._wirings.append(_wiring(here, buffers, shapes))
+                self._wirings.append(_wiring(here, buffers, fixed, shapes))
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
         self.kept = kept_at_start(
@@ -189,12 +194,19 @@ class Recurrent(nn.Module):
         batch_size: number of sequences B.
         like: a tensor of the wanted type and device, by default a parameter.
 
-        Returns one State of zeros per layer and direction, fields [B, H], each with memory of its own.
+        Returns one State per layer and direction, fields [B, H], each with memory of its own: zeros, or the learned
+        start of a field that has one.
         """
         model = next(self.parameters()) if like is None else like
-        return tuple(
+        states = [
             c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells
-        )
+        ]
+        for k, cell in enumerate(self.cells):
+            learned = {n: getattr(self._part(k), stored) for n, stored in self._wirings[k].starts.items()}
+            if learned:
+                rows = {n: value.to(model).expand(batch_size, -1).clone() for n, value in learned.items()}
+                states[k] = cell.State(**{**states[k]._asdict(), **rows})
+        return tuple(states)
 
     def forward(
         self,
@@ -208,9 +220,9 @@ class Recurrent(nn.Module):
         """Run over a batch of sequences.
 
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
-        state: the state before the first step, as an earlier call returned it; by default zeros. One State per layer
-            and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all sequences alike,
-            [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+        state: the state before the first step, as an earlier call returned it; by default that of `zero_state`. One
+            State per layer and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all
+            sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
         lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
             its outputs there are 0.
         final: whether the last state is wanted.
@@ -372,6 +384,8 @@ class Recurrent(nn.Module):
             for cell, wiring in zip(self.cells, self._wirings, strict=True):
                 for name, value in cell.constants(self.hidden_size).items():
                     getattr(self, wiring.constants[name]).copy_(value.to(kind))
+                for name, value in cell.fixed_matrices(self.hidden_size).items():
+                    getattr(self, wiring.fixed[name]).copy_(value.to(kind))
             mask = self.cell.recurrent_mask(self.hidden_size)
             if mask is not None and self.recurrent_mask is not None:
                 self.recurrent_mask.copy_(mask.to(kind))
@@ -453,7 +467,7 @@ class Recurrent(nn.Module):
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
         part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
-        transform = cell.transform_recurrent if cell.transforms else None
+        transform, fixed = cell.transform_recurrent if cell.transforms else None, wiring.fixed
 
         def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
             given = [None if n is None else getattr(part, n) for n in names]
@@ -461,6 +475,9 @@ class Recurrent(nn.Module):
             return Blocks(given, shape, like, together)
 
         def matrices(names: Sequence[str]) -> Blocks:
+            if any(n in fixed for n in names):
+                given = [getattr(self, fixed[n]) if n in fixed else getattr(part, n) for n in names]
+                return Blocks(given, (units, units // cell.heads), like)
             if self.recurrent_mask is None and transform is None:
                 return blocks(names, (units, units // cell.heads))
             given = [getattr(part, n) for n in names]
@@ -472,6 +489,7 @@ class Recurrent(nn.Module):
             {source: matrices(names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
             {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
+            {n: getattr(part, stored) for n, stored in wiring.starts.items()},
             {n: getattr(self, b) for n, b in wiring.constants.items()},
         )
 
@@ -563,6 +581,8 @@ class Recurrent(nn.Module):
 
         Raises ValueError where it has another shape or type than it was built with.
         """
+        if name in self._wirings[k].fixed:
+            return cast(Tensor, getattr(self, self._wirings[k].fixed[name]))
         value: Tensor = getattr(self._part(k), attribute(name))
         shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
@@ -708,8 +728,8 @@ class _Wiring(NamedTuple):
     inputs: W of the gates that have one.
     biases: b of every gate, None where it has none.
     recurrent: by source, R of the gates that hear it.
-    vectors, scalars: parameter of the layer by vector, by scalar.
-    constants: buffer by constant.
+    vectors, scalars, starts: parameter of the layer by vector, by scalar, by field of the state.
+    constants, fixed: buffer by constant, by fixed matrix.
     read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
     """
@@ -719,7 +739,9 @@ class _Wiring(NamedTuple):
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: Mapping[str, str]
     scalars: Mapping[str, str]
+    starts: Mapping[str, str]
     constants: Mapping[str, str]
+    fixed: Mapping[str, str]
     read: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -743,16 +765,20 @@ def _as_kernels_read(tensor: Tensor) -> bool:
     )
 
 
-def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
+def _wiring(
+    cell: Cell, constants: Mapping[str, str], fixed: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> _Wiring:
     return _Wiring(
         inputs=tuple(f"W_{g.name}" for g in cell.preactivations if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.preactivations),
         recurrent={
-            s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
+            s.name: tuple(b.name for b in cell.terms if b.kind == "R" and b.source == s.name) for s in cell.sources
         },
         vectors={name: attribute(name) for name in cell.vectors},
         scalars={name: attribute(name) for name in cell.scalars},
+        starts={field: attribute(f"{field}_0") for field in cell.starts},
         constants=constants,
+        fixed=fixed,
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
         shapes=shapes,
     )

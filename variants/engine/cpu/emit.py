@@ -27,8 +27,8 @@ Room of their own for packed matrices and for what one step computes: weights.k,
 packed, du.x [B, H"], zeros [H"].
 
 Where R is made of heads, each product with it is made by head, D = H / heads columns at a time, by way of `head`
-[B, D"], as a product writes whole panels. Then R.x is [n*H, D]; headed.k and packed.x hold a packed matrix for each head
-(and gate); mix is what comes from W and b alone, and `summed` is the whole; sums.x is [n, heads, D, D"].
+[B, D"], as a product writes whole panels. Then R.x is [n*H, D]; headed.k and packed.x hold a packed matrix for each
+head (and gate); mix is what comes from W and b alone, and `summed` is the whole; sums.x is [n, heads, D, D"].
 
 Elementwise code is written with vectors of 16 units, and of 8 for the last ones; nothing depends on what a compiler can
 vectorise. A processor with registers of 8 numbers runs two halves of 16 side by side, which hides their waiting. The
