@@ -233,8 +233,6 @@ class _Step:
         if operation in ROOTED:
             (root,) = self._graph.operands(operands[0])
             return ROOTED[operation](self._known(root))
-        if operation == "maximum" and (least := self._graph.value(operands[1])) is not None:
-            return threshold(self._known(operands[0]), least, least)  # at the kink the derivative is 0, as that of relu
         return OPERATIONS[operation](*map(self._known, operands))
 
     def _known(self, node: int) -> Tensor:
