@@ -27,17 +27,27 @@ OTHER_KNOBS: dict[str, Any] = {
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,
     "input_gate_bias": lambda cls: (-1.0, -2.0),
+    "positive": lambda cls: not cls().positive,
+    "heads": lambda cls: 2,
+    "alpha": lambda cls: 0.5,
+    "beta": lambda cls: 0.25,
+    "dt": lambda cls: 0.5,
+    "gamma": lambda cls: 2.7,
+    "epsilon": lambda cls: 4.7,
+    "r_min": lambda cls: 0.5,
+    "r_max": lambda cls: 0.99,
+    "max_phase": lambda cls: 3.0,
 }
 
 REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}
 DEFAULTS = [pytest.param(cls(), id=name) for name, cls in REGISTERED.items()]
 KNOBS = [pytest.param(cls, knob, id=f"{name}-{knob}") for name, cls in REGISTERED.items() for knob in knobs_of(cls)]
-# Knobs that act in the formula; the others act at the start of training only.
+START = ("keep_bias", "input_gate_bias", "r_min", "r_max", "max_phase")  # knobs that act at the start of training only
 CASES = DEFAULTS + [
     pytest.param(cls(**{knob: OTHER_KNOBS[knob](cls)}), id=f"{name}-{knob}")
     for name, cls in REGISTERED.items()
     for knob in knobs_of(cls)
-    if knob in OTHER_KNOBS and knob not in ("keep_bias", "input_gate_bias")
+    if knob in OTHER_KNOBS and knob not in START
 ]
 
 
