@@ -36,6 +36,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "mut3": "mutant 3 of the GRU",
     "rnn": "plain tanh network",
     "irnn": "rectified network (IRNN)",
+    "formula": "cell from its equations",
     "native_lstm": "PyTorch's own LSTM",
     "native_gru": "PyTorch's own GRU",
     "native_rnn": "PyTorch's own RNN",

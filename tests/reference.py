@@ -224,6 +224,14 @@ def grid(x, w, old, at):
     return {"h_depth": h_depth, "c_depth": c_depth, "h_time": h_time, "c_time": c_time}
 
 
+def formula(x, w, old, at):
+    """The default equations, or those of tests/variants/cases.py."""
+    if "W_z" in w:
+        return vanilla(x, w, old, at)
+    u = s(net(x, old["h"], w, "u"))
+    return {"h": u * old["h"] + (1 - u) * np.tanh(net(x, u * old["h"], w, "n"))}
+
+
 STEPS: dict[str, Step] = {
     step.__name__: step
     for step in (
@@ -251,6 +259,7 @@ STEPS: dict[str, Step] = {
             clockwork,
             depth_gated,
             grid,
+            formula,
         ),
     )
 }

@@ -23,7 +23,7 @@ FLOORS = {
     "variants": [
         "cell",
         "layers.boundary, layers.memory",
-        "initialisation, cells, engine",
+        "initialisation, cells, engine, formula",
         "layers.options",
         "declaration",
         "layers",

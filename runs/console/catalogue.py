@@ -11,7 +11,7 @@ def parser_of(kind: str) -> Parser:
     kind: variant or task.
     """
     example = {"variant": "variants gru --kernel", "task": "tasks copying lag=30"}[kind]
-    more = ["python -m variants formula \"equations=h = tanh(W x + R h' + b)\""] if kind == "variant" else []
+    more = ['python -m variants formula "equations=h = tanh(W x + R h\' + b)"'] if kind == "variant" else []
     parser = Parser(
         prog=f"python -m {kind}s",
         description=f"The catalogue of {kind}s.",

@@ -27,6 +27,7 @@ OTHER_KNOBS: dict[str, Any] = {
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,
     "input_gate_bias": lambda cls: (-1.0, -2.0),
+    "equations": lambda cls: "u = s(W x + R h' + b); h = u*h' + (1 - u)*tanh(W_n x + R_n (u*h') + b_n)",
 }
 
 REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}

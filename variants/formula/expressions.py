@@ -327,9 +327,7 @@ def _factors(expression: Expression) -> list[Expression]:
     return [expression]
 
 
-def _share(
-    factor: Expression, known: Mapping[str, Expression], gates: Mapping[str, Linear]
-) -> tuple[str, int] | None:
+def _share(factor: Expression, known: Mapping[str, Expression], gates: Mapping[str, Linear]) -> tuple[str, int] | None:
     """Return the gate whose logistic function a factor is, and 1, or -1 for one minus it; else None."""
     sign, found = 1, _resolved(factor, known)
     match found:

@@ -30,7 +30,9 @@ from .writing import write
 
 SQUASHING = ("s", "tanh", "relu", "exp", "softplus", "log_sigmoid", "silu", "gelu", "elu", "erf", "sin", "cos")
 """Functions that make the value of a gate of a pre-activation; it gets a line of its own."""
-SAID = frozenset(("State", "gates", "vectors", "keeps", "writes", "never_forgets", "source", "name", "registry", "control"))
+SAID = frozenset(
+    ("State", "gates", "vectors", "keeps", "writes", "never_forgets", "source", "name", "registry", "control")
+)
 """Attributes of a cell that equations say, or that change nothing of what it computes."""
 OWN = frozenset(("step", "validate", "after_initialisation", "add_keep_bias", "feeds", "sources"))
 """Methods that a cell may have of its own. How its parameters start is not in the equations."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import difflib
 import keyword
+import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -52,7 +53,9 @@ DEEPEST = 30  # brackets within brackets
 MOST_PARTS = 500  # numbers, names, signs and functions of all lines
 LONGEST = 20_000  # characters
 DIRECTIVES = ("state", "gates", "vectors", "keeps", "writes")
-_SAME = str.maketrans({"·": "*", "×": "*", "⊙": "*", "∘": "*", "−": "-", "–": "-", "÷": "/", "σ": "s", "′": "'", "’": "'"})
+_SAME = str.maketrans(
+    {"·": "*", "×": "*", "⊙": "*", "∘": "*", "−": "-", "–": "-", "÷": "/", "σ": "s", "′": "'", "’": "'"}
+)
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<old>'|\[\s*t\s*-\s*1\s*\])"
     r"|(?P<sign><=|>=|==|!=|[-+*/(),=<>])"
@@ -256,9 +259,24 @@ class _Reader:
     def _product(self) -> Expression | _Term:
         found = self._factor()
         while self._peek().text in ("*", "/"):
-            sign = self._next().text
-            found = Binary(sign, self._closed(found), self._closed(self._factor()))
+            sign = self._next()
+            found = self._binary(sign.text, self._closed(found), self._closed(self._factor()), sign)
         return found
+
+    def _binary(self, sign: str, left: Expression, right: Expression, token: _Token) -> Expression:
+        """Return two expressions with a sign between them; of two numbers, the number."""
+        if not (isinstance(left, Number) and isinstance(right, Number)):
+            return Binary(sign, left, right)
+        v, w = left.value, right.value
+        if sign == "/" and w == 0:
+            self.fail("a number is divided by 0", token)
+        found = {"+": v + w, "-": v - w, "*": v * w}[sign] if sign != "/" else v / w
+        return self._number(found, token)
+
+    def _number(self, value: float, token: _Token) -> Number:
+        if not math.isfinite(value):
+            self.fail("a number is too large", token)
+        return Number(value)
 
     def _closed(self, found: Expression | _Term) -> Expression:
         """Return an expression; a term that stands alone becomes a pre-activation."""
@@ -274,7 +292,7 @@ class _Reader:
             self.depth -= 1
             return Number(-of.value) if isinstance(of, Number) else Minus(of)
         if token.kind == "number":
-            return Number(float(token.text))
+            return self._number(float(token.text), token)
         if token.text == "(":
             return self._inside(token)
         if token.kind != "name":
@@ -334,8 +352,10 @@ class _Reader:
             self._unexpected(self._peek())
         self._next()
         if len(arguments) != FUNCTIONS[name]:
-            self.fail(f"{name} must have {FUNCTIONS[name]} in its brackets, divided by commas, got {len(arguments)}", token)
-        if name != "where" and all(map(_is_number, arguments)):
+            self.fail(
+                f"{name} must have {FUNCTIONS[name]} in its brackets, divided by commas, got {len(arguments)}", token
+            )
+        if name != "where" and all(isinstance(argument, Number) for argument in arguments):
             self.fail(f"{name} of a number is a number: write that", token)
         return Function(name, tuple(arguments))
 
@@ -345,10 +365,10 @@ class _Reader:
         if sign.text not in COMPARISONS:
             self.fail("where must begin with a comparison, as in where(a > 0, a, 0)", token)
         self._next()
-        found = Binary(sign.text, left, self._sum())
-        if _is_number(found):
+        right = self._sum()
+        if isinstance(left, Number) and isinstance(right, Number):
             self.fail("where must compare something that is not a number", token)
-        return found
+        return Binary(sign.text, left, right)
 
     # Pre-activations
     # -----------------------------------------------------------------------------------------------------------------
@@ -362,15 +382,21 @@ class _Reader:
         heard = self._peek()
         if letter == "W":
             if heard.text != "x":
-                self.fail(f"{token.text} is multiplied with x, as in {token.text} x; what a cell computes goes to R", token)
+                self.fail(
+                    f"{token.text} is multiplied with x, as in {token.text} x; what a cell computes goes to R", token
+                )
             self._next()
             return _Term(letter, gate, None, token)
         if heard.text == "x":
-            self.fail(f"{token.text} is multiplied with what the cell computes, as in {token.text} h'; x goes to W", token)
+            self.fail(
+                f"{token.text} is multiplied with what the cell computes, as in {token.text} h'; x goes to W", token
+            )
         if heard.text == "(":
             self._next()
             found = self._inside(heard)
-        elif heard.kind == "name" and not heard.text.startswith(("W_", "R_", "b_")) and heard.text not in ("W", "R", "b"):
+        elif (
+            heard.kind == "name" and not heard.text.startswith(("W_", "R_", "b_")) and heard.text not in ("W", "R", "b")
+        ):
             found = self._named(self._next())
         else:
             self.fail(f"{token.text} must be followed by what it is multiplied with, as in {token.text} h'", token)
@@ -396,7 +422,7 @@ class _Reader:
                     values.append((sign, self._gate(name, gates[name])))
         found = values[0][1]
         for sign, value in values[1:]:
-            found = Binary(sign, found, value)
+            found = self._binary(sign, found, value, self._peek())
         return found
 
     def _gates_of(self, terms: Sequence[_Term]) -> Mapping[str, list[_Term]]:
@@ -407,7 +433,9 @@ class _Reader:
         bare = [term for term in terms if not term.gate]
         if bare and len(explicit) > 1:
             letter, names = bare[0].letter, " and ".join(explicit)
-            self.fail(f"{letter} must say to which gate it belongs, {names}, as in {letter}_{explicit[0]}", bare[0].token)
+            self.fail(
+                f"{letter} must say to which gate it belongs, {names}, as in {letter}_{explicit[0]}", bare[0].token
+            )
         implied = explicit[0] if explicit else self.left
         if bare and not explicit:
             if self.left in self.implied:
@@ -437,7 +465,9 @@ class _Reader:
                 self.fail(f"gate {name} hears the same twice", token)
         letters, token = {term.letter for term in terms}, terms[0].token
         if letters == {"b"}:
-            rule = f"gate {name} must have an input, W x or R h', got a bias alone; a learned vector is written p_{name}"
+            rule = (
+                f"gate {name} must have an input, W x or R h', got a bias alone; a learned vector is written p_{name}"
+            )
             self.fail(rule, token)
         gate = Linear(name, "W" in letters, tuple(source for source, _ in heard), "b" in letters)
         if self.gates.setdefault(name, gate) != gate:
@@ -445,11 +475,6 @@ class _Reader:
             self.fail(f"gate {name} stands in line {first} with other terms; choose another subscript", token)
         self.at.setdefault(name, token)
         return Preactivation(name)
-
-
-def _is_number(expression: Expression) -> bool:
-    """Return whether an expression holds nothing but numbers."""
-    return all(isinstance(part, Number | Binary | Minus) for part in parts(expression))
 
 
 class _Whole:
@@ -514,8 +539,8 @@ class _Whole:
             if Value(line.name) not in reached and line.name not in fields:
                 rule = f"{line.name} is computed and never used; the last line is the output"
                 reader.fail(rule, reader.named[line.name])
-            if line.name in fields and all(isinstance(p, Number | Binary | Minus) for p in parts(line.value)):
-                reader.fail(f"{line.name} is a number, which no state can be", reader.named[line.name])
+            if isinstance(line.value, Number):
+                reader.fail(f"{line.name} is a number; write it where it is used", reader.named[line.name])
         of_output = self._reached([output])
         place = reader.named[output]
         inputs = [p for p in of_output if isinstance(p, Preactivation) and self.gates[p.gate].input]
@@ -523,7 +548,9 @@ class _Whole:
             reader.fail(f"the output {output} does not depend on x; some W x must reach it", place)
         if not any(isinstance(part, Old) for part in of_output):
             example = f"as in R {output}' or {output}'"
-            reader.fail(f"the output {output} does not depend on any earlier step; an old value must reach it, {example}", place)
+            reader.fail(
+                f"the output {output} does not depend on any earlier step; an old value must reach it, {example}", place
+            )
 
     def _reached(self, fields: Sequence[str]) -> set[Expression]:
         """Return all parts that fields are computed from, also by way of earlier steps."""

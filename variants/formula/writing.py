@@ -140,7 +140,9 @@ class _Writer:
         for k, heard in enumerate(gate.hears):
             source = f"_{heard.name}" if k and isinstance(heard, Old | Value) else ""
             text, strength = self._text(heard)
-            found.append(f"R_{gate.name}{source} {_bracketed(text, strength == _ATOM and isinstance(heard, Old | Value))}")
+            found.append(
+                f"R_{gate.name}{source} {_bracketed(text, strength == _ATOM and isinstance(heard, Old | Value))}"
+            )
         return " + ".join([*found, f"b_{gate.name}"] if gate.bias else found)
 
 
