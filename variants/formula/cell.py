@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..cell import Cell, Gate, Values
+from ..cells.lstm import LSTMState
 from .expressions import (
     Binary,
     Expression,
@@ -21,7 +22,6 @@ from .expressions import (
     Number,
     Old,
     Preactivation,
-    Program,
     Value,
 )
 from .reading import FormulaError, read
@@ -88,7 +88,7 @@ class Formula(Cell[Any], name="formula"):
     Parameters: 4H(I+H+1) by default.
     """
 
-    State = namedtuple("State", ("y", "c"))
+    State: type[Any] = LSTMState
     gates: Sequence[str | Gate] = ("z", "i", "f", "o")
     source = "your equations; by default Gers, Schmidhuber & Cummins 2000, 'Learning to Forget', section 3"
 
@@ -136,15 +136,15 @@ class Formula(Cell[Any], name="formula"):
 
 
 @cache
-def state_of(fields: tuple[str, ...]) -> type[NamedTuple]:
-    """Return the type of a state with some fields, the same one at each call."""
-    State = namedtuple("State", fields)  # type: ignore[misc]
+def state_of(fields: tuple[str, ...]) -> type[Any]:
+    """Return the NamedTuple of a state with some fields, the same one at each call."""
+    State: Any = namedtuple("State", fields)  # type: ignore[misc]
     State.__doc__ = f"State of a cell from equations: {', '.join(fields)}, each [B, H]; the first is the output."
-    State.__reduce__ = lambda self: (_state, (fields, tuple(self)))  # type: ignore[method-assign, assignment]
-    return State
+    State.__reduce__ = lambda self: (_state, (fields, tuple(self)))
+    return State  # type: ignore[no-any-return]
 
 
-def _state(fields: tuple[str, ...], values: tuple[Tensor, ...]) -> NamedTuple:
+def _state(fields: tuple[str, ...], values: tuple[Tensor, ...]) -> Any:
     return state_of(fields)(*values)
 
 

@@ -15,15 +15,40 @@ class CannotWrite(ValueError):
     """Why a cell cannot be written as equations, in one line."""
 
 
-_CALLED = {  # a function of torch, and what equations call it
-    **{name: name for name in FUNCTIONS},
-    **{"sigmoid": "s", "expit": "s", "logsigmoid": "log_sigmoid", "absolute": "abs", "__abs__": "abs"},
-    **{"maximum": "max", "minimum": "min", "add": "+", "sub": "-", "subtract": "-", "mul": "*"},
-    **{"multiply": "*", "div": "/", "divide": "/", "true_divide": "/", "rsub": "r-", "neg": "neg", "negative": "neg"},
-    **{"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=", "less": "<", "greater": ">"},
-    **{"clamp": "clamp", "clip": "clamp", "clamp_min": "clamp_min", "clamp_max": "clamp_max"},
-    **{"reciprocal": "reciprocal", "square": "square"},
+_CALLED = {name: name for name in FUNCTIONS} | {
+    "sigmoid": "s",
+    "expit": "s",
+    "logsigmoid": "log_sigmoid",
+    "absolute": "abs",
+    "maximum": "max",
+    "minimum": "min",
+    "add": "+",
+    "sub": "-",
+    "subtract": "-",
+    "mul": "*",
+    "multiply": "*",
+    "div": "/",
+    "divide": "/",
+    "true_divide": "/",
+    "rsub": "r-",
+    "neg": "neg",
+    "negative": "neg",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "eq": "==",
+    "ne": "!=",
+    "less": "<",
+    "greater": ">",
+    "clamp": "clamp",
+    "clip": "clamp",
+    "clamp_min": "clamp_min",
+    "clamp_max": "clamp_max",
+    "reciprocal": "reciprocal",
+    "square": "square",
 }
+"""What equations call a function of torch."""
 _USUAL = (("inplace", False), ("alpha", 1), ("approximate", "none"))
 """Arguments that functions of torch have by default."""
 

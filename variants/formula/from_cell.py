@@ -25,7 +25,7 @@ from .expressions import (
     operands,
 )
 from .following import CannotWrite, Followed, expression_of, follow
-from .reading import FormulaError, read
+from .reading import FormulaError
 from .writing import write
 
 SQUASHING = ("s", "tanh", "relu", "exp", "softplus", "log_sigmoid", "silu", "gelu", "elu", "erf", "sin", "cos")
@@ -131,8 +131,8 @@ class _Making:
     def program(self) -> Program:
         cell = self.cell
         sources = {"+".join(source.gates): source for source in cell.sources if source.feed is not None}
-        for gates, followed in self.feeds.items():
-            source = sources[gates]
+        for hearing, followed in self.feeds.items():
+            source = sources[hearing]
             first = all(g.hears[0] == source.name for g in cell.preactivations if source.name in g.hears)
             root = _Function(self, followed, {} if first else {"": source.name}).roots()[""]
             if not first and not isinstance(root, Value):

@@ -53,9 +53,7 @@ DEEPEST = 30  # brackets within brackets
 MOST_PARTS = 500  # numbers, names, signs and functions of all lines
 LONGEST = 20_000  # characters
 DIRECTIVES = ("state", "gates", "vectors", "keeps", "writes")
-_SAME = str.maketrans(
-    {"·": "*", "×": "*", "⊙": "*", "∘": "*", "−": "-", "–": "-", "÷": "/", "σ": "s", "′": "'", "’": "'"}
-)
+_SAME = str.maketrans("·×⊙∘−–÷σ′’", "****--/s''")
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<old>'|\[\s*t\s*-\s*1\s*\])"
     r"|(?P<sign><=|>=|==|!=|[-+*/(),=<>])"
@@ -309,9 +307,9 @@ class _Reader:
         if self._peek().text == ")":
             self._next()
             return found
-        if self._peek().kind == "end":
-            self.fail("this bracket is not closed", opening)
-        self._unexpected(self._peek())
+        if self._peek().kind != "end":
+            self._unexpected(self._peek())
+        return self.fail("this bracket is not closed", opening)
 
     def _named(self, token: _Token) -> Expression:
         """Read what begins with a name: a function, an old value, or what an earlier line computes."""
@@ -333,7 +331,7 @@ class _Reader:
         there = [*self.named, *self._vectors()]
         near = difflib.get_close_matches(name, there, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; learned vectors are called p_... or named by: vectors a, c"
-        self.fail(f"unknown name {name!r}, known are {', '.join(there) or 'none so far'}{hint}", token)
+        return self.fail(f"unknown name {name!r}, known are {', '.join(there) or 'none so far'}{hint}", token)
 
     def _function(self, token: _Token) -> Expression:
         name = SPELLINGS.get(token.text, token.text)

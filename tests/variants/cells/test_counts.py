@@ -28,6 +28,7 @@ FORMULAS = {
     "clockwork": lambda i, h: h * (i + 1) + h**2 * 9 // 16,
     "depth_gated": lambda i, h: 4 * h * (i + h + 1) + h * (i + 1) + 2 * h,
     "grid": lambda i, h: 4 * h * (i + h + 1) + 4 * h * (i + h + 1),
+    "formula": lambda i, h: 4 * h * (i + h + 1),
     "native_lstm": lambda i, h: 4 * h * (i + h + 2),
     "native_gru": lambda i, h: 3 * h * (i + h + 2),
     "native_rnn": lambda i, h: h * (i + h + 2),

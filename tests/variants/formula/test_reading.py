@@ -85,7 +85,8 @@ def test_a_mistake_is_told_with_its_place_in_one_line(text, rule, line, column):
     message = str(refused.value)
     assert message.startswith(f"formula: {rule}"), message
     assert (refused.value.line, refused.value.column) == (line, column), message
-    assert f"; line {line}, column {column}, at " in message and "\n" not in message
+    assert f"; line {line}, column {column}, at " in message
+    assert "\n" not in message
 
 
 def test_a_caret_stands_below_the_place():

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.variants.cases import B, INPUTS, REGISTERED, T, fitting, generator
+from tests.variants.cases import INPUTS, REGISTERED, B, T, fitting, generator
 from variants import Cell, build, knobs_of
 from variants.formula.cell import Formula
 from variants.formula.following import CannotWrite
