@@ -237,7 +237,7 @@ def test_every_command_in_a_document_composes(composed, document, name, program,
         plain = [a for a in arguments if not a.startswith(LAUNCHED)]
         if plain == arguments and "--config-dir" not in arguments and "--help" not in arguments:
             without = [WITHOUT_PRESET] if names_an_archive(arguments) else []
-            composed(name, overrides=[*(a for a in arguments if a != "..."), *without])
+            composed(name, overrides=[*quoted([a for a in arguments if a != "..."]), *without])
 
 
 @pytest.mark.parametrize("program", ["variants", "tasks"])

@@ -23,7 +23,8 @@ FLOORS = {
     "variants": [
         "cell",
         "layers.boundary, layers.memory",
-        "initialisation, cells, engine, formula",
+        "initialisation, cells, engine",
+        "formula",
         "layers.options",
         "declaration",
         "layers",

@@ -14,8 +14,8 @@ def quoted(arguments: Sequence[str]) -> list[str]:
 
     arguments: such as `variant.equations=h = tanh(W x + R h' + b)`. What stands in quotes already is left as it is.
 
-    >>> quoted(["variant=formula", "variant.equations=h = tanh(W x + R h' + b)"])
-    ['variant=formula', 'variant.equations="h = tanh(W x + R h\' + b)"']
+    >>> print(*quoted(["variant=formula", "variant.equations=h = tanh(W x + R h' + b)"]))
+    variant=formula variant.equations="h = tanh(W x + R h' + b)"
     """
     return [_quoted(argument) for argument in arguments]
 

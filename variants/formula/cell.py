@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property, partial
+from functools import cache, cached_property, partial, partialmethod
 from typing import Any
 
 import torch
@@ -138,10 +138,17 @@ class Formula(Cell[Any], name="formula"):
 @cache
 def state_of(fields: tuple[str, ...]) -> type[Any]:
     """Return the NamedTuple of a state with some fields, the same one at each call."""
-    State: Any = namedtuple("State", fields)  # type: ignore[misc]
+    made: Any = namedtuple  # whose names a type checker cannot know
+    State = made("State", fields)
     State.__doc__ = f"State of a cell from equations: {', '.join(fields)}, each [B, H]; the first is the output."
-    State.__reduce__ = lambda self: (_state, (fields, tuple(self)))
-    return State  # type: ignore[no-any-return]
+    State.__reduce__ = partialmethod(_reduced, fields)
+    found: type[Any] = State
+    return found
+
+
+def _reduced(state: tuple[Tensor, ...], fields: tuple[str, ...]) -> tuple[Any, ...]:
+    """Return how a state is made again, since its type has no name that could be imported."""
+    return _state, (fields, tuple(state))
 
 
 def _state(fields: tuple[str, ...], values: tuple[Tensor, ...]) -> Any:

@@ -88,7 +88,10 @@ class _Token(NamedTuple):
 
 @dataclass(frozen=True)
 class _Term:
-    """A term of a pre-activation. letter: W, R or b. gate: behind the letter, or empty. heard: what R is multiplied with."""
+    """A term of a pre-activation.
+
+    letter: W, R or b. gate: the subscript, or empty. heard: what R is multiplied with.
+    """
 
     letter: str
     gate: str

@@ -21,16 +21,8 @@ def class_text(cell: Formula, name: str = "MyCell") -> str:
     cell: from equations.
     name: of the class.
 
-    >>> print(class_text(Formula(equations="h = tanh(W x + R h' + b)")).partition("class MyCell")[2])
-    (Keeping, Cell[MyCellState]):
-        \"\"\"A cell from its equations.
-    <BLANKLINE>
-            h = tanh(W_h x + R_h h' + b_h)
-        \"\"\"
-    <BLANKLINE>
-        State = MyCellState
-        gates = ("h",)
-        source = "its equations"
+    >>> print(class_text(Formula(equations="h = tanh(W x + R h' + b)")).rpartition("source")[2])
+     = "its equations"
     <BLANKLINE>
         def step(self, a, s, p):
             h = torch.tanh(a.h)

@@ -27,7 +27,7 @@ def test_space_around_equations_changes_no_trial():
 
 
 def test_a_mistake_in_equations_is_one_line_with_its_place():
-    with pytest.raises(ValueError, match="^formula: unknown function 'tan', .*; line 1, column 5, at 'tan.W x.'$"):
+    with pytest.raises(ValueError, match=r"^formula: unknown function 'tan', .*; line 1, column 5, at 'tan.W x.'$"):
         composed_trial(["variant=formula", "variant.equations=h = tan(W x)", "task=adding"])
 
 
