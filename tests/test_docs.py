@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from docs import reference
 from docs.__main__ import pages
 from runs.configuration.command_line import WITHOUT_PRESET
+from runs.configuration.equations import quoted
 from runs.configuration.knobs import GROUPS
 from runs.configuration.nodes import variant_node
 from runs.configuration.schema import register
