@@ -45,7 +45,7 @@ def test_a_name_that_a_cell_needs_itself_cannot_be_heard():
 
 
 def test_equations_must_be_text():
-    with pytest.raises(ValueError, match="^formula: equations must be text, .* got 3$"):
+    with pytest.raises(ValueError, match=r"^formula: equations must be text, .* got 3$"):
         Formula(equations=3)
 
 
