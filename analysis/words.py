@@ -59,6 +59,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "fast_grnn": "FastGRNN",
     "antisymmetric_rnn": "antisymmetric network",
     "slstm": "sLSTM",
+    "formula": "cell from its equations",
     "native_lstm": "PyTorch's own LSTM",
     "native_gru": "PyTorch's own GRU",
     "native_rnn": "PyTorch's own RNN",

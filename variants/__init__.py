@@ -18,6 +18,7 @@ from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
 from .engine import select_steps
+from .formula import cell as _formula  # noqa: F401, so that the variant `formula` is registered
 from .initialisation import Scheme, Stream, streams
 from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent

@@ -37,6 +37,7 @@ OTHER_KNOBS: dict[str, Any] = {
     "r_min": lambda cls: 0.5,
     "r_max": lambda cls: 0.99,
     "max_phase": lambda cls: 3.0,
+    "equations": lambda cls: "u = s(W x + R h' + b); h = u*h' + (1 - u)*tanh(W_n x + R_n (u*h') + b_n)",
 }
 
 REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}
