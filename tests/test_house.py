@@ -27,6 +27,7 @@ FLOORS = {
         "layers.options",
         "declaration",
         "layers",
+        "nn",
         "variants",
         "catalogue",
         "__main__",
