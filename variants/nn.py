@@ -434,3 +434,6 @@ def _checked_cell(cell: object) -> Cell:
             f"RNN: cell must be a cell such as Coupled(), or one of the names {', '.join(known)}, got {cell!r}"
         )
     return cell
+
+
+__all__ = ["GRU", "LSTM", "RNN", "from_torch"]
