@@ -195,7 +195,10 @@ class RNN(nn.Module):
     ) -> tuple[Tensor, list[Tensor]]:
         """Return outputs [T, B, O] and the last state by field, each [layers * directions, B, H]."""
         state = None if given is None else tuple(given[name] for name in self.cell.State._fields)
-        outputs, ends = self.recurrent(x, state, lengths)
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting() and x.is_cpu:
+            outputs, ends = _outside_graphs(self.recurrent, x, state, lengths)
+        else:
+            outputs, ends = self.recurrent(x, state, lengths)
         return outputs, [torch.stack([getattr(end, name) for end in ends]) for name in self.fields]
 
     def _form(self, last: Sequence[Tensor]) -> States:
@@ -384,6 +387,13 @@ def from_torch(module: nn.RNNBase) -> RNN:
     torch.set_rng_state(before)
     made.load_state_dict(module.state_dict())
     return made.train(module.training)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def _outside_graphs(module: Recurrent, *arguments: Any) -> tuple[Tensor, tuple[Any, ...]]:
+    """Call a module as it is called without `torch.compile`, which has nothing to gain in its kernels."""
+    outputs, ends = module(*arguments)
+    return outputs, ends
 
 
 class _Zeros(Scheme):
