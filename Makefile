@@ -118,5 +118,5 @@ bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
 clean: ## remove the environments and caches; results, and kernels in ~/.cache/lstm-variants, stay
-	rm -rf $(VENV) $(RAY) $(PYTHONS:%=.venv-%) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(RAY) $(PYTHONS:%=.venv-%) *.egg-info build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -28,6 +28,7 @@ FLOORS = {
         "layers.options",
         "declaration",
         "layers",
+        "nn",
         "variants",
         "catalogue",
         "__main__",

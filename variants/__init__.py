@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from typing import Any, Unpack
 
-if sys.argv[:1] == ["-m"]:  # `python -m variants` starts: answer help and a mistyped name before torch is imported
+# `python -m variants` starts in a checkout: answer help and a mistyped name before torch is imported
+if __name__ == "variants" and sys.argv[:1] == ["-m"]:
     from runs.console.start import answer_catalogue
 
     answer_catalogue("variant")
 
 from . import cells as cells
+from . import nn as nn
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
 from .engine import select_steps

@@ -6,7 +6,16 @@ shows a cell from its equations; --class writes either as a class of Python.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+
+if __package__ != "variants":  # as `lstm_variants`, without the folder `runs`, whose console this command needs
+    print(
+        f"error: the catalogue must be read in a checkout, by python -m variants, got python -m {__package__}; here, "
+        f"{__package__}.catalogue.card(cls, input_size=2, hidden_size=32) gives the text of one cell",
+        file=sys.stderr,
+    )
+    raise SystemExit(2)
 
 from runs.console.catalogue import parser_of
 from runs.console.known import found
