@@ -66,7 +66,8 @@ class ModularLSTM(Cell[Any], name="modular_lstm"):
                 "modular_lstm: coupled needs an input and a forget gate, got "
                 f"input_gate={input_gate} and forget_gate={forget_gate}"
             )
-        self.input_gate, self.forget_gate, self.output_gate, self.coupled = input_gate, forget_gate, output_gate, coupled
+        self.input_gate, self.forget_gate, self.output_gate = input_gate, forget_gate, output_gate
+        self.coupled = coupled
         self.input_activation, self.output_activation = input_activation, output_activation
         self.peepholes, self.gate_recurrence, self.keep_bias = peepholes, gate_recurrence, keep_bias
         learned = {"i": input_gate, "f": forget_gate and not coupled, "o": output_gate}
