@@ -1,4 +1,4 @@
-"""The variants of a study with `factors`: one variant in all combinations of some levels of its knobs, or a fraction."""
+"""The variants of a study with `factors`: one cell in all combinations of some levels of its knobs, or a fraction."""
 
 from __future__ import annotations
 

@@ -20,8 +20,14 @@ YES, NO = "yes", "no"
 ROMAN = ("", "I", "II", "III", "IV", "V", "VI", "VII", "VIII", "IX", "X", "XI", "XII")
 MOST = 10  # factors with two levels, of which a fraction is chosen
 FIRST_LETTERS = {  # of the parts of an LSTM, as in the equations
-    **{"input_gate": "i", "forget_gate": "f", "output_gate": "o", "input_activation": "g", "output_activation": "h"},
-    **{"coupled": "c", "peepholes": "p", "gate_recurrence": "r"},
+    "input_gate": "i",
+    "forget_gate": "f",
+    "output_gate": "o",
+    "input_activation": "g",
+    "output_activation": "h",
+    "coupled": "c",
+    "peepholes": "p",
+    "gate_recurrence": "r",
 }
 Floats = NDArray[np.float64]
 
@@ -203,7 +209,9 @@ def combined(levels: Mapping[str, Sequence[str]], fraction: int) -> tuple[list[t
         return list(product(*levels.values())), (), 0
     require(len(two) <= MOST, f"factors of a fraction must be at most {MOST} with two levels", len(two))
     basic = len(two) - added
-    rule = f"fraction must leave main effects apart from each other, which {len(two)} factors with two levels allow up to"
+    rule = (
+        f"fraction must leave main effects apart from each other, which {len(two)} factors with two levels allow up to"
+    )
     most = max(2**p for p in range(len(two)) if 2 ** (len(two) - p) > len(two)) if two else 1
     require(fraction <= most, f"{rule} {most}", fraction)
     masks = best_generators(len(two), added)
