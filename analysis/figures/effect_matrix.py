@@ -27,9 +27,9 @@ TITLE = "What each part is worth, and which parts help each other"
 READ = (
     "On the diagonal the effect of a part: cells that have it less cells that lack it, all else being the same. Below "
     "the diagonal half of how much larger the effect of the one part is where the other is there: above 0 the two help "
-    "each other, below 0 the one can stand in for the other. Bold: told apart from 0, as its 95 % interval, which holds "
-    "for all numbers of a task together, excludes it. A star: not told from other effects by this fraction, see the "
-    "table of effects. Orange helps, purple harms; the colours of all panels are on one scale."
+    "each other, below 0 the one can stand in for the other. Bold: told apart from 0, as its 95 % interval, which "
+    "holds for all numbers of a task together, excludes it. A star: not told from other effects by this fraction, see "
+    "the table of effects. Orange helps, purple harms; the colours of all panels are on one scale."
 )
 CAPTION = f"Which parts make more settings succeed? In percentage points of the solve rate. {READ}"
 OF_LOSSES = (
@@ -39,7 +39,8 @@ OF_LOSSES = (
 TUNED_TITLE = "What each part is worth after tuning"
 TUNED = f"Which parts make the best of a search of 20 trials better? In hundredths of its expected score. {READ}"
 COLOURS = "PuOr_r"  # two hues that all colour blindness keeps apart
-NAMES, NARROW_NAMES, MOST, SPACE = 1.25, 0.98, 0.52, 0.35  # inches of the names, of a cell, and between panels
+NAMES, NARROW_NAMES, MOST = 1.25, 0.98, 0.52  # inches of the names left of a matrix, and of a cell at most
+SLANT = 0.045  # inches of height that a letter of a slanted name takes
 
 
 class Numbers(NamedTuple):
@@ -102,7 +103,7 @@ def draw(numbers: Numbers) -> Figure:
     columns = min(page().columns(2), len(tasks))
     cell = min(MOST, (page().width - columns * (left + 0.08)) / columns / count)
     rows, head = -(-len(tasks) // columns), 2.4 * LINE
-    foot = LINE * max(len(_under(name, cell)) for name in numbers.names) + 0.1
+    foot = SLANT * max(len(part_name(name)) for name in numbers.names) + 0.2
     height = head + count * cell + foot
     width = left + count * cell + 0.08
     figure = new_figure(max(columns * width, 3.0), rows * height)
@@ -113,17 +114,13 @@ def draw(numbers: Numbers) -> Figure:
         x, y = (k % columns) * width + left, up - (k // columns) * height - head - count * cell
         axes = figure.add_axes((x / across, y / up, count * cell / across, count * cell / up))
         own = numbers.data[numbers.data["task"] == task]
-        _matrix(axes, own, numbers.names, reach, cell)
+        _matrix(axes, own, numbers.names, reach)
         title = wrap(words.spoken(task), room_for(width - 0.1))[:2]
         figure.text((x - left + 0.03) / across, (y + count * cell + 0.08) / up, "\n".join(title), fontweight="bold")
     return figure
 
 
-def _under(name: str, cell: float) -> list[str]:
-    return wrap(part_name(name), max(5, room_for(cell)), break_long_words=False)
-
-
-def _matrix(axes: Axes, own: pd.DataFrame, names: Sequence[str], reach: float, cell: float) -> None:
+def _matrix(axes: Axes, own: pd.DataFrame, names: Sequence[str], reach: float) -> None:
     """Draw the effects of one task; reach: the value of the strongest colour."""
     from matplotlib import colormaps
 
@@ -141,7 +138,8 @@ def _matrix(axes: Axes, own: pd.DataFrame, names: Sequence[str], reach: float, c
         axes.text(x, y, text, ha="center", va="center", color=ink, fontweight="bold" if apart else "normal")
     for k in range(count):
         axes.add_patch(_frame(k))
-    axes.set_xticks(range(count), ["\n".join(_under(name, cell)) for name in names], rotation=0, linespacing=1.0)
+    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(count), [part_name(name) for name in names], **slanted)
     axes.set_yticks(range(count), ["\n".join(wrap(part_name(name), 15 if page().narrow else 20)) for name in names])
     axes.tick_params(length=0, pad=3)
     axes.grid(visible=False)

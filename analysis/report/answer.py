@@ -25,7 +25,7 @@ from ..tables.comparisons import (
     WORSE,
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
-from .effect_sentences import found_effects, largest_half_width
+from .effect_sentences import found_effects, smallest_seen
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 LONG = 330  # characters of what was found
@@ -312,12 +312,12 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
 
 def _told_of_parts(effects: pd.DataFrame) -> list[str]:
     """Return how small an effect of a part shows."""
-    half, unit = largest_half_width(effects)
-    if not np.isfinite(half):
+    size = smallest_seen(effects)
+    if not size:
         return []
     points = int(effects.loc[effects["primary"], "points"].min())
-    return [f"Observed effects of a part, or of a pair, of {words.amount(half, unit)} or more, with every combination "
-            f"trained at {points} points on a task."]  # fmt: skip
+    return [f"Observed effects of parts and pairs that are larger than {size}, with every combination trained at "
+            f"{points} points on a task."]  # fmt: skip
 
 
 def _conditions(study: Study, conditions: pd.DataFrame | None) -> tuple[list[str], list[str]]:

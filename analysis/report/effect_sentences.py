@@ -109,11 +109,11 @@ def _pairs_sentence(own: pd.DataFrame, question: str) -> str:
     apart = pairs[pairs["verdict"].isin((BETTER, WORSE))]
     if apart.empty:
         return words.capital(f"{opening}no pair is told apart; {_possible(pairs)}.")
-    largest = apart.loc[(apart["difference"] / apart["error"]).abs().idxmax()]
+    largest = max(apart.to_dict("records"), key=lambda row: abs(row["difference"] / row["error"]))
     mains = own[(own["kind"] == MAIN) & (own["task"] == largest["task"])].to_dict("records")
     on = f" (on {words.spoken(str(largest['task']))})" if own["task"].nunique() > 1 else ""
     more = f"; {len(apart) - 1} more of {len(pairs)} pairs are told apart" if len(apart) > 1 else ""
-    return words.capital(f"{opening}{pair_sentence(largest.to_dict(), mains)}{on}{more}.")
+    return words.capital(f"{opening}{pair_sentence(largest, mains)}{on}{more}.")
 
 
 def _some(tasks: Sequence[str], of: int) -> str:
@@ -269,11 +269,13 @@ def _verb(name: str, one: str, many: str) -> str:
     return many if name.endswith("s") else one
 
 
-def largest_half_width(effects: pd.DataFrame) -> tuple[float, str]:
-    """Return the widest interval of the effects on the question that comes first, as half its width and a unit."""
+def smallest_seen(effects: pd.DataFrame) -> str:
+    """Return how large effects on the question that comes first must be to be seen; empty where there are none."""
     inferred = effects[effects["primary"] & np.isfinite(effects["low"]) & ~effects["verdict"].isin(GUARDS)]
     if inferred.empty:
-        return np.nan, ""
+        return ""
     own = inferred[inferred["endpoint"] == inferred["endpoint"].iloc[0]]
     widths = [half_width(row["low"], row["difference"], row["high"]) for row in own.to_dict("records")]
-    return float(max(widths)), str(own["unit"].iloc[0])
+    unit = str(own["unit"].iloc[0])
+    low, high = words.bare(min(widths), unit), words.amount(max(widths), unit)
+    return high if words.amount(min(widths), unit) == high else f"{low} to {high}, depending on the effect"
