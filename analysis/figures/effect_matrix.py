@@ -40,7 +40,7 @@ TUNED_TITLE = "What each part is worth after tuning"
 TUNED = f"Which parts make the best of a search of 20 trials better? In hundredths of its expected score. {READ}"
 COLOURS = "PuOr_r"  # two hues that all colour blindness keeps apart
 NAMES, NARROW_NAMES, MOST = 1.25, 0.98, 0.52  # inches of the names left of a matrix, and of a cell at most
-SLANT = 0.045  # inches of height that a letter of a slanted name takes
+UPRIGHT = 0.066  # inches of height that a letter of a name below a matrix takes
 
 
 class Numbers(NamedTuple):
@@ -103,7 +103,7 @@ def draw(numbers: Numbers) -> Figure:
     columns = min(page().columns(2), len(tasks))
     cell = min(MOST, (page().width - columns * (left + 0.08)) / columns / count)
     rows, head = -(-len(tasks) // columns), 2.4 * LINE
-    foot = SLANT * max(len(part_name(name)) for name in numbers.names) + 0.2
+    foot = UPRIGHT * max(len(part_name(name)) for name in numbers.names) + 0.15
     height = head + count * cell + foot
     width = left + count * cell + 0.08
     figure = new_figure(max(columns * width, 3.0), rows * height)
@@ -138,8 +138,7 @@ def _matrix(axes: Axes, own: pd.DataFrame, names: Sequence[str], reach: float) -
         axes.text(x, y, text, ha="center", va="center", color=ink, fontweight="bold" if apart else "normal")
     for k in range(count):
         axes.add_patch(_frame(k))
-    slanted: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(count), [part_name(name) for name in names], **slanted)
+    axes.set_xticks(range(count), [part_name(name) for name in names], rotation=90)
     axes.set_yticks(range(count), ["\n".join(wrap(part_name(name), 15 if page().narrow else 20)) for name in names])
     axes.tick_params(length=0, pad=3)
     axes.grid(visible=False)

@@ -50,7 +50,7 @@ def numbers(study: Study, effects: pd.DataFrame) -> Numbers:
     """Return the quotients of the effects in the endpoint that decides, by task and size."""
     parts = []
     for task in study.tasks:
-        own = effects[(effects["task"] == task) & effects["primary"] & np.isfinite(effects["error"])]
+        own = effects[(effects["task"] == task) & effects["primary"] & np.isfinite(effects["error"].astype(float))]
         eased = own["question"] == EASE
         own = own[eased] if eased.any() else own
         if len(own):

@@ -218,7 +218,7 @@ def combined(levels: Mapping[str, Sequence[str]], fraction: int) -> tuple[list[t
     found = []
     for choice in product(*levels.values()):
         at = dict(zip(levels, choice, strict=True))
-        bits = [levels[name].index(at[name]) for name in two]  # type: ignore[attr-defined]
+        bits = [levels[name].index(at[name]) for name in two]
         follows = [sum(bits[k] for k in range(basic) if mask >> k & 1) % 2 for mask in masks]
         if follows == bits[basic:]:
             found.append(choice)
@@ -253,7 +253,8 @@ def _wanted(levels: Mapping[str, Sequence[str]]) -> Iterator[Effect]:
 
 def _matched(effect: Effect, cells: Sequence[Mapping[str, str]]) -> Floats | None:
     """Return the weights of the mean over all groups of cells that differ in nothing but the parts of an effect."""
-    count, weights, groups = 2 ** len(effect.parts), np.zeros(len(cells)), {}
+    count, weights = 2 ** len(effect.parts), np.zeros(len(cells))
+    groups: dict[tuple[str, ...], list[tuple[int, int]]] = {}
     for k, cell in enumerate(cells):
         own = tuple(cell[part] for part in effect.parts)
         if all(level in ends for level, *ends in zip(own, effect.plus, effect.minus, strict=True)):

@@ -17,7 +17,7 @@ def factors(parts: tuple[str, ...] = PARTS) -> Factors:
     for levels in product((YES, NO), repeat=len(parts)):
         code = "".join(part[0] if level == YES else "-" for part, level in zip(parts, levels, strict=True))
         cells[f"lstm_{code}"] = levels
-    return Factors(levels={part: (YES, NO) for part in parts}, cells=cells)
+    return Factors(levels=dict.fromkeys(parts, (YES, NO)), cells=cells)
 
 
 def study(

@@ -17,7 +17,7 @@ _REMEMBERING: dict[tuple[str, ...], Any] = {("i", "f", "o"): GatesState}
 for _count in (1, 2):
     for _gates in combinations("ifo", _count):
         _name = f"Gates{''.join(_gates).upper()}State"
-        _REMEMBERING[_gates] = globals()[_name] = namedtuple(_name, ("y", "c", *_gates), module=__name__)  # type: ignore[misc]
+        _REMEMBERING[_gates] = globals()[_name] = namedtuple(_name, ("y", "c", *_gates), module=__name__)
 
 
 class ModularLSTM(Cell[Any], name="modular_lstm"):
@@ -95,7 +95,8 @@ class ModularLSTM(Cell[Any], name="modular_lstm"):
             return LSTMState(y=y, c=c)
         # computed once more, as `full_gate_recurrence` does: sums of gradients then have the same bits
         gates = {"i": (self._input, s.c), "f": (self._forget, s.c), "o": (self._output, c)}
-        remembered = [gates[name] for name in self.State._fields[2:]]
+        fields: tuple[str, ...] = self.State._fields
+        remembered = [gates[name] for name in fields[2:]]
         return self.State(y, c, *(gate(a, seen, p) for gate, seen in remembered))
 
     def _input(self, a: Values, c: Tensor, p: Values) -> Any:

@@ -30,16 +30,18 @@ def test_a_level_may_set_several_knobs(composed):
 
 def test_the_preset_of_parts_is_a_full_design_less_what_cannot_be(composed):
     design = design_from(composed("sweep", overrides=["study=parts"]))
-    assert len(design.variants) == 64 - 4 and len(design.factors.left_out) == 4
+    assert len(design.variants) == 64 - 4
+    assert len(design.factors.left_out) == 4
     assert design.baseline == "lstm_ifogh-"
 
 
 def test_levels_that_exclude_each_other_are_refused_by_one_line(composed):
-    with pytest.raises(ValueError) as refused:
+    with pytest.raises(ValueError, match="exclude themselves") as refused:
         design_from(composed("sweep", overrides=["study=parts", "impossible=refuse"]))
     line = str(refused.value)
     assert line.startswith("factors: 4 of 64 combinations exclude themselves, the first is input_gate=no, forget_gate")
-    assert "peepholes must be false in a cell without any gate" in line and "impossible=leave_out" in line
+    assert "peepholes must be false in a cell without any gate" in line
+    assert "impossible=leave_out" in line
     assert "\n" not in line
 
 
@@ -67,7 +69,8 @@ def test_a_stored_design_has_its_factors_again_and_one_without_has_none(composed
     design = designed(composed, "factors={forget_gate: [true, false], peepholes: [false, true]}")
     assert Design.from_dict(design.as_dict()) == design
     plain = design_from(composed("sweep", overrides=["study=smoke"]))
-    assert "factors" not in plain.as_dict() and Design.from_dict(plain.as_dict()).factors is None
+    assert "factors" not in plain.as_dict()
+    assert Design.from_dict(plain.as_dict()).factors is None
 
 
 def test_another_fraction_is_another_design(composed):

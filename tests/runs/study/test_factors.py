@@ -35,8 +35,11 @@ def estimates(factors, of):
 # Box, Hunter & Hunter 2005, "Statistics for Experimenters", table 6.22: the largest resolution of each fraction
 @pytest.mark.parametrize(
     ("factors", "added", "resolution"),
-    [(3, 1, 3), (4, 1, 4), (5, 1, 5), (5, 2, 3), (6, 1, 6), (6, 2, 4), (6, 3, 3), (7, 1, 7), (7, 2, 4), (7, 3, 4)]
-    + [(7, 4, 3), (8, 1, 8), (8, 2, 5), (8, 3, 4), (8, 4, 4), (9, 2, 6), (9, 5, 3), (10, 5, 4), (10, 6, 3)],
+    [
+        *((3, 1, 3), (4, 1, 4), (5, 1, 5), (5, 2, 3), (6, 1, 6), (6, 2, 4), (6, 3, 3), (7, 1, 7), (7, 2, 4)),
+        *((7, 3, 4), (7, 4, 3), (8, 1, 8), (8, 2, 5), (8, 3, 4), (8, 4, 4), (9, 2, 6), (9, 5, 3), (10, 5, 4)),
+        (10, 6, 3),
+    ],
 )
 def test_generators_have_the_largest_resolution_there_is(factors, added, resolution):
     assert resolution_of(factors, best_generators(factors, added)) == resolution
@@ -66,8 +69,11 @@ def test_each_level_of_a_factor_with_several_is_held_against_the_first():
     found = estimates(factors, lambda at: worth[at["gating"]] + (at["gating"] == "none") * (at["b"] == YES))
     assert found == pytest.approx(
         {
-            **{"gating:own-coupled": 1, "gating:own-none": 4.5, "b": 1 / 3},
-            **{"gating:own-coupled x b": 0, "gating:own-none x b": -0.5},
+            "gating:own-coupled": 1,
+            "gating:own-none": 4.5,
+            "b": 1 / 3,
+            "gating:own-coupled x b": 0,
+            "gating:own-none x b": -0.5,
         }
     )
 
@@ -82,7 +88,8 @@ def test_cells_that_cannot_be_do_not_bias_an_effect():
 def test_a_fraction_of_resolution_v_estimates_all_pairs_without_an_alias():
     levels = dict.fromkeys("abcde", TWO)
     factors = design(levels, fraction=2)
-    assert len(factors.cells) == 16 and not any(effect.aliases for effect in factors.effects)
+    assert len(factors.cells) == 16
+    assert not any(effect.aliases for effect in factors.effects)
     found = estimates(factors, lambda at: 2.0 * (at["a"] == YES) + 4.0 * (at["d"] == at["e"] == YES))
     expected = {"a": 2, "d": 2, "e": 2, "d x e": 2}
     assert found == pytest.approx({name: expected.get(name, 0) for name in found})
@@ -111,8 +118,10 @@ def test_a_fraction_is_crossed_with_all_levels_of_a_factor_with_several():
     assert len(factors.cells) == 3 * 16
     worth = {"own": 5.0, "coupled": 4.0, "none": 0.0}
     found = estimates(factors, lambda at: worth[at["gating"]] * (1 + (at["a"] == YES)))
-    assert found["gating:own-none"] == pytest.approx(7.5) and found["gating:own-none x a"] == pytest.approx(2.5)
-    assert found["a"] == pytest.approx(3) and found["b"] == pytest.approx(0)
+    assert found["gating:own-none"] == pytest.approx(7.5)
+    assert found["gating:own-none x a"] == pytest.approx(2.5)
+    assert found["a"] == pytest.approx(3)
+    assert found["b"] == pytest.approx(0)
 
 
 @pytest.mark.parametrize("fraction", [0, 3, -2])
