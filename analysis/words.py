@@ -24,6 +24,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "no_input_activation": "LSTM without input activation",
     "no_output_activation": "LSTM without output activation",
     "full_gate_recurrence": "LSTM with full gate recurrence",
+    "modular_lstm": "LSTM of chosen parts",
     "lstm_1997": "LSTM of 1997",
     "memory_blocks": "memory-block network of 1997",
     "depth_gated": "depth-gated LSTM",

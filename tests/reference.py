@@ -112,6 +112,26 @@ def full_gate_recurrence(x, w, old, at):
     return {"y": o * tanh(c), "c": c, "i": i, "f": f, "o": o}
 
 
+def modular_lstm(x, w, old, at):
+    k, y, c = at.knobs, old["y"], old["c"]
+    own = [g for g in "ifo" if f"W_{g}" in w]
+
+    def gate(name, c):
+        if name not in own:
+            return 1.0
+        heard = sum(old[g] @ w[f"R_{name}_{g}"].T for g in own) if k["gate_recurrence"] else 0.0
+        return s(net(x, y, w, name) + heard + peephole_of(w, name, c))
+
+    z = net(x, y, w, "z")
+    i, f = gate("i", c), gate("f", c)
+    f = 1 - i if k["coupled"] else f
+    c_new = f * c + i * (np.tanh(z) if k["input_activation"] else z)
+    o = gate("o", c_new)
+    shown = {"y": o * (np.tanh(c_new) if k["output_activation"] else c_new), "c": c_new}
+    gates = {"i": i, "f": f, "o": o}
+    return {**shown, **{g: gates[g] for g in own if k["gate_recurrence"]}}
+
+
 def lstm_1997(x, w, old, at):
     heard = old["y"] if at.heard is None else at.heard  # for the truncated gradient: y' as a constant
     g = 4 * s(net(x, heard, w, "z")) - 2
@@ -401,6 +421,7 @@ STEPS: dict[str, Step] = {
         ),
         *(
             full_gate_recurrence,
+            modular_lstm,
             lstm_1997,
             memory_blocks,
             gru,

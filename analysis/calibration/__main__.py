@@ -57,6 +57,7 @@ def _calibrated(values: Mapping[str, str]) -> str:
     from runs.console.progress import Progress
     from runs.record.facts import processor
 
+    from .effects import effect_powers
     from .errors import measured
     from .page import tables
     from .power import powers
@@ -70,8 +71,9 @@ def _calibrated(values: Mapping[str, str]) -> str:
             families.append(by_family)
             whole.append(by_study)
     found = pd.concat([powers(count, power, progress=progress) for count in points])
+    parts = pd.concat([effect_powers(count, power, progress=progress) for count in points])
     about = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {swaps} label swaps; 399 for power."
-    return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found)}"
+    return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found, parts)}"
 
 
 def _numbers(values: Mapping[str, str], name: str, usual: str) -> list[int]:

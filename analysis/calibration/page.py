@@ -24,11 +24,14 @@ TITLES = {
 }
 
 
-def tables(families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame) -> str:
+def tables(
+    families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame, effects: pd.DataFrame | None = None
+) -> str:
     """Return the tables as text in Markdown.
 
     families, whole: of `errors.measured`, of all scenarios and numbers of points.
     power: of `power.powers`, of all numbers of points.
+    effects: of `effects.effect_powers`, of all numbers of points.
     """
     read = whole.groupby("points")["read"].max()
     counts = whole.groupby("points")["studies"].max()
@@ -60,6 +63,7 @@ def tables(families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame) -> 
             f"{int(power['studies'].min())} studies each. `found`: the one is called worse. `others`: an equal one is "
             "called better or worse. `half width`: of the simultaneous intervals, in percentage points.",
             _power(power),
+            *([] if effects is None else ["### Effects of parts", _effects(effects)]),
         ]
     )
 
@@ -108,6 +112,21 @@ def _welch(families: pd.DataFrame) -> str:
         for (task, points), own in known.groupby(["task", "points"], sort=False)
     ]
     return _table(["truth", "points", "marked, each", "some variant marked"], rows)
+
+
+def _effects(effects: pd.DataFrame) -> str:
+    """Return how often an interaction of two of six parts is found, and how often an effect that is not there."""
+    heads = ["interaction, points of the solve rate", "points", "found", "wrong", "covered", "half width"]
+    rows = [
+        [
+            f"{100 * row['interaction']:.0f}",
+            str(row["points"]),
+            *(_percent(row[name]) for name in ("found", "wrong", "covered")),
+            f"± {100 * row['half_width']:.0f}",
+        ]
+        for row in effects.sort_values(["interaction", "points"]).to_dict("records")
+    ]
+    return _table(heads, rows)
 
 
 def _power(power: pd.DataFrame) -> str:

@@ -14,8 +14,10 @@ from variants import Cell, Recurrent, knobs_of
 T, B, INPUTS, H = 7, 3, 4, 5  # all different, so that a swapped axis fails; H grows where a cell has a rule
 
 
-def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
+def other_peepholes(cls: type[Cell]) -> tuple[str, ...] | bool:
     """All gates of the cell, or only the last where all is the default."""
+    if isinstance(cls().peepholes, bool):
+        return not cls().peepholes
     present = tuple(g.name for g in cls().preactivations if g.name in ("i", "f", "o"))
     return present if cls().peepholes != present else present[-1:]
 
@@ -23,6 +25,9 @@ def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
 # A value for every knob that is not its default: a new knob needs a line here.
 OTHER_KNOBS: dict[str, Any] = {
     "peepholes": other_peepholes,
+    **dict.fromkeys(("input_gate", "forget_gate", "output_gate"), lambda cls: False),
+    **dict.fromkeys(("input_activation", "output_activation"), lambda cls: False),
+    **dict.fromkeys(("coupled", "gate_recurrence"), lambda cls: True),
     "keep_bias": lambda cls: cls().keep_bias + 2.0,
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,

@@ -16,6 +16,7 @@ FORMULAS = {
     "no_input_activation": lambda i, h: 4 * h * (i + h + 1),
     "no_output_activation": lambda i, h: 4 * h * (i + h + 1),
     "full_gate_recurrence": lambda i, h: 4 * h * (i + h + 1) + 9 * h**2,
+    "modular_lstm": lambda i, h: 4 * h * (i + h + 1),
     "lstm_1997": lambda i, h: 3 * h * (i + h + 1),
     "memory_blocks": lambda i, h: 4 * h * (i + 4 * h + 1),
     "gru": lambda i, h: 3 * h * (i + h + 1),

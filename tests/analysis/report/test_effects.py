@@ -1,0 +1,75 @@
+"""What a report says of parts and pairs, and that dozens of combinations do not flood it."""
+
+from functools import cache
+
+import pytest
+
+from analysis.report.effect_sentences import effect_sentences, found_effects, pair_sentence
+from analysis.report.report import Report
+from analysis.tables.comparisons import comparisons
+from analysis.tables.effects import effects
+from tests.analysis import factored
+
+
+@cache
+def told(*, equal: bool = False):
+    mains, pairs = ({}, {}) if equal else ({"input_gate": 2.0}, {("forget_gate", "output_activation"): -2.0})
+    study = factored.study(mains, pairs, points=40)
+    return study, effects(study, flips=199, resamples=49)
+
+
+def test_parts_and_pairs_that_are_told_apart_are_named_first():
+    found = found_effects(*told())
+    assert found[0].startswith("What makes more settings succeed: the input gate (")
+    assert "times as much" in found[1]
+    assert found[1].endswith("pairs are told apart.")
+
+
+def test_of_equal_combinations_the_largest_possible_difference_is_told():
+    (text,) = (text for text in effect_sentences(*told(equal=True)) if "solve rate" in text)
+    assert "No pair is told apart; differences up to" in text
+    assert "remain possible" in text
+
+
+def row(where_plus, where_minus, **more):
+    return {
+        "effect": "forget_gate x output_activation",
+        "part": "forget_gate",
+        "other": "output_activation",
+        "where_plus": where_plus,
+        "where_minus": where_minus,
+        "endpoint": "solve_rate",
+        "unit": "%",
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    ("ends", "text"),
+    [
+        ((0.2, 0.4), "without an output activation the forget gate is worth twice as much (40 instead of 20"),
+        ((0.3, 0.1), "with an output activation the forget gate is worth 3.0 times as much (30 instead of 10"),
+        ((0.2, -0.1), "with an output activation the forget gate helps by 20 percentage points, without an output"),
+        ((-0.1, -0.2), "without an output activation the forget gate costs twice as much (20 instead of 10"),
+        ((0.01, 0.3), "without an output activation the forget gate is worth far more (30 instead of 1"),
+    ],
+)
+def test_a_pair_says_what_a_part_is_worth_with_and_without_the_other(ends, text):
+    assert pair_sentence(row(*ends), []).startswith(text)
+
+
+def test_the_part_with_the_larger_effect_is_the_subject():
+    mains = [{"effect": "forget_gate", "difference": 0.05}, {"effect": "output_activation", "difference": 0.3}]
+    text = pair_sentence(row(0.0, 0.1), mains)  # the pair is -.05: .3 -.05 with a forget gate, .3 +.05 without
+    assert text.startswith("without a forget gate the output activation is worth 1.4 times as much (35 instead of 25")
+
+
+def test_a_report_shows_effects_and_not_every_combination(tmp_path):
+    study, found = told()
+    page = Report(study=study, effects=found, comparisons=comparisons(study, swaps=19)).html(tmp_path)
+    assert "Three parts of a recurrent cell, in eight combinations" in page
+    assert 'id="effects-table"' in page
+    assert "input gate × forget gate" in page
+    assert 'id="cells"' not in page
+    assert 'id="settings-table"' not in page
+    assert page.count("lstm_--o") == 0
