@@ -61,6 +61,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "antisymmetric_rnn": "antisymmetric network",
     "slstm": "sLSTM",
     "formula": "cell from its equations",
+    "lstm": "LSTM of chosen parts",
     "native_lstm": "PyTorch's own LSTM",
     "native_gru": "PyTorch's own GRU",
     "native_rnn": "PyTorch's own RNN",
