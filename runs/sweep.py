@@ -22,7 +22,7 @@ if __name__ != "__mp_main__":  # the name under which Python imports this file o
     from omegaconf import DictConfig
 
     from .configuration.checks import by_key
-    from .configuration.command_line import WITHOUT_PRESET, command_line
+    from .configuration.command_line import as_given, command_line
     from .configuration.schema import plain
     from .configuration.stage import notes, staged
     from .configuration.study import checked
@@ -51,18 +51,16 @@ WORTH_SAYING = 5.0  # seconds of planning
 
 def main(config: DictConfig) -> int:
     """Run the configured study, or do with it what `action` says; returns the exit code."""
-    arguments = [argument for argument in HydraConfig.get().overrides.task if argument != WITHOUT_PRESET]
+    arguments = as_given(HydraConfig.get().overrides.task)
     search = checked(config, arguments)
-    name = search.design.name
-    folder = Path(config.results) / name
-    part = Part.read(config.part)
+    name, url, results = search.design.name, str(config.storage.url), Path(config.results)
+    folder = results / name
     if config.action == "restore":
-        asked, url = by_key(arguments), str(config.storage.url)
-        return restore(plain(config["from"]), config.verify, search, asked, url, Path(config.results))
+        return restore(plain(config["from"]), config.verify, search, by_key(arguments), url, results)
     if config.action == "status":
-        return status(str(config.storage.url), folder, name, config.stage, part)
+        return status(url, folder, name, config.stage, Part.read(config.part))
     if config.action != "run":
-        return ACTIONS[config.action](str(config.storage.url), folder, name, config.stage)
+        return ACTIONS[config.action](url, folder, name, config.stage)
     writable(folder)
     if config.worker is not None:
         return one_of_many(config, search, folder, arguments)

@@ -66,10 +66,10 @@ def listed(folder: Path) -> int:
 
     from .listing import described
 
-    broken = False
+    sums, broken = known_sums(folder), False
     for name in found:
         try:
-            print("\n".join(described(folder / f"{name}.parquet", known_sums(folder))))
+            print("\n".join(described(folder / f"{name}.parquet", sums)))
         except ValueError as error:
             complain(error)
             broken = True

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from runs.record.archive import Archive, read_archive, read_table, stored_schema
+from runs.record.archive import Archive, read_archive, stored_schema
 from runs.record.facts import DECISIVE_PACKAGES
 from runs.record.shipped import CURVES, sum_of
 
@@ -28,9 +28,9 @@ def described(path: Path, sums: Mapping[str, str]) -> list[str]:
     if digest != sums.get(path.name):
         known = f"it is {sums[path.name][:12]} there" if path.name in sums else "which does not name it"
         raise ValueError(f"{path.name} has the SHA-256 {digest[:12]}, which is not that of SHA256SUMS: {known}")
-    archive, schema = read_archive(path), stored_schema(read_table(path))
+    archive = read_archive(path)
     facts = [] if archive.missing else ["complete"]
-    facts += [size(path), f"schema {schema}", f"SHA-256 {digest[:12]}"]
+    facts += [size(path), f"schema {stored_schema(path)}", f"SHA-256 {digest[:12]}"]
     if path.with_name(path.stem + CURVES).is_file():
         facts.append("with curves")
     lines = [f"{path.stem}: {', '.join([counted(archive), *facts])}", *provenance(archive), *gaps(archive)]

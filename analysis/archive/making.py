@@ -58,12 +58,12 @@ def refuse_loss(path: Path, archive: Archive) -> None:
     different = before.design.differences(archive.design)
     if different:
         raise ValueError(f"{path.name} is there with another design ({'; '.join(different[:3])}): out=FOLDER")
-    now, none = _statuses(archive.table), (None, "failed")
-    lost = [at for at, status in _statuses(before.table).items() if status not in none and now.get(at) in none]
-    lost += [at for at, status in _statuses(before.table).items() if status == "failed" and at not in now]
+    now = _statuses(archive.table)
+    # a failed trial is no loss where it was run again, and a finished one is where it failed
+    lost = sum(at not in now or status != "failed" == now[at] for at, status in _statuses(before.table).items())
     if lost:
         raise ValueError(
-            f"{path.name} is there with {len(lost)} trials that this study does not have; remove the file to lose them"
+            f"{path.name} is there with {lost} trials that this study does not have; remove the file to lose them"
         )
 
 
@@ -73,7 +73,7 @@ def _statuses(table: pd.DataFrame) -> dict[tuple[Any, ...], str]:
 
 
 def with_baselines(archive: Archive, path: Path) -> Archive:
-    """Return an archive with the baselines of its tasks in its facts: those that it has, then those of a file."""
+    """Return an archive with the baselines of its tasks in its facts: those of a file, else those that it has."""
     nodes = {label: node for label, node in archive.design.tasks.items() if "_target_" in node}
     found, _ = recorded(nodes, [path])
     both = fitting(archive.about.get("baselines"), nodes) | found

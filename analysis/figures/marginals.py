@@ -1,4 +1,4 @@
-"""Mean scores and times against one hyperparameter, averaged over all others: figure 4 of Greff et al. 2017."""
+"""Mean scores against one hyperparameter, averaged over all others: figure 4 of Greff et al. 2017."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ TITLE = "What each hyperparameter does"
 CAPTION = (
     "Which values of a hyperparameter are good? The mean score against one hyperparameter, averaged over all others "
     "by a surrogate of the trials: a row for each variant, the first variant in grey behind the others. A flat curve "
-    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. After"
-    " figure 4 of Greff et al. 2017."
+    "belongs to a hyperparameter that hardly matters. Bands: two standard errors by jackknife. After "
+    "figure 4 of Greff et al. 2017."
 )
 OF_LOSSES = (
     "On a task without a criterion of success: the mean test loss, lower is better, on a log axis; a loss above that "
@@ -43,7 +43,7 @@ class Numbers(NamedTuple):
     """The numbers of the figure.
 
     data: the marginals as in `tables.importance`.
-    curves: the same rows with y, low and high in the units of the response. The response `score` stands for the test
+    curves: the same rows with y, low and high. The response `score` stands for the test
         loss on a task without a criterion of success.
     axes: the axis of each hyperparameter.
     losses: label and ends of the axis of losses, by task without a criterion of success.

@@ -12,7 +12,7 @@ import pandas as pd
 from runs.files import replacing
 
 from .. import words
-from ..figures.look import GREY, SHADE, look, new_figure, settings, styled
+from ..figures.look import GREY, INK, SHADE, look, new_figure, settings, styled
 from ..study import Study
 from ..tables.conditions import RATES
 from ..tables.lags import lags
@@ -129,4 +129,4 @@ def _panel(axes: Axes, own: pd.DataFrame, numbers: Numbers) -> None:
             zorder=5 if first else 3,
             label=words.capital(words.spoken(variant)),
         )
-    axes.tick_params(colors=GREY, labelcolor="#222222")
+    axes.tick_params(colors=GREY, labelcolor=INK)

@@ -151,10 +151,9 @@ class Vocabulary:
         says: the verdict that the prose states: better, worse, same, open, ... A page on which it is another one is
             not written, so that a sentence cannot outlive what it rests on.
         """
-        usual = "solve_rate" if self._read(study).study.solvable(task) else "best_decile_loss"
         compared = self._read(study).compared
         return self._difference(
-            compared[compared["endpoint"] == (endpoint or usual)],
+            compared[compared["endpoint"] == (endpoint or self._usual(study, task))],
             {"task": task, "variant": variant},
             (signed, says, f"{variant} on {task} in {study}"),
         )
@@ -180,12 +179,11 @@ class Vocabulary:
         """
         results = self._read(study)
         for place in () if self.quick else places:
-            table, column = results.compared, "task"
-            if place not in set(table["task"]):
-                effects = results.by_lag["lag_effects"]
-                table, column = effects[effects["effect"] == MEAN].assign(endpoint="solve_rate"), "series"
-            usual = "solve_rate" if column == "series" or results.study.solvable(place) else "best_decile_loss"
-            row = _one(table[table["endpoint"] == usual], {column: place, "variant": variant}, study)
+            if place in set(results.compared["task"]):
+                usual = self._usual(study, place)
+                row = _one(results.compared, {"task": place, "variant": variant, "endpoint": usual}, study)
+            else:
+                row = _one(results.by_lag["lag_effects"], {"series": place, "variant": variant, "effect": MEAN}, study)
             if str(row["verdict"]) not in says.split("|"):
                 _refuse_false(says, str(row["verdict"]), f"{variant} on {place} in {study}")
         return VERIFIED
@@ -344,6 +342,10 @@ class Vocabulary:
     def _cell(self, study: str, task: str, variant: str) -> Mapping[Any, Any]:
         return _one(self._read(study).study.summary, {"task": task, "variant": variant}, study)
 
+    def _usual(self, study: str, task: str) -> str:
+        """Return the endpoint by which a task is judged where a template names none."""
+        return "solve_rate" if self._read(study).study.solvable(task) else "best_decile_loss"
+
     def _unit(self, study: str, task: str) -> str:
         return self._read(study).study.goals[task].unit
 
@@ -415,6 +417,12 @@ def _bold(verdict: str) -> str:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table of Markdown; all columns but the first are centred on numbers, that is: left as they are."""
+    """Write a table of Markdown.
+
+    >>> print(_table(["cell", "rate"], [["a|b", "53 %"]]))
+    | cell | rate |
+    | --- | --- |
+    | a\\|b | 53 % |
+    """
     lines = [list(heads), ["---"] * len(heads), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

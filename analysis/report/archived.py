@@ -19,7 +19,7 @@ def against(study: Study) -> list[str]:
 
     Both are missing where no variants were added to an archive.
     """
-    known = archived(study)
+    known = archived(study.about)
     if not known:
         return []
     old = [variant for variant in study.variants if variant in known["variants"]]
@@ -37,13 +37,16 @@ def against(study: Study) -> list[str]:
 
 def of_archive(study: Study) -> str:
     """Return how many trials come from an archive, as text; empty where variants were not added to one."""
-    known = archived(study)
+    known = archived(study.about)
     return f"{len(_of(study, known['variants']))} of them in the archive {known['archive']}" if known else ""
 
 
-def archived(study: Study) -> Mapping[str, Any]:
-    """Return what a study says of the archive that its variants were added to; empty where there is none."""
-    known = study.about.get("against")
+def archived(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a study says of the archive that its variants were added to; empty where there is none.
+
+    about: facts stored with the trials, see `Study`.
+    """
+    known = about.get("against")
     if not isinstance(known, Mapping) or not isinstance(known.get("variants"), list):
         return {}
     return known if isinstance(known.get("archive"), str) else {}
@@ -66,7 +69,7 @@ def _check(study: Study) -> Check | None:
     from runs.study.verifying import Check
 
     try:
-        return Check.from_dict(archived(study)["check"])
+        return Check.from_dict(archived(study.about)["check"])
     except (KeyError, TypeError, ValueError):
         return None
 

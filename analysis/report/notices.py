@@ -103,7 +103,7 @@ def sessions(study: Study) -> list[str]:
 
     The variants of an archive and those that were added to it are looked at separately; `against` says the rest.
     """
-    old = archived(study).get("variants", [])
+    old = archived(study.about).get("variants", [])
     ours = study.table["variant"].isin(old)
     return [
         *_sessions(study, study.table[ours], "The archive has trials of more than one code, version or processor"),

@@ -11,6 +11,7 @@ from runs.names import checked_name
 from runs.study.design import flat
 
 from ..study import Study
+from .archived import archived
 
 Pairs = list[tuple[str, str]]
 
@@ -36,10 +37,10 @@ def _of_session(facts: Mapping[str, Any]) -> tuple[str, str]:
 
 def _of_archive(about: Mapping[str, Any]) -> list[str]:
     """Return the commands that made the archive that variants were added to, with remarks; none where there is none."""
-    archive, sessions = (about.get("against") or {}).get("archive"), about.get("sessions") or []
-    if not archive or len(sessions) < 2:
+    known, sessions = archived(about), about.get("sessions") or []
+    if not known or len(sessions) < 2:
         return []
-    made = f"# the archive {checked_name(archive, 'name of an archive')} was made by"
+    made = f"# the archive {checked_name(known['archive'], 'name of an archive')} was made by"
     return [made, *_of_session(sessions[1]), "# and what was added to it by"]
 
 

@@ -17,7 +17,7 @@ from ..statistics.intervals import Floats
 from ..statistics.resampling import compare
 from ..study import Study
 from ..tables.comparisons import FEWEST_FOR_INFERENCE, MARGIN, by_interval, comparisons, matrix, measure_of, values_of
-from ..tables.lags import lag_tables
+from ..tables.lags import HALF_LAGS, LAG_EFFECTS, lag_tables
 
 OVERALL = ""
 """Stands for the mean over all tasks with a criterion of success, in place of a task."""
@@ -42,7 +42,8 @@ class Card:
     study: the study. variant: its label.
     places: a row per task, see `places`; the first one is the mean over all tasks where several can be solved.
     levels: by task, what the place of each variant on it rests on: its solve rate, or its test loss.
-    half_lags, effects: of `tables.lags`, with all variants; without rows where no task has several lags.
+    half_lags, effects: the tables `half_lags` and `lag_effects` of `tables.lags`, with all variants; without rows where
+        no task has several lags.
     compared: of `tables.comparisons`, the rows of this variant.
     thirds: see `thirds`.
     measured: speed and gradients; None where they were not measured.
@@ -73,6 +74,16 @@ class Card:
         """The fewest points that the variant has on a task."""
         return int(self.places["points"].min())
 
+    @property
+    def own_half_lags(self) -> list[dict[Any, Any]]:
+        """The rows of the half lags of the variant, one per series."""
+        return self.half_lags[self.half_lags["variant"] == self.variant].to_dict("records")
+
+    @property
+    def swept(self) -> list[str]:
+        """The hyperparameters of which the card says how much the variant depends on them."""
+        return self.thirds.loc[self.thirds["variant"] == self.variant, "hyperparameter"].unique().tolist()
+
 
 def card_of(study: Study, variant: str, measured: Measured | None = None) -> Card:
     """Return the scorecard of a variant of a study.
@@ -93,15 +104,14 @@ def card_of(study: Study, variant: str, measured: Measured | None = None) -> Car
         raise ValueError(f"study {study.name!r} has no trials of a baseline, so there is nothing to compare with")
     compared = comparisons(study)
     lagged = lag_tables(study, compared)
-    empty = pd.DataFrame(columns=["series", "variant"])
     grounds = place_grounds(study)
     return Card(
         study=study,
         variant=variant,
         places=places(study, variant, compared, grounds),
         levels={task: own.levels for task, own in grounds.items()},
-        half_lags=lagged.get("half_lags", empty),
-        effects=lagged.get("lag_effects", empty),
+        half_lags=lagged.get("half_lags", pd.DataFrame(columns=HALF_LAGS)),
+        effects=lagged.get("lag_effects", pd.DataFrame(columns=LAG_EFFECTS)),
         compared=compared[compared["variant"] == variant],
         thirds=thirds(study, [*dict.fromkeys([study.baseline or "", variant])]),
         measured=measured,

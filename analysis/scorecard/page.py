@@ -39,7 +39,6 @@ def page(card: Card, about: About, said: Said, files: Mapping[str, str]) -> str:
     shown = notes(card)
     speeds = [] if card.measured is None else card.measured.speeds
     reaches = [] if card.measured is None else card.measured.reaches
-    swept = [*dict.fromkeys(card.thirds.loc[card.thirds["variant"] == card.variant, "hyperparameter"])]
     rows = list(card.places.to_dict("records"))
     return standalone(
         Path(__file__).parent / "templates",
@@ -51,10 +50,10 @@ def page(card: Card, about: About, said: Said, files: Mapping[str, str]) -> str:
         equations=[typeset(line) for line in about.equations],
         blocks=[_block(card, [row for row in rows if row["solvable"] == solvable]) for solvable in (True, False)],
         cells=int(card.places["variants"].max()),
-        half_lags=_figure(_half_lags(card)) if panels.half_lag_rows(card) else "",
+        half_lags=_figure(_half_lags(card)) if card.own_half_lags else "",
         gradients=_figure(_gradients(card)) if reaches else "",
         reach=" ".join(reach_lines(card)) if reaches else shown["reach"],
-        sensitivity=_figure(_sensitivity(card, swept)) if swept else "",
+        sensitivity=_figure(_sensitivity(card)) if card.swept else "",
         speed=_figure(_speed(card)) if speeds else "",
         notes=shown,
         files=files,
@@ -137,7 +136,7 @@ Drawn = Callable[[Callable[..., "Axes"]], None]
 
 
 def _half_lags(card: Card) -> tuple[float, Drawn]:
-    rows = len(panels.half_lag_rows(card))
+    rows = len(card.own_half_lags)
     height = 0.27 * rows
     return height + 0.5, lambda axes: panels.half_lags(axes(1.5, 0.05, 0.95, height), card)
 
@@ -146,7 +145,8 @@ def _gradients(card: Card) -> tuple[float, Drawn]:
     return 1.9, lambda axes: panels.gradients(axes(0.55, 0.08, WIDTH - 0.65, 1.4), card)
 
 
-def _sensitivity(card: Card, swept: list[str]) -> tuple[float, Drawn]:
+def _sensitivity(card: Card) -> tuple[float, Drawn]:
+    swept = card.swept
     width = (WIDTH - 0.45 - 0.25 * len(swept)) / len(swept)
 
     def drawn(axes: Callable[..., Axes]) -> None:

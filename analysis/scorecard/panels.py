@@ -31,15 +31,9 @@ def own_and_baseline(card: Card) -> list[str]:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def half_lag_rows(card: Card) -> list[Mapping[Any, Any]]:
-    """Return the rows of the half lags of the variant, one per series."""
-    own = card.half_lags[card.half_lags["variant"] == card.variant] if len(card.half_lags) else card.half_lags
-    return list(own.to_dict("records"))
-
-
 def half_lags(axes: Axes, card: Card) -> None:
     """Draw the half lag of the variant in each series, with those of the others behind it."""
-    rows = half_lag_rows(card)
+    rows = card.own_half_lags
     axes.set_xscale("log", base=2)
     low, high = (f(row[end] for row in rows) for f, end in ((min, "shortest"), (max, "longest")))
     axes.set_xlim(low / 1.12, high * 1.12)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +12,8 @@ import numpy as np
 from .. import words
 from ..diagram.picture import UNITS, paint_on
 from ..figures.look import BACK, GREY, INK, look, save, settings
-from ..figures.pieces import interval, mark
+from ..figures.pieces import interval, mark, row_axis
+from ..tables.comparisons import EVERYTHING_SOLVED, HARDLY_SOLVED, NOTHING_LEARNED
 from . import panels
 from .card import OVERALL, Card, searched
 from .cell import About
@@ -31,6 +32,8 @@ ROW = 0.15  # of a task
 SMALLEST = 0.5  # scale of a diagram, below which its labels cover each other
 MOST = 20  # rows of tasks; a page has no room for more
 FORMATS = ("png", "pdf", "svg")
+IN_PLACE = {EVERYTHING_SOLVED: "all solved", HARDLY_SOLVED: "hardly solved", NOTHING_LEARNED: "not learned"}
+"""What stands in place of a difference, by the verdict on it."""
 
 
 class Room(NamedTuple):
@@ -76,18 +79,27 @@ class Paper:
 
     def wrapped(self, text: str, width: float, size: float = 8, weight: str = "normal") -> list[str]:
         """Return a text in lines that fit a width."""
-        lines = [""]
-        for word in text.split():
-            longer = f"{lines[-1]} {word}".strip()
-            if lines[-1] and width_of(longer, size, weight) > width:
-                lines.append(word)
-            else:
-                lines[-1] = longer
-        return lines
+        return broken(text, lambda line, _: width_of(line, size, weight) <= width)
 
     def heading(self, left: float, text: str) -> None:
         """Write the heading of a part at the present place."""
         self.text(left, self.y, text, 9, weight="bold")
+
+
+def broken(text: str, fits: Callable[[str, int], bool]) -> list[str]:
+    """Return a text in lines, each of as many words as fit; fits: whether a line does, which also gets its number.
+
+    >>> broken("as many words as fit", lambda line, number: len(line) <= (7 if number == 0 else 9))
+    ['as many', 'words as', 'fit']
+    """
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and not fits(longer, len(lines) - 1):
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 @cache
@@ -200,18 +212,13 @@ def _cell(paper: Paper, about: About, said: Said, room: Room) -> None:
 
 def _equation(paper: Paper, left: float, room: float, line: str) -> None:
     """Write an equation; one that is too long goes on in a second line, after a sign."""
-    words_of = line.split(" ")
-    rows, indent = [""], 0.0
-    for word in words_of:
-        longer = f"{rows[-1]} {word}".strip()
-        if rows[-1] and width_of(equation(longer)) > room - (0.25 if len(rows) > 1 else 0.0):
-            rows.append(word)
-        else:
-            rows[-1] = longer
-    for row in rows:
-        paper.text(left + indent, paper.y, equation(row))
+
+    def indent(number: int) -> float:
+        return 0.25 if number else 0.0
+
+    for number, row in enumerate(broken(line, lambda row, k: width_of(equation(row)) <= room - indent(k))):
+        paper.text(left + indent(number), paper.y, equation(row))
         paper.y += LINE * 1.08
-        indent = 0.25
 
 
 NAMES, VALUE, STRIP, RANK, FOREST = 1.95, 0.42, 1.45, 0.72, 1.12  # widths of the columns of the tasks
@@ -220,21 +227,16 @@ GAP = 0.16
 
 def _places(paper: Paper, card: Card) -> None:
     """Draw a row per task: the variant among the others, its place, and how it differs from the baseline."""
-    blocks = [card.places[card.places["solvable"]], *(one for _, one in _losses(card))]
+    solvable = card.places["solvable"]
+    blocks = [card.places[solvable], *(one for _, one in card.places[~solvable].groupby("task", sort=False))]
     paper.heading(EDGE, f"Among {int(card.places['variants'].max())} cells")
     for rows in blocks:
         if len(rows):
-            _block(paper, card, list(rows.head(MOST).to_dict("records")), int(len(rows) > MOST) * (len(rows) - MOST))
-
-
-def _losses(card: Card) -> Any:
-    return card.places[~card.places["solvable"]].groupby("task", sort=False)
+            _block(paper, card, list(rows.head(MOST).to_dict("records")), max(0, len(rows) - MOST))
 
 
 def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: int) -> None:
     """Draw the rows of tasks that share their axes; more: rows that there is no room for."""
-    from ..figures.pieces import row_axis
-
     solvable = bool(rows[0]["solvable"])
     heads = _heads(card, rows[0])
     left = EDGE + NAMES
@@ -243,20 +245,19 @@ def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: in
     top, height = paper.y + 0.17, ROW * len(rows)
     for x, text in ((stops[0], heads[0]), (stops[1] - VALUE + 0.1, "this"), (stops[1] + 0.02, "place")):
         paper.text(x, paper.y, text, color=GREY)
-    strip = paper.axes(stops[0], top, STRIP, height)
-    forests = (
-        [paper.axes(x, top, FOREST, height) for x in stops[2:]]
-        if solvable
-        else [paper.axes(stops[2], top, 2 * FOREST + GAP, height)]
-    )
-    for axes in (strip, *forests):
-        row_axis(axes, len(rows))
-        axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.spines["left"].set_visible(False)
-    _strip(strip, card, rows)
-    for axes, prefix, text in zip(forests, ("", "quality_") if solvable else ("quality_",), heads[1:], strict=True):
-        _forest(axes, card, rows, prefix)
-        paper.text(stops[2] if axes is forests[0] else stops[3], paper.y, text, color=GREY)
+
+    def axes(x: float, width: float) -> Axes:
+        found = paper.axes(x, top, width, height)
+        row_axis(found, len(rows))
+        found.set_ylim(len(rows) - 0.5, -0.5)
+        found.spines["left"].set_visible(False)
+        return found
+
+    _strip(axes(stops[0], STRIP), card, rows)
+    prefixes, width = (("", "quality_"), FOREST) if solvable else (("quality_",), 2 * FOREST + GAP)
+    for prefix, x, text in zip(prefixes, stops[2:], heads[1:], strict=False):  # losses have one wide column
+        _forest(axes(x, width), card, rows, prefix)
+        paper.text(x, paper.y, text, color=GREY)
     for y in range(len(rows)):
         _row_texts(paper, rows, y, top + ROW * y, stops)
     paper.y = top + height + 0.33
@@ -373,9 +374,7 @@ def words_for(row: Mapping[Any, Any], prefix: str) -> str:
     verdict = row[f"{prefix}verdict"]
     if not isinstance(verdict, str):
         return words.NOTHING
-    return {"everything solved": "all solved", "hardly solved": "hardly solved", "nothing learned": "not learned"}.get(
-        verdict, ""
-    )
+    return IN_PLACE.get(verdict, "")
 
 
 HALF = (INNER - 0.35) / 2
@@ -384,7 +383,7 @@ HALF = (INNER - 0.35) / 2
 def _half_lags(paper: Paper, card: Card) -> None:
     paper.heading(EDGE, "At which lag is half of the solve rate left?")
     paper.y += 0.22
-    rows = panels.half_lag_rows(card)
+    rows = card.own_half_lags
     if not rows:
         paper.lines(EDGE, HALF, notes(card)["half_lags"], color=GREY)
         paper.y += 0.1
@@ -412,10 +411,9 @@ def _gradients(paper: Paper, card: Card) -> None:
 def _sensitivity(paper: Paper, card: Card) -> None:
     paper.heading(EDGE, "How much depends on the setting?")
     paper.y += 0.22
-    shown = [*dict.fromkeys(card.thirds.loc[card.thirds["variant"] == card.variant, "hyperparameter"])]
-    if shown:
+    if card.swept:
         width = (HALF - 0.45 - 0.2) / 2
-        for k, name in enumerate(shown):
+        for k, name in enumerate(card.swept):
             axes = paper.axes(EDGE + 0.45 + k * (width + 0.2), paper.y, width, 0.68)
             panels.sensitivity(axes, card, name, labelled=k == 0)
         paper.y += 0.68 + 0.36

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from .. import words
 from .card import OVERALL, Card
 from .cell import HIDDEN, INPUTS, About
-from .panels import HUNDREDTH, half_lag_rows, reach_text
+from .panels import HUNDREDTH, reach_text
 from .verdict import headline, the, verdict
 
 
@@ -82,7 +82,7 @@ def notes(card: Card) -> dict[str, str]:
     return {
         "speed": speed,
         "reach": reach,
-        "half_lags": "The study has one lag of each task, so there is no half lag." if not half_lag_rows(card) else "",
+        "half_lags": "The study has one lag of each task, so there is no half lag." if not card.own_half_lags else "",
         "sensitivity": _sensitivity(card),
     }
 
@@ -148,17 +148,19 @@ def _beside_archive(about: Mapping[str, Any]) -> list[str]:
 
 
 def _origin(facts: Mapping[str, Any]) -> str:
-    """Return processor, commit and day, as far as they are on record."""
+    """Return processors, commits and days of the sessions, as far as they are on record."""
     sessions = [s for s in facts.get("sessions") or () if isinstance(s, Mapping)] or [facts]
 
-    def each(name: str) -> str:
-        known = [str(s[name]) for s in sessions if s.get(name)]
-        return " and ".join(dict.fromkeys(known)) or "not on record"
+    def each(name: str, letters: int | None = None) -> list[str]:
+        return [*dict.fromkeys(str(s[name])[:letters] for s in sessions if s.get(name))]
 
-    days = sorted({str(s["created"])[:10] for s in sessions if s.get("created")})
-    day = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "not on record"
-    commits = " and ".join(dict.fromkeys(commit[:12] for commit in each("commit").split(" and ")))
-    return f"processor {each('processor')}, commit {commits}, date {day}"
+    days = sorted(each("created", 10))
+    known = {
+        "processor": " and ".join(each("processor")),
+        "commit": " and ".join(each("commit", 12)),
+        "date": " to ".join(dict.fromkeys((*days[:1], *days[-1:]))),
+    }
+    return ", ".join(f"{name} {text or 'not on record'}" for name, text in known.items())
 
 
 # Equations

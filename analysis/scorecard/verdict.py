@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +35,7 @@ FEW_NAMED = 3
 """Places that are named in one part of a sentence; further ones are counted."""
 
 
-class Said(NamedTuple):
+class Difference(NamedTuple):
     """One difference from the baseline, and where it was seen.
 
     series: or task, in words. lag: of a single task of a series; 0 for all of a series, or a task in none.
@@ -76,7 +76,7 @@ def headline(card: Card) -> str:
     return words.capital("; ".join(parts)) + "."
 
 
-def _over_all(card: Card, ease: Sequence[Said]) -> str:
+def _over_all(card: Card, ease: Sequence[Difference]) -> str:
     """Return how easily it is trained: by task where the signs differ, else over all tasks together."""
     baseline, at = the(card.baseline), f"at N = {card.points} points"
     better, worse = (_all_of(card, ease, sign) for sign in (BETTER, WORSE))
@@ -90,7 +90,7 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     if len(ease) == 1:
         row, where = ease[0], ease[0].where
     else:
-        row, where = _said("", card.places.iloc[0].to_dict(), "%", 1.0), "all tasks together"
+        row, where = _difference("", card.places.iloc[0].to_dict(), "%", 1.0), "all tasks together"
     if row.verdict in (BETTER, WORSE):
         side = "easier" if row.verdict == BETTER else "harder"
         return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
@@ -107,7 +107,7 @@ def _over_all(card: Card, ease: Sequence[Said]) -> str:
     return f"{at}, nothing can be said of how easily it is trained"
 
 
-def _without_answer(rows: Sequence[Said]) -> str:
+def _without_answer(rows: Sequence[Difference]) -> str:
     """Return why no row has an answer."""
     by = {verdict: [row for row in rows if row.verdict == verdict] for verdict in NO_ANSWER}
     return words.listed(
@@ -115,12 +115,12 @@ def _without_answer(rows: Sequence[Said]) -> str:
     )
 
 
-def _depends(better: Sequence[Said], worse: Sequence[Said]) -> str:
+def _depends(better: Sequence[Difference], worse: Sequence[Difference]) -> str:
     """Return whether what is said depends on the place, or only may do so."""
     return "depends" if any(row.sure for row in better) and any(row.sure for row in worse) else "may depend"
 
 
-def _by_chance(card: Card, rows: Sequence[Said]) -> str:
+def _by_chance(card: Card, rows: Sequence[Difference]) -> str:
     """Return a warning where a difference is not beyond chance over all tasks."""
     count = int((card.places["task"] != OVERALL).sum())
     return "" if all(row.sure for row in rows) else f", which among {count} tasks may be chance"
@@ -143,18 +143,20 @@ def _not_compared(card: Card) -> str:
     return f" (on {number} of {len(tasks)} tasks both fail or both solve everything)"
 
 
-def _all_of(card: Card, ease: Sequence[Said], sign: str) -> list[Said]:
+def _all_of(card: Card, ease: Sequence[Difference], sign: str) -> list[Difference]:
     """Return the series on which a variant is better (or worse), and the single lags of others at which it is."""
     found = [row for row in ease if row.verdict == sign]
     known = {row.series for row in found}
     for row in card.places.to_dict("records"):
         series = words.spoken(str(row["series"]))
         if row["task"] != OVERALL and row["verdict"] == sign and row["series"] != row["task"] and series not in known:
-            found.append(_said(series, row, "%", 1.0, int(row["lag"]))._replace(sure=_sure(card, row["task"], EASE)))
+            found.append(
+                _difference(series, row, "%", 1.0, int(row["lag"]))._replace(sure=_sure(card, row["task"], EASE))
+            )
     return found
 
 
-def _tuned(quality: Sequence[Said], card: Card, *, alone: bool) -> str:
+def _tuned(quality: Sequence[Difference], card: Card, *, alone: bool) -> str:
     """Return how good it is after tuning, by numbers of tasks where there are several."""
     baseline, total = the(card.baseline), len(quality)
     start = f"at N = {card.points} points, after tuning" if alone else "after tuning"
@@ -239,24 +241,22 @@ def place(row: Mapping[Any, Any]) -> str:
     return f"{text} (95 % interval {row['rank_low']:.0f} to {row['rank_high']:.0f})"
 
 
-def _ease(card: Card) -> list[Said]:
+def _ease(card: Card) -> list[Difference]:
     """Return the difference of the solve rate in each series, over its lags, and on each task that is in none."""
     found = []
-    means = card.effects
-    if len(means):
-        means = means[(means["effect"] == MEAN) & (means["variant"] == card.variant)]
+    means = card.effects[(card.effects["effect"] == MEAN) & (card.effects["variant"] == card.variant)]
     for row in means.to_dict("records"):
-        said = _said(words.spoken(str(row["series"])), row, "%", 1.0)
-        found.append(said._replace(sure=not row.get("p", 0.0) * len(means) > SIGNIFICANT))
+        one = _difference(words.spoken(str(row["series"])), row, "%", 1.0)
+        found.append(one._replace(sure=not row.get("p", 0.0) * len(means) > SIGNIFICANT))
     in_series = {str(series) for series in means["series"]}
     for row in card.places.to_dict("records"):
         if row["solvable"] and row["task"] != OVERALL and row["series"] not in in_series:
-            said = _said(words.spoken(str(row["task"])), row, "%", 1.0)
-            found.append(said._replace(sure=_sure(card, row["task"], EASE)))
-    return [said for said in found if isinstance(said.verdict, str)]
+            one = _difference(words.spoken(str(row["task"])), row, "%", 1.0)
+            found.append(one._replace(sure=_sure(card, row["task"], EASE)))
+    return [one for one in found if isinstance(one.verdict, str)]
 
 
-def _quality(card: Card) -> list[Said]:
+def _quality(card: Card) -> list[Difference]:
     """Return the difference of the quality after tuning on each task; losses count from the better to the worse."""
     found = []
     for row in card.places[card.places["quality_verdict"].notna()].to_dict("records"):
@@ -265,19 +265,19 @@ def _quality(card: Card) -> list[Said]:
         lag = int(row["lag"]) if row["series"] != row["task"] else 0
         name = row["series"] if lag else row["task"]
         sure = _sure(card, row["task"], TUNED_BY if row["solvable"] else QUALITY_OF_LOSSES)
-        found.append(_said(words.spoken(str(name)), named, unit, float(row["span"]), lag)._replace(sure=sure))
+        found.append(_difference(words.spoken(str(name)), named, unit, float(row["span"]), lag)._replace(sure=sure))
     return found
 
 
-def _said(series: str, row: Mapping[Any, Any], unit: str, span: float, lag: int = 0) -> Said:
-    return Said(series, lag, row["verdict"], row["difference"], row["low"], row["high"], unit, span)
+def _difference(series: str, row: Mapping[Any, Any], unit: str, span: float, lag: int = 0) -> Difference:
+    return Difference(series, lag, row["verdict"], row["difference"], row["low"], row["high"], unit, span)
 
 
 def _at_lags(card: Card) -> list[str]:
     """Return the series in which single lags say more than the mean: of both signs, or at some lags only."""
     found = []
-    own = card.effects[card.effects["variant"] == card.variant] if len(card.effects) else card.effects
-    for series, rows in own.groupby("series", sort=False) if len(own) else ():
+    own = card.effects[card.effects["variant"] == card.variant]
+    for series, rows in own.groupby("series", sort=False):
         mean = rows.loc[rows["effect"] == MEAN, "verdict"].tolist()
         single = rows[rows["effect"] == AT_LAG]
         parts = [
@@ -300,9 +300,10 @@ def _lags(rows: Any) -> str:
 
 def _half_lags(card: Card) -> list[str]:
     """Return in which series the solve rate falls off earlier or later with the lag than that of the baseline."""
-    own = card.half_lags[card.half_lags["variant"] == card.variant] if len(card.half_lags) else card.half_lags
     parts = []
-    for row in own[own["significant"]].to_dict("records") if len(own) else ():
+    for row in card.own_half_lags:
+        if not row["significant"]:
+            continue
         low, high = sorted((abs(row["doublings_low"]), abs(row["doublings_high"])))
         side = "earlier" if row["doublings"] < 0 else "later"
         size = f"{abs(row['doublings']):.1f} [{low:.1f}, {high:.1f}] doublings"
@@ -320,7 +321,7 @@ def _search(card: Card) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: str, card: Card) -> str:
+def _sentence(rows: Sequence[Difference], start: str, sides: tuple[str, str], what: str, card: Card) -> str:
     """Return what is said of one question: where it is better or worse, the same, not told apart, or without an answer.
 
     start: the words before it. sides: those for better and worse. what: the words after them.
@@ -342,7 +343,7 @@ def _sentence(rows: Sequence[Said], start: str, sides: tuple[str, str], what: st
     return f"{start}, {depends}{'; '.join(parts)}."
 
 
-def _with_sizes(rows: Sequence[Said]) -> str:
+def _with_sizes(rows: Sequence[Difference]) -> str:
     """Return where a difference was seen, each with its size and interval; the largest first where they are many."""
     ordered = sorted(rows, key=lambda row: -abs(row.difference) / row.span) if len(rows) > FEW_NAMED else list(rows)
     shown = [f"{row.where} (by {_size(row)})" for row in ordered[:FEW_NAMED]]
@@ -351,19 +352,19 @@ def _with_sizes(rows: Sequence[Said]) -> str:
     return words.listed(shown)
 
 
-def _size(row: Said) -> str:
+def _size(row: Difference) -> str:
     low, high = sorted((abs(row.low), abs(row.high)))
     ends = ", ".join(words.bare(end, row.unit) for end in (low, high))
     after = words.unit_of(row.unit).after_difference.replace("percentage points", "points")
     return f"{words.bare(abs(row.difference), row.unit)} [{ends}]{after}"
 
 
-def _margin(rows: Sequence[Said]) -> str:
+def _margin(rows: Sequence[Difference]) -> str:
     found = {words.amount(MARGIN * row.span, row.unit) for row in rows}
     return found.pop() if len(found) == 1 else "a tenth of the range that counts"
 
 
-def _open(rows: Sequence[Said], every: Sequence[Said], baseline: str) -> str:
+def _open(rows: Sequence[Difference], every: Sequence[Difference], baseline: str) -> str:
     """Return where the two are not told apart, and how large a difference may be all the same."""
     largest = {row.unit: row for row in sorted(rows, key=_limit)}
     shown = words.listed([_amount(row) for row in largest.values()])
@@ -371,23 +372,23 @@ def _open(rows: Sequence[Said], every: Sequence[Said], baseline: str) -> str:
     return f"not told apart from {baseline}{where}, where differences of up to {shown} remain possible"
 
 
-def _amount(row: Said) -> str:
+def _amount(row: Difference) -> str:
     """Return the largest difference that the interval leaves possible."""
     return f"{words.bare(_limit(row))} in the score" if not row.unit else words.amount(_limit(row), row.unit)
 
 
-def _limit(row: Said) -> float:
+def _limit(row: Difference) -> float:
     return max(abs(row.low), abs(row.high))
 
 
-def _all_or(rows: Sequence[Said], every: Sequence[Said]) -> str:
+def _all_or(rows: Sequence[Difference], every: Sequence[Difference]) -> str:
     """Return where something holds: everywhere, on all the rest, or named."""
     if len(rows) == len(every) > 1:
         return "any task" if rows[0].verdict in (OPEN, NOTHING_LEARNED, HARDLY_SOLVED) else "all tasks"
     return _named(rows)
 
 
-def _named(rows: Sequence[Said]) -> str:
+def _named(rows: Sequence[Difference]) -> str:
     series = {row.series: [other.lag for other in rows if other.series == row.series] for row in rows}
     if len(series) > FEW_NAMED:
         return f"{len(rows)} tasks"
@@ -396,8 +397,3 @@ def _named(rows: Sequence[Said]) -> str:
 
 def _at(lags: Sequence[int]) -> str:
     return f" at lag{'s' * (len(lags) > 1)} {words.listed([str(lag) for lag in lags])}" if all(lags) else ""
-
-
-def plain(sentences: Iterable[str]) -> str:
-    """Return sentences as one line."""
-    return " ".join(sentences)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,7 +27,7 @@ from .claim_rules import (
     of_variants,
     unanswered,
 )
-from .comparisons import BETTER, MARGIN, SAME, WORSE, by_interval, half_width, needed
+from .comparisons import BETTER, MARGIN, SAME, WORSE, by_interval, half_width, needed, towards_better
 
 Row = dict[Any, Any]
 
@@ -96,15 +95,12 @@ def somewhere_better(*names: str, baselines: tuple[str, ...] = LSTMS) -> Test:
 
 def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each task of two variants: the difference between their differences to the baseline."""
-    keys = ["task", "endpoint", "question"]
     found = []
-    for mine, theirs in _pairs(worse, better, keys):
-        difference = mine["difference"] - theirs["difference"]
-        most = np.inf if ENDPOINTS[mine["endpoint"]].column == LOSS else mine["span"]
+    for mine, theirs in _pairs(worse, better):
+        difference, endpoint = mine["difference"] - theirs["difference"], ENDPOINTS[mine["endpoint"]]
+        most = np.inf if endpoint.column == LOSS else mine["span"]
         low, high = (float(np.clip(mine[a] - theirs[b], -most, most)) for a, b in (("low", "high"), ("high", "low")))
-        verdict = by_interval(low, difference, high, MARGIN * mine["span"])
-        if ENDPOINTS[mine["endpoint"]].lower_is_better:
-            verdict = {BETTER: WORSE, WORSE: BETTER}.get(verdict, verdict)
+        verdict = towards_better(by_interval(low, difference, high, MARGIN * mine["span"]), endpoint)
         if mine["verdict"] in UNANSWERED and theirs["verdict"] in UNANSWERED:
             verdict = mine["verdict"]
         variant = f"{mine['variant']} beside {theirs['variant']}"
@@ -114,9 +110,9 @@ def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=worse.columns)
 
 
-def _pairs(first: pd.DataFrame, second: pd.DataFrame, keys: Sequence[str]) -> list[tuple[Row, Row]]:
-    """Return the records of two tables that agree in these columns."""
+def _pairs(first: pd.DataFrame, second: pd.DataFrame) -> list[tuple[Row, Row]]:
+    """Return the records of two tables that are about the same task and endpoint."""
     mine, theirs = (
-        {tuple(row[key] for key in keys): row for row in rows.to_dict("records")} for rows in (first, second)
+        {(row["task"], row["endpoint"]): row for row in rows.to_dict("records")} for rows in (first, second)
     )
     return [(row, theirs[key]) for key, row in mine.items() if key in theirs]

@@ -25,6 +25,7 @@ from .comparisons import (
 )
 from .lags import AT_LAG, FEWEST_SOLVED, SLOPE, several, solved_by_lag
 
+Series = Mapping[str, Mapping[int, str]]  # the tasks by lag of each series, see `lags.several`
 KEPT = "kept"  # effect: how far the solve rate of the baseline at the longest lag is from half of that at the shortest
 EASE_ROW = {"endpoint": "solve_rate", "question": "ease", "primary": True, "unit": "%"}
 
@@ -86,25 +87,23 @@ def with_lags(study: Study, comparisons: pd.DataFrame, lag_tables: Mapping[str, 
     the effect `kept` are of the baseline: its solve rate at the longest lag minus half of that at the shortest, with an
     interval that holds for all series together.
     """
-    ends = {tasks[max(tasks)] for tasks in several(study).values()}
+    tasks_of = several(study)
+    ends = {tasks[max(tasks)] for tasks in tasks_of.values()}
     rows = comparisons.assign(effect=AT_LAG, longest=comparisons["task"].isin(ends))
     if not lag_tables:
         return rows
-    more = [*_slopes(study, lag_tables["lag_effects"], lag_tables["lags"]), *_kept(study)]
+    more = [*_slopes(tasks_of, lag_tables["lag_effects"], lag_tables["lags"]), *_kept(study, tasks_of)]
     return pd.concat([rows, pd.DataFrame(more)], ignore_index=True) if more else rows
 
 
-def _slopes(study: Study, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    first = lags[lags["lag"] == lags.groupby("series")["lag"].transform("min")]
-    solved = first.set_index(["series", "variant"])["solved"]
-    last = lags[lags["lag"] == lags.groupby("series")["lag"].transform("max")]
-    left = last.set_index(["series", "variant"])["solve_rate"]
-    tasks_of = several(study)
+def _slopes(tasks_of: Series, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    known = lags.set_index(["series", "lag", "variant"])
     for row in effects[effects["effect"] == SLOPE].to_dict("records"):
-        series, variant = row["series"], row["variant"]
-        span = 1 / float(np.log2(max(tasks_of[series]) / min(tasks_of[series])))
-        few = min(solved[series, variant], solved[series, row["baseline"]]) < FEWEST_SOLVED
-        ends = [float(left[series, name]) < LEARNED["solve_rate"] for name in (variant, row["baseline"])]
+        series, both = row["series"], [row["variant"], row["baseline"]]
+        shortest, longest = min(tasks_of[series]), max(tasks_of[series])
+        span = 1 / float(np.log2(longest / shortest))
+        few = known.loc[(series, shortest)].loc[both, "solved"].min() < FEWEST_SOLVED
+        ends = known.loc[(series, longest)].loc[both, "solve_rate"] < LEARNED["solve_rate"]
         half = half_width(row["low"], row["difference"], row["high"])
         yield {
             **{name: row[name] for name in ("series", "variant", "baseline", "effect", "points", "difference")},
@@ -114,7 +113,7 @@ def _slopes(study: Study, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator
             "longest": False,
             "span": span,
             "p": row["p"],
-            "verdict": HARDLY_SOLVED if few else _above_floor(row["verdict"], *ends),
+            "verdict": HARDLY_SOLVED if few else _above_floor(row["verdict"], *map(bool, ends)),
             "needed": needed(row["difference"], half, row["points"], span),
         }
 
@@ -125,9 +124,9 @@ def _above_floor(verdict: str, variant: bool, baseline: bool) -> str:
     return NOTHING_LEFT if cut else verdict
 
 
-def _kept(study: Study) -> Iterator[dict[str, Any]]:
-    level = 1 - (1 - LEVEL) / max(1, len(several(study)))
-    for series, tasks in several(study).items():
+def _kept(study: Study, tasks_of: Series) -> Iterator[dict[str, Any]]:
+    level = 1 - (1 - LEVEL) / max(1, len(tasks_of))
+    for series, tasks in tasks_of.items():
         solved, variants = solved_by_lag(study, tasks)
         if not variants or variants[0] != study.baseline:
             continue

@@ -13,19 +13,8 @@ from .halves import halves
 from .literature import BOTH, CLAIMS, EASE, QUALITY
 
 COLUMNS = [
-    *(
-        "source",
-        "place",
-        "claim",
-        "question",
-        "verdict",
-        "needed",
-        "evidence",
-        "beside",
-        "studies",
-        "differs",
-        "lacking",
-    )
+    *("source", "place", "claim", "question", "verdict", "needed", "evidence", "beside", "studies"),
+    *("differs", "lacking"),
 ]
 
 

@@ -82,7 +82,7 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
         present = [v for v in study.variants if (own["variant"] == v).any()]
         if study.baseline not in present:
             continue
-        place = {"task": task, "series": _series(own, task), "baseline": study.baseline}
+        place = {"task": task, "series": series_of(own, task), "baseline": study.baseline}
         order, goal = matrix(own, own["order"], present), study.goals[task]
         endpoints = endpoints_of(solvable=goal.solvable)
         values = {e.name: matrix(own, values_of(own, e.column, goal), present) for e in endpoints}
@@ -98,7 +98,7 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
     return pd.DataFrame(rows, columns=COLUMNS).astype({"primary": bool, "significant": bool})
 
 
-def _series(own: pd.DataFrame, task: str) -> str:
+def series_of(own: pd.DataFrame, task: str) -> str:
     """Return the series that the trials of a task name; the task where they name none."""
     return str(own["series"].iloc[0]) or task if "series" in own else task
 
@@ -205,7 +205,7 @@ def verdict_of(endpoint: Endpoint, interval: tuple[float, float, float], span: f
     if guard:
         return guard
     found = by_interval(low, difference, high, MARGIN * span)
-    return {BETTER: WORSE, WORSE: BETTER}.get(found, found) if endpoint.lower_is_better else found
+    return towards_better(found, endpoint)
 
 
 def learned(side: Levels) -> bool:
@@ -251,6 +251,15 @@ def by_interval(low: float, difference: float, high: float, margin: float) -> st
     if not low * high > 0:
         return OPEN
     return BETTER if difference > 0 else WORSE
+
+
+def towards_better(verdict: str, endpoint: Endpoint) -> str:
+    """Return a verdict of `by_interval` for an endpoint of which less may be better.
+
+    >>> towards_better("better", ENDPOINTS["best_decile_loss"]), towards_better("better", ENDPOINTS["solve_rate"])
+    ('worse', 'better')
+    """
+    return {BETTER: WORSE, WORSE: BETTER}.get(verdict, verdict) if endpoint.lower_is_better else verdict
 
 
 GUARDS = (NOTHING_LEARNED, HARDLY_SOLVED, EVERYTHING_SOLVED)  # verdicts that turn no interval into a sentence

@@ -16,6 +16,7 @@ COLUMNS = [
     *("task", "variant", "trials", "epochs_best", "epochs_end", "train_best", "validation_best", "gap_best"),
     *("train_end", "validation_end", "gap_end"),
 ]
+AT_A_LOOK = ("step", "train_loss", "loss")  # columns of a trial, after `low_` for its best look and `last_`
 
 
 def with_training_set(trials: pd.DataFrame) -> list[str]:
@@ -81,11 +82,8 @@ def _of(own: pd.DataFrame, goal: Goal) -> dict[str, Any]:
 
 def _ends(row: dict[Any, Any]) -> Floats | None:
     """Return epoch, training and validation loss at the best look and at the last one; None without such a look."""
-    looks = np.array([[row[f"{look}_{name}"] for name in _AT_A_LOOK] for look in ("low", "last")], dtype=float)
+    looks = np.array([[row[f"{look}_{name}"] for name in AT_A_LOOK] for look in ("low", "last")], dtype=float)
     if np.isnan(looks).any():
         return None
     looks[:, 0] *= row["epochs"] / max(row["steps"], 1)
     return looks.ravel()
-
-
-_AT_A_LOOK = ("step", "train_loss", "loss")

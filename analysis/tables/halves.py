@@ -24,6 +24,8 @@ from .comparisons import (
     half_width,
     measure_of,
     needed,
+    series_of,
+    towards_better,
     values_of,
 )
 
@@ -89,14 +91,12 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
             difference = float(upper.mean() - lower.mean())
             enough = min(len(upper), len(lower)) >= FEWEST_FOR_INFERENCE
             low, high = between(upper, lower, level) if enough else (np.nan, np.nan)
-            verdict = by_interval(low, difference, high, MARGIN * measure.span)
-            if endpoint.lower_is_better:
-                verdict = {"better": "worse", "worse": "better"}.get(verdict, verdict)
+            verdict = towards_better(by_interval(low, difference, high, MARGIN * measure.span), endpoint)
             if goal.solvable:
                 verdict = _guarded(float(values.mean()), verdict)
             yield {
                 "task": task,
-                "series": str(own["series"].iloc[0]) or task if "series" in own else task,
+                "series": series_of(own, task),
                 "variant": name_of(name),
                 "baseline": study.baseline,
                 "endpoint": endpoint.name,

@@ -5,7 +5,6 @@ them again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,12 +62,7 @@ def recommended(study: Study, commands: Callable[[Sequence[Trial | None]], list[
 
 def trial_of(study: Study, task: str, variant: str, row: Mapping[str, Any]) -> Trial | None:
     """Return the trial of a row again, with its width; None where the design does not say enough."""
-    design = study.design
-    if design.unknown or not design.initialisation:
-        return None
-    values = {n: int(row[n]) if design.space[n].integer else float(row[n]) for n in study.hyperparameters}
     try:
-        trial = design.trial(task, variant, int(row["point"]), values)
-        return replace(trial, model=replace(trial.model, hidden_size=int(row["hidden_size"])))
+        return study.design.trial_again(task, variant, row)
     except (KeyError, TypeError, ValueError, AttributeError):
         return None

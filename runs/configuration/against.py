@@ -50,20 +50,23 @@ class Union(Search):
 
     def knobs(self, wanted: Confirm | Horizon) -> Confirm | Horizon:
         """Return the knobs of a stage: those of the archive's, if it has the stage and the user asks for no others."""
-        values = (self.archive.about.get("stages") or {}).get(wanted.kind)
-        usual = type(wanted)()
-        return type(wanted)(**values["knobs"]) if self.whole and values and wanted == usual else wanted
+        values, usual = self._planned(wanted.kind), type(wanted)()
+        return type(wanted)(**values["knobs"]) if values and wanted == usual else wanted
 
     def holds(self, stage: Stage) -> bool:
         """Return whether the archive has a stage that was planned as this one: the same points are run again."""
-        values = (self.archive.about.get("stages") or {}).get(stage.stage)
-        if not self.whole or not values:
+        values = self._planned(stage.stage)
+        if not values:
             return False
         there = Stage.from_dict(values, self)
         return there.fixed() == stage.fixed() and all(
             list(there.chosen[task][variant]) == list(stage.chosen[task][variant])
             for task, variant in self.archive.design.pairs
         )
+
+    def _planned(self, stage: str) -> Mapping[str, Any]:
+        """Return the plan of a stage of the archive that belongs to the union, too; empty where there is none."""
+        return (self.archive.about.get("stages") or {}).get(stage) or {} if self.whole else {}
 
     @property
     def notes(self) -> list[str]:

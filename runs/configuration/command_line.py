@@ -23,6 +23,16 @@ WITHOUT_PRESET = "~study"
 """The argument that is added where an archive says what the study is (`against=`), so that no preset does."""
 
 
+def as_given(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments that the user gave, of those that Hydra has: without `WITHOUT_PRESET` where it was added.
+
+    >>> as_given(["against=archive:lags", "workers=2", "~study"]), as_given(["name=mine", "~study"])
+    (['against=archive:lags', 'workers=2'], ['name=mine', '~study'])
+    """
+    added = names_an_archive(arguments)
+    return [text for text in arguments if not (added and text == WITHOUT_PRESET)]
+
+
 def command_line(main: Callable[[DictConfig], int], config_name: str) -> NoReturn:
     """Run `main` with the configuration of the command line, and end the process with the exit code that it returns.
 
@@ -97,7 +107,7 @@ class _Command:
 
     def _body(self, config: DictConfig) -> None:
         self.begun = True
-        sys.argv = [argument for argument in sys.argv if argument != WITHOUT_PRESET]
+        sys.argv = as_given(sys.argv)
         try:
             self.code = self.main(config)
         except MISTAKES as error:

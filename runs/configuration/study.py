@@ -29,7 +29,7 @@ from .stage import knobs_of_stage
 from .trial import checked_task
 
 ACTIONS_THAT_READ = {"part": ("run", "status"), "from": ("restore",), "verify": ("restore",)}
-"""Arguments that some actions read, and these."""
+"""Arguments that only some actions read, with the names of these actions."""
 
 
 def checked(config: DictConfig, overrides: Sequence[str]) -> Search:

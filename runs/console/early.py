@@ -122,8 +122,8 @@ def mistake(command: str, arguments: Sequence[str], registered: Registered | Non
     if others_may_register or _presets_elsewhere(arguments):
         return ""
     multirun = any(a in ("-m", "--multirun") or a.startswith("hydra.mode") for a in arguments)
-    of_archive = ("tasks=",) if names_an_archive(arguments) else ()  # which tasks there are, the archive says
-    looked_at = [text for text in arguments if not text.startswith(of_archive)] if of_archive else arguments
+    of_archive = names_an_archive(arguments)  # which says what tasks there are
+    looked_at = [text for text in arguments if not (of_archive and text.startswith("tasks="))]
     lines = (_mistake_in(command, text, multirun, registered) for text in looked_at)
     inner = (_mistake_inside(command, text, arguments) for text in arguments)
     return next((line for line in (*lines, *inner) if line), "")

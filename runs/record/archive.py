@@ -213,9 +213,11 @@ def stored_checksum(table: pa.Table) -> str:
     return bytes((table.schema.metadata or {}).get(_CHECKSUM, b"")).decode(errors="replace")
 
 
-def stored_schema(table: pa.Table) -> int:
-    """Return the number of the schema of an archive."""
-    return int((table.schema.metadata or {}).get(_SCHEMA, b"1"))
+def stored_schema(path: Path) -> int:
+    """Return the number of the schema of an archive, without reading its trials."""
+    import pyarrow.parquet as pq
+
+    return int((pq.read_schema(path).metadata or {}).get(_SCHEMA, b"1"))
 
 
 def _refuse_later(path: Path, schema: bytes) -> None:

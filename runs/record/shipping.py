@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..arguments import on_record
+from ..files import replacing
 from .archive import METRIC, Archive, checksum_of, read_table, store_table, stored_checksum
 from .rows import names_of
 from .shipped import CURVES
@@ -36,7 +37,7 @@ _QUOTED = re.compile(rf"""(['"])({_START}[/\\][^'"\n]*)\1""")
 
 
 def ship(archive: Archive, path: Path) -> bool:
-    """Write the archive of a study as it is shipped; returns whether the file is another one than before.
+    """Write the archive of a study as it is shipped; return whether the file is another one than before.
 
     The same trials give the same file, to the byte. Every value of the table is kept to the last bit, but for the
     curves and for the folders in the messages of failed trials.
@@ -60,7 +61,7 @@ def ship(archive: Archive, path: Path) -> bool:
 
 
 def write_curves(table: pd.DataFrame, path: Path) -> Path:
-    """Write the learning curves of a study in single precision, by the ids of its trials; returns the path.
+    """Write the learning curves of a study in single precision, by the ids of its trials; return the path.
 
     table: the tidy table.
     path: of the archive that they belong to, or of a file of that name in another folder; the curves get the ending
@@ -68,8 +69,6 @@ def write_curves(table: pd.DataFrame, path: Path) -> Path:
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
-
-    from ..files import replacing
 
     columns = {name: pa.array(list(table[name]), pa.list_(pa.int32())) for name in names_of("integers")}
     columns |= {name: pa.array(list(table[name]), pa.list_(pa.float32())) for name in names_of("floats")}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -54,7 +53,7 @@ def best_trial(archive: Archive, task: str, variant: str) -> tuple[int, Trial] |
         return None
     by_steps = archive.design.training.stop_when_solved
     row = min(rows, key=lambda r: (rank_key(r["solved_step"], r["validation_loss"], by_steps), r["point"]))
-    return int(row["point"]), _again(archive, task, variant, row)
+    return int(row["point"]), archive.design.trial_again(task, variant, row)
 
 
 def reach_of(archive: Archive, task: str, variant: str, known: Mapping[str, Reach]) -> tuple[Reach | None, str]:
@@ -94,13 +93,3 @@ def _relative(norms: np.ndarray) -> list[float]:
 def _trials(archive: Archive, variant: str) -> pd.DataFrame:
     table = archive.table
     return table[(table["variant"] == variant) & (table["stage"] == "search") & ~table["status"].isin(UNRANKED)]
-
-
-def _again(archive: Archive, task: str, variant: str, row: Mapping[Any, Any]) -> Trial:
-    design = archive.design
-    if design.unknown or not design.initialisation:
-        raise ValueError("the design of the study is not complete, so that no trial can be trained again")
-    names = [name for name in design.space if name in row]
-    values = {n: int(row[n]) if design.space[n].integer else float(row[n]) for n in names}
-    trial = design.trial(task, variant, int(row["point"]), values)
-    return replace(trial, model=replace(trial.model, hidden_size=int(row["hidden_size"])))

@@ -157,6 +157,21 @@ class Design:
             data_seed=seed_for(self.seed, "data", series) >> 1,
         )
 
+    def trial_again(self, task: str, variant: str, row: Mapping[str, Any]) -> Trial:
+        """Return a trial of the search as its row in the table of trials describes it, to train it once more.
+
+        task, variant: labels of the design.
+        row: has the columns point and hidden_size; hyperparameters that it lacks keep the values of the design.
+
+        Raises ValueError where the design does not say enough.
+        """
+        if self.unknown or not self.initialisation:
+            raise ValueError("the design of the study is not complete, so that no trial can be trained again")
+        known = {name: dimension for name, dimension in self.space.items() if name in row}
+        values = {n: int(row[n]) if dimension.integer else float(row[n]) for n, dimension in known.items()}
+        trial = self.trial(task, variant, int(row["point"]), values)
+        return replace(trial, model=replace(trial.model, hidden_size=int(row["hidden_size"])))
+
     def _sobol(self, series: str) -> NDArray[np.float64]:
         if series not in self._sequences:
             from scipy.stats.qmc import Sobol
@@ -266,16 +281,22 @@ def flat(node: Any, prefix: str = "") -> dict[str, Any]:
     return {prefix: list(node) if isinstance(node, tuple) else node}
 
 
-def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+def differences(
+    one: Mapping[str, Any], other: Mapping[str, Any], there: str = "there", here: str = "here"
+) -> list[str]:
     """Return what differs between two flat mappings, one text for each key.
+
+    there, here: where the texts say that the values of the first and of the second mapping are.
 
     >>> differences({"seed": 0, "points": 5}, {"seed": 7, "points": 5})
     ['seed: 0 there, 7 here']
+    >>> differences({"seed": 0}, {"seed": 7}, "in a.parquet", "in b.parquet")
+    ['seed: 0 in a.parquet, 7 in b.parquet']
     """
     return [
-        f"{k}: {there.get(k, 'absent')!r} there, {here.get(k, 'absent')!r} here"
-        for k in {**there, **here}
-        if there.get(k, "absent") != here.get(k, "absent")
+        f"{k}: {one.get(k, 'absent')!r} {there}, {other.get(k, 'absent')!r} {here}"
+        for k in {**one, **other}
+        if one.get(k, "absent") != other.get(k, "absent")
     ]
 
 

@@ -15,7 +15,7 @@ from ..record.facts import facts
 from ..trial.diagnosis import diagnose
 from ..trial.diagnosis_file import read_diagnosis, write_diagnosis
 from ..trial.training import prepare_process, trained
-from ..trial.trial import Outcome, Trial
+from ..trial.trial import OF_THE_RUN, Outcome, Trial
 from ..trial.weights import read_about, save_model
 from .ranking import RankKey, rank_key
 from .study import Study
@@ -81,8 +81,7 @@ def differences(recorded: Outcome, again: Outcome) -> list[str]:
     The time that it took is left out, and so is what earlier versions did not record.
     """
     mine, theirs = recorded.as_dict(), Outcome.from_dict(again.as_dict()).as_dict()
-    unlike = {"seconds", "why_eager", "update", "why_autograd"}
-    return [name for name in mine if name not in unlike and mine[name] != theirs[name]]
+    return [name for name in mine if name not in OF_THE_RUN and mine[name] != theirs[name]]
 
 
 def inspect_best(best: Best, folder: Path, about: Mapping[str, Any]) -> tuple[bool, str]:

@@ -9,7 +9,7 @@ from ..rules import require
 
 
 class Part(NamedTuple):
-    """Every so-many-th trial of each pair of a task and a variant. It is not part of the design.
+    """Every n-th trial of each pair of a task and a variant, where there are n parts. It is not part of the design.
 
     number: of this part, from 1. of: how many parts there are.
     """

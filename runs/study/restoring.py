@@ -6,7 +6,6 @@ nothing is stored. A trial counts as the same where everything that it computed 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -16,48 +15,30 @@ import numpy as np
 from ..record.archive import Archive
 from ..record.rows import Row, of_stage, outcome_of
 from ..rules import require
-from ..trial.trial import Outcome, Trial
+from ..trial.trial import OF_THE_RUN, Outcome
 from .design import differences
 from .plan import Plan, Planned, Search
 from .sessions import Facts
 from .stages import Stage
 from .storage.contract import Storage
 from .study import Study
-from .trials import Arrival
+from .trials import Arrival, Place
 
-Place = tuple[str, str, int]
-"""Labels of a task and a variant, and the index of a trial in the plan."""
 Sources = Mapping[str, Archive]
 """Archives by the names that messages give them."""
 
-NOT_COMPARED = ("seconds", "why_eager", "update", "why_autograd")
-"""What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
 NAMED = 3  # differences between designs that a message lists
 CURVES = ("curve_steps", "curve_losses", "train_losses")
 
 
 @dataclass(frozen=True)
-class Travelled:
-    """A trial of an archive, as it is to be stored.
+class Travelled(Arrival):
+    """A trial of an archive on its way to a study. Its session is still a place in the list of those that travel.
 
-    task, variant: labels of its pair. index: its number in the plan. source: the archive that it is from.
-    trial: what was run. values: its hyperparameters. outcome: what happened.
-    session: in which it ran, a place in the list of those that travel.
+    source: the archive that it is from.
     """
 
-    task: str
-    variant: str
-    index: int
     source: str
-    trial: Trial
-    values: Mapping[str, float | int]
-    outcome: Outcome
-    session: int
-
-    @property
-    def place(self) -> Place:
-        """Its task, its variant and its index."""
-        return self.task, self.variant, self.index
 
 
 class Travelling(NamedTuple):
@@ -125,7 +106,7 @@ def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple
     storage: which may have a part of the study already; None where there is none yet. Nothing is written.
     """
     search = _search(sources, name)
-    there = None if storage is None else _there(storage, search)
+    there = None if storage is None else Study.if_there(storage, search.key)
     if there is not None:
         there.refuse_another(search, f"Nothing was restored. Under another name: name={search.design.name}_2")
         grown = there.plan.grown(search)
@@ -134,7 +115,7 @@ def prepared(sources: Sources, name: str, storage: Storage | None) -> list[tuple
     plans: list[tuple[Plan, Sources]] = [(search, sources), *_stages(storage, search, sources)]
     found = [(plan, gathered(plan, own, plan.stage)) for plan, own in plans]
     for plan, arriving in found:
-        known = None if storage is None else _there(storage, plan)
+        known = None if storage is None else Study.if_there(storage, plan.key)
         if known is not None:
             _compared(known, arriving.trials)
     return found
@@ -153,10 +134,10 @@ def _search(sources: Sources, name: str) -> Search:
     """Return the search that all archives are of, with the most points of any. Raises ValueError where they differ."""
     (first, archive), *others = sources.items()
     for other, more in others:
-        found = differences(archive.design.fixed(), replace(more.design, name=archive.design.name).fixed())
+        renamed = replace(more.design, name=archive.design.name)
+        found = differences(archive.design.fixed(), renamed.fixed(), f"in {first}", f"in {other}")
         if found:
-            said = listed(found, first, other)
-            raise ValueError(f"from: the archives are of different designs ({said}); nothing was restored")
+            raise ValueError(f"from: the archives are of different designs ({listed(found)}); nothing was restored")
     largest = max((archive.design for archive in sources.values()), key=lambda design: design.points)
     for label, node in {**largest.variants, **largest.tasks}.items():
         require("_target_" in node, f"from: {first} must say of which class its variants and tasks are", label)
@@ -195,38 +176,29 @@ def _stage(name: str, values: Any, search: Search) -> Stage:
 
 
 def _refuse_other_stage(name: str, stage: Stage, known: Stage) -> None:
-    found = differences(known.fixed(), stage.fixed())
+    there, here = "in the other plan", f"in {name}"
+    found = differences(known.fixed(), stage.fixed(), there, here)
     for task in known.chosen:
         for variant, points in known.chosen[task].items():
             own = [*stage.chosen.get(task, {}).get(variant, ())]
             if own != [*points]:
-                found.append(f"the points that {variant} runs again on {task}: {[*points]} there, {own} here")
+                found.append(f"the points that {variant} runs again on {task}: {[*points]} {there}, {own} {here}")
     if found:
-        said = listed(found, "the other plan", name)
-        raise ValueError(f"{stage.title} was planned differently ({said}); nothing was restored")
+        raise ValueError(f"{stage.title} was planned differently ({listed(found)}); nothing was restored")
 
 
-def listed(found: Sequence[str], there: str, here: str) -> str:
-    """Return the first few texts of `runs.study.design.differences` as one, with names for there and here.
+def listed(found: Sequence[str]) -> str:
+    """Return the first few texts of `runs.study.design.differences` as one, and how many more there are.
 
-    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"], "a.parquet", "b.parquet")
-    'seed: 0 in a.parquet, 7 in b.parquet; points: 5 in a.parquet, 9 in b.parquet'
+    >>> listed(["seed: 0 there, 7 here", "points: 5 there, 9 here"])
+    'seed: 0 there, 7 here; points: 5 there, 9 here'
     """
-    texts = [re.sub(r" there, (.*) here$", rf" in {there}, \1 in {here}", text) for text in found[:NAMED]]
     more = [f"and {len(found) - NAMED} more"] if len(found) > NAMED else []
-    return "; ".join([*texts, *more])
-
-
-def _there(storage: Storage, plan: Plan) -> Study | None:
-    """Return what is stored under the key of a plan; None where nothing is."""
-    try:
-        return Study.open(storage, plan.key)
-    except KeyError:
-        return None
+    return "; ".join([*found[:NAMED], *more])
 
 
 def _there_as_stage(storage: Storage | None, stage: Stage) -> Stage | None:
-    known = None if storage is None else _there(storage, stage)
+    known = None if storage is None else Study.if_there(storage, stage.key)
     return known.plan if known is not None and isinstance(known.plan, Stage) else None
 
 
@@ -243,9 +215,10 @@ def sessions_of(archive: Archive, stage: str) -> list[Facts]:
 
 
 def gathered(plan: Plan, sources: Sources, stage: str) -> Travelling:
-    """Return the trials of a plan that are in archives, and the sessions of these; of two of a place, one that ended.
+    """Return the trials of a plan that are in archives, and the sessions in which they ran.
 
-    A failure is no end, as the machine may have been the reason.
+    Where one archive has a failure and another an outcome of the same trial, the outcome counts, since the failure may
+    be due to the machine.
 
     Raises ValueError where a trial is not the one that the plan has in its place, or where two archives have different
     numbers of it.
@@ -286,7 +259,7 @@ def _travelled(plan: Plan, name: str, archive: Archive, stage: str, sessions: Se
         _refuse_stranger(name, row, planned, known, unnamed)
         session = row["session"]
         require(0 <= session < len(sessions), f"{name}: column session must be below {len(sessions)}", session)
-        yield Travelled(*pair, index, name, planned.trial, known, outcome_of(row), sessions[session])
+        yield Travelled(*pair, index, planned.trial, known, outcome_of(row), sessions[session], name)
 
 
 def _index_in_search(plan: Plan) -> Callable[[Row], int | None]:
@@ -345,7 +318,7 @@ def stored(study: Study, arriving: Travelling) -> Restored:
     """Store trials in a study that is locked. Raises ValueError where one of them is there with other numbers."""
     missing, replaced = _compared(study, arriving.trials)
     numbers = [study.sessions.adopt(facts) for facts in arriving.sessions] if missing else []
-    arrivals = [Arrival(*t.place, t.trial, t.values, t.outcome, numbers[t.session]) for t in missing]
+    arrivals = [replace(trial, session=numbers[trial.session]) for trial in missing]
     study.store(arrivals, replaced)
     places = {trial.place for trial in missing}
     return Restored(study, places, len(arriving.trials) - len(places), len(replaced))
@@ -396,7 +369,7 @@ def difference(one: Outcome, other: Outcome, here: str = "here", there: str = "t
     >>> difference(a, b)
     'test_loss is 0.5 here, 0.25 there, 0.25 apart'
     """
-    for name in (field.name for field in fields(Outcome) if field.name not in NOT_COMPARED):
+    for name in (field.name for field in fields(Outcome) if field.name not in OF_THE_RUN):
         mine, theirs = getattr(one, name), getattr(other, name)
         lacking = name in (*CURVES, "task", "budget") and not (mine and theirs)
         if lacking or _same(name, mine, theirs):

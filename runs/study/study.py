@@ -93,7 +93,7 @@ class Study:
         """
         with storage.alone(plan.key):
             names = {s.study_name for s in storage.get_all_studies()}
-            known = cls._known(storage, plan) if plan.key in names else None
+            known = cls.known(storage, plan)
             if known is not None:
                 plan = known.plan.grown(plan)
             meta = _made(storage, plan.key, names)
@@ -113,17 +113,26 @@ class Study:
             return study
 
     @classmethod
-    def _known(cls, storage: Storage, plan: Plan) -> Study | None:
-        """Return the study of this name that is in a storage; None where its design was never stored."""
+    def known(cls, storage: Storage, plan: Plan) -> Study | None:
+        """Return the study that is stored under the name of a plan; None where its design was never stored.
+
+        Raises ValueError, saying what differs, where it has another design.
+        """
+        known = cls.if_there(storage, plan.key)
+        if known is not None:
+            other = f"Use another name: name={plan.design.name}_2"
+            known.refuse_another(
+                plan, f"Nothing was changed. {other if plan.stage == 'search' else 'It stays as it was planned first'}"
+            )
+        return known
+
+    @classmethod
+    def if_there(cls, storage: Storage, key: str) -> Study | None:
+        """Return what `open` returns; None where there is none of this name."""
         try:
-            known = cls.open(storage, plan.key)
+            return cls.open(storage, key)
         except KeyError:
             return None
-        other = f"Use another name: name={plan.design.name}_2"
-        known.refuse_another(
-            plan, f"Nothing was changed. {other if plan.stage == 'search' else 'It stays as it was planned first'}"
-        )
-        return known
 
     @classmethod
     def open(cls, storage: Storage, key: str) -> Study:
@@ -420,27 +429,21 @@ class Study:
         Returns False where the trial was taken from this worker meanwhile, as it seemed dead: the outcome is dropped,
         and the trial runs again.
         """
-        ending = self._ending(lease.trial, outcome, self.sessions.number)
-        if self.design.pruner != "none":
-            ending = ending._replace(curve=())  # the reporter has stored it
+        reported = self.design.pruner != "none"  # the losses are stored already, see `reporter`
+        curve = [] if reported else thinned(outcome.curve_steps, outcome.curve_losses)
         try:
-            self.storage.finish(lease.number, ending)
+            self.storage.finish(lease.number, self._ending(lease.trial, outcome, self.sessions.number, curve))
         except UpdateFinishedTrialError:
             return False
         return True
 
-    def _ending(self, trial: Trial, outcome: Outcome, session: int) -> Ending:
+    def _ending(self, trial: Trial, outcome: Outcome, session: int, curve: list[tuple[int, float]]) -> Ending:
         """Return the end of a trial as it is stored."""
         state, values = TrialState.FAIL, None
         if outcome.status == "pruned":
             state = TrialState.PRUNED
         elif outcome.validation_loss is not None:
             state, values = TrialState.COMPLETE, [outcome.validation_loss]
-        curve = thinned(outcome.curve_steps, outcome.curve_losses)
-        if self.design.pruner != "none" and outcome.curve_steps:
-            reported = _reported(sized(trial.training, self._problem(trial)))
-            pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
-            curve = [(step, loss) for step, loss in pairs if step in reported]
         attributes = {
             "trial_id": trial.id,
             "hidden_size": trial.model.hidden_size,
@@ -462,20 +465,21 @@ class Study:
         self.storage.add((self._ids[arrival.pair], self._ended(arrival)) for arrival in arrivals)
         if replaced:
             self.storage.set_study_user_attr(self._meta, "retired", sorted({*replaced} | self._retired()))
-        places = {(arrival.pair, arrival.index) for arrival in arrivals}
+        places = {arrival.place for arrival in arrivals}
         waiting = [
             trial._trial_id
             for pair in {arrival.pair for arrival in arrivals}
             for trial in self.trials(pair, (TrialState.WAITING,))
-            if (pair, index_of(trial)) in places
+            if (*pair, index_of(trial)) in places
         ]
         self.storage.drop(waiting)
         self._queue = []
 
     def _ended(self, arrival: Arrival) -> FrozenTrial:
-        ending = self._ending(arrival.trial, arrival.outcome, arrival.session)
+        trial, outcome = arrival.trial, arrival.outcome
+        ending = self._ending(trial, outcome, arrival.session, self._curve(trial, outcome))
         now = datetime.now()
-        trial = create_trial(
+        stored = create_trial(
             state=ending.state,
             values=ending.values,
             params=dict(arrival.values),
@@ -483,8 +487,16 @@ class Study:
             user_attrs={"index": arrival.index, "attempt": 1, **ending.attributes},
             intermediate_values=dict(ending.curve),
         )
-        trial.datetime_start, trial.datetime_complete = now - timedelta(seconds=arrival.outcome.seconds), now
-        return trial
+        stored.datetime_start, stored.datetime_complete = now - timedelta(seconds=outcome.seconds), now
+        return stored
+
+    def _curve(self, trial: Trial, outcome: Outcome) -> list[tuple[int, float]]:
+        """Return the steps and losses that a trial would have stored here; with a pruner those at which it is asked."""
+        if self.design.pruner == "none" or not outcome.curve_steps:
+            return thinned(outcome.curve_steps, outcome.curve_losses)
+        reported = _reported(sized(trial.training, self._problem(trial)))
+        pairs = zip(outcome.curve_steps, outcome.curve_losses, strict=True)
+        return [(step, loss) for step, loss in pairs if step in reported]
 
     # Reading
     # -------------------------------------------------------------------------------------------------------------

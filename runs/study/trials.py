@@ -15,6 +15,8 @@ from .storage.contract import index_of
 
 Pair = tuple[str, str]
 """Labels of a task and a variant."""
+Place = tuple[str, str, int]
+"""Labels of a task and a variant, and the index of a trial in the plan."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Finished:
     stored: FrozenTrial
 
     @property
-    def place(self) -> tuple[str, str, int]:
+    def place(self) -> Place:
         """Its task, its variant and its index."""
         return self.task, self.variant, self.index
 
@@ -94,6 +96,11 @@ class Arrival:
     def pair(self) -> Pair:
         """Labels of its task and its variant."""
         return self.task, self.variant
+
+    @property
+    def place(self) -> Place:
+        """Its task, its variant and its index."""
+        return self.task, self.variant, self.index
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ..record.facts import changes
+from ..record.facts import changes, commit, environment
 
 if TYPE_CHECKING:
     from ..trial.trial import Trial
@@ -24,7 +24,7 @@ Row = Mapping[Any, Any]
 NUMBERS = ("status", "steps", "solved_step", "best_step", "validation_loss", "test_loss", "score", "parameters")
 """The columns of the table of trials that a trial that is run again must have to the last bit."""
 ENDED = ("solved", "finished")
-"""The statuses of trials that are worth to be run again: they were trained to their end."""
+"""The statuses of trials that are worth running again: they were trained to their end."""
 NAMED = 4  # trials that a text names
 
 
@@ -226,34 +226,30 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
 def rerun(
     search: Search,
     rows: Sequence[Row],
-    count: int,
     sessions: Sequence[Mapping[str, Any]] = (),
     began: Callable[[str], None] = lambda name: None,
 ) -> Check:
-    """Run a sample of finished trials again in this process; they are compared to the last bit, and nothing is stored.
+    """Run finished trials again in this process; they are compared to the last bit, and nothing is stored.
 
     search: with the tasks and variants of the rows.
-    rows: of the table of trials, from which `sample` chooses.
-    count: how many trials to run.
+    rows: of the table of trials, such as `sample` chooses.
     sessions: the facts of each session in which the rows ran, by the rows' numbers of sessions.
     began: is called with the name of each trial before it runs.
 
     Returns what came out. Raises ValueError where a class of a trial may not be imported or its data are not here.
     """
-    from ..record.facts import commit, environment
     from ..trial.training import prepare_process, run
 
-    chosen = sample(rows, count)
     prepare_process()
     reruns = []
-    for row in chosen:
+    for row in rows:
         began(f"{row['task']} {row['variant']} {row['point']}")
         outcome = run(trial_of(search, row))
         place = str(row["task"]), str(row["variant"]), int(row["point"])
         times = float(row["seconds"]), outcome.seconds
         reruns.append(Rerun(*place, numbers_of(row), numbers_of(outcome.as_dict()), *times, outcome.error))
     here = {**environment(), "commit": commit()}
-    known = [sessions[int(row["session"])] for row in chosen if int(row.get("session", 0)) < len(sessions)]
+    known = [sessions[int(row["session"])] for row in rows if int(row.get("session", 0)) < len(sessions)]
     changed = dict.fromkeys(text for facts in known for text in changes(facts, here))
     return Check(tuple(reruns), tuple(changed))
 

@@ -17,6 +17,8 @@ LOSSES = ("mean", "sum")
 CRITERIA = ("held_out", "training")
 OF_THE_TASK = ("lag", "floor", "solved_loss", "reference", "reference_source", "unit", "unit_scale")
 """The attributes of a task that an outcome says; they are columns of the table of trials."""
+OF_THE_RUN = ("seconds", "why_eager", "update", "why_autograd")
+"""What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
 ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
 
 

@@ -147,4 +147,5 @@ def export(url: str, folder: Path, name: str, stage: str) -> int:
     return 0
 
 
-ACTIONS: dict[str, Action] = {"status": status, "stop": stop, "retry": retry, "repair": repair, "export": export}
+ACTIONS: dict[str, Action] = {"stop": stop, "retry": retry, "repair": repair, "export": export}
+"""The actions that know no parts of a study; `status` does."""

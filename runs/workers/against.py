@@ -13,12 +13,12 @@ from ..console.text import counted, duration, say
 from ..networks.readout import untrained
 from ..record.facts import alike, environment
 from ..study.part import WHOLE, Part
-from ..study.restoring import gathered, stored
+from ..study.restoring import gathered, sessions_of, stored
 from ..study.sessions import Facts
 from ..study.stages import Stage
 from ..study.storage.contract import Storage
 from ..study.study import Study
-from ..study.verifying import Check, lines, rerun
+from ..study.verifying import Check, lines, rerun, sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     arriving = gathered(plan, {search.source: search.archive}, plan.stage)
     if isinstance(plan, Stage):
         return Study.create(storage, plan, about, lambda study: stored(study, arriving), part)
-    there = _there(storage, search)
+    there = Study.known(storage, search)
     if there is not None and there.plan.length >= search.length and there.finished():
         return Study.create(storage, plan, about, part=part)
     for line in search.notes:
@@ -83,16 +83,6 @@ def mirrored(plan: Plan, search: Search) -> list[str]:
     return search.new
 
 
-def _there(storage: Storage, search: Search) -> Study | None:
-    """Return the study that is stored already; None where there is none. Raises ValueError for another design."""
-    try:
-        study = Study.open(storage, search.key)
-    except KeyError:
-        return None
-    study.refuse_another(search, f"Nothing was changed. Use another name: name={search.key}_2")
-    return study
-
-
 # The check
 # --------------------------------------------------------------------------------------------------------------------
 
@@ -102,12 +92,11 @@ def checked_bits(search: Union) -> Check:
     archive, baseline = search.archive, search.design.baseline
     table = archive.table
     rows = table[(table["variant"] == baseline) & (table["stage"] == "search")].to_dict("records")
-    sessions = archive.about.get("sessions") or [dict(archive.about)]
 
     def began(name: str) -> None:
         print(f"run again: {name}", file=sys.stderr, flush=True)
 
-    return rerun(search, rows, RERUNS, sessions, began)
+    return rerun(search, sample(rows, RERUNS), sessions_of(archive, "search"), began)
 
 
 def known_check(sessions: Sequence[Facts], archive: str) -> Check | None:

@@ -15,7 +15,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from ..configuration.command_line import WITHOUT_PRESET
+from ..configuration.command_line import as_given
 from ..configuration.mistakes import MISTAKES, one_line
 from ..configuration.stage import staged
 from ..configuration.study import checked
@@ -77,7 +77,7 @@ class Submission(Callback):
         """Refuse mistakes, so that no job waits in a queue only to find one; withdraw a request to stop."""
         try:
             own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-            search = checked(own, [text for text in config.hydra.overrides.task if text != WITHOUT_PRESET])
+            search = checked(own, as_given(config.hydra.overrides.task))
             folder = writable(Path(config.results) / search.design.name)
             if _starts_workers(config):
                 staged(own, search, str(config.storage.url), folder)

@@ -28,7 +28,7 @@ from .worker import work
 
 POLL_SECONDS = 0.5  # between two checks of the workers
 LONGEST_POLL_SECONDS = 5.0  # the same if reading the storage is slow
-READINGS = 30  # times as long as reading the storage took is slept before it is read again
+READINGS = 30  # the sleep between two readings of the storage is this many times as long as the last one took
 MIRROR_SECONDS = 3.0  # spent on MLflow before the workers are looked at again, even if MLflow is far behind
 RECOVER_SECONDS = 3.0  # for putting trials back after a second interruption
 MOST_REPLACED = 100  # dead workers; beyond it something is wrong with the machine

@@ -17,10 +17,11 @@ from ..record.shipped import located
 from ..rules import require
 from ..study.design import differences
 from ..study.plan import Search
-from ..study.restoring import Place, Restored, Sources, arrive, listed, prepared, sessions_of
+from ..study.restoring import Restored, Sources, arrive, listed, prepared, sessions_of
 from ..study.storage.opening import open_storage
 from ..study.study import Study
-from ..study.verifying import ENDED, Row, lines, rerun, sample
+from ..study.trials import Place
+from ..study.verifying import Row, lines, rerun, sample
 from .planning import write_design
 from .pool import sole_parent
 from .status import next_step, print_failures
@@ -92,11 +93,11 @@ def _name(sources: Sources, search: Search, arguments: Mapping[str, str]) -> str
                 raise ValueError(f"{argument}: is not read with action=restore; the design is that of {first}")
         return search.design.name if asked else archive.design.name
     kept = {} if "name" in asked else {"name": archive.design.name}
-    found = differences({**archive.design.fixed(), "name": search.design.name, **kept}, search.design.fixed())
+    there = {**archive.design.fixed(), "name": search.design.name, **kept}
+    found = differences(there, search.design.fixed(), f"in {first}", "in the command")
     if found:
-        said = listed(found, first, "the command")
         raise ValueError(
-            f"from: {first} is the archive of another study ({said}); without study= it is restored as it is"
+            f"from: {first} is the archive of another study ({listed(found)}); without study= it is restored as it is"
         )
     return search.design.name
 
@@ -139,7 +140,7 @@ def _verify(restored: Restored, sources: Sources, count: int) -> None:
         return
     say(f"running {counted(len(rows), 'restored trial')} again, to compare their bits (verify=0 leaves it out)")
     try:
-        check = rerun(restored.study.plan, rows, count, sessions)
+        check = rerun(restored.study.plan, rows, sessions)
     except ValueError as error:  # its data are not here
         say(f"no restored trial could be run again: {error}")
         return
@@ -155,7 +156,7 @@ def _sample(restored: Restored, sources: Sources, count: int) -> tuple[Sequence[
         sessions += sessions_of(archive, "search")
         for row in of_stage(archive.table, "search").to_dict("records"):
             place = row["task"], row["variant"], row["point"]
-            if place in restored.places and row["status"] in ENDED:
+            if place in restored.places:
                 rows.setdefault(place, {**row, "session": first + row["session"]})
     return sample([*rows.values()], count), sessions
 
@@ -164,16 +165,13 @@ def _next(study: Study, results: Path | str) -> str:
     """Return the line with the command that goes on."""
     if study.finished():
         return next_step(study, results)
-    recorded = str(study.facts.get("command") or "")
-    try:
-        words = [word for word in shlex.split(recorded) if not word.startswith(("part=", "storage=", "storage.url="))]
-    except ValueError:
-        words = []
-    again = on_record(shlex.join(words), results=results)
-    if not again.startswith("python -m runs.sweep"):
-        return f"next: the command that started study {study.design.name!r}"
-    named = [] if study.design.name in (_value(words, "name"), _value(words, "study")) else [study.design.name]
-    return f"next: {on_record(again, *(f'name={name}' for name in named))}"
+    words = shlex.split(on_record(study.facts.get("command"), results=results))
+    name = study.design.name
+    if words[2:3] != ["runs.sweep"]:
+        return f"next: the command that started study {name!r}"
+    again = shlex.join(word for word in words if not word.startswith(("part=", "storage=", "storage.url=")))
+    named = () if name in (_value(words, "name"), _value(words, "study")) else (f"name={name}",)
+    return f"next: {on_record(again, *named)}"
 
 
 def _value(words: Sequence[str], key: str) -> str:

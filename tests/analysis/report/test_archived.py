@@ -54,8 +54,9 @@ def test_what_rounding_does_not_explain_stands_at_the_top():
 @pytest.mark.parametrize("against", [None, 5, {}, {"archive": 3, "variants": []}, {"archive": "old"}])
 def test_a_study_of_its_own_has_no_such_notice(against):
     trials = [{"variant": v, "point": k, "session": 0} for v in ("vanilla", "mine") for k in range(12)]
-    found = notices(by_hand(*trials, points=12, sessions=[HERE], against=against))
-    assert not any("archive" in text for text in found)
+    study = by_hand(*trials, points=12, sessions=[HERE, THERE], against=against)
+    assert not any("archive" in text for text in notices(study))
+    assert "archive" not in commands(study.about, "new")
 
 
 def test_the_commands_of_the_archive_come_before_those_of_the_study():

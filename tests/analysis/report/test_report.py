@@ -53,6 +53,12 @@ def test_report_contains_every_figure(analysed, html):
     assert len(re.findall('<img [^>]*(?:src="data:image/|data-packed=")', html)) == len(shown)
 
 
+def test_a_report_and_the_page_of_claims_state_one_rule(analysed, html):
+    for text in (html, (analysed[0].parent / "claims.html").read_text()):
+        assert "a single one counts only if its p-value times their number is at most .05 (Bonferroni)." in text
+        assert "a fall with the lag by what is lost per doubling" in text
+
+
 def of_sessions(*commits):
     """The notices of a study whose trials ran in turn in sessions of these commits."""
     trials = [{"session": k % len(commits)} for k in range(24)]

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.scorecard.card import OVERALL, PLACES, Card
+from analysis.scorecard.card import OVERALL, PLACES, THIRDS, Card
 from analysis.study import Study
+from analysis.tables.lags import HALF_LAGS, LAG_EFFECTS
 from runs.scoring.measured import Measured, Reach, Speed
 from tests.analysis.lagged import lagged
-
-NONE = pd.DataFrame(columns=["series", "variant"])
 
 
 def place(task: str, verdict: str, difference: float = 0.0, half: float = 0.1, **columns: Any) -> dict[str, Any]:
@@ -33,8 +32,9 @@ def quality(verdict: str, difference: float = 0.0, half: float = 0.1, span: floa
 def card(*rows: dict[str, Any], variant: str = "gru", effects: Sequence[dict[str, Any]] = (), **parts: Any) -> Card:
     """A card of these places; nothing else of it matters."""
     study = lagged({"vanilla": (1, 0, 0), "gru": (1, 0, 0)}, points=1)
-    table = pd.DataFrame(list(effects)) if effects else NONE
-    empty = {"levels": {}, "half_lags": NONE, "compared": NONE, "thirds": NONE, "measured": None}
+    table = pd.DataFrame(list(effects), columns=None if effects else LAG_EFFECTS)
+    none = {name: pd.DataFrame(columns=columns) for name, columns in (("half_lags", HALF_LAGS), ("thirds", THIRDS))}
+    empty = {"levels": {}, "compared": pd.DataFrame(), **none, "measured": None}
     return Card(study, variant, pd.DataFrame(list(rows), columns=PLACES), **{**empty, "effects": table, **parts})
 
 

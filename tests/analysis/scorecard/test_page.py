@@ -1,5 +1,6 @@
 """The page and the picture of a scorecard."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -69,6 +70,24 @@ def test_the_picture_names_processor_commit_date_and_points(figure):
     shown = " ".join(text.get_text() for text in texts(figure))
     for fact in ("a processor", "c0ffee", "2026-01-02", "N = 12 points", "95 %"):
         assert fact in shown
+
+
+def test_what_is_not_on_record_is_said_in_whole_words(study):
+    bare = replace(card_of(study, "gru"), measured=measured()._replace(facts={}))
+    foot = said(bare, About()).foot
+    assert foot[-1] == "Speed and gradients: processor not on record, commit not on record, date not on record."
+
+
+def test_facts_of_several_sessions_are_all_named(study):
+    sessions = [
+        {"processor": "one", "commit": "0123456789abcdef", "created": "2026-01-03T00:00:00+00:00"},
+        {"processor": "one", "commit": "0123456789abffff", "created": "2026-01-02T00:00:00+00:00"},
+        {"processor": "other", "commit": "c0ffee"},
+    ]
+    bare = replace(card_of(study, "gru"), measured=measured()._replace(facts={"sessions": sessions}))
+    assert said(bare, About()).foot[-1] == (
+        "Speed and gradients: processor one and other, commit 0123456789ab and c0ffee, date 2026-01-02 to 2026-01-03."
+    )
 
 
 def test_the_page_says_verdict_equations_and_places(whole):

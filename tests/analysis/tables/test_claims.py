@@ -9,6 +9,7 @@ from analysis.tables import claim_rules as rules
 from analysis.tables import claim_shares, claims, halves
 from analysis.tables.importance import COLUMNS, with_score
 from analysis.tables.literature import CLAIMS, GREFF_CHANGES
+from tests.tasks.real.instances import in_place_of_music21
 
 SHARES = pd.DataFrame(columns=COLUMNS["shares"])
 NONE = pd.DataFrame(columns=["variant", "verdict"])
@@ -584,8 +585,8 @@ def test_aliases_are_the_presets_of_greff_and_the_variants_on_which_they_are_bui
 
 
 @pytest.fixture(scope="module")
-def presets():
-    """What each preset study compares: baseline, variants, hyperparameters, points."""
+def presets(tmp_path_factory):
+    """What each preset study compares: baseline, variants, hyperparameters, points; no package of data is needed."""
     from hydra import compose, initialize_config_dir
 
     from runs.configuration.schema import register
@@ -594,7 +595,8 @@ def presets():
 
     register()
     names = sorted({name for claim in CLAIMS for name in claim.studies})
-    with initialize_config_dir(str(CONF), version_base="1.3"):
+    with pytest.MonkeyPatch.context() as patch, initialize_config_dir(str(CONF), version_base="1.3"):
+        in_place_of_music21(tmp_path_factory.mktemp("corpus"), patch)
         return {name: design_from(compose("sweep", overrides=[f"study={name}"])) for name in names}
 
 

@@ -15,7 +15,6 @@ from runs.record.archive import (
     Archive,
     load,
     read_archive,
-    read_table,
     stored_schema,
     write_archive,
     write_values,
@@ -110,7 +109,7 @@ def test_an_archive_without_a_number_is_of_the_first_schema_and_is_read(written)
     whole = read_archive(written)
     ends = ["first_loss", "low_step", "low_loss", "low_train_loss", "last_step", "last_loss", "last_train_loss"]
     rewritten(written, pq.read_table(written).drop_columns(ends), schema=None, checksum=None)
-    assert stored_schema(read_table(written)) == 1
+    assert stored_schema(written) == 1
     pd.testing.assert_frame_equal(read_archive(written).table, whole.table, check_exact=True)
 
 
