@@ -22,6 +22,8 @@ from .cells.lstm import Vanilla
 from .engine import select_steps
 from .formula import cell as _formula  # noqa: F401, so that the variant `formula` is registered
 from .initialisation import Scheme, Stream, streams
+from .layers import matrix as _matrix  # noqa: F401, so that the variant `mlstm` is registered
+from .layers.control import Control, ControlRecurrent
 from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
 from .layers.options import GivenOptions, Options
@@ -30,8 +32,8 @@ from .layers.recurrent import Recurrent, count_parameters
 
 def build(
     cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]
-) -> Recurrent | NativeRecurrent:
-    """Build the sequence module of a cell: a `Recurrent`, or for a control a `NativeRecurrent`.
+) -> Recurrent | ControlRecurrent:
+    """Build the sequence module of a cell: a `Recurrent`, or for a control a `ControlRecurrent`.
 
     cell: the declared cell, such as `Vanilla()`.
     input_size: number of inputs I.
@@ -48,8 +50,8 @@ def build(
     >>> outputs.shape, state[0].c.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
-    if isinstance(cell, Native):
-        return NativeRecurrent(cell, input_size, hidden_size, **options)
+    if isinstance(cell, Control):
+        return cell.recurrent(cell, input_size, hidden_size, **options)
     return Recurrent(cell, input_size, hidden_size, **options)
 
 
@@ -70,6 +72,8 @@ def __getattr__(name: str) -> type[Any]:
 __all__ = [
     "Block",
     "Cell",
+    "Control",
+    "ControlRecurrent",
     "FlatMemory",
     "Gate",
     "Native",

@@ -13,7 +13,7 @@ from .engine.ir.show import LEGEND, show
 from .formula.cell import Formula
 from .formula.writing import keeper
 from .formula.writing import write as written
-from .layers.native import Native, NativeRecurrent
+from .layers.control import Control
 from .layers.recurrent import Recurrent, count_parameters
 
 
@@ -95,6 +95,8 @@ def card(cls: type[Cell], input_size: int, hidden_size: int, knobs: Mapping[str,
         lines.append(f"Parameters: {count} (I={input_size}, H={hidden_size}{layers})")
         lines += _blocks(cell, input_size, hidden_size)
         lines += _kept(cell, input_size, hidden_size)
+    if isinstance(cell, Control) and cell.why_eager:
+        lines.append(f"It runs on the eager engine: {cell.why_eager}.")
     lines.append("")
     for knob, value in knobs_of(cls).items():
         chosen = (knobs or {}).get(knob, value.default)
@@ -131,7 +133,10 @@ def _formula_card(cell: Formula, input_size: int, hidden_size: int) -> str:
 
 
 def _state(cell: Cell, hidden_size: int) -> str:
-    return f"State: {', '.join(f'{field} [B, {hidden_size}]' for field in cell.State._fields)}"
+    sizes = dict.fromkeys(cell.State._fields, hidden_size)
+    if isinstance(cell, Control):
+        sizes = cell.state_sizes(hidden_size)
+    return f"State: {', '.join(f'{field} [B, {size}]' for field, size in sizes.items())}"
 
 
 def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:
@@ -144,8 +149,8 @@ def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:
     Raises ValueError for a class of your own that has a knob without a default.
     """
     name, cell = title(cls), made(cls, knobs or {})
-    if isinstance(cell, Native):
-        return f"{name}: runs torch.nn.{type(cell).module.__name__}, a kernel of the library that is not derived here."
+    if isinstance(cell, Control):
+        return f"{name}: runs {cell.runs}, {cell.is_a} that is not derived here."
     reason = fused.why_not(cell)
     if reason:
         return f"{name}: has no fused kernel, the eager engine runs its step: {reason}."
@@ -230,7 +235,7 @@ def _blocks(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
 
 def _kept(cell: Cell, input_size: int, hidden_size: int) -> list[str]:
     """Return the line that says what a variant keeps at the start; none where no gate decides it."""
-    module = NativeRecurrent if isinstance(cell, Native) else Recurrent
+    module = cell.recurrent if isinstance(cell, Control) else Recurrent
     kept = module(cell, input_size, hidden_size, layers=cell.min_layers).kept  # type: ignore[arg-type]
     if kept is None:
         return []

@@ -136,8 +136,8 @@ class Cell(Generic[S]):
         remembers: fields of the state on which zoneout can act, by default all. A field that only counts steps is left
             out.
         source: where the definition comes from. It becomes the last line of the docstring.
-        control: True for a library's own implementation. It serves tests and benchmarks and is left out of studies
-            unless it is asked for.
+        control: True for what runs as one module and not from a declared step: a library's own implementation, or an
+            eager block such as `mlstm`. It is left out of benchmarks' lists, and of studies unless it is asked for.
 
     Attributes of the class `Cell` itself:
         registry: all classes with a name, by name.

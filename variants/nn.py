@@ -20,6 +20,7 @@ from .cells import gru, lstm, rnn
 from .declaration import check_whole_numbers
 from .initialisation import Scheme, Stream, streams
 from .layers import boundary
+from .layers.control import Control
 from .layers.native import Native
 from .layers.recurrent import Recurrent
 from .layers.torch_layout import layout_of
@@ -439,6 +440,8 @@ def _checked_cell(cell: object) -> Cell:
         return known[cell]()
     if isinstance(cell, Native):
         raise ValueError(f"{cell.title}: is torch's own module, which needs no other form, got {cell!r}")
+    if isinstance(cell, Control):
+        raise ValueError(f"{cell.title}: is {cell.is_a}, for which there is variants.build, got {cell!r}")
     if not isinstance(cell, Cell):
         raise ValueError(
             f"RNN: cell must be a cell such as Coupled(), or one of the names {', '.join(known)}, got {cell!r}"

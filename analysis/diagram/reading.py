@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from variants import Cell, Native
+from variants import Cell, Control
 from variants.engine import fused
 from variants.engine.ir.derive import Derivation
 from variants.engine.ir.gates import SQUASHING, Called
@@ -115,8 +115,8 @@ def read(cell: Cell) -> Abstract:
 
     Raises CannotDraw, with the reason, for one that cannot be traced or has too many operations.
     """
-    if isinstance(cell, Native):
-        raise CannotDraw(f"{cell.title}: a kernel of the library, whose formula is not declared here")
+    if isinstance(cell, Control):
+        raise CannotDraw(f"{cell.title}: {cell.is_a}, whose formula is not declared here")
     try:
         here = cell.for_layer(1)
         derivation = fused.derivation(here, lowest=not here.above)

@@ -17,7 +17,7 @@ from variants.engine import fused, select_steps
 from variants.engine.ir.derive import Derivation
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
-from variants.layers.native import NativeRecurrent
+from variants.layers.control import ControlRecurrent
 
 from ..diagram.operations import OPERATIONS, ROOTED, ROOTS
 
@@ -65,9 +65,8 @@ class Numbers(NamedTuple):
 def why_not(network: Network) -> str:
     """Return why the numbers of a network cannot be shown; empty where they can."""
     recurrent = network.recurrent
-    if isinstance(recurrent, NativeRecurrent):
-        module = type(recurrent.cell).__name__.removeprefix("Native")
-        return f"{recurrent.cell.title} runs torch.nn.{module}, which does not show its numbers"
+    if isinstance(recurrent, ControlRecurrent):
+        return f"{recurrent.cell.title} runs {recurrent.cell.runs}, which does not show its numbers"
     if recurrent.directions > 1:
         return "model.bidirectional must be false, since the walk follows one direction; got true"
     if recurrent.layer_norm:
@@ -130,7 +129,7 @@ def _off(found: Tensor, right: Tensor) -> float:
 def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
     """Return the answers of a network and its layers, whose numbers are complete after `backward`."""
     recurrent = network.recurrent
-    assert not isinstance(recurrent, NativeRecurrent)
+    assert not isinstance(recurrent, ControlRecurrent)
     x = batch.inputs[: None if batch.lengths is None else int(batch.lengths[0])]
     if recurrent.project is not None:
         x = functional.linear(x, recurrent.project["P"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ..cell import Cell
+from ..layers.control import Control
 from .cell import Formula
 from .expressions import (
     COMPARISONS,
@@ -82,8 +83,8 @@ def equations_of(cell: Cell) -> str:
 
 def why_not(cell: Cell) -> str:
     """Return why the declaration of a cell cannot be said by equations; empty where it can."""
-    if cell.control:
-        return "it is a kernel of the library, whose formula is not declared here"
+    if isinstance(cell, Control):
+        return f"it is {cell.is_a}, whose formula is not declared here"
     names = [name for name in vars(Cell) if not name.startswith("_") and name not in SAID | OWN | REASONS.keys()]
     for name in (*REASONS, *names):
         usual = vars(Cell)[name]
