@@ -457,6 +457,32 @@ STEPS: dict[str, Step] = {
 }
 
 
+def mlstm(x, w, old, at):
+    """Without a stabiliser: what is stored is c and n times exp(m)."""
+    heads = at.knobs["heads"]
+    batch, units = len(x), len(w["b_o"])
+    size = units // heads
+    q, k, v = ((x @ w[f"W_{g}"].T + w[f"b_{g}"]).reshape(batch, heads, size) for g in "qkv")
+    k = k / np.sqrt(size)
+    i, f = np.exp(x @ w["W_i"].T + w["b_i"]), s(x @ w["W_f"].T + w["b_f"])  # [B, heads]
+    c, n = np.zeros((batch, heads, size, size)), np.zeros((batch, heads, size))
+    y = np.zeros((batch, heads, size))
+    for b in range(batch):
+        for head in range(heads):
+            scale = np.exp(old["m"][b, head])
+            before = old["c"].reshape(c.shape)[b, head] * scale, old["n"].reshape(n.shape)[b, head] * scale
+            c[b, head] = f[b, head] * before[0] + i[b, head] * np.outer(v[b, head], k[b, head])
+            n[b, head] = f[b, head] * before[1] + i[b, head] * k[b, head]
+            y[b, head] = c[b, head] @ q[b, head] / max(abs(n[b, head] @ q[b, head]), 1.0)
+    y = s(x @ w["W_o"].T + w["b_o"]) * y.reshape(batch, units)
+    return {"y": y, "c": c.reshape(batch, -1), "n": n.reshape(batch, -1), "m": np.zeros((batch, heads))}
+
+
+CONTROLS: dict[str, Step] = {"mlstm": mlstm}
+"""Controls whose second form is here; those of the library have declared cells (tests/variants/layers/test_native.py).
+"""
+
+
 SHOWN = {
     "memory_blocks": ("y1", "y2"),
     "scrn": ("h", "c"),
@@ -486,7 +512,7 @@ def run(
             at = SimpleNamespace(
                 t=t, below=below[t] if below else None, knobs=knobs, heard=None if heard is None else heard[t]
             )
-            state = STEPS[name](x[t], w, state, at)
+            state = (STEPS | CONTROLS)[name](x[t], w, state, at)
             sequence.append(state)
         final.append(state)
         below = sequence

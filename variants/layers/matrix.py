@@ -246,7 +246,7 @@ class MatrixRecurrent(ControlRecurrent):
             answers, end = recurrent(signals, memory or self._empty(values))
         else:
             answers, end = chunked(signals, memory, final=final)
-        return torch.sigmoid(o) * answers.permute(2, 0, 1, 3).reshape(steps, batch, -1), end if final else None
+        return torch.sigmoid(o) * answers.permute(2, 0, 1, 3).flatten(2), end if final else None
 
     def _empty(self, values: Tensor) -> Memory:
         """Return the memory before the first step, in the type of values [T, B, ...]."""

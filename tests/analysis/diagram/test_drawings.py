@@ -18,11 +18,9 @@ from analysis.diagram.markup import style
 from runs.configuration.outside import variant_of
 from runs.trial.classes import construct
 from tests.variants.formulas import cells
-from variants import Cell, Gate, Native, feed
+from variants import Cell, Gate, feed
 
-NAMES = [
-    n for n, cls in Cell.registry.items() if cls.__module__.startswith("variants.") and not issubclass(cls, Native)
-]
+NAMES = [n for n, cls in Cell.registry.items() if cls.__module__.startswith("variants.") and not cls.control]
 CROWDED = {"lru": 1}  # numbers beside lines that lack room, by cell
 CELLS = Path(__file__).parents[3] / "docs" / "cells"
 SVG = "{http://www.w3.org/2000/svg}"

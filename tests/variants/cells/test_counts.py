@@ -56,6 +56,7 @@ FORMULAS = {
     "native_lstm": lambda i, h: 4 * h * (i + h + 2),
     "native_gru": lambda i, h: 3 * h * (i + h + 2),
     "native_rnn": lambda i, h: h * (i + h + 2),
+    "mlstm": lambda i, h: (4 * h + 2) * (i + 1),
 }
 # With a peephole on every gate that there is.
 ALL_PEEPHOLES = {

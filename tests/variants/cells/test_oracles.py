@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn, tanh
 
 from tests.variants.cases import B, T, fill, inputs_of, same
-from variants import Cell, Recurrent, feed
+from variants import Cell, Recurrent, build, feed
 
 pytestmark = pytest.mark.slow  # needs optional software
 INPUTS, UNITS = 4, 6
@@ -240,6 +240,48 @@ def xlstm(file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def nx_ai_signals(p: Blocks, heads: int, x: Tensor) -> dict[str, Tensor]:
+    """What NX-AI's forms of the mLSTM take, from inputs [T, B, I]: [B, heads, T, d], of a gate [B, heads, T, 1]."""
+    found = {}
+    names = {"q": "queries", "k": "keys", "v": "values", "i": "igate_preact", "f": "fgate_preact"}
+    for gate, name in names.items():
+        values = x @ p[f"W_{gate}"].T + p[f"b_{gate}"]
+        found[name] = values.reshape(len(x), B, heads, -1).permute(1, 2, 0, 3)
+    return found
+
+
+def mlstm_case(heads: int, steps: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Outputs [B, heads, T, d] of an mLSTM here, its output gate in the same form, and what the oracle takes."""
+    module = build(Cell.registry["mlstm"](heads=heads), INPUTS, UNITS).double()
+    fill(module)
+    p = {name.rpartition(".")[2]: value.detach() for name, value in module.named_parameters()}
+    x = inputs_of(steps)
+    outputs, gate = module(x)[0].detach(), torch.sigmoid(x @ p["W_o"].T + p["b_o"])
+    y, o = (v.reshape(steps, B, heads, -1).permute(1, 2, 0, 3) for v in (outputs, gate))
+    return y, o, nx_ai_signals(p, heads, x)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+@pytest.mark.parametrize("steps", [T, 150])
+def test_mlstm_is_that_of_nx_ai_in_its_parallel_form(heads, steps):
+    """They add eps to the divisor, which the paper does not: it is 0 here."""
+    forward = xlstm("blocks/mlstm/backends.py").parallel_stabilized_simple
+    y, o, signals = mlstm_case(heads, steps)
+    same(y, o * forward(**signals, eps=0.0), tolerance=TOLERANCE)
+
+
+@pytest.mark.parametrize("heads", [1, 3])
+def test_mlstm_is_that_of_nx_ai_step_by_step(heads):
+    forward = xlstm("blocks/mlstm/backends.py").recurrent_step_stabilized_simple
+    y, o, signals = mlstm_case(heads, T)
+    size = UNITS // heads
+    state = [torch.zeros(B, heads, *shape, dtype=torch.float64) for shape in ((size, size), (size, 1), (1, 1))]
+    for t in range(T):
+        q, k, v, i, f = (s[:, :, t : t + 1].clone() for s in signals.values())
+        h, state = forward(*state, q, k, v, i, f, eps=0.0)
+        same(y[:, :, t], o[:, :, t] * h.squeeze(2), tolerance=TOLERANCE)
 
 
 @pytest.mark.parametrize("heads", [1, 2])
