@@ -232,7 +232,7 @@ class MatrixRecurrent(ControlRecurrent):
         shape = (steps, batch, self.heads, size)
         names = [gate.name for gate in self.cell.preactivations]
         values = functional.linear(x, torch.cat([p[f"W_{n}"] for n in names]), torch.cat([p[f"b_{n}"] for n in names]))
-        q, key, v, o, i, f = values.split([len(p[f"b_{n}"]) for n in names], dim=-1)
+        q, key, v, o, i, f = torch.split(values, [len(p[f"b_{n}"]) for n in names], dim=-1)
         q, key, v = (s.reshape(shape).permute(1, 2, 0, 3) for s in (q, key / math.sqrt(size), v))
         i, f = i.permute(1, 2, 0), functional.logsigmoid(f).permute(1, 2, 0)  # [B, heads, T]
         if active is not None:  # behind the end nothing is written and nothing is forgotten
@@ -242,6 +242,7 @@ class MatrixRecurrent(ControlRecurrent):
         if state is not None:
             c, n, m = (s.to(values.dtype) for s in state[1:])
             memory = Memory(c.reshape(batch, self.heads, size, size), n.reshape(batch, self.heads, size), m)
+        end: Memory | None
         if steps == 1:
             answers, end = recurrent(signals, memory or self._empty(values))
         else:
