@@ -2,7 +2,7 @@
 
 The memory of a sequence is computed in one of two forms that give the same numbers: `recurrent` goes from step to step
 as the equations do, `chunked` computes `CHUNK` steps at once by products of matrices. A call of one step takes the
-first, a longer one the second, which is many times faster.
+first, a longer one the second, which is several times as fast.
 """
 
 from __future__ import annotations
