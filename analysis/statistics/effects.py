@@ -88,6 +88,8 @@ def ratio_interval(larger: Floats, smaller: Floats, quotient: float) -> tuple[fl
     >>> f"{low:.2f} {high:.2f}"
     '2.00 2.00'
     """
+    if not np.isfinite(quotient):
+        return np.nan, np.nan
     means = np.mean((larger, smaller), axis=1)
     products = np.outer(means, means) - quotient**2 * np.cov((larger, smaller)) / len(larger)
     (c, b), a = products[0], products[1, 1]

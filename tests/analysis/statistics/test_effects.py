@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from analysis.calibration.effects import effect_powers
+from analysis.calibration.effects import Kind, effect_powers
 from analysis.statistics.effects import compare_best, compare_means, ratio_interval
 from analysis.statistics.endpoints import expected_best_weights
 
@@ -64,11 +64,12 @@ def test_an_effect_on_the_best_is_that_of_the_statistic_of_each_cell():
 
 
 def test_equal_cells_err_in_about_5_percent_of_studies_and_an_interaction_is_found():
-    found = effect_powers(20, 150, interactions=(0.0, 0.2), parts=3).set_index("interaction")
+    kinds = (Kind("none"), Kind("pair", interaction=0.2), Kind("all", main=0.2))
+    found = effect_powers(20, 150, kinds=kinds, parts=3, flips=199).set_index("kind")
     # 5 % of 150 studies has a standard error of 1.8 points
-    assert found.loc[0.0, "wrong"] <= 0.05 + 3 * 0.018
-    assert found.loc[0.2, "found"] > 0.5
-    assert found.loc[0.2, "wrong"] <= 0.05 + 3 * 0.018
+    assert (found["wrong"] <= 0.05 + 3 * 0.018).all()
+    assert found.loc["pair", "found"] > 0.5
+    assert np.isnan(found.loc["none", "found"])
     assert (found["covered"] >= 0.95 - 3 * 0.018).all()
 
 
