@@ -115,7 +115,7 @@ def draw(numbers: Numbers) -> Figure:
     figure = new_figure(max(columns * width, 3.0), rows * height)
     figure.set_layout_engine("none")
     across, up = figure.get_size_inches()
-    reach = max(float(np.nanmax(np.abs(numbers.data["shown"]))), 1e-9)
+    reach = max(float(np.abs(numbers.data["shown"].fillna(0.0)).max()), 1e-9)
     for k, task in enumerate(tasks):
         x, y = (k % columns) * width + left, up - (k // columns) * height - head - count * cell
         axes = figure.add_axes((x / across, y / up, count * cell / across, count * cell / up))

@@ -36,7 +36,7 @@ def found_effects(study: Study, effects: pd.DataFrame) -> list[str]:
     effects: of `tables.effects`.
     """
     primary = effects[effects["primary"]]
-    if primary.empty:
+    if primary["difference"].isna().all():
         return ["No effect can be computed: there are not two points at which every combination has a trial."]
     inferred = primary[np.isfinite(primary["low"])]
     if inferred.empty:

@@ -4,6 +4,7 @@ from functools import cache
 
 import pytest
 
+from analysis.figures import effect_matrix
 from analysis.report.effect_sentences import effect_sentences, found_effects, pair_sentence, the_part, where
 from analysis.report.report import Report
 from analysis.tables.comparisons import comparisons
@@ -87,6 +88,14 @@ def test_the_part_with_the_larger_effect_is_the_subject():
     others = {"other_where_plus": 0.25, "other_where_minus": 0.35, "other_ratio_low": 1.1, "other_ratio_high": 1.8}
     text = pair_sentence(row(0.0, 0.1, **others), mains)
     assert text.startswith("without a forget gate the output activation is worth 1.4 times as much (35 instead of 25")
+
+
+def test_where_a_combination_has_no_trial_no_effect_is_told_and_the_figure_is_drawn():
+    study = factored.study(points=12)
+    study = study.with_trials(study.every[study.every["variant"] != "lstm_ifo"])
+    found = effects(study, flips=19)
+    assert found_effects(study, found)[0].startswith("No effect can be computed")
+    effect_matrix.draw(effect_matrix.numbers(study, found))
 
 
 def test_a_report_shows_effects_and_not_every_combination(tmp_path):
