@@ -113,6 +113,8 @@ def _pairs_sentence(own: pd.DataFrame, question: str) -> str:
     mains = own[(own["kind"] == MAIN) & (own["task"] == largest["task"])].to_dict("records")
     on = f" (on {words.spoken(str(largest['task']))})" if own["task"].nunique() > 1 else ""
     more = f"; {len(apart) - 1} more of {len(pairs)} pairs are told apart" if len(apart) > 1 else ""
+    at_bounds = int((apart["bound"] != "").sum()) - bool(largest["bound"])
+    more += f", {at_bounds} of them perhaps by a floor or a ceiling alone" if at_bounds else ""
     return words.capital(f"{opening}{pair_sentence(largest, mains)}{on}{more}.")
 
 
