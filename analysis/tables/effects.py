@@ -155,7 +155,7 @@ def _by_other(effect: Effect, cells: Floats, quotient: float) -> dict[str, float
 
     quotient: how many standard errors an effect may be off.
     """
-    found = {}
+    found: dict[str, float] = {}
     for prefix, swapped in (("", False), ("other_", True)):
         plus = minus = np.zeros(0)
         if len(effect.parts) > 1 and effect.corners is not None:
