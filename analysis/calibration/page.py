@@ -12,8 +12,9 @@ from runs.files import write_whole
 from ..statistics.endpoints import EASE, QUALITY
 from ..tables.lags import MEAN, SLOPE
 from .errors import HALF_LAG, PROMISE, SOON
+from .studies import SHARED
 
-BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
+MARKERS = ("<!-- {}: begin -->", "<!-- {}: end -->")
 TITLES = {
     EASE: "ease",
     QUALITY: "quality",
@@ -24,14 +25,11 @@ TITLES = {
 }
 
 
-def tables(
-    families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame, effects: pd.DataFrame | None = None
-) -> str:
+def tables(families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame) -> str:
     """Return the tables as text in Markdown.
 
     families, whole: of `errors.measured`, of all scenarios and numbers of points.
     power: of `power.powers`, of all numbers of points.
-    effects: of `effects.effect_powers`, of all numbers of points.
     """
     read = whole.groupby("points")["read"].max()
     counts = whole.groupby("points")["studies"].max()
@@ -63,21 +61,23 @@ def tables(
             f"{int(power['studies'].min())} studies each. `found`: the one is called worse. `others`: an equal one is "
             "called better or worse. `half width`: of the simultaneous intervals, in percentage points.",
             _power(power),
-            *([] if effects is None else ["### Effects of parts", _effects(effects)]),
         ]
     )
 
 
-def write_between_markers(page: Path, text: str) -> None:
+def write_between_markers(page: Path, text: str, what: str = "calibration") -> None:
     """Write a text into a page, in place of what stands between its two markers.
+
+    what: that the markers name: calibration or effects.
 
     Raises ValueError where the page does not have both.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = (marker.format(what) for marker in MARKERS)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{page}: the page must have the lines {BEGIN} and {END}")
-    write_whole(page, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise ValueError(f"{page}: the page must have the lines {first} and {last}")
+    write_whole(page, f"{before}{first}\n\n{text}\n\n{last}{after}")
 
 
 def _families(families: pd.DataFrame, shown: tuple[str, ...]) -> str:
@@ -114,19 +114,31 @@ def _welch(families: pd.DataFrame) -> str:
     return _table(["truth", "points", "marked, each", "some variant marked"], rows)
 
 
-def _effects(effects: pd.DataFrame) -> str:
-    """Return how often an interaction of two of six parts is found, and how often an effect that is not there."""
-    heads = ["interaction, points of the solve rate", "points", "found", "wrong", "covered", "half width"]
+def of_effects(effects: pd.DataFrame) -> str:
+    """Return how often effects of parts are found in made-up studies, and others that are not there, in Markdown.
+
+    effects: of `effects.effect_powers`, of all numbers of points.
+    """
+    studies = int(effects["studies"].min())
+    error = 100 * np.sqrt(PROMISE * (1 - PROMISE) / studies)
+    text = (
+        f"Six parts in all 64 combinations, or in half of them, {studies} made-up studies of each kind; a share of 5 % "
+        f"has a standard error of {error:.1f} points. The combinations solve half of their trials on the whole, and "
+        f"{100 * SHARED:.0f} % of the variance of a trial's luck is that of its point, or 90 % where points differ "
+        "more. `found`: of the effects that are there. `wrong`: some effect that is not there is told apart. "
+        "`covered`: all intervals include the true effects. `half width`: of the intervals, in percentage points."
+    )
+    heads = ["effects, in points of the solve rate", "points", "found", "wrong", "covered", "half width"]
     rows = [
         [
-            f"{100 * row['interaction']:.0f}",
+            row["kind"],
             str(row["points"]),
             *(_percent(row[name]) for name in ("found", "wrong", "covered")),
             f"± {100 * row['half_width']:.0f}",
         ]
-        for row in effects.sort_values(["interaction", "points"]).to_dict("records")
+        for row in effects.sort_values("points", kind="stable").to_dict("records")
     ]
-    return _table(heads, rows)
+    return f"{text}\n\n{_table(heads, rows)}"
 
 
 def _power(power: pd.DataFrame) -> str:

@@ -28,8 +28,9 @@ READ = (
     "On the diagonal the effect of a part: cells that have it less cells that lack it, all else being the same. Below "
     "the diagonal half of how much larger the effect of the one part is where the other is there: above 0 the two help "
     "each other, below 0 the one can stand in for the other. Bold: told apart from 0, as its 95 % interval, which "
-    "holds for all numbers of a task together, excludes it. A star: not told from other effects by this fraction, see "
-    "the table of effects. Orange helps, purple harms; the colours of all panels are on one scale."
+    "holds for all numbers of a task together, excludes it. A dagger: at one corner of the pair hardly "
+    "anything is solved, or nearly everything, which alone can make it differ. A star: not told from other effects by "
+    "this fraction, see the table of effects. Orange helps, purple harms; the colours of all panels are on one scale."
 )
 CAPTION = f"Which parts make more settings succeed? In percentage points of the solve rate. {READ}"
 OF_LOSSES = (
@@ -84,13 +85,18 @@ def _numbers(study: Study, effects: pd.DataFrame, question_of: Any) -> Numbers:
 def part_name(effect: str) -> str:
     """Return the name in words of a main effect.
 
-    >>> part_name("input_gate"), part_name("gating:own-coupled")
-    ('input gate', 'gating: own, not coupled')
+    >>> part_name("input_gate"), part_name("coupled"), part_name("gating:own-coupled")
+    ('input gate', 'coupling of the gates', 'gating: own, not coupled')
     """
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
-    told = f": {words.spoken(plus)}, not {words.spoken(minus)}" if levels else ""
-    return f"{words.spoken(name)}{told}"
+    told = f": {level_name(plus)}, not {level_name(minus)}" if levels else ""
+    return f"{'coupling of the gates' if name == 'coupled' else words.spoken(name)}{told}"
+
+
+def level_name(level: str) -> str:
+    """Return a level in words: as its study names it, since variants may have names of the same letters."""
+    return level.replace("_", " ")
 
 
 @styled
@@ -109,7 +115,7 @@ def draw(numbers: Numbers) -> Figure:
     figure = new_figure(max(columns * width, 3.0), rows * height)
     figure.set_layout_engine("none")
     across, up = figure.get_size_inches()
-    reach = max(float(np.nanmax(np.abs(numbers.data["shown"]))), 1e-9)
+    reach = max(float(np.abs(numbers.data["shown"].fillna(0.0)).max()), 1e-9)
     for k, task in enumerate(tasks):
         x, y = (k % columns) * width + left, up - (k // columns) * height - head - count * cell
         axes = figure.add_axes((x / across, y / up, count * cell / across, count * cell / up))
@@ -131,7 +137,8 @@ def _matrix(axes: Axes, own: pd.DataFrame, names: Sequence[str], reach: float) -
         low, high = min(at), max(at)
         shades[high, low] = row["shown"]
         apart = bool(row["low"] * row["high"] > 0) and row["verdict"] not in GUARDS
-        texts[high, low] = (_text(row["shown"], row["unit"]) + ("*" if row["aliases"] else ""), apart)
+        marks = ("*" if row["aliases"] else "") + ("†" if row["bound"] and apart else "")
+        texts[high, low] = (_text(row["shown"], row["unit"]) + marks, apart)
     axes.imshow(np.ma.masked_invalid(shades), vmin=-reach, vmax=reach, cmap=COLOURS, aspect="auto")
     for (y, x), (text, apart) in texts.items():
         ink = ink_on(colormaps[COLOURS]((shades[y, x] / reach + 1) / 2))

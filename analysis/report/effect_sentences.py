@@ -11,8 +11,8 @@ import pandas as pd
 from runs.study.factors import NO, YES
 
 from .. import words
-from ..figures.effect_matrix import part_name
-from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY
+from ..figures.effect_matrix import level_name, part_name
+from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, QUALITY
 from ..study import Study
 from ..tables.comparisons import (
     BETTER,
@@ -23,10 +23,10 @@ from ..tables.comparisons import (
     WORSE,
     half_width,
 )
-from ..tables.effects import MAIN, PAIR
+from ..tables.effects import FLOOR, MAIN, PAIR
 
 Row = Mapping[Any, Any]
-TWICE = (1.75, 2.25)  # ratios that are called twice as much
+TWICE = (1.75, 2.25)  # ratios that are called twice as much, with their interval
 MOST_PAIRS = 4  # pairs that a sentence names
 
 
@@ -36,7 +36,7 @@ def found_effects(study: Study, effects: pd.DataFrame) -> list[str]:
     effects: of `tables.effects`.
     """
     primary = effects[effects["primary"]]
-    if primary.empty:
+    if primary["difference"].isna().all():
         return ["No effect can be computed: there are not two points at which every combination has a trial."]
     inferred = primary[np.isfinite(primary["low"])]
     if inferred.empty:
@@ -109,10 +109,12 @@ def _pairs_sentence(own: pd.DataFrame, question: str) -> str:
     apart = pairs[pairs["verdict"].isin((BETTER, WORSE))]
     if apart.empty:
         return words.capital(f"{opening}no pair is told apart; {_possible(pairs)}.")
-    largest = max(apart.to_dict("records"), key=lambda row: abs(row["difference"] / row["error"]))
+    largest = max(apart.to_dict("records"), key=lambda row: (not row["bound"], abs(row["difference"] / row["error"])))
     mains = own[(own["kind"] == MAIN) & (own["task"] == largest["task"])].to_dict("records")
     on = f" (on {words.spoken(str(largest['task']))})" if own["task"].nunique() > 1 else ""
     more = f"; {len(apart) - 1} more of {len(pairs)} pairs are told apart" if len(apart) > 1 else ""
+    at_bounds = int((apart["bound"] != "").sum()) - bool(largest["bound"])
+    more += f", {at_bounds} of them perhaps by a floor or a ceiling alone" if at_bounds else ""
     return words.capital(f"{opening}{pair_sentence(largest, mains)}{on}{more}.")
 
 
@@ -187,34 +189,47 @@ def pair_sentence(row: Row, mains: Sequence[Row]) -> str:
 
     >>> row = {"effect": "forget_gate x output_activation", "part": "forget_gate", "other": "output_activation",
     ...        "plus": "yes", "minus": "no", "other_plus": "yes", "other_minus": "no", "endpoint": "solve_rate",
-    ...        "where_plus": 0.2, "where_minus": 0.4, "difference": -0.1, "low": -0.2, "high": -0.05, "unit": "%"}
-    >>> pair_sentence(row, [])
-    'without an output activation the forget gate is worth twice as much (40 instead of 20 percentage points)'
+    ...        "where_plus": 0.2, "where_minus": 0.4, "ratio_low": 1.4, "ratio_high": 3.1, "bound": "", "unit": "%"}
+    >>> pair_sentence(row, []).split(" (")[0]
+    'without an output activation the forget gate is worth twice as much'
     """
     first, second = str(row["effect"]).split(" x ")
     sizes = {main["effect"]: abs(main["difference"]) for main in mains}
-    sign = -1.0 if ENDPOINTS[row["endpoint"]].lower_is_better else 1.0
-    there, away = sign * row["where_plus"], sign * row["where_minus"]
+    own = ""
     if sizes.get(second, 0.0) > sizes.get(first, 0.0):
-        # the difference between both ends is the same for either part; the middle is its main effect
-        middle = next(sign * main["difference"] for main in mains if main["effect"] == second)
-        half = (there - away) / 2
-        first, second, there, away = second, first, middle + half, middle - half
-    with_it, without_it = where(second, there=True), where(second, there=False)
-    unit, name = row["unit"], the_part(first)
-    if there * away < 0:
-        helps, harms = (with_it, without_it) if there > away else (without_it, with_it)
-        good, bad = words.amount(max(there, away), unit), words.amount(-min(there, away), unit)
-        return f"{helps} {name} {_verb(name, 'helps', 'help')} by {good}, {harms} it costs {bad}"
+        first, second, own = second, first, "other_"
+    sign = -1.0 if ENDPOINTS[row["endpoint"]].lower_is_better else 1.0
+    there, away = sign * row[f"{own}where_plus"], sign * row[f"{own}where_minus"]
+    place = where(second, there=abs(there) > abs(away))
     larger, smaller = (there, away) if abs(there) > abs(away) else (away, there)
-    place = with_it if abs(there) > abs(away) else without_it
-    ratio = abs(larger) / abs(smaller) if smaller else np.inf
+    name, unit = the_part(first), row["unit"]
+    verb = _verb(name, "is worth", "are worth") if larger > 0 else _verb(name, "costs", "cost")
+    smaller_text = words.bare(abs(smaller), unit)
+    if larger * smaller < 0 and smaller_text != words.bare(0.0, unit):
+        smaller_text = f"−{smaller_text}"
+    numbers = f"{words.bare(abs(larger), unit)} instead of {smaller_text}{words.unit_of(unit).after_difference}"
+    times, interval = _times(row[f"{own}ratio_low"], larger / smaller if smaller else np.inf, row[f"{own}ratio_high"])
+    return f"{place} {name} {verb} {times} ({numbers}{interval}){at_bound(row)}"
+
+
+def _times(low: float, ratio: float, high: float) -> tuple[str, str]:
+    """Return how many times as much, and its interval; no number where the smaller effect may be zero."""
+    if not np.isfinite(low):
+        return "more", ""
     times = "twice as much" if TWICE[0] <= ratio <= TWICE[1] else f"{ratio:.1f} times as much"
-    if ratio > 10:
-        times = "far more"
-    worth, costs = _verb(name, "is worth", "are worth"), _verb(name, "costs", "cost")
-    numbers = f"({words.bare(abs(larger), unit)} instead of {words.amount(abs(smaller), unit)})"
-    return f"{place} {name} {worth if larger > 0 else costs} {times} {numbers}"
+    return times, f"; 95 % interval {low:.1f} to {high:.1f} times"
+
+
+def at_bound(row: Row) -> str:
+    """Return that a floor or a ceiling alone can make a pair differ; empty where none can."""
+    if not row["bound"]:
+        return ""
+    losses = ENDPOINTS[row["endpoint"]].column == LOSS
+    hardly = "hardly anything is learned" if losses or row["question"] == QUALITY else "hardly anything is solved"
+    what = f"{hardly}, so that nothing is left to lose" if row["bound"] == FLOOR else (
+        "nearly everything is solved, so that nothing is left to gain"
+    )  # fmt: skip
+    return f", but with some of these levels {what}, which alone can make such a difference"
 
 
 def the_part(effect: str) -> str:
@@ -226,8 +241,8 @@ def the_part(effect: str) -> str:
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
     if levels:
-        return f"{words.spoken(name)} {words.spoken(plus)} and not {words.spoken(minus)}"
-    return _bare(name) if _countless(name) else f"the {_bare(name)}"
+        return f"{words.spoken(name)} {level_name(plus)} and not {level_name(minus)}"
+    return part_name(name) if _countless(name) else f"the {part_name(name)}"
 
 
 def where(effect: str, *, there: bool) -> str:
@@ -239,8 +254,8 @@ def where(effect: str, *, there: bool) -> str:
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
     if levels:
-        return f"where {words.spoken(name)} is {words.spoken(plus if there else minus)}"
-    bare = _bare(name)
+        return f"where {words.spoken(name)} is {level_name(plus if there else minus)}"
+    bare = part_name(name)
     article = "" if _countless(name) else "an " if bare[0] in "aeiou" else "a "
     return f"{'with' if there else 'without'} {article}{bare}"
 
@@ -252,13 +267,9 @@ def levels_in_words(study: Study) -> list[tuple[str, str]]:
         return []
     texts = {YES: "with", NO: "without"}
     return [
-        (part_name(name), ", ".join(texts.get(level, words.spoken(level)) for level in levels))
+        (part_name(name), ", ".join(texts.get(level, level_name(level)) for level in levels))
         for name, levels in factors.levels.items()
     ]
-
-
-def _bare(name: str) -> str:
-    return {"coupled": "coupling of the gates"}.get(name, words.spoken(name))
 
 
 def _countless(name: str) -> bool:

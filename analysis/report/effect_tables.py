@@ -42,6 +42,8 @@ def effects_table(effects: pd.DataFrame) -> Table:
         Column("where the second is there", lambda row: row["where_plus"], ".3g", _signed("where_plus")),
         Column("where it is not", lambda row: row["where_minus"], ".3g", _signed("where_minus")),
     ]
+    if effects["bound"].any():
+        columns.append(named("bound", "a corner is at the"))
     if effects["aliases"].any():
         columns.append(named("aliases", "not told from"))
     return Table.of(columns, effects.to_dict("records"), lambda row: bool(row["significant"]))

@@ -9,7 +9,9 @@ effect is therefore computed within each point first.
 one as the other, so the signs of all effects of a point are flipped together, at random. Each effect is divided by its
 standard error after each flip anew (Student's t), and the largest of the E quotients of each flip gives one critical
 value for all of them: the interval is the effect, give or take that many standard errors, and the p-value is at most
-.05 exactly where the interval excludes zero.
+.05 exactly where the interval excludes zero. Where there are effects, flips of their signs make all of them seem to
+move together, which they do not. So the signs of their deviations from the effects are flipped, too, and the larger
+quotients count.
 
 `compare_best` is for statistics of the best trials, which are no means over points. Points are resampled, with all
 cells of a point together, and the quotients are those of the deviations from what was seen.
@@ -56,7 +58,7 @@ def compare_means(contrasts: Contrasts, values: Floats, *, span: float, flips: i
     signs = np.where(rng.random((flips, values.shape[1])) < 0.5, -1.0, 1.0)
     count = len(contrasts)
     effect, error, points = np.full(count, np.nan), np.full(count, np.nan), np.zeros(count, dtype=np.int64)
-    largest = np.zeros(flips)
+    largest = np.zeros((2, flips))
     for e, weights in enumerate(contrasts):
         used = weights != 0
         whole = np.isfinite(values[used]).all(axis=0)
@@ -65,12 +67,36 @@ def compare_means(contrasts: Contrasts, values: Floats, *, span: float, flips: i
         if len(own) < FEWEST:
             continue
         effect[e] = float(np.mean(own))
-        moved = signs[:, whole] @ own / len(own)
-        squares, floor = float(np.mean(own**2)), span / len(own)
-        errors = _errors(np.append(moved, effect[e]), squares, len(own), floor)
-        error[e] = errors[-1]
-        largest = np.maximum(largest, np.abs(moved) / errors[:-1])
-    return _comparison(effect, error, largest, points)
+        floor = span / len(own)
+        error[e] = _errors(effect[e : e + 1], float(np.mean(own**2)), len(own), floor)[0]
+        for k, moving in enumerate((own, own - effect[e])):
+            moved = signs[:, whole] @ moving / len(own)
+            errors = _errors(moved, float(np.mean(moving**2)), len(own), floor)
+            largest[k] = np.maximum(largest[k], np.abs(moved) / errors)
+    return _comparison(effect, error, np.max(np.sort(largest, axis=1), axis=0), points)
+
+
+def ratio_interval(larger: Floats, smaller: Floats, quotient: float) -> tuple[float, float]:
+    """Return the interval for the ratio of two means; NaN where it has no end, as the smaller mean may be zero.
+
+    larger, smaller: the numbers of which the means are taken, at the same points [P].
+    quotient: how many standard errors a mean may be off.
+
+    Source: Fieller 1954, "Some Problems in Interval Estimation".
+
+    >>> low, high = ratio_interval(np.array([4.0, 4.2, 3.8]), np.array([2.0, 2.1, 1.9]), 2.0)
+    >>> f"{low:.2f} {high:.2f}"
+    '2.00 2.00'
+    """
+    if not np.isfinite(quotient):
+        return np.nan, np.nan
+    means = np.mean((larger, smaller), axis=1)
+    products = np.outer(means, means) - quotient**2 * np.cov((larger, smaller)) / len(larger)
+    (c, b), a = products[0], products[1, 1]
+    if not a > 0:
+        return np.nan, np.nan
+    off = np.sqrt(max(b**2 - a * c, 0.0))
+    return float((b - off) / a), float((b + off) / a)
 
 
 def compare_best(

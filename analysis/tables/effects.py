@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +10,33 @@ import pandas as pd
 
 from runs.study.factors import Effect, Factors
 
-from ..statistics.effects import Effects, compare_best, compare_means
-from ..statistics.endpoints import ENDPOINTS, LOSS, SEARCH, Endpoint, endpoints_of, mean_weights
+from ..goals import Goal
+from ..statistics.effects import Effects, compare_best, compare_means, ratio_interval
+from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, SEARCH, Endpoint, endpoints_of, mean_weights
 from ..statistics.intervals import Floats
 from ..study import Study
-from .comparisons import inferences, levels_of, matrix, measure_of, values_of
+from .comparisons import (
+    FEWEST_FOR_INFERENCE,
+    LEARNED,
+    SOLVED,
+    inferences,
+    levels_of,
+    matrix,
+    measure_of,
+    values_of,
+)
 
 MAIN, PAIR = "main", "pair"  # kinds of effects
+FLOOR, CEILING = "floor", "ceiling"
+"""At which bound of an endpoint a corner of a pair is."""
+
+NEAR = LEARNED["solve_rate"]  # share of the range of an endpoint that counts as its floor
 SHOWN = ("solve_rate", "restricted_steps", "expected_best_20", "best_decile_loss")  # endpoints that have effects
 COLUMNS = [
     *("task", "series", "lag", "endpoint", "question", "primary", "kind", "effect", "part", "other", "plus", "minus"),
     *("other_plus", "other_minus", "aliases", "points", "cells", "difference", "low", "high", "error", "p", "verdict"),
-    *("significant", "where_plus", "where_minus", "needed", "span", "unit"),
+    *("significant", "where_plus", "where_minus", "ratio_low", "ratio_high", "other_where_plus", "other_where_minus"),
+    *("other_ratio_low", "other_ratio_high", "bound", "needed", "span", "unit"),
 ]
 
 
@@ -44,6 +59,12 @@ def effects(study: Study, *, flips: int = 1999, resamples: int = 999, seed: int 
         same. Of a pair, half of how much larger that is where the other part is at `other_plus`.
     low, high, p: simultaneous over the effects of the family, NaN below 10 points. error: standard error.
     where_plus, where_minus: of a pair, the effect of the part where the other is at `other_plus` and at `other_minus`.
+    ratio_low, ratio_high: interval for how many times the larger of these two is the smaller, both having one sign;
+        NaN where the smaller may be zero, and for statistics of the best trials.
+    other_where_plus, ..., other_ratio_high: the same for the effect of the other part where the part is at `plus` and
+        at `minus`.
+    bound: floor or ceiling, where a corner of a pair has hardly anything to lose or to gain, which alone can make the
+        pair differ from zero in this direction: a rate does not fall below 0. Empty elsewhere.
     verdict: as in `tables.comparisons`: better where the part helps, or where the two help each other.
     Other columns: as in `tables.comparisons`.
     """
@@ -77,11 +98,12 @@ def _of_task(
         found = _compared(endpoint, values[endpoint.name], order, known, measure.span, draws)
         if found is None:
             continue
-        statistics = np.array([level[endpoint.name] for level in levels])
         inferred = inferences(found, endpoint, measure, [there] * len(known))
         for k, (effect, row) in enumerate(zip(known, inferred, strict=True)):
-            rows.append({**place, **_named(effect), **row, "error": float(found.error[k]),
-                         **_by_other(effect, factors, statistics)})  # fmt: skip
+            quotient = (found.high[k] - found.difference[k]) / found.error[k]
+            cells = _at_cells(endpoint, effect, values[endpoint.name], order)
+            more = {**_by_other(effect, cells, quotient), "bound": _bound(effect, cells, row, endpoint, goal)}
+            rows.append({**place, **_named(effect), **row, "error": float(found.error[k]), **more})
     return rows
 
 
@@ -117,17 +139,64 @@ def _named(effect: Effect) -> dict[str, Any]:
     }
 
 
-def _by_other(effect: Effect, factors: Factors, statistics: Floats) -> dict[str, float]:
-    """Return the effect of the first part of a pair at both levels of the second; NaN for a main effect."""
-    if len(effect.parts) < 2 or effect.weights is None:
-        return {"where_plus": np.nan, "where_minus": np.nan}
-    place = list(factors.levels).index(effect.parts[1])
-    at = np.array([levels[place] for levels in factors.cells.values()])
-    used = np.where(effect.weights == 0, 0.0, statistics)  # a cell without trials that does not count is no gap
-    return {
-        name: float(2.0 * sign * (effect.weights * (at == level)) @ used)
-        for name, sign, level in (("where_plus", 1, effect.plus[1]), ("where_minus", -1, effect.minus[1]))
-    }
+def _at_cells(endpoint: Endpoint, effect: Effect, values: Floats, order: Floats) -> Floats:
+    """Return what each cell reaches at the points on which an effect rests: at each [C, P], or of the best [C, 1]."""
+    used = np.any([w != 0 for w in (effect.weights, *(effect.corners if effect.corners is not None else ()))], axis=0)
+    if endpoint.weights is mean_weights:
+        return np.where(used[:, None], values, 0.0)[:, np.isfinite(values[used]).all(axis=0)]
+    whole = np.isfinite(values).all(axis=0)
+    if not whole.any():
+        return np.zeros((len(values), 0))
+    return np.array([[endpoint.statistic(v[whole], own[whole])] for v, own in zip(values, order, strict=True)])
+
+
+def _by_other(effect: Effect, cells: Floats, quotient: float) -> dict[str, float]:
+    """Return the effect of each part of a pair at both levels of the other; NaN for a main effect.
+
+    quotient: how many standard errors an effect may be off.
+    """
+    found: dict[str, float] = {}
+    for prefix, swapped in (("", False), ("other_", True)):
+        plus = minus = np.zeros(0)
+        if len(effect.parts) > 1 and effect.corners is not None:
+            corners = (effect.corners[[0, 2, 1, 3]] if swapped else effect.corners) @ cells
+            plus, minus = corners[0] - corners[2], corners[1] - corners[3]
+        means = [float(end.mean()) if end.size else np.nan for end in (plus, minus)]
+        larger, smaller = (plus, minus) if abs(means[0]) > abs(means[1]) else (minus, plus)
+        comparable = plus.size >= FEWEST_FOR_INFERENCE and means[0] * means[1] > 0
+        low, high = ratio_interval(larger, smaller, quotient) if comparable else (np.nan, np.nan)
+        names = ("where_plus", "where_minus", "ratio_low", "ratio_high")
+        found |= {f"{prefix}{name}": end for name, end in zip(names, (*means, low, high), strict=True)}
+    return found
+
+
+def _bound(effect: Effect, cells: Floats, row: Mapping[str, Any], endpoint: Endpoint, goal: Goal) -> str:
+    """Return the bound that alone can make a pair differ from zero; empty where none can.
+
+    A pair is above zero where a corner with the sign + lies above what the other three would add up to: so the floor
+    can make that of it, and the ceiling the opposite. For a corner with the sign - it is the other way round.
+    """
+    if len(effect.parts) < 2 or effect.corners is None or not cells.size:
+        return ""
+    lowest, highest = _bounds(endpoint, goal, float(row["span"]))
+    towards = -1.0 if endpoint.lower_is_better else 1.0
+    direction = towards * np.sign(row["difference"])
+    for sign, level in zip((1, -1, -1, 1), towards * (effect.corners @ cells).mean(axis=1), strict=True):
+        if sign * direction > 0 and level < towards * lowest:
+            return FLOOR
+        if sign * direction < 0 and level > towards * highest:
+            return CEILING
+    return ""
+
+
+def _bounds(endpoint: Endpoint, goal: Goal, span: float) -> tuple[float, float]:
+    """Return the levels between which an endpoint has room to either side, the worse one first."""
+    if endpoint.column == LOSS:
+        worst = goal.limit if np.isfinite(goal.limit) else goal.floor
+        return float(goal.shown(worst)) - NEAR * span, -np.inf
+    if endpoint.lower_is_better:
+        return (1 - NEAR) * span, -np.inf
+    return NEAR if endpoint.question == EASE else LEARNED["best_decile"], SOLVED[endpoint.name]
 
 
 def better_is_more(endpoint: str) -> bool:

@@ -40,6 +40,9 @@ class Effect(NamedTuple):
         much larger the effect of the first part is where the second is at `plus` than where it is at `minus`.
     weights: of the cells, in the order of `Factors.cells`; None for an effect that the cells do not tell.
     aliases: effects that this one cannot be told from, with their sign.
+    corners: of a pair, weights of the cells in the mean at each of its four corners: both parts at `plus`, the first
+        at `plus` and the second at `minus`, the first at `minus` and the second at `plus`, both at `minus` [4, cells];
+        of a main effect, at `plus` and at `minus` [2, cells]. None where the cells do not tell them.
     """
 
     parts: tuple[str, ...]
@@ -47,6 +50,12 @@ class Effect(NamedTuple):
     minus: tuple[str, ...]
     weights: Floats | None
     aliases: tuple[str, ...] = ()
+    corners: Floats | None = None
+
+    @property
+    def ends(self) -> list[tuple[str, ...]]:
+        """The levels at each corner."""
+        return list(product(*zip(self.plus, self.minus, strict=True)))
 
     @property
     def name(self) -> str:
@@ -111,7 +120,7 @@ class Factors:
         cells = [dict(zip(self.levels, levels, strict=True)) for levels in self.cells.values()]
         wanted = list(_wanted(self.levels))
         if self.fraction == 1:
-            return [effect._replace(weights=_matched(effect, cells)) for effect in wanted]
+            return [_matched(effect, cells) for effect in wanted]
         return _estimated(wanted, cells, self.levels)
 
     @property
@@ -130,6 +139,9 @@ class Factors:
             )
         if self.left_out:
             lines.append(f"left out: {len(self.left_out)} combinations that no cell can have")
+        unknown = [effect.name for effect in self.effects if effect.weights is None]
+        if unknown:
+            lines.append(f"not told by these cells: {', '.join(unknown)}")
         return lines
 
 
@@ -251,20 +263,27 @@ def _wanted(levels: Mapping[str, Sequence[str]]) -> Iterator[Effect]:
             yield Effect(pair, (plus, plus_2), (minus, minus_2), None)
 
 
-def _matched(effect: Effect, cells: Sequence[Mapping[str, str]]) -> Floats | None:
-    """Return the weights of the mean over all groups of cells that differ in nothing but the parts of an effect."""
-    count, weights = 2 ** len(effect.parts), np.zeros(len(cells))
-    groups: dict[tuple[str, ...], list[tuple[int, int]]] = {}
+def _matched(effect: Effect, cells: Sequence[Mapping[str, str]]) -> Effect:
+    """Return an effect with the weights of the mean over all groups of cells that differ in nothing but its parts."""
+    ends = effect.ends
+    groups: dict[tuple[str, ...], dict[tuple[str, ...], int]] = {}
     for k, cell in enumerate(cells):
         own = tuple(cell[part] for part in effect.parts)
-        if all(level in ends for level, *ends in zip(own, effect.plus, effect.minus, strict=True)):
+        if own in ends:
             rest = tuple(level for part, level in cell.items() if part not in effect.parts)
-            signs = [1 if level == plus else -1 for level, plus in zip(own, effect.plus, strict=True)]
-            groups.setdefault(rest, []).append((k, int(np.prod(signs))))
-    whole = [group for group in groups.values() if len(group) == count]
-    for k, sign in (member for group in whole for member in group):
-        weights[k] = sign * 2 / count / len(whole)
-    return weights if whole else None
+            groups.setdefault(rest, {})[own] = k
+    whole = [group for group in groups.values() if len(group) == len(ends)]
+    if not whole:
+        return effect
+    corners = np.zeros((len(ends), len(cells)))
+    for group in whole:
+        corners[[ends.index(own) for own in group], list(group.values())] = 1 / len(whole)
+    return effect._replace(weights=_signs(effect) @ corners, corners=corners)
+
+
+def _signs(effect: Effect) -> Floats:
+    """Return what the mean at each corner counts in an effect."""
+    return np.array([1.0, -1.0] if len(effect.parts) == 1 else [0.5, -0.5, -0.5, 0.5])
 
 
 def _estimated(
@@ -282,14 +301,25 @@ def _estimated(
             kept[same].append(f"{sign}{effect.name}")
     matrix = np.column_stack([np.ones(len(cells)), *(columns[name] for name in kept)])
     inverse = np.linalg.pinv(matrix)
-    known = np.abs(inverse @ matrix - np.eye(matrix.shape[1])).max(axis=1) < 1e-9
+    modelled = [effect for effect in wanted if effect.name in kept]
     found = []
-    for effect in wanted:
-        if effect.name in kept:
-            k = 1 + list(kept).index(effect.name)
-            weights = 2.0 * inverse[k] if known[k] else None
-            found.append(effect._replace(weights=weights, aliases=tuple(kept[effect.name])))
+    for effect in modelled:
+        corners = np.array([
+            [1.0, *(_share(other, dict(zip(effect.parts, end, strict=True)), levels) for other in modelled)]
+            for end in effect.ends
+        ])  # fmt: skip
+        known = [
+            functional @ inverse if np.allclose(functional @ inverse @ matrix, functional, atol=1e-9) else None
+            for functional in (_signs(effect) @ corners, *corners)
+        ]
+        means = None if any(weights is None for weights in known) else np.array(known[1:])
+        found.append(effect._replace(weights=known[0], aliases=tuple(kept[effect.name]), corners=means))
     return found
+
+
+def _share(effect: Effect, at: Mapping[str, str], levels: Mapping[str, Sequence[str]]) -> float:
+    """Return the value in the column of an effect where some factors have given levels, the mean over all others."""
+    return float(_column(effect, [at], levels)[0]) if {*effect.parts} <= {*at} else 0.0
 
 
 def _column(effect: Effect, cells: Sequence[Mapping[str, str]], levels: Mapping[str, Sequence[str]]) -> Floats:

@@ -28,17 +28,19 @@ def study(
     tasks: tuple[str, ...] = ("adding",),
     points: int = 20,
     seed: int = 0,
+    start: float = -0.5,
 ) -> Study:
     """A study of the combinations.
 
     mains, pairs: what a part, or both of two parts, add to the skill.
+    start: the skill without any part.
     """
     plan = factors(parts)
     skill = {}
     for label, levels in plan.cells.items():
         has = {part for part, level in zip(parts, levels, strict=True) if level == YES}
         own = sum(size for part, size in (mains or {}).items() if part in has)
-        skill[label] = -0.5 + own + sum(size for pair, size in (pairs or {}).items() if has >= {*pair})
+        skill[label] = start + own + sum(size for pair, size in (pairs or {}).items() if has >= {*pair})
     rows, design = synthetic.study(tuple(plan.cells), tasks, points, seed, skill=skill)
     for row in rows:
         row |= {f"part_{part}": level for part, level in plan.of(row["variant"]).items()}

@@ -88,7 +88,10 @@ class ModularLSTM(Cell[Any], name="modular_lstm"):
 
     def step(self, a: Values, s: Any, p: Values) -> Any:
         z = tanh(a.z) if self.input_activation else a.z
-        c = self._forget(a, s.c, p) * s.c + self._input(a, s.c, p) * z
+        # in the order of `LSTM.cell`: sums of gradients through peepholes then have the same bits
+        i = self._input(a, s.c, p)
+        f = self._forget(a, s.c, p)
+        c = f * s.c + i * z
         o = self._output(a, c, p)
         y = o * (tanh(c) if self.output_activation else c)
         if not self.gate_recurrence:

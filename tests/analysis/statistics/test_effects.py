@@ -5,8 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from analysis.calibration.effects import effect_powers
-from analysis.statistics.effects import compare_best, compare_means
+from analysis.calibration.effects import Kind, effect_powers
+from analysis.statistics.effects import compare_best, compare_means, ratio_interval
 from analysis.statistics.endpoints import expected_best_weights
 
 FULL = np.array(list(product((1.0, -1.0), repeat=3)))
@@ -64,9 +64,29 @@ def test_an_effect_on_the_best_is_that_of_the_statistic_of_each_cell():
 
 
 def test_equal_cells_err_in_about_5_percent_of_studies_and_an_interaction_is_found():
-    found = effect_powers(20, 150, interactions=(0.0, 0.2), parts=3).set_index("interaction")
+    kinds = (Kind("none"), Kind("pair", interaction=0.2), Kind("all", main=0.2))
+    found = effect_powers(20, 150, kinds=kinds, parts=3, flips=199).set_index("kind")
     # 5 % of 150 studies has a standard error of 1.8 points
-    assert found.loc[0.0, "wrong"] <= 0.05 + 3 * 0.018
-    assert found.loc[0.2, "found"] > 0.5
-    assert found.loc[0.2, "wrong"] <= 0.05 + 3 * 0.018
+    assert (found["wrong"] <= 0.05 + 3 * 0.018).all()
+    assert found.loc["pair", "found"] > 0.5
+    assert np.isnan(found.loc["none", "found"])
     assert (found["covered"] >= 0.95 - 3 * 0.018).all()
+
+
+def test_simultaneous_intervals_do_not_shrink_where_all_effects_are_large():
+    # flips of effects that are large beside their spread move all of them together: one quotient in place of many
+    equal, large = (
+        compare_means(CONTRASTS, made(12) + shift, span=1.0) for shift in (0.0, 20 * CONTRASTS.sum(0)[:, None])
+    )
+    factors = [(found.high - found.difference) / found.error for found in (equal, large)]
+    assert factors[1] == pytest.approx(factors[0], rel=0.1)
+
+
+def test_the_interval_of_a_ratio_is_what_lies_within_so_many_standard_errors():
+    rng = np.random.default_rng(1)
+    smaller = 1 + 0.3 * rng.normal(size=30)
+    larger = 2 + 0.5 * rng.normal(size=30)
+    for end in ratio_interval(larger, smaller, 2.5):
+        off = larger - end * smaller
+        assert abs(off.mean()) == pytest.approx(2.5 * off.std(ddof=1) / np.sqrt(30))
+    assert np.isnan(ratio_interval(larger, smaller - 1, 2.5)).all()

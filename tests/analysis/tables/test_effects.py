@@ -8,11 +8,13 @@ import pytest
 
 from analysis.study import Study
 from analysis.tables.claim_effects import needed_where_unbounded
-from analysis.tables.claim_rules import AGREES, UNTESTED
+from analysis.tables.claim_rules import AGREES, DISAGREES, MIXED, UNDECIDED, UNTESTED
 from analysis.tables.comparisons import BETTER, WORSE
 from analysis.tables.effects import effects
 from runs.record.archive import Archive, read_archive, write_archive
 from tests.analysis import factored, synthetic
+
+PAIR = ("forget_gate", "output_activation")
 
 
 @cache
@@ -77,3 +79,48 @@ def test_the_claim_on_unbounded_cells_is_the_pair_of_output_activation_and_what_
     assert "output activation with forget gate on adding: worse by" in finding.evidence
     mains = found[found["kind"] == "main"]
     assert needed_where_unbounded()(mains).verdict == UNTESTED
+
+
+def test_what_a_part_is_worth_at_both_levels_of_the_other_rests_on_the_points_of_the_effect():
+    study = factored.study({"input_gate": 2.0}, {("forget_gate", "output_activation"): -2.0}, points=20)
+    lacking = (study.every["variant"] == "lstm_ifo") & (study.every["point"] < 5)
+    found = effects(study.with_trials(study.every[~lacking]), flips=19, resamples=19)
+    assert set(found["points"]) == {15}
+    for row in found[found["kind"] == "pair"].to_dict("records"):
+        assert row["where_plus"] - row["where_minus"] == pytest.approx(2 * row["difference"])
+        assert row["other_where_plus"] - row["other_where_minus"] == pytest.approx(2 * row["difference"])
+
+
+def test_a_pair_that_a_floor_can_make_names_it():
+    # nothing is solved without an input gate, so the forget gate is worth something only where there is one
+    study = factored.study({"input_gate": 8.0, "forget_gate": 1.5}, points=40, start=-8.0)
+    row = of(effects(study, flips=199, resamples=19), "input_gate x forget_gate")
+    assert row["verdict"] == BETTER
+    assert row["bound"] == "floor"
+    assert {of(known()[1], name)["bound"] for name in ("input_gate", "forget_gate x output_activation")} == {""}
+
+
+def test_no_claim_is_upheld_by_a_floor_or_a_ceiling():
+    # with a forget gate everything is solved, so that nothing is left for an output activation to add
+    study = factored.study({"output_activation": 1.5}, points=40, parts=PAIR)
+    solved = study.every["status"].mask(study.every["part_forget_gate"] == "yes", "solved")
+    found = effects(study.with_trials(study.every.assign(status=solved)), flips=199, resamples=19)
+    assert of(found, "forget_gate x output_activation")["verdict"] == WORSE
+    finding = needed_where_unbounded()(found[found["question"] == "ease"])
+    assert finding.verdict.startswith(UNTESTED)
+
+
+@pytest.mark.parametrize(
+    ("mains", "pair", "points", "verdict"),
+    [
+        ({"output_activation": 2.0}, -2.0, 60, AGREES),
+        ({}, 2.0, 60, DISAGREES),
+        ({"output_activation": 3.0}, -1.8, 60, MIXED),  # needed less, and needed all the same
+        ({}, -0.2, 12, UNDECIDED),
+    ],
+)
+def test_the_claim_holds_fails_holds_in_part_or_is_open(mains, pair, points, verdict):
+    pairs = {("forget_gate", "output_activation"): pair}
+    study = factored.study(mains, pairs, points=points, parts=PAIR, start=-0.3)
+    finding = needed_where_unbounded()(effects(study, flips=199, resamples=19).query("question == 'ease'"))
+    assert finding.verdict == verdict, finding

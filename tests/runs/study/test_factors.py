@@ -1,6 +1,8 @@
 """Factorial designs: fractions of the largest resolution, and effects that are the contrasts of the textbook."""
 
-from itertools import product
+from functools import reduce
+from itertools import combinations, product
+from operator import xor
 
 import numpy as np
 import pytest
@@ -156,3 +158,42 @@ def test_a_cell_needs_a_level_of_each_factor():
 
 def test_every_pair_of_levels_is_there_in_a_full_design():
     assert {*design({"a": TWO, "b": ("x", "y", "z")}).cells.values()} == {*product(TWO, "xyz")}
+
+
+@pytest.mark.parametrize("without", [set(), {(NO, NO, YES, YES, YES, YES)}])
+def test_corners_of_a_pair_are_what_the_cells_reach_there_also_where_a_fraction_lacks_a_cell(without):
+    factors = design(dict.fromkeys("abcdef", TWO), fraction=2, without=without)
+    values = response(factors, lambda at: 10.0 + 2.0 * (at["a"] == YES) + 4.0 * (at["a"] == at["b"] == YES))
+    (pair,) = (effect for effect in factors.effects if effect.name == "a x b")
+    assert pair.ends == [(YES, YES), (YES, NO), (NO, YES), (NO, NO)]
+    assert pair.corners @ values == pytest.approx([16, 12, 10, 10])
+
+
+def test_an_effect_that_the_cells_do_not_tell_is_named():
+    factors = design({"a": TWO, "b": TWO}, without={(NO, NO)})
+    assert factors.lines[-1] == "not told by these cells: a x b"
+    assert not any("not told" in line for line in design({"a": TWO, "b": TWO}).lines)
+
+
+def test_a_fraction_is_the_same_by_brute_force():
+    # the words of all products of generators; of all choices none has fewer short ones
+    def pattern(factors, masks):
+        words = [mask | 1 << (factors - len(masks) + k) for k, mask in enumerate(masks)]
+        every = [reduce(xor, some) for n in range(1, len(words) + 1) for some in combinations(words, n)]
+        return tuple(sum(word.bit_count() == length for word in every) for length in range(factors + 1))
+
+    for factors, added in ((5, 2), (6, 2), (7, 3), (8, 2)):
+        masks = [mask for mask in range(3, 2 ** (factors - added)) if mask.bit_count() > 1]
+        best = min(pattern(factors, some) for some in combinations(masks, added))
+        assert pattern(factors, best_generators(factors, added)) == best
+
+
+@pytest.mark.parametrize(
+    ("factors", "fraction", "generators", "resolution"),
+    [
+        ("ABCDEF", 2, ("F = A x B x C x D x E",), 6),
+        ("ABCDEFGH", 4, ("G = A x B x C x D", "H = A x B x E x F"), 5),
+    ],
+)
+def test_generators_are_those_of_the_published_table(factors, fraction, generators, resolution):
+    assert combined(dict.fromkeys(factors, TWO), fraction)[1:] == (generators, resolution)

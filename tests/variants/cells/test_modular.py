@@ -44,6 +44,25 @@ def test_with_one_knob_it_is_a_cell_of_greff_to_the_last_bit(name, engine):
     assert [key for key in theirs if not torch.equal(theirs[key], ours[key])] == []
 
 
+def trained(cell: Cell, engine: str) -> list[torch.Tensor]:
+    """Parameters and outputs of a cell after a few updates by Adam."""
+    module = build(cell, input_size=I, hidden_size=H, stream=streams(1), engine=engine)
+    adam = torch.optim.Adam(module.parameters(), lr=0.05)
+    x = torch.randn(T, B, I, generator=torch.Generator().manual_seed(2))
+    for _ in range(8):
+        adam.zero_grad()
+        (module(x)[0] - x[:, :, :1]).square().sum().backward()
+        adam.step()
+    return [*module.parameters(), module(x)[0]]
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+@pytest.mark.parametrize("name", SAME)
+def test_it_stays_that_cell_to_the_last_bit_while_it_is_trained(name, engine):
+    theirs, ours = trained(Cell.registry[name](), engine), trained(ModularLSTM(**SAME[name]), engine)
+    assert all(torch.equal(one, other) for one, other in zip(theirs, ours, strict=True))
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_it_declares_what_the_cell_of_greff_declares(name):
     theirs, ours = Cell.registry[name](), ModularLSTM(**SAME[name])
