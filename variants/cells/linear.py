@@ -15,6 +15,8 @@ from .gru import HiddenState
 
 SHARPNESS = 8.0
 """The constant c of the RG-LRU: how much faster an open recurrence gate forgets."""
+LEAST = 1e-30
+"""The smallest square of what the RG-LRU writes, so that the derivative of its root is finite."""
 
 
 class ComplexState(NamedTuple):
@@ -110,7 +112,8 @@ class RGLRU(Cell[HiddenState], name="rg_lru"):
 
     def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
         rate = -SHARPNESS * sigmoid(a.r) * softplus(-p.p_a)
-        return HiddenState(h=exp(rate) * s.h + sqrt(-expm1(2.0 * rate)) * (sigmoid(a.i) * a.n))
+        written = sqrt((-expm1(2.0 * rate)).clamp(min=LEAST))
+        return HiddenState(h=exp(rate) * s.h + written * (sigmoid(a.i) * a.n))
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         leaks = torch.linspace(0.9, 0.999, len(blocks["p_a"]), dtype=torch.float64)
