@@ -102,8 +102,8 @@ class RGLRU(Cell[HiddenState], name="rg_lru"):
     `x` [B, I], `h` [B, H]. The paper writes Lambda for p_a, and x for W_n x, which needs I = H; a learned map takes its
     place. Differs from `min_gru` in that what is written follows from what is kept through a square root, which keeps
     the variance of h, and in s(p_a)^8, which an open gate r keeps and which is learned. At the start it is spread
-    evenly over the units from 0.9 to 0.999, whichever initialisation is chosen. The authors' code writes the first input
-    without the square root. Parameters: 3HI + 3H.
+    evenly over the units from 0.9 to 0.999, whichever initialisation is chosen. The authors' code leaves
+    the square root out at the first step. Parameters: 3HI + 3H.
     """
 
     State = HiddenState
