@@ -370,8 +370,8 @@ class _Reader:
         written = [self._constant(n) for n in operands]
         changing = list(dict.fromkeys(n for n, text in zip(operands, written, strict=True) if text is None))
         self._elements[node] = element = Element(node, node, "point", "", [])
-        if len(changing) == 1 and operation != "where":
-            label, of = self._of_one(node, operation, operands, changing[0])
+        if operation != "where" and (len(changing) == 1 or len(operands) == 1):
+            label, of = self._of_one(node, operation, operands, next(iter(changing), operands[0]))
             element.label, element.entries = label, [Entry(self._read(of))]
             return node
         roles = _ROLES.get(operation, ("",) * len(operands))

@@ -17,8 +17,8 @@ class IndRNN(Cell[HiddenState], name="indrnn"):
         h = relu(W_h x + p_h*h' + b_h),  at the start p_h = 1/H, 2/H, ..., 1
 
     `x` [B, I], `h` [B, H]. The paper writes u for p_h. Differs from `irnn` in that R_h is diagonal; units meet in the
-    layer above only. At the start the weights are spread evenly over (0, 1], whichever initialisation is chosen, so
-    that units forget at different rates. Parameters: H(I+2).
+    layer above only. At the start the weights are spread evenly over (0, 1], where the paper draws them, whichever
+    initialisation is chosen, so that units forget at different rates. Parameters: H(I+2).
     """
 
     State = HiddenState

@@ -15,6 +15,8 @@ from .gru import HiddenState
 
 SHARPNESS = 8.0
 """The constant c of the RG-LRU: how much faster an open recurrence gate forgets."""
+LEAST = 1e-30
+"""The smallest square of what the RG-LRU writes, so that the derivative of its root is finite."""
 
 
 class ComplexState(NamedTuple):
@@ -100,7 +102,8 @@ class RGLRU(Cell[HiddenState], name="rg_lru"):
     `x` [B, I], `h` [B, H]. The paper writes Lambda for p_a, and x for W_n x, which needs I = H; a learned map takes its
     place. Differs from `min_gru` in that what is written follows from what is kept through a square root, which keeps
     the variance of h, and in s(p_a)^8, which an open gate r keeps and which is learned. At the start it is spread
-    evenly over the units from 0.9 to 0.999, whichever initialisation is chosen. Parameters: 3HI + 3H.
+    evenly over the units from 0.9 to 0.999, whichever initialisation is chosen. The authors' code leaves
+    the square root out at the first step. Parameters: 3HI + 3H.
     """
 
     State = HiddenState
@@ -110,7 +113,8 @@ class RGLRU(Cell[HiddenState], name="rg_lru"):
 
     def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
         rate = -SHARPNESS * sigmoid(a.r) * softplus(-p.p_a)
-        return HiddenState(h=exp(rate) * s.h + sqrt(-expm1(2.0 * rate)) * (sigmoid(a.i) * a.n))
+        written = sqrt((-expm1(2.0 * rate)).clamp(min=LEAST))
+        return HiddenState(h=exp(rate) * s.h + written * (sigmoid(a.i) * a.n))
 
     def after_initialisation(self, blocks: Mapping[str, Tensor]) -> None:
         leaks = torch.linspace(0.9, 0.999, len(blocks["p_a"]), dtype=torch.float64)

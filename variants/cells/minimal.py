@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from torch import Tensor, sigmoid, where
+from torch.nn.functional import logsigmoid
 
 from ..cell import Cell, Gate, Values
 from .gru import HiddenState
@@ -68,10 +69,9 @@ class MinLSTM(Minimal, name="min_lstm"):
     source = "Feng et al. 2024, 'Were RNNs All We Needed?', minLSTM with gates of sum 1"
 
     def step(self, a: Values, s: HiddenState, p: Values) -> HiddenState:
-        f = sigmoid(a.f)
-        i = sigmoid(a.i)
-        total = f + i
-        return HiddenState(h=f / total * s.h + i / total * self.candidate(a.n))
+        # f/(f+i) from the logarithms, as the paper has it: both gates may be too small for a number.
+        kept = sigmoid(logsigmoid(a.f) - logsigmoid(a.i))
+        return HiddenState(h=kept * s.h + (1.0 - kept) * self.candidate(a.n))
 
     def kept(self, blocks: Mapping[str, Tensor]) -> Tensor | None:
         """Return f/(f+i) by the biases of both gates, [H]."""

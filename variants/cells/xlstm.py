@@ -9,6 +9,9 @@ from torch.nn.functional import logsigmoid
 
 from ..cell import Cell, Values
 
+LEAST = -60.0
+"""The smallest exponent v - m, so that n is above 0 after the first step even where m is far above v."""
+
 
 class NormalisedState(NamedTuple):
     """State of an sLSTM: output `y`, cell `c`, normaliser `n` and stabiliser `m`, each [B, H]."""
@@ -32,6 +35,7 @@ class SLSTM(Cell[NormalisedState], name="slstm"):
         y = o*(c/n)
 
     `x` [B, I], `y`, `c`, `n`, `m` [B, H]. m only keeps numbers small: y does not depend on it, nor on where it starts.
+    What is written has a weight of at least exp(-60), since a weight of 0 at the first step would make n 0.
     Differs from `vanilla` in the input gate exp(v), which can outweigh all that was written before, and in n in the
     place of tanh. The paper writes h for y and allows exp for s in the forget gate. Zoneout acts on y, since c, n and m
     belong together.
@@ -58,7 +62,7 @@ class SLSTM(Cell[NormalisedState], name="slstm"):
     def step(self, a: Values, s: NormalisedState, p: Values) -> NormalisedState:
         kept = logsigmoid(a.f) + s.m
         m = maximum(a.i, kept)
-        f, i = exp(kept - m), exp(a.i - m)
+        f, i = exp(kept - m), exp((a.i - m).clamp(min=LEAST))
         c = f * s.c + i * tanh(a.z)
         n = f * s.n + i
         return NormalisedState(y=sigmoid(a.o) * (c / n), c=c, n=n, m=m)

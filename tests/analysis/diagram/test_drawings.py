@@ -229,6 +229,15 @@ def test_every_number_beside_a_line_has_the_room_that_it_needs(drawings, name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_every_line_to_an_output_ends_below_its_middle(drawings, name):
+    drawing = drawings[name]
+    middles = {n.x for n in drawing.nodes if n.kind == "output"}
+    rising = [w.points for w in drawing.wires if isinstance(w.to, str) and w.points[-1][0] == w.points[-2][0]]
+    tops = {points[-1][0] for points in rising}
+    assert tops == middles
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_no_text_is_below_eight_points(drawings, name):
     sizes = [float(size) for size in re.findall(r'font-size="([\d.]+)"', svg(drawings[name], walk=True))]
     sizes += [float(size) for size in re.findall(r"font-size:([\d.]+)px", style())]

@@ -182,6 +182,16 @@ def test_non_finite_inputs_give_non_finite_outputs(cell: Cell):
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)
+def test_outputs_and_derivatives_are_finite_in_single_precision_however_far_gates_saturate(cell: Cell):
+    module = module_of(cell).float()
+    inputs = (1e3 * inputs_of()).float().requires_grad_()
+    outputs, _ = module(inputs)
+    outputs.sum().backward()
+    found = {"outputs": outputs, "inputs": inputs.grad, **{n: p.grad for n, p in module.named_parameters()}}
+    assert not [name for name, value in found.items() if not value.isfinite().all()]
+
+
+@pytest.mark.parametrize("cell", DEFAULTS)
 def test_outputs_have_the_shape_of_the_contract(cell: Cell):
     module = module_of(cell)
     outputs, state = module(inputs_of())

@@ -1,4 +1,4 @@
-"""Cells are those of other libraries: torchrecurrent and xlstm, where these are installed.
+"""Cells are those of other libraries: torchrecurrent, xlstm and two more, where these are installed.
 
 Each oracle runs in double precision, step by step, with the parameters of a module here. Where an oracle contradicts
 its own paper, its line says so, and what is compared is chosen so that the rest of the oracle is still tested.
@@ -229,11 +229,11 @@ def test_nas_is_that_of_torchrecurrent_but_for_one_product():
     same(module(inputs_of())[0].detach(), rolled(cell, inputs_of()), tolerance=TOLERANCE)
 
 
-def xlstm(file: str) -> ModuleType:
-    """A file of NX-AI's package by its path: the package itself imports what only its large models need."""
-    found = importlib.util.find_spec("xlstm")
+def loaded(package: str, file: str) -> ModuleType:
+    """A file of a package by its path: a package itself may import what only its large models need."""
+    found = importlib.util.find_spec(package)
     if found is None or not found.submodule_search_locations:
-        pytest.skip("xlstm, of no extra, is not installed")
+        pytest.skip(f"{package}, of no extra, is not installed")
     spec = importlib.util.spec_from_file_location(Path(file).stem, Path(found.submodule_search_locations[0]) / file)
     assert spec is not None
     assert spec.loader is not None
@@ -287,7 +287,7 @@ def test_mlstm_is_that_of_nx_ai_step_by_step(heads):
 @pytest.mark.parametrize("heads", [1, 2])
 def test_slstm_is_that_of_nx_ai(heads):
     """Their stabiliser starts at the first input gate and ours at 0, so that c, n and m differ and y does not."""
-    forward = xlstm("blocks/slstm/src/vanilla/slstm.py").slstm_forward_pointwise
+    forward = loaded("xlstm", "blocks/slstm/src/vanilla/slstm.py").slstm_forward_pointwise
     module, p = module_of(Cell.registry["slstm"](heads=heads))
     gates = ("i", "f", "z", "o")
     whole = torch.cat([torch.block_diag(*p[f"R_{gate}"].chunk(heads)) for gate in gates])
@@ -297,3 +297,31 @@ def test_slstm_is_that_of_nx_ai(heads):
     for x, y in zip(inputs_of(), outputs, strict=True):
         states, _ = forward(x @ stack(p, "W", gates).T, states[0] @ whole.T, stack(p, "b", gates), states, {})
         same(y.detach(), states[0], tolerance=TOLERANCE)
+
+
+def test_positive_min_gru_is_that_of_lucidrains():
+    """It has no biases, and computes all steps at once from logarithms, which needs the positive candidate."""
+    module, p = module_of(Cell.registry["min_gru"](positive=True))
+    with torch.no_grad():
+        for name in ("b_u", "b_n"):
+            module.parts[0][name].zero_()
+    layer = (
+        loaded("minGRU_pytorch", "minGRU.py").minGRU(INPUTS, expansion_factor=UNITS / INPUTS, proj_out=False).double()
+    )
+    with torch.no_grad():
+        layer.to_hidden_and_gate.weight.copy_(stack(p, "W", ("n", "u")))
+        theirs = layer(inputs_of().transpose(0, 1)).transpose(0, 1)
+    same(module(inputs_of())[0].detach(), theirs, tolerance=TOLERANCE)
+
+
+def test_lru_is_that_of_lru_pytorch():
+    """It computes in single precision, and writes C for R_y and -R_y_imaginary."""
+    module, p = module_of(Cell.registry["lru"]())
+    layer = loaded("LRU_pytorch", "LRU.py").LRU(INPUTS, UNITS, UNITS)
+    with torch.no_grad():
+        for theirs, ours in (("nu_log", "nu"), ("theta_log", "theta"), ("gamma_log", "gamma"), ("D", "W_y")):
+            getattr(layer, theirs).copy_(p[ours])
+        layer.B.copy_(torch.complex(p["W_a"], p["W_b"]))
+        layer.C.copy_(torch.complex(p["R_y"], -p["R_y_imaginary"]))
+        outputs = layer(inputs_of().float().transpose(0, 1)).transpose(0, 1)
+    same(module(inputs_of())[0].detach().float(), outputs, tolerance=1e-5)
