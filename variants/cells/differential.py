@@ -51,7 +51,9 @@ class LEM(Cell[LSTMState], name="lem"):
         return LSTMState(y=(1.0 - d) * s.y + d * tanh(a.n), c=self.new_c(a, s, p))
 
     def kept(self, blocks: Mapping[str, Tensor]) -> Tensor | None:
-        """Return 1 - dt*s(b_e), [H]."""
+        """Return 1 - dt*s(b_e), [H]; None for gates without biases."""
+        if "b_e" not in blocks:
+            return None
         return 1.0 - self.dt * sigmoid(blocks["b_e"].detach())
 
 

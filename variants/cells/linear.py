@@ -121,5 +121,7 @@ class RGLRU(Cell[HiddenState], name="rg_lru"):
         blocks["p_a"].copy_(torch.logit(leaks ** (1.0 / SHARPNESS)))
 
     def kept(self, blocks: Mapping[str, Tensor]) -> Tensor | None:
-        """Return the leak by the bias of its gate alone, [H]."""
+        """Return the leak by the bias of its gate alone, [H]; None for gates without biases."""
+        if "b_r" not in blocks:
+            return None
         return exp(-SHARPNESS * sigmoid(blocks["b_r"].detach()) * softplus(-blocks["p_a"].detach()))

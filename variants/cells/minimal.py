@@ -74,6 +74,8 @@ class MinLSTM(Minimal, name="min_lstm"):
         return HiddenState(h=kept * s.h + (1.0 - kept) * self.candidate(a.n))
 
     def kept(self, blocks: Mapping[str, Tensor]) -> Tensor | None:
-        """Return f/(f+i) by the biases of both gates, [H]."""
+        """Return f/(f+i) by the biases of both gates, [H]; None for gates without biases."""
+        if "b_f" not in blocks:
+            return None
         f, i = (sigmoid(blocks[name].detach()) for name in ("b_f", "b_i"))
         return f / (f + i)

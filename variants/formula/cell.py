@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial, partialmethod
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..cell import Cell, Gate, Values
+from ..cell import Cell, Gate, Values, feed
 from ..cells.lstm import LSTMState
 from .expressions import (
     Binary,
@@ -50,9 +51,8 @@ CALLS: Mapping[str, Callable[..., Tensor]] = {
     "elu": functional.elu,
     "gelu": functional.gelu,
     "silu": functional.silu,
-    "where": torch.where,
 }
-"""What computes each function; `max` and `min` are in `_extreme`."""
+"""What computes each function but `where`, `max` and `min`."""
 SIGNS: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": lambda v, w: v + w,
     "-": lambda v, w: v - w,
@@ -113,15 +113,18 @@ class Formula(Cell[Any], name="formula"):
         self._lines = program.needed([Value(field) for field in program.fields])
 
     def _check_names(self, feeds: Mapping[str, Expression]) -> None:
-        """Raise FormulaError for a feed whose name a cell uses for something else."""
+        """Raise FormulaError for a feed whose name a cell, or the class that is written for it, needs itself."""
         for name in feeds:
-            if hasattr(Cell, name) or hasattr(type(self), name) or name in vars(self):
-                rows = enumerate(self.equations.splitlines(), 1)
-                line = next((k for k, row in rows if row.split("=")[0].strip() == name), 1)
-                raise FormulaError(f"{name} is heard by an R and cannot have this name", self.equations, line, 1)
+            if hasattr(type(self), name) or name in vars(self) or name == feed.__name__:
+                found = re.search(rf"(?<![^;\n])[^\S\n]*{name}\s*=", self.equations)
+                before = self.equations[: found.end() - len(found.group().lstrip())].split("\n") if found else [""]
+                rule = f"{name} is heard by an R and cannot have this name"
+                raise FormulaError(rule, self.equations, len(before), len(before[-1]) + 1)
 
-    def __reduce__(self) -> tuple[Callable[..., Formula], tuple[type[Formula], dict[str, object]]]:
-        return _built, (type(self), self.knobs)
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how a copy is made: its equations are read again, and it takes what was set later, such as gates."""
+        derived = {"State", "program", "_lines", *self.program.feeds}
+        return _built, (type(self), self.knobs), {k: v for k, v in self.__getstate__().items() if k not in derived}
 
     @cached_property
     def feeds(self) -> tuple[str, ...]:
@@ -183,9 +186,20 @@ def _value(expression: Expression, known: Mapping[str, Tensor], a: Values, s: An
             return -_value(of, known, a, s, p)
         case Binary(sign, left, right):
             return SIGNS[sign](_value(left, known, a, s, p), _value(right, known, a, s, p))
+        case Function("where", (Binary(sign, left, right), *others)):
+            compared = [_value(side, known, a, s, p) for side in (left, right)]
+            v, w = (_value(other, known, a, s, p) for other in others)
+            return torch.where(SIGNS[sign](*compared), _like(v, w, compared), w)
         case Function(name, arguments):
             values = [_value(argument, known, a, s, p) for argument in arguments]
             return _extreme(name, *values) if name in ("max", "min") else CALLS[name](*values)
+
+
+def _like(v: Any, w: Any, compared: Sequence[Any]) -> Any:
+    """Return v; where it and w are numbers, as a tensor of the type of what is compared."""
+    if isinstance(v, float) and isinstance(w, float):
+        return torch.full_like(next(side for side in compared if not isinstance(side, float)), v)
+    return v
 
 
 def _extreme(name: str, v: Any, w: Any) -> Tensor:

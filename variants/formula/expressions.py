@@ -152,12 +152,13 @@ class Program:
         return {name: heard for heard, name in found.items()}
 
     def _feed(self, heard: Expression, gate: str, taken: set[str]) -> str:
-        if isinstance(heard, Value):
-            return f"new_{heard.name}" if heard.name in self.fields else heard.name
-        name, number = f"fed_{gate}", 1
-        while name in {*taken, *self.fields, *self.by_name}:
+        if isinstance(heard, Value) and heard.name not in self.fields:
+            return heard.name
+        stem = name = f"new_{heard.name}" if isinstance(heard, Value) else f"fed_{gate}"
+        number = 1
+        while name in {*taken, *self.fields, *self.by_name, *self.vectors}:
             number += 1
-            name = f"fed_{gate}_{number}"
+            name = f"{stem}_{number}"
         return name
 
     def needed(self, roots: Sequence[Expression]) -> tuple[Line, ...]:

@@ -47,6 +47,7 @@ _CALLED = {name: name for name in FUNCTIONS} | {
     "clamp_max": "clamp_max",
     "reciprocal": "reciprocal",
     "square": "square",
+    "full_like": "full_like",
 }
 """What equations call a function of torch."""
 _USUAL = (("inplace", False), ("alpha", 1), ("approximate", "none"))
@@ -176,6 +177,8 @@ def _applied(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any
             if bounds.get(bound) is not None:
                 found = _made(symbol, function, found, bounds[bound])
         return found
+    if called == "full_like" and len(args) == 2 and not kwargs:
+        return args[1]
     given = [key for key, value in kwargs.items() if (key, value) not in _USUAL]
     if given:
         raise CannotWrite(f"its formula uses {name} with {', '.join(given)}, which equations do not have")

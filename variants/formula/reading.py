@@ -53,7 +53,8 @@ DEEPEST = 30  # brackets within brackets
 MOST_PARTS = 500  # numbers, names, signs and functions of all lines
 LONGEST = 20_000  # characters
 DIRECTIVES = ("state", "gates", "vectors", "keeps", "writes")
-_SAME = str.maketrans("·×⊙∘−–÷σ′’", "****--/s''")
+_SAME = str.maketrans("·⋅×∗⊙∘−–÷σ′’", "******--/s''")
+_IN_BRACKETS = "a product that an R hears stands in brackets, as in R (r*h')"
 _TOKEN = re.compile(
     r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<name>[^\W\d]\w*)|(?P<old>'|\[\s*t\s*-\s*1\s*\])"
     r"|(?P<sign><=|>=|==|!=|[-+*/(),=<>])"
@@ -64,7 +65,6 @@ class FormulaError(ValueError):
     """A mistake in equations: the rule and the value, and where it stands.
 
     line, column: of the place, from 1.
-    pointed: the message above the line of the text with a caret below the place.
     """
 
     def __init__(self, rule: str, text: str, line: int, column: int) -> None:
@@ -74,7 +74,6 @@ class FormulaError(ValueError):
         near = f"at {rest[:30]!r}" if rest else "at the end of the line"
         super().__init__(f"formula: {rule}; line {line}, column {column}, {near}")
         self.line, self.column = line, column
-        self.pointed = f"formula: {rule}\n  line {line}: {shown}\n{' ' * (len(f'  line {line}: ') + column - 1)}^"
 
 
 class _Token(NamedTuple):
@@ -128,6 +127,7 @@ class _Reader:
         self.at: dict[str, _Token] = {}  # where a gate stands first
         self.implied: set[str] = set()  # gates of the present line that have no subscript
         self.depth = 0
+        self.signs = 0
         self.left = ""
         if len(text) > LONGEST:
             self.fail(f"equations must have at most {LONGEST} characters, got {len(text)}", _Token("end", "", 1, 1))
@@ -187,6 +187,8 @@ class _Reader:
             for token in given:
                 if token.kind != "name":
                     self.fail(f"{word} must be followed by names, as in {word} a, c", token)
+                if word == "vectors":
+                    self._check_free(token)
                 if [other.text for other in given].count(token.text) > 1:
                     self.fail(f"{word} must name {token.text} once", token)
 
@@ -209,18 +211,38 @@ class _Reader:
         self.lines.append(Line(name.text, value))
         self.named[name.text] = name
         if sum(1 for line in self.lines for _ in parts(line.value)) > MOST_PARTS:
-            self.fail(f"equations must have at most {MOST_PARTS} numbers, names, signs and functions", name)
+            self._too_many(name)
+
+    def _too_many(self, token: _Token) -> NoReturn:
+        self.fail(f"equations must have at most {MOST_PARTS} numbers, names, signs and functions", token)
 
     def _check_left(self, name: _Token) -> None:
         text = name.text
         if text in self.named:
             self.fail(f"{text} is computed twice; the first time in line {self.named[text].line}", name)
-        taken = text in ("x", "W", "R", "b") or text.startswith(("W_", "R_", "b_", "p_")) or text in self._vectors()
-        if taken or (text in FUNCTIONS and text != "s") or text in SPELLINGS:
-            self.fail(f"{text} has a meaning of its own and cannot be computed; choose another name", name)
-        plain = unicodedata.normalize("NFKC", text) == text and text.isidentifier()
-        if not plain or keyword.iskeyword(text) or text.startswith("_"):
-            self.fail(f"{text} cannot be a name, as Python reserves it; choose another one", name)
+        if text.startswith("p_") or text in self._vectors():
+            self.fail(f"{text} is a learned vector and cannot be computed; choose another name", name)
+        self._check_free(name)
+
+    def _check_free(self, token: _Token) -> None:
+        """Refuse a name that the notation uses for something else."""
+        name = token.text
+        if (
+            name in ("x", "W", "R", "b")
+            or name.startswith(("W_", "R_", "b_"))
+            or name in {*FUNCTIONS, *SPELLINGS} - {"s"}
+        ):
+            self.fail(f"{name} has a meaning of its own; choose another name", token)
+        self._check_name(name, token)
+
+    def _check_name(self, name: str, token: _Token) -> None:
+        """Refuse what cannot be a name in the class that is written for a cell."""
+        plain = unicodedata.normalize("NFKC", name)
+        if plain != name:
+            self.fail(f"{name} cannot be a name, as Python reads it as {plain}; write that", token)
+        if not name.isidentifier() or keyword.iskeyword(name) or name.startswith("_"):
+            rule = "it must begin with a letter, have letters, digits and _ only, and be no word of Python"
+            self.fail(f"{name} cannot be a name: {rule}", token)
 
     def _vectors(self) -> list[str]:
         return [token.text for token in self.said.get("vectors", [])[1:]]
@@ -266,11 +288,14 @@ class _Reader:
 
     def _binary(self, sign: str, left: Expression, right: Expression, token: _Token) -> Expression:
         """Return two expressions with a sign between them; of two numbers, the number."""
+        if sign == "/" and isinstance(right, Number) and right.value == 0:
+            self.fail("nothing can be divided by 0", token)
         if not (isinstance(left, Number) and isinstance(right, Number)):
+            self.signs += 1
+            if self.signs > MOST_PARTS:
+                self._too_many(token)
             return Binary(sign, left, right)
         v, w = left.value, right.value
-        if sign == "/" and w == 0:
-            self.fail("a number is divided by 0", token)
         found = {"+": v + w, "-": v - w, "*": v * w}[sign] if sign != "/" else v / w
         return self._number(found, token)
 
@@ -323,7 +348,10 @@ class _Reader:
             self._next()
             self.old.setdefault(name, token)
             return Old(name)
-        if name in self.named or name in self._vectors() or (name.startswith("p_") and len(name) > 2):
+        if name.startswith("p_") and name != "p_":
+            self._check_name(name, token)
+            return Value(name)
+        if name in self.named or name in self._vectors():
             return Value(name)
         if name == "x":
             self.fail("x has another size than the units; it stands behind W only, as in W x", token)
@@ -376,10 +404,12 @@ class _Reader:
 
     def _term(self, letter: str, gate: str, token: _Token) -> _Term:
         """Read W x, R h' or b."""
+        if gate:
+            self._check_name(gate, token)
         if letter == "b":
             return _Term(letter, gate, None, token)
-        if self._peek().text == "*":
-            self._next()
+        starred = self._peek().text == "*"
+        self.place += starred
         heard = self._peek()
         if letter == "W":
             if heard.text != "x":
@@ -399,6 +429,8 @@ class _Reader:
             heard.kind == "name" and not heard.text.startswith(("W_", "R_", "b_")) and heard.text not in ("W", "R", "b")
         ):
             found = self._named(self._next())
+            if starred and self._peek().text in ("*", "/"):
+                self.fail(f"{token.text}*...*... can be read in two ways; {_IN_BRACKETS}", token)
         else:
             self.fail(f"{token.text} must be followed by what it is multiplied with, as in {token.text} h'", token)
         if not any(isinstance(part, Value | Old | Preactivation) for part in parts(found)):
@@ -414,6 +446,8 @@ class _Reader:
             if not isinstance(term, _Term):
                 values.append((sign, term))
             elif sign == "-":
+                if term.letter == "b" or term.gate in {other.gate for other in added}:
+                    self.fail(f"{term.token.text} must have a plus sign; its own sign is learned", term.token)
                 (name,) = self._gates_of([term])
                 values.append((sign, self._gate(name, [term])))
             else:
@@ -441,7 +475,8 @@ class _Reader:
         if bare and not explicit:
             if self.left in self.implied:
                 example = f"{bare[0].letter}_{self.left}"
-                self.fail(f"a line with two pre-activations names them by subscripts, as in {example}", bare[0].token)
+                rule = f"a line with two pre-activations names them by subscripts, as in {example}; {_IN_BRACKETS}"
+                self.fail(rule, bare[0].token)
             self.implied.add(self.left)
         found: dict[str, list[_Term]] = {}
         for term in terms:
@@ -473,7 +508,8 @@ class _Reader:
         gate = Linear(name, "W" in letters, tuple(source for source, _ in heard), "b" in letters)
         if self.gates.setdefault(name, gate) != gate:
             first = self.at[name].line
-            self.fail(f"gate {name} stands in line {first} with other terms; choose another subscript", token)
+            rule = f"gate {name} stands in line {first} with other terms; choose another subscript"
+            self.fail(f"{rule}, and {_IN_BRACKETS}", token)
         self.at.setdefault(name, token)
         return Preactivation(name)
 

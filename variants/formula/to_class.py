@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .cell import Formula
-from .expressions import Binary, Expression, Function, Line, Linear, Minus, Number, Old, Preactivation, Program, Value
+from .expressions import (
+    Binary,
+    Expression,
+    Function,
+    Line,
+    Linear,
+    Minus,
+    Number,
+    Old,
+    Preactivation,
+    Program,
+    Value,
+    operands,
+)
 from .writing import write
 
 _OF_FUNCTIONAL = {"softplus": "softplus", "log_sigmoid": "logsigmoid", "elu": "elu", "gelu": "gelu", "silu": "silu"}
@@ -30,7 +43,7 @@ def class_text(cell: Formula, name: str = "MyCell") -> str:
     <BLANKLINE>
     """
     program = cell.program
-    writer = _Writer(program)
+    writer = _Writer(program, f"{name}State")
     body = [*_declared(program, name), *_feeds(program, writer), *_step(program, writer, f"{name}State")]
     uses = "\n".join(body)
     imports = ["import torch", *(["from torch.nn import functional"] if "functional." in uses else [])]
@@ -105,12 +118,12 @@ def _tuple(parts: Sequence[str]) -> str:
 class _Writer:
     """Writes expressions of one cell as Python."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, state: str) -> None:
         self._vectors = set(program.vectors)
-        self._taken = {"a", "s", "p", "self", "torch", "functional"}
+        self._taken = {"a", "s", "p", "self", "torch", "functional", state}
 
     def local(self, name: str) -> str:
-        """Return the variable for a line; some letters are arguments of the step."""
+        """Return the variable for a line; some names are those of arguments, modules or the state."""
         return f"{name}_" if name.rstrip("_") in self._taken else name
 
     def line(self, line: Line) -> str:
@@ -144,6 +157,9 @@ class _Writer:
 
     def _called(self, name: str, arguments: Sequence[Expression]) -> str:
         texts = [self.text(argument) for argument in arguments]
+        if name == "where" and all(isinstance(argument, Number) for argument in arguments[1:]):
+            side = next(side for side in operands(arguments[0]) if not isinstance(side, Number))
+            texts[1] = f"torch.full_like({self.text(side)}, {texts[1]})"  # of the type of what is compared
         if name in ("max", "min"):
             v, w = arguments if isinstance(arguments[1], Number) else arguments[::-1]
             if isinstance(w, Number):

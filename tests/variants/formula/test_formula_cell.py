@@ -26,6 +26,13 @@ def test_a_copy_of_a_module_and_of_its_state_computes_the_same():
     assert torch.equal(again(x, kept)[0], module(x, state)[0])
 
 
+def test_a_copy_keeps_what_was_set_later():
+    cell = Formula(equations=LEAKY)
+    cell.gates = [gate._replace(bias=False) for gate in cell.preactivations]
+    for again in (copy.copy(cell), copy.deepcopy(cell), pickle.loads(pickle.dumps(cell))):
+        assert not any(gate.bias for gate in again.preactivations)
+
+
 @pytest.mark.parametrize(("equations", "sign"), [(LEAKY, 1), (LEAKY.replace("u*h'", "(1-u)*h'"), -1)])
 def test_the_keep_bias_is_added_to_the_gate_that_keeps_with_its_sign(equations, sign):
     started = [dict(build(Formula(equations=equations, keep_bias=k), 4, 5).named_parameters()) for k in (0.0, 3.0)]
@@ -42,6 +49,22 @@ def test_a_name_that_a_cell_needs_itself_cannot_be_heard():
         ValueError, match=r"^formula: step is heard by an R and cannot have this name; line 1, column 1"
     ):
         Formula(equations="step = 2*h'\nh = tanh(W x + R step)")
+    with pytest.raises(
+        ValueError, match=r"^formula: feed is heard by an R and cannot have this name; line 2, column 13"
+    ):
+        Formula(equations="# feed = 3\n  u = 2*h'; feed = u; h = tanh(W x + R feed)")
+
+
+@pytest.mark.parametrize("name", ["c", "p"])
+def test_a_line_may_be_called_like_a_new_field_that_is_heard(name):
+    field = f"{name} = 0.5*{name}' + tanh(W x)"
+    cell = Formula(equations=f"{field}; new_{name} = s({name}); h = tanh(W x + R_n {name}) + R_m new_{name} + h'")
+    assert set(cell.feeds) == {f"new_{name}", f"new_{name}_2"}
+
+
+def test_where_of_two_numbers_has_the_type_of_what_is_compared():
+    module = build(Formula(equations="v = W x + h'\nh = where(0 < v, 1, -1)"), 4, 5).double()
+    assert module(torch.ones(7, 3, 4).double())[0].dtype is torch.float64
 
 
 def test_equations_must_be_text():

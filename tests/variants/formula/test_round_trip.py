@@ -80,6 +80,8 @@ def test_equations_of_equations_are_the_same(cell):
 OTHERS = {
     "functions": "a = max(W x + R h', 0) + min(0.5, W_q x)\nh = where(a > 0, softplus(a), silu(h'))*log_sigmoid(h')",
     "feeds": "v = s(W x + R h')\nm = R_m (v*h') + R_m_v v\ns = -v/(1 + abs(m))\nh = s + elu(W_n x + R_n s)",
+    "numbers": "v = W x + 0.5*h'\nh = where(v > 0, 1, -1)*tanh(v) + where(0.1 < v - h', 2, 0.5)",
+    "names": "WrittenState = 0.5*WrittenState' + tanh(W x)\nh = tanh(WrittenState)",
     "vectors": "vectors beta\nh = sqrt(1 + exp(beta))*tanh(W x + R h' + p_i*h') - (2 - h')/3",
 }
 

@@ -42,11 +42,15 @@ def _larger(inner: some.SearchStrategy[Expression]) -> some.SearchStrategy[Expre
         rest = [inner | NUMBERS] * (FUNCTIONS[name] - 1)
         return some.builds(lambda *arguments: Function(name, arguments), inner, *rest)
 
-    signed = some.builds(Binary, some.sampled_from(SIGNS), inner, inner | NUMBERS)
+    signed = some.builds(Binary, some.sampled_from(SIGNS), inner, inner | NUMBERS).filter(lambda e: not _over_0(e))
     turned = some.builds(Binary, some.sampled_from(SIGNS), NUMBERS, inner)
     return some.one_of(
         signed, turned, some.builds(Minus, inner), some.sampled_from(sorted(FUNCTIONS)).flatmap(function)
     )
+
+
+def _over_0(expression: Binary) -> bool:
+    return expression.sign == "/" and expression.right == Number(0.0)
 
 
 EXPRESSIONS: some.SearchStrategy[Expression] = some.recursive(LEAVES, _larger, max_leaves=12)
