@@ -60,6 +60,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "fast_grnn": "FastGRNN",
     "antisymmetric_rnn": "antisymmetric network",
     "slstm": "sLSTM",
+    "lstmp": "LSTMP",
     "formula": "cell from its equations",
     "lstm": "LSTM of chosen parts",
     "native_lstm": "PyTorch's own LSTM",

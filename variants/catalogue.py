@@ -131,7 +131,7 @@ def _formula_card(cell: Formula, input_size: int, hidden_size: int) -> str:
 
 
 def _state(cell: Cell, hidden_size: int) -> str:
-    return f"State: {', '.join(f'{field} [B, {hidden_size}]' for field in cell.State._fields)}"
+    return f"State: {', '.join(f'{field} [B, {cell.size_of(field, hidden_size)}]' for field in cell.State._fields)}"
 
 
 def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:

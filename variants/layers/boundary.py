@@ -100,12 +100,12 @@ def checked_state(
     State, count, batch = cell.State, layers * directions, inputs.shape[1]
     made: Callable[..., S] = State
     fields: tuple[str, ...] = State._fields
-    whole = (count, batch, hidden_size)
+    whole = [(count, batch, cell.size_of(name, hidden_size)) for name in fields]
     given = (state,) if isinstance(state, Tensor) else state
     if not isinstance(given, tuple | list):
         raise ValueError(f"{_form(cell, count, hidden_size)}, got {type(state).__name__}")
     if given and all(isinstance(v, Tensor) for v in given):
-        if isinstance(given, State) or len(given) != len(fields) or any(v.shape != whole for v in given):
+        if isinstance(given, State) or len(given) != len(fields) or [v.shape for v in given] != whole:
             got = (
                 type(state).__name__
                 if isinstance(given, State)
@@ -131,15 +131,16 @@ def checked_state(
 def _form(cell: Cell, count: int, units: int) -> str:
     """Return the beginning of a message: which forms a state can have."""
     fields = cell.State._fields
-    each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {units}]' for n in fields)})"
-    stacked = ", ".join(f"{n} [{count}, B, {units}]" for n in fields)
+    sizes = {n: cell.size_of(n, units) for n in fields}
+    each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {size}]' for n, size in sizes.items())})"
+    stacked = ", ".join(f"{n} [{count}, B, {size}]" for n, size in sizes.items())
     many = f"{count} of {each}, one per layer and direction," if count > 1 else f"({each},)"
     return f"{cell.title}: state must be {many} or torch's form ({stacked}{',' if len(fields) == 1 else ''})"
 
 
 def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
     """Return one field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
-    batch = inputs.shape[1]
+    batch, units = inputs.shape[1], cell.size_of(name, units)
     if not isinstance(given, Tensor):
         raise ValueError(
             f"{cell.title}: the state's {name!r} must be a tensor [{batch}, {units}], got {type(given).__name__}"
