@@ -108,7 +108,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     check_shapes(cell, size, named, {"constant": constants, "active": {"": active} if active is not None else {}})
     fixed = {Name("p", name): v for name, v in constants.items()}
     fixed |= {Name("drop", name): widened(v, units).expand(size[1:]) for name, v in drop.items()}
-    fixed |= {Name("keep", name): _strided(widened(v, units), size) for name, v in keep.items()}
+    wide = {name: v if v.shape[-1] == 1 else widened(v, units) for name, v in keep.items()}
+    fixed |= {Name("keep", name): _strided(v, size) for name, v in wide.items()}
     check(cell, (*tensors, *fixed.values()))
     fixed = {name: v if name.kind == "keep" else roomy(v) for name, v in fixed.items()}
     if active is not None:
@@ -719,9 +720,12 @@ def rows(tensor: Tensor) -> Tensor:
 
 
 def widened(tensor: Tensor, units: int) -> Tensor:
-    """Return numbers of a projected field [..., P] as kernels read them, [..., H] with zeros behind; others as given."""
-    width = tensor.shape[-1] if tensor.dim() > 0 else 1
-    if width in (1, units):
+    """Return numbers of a projected field [..., P] as kernels read them, [..., H] with zeros behind.
+
+    Those of other fields are returned as given.
+    """
+    width = tensor.shape[-1]
+    if width == units:
         return tensor
     made = with_room((*tensor.shape[:-1], units), tensor)
     made.narrow(-1, 0, width).copy_(tensor)

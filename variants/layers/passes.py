@@ -44,8 +44,9 @@ class TrainingPass:
     project: P [H, I], which the inputs are multiplied with first, or None.
 
     Attributes:
-        sequences: what the highest layer gives, one tensor [T, B, H], or [T, B, P] of a projected field, per direction and field shown, in the order in
-            which a module's output has them. That of the backward direction runs backwards in time.
+        sequences: what the highest layer gives, one tensor [T, B, H] (of a projected field [T, B, P]) per direction and
+            field shown, in the order in which a module's output has them. That of the backward direction runs backwards
+            in time.
         derivatives: those of the loss by `sequences`, zero at first. `backward` reads them and leaves them as they are.
     """
 

@@ -30,8 +30,9 @@ Where R is made of heads, each product with it is made by head, D = H / heads co
 [B, D"], as a product writes whole panels. Then R.x is [n*H, D]; headed.k and packed.x hold a packed matrix for each
 head (and gate); mix is what comes from W and b alone, and `summed` is the whole; sums.x is [n, heads, D, D"].
 
-A projected field has P numbers, as has its gate: R.x is [P, H] for that gate and [n*H, P] for what hears the field. Only
-products know this. Elementwise code runs over H numbers of both, and what stands behind the first P of a row is 0.
+A projected field has P numbers, as has its gate: R.x is [P, H] for that gate, and [n*H, P] for what hears the field.
+Only products know this. Elementwise code runs over H numbers of both, and what stands behind the first P of a row has
+no influence on them.
 
 Elementwise code is written with vectors of 16 units, and of 8 for the last ones; nothing depends on what a compiler can
 vectorise. A processor with registers of 8 numbers runs two halves of 16 side by side, which hides their waiting. The
