@@ -142,7 +142,7 @@ class LSTMP(Vanilla, name="lstmp"):
 
     def __init__(self, *, projection: float = 0.5, peepholes: tuple[str, ...] = (), keep_bias: float = 1.0) -> None:
         super().__init__(peepholes=peepholes, keep_bias=keep_bias)
-        if not projection > 0.0 or (projection >= 1.0 and projection != int(projection)):
+        if not projection > 0.0 or (projection >= 1.0 and projection % 1.0 != 0.0):
             raise ValueError(
                 f"{self.name}: projection must be a whole number of at least 1, or a share between 0 and 1, "
                 f"got {projection}"

@@ -14,7 +14,7 @@ import math
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,7 +39,6 @@ ALIGNED = 16
 NARROW = 32
 """Widths of the input up to which x is copied beside a column of ones, so that the product that gives the derivative by
 W gives that by b too."""
-SIZES: tuple[Literal["T"], Literal["B"], Literal["H"], Literal["P"]] = ("T", "B", "H", "P")
 Table = ctypes.Array[ctypes.c_int64]
 """The arguments of a kernel: numbers and addresses."""
 V = TypeVar("V")
@@ -322,7 +321,9 @@ class Call(NamedTuple):
     @property
     def numbers(self) -> dict[Name, int]:
         """Return the arguments of both kernels that are sizes."""
-        return dict(zip(map(Name, SIZES), (*self.size, self.cell.projected_size(self.size[2])), strict=True))
+        steps, batch, units = self.size
+        projected = self.cell.projected_size(units)
+        return {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("P"): projected}
 
     def name(self, flat: Sequence[V]) -> Tensors[V]:
         derivation = self.program.derivation

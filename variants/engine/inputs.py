@@ -79,7 +79,8 @@ class Request(NamedTuple):
     def units(self) -> int:
         """H, the width of a field of the state that is not projected."""
         fields = zip(self.cell.State._fields, self.state, strict=True)
-        return next(v.shape[-1] for name, v in fields if name != self.cell.projected)
+        units: int = next(v.shape[-1] for name, v in fields if name != self.cell.projected)
+        return units
 
 
 Engine = Callable[[Request], tuple[NamedTuple, "NamedTuple | None"]]
