@@ -188,8 +188,8 @@ def test_any_cell_has_the_shapes_of_torch_and_goes_on_from_its_state(name):
     first, state = module(x[:, :3])
     second, end = module(x[:, 3:], state)
     same(torch.cat([first, second], dim=1), whole, tolerance=1e-5)
-    for one, other in zip(tensors(end), tensors(last), strict=True):
-        assert one.shape == (module.num_layers, B, units)
+    for name, one, other in zip(module.fields, tensors(end), tensors(last), strict=True):
+        assert one.shape == (module.num_layers, B, module.cell.size_of(name, units))
         same(one, other, tolerance=1e-5)
     shown = torch.cat([field[-1] for field in tensors(last)[: len(module.cell.shown)]], dim=-1)
     same(whole[:, -1], shown, "outputs come first in a state", tolerance=0.0)
