@@ -61,6 +61,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "antisymmetric_rnn": "antisymmetric network",
     "slstm": "sLSTM",
     "mlstm": "mLSTM",
+    "lstmp": "LSTMP",
     "formula": "cell from its equations",
     "lstm": "LSTM of chosen parts",
     "native_lstm": "PyTorch's own LSTM",

@@ -49,6 +49,11 @@ def peephole(x, w, old, at):
     return {"y": o * tanh(c), "c": c}
 
 
+def lstmp(x, w, old, at):
+    new = vanilla(x, w, old, at)
+    return {"y": new["y"] @ w["R_y"].T, "c": new["c"]}
+
+
 def coupled(x, w, old, at):
     y, c = old["y"], old["c"]
     i = s(net(x, y, w, "i") + peephole_of(w, "i", c))
@@ -412,6 +417,7 @@ STEPS: dict[str, Step] = {
         *(
             vanilla,
             peephole,
+            lstmp,
             coupled,
             no_forget_gate,
             no_input_gate,

@@ -133,10 +133,7 @@ def _formula_card(cell: Formula, input_size: int, hidden_size: int) -> str:
 
 
 def _state(cell: Cell, hidden_size: int) -> str:
-    sizes = dict.fromkeys(cell.State._fields, hidden_size)
-    if isinstance(cell, Control):
-        sizes = cell.state_sizes(hidden_size)
-    return f"State: {', '.join(f'{field} [B, {size}]' for field, size in sizes.items())}"
+    return f"State: {', '.join(f'{field} [B, {cell.size_of(field, hidden_size)}]' for field in cell.State._fields)}"
 
 
 def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:

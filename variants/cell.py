@@ -60,6 +60,8 @@ class Gate(NamedTuple):
 class Source(NamedTuple, Generic[S]):
     """One recurrent product of a step: R [len(gates) * H, H / heads] times a vector per sequence [B, H].
 
+    A projected field has P values in place of H, and so has its gate.
+
     name: of a field of the state, or of a method marked `@feed`.
     gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
     feed: elementwise function (a, s, p) -> [B, H] of what is known so far, or None for a field of the state.
@@ -75,6 +77,7 @@ class Block(NamedTuple):
 
     name: as in `Cell.blocks`.
     kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], "s" [1] for a scalar, or "h" [H] for a start of the state.
+        R is [P, H] for the gate of a projected field, and [H, P] for what hears that field.
     gate: the pre-activation it feeds, empty for what belongs to no gate.
     source: what an R is multiplied with, else empty.
     """
@@ -118,6 +121,9 @@ class Cell(Generic[S]):
         starts: fields of the state whose value before the first step is learned, one number per unit for all sequences:
             the parameter `<field>_0`. All other fields start at 0.
         fixed: names of recurrent matrices that are not learned, such as R_m; `fixed_matrices` gives their values.
+        projected: the field of the state that is the output and has fewer values than there are units, P in place of H;
+            `projected_size` says how many. The gate of the same name is this projection: R [P, H] times a method marked
+            `@feed`, without W and b. Empty for a cell without one.
         heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
             that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
             products cost that much less.
@@ -165,6 +171,7 @@ class Cell(Generic[S]):
     scalars: Sequence[str] = ()
     starts: Sequence[str] = ()
     fixed: Sequence[str] = ()
+    projected: str = ""
     heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
@@ -246,6 +253,15 @@ class Cell(Generic[S]):
         """
         return matrix
 
+    def projected_size(self, hidden_size: int) -> int:
+        """Give the number of values of the projected field, P.
+
+        hidden_size: number of hidden units H.
+
+        Returns at least 1 and less than H for a cell that has such a field; `validate` checks it.
+        """
+        return hidden_size
+
     def validate(self, hidden_size: int, layers: int) -> None:
         """Check the sizes of a module before it is built.
 
@@ -258,6 +274,12 @@ class Cell(Generic[S]):
             raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
         if self.heads > 1 and hidden_size % self.heads:
             raise ValueError(f"{self.name}: hidden_size must be divisible by its {self.heads} heads, got {hidden_size}")
+        size = self.projected_size(hidden_size)
+        if self.projected and not 1 <= size < hidden_size:
+            raise ValueError(
+                f"{self.title}: the projection must have at least 1 unit and fewer than hidden_size = {hidden_size}, "
+                f"got {size}"
+            )
         if layers < self.min_layers:
             raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
 
@@ -429,9 +451,38 @@ class Cell(Generic[S]):
         Returns the shapes by name of the block.
         """
         units = hidden_size
-        heard = units // self.heads
-        shapes = {"W": (units, input_size), "R": (units, heard), "b": (units,), "p": (units,), "s": (1,), "h": (units,)}
-        return {b.name: shapes[b.kind] for b in self.blocks}
+        shapes = {"W": (units, input_size), "b": (units,), "p": (units,), "s": (1,), "h": (units,)}
+        return {
+            b.name: self.recurrent_shape(b.gate, b.source, units) if b.kind == "R" else shapes[b.kind]
+            for b in self.blocks
+        }
+
+    def size_of(self, name: str, hidden_size: int) -> int:
+        """Give the number of values that a field of the state, a gate or a source has for each sequence.
+
+        name: of the field, the gate or the source.
+        hidden_size: number of hidden units H.
+
+        Returns P for the projected field and its gate, else H.
+        """
+        return self.projected_size(hidden_size) if self.projected and name == self.projected else hidden_size
+
+    def recurrent_shape(self, gate: str, source: str, hidden_size: int) -> tuple[int, int]:
+        """Give the shape of R of one gate and source: [H, H / heads], with P in place of H where one is projected.
+
+        gate, source: their names.
+        hidden_size: number of hidden units H.
+        """
+        return self.size_of(gate, hidden_size), self.size_of(source, hidden_size) // self.heads
+
+    def output_size(self, hidden_size: int) -> int:
+        """Give the width of the output of one layer in one direction.
+
+        hidden_size: number of hidden units H.
+
+        Returns H times the number of fields that the cell shows, or P where it shows the projected one.
+        """
+        return sum(self.size_of(field, hidden_size) for field in self.shown)
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """Count the trainable values of every block of one layer and direction.

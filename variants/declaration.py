@@ -172,6 +172,7 @@ def check_declaration(cell: Cell) -> None:
     if cell.heads > 1 and cell.transforms:
         raise ValueError(f"{title}: heads must be 1 for a cell with transform_recurrent, got {cell.heads}")
     _check_gates(cell)
+    _check_projected(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
         if pair is not None and not (
@@ -236,6 +237,35 @@ def _check_gates(cell: Cell) -> None:
             f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
             f"{', '.join(s.name for s in heard)}"
         )
+
+
+def _check_projected(cell: Cell) -> None:
+    """Raise ValueError where the projected field is not the output, or not what its own product alone gives."""
+    title, field = cell.title, cell.projected
+    if not isinstance(field, str):
+        raise ValueError(f"{title}: projected must be the name of a field of the state, got {field!r}")
+    if not field:
+        return
+    if cell.shown != (field,) or field in (*cell.above, *cell.starts):
+        raise ValueError(
+            f"{title}: projected must be the only field of the output, and not in `above` or `starts`, got {field!r}"
+        )
+    if len(cell.State._fields) < 2:
+        raise ValueError(f"{title}: the state must have another field than the projected {field!r}, got none")
+    others = [gate.hears for gate in cell.preactivations if gate.name != field]
+    for gate in cell.preactivations:
+        if gate.name == field and not (gate.input or gate.bias) and len(gate.hears) == 1:
+            (source,) = gate.hears
+            if source in cell.feeds and not any(source in hears for hears in others):
+                break
+    else:
+        raise ValueError(
+            f"{title}: the projected {field!r} needs Gate({field!r}, hears=(feed,), input=False, bias=False) with a "
+            "@feed that no other gate hears"
+        )
+    for what, there in (("heads", cell.heads > 1), ("transform_recurrent", cell.transforms), ("fixed", cell.fixed)):
+        if there:
+            raise ValueError(f"{title}: a cell with a projected field must be without {what}")
 
 
 def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
@@ -319,6 +349,8 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
         return None
     if cell.heads > 1:
         raise ValueError(f"{cell.title}: heads must be 1 for a cell with recurrent_mask, got {cell.heads}")
+    if cell.projected:
+        raise ValueError(f"{cell.title}: a cell with a projected field must be without recurrent_mask")
     like = torch.empty(0)
     wrong = (
         not isinstance(mask, Tensor)
@@ -427,8 +459,10 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
     def some(*shape: int) -> Tensor:
         return torch.full(shape, 0.5, device=device)
 
+    # another width than H, and more than 1, so that what is projected is seen to be mixed with what is not
+    shapes = {cell.projected: (SEQUENCES, hidden_size + 1)}
     a = Values(**{f"below_{name}": some(*shape) for name in below})
-    state = cell.State(*(some(*shape) for _ in cell.State._fields))
+    state = cell.State(*(some(*shapes.get(name, shape)) for name in cell.State._fields))
     p = Values(**{name: some(hidden_size) for name in cell.learned}, **{n: v.clone() for n, v in constants.items()})
     given = {
         f"{kind}.{n}": v
@@ -452,7 +486,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
             check_unchanged(f"the feed {name!r}")
             _check_result(cell, f"the feed {name!r}", fed, shape)
         for name in ready:
-            setattr(a, name, some(*shape))
+            setattr(a, name, some(*shapes.get(name, shape)))
             given[f"a.{name}"] = getattr(a, name)
     try:
         new = cell.step(a, state, p)
@@ -465,7 +499,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
             f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}"
         )
     for name, value in zip(cell.State._fields, new, strict=True):
-        _check_result(cell, f"the new state's {name!r}", value, shape)
+        _check_result(cell, f"the new state's {name!r}", value, shapes.get(name, shape))
 
 
 def _check_result(cell: Cell, what: str, value: object, shape: tuple[int, int]) -> None:

@@ -116,7 +116,8 @@ class Scheme:
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         """Fill one block in place.
 
-        kind: "W" or "P" for a matrix [H, I], "R" for [H, H] (of a cell with heads, one head's), "b" or "p" for [H].
+        kind: "W" or "P" for a matrix [H, I], "R" for [H, H] (of a cell with heads, one head's; of one with a projected
+            output, also [H, P] and [P, H]), "b" or "p" for [H].
         tensor: the block.
         generator: where all random numbers of the block come from.
         """
@@ -297,7 +298,8 @@ class UniformFan(Scheme, name="uniform_fan"):
     """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
-        bound = 1.0 / math.sqrt(tensor.shape[0])
+        units = max(tensor.shape) if kind == "R" else tensor.shape[0]
+        bound = 1.0 / math.sqrt(units)
         tensor.uniform_(-bound, bound, generator=generator)
 
     def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:

@@ -53,7 +53,8 @@ class RNN(nn.Module):
     batch_first: whether inputs and outputs are [B, T, ...] in place of [T, B, ...]; states are not concerned.
     dropout: rate of dropout between layers in training, in [0, 1).
     bidirectional: whether a second cell reads the input of each layer backwards; outputs are twice as wide.
-    proj_size: 0; a projection of the outputs is refused.
+    proj_size: number of outputs P, less than H: outputs are a learned linear map of the units, which takes the cells
+        `vanilla` and `peephole` to `lstmp`; any other cell is refused. 0: no projection.
     device: of the parameters.
     dtype: of the parameters; on the CPU, float32 is the fast one.
     options: `engine`, `initialisation`, `recurrent_dropout`, `zoneout` and `layer_norm`, as `variants.build` has them.
@@ -94,11 +95,10 @@ class RNN(nn.Module):
         for name, flag in (("bias", bias), ("batch_first", batch_first)):
             if not isinstance(flag, bool):
                 raise ValueError(f"{cell.title}: {name} must be True or False, got {flag!r}")
-        if proj_size != 0:
-            raise ValueError(f"{cell.title}: proj_size must be 0, as outputs are not projected, got {proj_size!r}")
+        cell = _projected(cell, proj_size, hidden_size)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout, self.bidirectional = bias, batch_first, dropout, bidirectional
-        self.proj_size = 0
+        self.proj_size = cell.projected_size(hidden_size) if cell.projected else 0
         self.cell, self._options = cell, options
         between = dropout
         if num_layers == 1 and dropout:
@@ -154,10 +154,12 @@ class RNN(nn.Module):
         input: [T, B, I], with `batch_first` [B, T, I]; one sequence [T, I]; or packed sequences.
         hx: the state before the first step, by default zeros: one tensor [layers * directions, B, H] for each of
             `fields`, so (h, c) of an LSTM; the tensor itself where there is one field. For one sequence [T, I] they are
-            [layers * directions, H]. The order is layer 0 forward, layer 0 backward, layer 1 ...
+            [layers * directions, H]. The order is layer 0 forward, layer 0 backward, layer 1 ... A projected output has
+            `proj_size` in place of H.
 
         Returns the outputs in the form of the input, with O = H * directions in place of I, and the state after the
-        last step of each sequence, in the form of `hx`. A cell whose output is two fields has twice that O.
+        last step of each sequence, in the form of `hx`. A cell whose output is two fields has twice that O, and a
+        projected one proj_size * directions.
         Raises ValueError, naming the cell, the rule and the value, for another shape.
         """
         if isinstance(input, PackedSequence):
@@ -227,30 +229,37 @@ class RNN(nn.Module):
         if hx is None:
             return None
         count = self.num_layers * self.recurrent.directions
-        shape = [count, self.hidden_size] if single else [count, batch, self.hidden_size]
+        rows = [count] if single else [count, batch]
+        shapes = [[*rows, self.cell.size_of(name, self.hidden_size)] for name in self.fields]
         one = len(self.fields) == 1
         given = [hx] if one else hx
         if not isinstance(given, tuple | list) or not all(isinstance(field, Tensor) for field in given):
-            raise self._refused(shape, type(hx).__name__)
+            raise self._refused(shapes, type(hx).__name__)
         if len(given) != len(self.fields):
-            raise self._refused(shape, f"{len(given)} of them")
-        for name, field in zip(self.fields, given, strict=True):
+            raise self._refused(shapes, f"{len(given)} of them")
+        for name, field, shape in zip(self.fields, given, shapes, strict=True):
             if list(field.shape) != shape:
-                raise self._refused(shape, f"{list(field.shape)} for {name}")
+                raise self._refused(shapes, f"{list(field.shape)} for {name}")
         if single:
             given = [field.unsqueeze(1) for field in given]
         return dict(zip(self.fields, given, strict=True))
 
-    def _refused(self, shape: list[int], got: str) -> ValueError:
+    def _refused(self, shapes: list[list[int]], got: str) -> ValueError:
         """Return the error of a state that has another form."""
-        many = f"tensors ({', '.join(self.fields)}), each" if len(self.fields) > 1 else f"one tensor {self.fields[0]}"
-        return ValueError(f"{self.cell.title}: hx must be {many} {shape}, got {got}")
+        names = ", ".join(self.fields)
+        if len(shapes) == 1:
+            form = f"one tensor {names} {shapes[0]}"
+        elif self.cell.projected:
+            form = f"tensors ({names}): {', '.join(map(str, shapes))}"
+        else:
+            form = f"tensors ({names}), each {shapes[0]}"
+        return ValueError(f"{self.cell.title}: hx must be {form}, got {got}")
 
     def to_torch(self) -> nn.RNNBase:
         """Make the module of torch.nn that computes the same; its second biases are 0.
 
-        Returns a `torch.nn.LSTM` for `vanilla` without peepholes, `GRU` for `gru_reset_after`, `RNN` for `rnn` and
-        `irnn`, with the options and copies of the weights of this module.
+        Returns a `torch.nn.LSTM` for `vanilla` and `lstmp` without peepholes, `GRU` for `gru_reset_after`, `RNN` for
+        `rnn` and `irnn`, with the options and copies of the weights of this module.
         Raises ValueError where torch has no such module.
 
         >>> module = LSTM(3, 5, batch_first=True)
@@ -261,13 +270,14 @@ class RNN(nn.Module):
         layout = layout_of(self.cell)
         if layout is None:
             raise ValueError(
-                f"{self.cell.title}: torch.nn has the cells vanilla without peepholes, gru_reset_after, rnn and irnn "
-                f"only, got {self.cell!r}"
+                f"{self.cell.title}: torch.nn has the cells vanilla and lstmp without peepholes, gru_reset_after, rnn "
+                f"and irnn only, got {self.cell!r}"
             )
         for option in ("recurrent_dropout", "zoneout", "layer_norm"):
             if value := self._options.get(option):
                 raise ValueError(f"{self.cell.title}: torch.nn has no {option}, got {value!r}")
         like = next(self.parameters())
+        further = {"proj_size": self.proj_size} if self.proj_size else {}
         made: nn.RNNBase = layout.module(
             self.input_size,
             self.hidden_size,
@@ -278,6 +288,7 @@ class RNN(nn.Module):
             bidirectional=self.bidirectional,
             device=like.device,
             dtype=like.dtype,
+            **further,
         )
         with torch.no_grad():
             for part, suffix in self._places():
@@ -325,13 +336,17 @@ class RNN(nn.Module):
 class LSTM(RNN):
     """`torch.nn.LSTM`, run by the engines of this library: the cell `vanilla` with `keep_bias=0`.
 
-    arguments, options: those of `RNN` without the cell.
+    arguments, options: those of `RNN` without the cell; with `proj_size` the cell is `lstmp`.
 
     It has one bias for each gate where torch has the sum of two, so that biases start from a narrower distribution.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(lstm.Vanilla(keep_bias=0.0), *arguments, **options)
+
+    def extra_repr(self) -> str:
+        """Return the arguments that differ from their defaults, as torch writes them."""
+        return super().extra_repr() + (f", proj_size={self.proj_size}" if self.proj_size else "")
 
     def _own(self) -> list[str]:
         return []
@@ -358,7 +373,7 @@ def from_torch(module: nn.RNNBase) -> RNN:
     module: a `torch.nn.LSTM`, `GRU` or `RNN`; the two biases of a gate are added.
 
     Returns `LSTM`, `GRU`, or `RNN` of the cell `rnn` or `irnn`, with the options, type and device of the module.
-    Raises ValueError for another module and for a projection of the outputs.
+    Raises ValueError for another module.
 
     >>> theirs = nn.GRU(3, 5)
     >>> x = torch.ones(7, 2, 3)
@@ -367,8 +382,6 @@ def from_torch(module: nn.RNNBase) -> RNN:
     """
     if not isinstance(module, nn.RNNBase) or module.mode not in ("LSTM", "GRU", "RNN_TANH", "RNN_RELU"):
         raise ValueError(f"from_torch: module must be a torch.nn.LSTM, GRU or RNN, got {type(module).__name__}")
-    if module.proj_size:
-        raise ValueError(f"from_torch: proj_size must be 0, as outputs are not projected, got {module.proj_size}")
     kinds: dict[str, Callable[..., RNN]] = {"LSTM": LSTM, "GRU": GRU}
     cells = {"RNN_TANH": rnn.RNN, "RNN_RELU": rnn.IRNN}
     like = next(module.parameters())
@@ -382,6 +395,7 @@ def from_torch(module: nn.RNNBase) -> RNN:
         batch_first=module.batch_first,
         dropout=module.dropout if module.num_layers > 1 else 0.0,
         bidirectional=module.bidirectional,
+        proj_size=module.proj_size,
         device=like.device,
         dtype=like.dtype,
     )
@@ -431,6 +445,22 @@ def _without_biases(cell: Cell) -> Cell:
     made = _WithoutBiases.stripped(cell)
     made.for_layer = _WithoutBiases(cell)  # type: ignore[method-assign]
     return made
+
+
+def _projected(cell: Cell, size: object, hidden_size: int) -> Cell:
+    """Return the cell with so many outputs, or the cell itself for 0. Raises ValueError where there is none."""
+    if type(size) is not int or not 0 <= size < hidden_size:
+        raise ValueError(
+            f"{cell.title}: proj_size must be a whole number from 0 to hidden_size - 1 = {hidden_size - 1}, "
+            f"got {size!r}"
+        )
+    if size == 0:
+        return cell
+    if type(cell) not in (lstm.Vanilla, lstm.Peephole):
+        raise ValueError(
+            f"{cell.title}: proj_size must be 0, as only vanilla and peephole can have a projected output, got {size}"
+        )
+    return lstm.LSTMP(projection=size, **cell.knobs)  # type: ignore[arg-type]
 
 
 def _checked_cell(cell: object) -> Cell:

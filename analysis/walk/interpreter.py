@@ -147,6 +147,9 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
             if block.kind == "R" and cell.heads > 1:
                 blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))  # type: ignore[no-untyped-call]
+            if block.kind == "R" and cell.projected:  # zeros for the units that a projected field does not have
+                rows, columns = (recurrent.hidden_size - n for n in blocks[block.name].shape)
+                blocks[block.name] = functional.pad(blocks[block.name], (0, columns, 0, rows))
             if block.kind == "R" and cell.transforms:
                 blocks[block.name] = cell.transform_recurrent(blocks[block.name])
         layer = _Layer(cell, fused.derivation(cell, lowest=k == 0), blocks, recurrent.hidden_size)
@@ -182,7 +185,8 @@ class _Layer:
 
     def sequence(self, field: str) -> Tensor:
         """Return the values of a field of the state, [T, 1, H]."""
-        return torch.stack([values[self._derivation.new(field)] for values in self._steps])
+        size = self._cell.size_of(field, self._units)
+        return torch.stack([values[self._derivation.new(field)][:, :size] for values in self._steps])
 
     def done(self) -> LayerNumbers:
         """Return the numbers, after the derivatives have been computed."""

@@ -227,7 +227,7 @@ class Compiled:
             self._form.removesuffix("_sum"),
             steps=steps,
             batch=batch,
-            units=recurrent.hidden_size,
+            units=layers.sequences[0].shape[-1],
             answers=len(bias),
             weight=weight.detach(),
             bias=bias.detach(),

@@ -22,7 +22,7 @@ from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, read_about, save_model
 from tasks import Batch
 from tasks.synthetic.adding import Adding
-from variants import Cell, Control, streams
+from variants import Cell, streams
 
 ALL = sorted(name for name in Cell.registry if not Cell.registry[name].__module__.startswith("a_users"))
 
@@ -157,7 +157,7 @@ def test_a_diagnosis_has_gradients_by_lag_and_every_state_over_a_sequence(name):
         assert (norms > 0).all()
         assert (norms <= by_layer.sum(0) * (1 + 1e-12)).all()
     cell = Cell.registry[name]()
-    sizes = cell.state_sizes(width) if isinstance(cell, Control) else dict.fromkeys(cell.State._fields, width)
+    sizes = {name: cell.size_of(name, width) for name in cell.State._fields}
     fields = [field for field, size in sizes.items() if size == width]
     states = {key for key in arrays if ".state." in key}
     assert states == {f"{layer}.state.{field}" for layer in range(layers) for field in fields}

@@ -34,6 +34,7 @@ OTHER_KNOBS: dict[str, Any] = {
     "input_gate_bias": lambda cls: (-1.0, -2.0),
     "positive": lambda cls: not cls().positive,
     "heads": lambda cls: 2,
+    "projection": lambda cls: 3,
     "alpha": lambda cls: 0.5,
     "beta": lambda cls: 0.25,
     "dt": lambda cls: 0.5,
@@ -98,9 +99,10 @@ def state_of(module: Recurrent, batch: int = B, seed: int = 2) -> tuple[Any, ...
     states = []
     for cell in module.cells:
         memory = cell.State._fields if cell.remembers is None else cell.remembers
-        drawn = {n: torch.rand(batch, module.hidden_size, generator=source, dtype=torch.float64) - 0.5 for n in memory}
-        zeros = torch.zeros(batch, module.hidden_size, dtype=torch.float64)
-        states.append(cell.State(**{n: drawn.get(n, zeros) for n in cell.State._fields}))
+        sizes = {n: (batch, cell.size_of(n, module.hidden_size)) for n in cell.State._fields}
+        drawn = {n: torch.rand(sizes[n], generator=source, dtype=torch.float64) - 0.5 for n in memory}
+        zeros = {n: torch.zeros(size, dtype=torch.float64) for n, size in sizes.items()}
+        states.append(cell.State(**zeros | drawn))
     return tuple(states)
 
 

@@ -10,6 +10,7 @@ from tests.variants.cases import fill
 from variants import Cell, Gate, Recurrent, Scheme, feed
 from variants.catalogue import card
 from variants.cells.gru import HiddenState
+from variants.cells.lstm import LSTMP
 
 T, B, INPUTS, H = 7, 3, 4, 6
 
@@ -437,3 +438,151 @@ def test_a_learned_first_state_starts_at_0_and_counts_one_value_per_unit():
 def test_a_start_of_no_field_is_refused_by_one_line():
     with pytest.raises(ValueError, match=r"Wrong: starts must be fields of the state \(h, c\), got 'x'"):
         Recurrent(type("Wrong", (Headed,), {"starts": ("x",)})(), INPUTS, H)
+
+
+# A projected output
+# --------------------------------------------------------------------------------------------------------------------
+
+
+class Projected(Cell):
+    """An output of fewer values than units, which gates and the next layer hear beside a whole field."""
+
+    State = TwoFields
+    gates = (
+        Gate("u", ("h",)),
+        Gate("n", ("h", "passed"), bias=False),
+        Gate("h", ("made",), input=False, bias=False),
+    )
+    vectors = ("p_c",)
+    above = ("c",)
+    projected = "h"
+
+    def __init__(self, *, size: int = 2) -> None:
+        self.size = size
+
+    def projected_size(self, hidden_size):
+        return self.size
+
+    @feed
+    def passed(self, a, s, p):
+        return sigmoid(a.u) * s.c
+
+    @feed
+    def made(self, a, s, p):
+        return sigmoid(a.u) * self.new(a, s, p)
+
+    def new(self, a, s, p):
+        return p.p_c * s.c + tanh(a.n) + (a.below_c if hasattr(a, "below_c") else 0.0)
+
+    def step(self, a, s, p):
+        return TwoFields(h=0.5 * s.h + tanh(a.h), c=self.new(a, s, p))
+
+
+SIZES = [(1, 6), (5, 6), (2, 8), (13, 40), (40, 50)]
+
+
+@pytest.mark.parametrize(("size", "units"), SIZES)
+def test_a_cell_with_a_projected_output_is_the_same_on_both_engines(size, units):
+    agree(Projected(size=size), units=units)
+
+
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"layers": 1}], ids=["both directions", "one layer"])
+def test_a_stack_with_projected_outputs_is_the_same_on_both_engines(options):
+    agree(LSTMP(projection=4, peepholes=("i", "o")), units=9, **options)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+@pytest.mark.parametrize("regulariser", ["zoneout", "recurrent_dropout"])
+def test_the_masks_of_a_projected_output_are_the_same_in_all_passes(engine, regulariser):
+    module = Recurrent(Projected(), INPUTS, H, layers=2, engine=engine, **{regulariser: 0.3})
+    fill(module)
+    x, state = sequences(), module.generator.get_state()
+    expected = module(x)[0]
+    expected.square().sum().backward()
+    gradients = [p.grad.clone() for p in module.parameters()]
+    module.generator.set_state(state)
+    other = Recurrent(Projected(), INPUTS, H, layers=2, engine="fused", **{regulariser: 0.3})
+    other.load_state_dict(module.state_dict())
+    other.generator = module.generator
+    for p in other.parameters():
+        p.grad = torch.zeros_like(p)
+    steps = other.training_pass(T, B, padded=False)
+    steps.forward(x, None)
+    (made,) = steps.sequences
+    torch.testing.assert_close(made, expected.detach(), rtol=1e-5, atol=1e-5)
+    steps.derivatives[0].copy_(2 * made)
+    steps.backward()
+    for p, gradient in zip(other.parameters(), gradients, strict=True):
+        torch.testing.assert_close(p.grad, gradient, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_what_stands_behind_a_projected_state_is_not_read(engine):
+    module = Recurrent(Projected(size=2), INPUTS, H, engine=engine)
+    whole = torch.full((B, H), torch.nan)
+    whole[:, :2] = 0.25
+    states = [TwoFields(h, torch.zeros(B, H)) for h in (whole[:, :2], torch.full((B, 2), 0.25))]
+    one, other = (module(sequences(), (state,)) for state in states)
+    assert torch.equal(one[0], other[0])
+    assert one[0].shape == (T, B, 2)
+    assert one[0].is_contiguous()
+    assert one[1][0].h.shape == (B, 2)
+
+
+def test_a_projected_output_counts_its_matrices():
+    module = Recurrent(Projected(size=2), INPUTS, H, layers=2, bidirectional=True, layer_norm=True)
+    one = [H * width * 2 + 2 * H * 2 + H * H + 2 * H + H + H for width in (INPUTS, 4)]
+    assert module.parameter_count == 2 * sum(one) + 4 * (2 * H + 2)
+    assert module.parameter_count == sum(p.numel() for p in module.parameters())
+    assert module.output_size == 4
+
+
+@pytest.mark.parametrize(
+    ("share", "units", "size"), [(0.5, 7, 4), (0.5, 2, 1), (0.01, 9, 1), (0.99, 9, 8), (1, 9, 1), (8, 9, 8)]
+)
+def test_a_projection_is_a_number_or_a_share_of_the_units(share, units, size):
+    assert LSTMP(projection=share).projected_size(units) == size
+    assert Recurrent(LSTMP(projection=share), INPUTS, units).output_size == size
+
+
+@pytest.mark.parametrize("given", [0, -0.5, 1.5, float("nan"), float("inf")])
+def test_a_projection_that_is_neither_is_refused(given):
+    with pytest.raises(ValueError, match="lstmp: projection must be a whole number of at least 1, or a share between"):
+        LSTMP(projection=given)
+
+
+@pytest.mark.parametrize("units", [1, 5])
+def test_a_projection_to_as_many_values_as_there_are_units_is_refused(units):
+    with pytest.raises(ValueError, match=f"lstmp: the projection must have .* fewer than hidden_size = {units}, got"):
+        Recurrent(LSTMP(projection=5 if units == 5 else 0.5), INPUTS, units)
+
+
+def test_a_projected_lstm_starts_as_that_of_torch():
+    parts = Recurrent(LSTMP(projection=3), INPUTS, 400, initialisation="uniform_fan").parts[0]
+    for name in ("R_y", "R_z"):
+        assert 0.045 < parts[name].abs().max() <= 0.05  # 1 / sqrt(400)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "message"),
+    [
+        ({"projected": "x"}, "projected must be the only field of the output"),
+        ({"projected": "c"}, "projected must be the only field of the output"),
+        ({"projected": 3}, "projected must be the name of a field of the state, got 3"),
+        ({"shows": ("h", "c")}, "projected must be the only field of the output"),
+        ({"above": ("h",)}, "not in `above` or `starts`, got 'h'"),
+        ({"starts": ("h",)}, "not in `above` or `starts`, got 'h'"),
+        ({"State": HiddenState}, "the state must have another field than the projected 'h'"),
+        ({"gates": (Gate("u", ("h",)), Gate("n"), Gate("h", ("made",)))}, "the projected 'h' needs Gate"),
+        ({"gates": (Gate("u", ("h",)), Gate("n"))}, "the projected 'h' needs Gate"),
+        ({"gates": (Gate("u"), Gate("n"), Gate("h", ("c",), False, False))}, "needs Gate.* with a @feed that no other"),
+        ({"heads": 2}, "a cell with a projected field must be without heads"),
+        ({"recurrent_mask": with_a_mask}, "a cell with a projected field must be without recurrent_mask"),
+        ({"transform_recurrent": lambda self, m: -m}, "must be without transform_recurrent"),
+        ({"step": lambda self, a, s, p: TwoFields(h=a.h, c=s.h * s.c)}, "step fails: RuntimeError"),
+        ({"step": lambda self, a, s, p: TwoFields(h=a.n, c=a.n)}, r"new state's 'h' must be .* \[B, 7\], got"),
+    ],
+)
+def test_a_wrong_projected_field_is_refused_by_one_line(attributes, message):
+    with pytest.raises(ValueError, match=f"Wrong: .*{message}"):
+        Recurrent(type("Wrong", (Projected,), attributes)(), INPUTS, H)

@@ -15,7 +15,14 @@ from variants import GRU, IRNN, Cell, Coupled, GRUResetAfter, Options, Vanilla
 from variants import nn as ours
 from variants.layers.torch_layout import layout_of
 
-THEIRS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN, "rnn_relu": partial(nn.RNN, nonlinearity="relu")}
+P = 2
+THEIRS = {
+    "lstm": nn.LSTM,
+    "lstmp": partial(nn.LSTM, proj_size=P),
+    "gru": nn.GRU,
+    "rnn": nn.RNN,
+    "rnn_relu": partial(nn.RNN, nonlinearity="relu"),
+}
 FLAGS = ("batch_first", "bidirectional", "bias")
 OPTIONS = [
     dict(zip((*FLAGS, "num_layers"), values, strict=True))
@@ -45,16 +52,16 @@ def given(form, module):
     count = module.num_layers * (1 + module.bidirectional)
     if form == "single":
         x = leaf = normal(T, INPUTS, seed=1)
-        shape = (count, H)
+        shape = (count,)
     else:
         first = module.batch_first and form == "batch"
         x = leaf = normal(*((B, T) if first else (T, B)), INPUTS, seed=1)
-        shape = (count, B, H)
+        shape = (count, B)
     if form in LENGTHS:
         x = pack_padded_sequence(leaf, torch.tensor(LENGTHS[form]), enforce_sorted="unsorted" not in form)
-    fields = 2 if isinstance(module, nn.LSTM) else 1
-    state = tuple(normal(*shape, seed=2 + k) for k in range(fields))
-    return x, leaf, state[0] if fields == 1 else state
+    widths = (module.proj_size or H, H) if isinstance(module, nn.LSTM) else (H,)
+    state = tuple(normal(*shape, width, seed=2 + k) for k, width in enumerate(widths))
+    return x, leaf, state[0] if len(widths) == 1 else state
 
 
 def tensors(value):
@@ -66,7 +73,7 @@ def tensors(value):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda o: " ".join(f"{k}={int(v)}" for k, v in o.items()))
-@pytest.mark.parametrize("kind", ["lstm", "gru", "rnn"])
+@pytest.mark.parametrize("kind", ["lstm", "lstmp", "gru", "rnn"])
 def test_outputs_states_and_gradients_are_those_of_torch(kind, options, form):
     found = []
     modules = pair(kind, tuple(options.items()))
@@ -99,8 +106,9 @@ def test_without_a_state_the_first_one_is_zero_as_in_torch(kind, form):
         same(one, other)
 
 
-def test_the_fused_engine_serves_packed_sequences():
-    theirs = nn.LSTM(INPUTS, H, bidirectional=True)
+@pytest.mark.parametrize("size", [0, P], ids=["lstm", "lstmp"])
+def test_the_fused_engine_serves_packed_sequences(size):
+    theirs = nn.LSTM(INPUTS, H, bidirectional=True, proj_size=size)
     mine = ours.from_torch(theirs)
     x = pack_padded_sequence(normal(T, B, INPUTS, seed=1, dtype=torch.float32), torch.tensor([7, 4, 2]))
     for one, other in zip(tensors(mine(x)), tensors(theirs(x)), strict=True):
@@ -180,8 +188,8 @@ def test_any_cell_has_the_shapes_of_torch_and_goes_on_from_its_state(name):
     first, state = module(x[:, :3])
     second, end = module(x[:, 3:], state)
     same(torch.cat([first, second], dim=1), whole, tolerance=1e-5)
-    for one, other in zip(tensors(end), tensors(last), strict=True):
-        assert one.shape == (module.num_layers, B, units)
+    for name, one, other in zip(module.fields, tensors(end), tensors(last), strict=True):
+        assert one.shape == (module.num_layers, B, module.cell.size_of(name, units))
         same(one, other, tolerance=1e-5)
     shown = torch.cat([field[-1] for field in tensors(last)[: len(module.cell.shown)]], dim=-1)
     same(whole[:, -1], shown, "outputs come first in a state", tolerance=0.0)
@@ -294,8 +302,9 @@ def test_dropout_of_one_layer_is_warned_of_and_does_nothing():
         (ours.LSTM(3, 5), "LSTM(3, 5)"),
         (ours.GRU(3, 5, 2, False, True), "GRU(3, 5, num_layers=2, bias=False, batch_first=True)"),
         (ours.RNN(IRNN(), 3, 5, bidirectional=True), "RNN(IRNN(), 3, 5, bidirectional=True)"),
+        (ours.LSTM(3, 5, 2, proj_size=2), "LSTM(3, 5, num_layers=2, proj_size=2)"),
     ],
-    ids=["lstm", "gru", "rnn"],
+    ids=["lstm", "gru", "rnn", "lstmp"],
 )
 def test_a_module_is_shown_as_it_was_made(module, text):
     assert repr(module) == text
@@ -304,8 +313,9 @@ def test_a_module_is_shown_as_it_was_made(module, text):
 
 def test_the_attributes_are_those_of_torch():
     options = {"num_layers": 2, "bias": False, "batch_first": True, "dropout": 0.25, "bidirectional": True}
+    options["proj_size"] = P
     mine, theirs = (module(3, 5, **options) for module in (ours.LSTM, nn.LSTM))
-    names = ("input_size", "hidden_size", "proj_size", *options)
+    names = ("input_size", "hidden_size", *options)
     assert {n: getattr(mine, n) for n in names} == {n: getattr(theirs, n) for n in names}
 
 
@@ -367,10 +377,19 @@ WRONG = {
     "vanilla: hidden_size must be a whole number, got 5.0": lambda: ours.LSTM(3, 5.0),
     "vanilla: batch_first must be True or False, got 1": lambda: ours.LSTM(3, 5, batch_first=1),
     r"vanilla: dropout must be in \[0, 1\), got 1.0": lambda: ours.LSTM(3, 5, 2, dropout=1.0),
-    "vanilla: proj_size must be 0, as outputs are not projected, got 2": lambda: ours.LSTM(3, 5, proj_size=2),
-    "from_torch: proj_size must be 0": lambda: ours.from_torch(nn.LSTM(3, 5, proj_size=2)),
+    "vanilla: proj_size must be a whole number from 0 to hidden_size - 1 = 4, got 5": lambda: ours.LSTM(
+        3, 5, proj_size=5
+    ),
+    "gru_reset_after: proj_size must be 0, as only vanilla and peephole can have a": lambda: ours.GRU(
+        3, 5, proj_size=2
+    ),
+    r"lstmp: hx must be tensors \(y, c\): \[1, 2, 2\], \[1, 2, 5\], got \[1, 2, 5\] for y": lambda: ours.LSTM(
+        3, 5, proj_size=2
+    )(zeros(7, 2, 3), (zeros(1, 2, 5),) * 2),
     "from_torch: module must be a torch.nn.LSTM, GRU or RNN, got Linear": lambda: ours.from_torch(nn.Linear(2, 2)),
-    "gru: torch.nn has the cells vanilla without peepholes, .* only": lambda: ours.RNN(GRU(), 3, 5).to_torch(),
+    "gru: torch.nn has the cells vanilla and lstmp without peepholes, .* only": lambda: ours.RNN(
+        GRU(), 3, 5
+    ).to_torch(),
     "vanilla: torch.nn has no zoneout, got 0.5": lambda: ours.LSTM(3, 5, zoneout=0.5).to_torch(),
 }
 

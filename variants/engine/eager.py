@@ -21,8 +21,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     cell, state, normalise, active = request.cell, request.state, request.normalise, request.active
     names = [gate.name for gate in cell.preactivations]
     sources = cell.sources
-    shape = state[0].shape  # [B, H]
-    preactivations = request.inputs.preactivations(cell.preactivations, shape[-1])  # [T, B, G * H]
+    shapes = [field.shape for field in state]  # [B, H]
+    preactivations = request.inputs.preactivations(cell.preactivations, request.units)  # [T, B, G * H]
     products = [_product(request.recurrent[s.name], cell.heads) for s in sources]
     p = Values(**request.values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.
@@ -38,6 +38,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
 
     for t, row in enumerate(preactivations):
         parts = dict(zip(names, row.chunk(len(names), dim=-1), strict=True))
+        if cell.projected:  # it has no input and no bias
+            parts[cell.projected] = row.new_zeros(())
         a = Values(**{f"below_{k}": v[t] for k, v in request.below.items()})
         for name in ready[0]:
             setattr(a, name, complete(name, parts[name]))
@@ -51,8 +53,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
             for name in ready[k + 1]:
                 setattr(a, name, complete(name, parts[name]))
         new = cell.step(a, state, p)
-        if any(v.shape != shape for v in new):  # a field that does not depend on the sequence
-            new = cell.State(*(v.expand(shape) for v in new))
+        if any(v.shape != shape for v, shape in zip(new, shapes, strict=True)):  # it does not depend on the sequence
+            new = cell.State(*(v.expand(shape) for v, shape in zip(new, shapes, strict=True)))
         if keeps:
             zoned = {
                 field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field)

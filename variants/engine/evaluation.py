@@ -94,4 +94,5 @@ class EvaluationLayer:
         """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
         steps, batch = self._size
         row = batch * self.units
-        return self._memory.as_strided((steps, batch, self.units), (row, self.units, 1), self._starts[name] + row)
+        shape = (steps, batch, self._call.width(name))
+        return self._memory.as_strided(shape, (row, self.units, 1), self._starts[name] + row)

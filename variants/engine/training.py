@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..cell import Cell
-from .fused import NARROW, Back, Call, Targets, Tensors, check, program, rows, with_room
+from .fused import NARROW, Back, Call, Targets, Tensors, check, program, rows, widened, with_room
 from .ir.derive import Variation
 from .ir.names import Name
 
@@ -262,24 +262,30 @@ class Layer:
             self._active[:steps].copy_(active)
         for which, mask in masks.items():
             target = self.call.fixed[which]
+            if mask.shape[-1] < self.units:
+                target = target.narrow(-1, 0, mask.shape[-1])
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
         self.parameters.gather(self._tensors.vectors, self._tensors.state)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
         """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
-        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)], self._steps)
+        return self.call.sequence(name, self._memory, self._layout.starts[Name("states", name)], self._steps)
 
     def whole_sequence(self, name: str) -> Tensor:
         """Return the memory for the sequence of a field, [T, B, H] with the largest T; a run fills its first steps."""
-        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)])
+        return self.call.sequence(name, self._memory, self._layout.starts[Name("states", name)])
 
     def backward(self, arriving: Mapping[str, Tensor]) -> Back:
         """Add to the gradients of the parameters, for derivatives by some sequences, as `fused.rows` gives them.
 
+        That by a projected field may be [T, B, P] or, with anything behind the first P numbers, [T, B, H].
+
         Returns the derivatives by x and by the sequences of the layer below, of which the first T steps are valid.
         """
         key = tuple(arriving)
+        if self.call.cell.projected:
+            arriving = {field: widened(derivative, self.units) for field, derivative in arriving.items()}
         if key not in self._backs:
             self._backs[key] = self._prepare(arriving)
         back = self._backs[key]
@@ -333,7 +339,7 @@ class Session:
         check(cell, (x, parameters.bias.values, *parameters.constants.values()))
         size = (steps, batch, x.shape[-1])
         self._layer = Layer(cell, parameters, size, read, variation, x_wanted=x.requires_grad)
-        self.units = self._layer.units
+        self.units, self.width = self._layer.units, self._layer.call.width(read[0])
         # What is read again in the backward pass, until which a caller may change his own. Narrow x the kernel copies.
         self._x = with_room(x.shape, x)
         self._below = {name: with_room(v.shape, v) for name, v in below.items()}
@@ -422,7 +428,7 @@ class _Update(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.session, ctx.index = (
             session,
-            None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.units),
+            None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.width),
         )
         ctx.turn, results = session.forward(x, below, active, ctx.index)
         ctx.set_materialize_grads(False)

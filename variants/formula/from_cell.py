@@ -42,6 +42,7 @@ REASONS = {
     "constants": "it has constants of its units, which equations do not say",
     "for_layer": "its layers differ, which equations do not say",
     "above": "it reads the layer below, which equations do not say",
+    "projected": "its output is a projection of its units, which equations do not say",
     "shows": "its output has several fields of the state, which equations do not say",
 }
 

@@ -79,7 +79,7 @@ def checked_state(
     cell: Cell[S],
     state: object,
     inputs: Tensor,
-    sizes: int | Mapping[str, int],
+    units: int,
     layers: int,
     directions: int,
 ) -> tuple[S, ...]:
@@ -90,7 +90,7 @@ def checked_state(
         `torch.nn.LSTM`: a tuple with one tensor [layers * directions, B, H] for each field, or the tensor itself where
         the state has one field.
     inputs: [T, B, I], checked.
-    sizes: number of hidden units H of each layer; of a state whose fields differ in width, that width by field.
+    units: number of hidden units H of each layer.
     layers: how many layers.
     directions: how many directions.
 
@@ -105,7 +105,7 @@ def checked_state(
     State, count, batch = cell.State, layers * directions, inputs.shape[1]
     made: Callable[..., S] = State
     fields: tuple[str, ...] = State._fields
-    widths = dict.fromkeys(fields, sizes) if isinstance(sizes, int) else dict(sizes)
+    widths = {name: cell.size_of(name, units) for name in fields}
     whole = [(count, batch, widths[name]) for name in fields]
     given = (state,) if isinstance(state, Tensor) else state
     if not isinstance(given, tuple | list):
@@ -146,7 +146,7 @@ def _form(cell: Cell, count: int, widths: Mapping[str, int]) -> str:
 
 def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
     """Return one field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
-    batch = inputs.shape[1]
+    batch, units = inputs.shape[1], cell.size_of(name, units)
     if not isinstance(given, Tensor):
         raise ValueError(
             f"{cell.title}: the state's {name!r} must be a tensor [{batch}, {units}], got {type(given).__name__}"

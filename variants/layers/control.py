@@ -33,15 +33,6 @@ class Control(Cell):
     is_a: ClassVar[str]
     why_eager: ClassVar[str] = ""
 
-    def state_sizes(self, hidden_size: int) -> dict[str, int]:
-        """Give the number of values of every field of the state, for one sequence and layer.
-
-        hidden_size: number of hidden units H.
-
-        Returns the numbers by name of the field, by default H.
-        """
-        return dict.fromkeys(self.State._fields, hidden_size)
-
 
 class Checked(NamedTuple):
     """The arguments of a call of a control, checked.
@@ -116,8 +107,7 @@ class ControlRecurrent(nn.Module):
         cell: Any = self.cell
         x = boundary.checked_inputs(cell, inputs, self.input_size, next(self.parameters()))
         if state is not None:
-            sizes = cell.state_sizes(self.hidden_size)
-            state = boundary.checked_state(cell, state, x, sizes, self.layers, self.directions)
+            state = boundary.checked_state(cell, state, x, self.hidden_size, self.layers, self.directions)
         readable = not boundary.mode() and not x.is_meta
         if lengths is not None:
             lengths = boundary.checked_lengths(cell, lengths, x, readable=readable)

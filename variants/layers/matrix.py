@@ -314,7 +314,6 @@ class MLSTM(Control, name="mlstm"):
         shapes = super().block_shapes(input_size, hidden_size)
         return {b.name: (self.heads, *shapes[b.name][1:]) if b.gate in "if" else shapes[b.name] for b in self.blocks}
 
-    def state_sizes(self, hidden_size: int) -> dict[str, int]:
-        """Give the number of values of every field of the state: `c` has a matrix per head, `m` a number."""
-        size = hidden_size // self.heads
-        return {"y": hidden_size, "c": hidden_size * size, "n": hidden_size, "m": self.heads}
+    def size_of(self, name: str, hidden_size: int) -> int:
+        """As for any cell, but the field `c` has a matrix per head, and `m` a number."""
+        return {"c": hidden_size * (hidden_size // self.heads), "m": self.heads}.get(name, hidden_size)

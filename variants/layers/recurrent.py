@@ -69,7 +69,7 @@ class Recurrent(nn.Module):
             over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
             `cell.blocks`: W_f [H, I], R_f [H, H / heads], b_f [H], p_f [H], scalars [1]; gains of layer normalisation
-            are g_f [H].
+            are g_f [H]. With a projected output, [P] takes the place of [H] as `Cell.recurrent_shape` says.
         generator: where the masks of the regularisers come from; it can be replaced.
 
     Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
@@ -130,9 +130,8 @@ class Recurrent(nn.Module):
                     blocks["P"] = self.project["P"]
                 initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
                 if self.layer_norm:
-                    part.update(
-                        {f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.preactivations}
-                    )
+                    sizes = {gate.name: here.size_of(gate.name, hidden_size) for gate in here.preactivations}
+                    part.update({f"g_{gate}": nn.Parameter(torch.ones(size)) for gate, size in sizes.items()})
                 self._share(here, part, direction)
                 buffers = {}
                 for name, value in constants[layer].items():
@@ -173,8 +172,8 @@ class Recurrent(nn.Module):
 
     @property
     def output_size(self) -> int:
-        """Width of an output: H times the number of directions, and of fields that the cell shows."""
-        return self.hidden_size * self.directions * len(self.cell.shown)
+        """Width of an output: that of one direction, `Cell.output_size`, times their number."""
+        return self.directions * self.cell.output_size(self.hidden_size)
 
     @property
     def parameter_count(self) -> int:
@@ -194,12 +193,13 @@ class Recurrent(nn.Module):
         batch_size: number of sequences B.
         like: a tensor of the wanted type and device, by default a parameter.
 
-        Returns one State per layer and direction, fields [B, H], each with memory of its own: zeros, or the learned
-        start of a field that has one.
+        Returns one State per layer and direction, fields [B, H] and a projected one [B, P], each with memory of its
+        own: zeros, or the learned start of a field that has one.
         """
         model = next(self.parameters()) if like is None else like
+        units = self.hidden_size
         states = [
-            c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells
+            c.State(*(model.new_zeros(batch_size, c.size_of(n, units)) for n in c.State._fields)) for c in self.cells
         ]
         for k, cell in enumerate(self.cells):
             learned = {n: getattr(self._part(k), stored) for n, stored in self._wirings[k].starts.items()}
@@ -223,7 +223,7 @@ class Recurrent(nn.Module):
         state: the state before the first step, as an earlier call returned it; by default that of `zero_state`. One
             State per layer and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all
             sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for
-            each field.
+            each field. A projected field has P in place of H.
         lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
             its outputs there are 0.
         final: whether the last state is wanted.
@@ -468,6 +468,7 @@ class Recurrent(nn.Module):
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
         part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
+        shapes = {s.name: cell.recurrent_shape(s.gates[0], s.name, units) for s in cell.sources}
         transform, fixed = cell.transform_recurrent if cell.transforms else None, wiring.fixed
 
         def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
@@ -475,19 +476,19 @@ class Recurrent(nn.Module):
             together = None if self._memory is None else self._memory.together(given)
             return Blocks(given, shape, like, together)
 
-        def matrices(names: Sequence[str]) -> Blocks:
+        def matrices(source: str, names: Sequence[str]) -> Blocks:
             if any(n in fixed for n in names):
                 given = [getattr(self, fixed[n]) if n in fixed else getattr(part, n) for n in names]
-                return Blocks(given, (units, units // cell.heads), like)
+                return Blocks(given, shapes[source], like)
             if self.recurrent_mask is None and transform is None:
-                return blocks(names, (units, units // cell.heads))
+                return blocks(names, shapes[source])
             given = [getattr(part, n) for n in names]
             return Blocks(given, (units, units), like, None, self.recurrent_mask, transform)
 
         return Parameters(
             blocks(wiring.inputs, (units, width)),
             blocks(wiring.biases, (units,)),
-            {source: matrices(names) for source, names in wiring.recurrent.items()},
+            {source: matrices(source, names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
             {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
             {n: getattr(part, stored) for n, stored in wiring.starts.items()},
@@ -615,8 +616,10 @@ class Recurrent(nn.Module):
         bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)
         inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
-        for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units // cell.heads), x, like)  # [gates * H, H / heads]
+        for source, gates, _ in cell.sources:
+            names = wiring.recurrent[source]
+            shape = cell.recurrent_shape(gates[0], source, units)
+            matrix = self._stacked(k, names, shape, x, like)  # [gates * H, H / heads]
             if self.recurrent_mask is not None:
                 matrix = matrix * self.recurrent_mask.repeat(len(names), 1)
             if cell.transforms:
@@ -653,9 +656,9 @@ class Recurrent(nn.Module):
 
     def _zoneout_masks(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return how much of the old value is kept, by field of the state: a mask in training, else the expectation."""
-        shape = (*x.shape[:2], self.hidden_size)
+        shapes = {field: (*x.shape[:2], self.cell.size_of(field, self.hidden_size)) for field in self.zoneout}
         return {
-            field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
+            field: bernoulli(rate, shapes[field], x, generator) if self.training else x.new_full((1, 1, 1), rate)
             for field, rate in self.zoneout.items()
         }
 
@@ -663,8 +666,8 @@ class Recurrent(nn.Module):
         """Return what each source is multiplied with in training, [B, H]; one mask serves a whole sequence."""
         if self.recurrent_dropout == 0.0 or not self.training:
             return {}
-        shape = (x.shape[1], self.hidden_size)
-        return {s.name: dropout_mask(self.recurrent_dropout, shape, x, generator) for s in cell.sources}
+        shapes = {s.name: (x.shape[1], cell.size_of(s.name, self.hidden_size)) for s in cell.sources}
+        return {n: dropout_mask(self.recurrent_dropout, shape, x, generator) for n, shape in shapes.items()}
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
@@ -831,12 +834,13 @@ def count_parameters(
         here = cell.for_layer(layer)
         width = input_size
         if layer > 0:
-            width = hidden_size * directions * len(cell.shown)
+            width = directions * cell.output_size(hidden_size)
         elif cell.projects_input:
             width = hidden_size
         shared = {b.name for b in here.blocks if b.gate in here.shared}
         sizes = here.block_sizes(width, hidden_size)
         total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
         counted |= shared
-        total += directions * hidden_size * len(here.preactivations) if layer_norm else 0
+        gains = sum(here.size_of(gate.name, hidden_size) for gate in here.preactivations)
+        total += directions * gains if layer_norm else 0
     return total

@@ -59,8 +59,8 @@ class Layout(NamedTuple):
         return parameters
 
 
-def _layout(module: Callable[..., nn.RNNBase], inputs: str, recurrent: str) -> Layout:
-    """Return the layout of gates with one letter, which have inputs or are recurrent, in torch's order."""
+def _layout(module: Callable[..., nn.RNNBase], inputs: str, recurrent: str, projected: str = "") -> Layout:
+    """Return the layout of gates with one letter, which have inputs, are recurrent or projected, in torch's order."""
     matrices = {
         "weight_ih": tuple(f"W_{gate}" for gate in inputs),
         "weight_hh": tuple(f"R_{gate}" for gate in recurrent),
@@ -69,11 +69,13 @@ def _layout(module: Callable[..., nn.RNNBase], inputs: str, recurrent: str) -> L
         "bias_ih": tuple(f"b_{gate}" for gate in inputs),
         "bias_hh": tuple(f"b_{gate}" for gate in recurrent),
     }
-    return Layout(module, matrices | biases)
+    projections = {"weight_hr": tuple(f"R_{gate}" for gate in projected)} if projected else {}
+    return Layout(module, matrices | biases | projections)
 
 
 LAYOUTS: dict[type[Cell], Layout] = {
     lstm.Vanilla: _layout(nn.LSTM, "ifzo", "ifzo"),
+    lstm.LSTMP: _layout(nn.LSTM, "ifzo", "ifzo", "y"),
     gru.GRUResetAfter: _layout(nn.GRU, "run", "rum"),
     rnn.RNN: _layout(nn.RNN, "h", "h"),
     rnn.IRNN: _layout(partial(nn.RNN, nonlinearity="relu"), "h", "h"),

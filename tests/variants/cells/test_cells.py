@@ -195,8 +195,9 @@ def test_outputs_and_derivatives_are_finite_in_single_precision_however_far_gate
 def test_outputs_have_the_shape_of_the_contract(cell: Cell):
     module = module_of(cell)
     outputs, state = module(inputs_of())
-    assert outputs.shape == (T, B, module.hidden_size * len(cell.shown))
-    assert {v.shape for part in state for v in part} == {(B, module.hidden_size)}
+    assert outputs.shape == (T, B, module.output_size)
+    sizes = [(B, cell.size_of(name, module.hidden_size)) for name in cell.State._fields]
+    assert all([v.shape for v in part] == sizes for part in state)
 
 
 @pytest.mark.parametrize("cell", DEFAULTS)

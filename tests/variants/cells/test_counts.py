@@ -52,6 +52,7 @@ FORMULAS = {
     "fast_grnn": lambda i, h: h * (i + h + 2) + 2,
     "antisymmetric_rnn": lambda i, h: h * (i + h + 1),
     "slstm": lambda i, h: 4 * h * (i + h + 1),
+    "lstmp": lambda i, h: 4 * h * (i + h // 2 + 1) + h // 2 * h,
     "formula": lambda i, h: 4 * h * (i + h + 1),
     "native_lstm": lambda i, h: 4 * h * (i + h + 2),
     "native_gru": lambda i, h: 3 * h * (i + h + 2),

@@ -189,12 +189,9 @@ def states(module: Recurrent, batch: int) -> tuple:
     result = []
     for cell in module.cells:
         memory = cell.State._fields if cell.remembers is None else cell.remembers
-        drawn = {n: torch.rand(batch, module.hidden_size, generator=source) - 0.5 for n in memory}
-        result.append(
-            cell.State(
-                *(drawn.get(n, torch.zeros(batch, module.hidden_size)).requires_grad_() for n in cell.State._fields)
-            )
-        )
+        sizes = {n: (batch, cell.size_of(n, module.hidden_size)) for n in cell.State._fields}
+        drawn = {n: torch.rand(sizes[n], generator=source) - 0.5 for n in memory}
+        result.append(cell.State(*(drawn.get(n, torch.zeros(sizes[n])).requires_grad_() for n in cell.State._fields)))
     return tuple(result)
 
 
@@ -309,8 +306,11 @@ def arguments(cell: Cell, steps: int, batch: int, units: int, inputs: int, below
         "inputs": Inputs(
             draw(steps, batch, inputs), draw(heard * units, inputs), draw(len(cell.preactivations) * units)
         ),
-        "state": cell.State(*(draw(batch, units) for _ in cell.State._fields)),
-        "recurrent": {s.name: draw(len(s.gates) * units, units) for s in cell.sources},
+        "state": cell.State(*(draw(batch, cell.size_of(n, units)) for n in cell.State._fields)),
+        "recurrent": {
+            s.name: draw(len(s.gates) * cell.size_of(s.gates[0], units), cell.size_of(s.name, units))
+            for s in cell.sources
+        },
         "values": {n: draw(units) for n in cell.vectors} | dict(cell.constants(units)),
         "below": {n: draw(steps, batch, units) for n in below},
     }

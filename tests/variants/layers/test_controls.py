@@ -73,7 +73,7 @@ def test_a_sequence_is_run_in_pieces_by_its_state(cell):
 def test_the_fields_of_a_state_have_the_sizes_that_the_cell_gives(cell):
     for state in module_of(cell)(inputs_of())[1]:
         assert {n: tuple(v.shape) for n, v in state._asdict().items()} == {
-            n: (B, size) for n, size in cell.state_sizes(H).items()
+            n: (B, cell.size_of(n, H)) for n in cell.State._fields
         }
 
 
@@ -145,7 +145,8 @@ def test_a_state_is_taken_in_the_form_of_torch(cell):
 @over_all
 def test_a_state_of_another_size_is_refused_with_the_right_one(cell):
     module = module_of(cell, layers=1)
-    field, size = list(cell.state_sizes(H).items())[-1]
+    field = cell.State._fields[-1]
+    size = cell.size_of(field, H)
     (state,) = state_for(module)
     wrong = state._replace(**{field: torch.zeros(B, size + 1, dtype=torch.float64)})
     with pytest.raises(ValueError, match=rf"{cell.title}: the state's '{field}' must be \[{B}, {size}\], got "):

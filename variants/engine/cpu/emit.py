@@ -30,6 +30,10 @@ Where R is made of heads, each product with it is made by head, D = H / heads co
 [B, D"], as a product writes whole panels. Then R.x is [n*H, D]; headed.k and packed.x hold a packed matrix for each
 head (and gate); mix is what comes from W and b alone, and `summed` is the whole; sums.x is [n, heads, D, D"].
 
+A projected field has P numbers, as has its gate: R.x is [P, H] for that gate, and [n*H, P] for what hears the field.
+Only products know this. Elementwise code runs over H numbers of both, and what stands behind the first P of a row has
+no influence on them.
+
 Elementwise code is written with vectors of 16 units, and of 8 for the last ones; nothing depends on what a compiler can
 vectorise. A processor with registers of 8 numbers runs two halves of 16 side by side, which hides their waiting. The
 last vector of a row may reach up to 7 numbers behind its end. H' is H with room for whole vectors, H" with room for
@@ -152,6 +156,16 @@ class _Emitter:
     def times_units(self, count: int) -> ir.Value:
         """count * H."""
         return self.once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
+
+    def size(self, name: str) -> ir.Value:
+        """Return how many numbers a field of the state, a gate or a source has: P where it is projected, else H."""
+        return self.slot(Name("P")) if name and name == self.derivation.projected else self.units
+
+    def columns(self, gates: Sequence[str]) -> ir.Value:
+        """Return how many columns of a product the pre-activations of some gates are; a projected one is alone."""
+        if self.derivation.projected in gates:
+            return self.slot(Name("P"))
+        return self.times_units(len(gates))
 
     def rounded_units(self, count: int) -> ir.Value:
         """count * H', with H' the room for whole vectors."""
@@ -475,10 +489,11 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
                 )
                 heard.append(place)
             if derivation.heads == 1:
-                operands += [Operand(place, emit.units) for place in heard]
+                operands += [Operand(place, emit.size(n)) for n, place in zip(item.sources, heard, strict=True)]
             bias = Place(emit.pointer(Name("bias", str(k))), LONG(0))
             packed = emit.pointer(Name("weights", str(k)))
-            emit.product(emit.batch, emit.times_units(item.size), operands, packed, bias, target)
+            columns = emit.columns(derivation.gates_of(item))
+            emit.product(emit.batch, columns, operands, packed, bias, target)
             if derivation.heads > 1 and heard:
                 whole = Place(emit.build.gep(emit.pointer(Name("summed")), [start]), row)
                 _add_heads(emit, item, k, heard, target, whole)
@@ -552,7 +567,7 @@ def _first(
 def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
     """Put W, R and b in the form that the products of a step read; on the way columns become rows."""
     for k, mix in enumerate(derivation.mixes):
-        columns = emit.times_units(mix.size)
+        columns = emit.columns(derivation.gates_of(mix))
         matrices = []
         if mix.input:
             width = emit.slot(Name("I"))
@@ -561,10 +576,9 @@ def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
             matrices.append(Matrix(width, address, LONG(1), width))
         for source in mix.sources if derivation.heads == 1 else ():
             before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
-            address = emit.build.gep(
-                emit.pointer(Name("R", source)), [emit.build.mul(emit.times_units(before), emit.units)]
-            )
-            matrices.append(Matrix(emit.units, address, LONG(1), emit.units))
+            heard = emit.size(source)
+            address = emit.build.gep(emit.pointer(Name("R", source)), [emit.build.mul(emit.times_units(before), heard)])
+            matrices.append(Matrix(heard, address, LONG(1), heard))
         inner = _sum(emit, [m.rows for m in matrices])
         start: ir.Value = LONG(0)
         for matrix in matrices:
@@ -627,13 +641,13 @@ def _pack_recurrent(emit: _Emitter, derivation: Derivation, step: Backward) -> N
     """Pack R for the products of a step, and W for the derivative by x where that is wanted."""
     for item in step.items:
         if isinstance(item, BackwardProduct):
-            rows = emit.times_units(len(derivation.heard_by[item.source]))
+            rows, heard = emit.columns(derivation.heard_by[item.source]), emit.size(item.source)
             packed = emit.pointer(Name("packed", item.source))
             if derivation.heads > 1:
                 _pack_heads_backward(emit, item.source, packed)
                 continue
-            matrix = Matrix(rows, emit.pointer(Name("R", item.source)), emit.units, LONG(1))
-            emit.pack(emit.units, rows, LONG(0), matrix, packed)
+            matrix = Matrix(rows, emit.pointer(Name("R", item.source)), heard, LONG(1))
+            emit.pack(heard, rows, LONG(0), matrix, packed)
     with emit.build.if_then(emit.build.icmp_signed("!=", emit.slot(Name("dx")), LONG(0))):
         rows, width = emit.times_units(len(derivation.input_gates)), emit.slot(Name("I"))
         matrix = Matrix(rows, emit.pointer(Name("W")), width, LONG(1))
@@ -657,7 +671,7 @@ def _gates(emit: _Emitter, derivation: Derivation, gates: Sequence[str], time: i
     """Return the derivatives by the pre-activations of some gates, as operands of a product."""
     every = derivation.gates
     places = (emit.slot_place(Name("dpre"), len(every), every.index(gate), time) for gate in gates)
-    return [Operand(place, emit.units) for place in places]
+    return [Operand(place, emit.size(gate)) for gate, place in zip(gates, places, strict=True)]
 
 
 def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -> None:
@@ -680,7 +694,7 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
         if derivation.heads > 1:
             _outer_by_head(emit, source, u, rows)
             continue
-        outer(u, emit.units, gates.index(heard[0]), len(heard), emit.pointer(Name("sums", source)))
+        outer(u, emit.size(source), gates.index(heard[0]), len(heard), emit.pointer(Name("sums", source)))
     if not gates:
         return
     sums, copies = emit.pointer(Name("sums")), emit.slot(Name("copies"))
@@ -720,10 +734,10 @@ def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> No
     """Add the derivatives, of which the sums hold the other way round, to where they are wanted."""
     build, gates, width = emit.build, derivation.gates, emit.slot(Name("I"))
 
-    def spread(rows: ir.Value, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
+    def spread(rows: ir.Value, gate: str, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
         first = build.gep(source, [emit.rounded_units(slot)])
         stride = emit.panels(emit.rounded_units(size))
-        emit.call("spread", product.SPREAD, [rows, emit.units, first, stride, target])
+        emit.call("spread", product.SPREAD, [rows, emit.size(gate), first, stride, target])
 
     for source, heard in derivation.heard_by.items():
         wanted = build.icmp_signed("!=", emit.slot(Name("dR", source)), LONG(0))
@@ -732,16 +746,17 @@ def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> No
                 if derivation.heads > 1:
                     _add_gradient_of_heads(emit, source, k)
                     continue
-                target = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(k), emit.units)])
-                spread(emit.units, emit.pointer(Name("sums", source)), len(heard), k, target)
+                rows = emit.size(source)
+                target = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(k), rows)])
+                spread(rows, heard[k], emit.pointer(Name("sums", source)), len(heard), k, target)
     if gates:
         sums = emit.pointer(Name("sums"))
         bias = build.gep(sums, [build.mul(width, emit.panels(emit.rounded_units(len(gates))))])
-        for k in range(len(gates)):
-            spread(LONG(1), bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
+        for k, gate in enumerate(gates):
+            spread(LONG(1), gate, bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
         for n, gate in enumerate(derivation.input_gates):
             target = build.gep(emit.pointer(Name("dW")), [build.mul(emit.times_units(n), width)])
-            spread(width, sums, len(gates), gates.index(gate), target)
+            spread(width, gate, sums, len(gates), gates.index(gate), target)
     for name in step.vectors:
         target = emit.pointer(Name("gradient", name))
         emit.call("spread", product.SPREAD, [LONG(1), emit.units, emit.pointer(Name("dp", name)), LONG(0), target])
@@ -785,7 +800,7 @@ def _backward_step(
             operands = _gates(emit, derivation, heard, index)
             packed = emit.pointer(Name("packed", item.source))
             if derivation.heads == 1:
-                emit.product(emit.batch, emit.units, operands, packed, init, target)
+                emit.product(emit.batch, emit.size(item.source), operands, packed, init, target)
                 continue
             with loop(build, LONG(0), LONG(derivation.heads)) as head:
                 block = build.gep(packed, [build.mul(head, build.mul(emit.block(), LONG(len(heard))))])

@@ -113,6 +113,7 @@ class Derivation:
     """A cell under a variation as expressions, and the order of its passes and products in one time step.
 
     heads: how many blocks R is made of.
+    projected: the field of the state that has P values in place of H, and its gate; empty where there is none.
     operands: by source, what its R is multiplied with. state_operands: sources whose operand is a field of the state as
     it is.
     step: the trace of the new state by field. operand_traces: those of the operands.
@@ -123,7 +124,7 @@ class Derivation:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
-        self.heads = cell.heads
+        self.heads, self.projected = cell.heads, cell.projected
         self.gates = tuple(gate.name for gate in cell.preactivations)
         self.input_gates = tuple(gate.name for gate in cell.preactivations if gate.input)
         self.hears = {gate.name: frozenset(gate.hears) for gate in cell.preactivations}

@@ -23,6 +23,7 @@ Kind = Literal[
     "T",
     "B",
     "H",
+    "P",
     "I",
     "x",
     "given",
