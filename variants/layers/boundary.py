@@ -145,8 +145,8 @@ def _form(cell: Cell, count: int, widths: Mapping[str, int]) -> str:
 
 
 def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
-    """Return one field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
-    batch, units = inputs.shape[1], cell.size_of(name, units)
+    """Return one field of a state, [B, units] and of the type of the inputs. Raises ValueError, naming the field."""
+    batch = inputs.shape[1]
     if not isinstance(given, Tensor):
         raise ValueError(
             f"{cell.title}: the state's {name!r} must be a tensor [{batch}, {units}], got {type(given).__name__}"

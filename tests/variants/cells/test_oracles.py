@@ -267,14 +267,14 @@ def mlstm_case(heads: int, steps: int) -> tuple[Tensor, Tensor, dict[str, Tensor
 @pytest.mark.parametrize("steps", [T, 150])
 def test_mlstm_is_that_of_nx_ai_in_its_parallel_form(heads, steps):
     """They add eps to the divisor, which the paper does not: it is 0 here."""
-    forward = xlstm("blocks/mlstm/backends.py").parallel_stabilized_simple
+    forward = loaded("xlstm", "blocks/mlstm/backends.py").parallel_stabilized_simple
     y, o, signals = mlstm_case(heads, steps)
     same(y, o * forward(**signals, eps=0.0), tolerance=TOLERANCE)
 
 
 @pytest.mark.parametrize("heads", [1, 3])
 def test_mlstm_is_that_of_nx_ai_step_by_step(heads):
-    forward = xlstm("blocks/mlstm/backends.py").recurrent_step_stabilized_simple
+    forward = loaded("xlstm", "blocks/mlstm/backends.py").recurrent_step_stabilized_simple
     y, o, signals = mlstm_case(heads, T)
     size = UNITS // heads
     state = [torch.zeros(B, heads, *shape, dtype=torch.float64) for shape in ((size, size), (size, 1), (1, 1))]
