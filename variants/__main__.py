@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 text = equations_of(made(cls, knobs))
                 print(text if options.equations else class_text(Formula(equations=text)))
                 return 0
-            text = kernel(cls, knobs) if options.kernel else card(cls, options.inputs, options.hidden, knobs)
+            text = kernel(cls, knobs, width()) if options.kernel else card(cls, options.inputs, options.hidden, knobs)
             print("\n".join(wrapped(line, width(), "    ") for line in text.splitlines()))
     except ValueError as error:
         complain(error)

@@ -136,11 +136,12 @@ def _state(cell: Cell, hidden_size: int) -> str:
     return f"State: {', '.join(f'{field} [B, {cell.size_of(field, hidden_size)}]' for field in cell.State._fields)}"
 
 
-def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:
+def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None, columns: int | None = None) -> str:
     """Return the fused kernel of a variant in readable form: its time step, what it saves, and its backward pass.
 
     cls: the variant.
     knobs: by default its own.
+    columns: length of the longest line of a formula, which is broken at an operation; by default any length.
 
     Returns the text, of each kind of layer where they differ; the reason for a variant that has no kernel.
     Raises ValueError for a class of your own that has a knob without a default.
@@ -161,7 +162,7 @@ def kernel(cls: type[Cell], knobs: Mapping[str, Any] | None = None) -> str:
         first, *_ = derivation.fields
         step = derivation.backward([f for f in derivation.fields if f == first or f in here.above], [])
         bias = [gate.name for gate in here.preactivations if gate.bias]
-        paragraphs.append(f"{name}, {which}\n\n{show(derivation, step, bias)}")
+        paragraphs.append(f"{name}, {which}\n\n{show(derivation, step, bias, columns)}")
     return "\n\n\n".join(paragraphs)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from variants import Cell, Control
 from variants.engine import fused
 from variants.engine.ir.derive import Derivation
-from variants.engine.ir.gates import SQUASHING, Called
+from variants.engine.ir.gates import CALLED, Called
 from variants.engine.ir.graph import COMPARISONS, Graph
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
@@ -26,7 +26,7 @@ PARTS = ("if", "then", "else")
 ORDERED = ("a", "b")
 """Roles of what an operation reads where the order matters."""
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
-_ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "not": "not"}
+_ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "log_sigmoid": "log σ", "not": "not"}
 _ROLES = {"where": PARTS} | dict.fromkeys(("sub", "div", "lt", "le", "gt", "ge"), ORDERED)
 
 
@@ -267,7 +267,7 @@ class _Reader:
         node, before, peepholes = start, "v", list[tuple[str, int]]()
         while (user := self._only_user(node)) is not None:
             operation = self._operation(user)
-            if operation in SQUASHING and len(set(self._operands(user))) == 1:
+            if operation in CALLED and len(set(self._operands(user))) == 1:
                 return *self._rescaled(user, _call(operation, before)), peepholes
             factor = self._factor(user)
             if operation == "add" and before == "v":
@@ -384,7 +384,7 @@ class _Reader:
         """Return what stands in an operation on one value, its other operands being constant, and that value."""
         sign = _SIGNS.get(operation, operation)
         if len(operands) == 1:
-            factor = self._factor(of) if self._only_user(of) == node and operation in SQUASHING else None
+            factor = self._factor(of) if self._only_user(of) == node and operation in CALLED else None
             if factor is not None:
                 return _call(operation, _scaled(factor[0])), factor[1]
             return _ALONE.get(operation, operation.replace("_", " ")), of
