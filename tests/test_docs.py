@@ -344,9 +344,8 @@ def test_a_name_that_has_moved_is_found_and_one_that_is_gone_is_an_error():
 
 
 def test_a_cell_needs_only_what_is_installed_without_extras():
-    allowed = ["torch", "numpy", "llvmlite", "safetensors", "variants", "tasks", "runs"]
     dependencies = re.search(r"^dependencies = \[(.*)\]", text("pyproject.toml"), re.MULTILINE).group(1)
-    assert re.findall(r'"([a-z]+)', dependencies) == allowed[:4]
+    assert sorted(re.findall(r'"([a-z]+)', dependencies)) == sorted(["torch", "llvmlite", "numpy"])
     extras = [
         "hydra",
         "omegaconf",

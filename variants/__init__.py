@@ -6,6 +6,7 @@ of their class (`from variants import GRU`).
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any, Unpack
 
@@ -16,7 +17,6 @@ if __name__ == "variants" and sys.argv[:1] == ["-m"]:
     answer_catalogue("variant")
 
 from . import cells as cells
-from . import nn as nn
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
 from .engine import select_steps
@@ -55,14 +55,17 @@ def build(
     return Recurrent(cell, input_size, hidden_size, **options)
 
 
-def __getattr__(name: str) -> type[Any]:
-    """Find a registered cell or initialisation of this package by the name of its class.
+def __getattr__(name: str) -> Any:
+    """Find a registered cell or initialisation of this package by the name of its class, and the module `nn`.
 
     So `from variants import Peephole` works, and configurations name classes as `variants.Peephole`. The type is open,
-    as each class has knobs of its own.
+    as each class has knobs of its own. `nn` is imported when it is first asked for, as it takes a second: torch then
+    imports its compiler.
 
     Raises AttributeError for other names.
     """
+    if name == "nn":
+        return importlib.import_module(".nn", __name__)
     for cls in (*Cell.registry.values(), *Scheme.registry.values()):
         if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
             return cls

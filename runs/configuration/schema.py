@@ -78,9 +78,8 @@ class SweepConfig:
         `[vanilla, my_package.MyCell]`; `{no_bias: {variant: vanilla, keep_bias: 0}}` is one with knobs.
     baseline: the variant that the others are compared with; with `factors` the one with the first level of each.
     factors: parts of one variant that are combined, `variants=[modular_lstm]` and
-        `factors={output_gate: [true, false], peepholes: [false, true]}`. Each combination becomes a variant, and the
-        effects of the parts and of all pairs of them are reported. A level may set several knobs:
-        `{gating: {own: {}, coupled: {coupled: true}, none: {forget_gate: false}}}`.
+        `factors={output_gate: [true, false]}`. Each combination becomes a variant, and the effects of the parts and of
+        all pairs of them are reported. A level may set several knobs: `{gating: {own: {}, one: {coupled: true}}}`.
     fraction: 2 for half of the combinations of the factors with two levels, 4 for a quarter, chosen so that effects are
         aliased as little as possible; 1 for all.
     impossible: what is done with combinations that no cell can have: refuse or leave_out.

@@ -34,7 +34,7 @@ OTHER_KNOBS: dict[str, Any] = {
     "input_gate_bias": lambda cls: (-1.0, -2.0),
     "positive": lambda cls: not cls().positive,
     "heads": lambda cls: 2,
-    "projection": lambda cls: 3,
+    "projection": lambda cls: 2,
     "alpha": lambda cls: 0.5,
     "beta": lambda cls: 0.25,
     "dt": lambda cls: 0.5,

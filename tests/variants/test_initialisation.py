@@ -140,7 +140,7 @@ def test_a_scheme_that_leaves_a_read_out_unfilled_is_refused():
 def test_identity_starts_every_recurrent_matrix_as_the_identity(cell: Cell):
     module = Recurrent(cell, 4, fitting(cell), layers=cell.min_layers, initialisation="identity")
     for here, values in zip(module.cells, module.parts, strict=True):
-        assert all(torch.equal(values[b.name], torch.eye(module.hidden_size)) for b in here.blocks if b.kind == "R")
+        assert all(torch.equal(values[b.name], torch.eye(*values[b.name].shape)) for b in here.blocks if b.kind == "R")
 
 
 def test_identity_leaves_biases_at_zero_but_for_the_keep_bias():

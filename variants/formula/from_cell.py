@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 from ..cell import Cell
-from ..layers.control import Control
 from .cell import Formula
 from .expressions import (
     COMPARISONS,
@@ -84,7 +83,7 @@ def equations_of(cell: Cell) -> str:
 
 def why_not(cell: Cell) -> str:
     """Return why the declaration of a cell cannot be said by equations; empty where it can."""
-    if isinstance(cell, Control):
+    if cell.control:
         return f"it is {cell.is_a}, whose formula is not declared here"
     names = [name for name in vars(Cell) if not name.startswith("_") and name not in SAID | OWN | REASONS.keys()]
     for name in (*REASONS, *names):

@@ -107,9 +107,9 @@ def read(text: str) -> Program:
 
     >>> read("h = tanh(W x + R h' + b)").fields
     ('h',)
-    >>> read("h = tanh(W x + R h' + b")
+    >>> read("h = tanh(W x + R h' + b")  # doctest: +IGNORE_EXCEPTION_DETAIL
     Traceback (most recent call last):
-    variants.formula.reading.FormulaError: formula: this bracket is not closed; line 1, column 9, at "(W x + R h' + b"
+    FormulaError: formula: this bracket is not closed; line 1, column 9, at "(W x + R h' + b"
     """
     return _Reader(text).program()
 

@@ -629,7 +629,8 @@ def effects_of(design):
         for e in pairs
     ]
     rows = compared(*((e.name, "adding", -0.1) for e in pairs))
-    return pd.concat([rows, pd.DataFrame(levels)], axis=1).assign(kind="pair", aliases="")
+    said = {"kind": "pair", "aliases": "", "bound": "", "where_plus": 0.1, "other_where_plus": 0.1}
+    return pd.concat([rows, pd.DataFrame(levels)], axis=1).assign(**said)
 
 
 def rows_of(design):

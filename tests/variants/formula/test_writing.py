@@ -25,7 +25,7 @@ from variants.formula.expressions import (
 from variants.formula.reading import FormulaError, read
 from variants.formula.writing import write
 
-NUMBERS = some.floats(allow_nan=False, allow_infinity=False).map(Number)
+NUMBERS = some.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False).map(Number)
 LEAVES = some.one_of(
     some.sampled_from([Preactivation("i"), Preactivation("n"), Preactivation("m_2")]),
     some.sampled_from([Old("h"), Old("c"), Value("p_i"), Value("v"), Value("beta")]),
