@@ -106,6 +106,7 @@ docs: $(VENV)/.installed ## write the generated pages again: docs/variants.md, d
 
 calibrate: $(VENV)/.installed ## measure how often comparisons err and what they find, and write it into docs/statistics.md
 	$(PY) -m analysis.calibration write=docs/statistics.md
+	$(PY) -m analysis.calibration of=effects studies=400 points=10,20,50 write=docs/statistics.md
 
 dashboard: $(VENV)/.installed ## MLflow on http://127.0.0.1:$(PORT) (PORT=$(PORT))
 	@$(PY) -m runs.dashboard port=$(PORT)
@@ -118,5 +119,5 @@ bench: $(VENV)/.installed ## speed of every variant beside its peers
 	$(PY) -m runs.bench
 
 clean: ## remove the environments and caches; results, and kernels in ~/.cache/lstm-variants, stay
-	rm -rf $(VENV) $(RAY) $(PYTHONS:%=.venv-%) *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(RAY) $(PYTHONS:%=.venv-%) *.egg-info build dist .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -40,6 +40,7 @@ from .tables.claims import held_against
 from .tables.comparisons import comparisons
 from .tables.conditions import conditions
 from .tables.edges import edges
+from .tables.effects import effects
 from .tables.gaps import gaps
 from .tables.importance import importance
 from .tables.lags import lag_tables
@@ -97,16 +98,22 @@ def analyse(options: Options, companion: Companion | None = None) -> list[Path]:
     with_baselines = begin_baselines(study, options, folder, companion)
     options.progress.step(f"{study.name}: {len(study.every)} trials are read")
     if all(map(study.solvable, study.tasks)):  # their scores need no baselines, which may be computed meanwhile
-        explained = importance(study, os.cpu_count() or 1, options.progress)
+        explained = _explained(study, options.progress)
         study = with_baselines(study)
     else:  # losses are limited by those of constant answers, see `Goal.limited`
         study = with_baselines(study)
-        explained = importance(study, os.cpu_count() or 1, options.progress)
+        explained = _explained(study, options.progress)
     both = None if other is None else compare_studies(study, other)
     tables = tabulate(study, both, explained, options.progress, companion)
     files += _write(tables.written, folder)
     explorer = write_explorer(study, folder / "explorer.html", _commands(companion))
     return [*files, explorer, *_report(study, both, tables, folder, options, cells_of(study, companion))]
+
+
+def _explained(study: Study, progress: Progress) -> dict[str, pd.DataFrame]:
+    """Return the tables of the importance of hyperparameters; of a study with factors for no variant."""
+    of = study if study.design.factors is None else study.with_trials(study.table.iloc[:0])
+    return importance(of, os.cpu_count() or 1, progress)
 
 
 def tabulate(
@@ -128,13 +135,15 @@ def tabulate(
     settings = recommended(study, _commands(companion))
     compared = comparisons(study) if study.comparable else None
     by_lag = {} if compared is None else lag_tables(study, compared)
-    claims = None if compared is None else held_against(study, compared, explained["shares"], by_lag)
+    parts = effects(study) if study.comparable else None
+    claims = None if compared is None else held_against(study, compared, explained["shares"], by_lag, parts)
     stages = stage_tables(study) if study.comparable else {}
     ends = edges(study)
     written = {"cells": study.summary, "recommended": settings}
     written |= {name: table for name, table in explained.items() if len(table)}
     written |= {} if compared is None or not len(compared) else {"comparisons": compared}
     written |= by_lag
+    written |= {} if parts is None or not len(parts) else {"effects": parts}
     apart = gaps(study)
     written |= {"gaps": apart} if len(apart) else {}
     written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})
@@ -161,10 +170,14 @@ def _write(tables: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
 def cells_of(study: Study, companion: Companion | None = None) -> dict[str, str]:
     """Return the drawings of the variants of a study as SVG, by variant; those that cannot be drawn are left out.
 
+    Of the combinations of a study with factors only the baseline is drawn.
+
     study: the study.
     companion: a process that has torch; without one it is imported here.
     """
     named = [variant for variant in study.variants if variant in study.design.variants]
+    if study.design.factors is not None:  # dozens that differ in a part each
+        named = [variant for variant in named if variant == study.baseline or variant not in study.design.factors.cells]
     nodes = [dict(study.design.variants[variant]) for variant in named]
     drawn = drawings(nodes) if companion is None else companion.call(drawings, nodes)
     return {variant: svg for variant, svg in zip(named, drawn, strict=True) if svg}
@@ -205,6 +218,7 @@ def _report(
         comparisons=tables.comparisons,
         lag_tables=tables.written,
         cells=cells,
+        effects=tables.written.get("effects"),
     )
     path = report.write(folder / "report.html")
     write_summary(folder, report.summary())

@@ -39,7 +39,8 @@ computes. `python -m variants my_package.MyCell` shows a cell of your own.
 
 Letters: I inputs, H hidden units, `W` input weights, `R` recurrent weights, `b` biases, `p` one weight per unit. The
 cards count parameters at I = {INPUTS}, H = {HIDDEN}. The `native` variants are PyTorch's own kernels. They are controls
-in tests and in [speed.md](speed.md).
+in tests and in [speed.md](speed.md). `mlstm` is an eager block, since its memory is a matrix: it has no fused kernel
+and takes no regularisers.
 
 The drawings follow from the definition of each cell, after the diagrams of Olah's "Understanding LSTM Networks" (2015);
 of a cell whose lowest layer differs, they show a layer above it. `python -m analysis.diagram variant=gru` draws one,

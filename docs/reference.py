@@ -17,6 +17,7 @@ from runs.record.rows import COLUMNS
 
 PACKAGES = {
     "variants": "What remembers: the contract of a cell, the layers that run it, and how parameters start.",
+    "variants.nn": "Any cell as a module with the conventions of `torch.nn.LSTM`.",
     "tasks": "What must be remembered: the contract of a task.",
     "runs": "What training leaves behind: trained networks, and studies as archives.",
     "analysis": "Reading a study from Python.",

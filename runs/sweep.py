@@ -84,7 +84,8 @@ def run_here(config: DictConfig, search: Search, folder: Path, arguments: Sequen
     plan = staged(config, search, url, folder)
     study = created(open_storage(url, folder), plan, search, about, config.workers, Part.read(config.part))
     planning = time.perf_counter() - begun
-    for note in notes(plan, study.plan, by_key(arguments)):
+    factors = search.design.factors
+    for note in [*notes(plan, study.plan, by_key(arguments)), *(factors.lines if factors else [])]:
         say(note)
     if planning > WORTH_SAYING:
         print(f"planned {study.size} trials in {planning:.0f} s")

@@ -6,10 +6,12 @@ of their class (`from variants import GRU`).
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Any, Unpack
 
-if sys.argv[:1] == ["-m"]:  # `python -m variants` starts: answer help and a mistyped name before torch is imported
+# `python -m variants` starts in a checkout: answer help and a mistyped name before torch is imported
+if __name__ == "variants" and sys.argv[:1] == ["-m"]:
     from runs.console.start import answer_catalogue
 
     answer_catalogue("variant")
@@ -18,7 +20,10 @@ from . import cells as cells
 from .cell import Block, Cell, Gate, Source, Values, feed, knobs_of
 from .cells.lstm import Vanilla
 from .engine import select_steps
+from .formula import cell as _formula  # noqa: F401, so that the variant `formula` is registered
 from .initialisation import Scheme, Stream, streams
+from .layers import matrix as _matrix  # noqa: F401, so that the variant `mlstm` is registered
+from .layers.control import Control, ControlRecurrent
 from .layers.memory import FlatMemory
 from .layers.native import Native, NativeRecurrent
 from .layers.options import GivenOptions, Options
@@ -27,8 +32,8 @@ from .layers.recurrent import Recurrent, count_parameters
 
 def build(
     cell: Cell, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]
-) -> Recurrent | NativeRecurrent:
-    """Build the sequence module of a cell: a `Recurrent`, or for a control a `NativeRecurrent`.
+) -> Recurrent | ControlRecurrent:
+    """Build the sequence module of a cell: a `Recurrent`, or for a control a `ControlRecurrent`.
 
     cell: the declared cell, such as `Vanilla()`.
     input_size: number of inputs I.
@@ -45,19 +50,22 @@ def build(
     >>> outputs.shape, state[0].c.shape
     (torch.Size([7, 2, 5]), torch.Size([2, 5]))
     """
-    if isinstance(cell, Native):
-        return NativeRecurrent(cell, input_size, hidden_size, **options)
+    if isinstance(cell, Control):
+        return cell.recurrent(cell, input_size, hidden_size, **options)
     return Recurrent(cell, input_size, hidden_size, **options)
 
 
-def __getattr__(name: str) -> type[Any]:
-    """Find a registered cell or initialisation of this package by the name of its class.
+def __getattr__(name: str) -> Any:
+    """Find a registered cell or initialisation of this package by the name of its class, and the module `nn`.
 
     So `from variants import Peephole` works, and configurations name classes as `variants.Peephole`. The type is open,
-    as each class has knobs of its own.
+    as each class has knobs of its own. `nn` is imported when it is first asked for, as it takes a second: torch then
+    imports its compiler.
 
     Raises AttributeError for other names.
     """
+    if name == "nn":
+        return importlib.import_module(".nn", __name__)
     for cls in (*Cell.registry.values(), *Scheme.registry.values()):
         if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
             return cls
@@ -67,6 +75,8 @@ def __getattr__(name: str) -> type[Any]:
 __all__ = [
     "Block",
     "Cell",
+    "Control",
+    "ControlRecurrent",
     "FlatMemory",
     "Gate",
     "Native",

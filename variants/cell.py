@@ -11,6 +11,7 @@ steps, B sequences, I inputs, H hidden units; time comes first.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
@@ -57,7 +58,9 @@ class Gate(NamedTuple):
 
 
 class Source(NamedTuple, Generic[S]):
-    """One recurrent product of a step: R [len(gates) * H, H] times a vector per sequence [B, H].
+    """One recurrent product of a step: R [len(gates) * H, H / heads] times a vector per sequence [B, H].
+
+    A projected field has P values in place of H, and so has its gate.
 
     name: of a field of the state, or of a method marked `@feed`.
     gates: names of the pre-activations that hear it, neighbours in the order of the cell's gates.
@@ -73,8 +76,9 @@ class Block(NamedTuple):
     """One named piece of a cell's parameters, such as W_f, R_f, b_f or p_f.
 
     name: as in `Cell.blocks`.
-    kind: "W" [H, I], "R" [H, H], "b" [H] or "p" [H].
-    gate: the pre-activation it feeds, empty for a vector.
+    kind: "W" [H, I], "R" [H, H / heads], "b" [H], "p" [H], "s" [1] for a scalar, or "h" [H] for a start of the state.
+        R is [P, H] for the gate of a projected field, and [H, P] for what hears that field.
+    gate: the pre-activation it feeds, empty for what belongs to no gate.
     source: what an R is multiplied with, else empty.
     """
 
@@ -112,6 +116,17 @@ class Cell(Generic[S]):
         State: NamedTuple of the state, every field [B, H]. The first field is the output, unless `shows` says more.
         gates: the pre-activations in order. A plain name hears the first field of the state and has W, R and b.
         vectors: names of the parameters that have one value per unit, such as peepholes.
+        scalars: names of the parameters that are one number for the whole layer. The step reads each as a vector [H]
+            whose values are all the same.
+        starts: fields of the state whose value before the first step is learned, one number per unit for all sequences:
+            the parameter `<field>_0`. All other fields start at 0.
+        fixed: names of recurrent matrices that are not learned, such as R_m; `fixed_matrices` gives their values.
+        projected: the field of the state that is the output and has fewer values than there are units, P in place of H;
+            `projected_size` says how many. The gate of the same name is this projection: R [P, H] times a method marked
+            `@feed`, without W and b. Empty for a cell without one.
+        heads: into how many groups of neighbours the units are divided. A unit hears those of its own group only, so
+            that R is block-diagonal: each head's block stands under that of the one before, [H, H / heads], and the
+            products cost that much less.
         shows: fields of the state that stand beside each other in the output, [B, H * len(shows)]; by default the first
             field alone.
         above: fields of the state that the next layer reads as `a.below_<field>`.
@@ -127,8 +142,8 @@ class Cell(Generic[S]):
         remembers: fields of the state on which zoneout can act, by default all. A field that only counts steps is left
             out.
         source: where the definition comes from. It becomes the last line of the docstring.
-        control: True for a library's own implementation. It serves tests and benchmarks and is left out of studies
-            unless it is asked for.
+        control: True for what runs as one module and not from a declared step: a library's own implementation, or an
+            eager block such as `mlstm`. It is left out of benchmarks' lists, and of studies unless it is asked for.
 
     Attributes of the class `Cell` itself:
         registry: all classes with a name, by name.
@@ -153,6 +168,11 @@ class Cell(Generic[S]):
     State: type[S]
     gates: Sequence[str | Gate] = ()
     vectors: Sequence[str] = ()
+    scalars: Sequence[str] = ()
+    starts: Sequence[str] = ()
+    fixed: Sequence[str] = ()
+    projected: str = ""
+    heads: int = 1
     shows: Sequence[str] = ()
     above: Sequence[str] = ()
     keeps: tuple[str, int] | None = None
@@ -180,7 +200,7 @@ class Cell(Generic[S]):
 
         a: the pre-activations by the name of their gate, and `below_<field>` of the layer below, each [B, H].
         s: the previous state, every field [B, H].
-        p: vectors and constants by name, each [H].
+        p: vectors, scalars and constants by name, each [H].
 
         Returns the new state.
         """
@@ -204,6 +224,44 @@ class Cell(Generic[S]):
         """
         return None
 
+    def fixed_matrices(self, hidden_size: int) -> Mapping[str, Tensor]:
+        """Give the recurrent matrices that are not learned.
+
+        hidden_size: number of hidden units H.
+
+        Returns matrices [H, H / heads] by the names in `fixed`; by default there are none.
+        """
+        return {}
+
+    def transform_recurrent(self, matrix: Tensor) -> Tensor:
+        """Compute the matrix that a source is multiplied with from the learned one.
+
+        It is computed once for a sequence, by any operations of torch that have derivatives, outside of kernels.
+
+        matrix: R of one gate and source, [H, H], after the mask where there is one.
+
+        Returns a matrix of the same shape; by default the learned one.
+
+        >>> import torch
+        >>> from variants.cells.rnn import RNN
+        >>> class Antisymmetric(RNN):
+        ...     def transform_recurrent(self, matrix):
+        ...         return matrix - matrix.T
+        >>> Antisymmetric().transform_recurrent(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        tensor([[ 0., -1.],
+                [ 1.,  0.]])
+        """
+        return matrix
+
+    def projected_size(self, hidden_size: int) -> int:
+        """Give the number of values of the projected field, P.
+
+        hidden_size: number of hidden units H.
+
+        Returns at least 1 and less than H for a cell that has such a field; `validate` checks it.
+        """
+        return hidden_size
+
     def validate(self, hidden_size: int, layers: int) -> None:
         """Check the sizes of a module before it is built.
 
@@ -214,6 +272,14 @@ class Cell(Generic[S]):
         """
         if hidden_size < 1:
             raise ValueError(f"{self.name}: hidden_size must be at least 1, got {hidden_size}")
+        if self.heads > 1 and hidden_size % self.heads:
+            raise ValueError(f"{self.name}: hidden_size must be divisible by its {self.heads} heads, got {hidden_size}")
+        size = self.projected_size(hidden_size)
+        if self.projected and not 1 <= size < hidden_size:
+            raise ValueError(
+                f"{self.title}: the projection must have at least 1 unit and fewer than hidden_size = {hidden_size}, "
+                f"got {size}"
+            )
         if layers < self.min_layers:
             raise ValueError(f"{self.name}: layers must be at least {self.min_layers}, got {layers}")
 
@@ -344,7 +410,12 @@ class Cell(Generic[S]):
 
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
-        """Every named piece of the parameters, in the order W, R, b, p: W_f, R_f, b_f, p_f.
+        """Every named piece of the parameters: the terms that are learned."""
+        return tuple(b for b in self.terms if b.name not in self.fixed)
+
+    @cached_property
+    def terms(self) -> tuple[Block, ...]:
+        """Everything that a step uses, in the order W, R, b, vectors, scalars, starts: W_f, R_f, b_f, p_f, zeta, c_0.
 
         R_f belongs to the first source that the gate hears; a further source has its name behind it: R_f_i.
         """
@@ -357,7 +428,61 @@ class Cell(Generic[S]):
                     blocks.append(Block(name, "R", gate.name, s.name))
         blocks += [Block(f"b_{g.name}", "b", g.name) for g in plan if g.bias]
         blocks += [Block(v, "p") for v in self.vectors]
+        blocks += [Block(s, "s") for s in self.scalars]
+        blocks += [Block(f"{field}_0", "h") for field in self.starts]
         return tuple(blocks)
+
+    @cached_property
+    def transforms(self) -> bool:
+        """Whether a learned R is not itself what sources are multiplied with."""
+        return type(self).transform_recurrent is not Cell.transform_recurrent
+
+    @cached_property
+    def learned(self) -> tuple[str, ...]:
+        """The names of vectors and scalars, which a step reads as `p.<name>`."""
+        return (*self.vectors, *self.scalars)
+
+    def block_shapes(self, input_size: int, hidden_size: int) -> dict[str, tuple[int, ...]]:
+        """Give the shape of every block of one layer and direction.
+
+        input_size: number of inputs of the layer.
+        hidden_size: number of hidden units H.
+
+        Returns the shapes by name of the block.
+        """
+        units = hidden_size
+        shapes = {"W": (units, input_size), "b": (units,), "p": (units,), "s": (1,), "h": (units,)}
+        return {
+            b.name: self.recurrent_shape(b.gate, b.source, units) if b.kind == "R" else shapes[b.kind]
+            for b in self.blocks
+        }
+
+    def size_of(self, name: str, hidden_size: int) -> int:
+        """Give the number of values that a field of the state, a gate or a source has for each sequence.
+
+        name: of the field, the gate or the source.
+        hidden_size: number of hidden units H.
+
+        Returns P for the projected field and its gate, else H.
+        """
+        return self.projected_size(hidden_size) if self.projected and name == self.projected else hidden_size
+
+    def recurrent_shape(self, gate: str, source: str, hidden_size: int) -> tuple[int, int]:
+        """Give the shape of R of one gate and source: [H, H / heads], with P in place of H where one is projected.
+
+        gate, source: their names.
+        hidden_size: number of hidden units H.
+        """
+        return self.size_of(gate, hidden_size), self.size_of(source, hidden_size) // self.heads
+
+    def output_size(self, hidden_size: int) -> int:
+        """Give the width of the output of one layer in one direction.
+
+        hidden_size: number of hidden units H.
+
+        Returns H times the number of fields that the cell shows, or P where it shows the projected one.
+        """
+        return sum(self.size_of(field, hidden_size) for field in self.shown)
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
         """Count the trainable values of every block of one layer and direction.
@@ -368,9 +493,10 @@ class Cell(Generic[S]):
         Returns the counts by name of the block. What `recurrent_mask` hides is not counted.
         """
         mask = self.recurrent_mask(hidden_size)
-        recurrent = hidden_size**2 if mask is None else int(mask.sum())
-        sizes = {"W": hidden_size * input_size, "R": recurrent, "b": hidden_size, "p": hidden_size}
-        return {b.name: sizes[b.kind] for b in self.blocks}
+        sizes = {name: math.prod(shape) for name, shape in self.block_shapes(input_size, hidden_size).items()}
+        if mask is not None:
+            sizes |= {b.name: int(mask.sum()) for b in self.blocks if b.kind == "R"}
+        return sizes
 
     def parameter_count(self, input_size: int, hidden_size: int) -> int:
         """Count the trainable values of one layer and direction, without a projection of the input.

@@ -160,14 +160,19 @@ def check_declaration(cell: Cell) -> None:
         or not all(isinstance(g, str | Gate) for g in cell.gates)
     ):
         raise ValueError(f"{title}: gates must be a tuple of names and Gates, as in ('z', 'i'), got {cell.gates!r}")
-    for what in ("vectors", "shows", "above", "shared", "remembers"):
+    for what in ("vectors", "scalars", "starts", "fixed", "shows", "above", "shared", "remembers"):
         names = () if what == "remembers" and cell.remembers is None else getattr(cell, what)
         if not isinstance(names, tuple | list) or not all(isinstance(n, str) for n in names):
             raise ValueError(f"{title}: {what} must be a tuple of names, as in ('p_i',), got {names!r}")
     for what in ("projects_input", "never_forgets"):
         if not isinstance(getattr(cell, what), bool):
             raise ValueError(f"{title}: {what} must be True or False, got {getattr(cell, what)!r}")
+    if not isinstance(cell.heads, int) or isinstance(cell.heads, bool) or cell.heads < 1:
+        raise ValueError(f"{title}: heads must be a whole number of at least 1, got {cell.heads!r}")
+    if cell.heads > 1 and cell.transforms:
+        raise ValueError(f"{title}: heads must be 1 for a cell with transform_recurrent, got {cell.heads}")
     _check_gates(cell)
+    _check_projected(cell)
     for what in ("keeps", "writes"):
         pair, gates = getattr(cell, what), [g.name for g in cell.preactivations]
         if pair is not None and not (
@@ -177,15 +182,16 @@ def check_declaration(cell: Cell) -> None:
                 f"{title}: {what} must be None or one of {', '.join(gates)} and 1 or -1, as in "
                 f"('{gates[0]}', 1), got {pair!r}"
             )
-    _check_names(cell, "vectors", cell.vectors)
-    taken = {b.name for b in cell.blocks if b.kind != "p"}
-    for vector in cell.vectors:
-        if vector in taken:
-            raise ValueError(
-                f"{title}: vector {vector!r} has the name of another parameter; the parameters are "
-                f"{', '.join(sorted(taken))}"
-            )
-    for what in ("shows", "above", "remembers"):
+    for kind, what, names in (("p", "vectors", cell.vectors), ("s", "scalars", cell.scalars)):
+        _check_names(cell, what, names)
+        taken = {b.name for b in cell.terms if b.kind != kind}
+        for name in names:
+            if name in taken:
+                raise ValueError(
+                    f"{title}: {what[:-1]} {name!r} has the name of another parameter; the parameters are "
+                    f"{', '.join(sorted(taken))}"
+                )
+    for what in ("shows", "above", "remembers", "starts"):
         for name in getattr(cell, what) or ():
             if name not in fields:
                 raise ValueError(f"{title}: {what} must be fields of the state ({', '.join(fields)}), got {name!r}")
@@ -224,13 +230,42 @@ def _check_gates(cell: Cell) -> None:
                 f"{title}: gate {gate.name!r} has the name of what the layer below hands up; choose another name"
             )
     heard = cell.sources  # raises for what is not known, and for gates that are not neighbours
-    names = [b.name for b in cell.blocks]
-    twice = next((n for n in names if names.count(n) > 1 and n not in cell.vectors), None)
+    names = [b.name for b in cell.terms]
+    twice = next((n for n in names if names.count(n) > 1 and n not in cell.learned), None)
     if twice is not None:
         raise ValueError(
             f"{title}: two parameters would be named {twice!r}; rename a gate or one of "
             f"{', '.join(s.name for s in heard)}"
         )
+
+
+def _check_projected(cell: Cell) -> None:
+    """Raise ValueError where the projected field is not the output, or not what its own product alone gives."""
+    title, field = cell.title, cell.projected
+    if not isinstance(field, str):
+        raise ValueError(f"{title}: projected must be the name of a field of the state, got {field!r}")
+    if not field:
+        return
+    if cell.shown != (field,) or field in (*cell.above, *cell.starts):
+        raise ValueError(
+            f"{title}: projected must be the only field of the output, and not in `above` or `starts`, got {field!r}"
+        )
+    if len(cell.State._fields) < 2:
+        raise ValueError(f"{title}: the state must have another field than the projected {field!r}, got none")
+    others = [gate.hears for gate in cell.preactivations if gate.name != field]
+    for gate in cell.preactivations:
+        if gate.name == field and not (gate.input or gate.bias) and len(gate.hears) == 1:
+            (source,) = gate.hears
+            if source in cell.feeds and not any(source in hears for hears in others):
+                break
+    else:
+        raise ValueError(
+            f"{title}: the projected {field!r} needs Gate({field!r}, hears=(feed,), input=False, bias=False) with a "
+            "@feed that no other gate hears"
+        )
+    for what, there in (("heads", cell.heads > 1), ("transform_recurrent", cell.transforms), ("fixed", cell.fixed)):
+        if there:
+            raise ValueError(f"{title}: a cell with a projected field must be without {what}")
 
 
 def _check_names(cell: Cell, what: str, names: Iterable[str]) -> None:
@@ -277,8 +312,9 @@ def checked_constants(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
     _check_names(cell, "constants", constants)
     checked = {}
     for name, value in constants.items():
-        if name in cell.vectors:
-            raise ValueError(f"{cell.title}: {name!r} must be a vector or a constant, got both")
+        if name in cell.learned:
+            kind = "vector" if name in cell.vectors else "scalar"
+            raise ValueError(f"{cell.title}: {name!r} must be a {kind} or a constant, got both")
         wrong = (
             not isinstance(value, Tensor)
             or value.shape != (hidden_size,)
@@ -311,6 +347,10 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
     mask = ask(cell, "recurrent_mask", lambda: cell.recurrent_mask(hidden_size))
     if mask is None:
         return None
+    if cell.heads > 1:
+        raise ValueError(f"{cell.title}: heads must be 1 for a cell with recurrent_mask, got {cell.heads}")
+    if cell.projected:
+        raise ValueError(f"{cell.title}: a cell with a projected field must be without recurrent_mask")
     like = torch.empty(0)
     wrong = (
         not isinstance(mask, Tensor)
@@ -329,6 +369,56 @@ def checked_mask(cell: Cell, hidden_size: int) -> Tensor | None:
             f"{cell.title}: recurrent_mask must be zeros and ones [{hidden_size}, {hidden_size}], got {got}"
         )
     return mask.to(like)
+
+
+def checked_fixed(cell: Cell, hidden_size: int) -> dict[str, Tensor]:
+    """Ask a cell for its fixed matrices and check them.
+
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+
+    Returns matrices [H, H / heads] by name, in the default type and on the default device of torch.
+    Raises ValueError for a name, shape or type that a product cannot have, and for a cell that has a mask as well.
+    """
+    if not cell.fixed:
+        return {}
+    title, matrices = cell.title, [b.name for b in cell.terms if b.kind == "R"]
+    for name in cell.fixed:
+        if name not in matrices:
+            raise ValueError(f"{title}: fixed must be names of matrices ({', '.join(matrices)}), got {name!r}")
+    if cell.transforms or cell.recurrent_mask(hidden_size) is not None:
+        raise ValueError(f"{title}: fixed must be empty for a cell with recurrent_mask or transform_recurrent")
+    given = ask(cell, "fixed_matrices", lambda: cell.fixed_matrices(hidden_size))
+    if not isinstance(given, Mapping) or set(given) != set(cell.fixed):
+        raise ValueError(f"{title}: fixed_matrices must return {', '.join(cell.fixed)}, got {given!r:.80}")
+    shape, like = (hidden_size, hidden_size // cell.heads), torch.empty(0)
+    for name, value in given.items():
+        if not isinstance(value, Tensor) or value.shape != shape or not value.is_floating_point():
+            got = f"{_type(value)} {list(value.shape)}" if isinstance(value, Tensor) else repr(value)
+            raise ValueError(f"{title}: fixed matrix {name!r} must be a floating-point tensor {list(shape)}, got {got}")
+    return {name: value.detach().to(like) for name, value in given.items()}
+
+
+def check_transform(cell: Cell, hidden_size: int) -> None:
+    """Transform a matrix as a cell does it with a learned R.
+
+    cell: the cell as it stands in a layer, checked.
+    hidden_size: number of hidden units H.
+
+    Raises ValueError where this fails, or gives anything but a matrix of the same shape and type.
+    """
+    if not cell.transforms:
+        return
+    with torch.inference_mode(False), torch.enable_grad():
+        matrix = torch.eye(hidden_size)
+        made = ask(cell, "transform_recurrent", lambda: cell.transform_recurrent(matrix))
+    rule = f"{cell.title}: transform_recurrent must return a matrix [{hidden_size}, {hidden_size}]"
+    if not isinstance(made, Tensor):
+        raise ValueError(f"{rule}, got {made!r}")
+    if made.shape != matrix.shape or made.dtype is not matrix.dtype:
+        raise ValueError(f"{rule} of the type of its argument, got {_type(made)} {list(made.shape)}")
+    if matrix._version > 0:
+        raise ValueError(f"{cell.title}: transform_recurrent must not change its argument in place")
 
 
 def try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], below: Iterable[str]) -> None:
@@ -369,9 +459,11 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
     def some(*shape: int) -> Tensor:
         return torch.full(shape, 0.5, device=device)
 
+    # another width than H, and more than 1, so that what is projected is seen to be mixed with what is not
+    shapes = {cell.projected: (SEQUENCES, hidden_size + 1)}
     a = Values(**{f"below_{name}": some(*shape) for name in below})
-    state = cell.State(*(some(*shape) for _ in cell.State._fields))
-    p = Values(**{name: some(hidden_size) for name in cell.vectors}, **{n: v.clone() for n, v in constants.items()})
+    state = cell.State(*(some(*shapes.get(name, shape)) for name in cell.State._fields))
+    p = Values(**{name: some(hidden_size) for name in cell.learned}, **{n: v.clone() for n, v in constants.items()})
     given = {
         f"{kind}.{n}": v
         for kind, group in (("a", vars(a)), ("s", state._asdict()), ("p", vars(p)))
@@ -394,7 +486,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
             check_unchanged(f"the feed {name!r}")
             _check_result(cell, f"the feed {name!r}", fed, shape)
         for name in ready:
-            setattr(a, name, some(*shape))
+            setattr(a, name, some(*shapes.get(name, shape)))
             given[f"a.{name}"] = getattr(a, name)
     try:
         new = cell.step(a, state, p)
@@ -407,7 +499,7 @@ def _try_step(cell: Cell, hidden_size: int, constants: Mapping[str, Tensor], bel
             f"{cell.title}: step must return a {cell.State.__name__} of {', '.join(cell.State._fields)}, got a {got}"
         )
     for name, value in zip(cell.State._fields, new, strict=True):
-        _check_result(cell, f"the new state's {name!r}", value, shape)
+        _check_result(cell, f"the new state's {name!r}", value, shapes.get(name, shape))
 
 
 def _check_result(cell: Cell, what: str, value: object, shape: tuple[int, int]) -> None:

@@ -61,6 +61,8 @@ class Scheme:
     blocks depend on each other, and `readout` where the read-out does not start after Glorot. Keyword arguments of
     `__init__` are its knobs; they become its typed configuration.
 
+    A scalar starts as the first value of a vector would, and a learned start of the state as a vector does.
+
     Every block has a stream of random numbers of its own, which its name chooses. So cells that have a block in common,
     such as W_z of an LSTM with and without a forget gate, start with the same values of it.
 
@@ -93,10 +95,20 @@ class Scheme:
         blocks: every block of `cell.blocks` by name, and possibly `P`, the projection of the input.
         stream: gives the generator of a block by its name.
         """
-        kinds = {b.name: b.kind for b in cell.blocks} | {"P": "P"}
+        kinds = {b.name: "p" if b.kind == "h" else b.kind for b in cell.blocks} | {"P": "P"}
+        units = max(len(tensor) for tensor in blocks.values())
         with torch.no_grad():
             for block, tensor in blocks.items():
-                self.fill(kinds[block], tensor, stream(block))
+                if kinds[block] == "s":
+                    vector = tensor.new_full((units,), math.nan)
+                    self.fill("p", vector, stream(block))
+                    tensor.copy_(vector[:1])
+                elif kinds[block] == "R":
+                    generator = stream(block)
+                    for matrix in tensor.chunk(cell.heads):
+                        self.fill("R", matrix, generator)
+                else:
+                    self.fill(kinds[block], tensor, stream(block))
             cell.add_keep_bias(blocks)
             cell.after_initialisation(blocks)
             self.finish(cell, blocks, stream)
@@ -104,7 +116,8 @@ class Scheme:
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
         """Fill one block in place.
 
-        kind: "W" or "P" for a matrix [H, I], "R" for [H, H], "b" or "p" for [H].
+        kind: "W" or "P" for a matrix [H, I], "R" for [H, H] (of a cell with heads, one head's; of one with a projected
+            output, also [H, P] and [P, H]), "b" or "p" for [H].
         tensor: the block.
         generator: where all random numbers of the block come from.
         """
@@ -285,7 +298,8 @@ class UniformFan(Scheme, name="uniform_fan"):
     """
 
     def fill(self, kind: str, tensor: Tensor, generator: torch.Generator) -> None:
-        bound = 1.0 / math.sqrt(tensor.shape[0])
+        units = max(tensor.shape) if kind == "R" else tensor.shape[0]
+        bound = 1.0 / math.sqrt(units)
         tensor.uniform_(-bound, bound, generator=generator)
 
     def readout(self, weight: Tensor, bias: Tensor, stream: Stream) -> None:
@@ -301,7 +315,8 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         b_write = -b_keep
 
     The gate that keeps is f of an LSTM, 1 - i of a coupled one, u of a GRU. Its bias is set to b_keep, whatever the
-    knob `keep_bias` of the cell says. A cell without such a gate starts as with `glorot_orthogonal`.
+    knob `keep_bias` of the cell says. A cell without such a gate, or whose gate has no bias, starts as with
+    `glorot_orthogonal`.
 
     t_max: the longest lag in steps that the cell shall remember at the start, above 2.
 
@@ -314,12 +329,12 @@ class Chrono(GlorotOrthogonal, name="chrono"):
         self.t_max = t_max
 
     def finish(self, cell: Cell, blocks: Mapping[str, Tensor], stream: Stream) -> None:
-        if cell.keeps is None:
+        if cell.keeps is None or f"b_{cell.keeps[0]}" not in blocks:
             return
         gate, sign = cell.keeps
         bias = blocks[f"b_{gate}"]
         times = torch.empty_like(bias).uniform_(1.0, self.t_max - 1.0, generator=stream("chrono"))
         bias.copy_(sign * times.log())
-        if cell.writes is not None:
+        if cell.writes is not None and f"b_{cell.writes[0]}" in blocks:
             gate, sign = cell.writes
             blocks[f"b_{gate}"].copy_(-sign * times.log())

@@ -1,8 +1,9 @@
 """`python -m analysis.calibration`: how often studies of equal variants err, and how often a difference is found.
 
-It takes minutes. The tables go to the screen.
+It takes minutes. The tables go to the screen. Those of effects of parts are for themselves.
 
     python -m analysis.calibration studies=200 points=50
+    python -m analysis.calibration of=effects studies=400 points=10,20,50
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+OF = ("variants", "effects")
 KEYS = {
+    "of": "variants, or effects of the parts in studies with factors. Default: variants.",
     "studies": "number of made-up studies of each kind; one for all points, or one for each. Default: 200.",
     "points": "numbers of points. Default: 10,50,200.",
     "read": "in how many of them sentences and claims are read. Default: a quarter.",
     "power": "number of made-up studies for each difference that is there. Default: 500.",
     "swaps": "number of label swaps. Default: 99.",
-    "write": "a page that receives the tables between its markers, such as docs/statistics.md. Default: none.",
+    "write": "a page with markers that receives the tables, such as docs/statistics.md. Default: none.",
 }
 
 
@@ -26,17 +29,20 @@ def main(arguments: list[str]) -> int:
     """Run the command; return the exit code."""
     from runs.arguments import key_values
     from runs.console.text import complain
+    from runs.rules import require_one_of
 
     try:
         values = key_values(arguments, KEYS, __doc__ or "")
         if values is None:
             return 0
-        text = _calibrated(values)
+        of = values.get("of") or OF[0]
+        require_one_of("of", of, OF)
+        text = _calibrated(values) if of == OF[0] else _of_effects(values)
         print(text)
         if values.get("write"):
             from .page import write_between_markers
 
-            write_between_markers(Path(values["write"]), text)
+            write_between_markers(Path(values["write"]), text, "calibration" if of == OF[0] else of)
     except (ValueError, FileNotFoundError) as error:
         complain(error)
         return 2
@@ -72,6 +78,24 @@ def _calibrated(values: Mapping[str, str]) -> str:
     found = pd.concat([powers(count, power, progress=progress) for count in points])
     about = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {swaps} label swaps; 399 for power."
     return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found)}"
+
+
+def _of_effects(values: Mapping[str, str]) -> str:
+    """Return the table of effects. Raises ValueError where the arguments make no sense."""
+    points, (studies, *more) = _numbers(values, "points", "10,50,200"), _numbers(values, "studies", "200")
+    if more:
+        raise ValueError(f"studies must be one number of effects, got {values['studies']}")
+
+    import pandas as pd
+
+    from runs.console.progress import Progress
+    from runs.record.facts import processor
+
+    from .effects import FLIPS, effect_powers
+    from .page import of_effects
+
+    found = pd.concat([effect_powers(count, studies, progress=Progress()) for count in points])
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {FLIPS} flips.\n\n{of_effects(found)}"
 
 
 def _numbers(values: Mapping[str, str], name: str, usual: str) -> list[int]:

@@ -12,8 +12,9 @@ from runs.files import write_whole
 from ..statistics.endpoints import EASE, QUALITY
 from ..tables.lags import MEAN, SLOPE
 from .errors import HALF_LAG, PROMISE, SOON
+from .studies import SHARED
 
-BEGIN, END = "<!-- calibration: begin -->", "<!-- calibration: end -->"
+MARKERS = ("<!-- {}: begin -->", "<!-- {}: end -->")
 TITLES = {
     EASE: "ease",
     QUALITY: "quality",
@@ -64,16 +65,19 @@ def tables(families: pd.DataFrame, whole: pd.DataFrame, power: pd.DataFrame) -> 
     )
 
 
-def write_between_markers(page: Path, text: str) -> None:
+def write_between_markers(page: Path, text: str, what: str = "calibration") -> None:
     """Write a text into a page, in place of what stands between its two markers.
+
+    what: that the markers name: calibration or effects.
 
     Raises ValueError where the page does not have both.
     """
-    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
+    first, last = (marker.format(what) for marker in MARKERS)
+    before, begin, rest = page.read_text(encoding="utf-8").partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise ValueError(f"{page}: the page must have the lines {BEGIN} and {END}")
-    write_whole(page, f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
+        raise ValueError(f"{page}: the page must have the lines {first} and {last}")
+    write_whole(page, f"{before}{first}\n\n{text}\n\n{last}{after}")
 
 
 def _families(families: pd.DataFrame, shown: tuple[str, ...]) -> str:
@@ -108,6 +112,33 @@ def _welch(families: pd.DataFrame) -> str:
         for (task, points), own in known.groupby(["task", "points"], sort=False)
     ]
     return _table(["truth", "points", "marked, each", "some variant marked"], rows)
+
+
+def of_effects(effects: pd.DataFrame) -> str:
+    """Return how often effects of parts are found in made-up studies, and others that are not there, in Markdown.
+
+    effects: of `effects.effect_powers`, of all numbers of points.
+    """
+    studies = int(effects["studies"].min())
+    error = 100 * np.sqrt(PROMISE * (1 - PROMISE) / studies)
+    text = (
+        f"Six parts in all 64 combinations, or in half of them, {studies} made-up studies of each kind; a share of 5 % "
+        f"has a standard error of {error:.1f} points. The combinations solve half of their trials on the whole, and "
+        f"{100 * SHARED:.0f} % of the variance of a trial's luck is that of its point, or 90 % where points differ "
+        "more. `found`: of the effects that are there. `wrong`: some effect that is not there is told apart. "
+        "`covered`: all intervals include the true effects. `half width`: of the intervals, in percentage points."
+    )
+    heads = ["effects, in points of the solve rate", "points", "found", "wrong", "covered", "half width"]
+    rows = [
+        [
+            row["kind"],
+            str(row["points"]),
+            *(_percent(row[name]) for name in ("found", "wrong", "covered")),
+            f"± {100 * row['half_width']:.0f}",
+        ]
+        for row in effects.sort_values("points", kind="stable").to_dict("records")
+    ]
+    return f"{text}\n\n{_table(heads, rows)}"
 
 
 def _power(power: pd.DataFrame) -> str:

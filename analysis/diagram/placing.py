@@ -377,7 +377,8 @@ class _Placer:
         heights, low = self._heights()
         ups = [f for f in a.new if f in a.shown or f in a.above]
         wide = [70 if len(f) > 3 else 40 for f in ups]
-        right = max((p.x + p.width / 2 for p in placed.values()), default=60) + 20 + sum(wide[1:]) + 20 * bool(ups)
+        edge = _round(max((p.x + p.width / 2 for p in placed.values()), default=60))  # lines run in units
+        right = edge + 20 + sum(wide[1:]) + 20 * bool(ups)
         readers = [self.elements[n].kind for n in self.abstract.users.get(INPUT, [])]
         raw = "layer" in readers or len(readers) > 1
         bottom = max(low - 10, self.bus_y + (30 if raw else 20))

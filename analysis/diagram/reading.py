@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from variants import Cell, Native
+from variants import Cell, Control
 from variants.engine import fused
 from variants.engine.ir.derive import Derivation
-from variants.engine.ir.gates import SQUASHING, Called
+from variants.engine.ir.gates import CALLED, Called
 from variants.engine.ir.graph import COMPARISONS, Graph
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
@@ -26,7 +26,7 @@ PARTS = ("if", "then", "else")
 ORDERED = ("a", "b")
 """Roles of what an operation reads where the order matters."""
 _FLIPPED = {"lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
-_ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "not": "not"}
+_ALONE = {"neg": "−v", "abs": "|v|", "sqrt": "√", "sigmoid": "σ", "log_sigmoid": "log σ", "not": "not"}
 _ROLES = {"where": PARTS} | dict.fromkeys(("sub", "div", "lt", "le", "gt", "ge"), ORDERED)
 
 
@@ -115,8 +115,8 @@ def read(cell: Cell) -> Abstract:
 
     Raises CannotDraw, with the reason, for one that cannot be traced or has too many operations.
     """
-    if isinstance(cell, Native):
-        raise CannotDraw(f"{cell.title}: a kernel of the library, whose formula is not declared here")
+    if isinstance(cell, Control):
+        raise CannotDraw(f"{cell.title}: {cell.is_a}, whose formula is not declared here")
     try:
         here = cell.for_layer(1)
         derivation = fused.derivation(here, lowest=not here.above)
@@ -267,7 +267,7 @@ class _Reader:
         node, before, peepholes = start, "v", list[tuple[str, int]]()
         while (user := self._only_user(node)) is not None:
             operation = self._operation(user)
-            if operation in SQUASHING and len(set(self._operands(user))) == 1:
+            if operation in CALLED and len(set(self._operands(user))) == 1:
                 return *self._rescaled(user, _call(operation, before)), peepholes
             factor = self._factor(user)
             if operation == "add" and before == "v":
@@ -370,8 +370,8 @@ class _Reader:
         written = [self._constant(n) for n in operands]
         changing = list(dict.fromkeys(n for n, text in zip(operands, written, strict=True) if text is None))
         self._elements[node] = element = Element(node, node, "point", "", [])
-        if len(changing) == 1 and operation != "where":
-            label, of = self._of_one(node, operation, operands, changing[0])
+        if operation != "where" and (len(changing) == 1 or len(operands) == 1):
+            label, of = self._of_one(node, operation, operands, next(iter(changing), operands[0]))
             element.label, element.entries = label, [Entry(self._read(of))]
             return node
         roles = _ROLES.get(operation, ("",) * len(operands))
@@ -384,7 +384,7 @@ class _Reader:
         """Return what stands in an operation on one value, its other operands being constant, and that value."""
         sign = _SIGNS.get(operation, operation)
         if len(operands) == 1:
-            factor = self._factor(of) if self._only_user(of) == node and operation in SQUASHING else None
+            factor = self._factor(of) if self._only_user(of) == node and operation in CALLED else None
             if factor is not None:
                 return _call(operation, _scaled(factor[0])), factor[1]
             return _ALONE.get(operation, operation.replace("_", " ")), of

@@ -21,10 +21,12 @@ from . import (
     boxes,
     confirmation_scores,
     confirmed_profiles,
+    effect_matrix,
     expected_best_trials,
     forest,
     gradients,
     half_lags,
+    half_normal,
     heat_map,
     hyperparameters,
     learning_curves,
@@ -45,6 +47,9 @@ from .look import FORMATS, NARROW, drawing_for, ready, save, save_narrow
 TWO_STUDIES = two_studies.FIGURE  # stands in a section of its own in the report
 FIGURES: list[Entry] = [
     TWO_STUDIES,
+    effect_matrix.FIGURE,
+    half_normal.FIGURE,
+    effect_matrix.TUNED_FIGURE,
     forest.FIGURE,
     solve_rate_by_lag.FIGURE,
     half_lags.FIGURE,
@@ -153,7 +158,7 @@ def on_request(study: Study, tables: Mapping[str, pd.DataFrame]) -> list[Entry]:
     study: the study; it is large if it has more than `LARGE` pairs of a task and a variant.
     tables: as in `draw_all`.
     """
-    if len(study.tasks) * len(study.variants) <= LARGE:
+    if study.design.factors is not None or len(study.tasks) * len(study.variants) <= LARGE:
         return []
     folded = [entry for entry in FIGURES if _drawable(entry, study, tables) and entry.of(study).part == MORE]
     return [e for e in folded if e is not TWO_STUDIES and any(task for task, *_ in islice(parts(e, study, tables), 1))]
@@ -166,7 +171,7 @@ def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str
     """
     commands: dict[str, list[str]] = {}
     for entry in FIGURES:
-        if entry.command and not _complete(entry, tables):
+        if study.design.factors is None and entry.command and not _complete(entry, tables):
             line = command(entry.command, study=study.name, results=results)
             commands.setdefault(line, []).append(entry.title)
     return commands
@@ -175,6 +180,8 @@ def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str
 def without_curves(study: Study) -> list[str]:
     """Return titles of the figures that are left out because the archive of a study holds no learning curves."""
     sets = with_training_set(study.trials)
+    if study.design.factors is not None:
+        return []
     chosen = [entry for entry in FIGURES if entry.of_curves and (sets or "gaps" not in entry.needs)]
     return [entry.title for entry in chosen] if study.curveless else []
 
@@ -204,6 +211,8 @@ def parts(
 def _drawable(entry: Entry, study: Study, tables: Mapping[str, pd.DataFrame]) -> bool:
     if (entry.of_curves and study.curveless) or not _complete(entry, tables):
         return False
+    if study.design.factors is not None and entry is not TWO_STUDIES and "effects" not in entry.needs:
+        return False  # one for each of dozens of combinations would hide what they tell together
     return not entry.of_solving or any(map(study.solvable, study.tasks))
 
 

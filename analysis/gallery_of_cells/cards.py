@@ -6,7 +6,7 @@ import re
 import sys
 from typing import NamedTuple
 
-from variants import Cell
+from variants import Cell, Native
 from variants.catalogue import entries, equations, formula, relation, summary
 from variants.engine import fused
 from variants.engine.ir.tracing import CannotFuse
@@ -100,6 +100,6 @@ def family(cls: type[Cell]) -> str:
     'Gated recurrent units'
     """
     if cls.control:
-        return "Controls of the library"
+        return "Controls of the library" if issubclass(cls, Native) else "Eager blocks"
     text = sys.modules[cls.__module__].__doc__ or ""
     return re.split(r"[:,;.]", " ".join(text.split()))[0]

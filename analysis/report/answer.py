@@ -25,6 +25,7 @@ from ..tables.comparisons import (
     WORSE,
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
+from .effect_sentences import found_effects, smallest_seen
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 LONG = 330  # characters of what was found
@@ -50,26 +51,35 @@ class Answer(NamedTuple):
         return sum(map(len, self.found)) > LONG
 
 
-def answer(study: Study, comparisons: pd.DataFrame | None, conditions: pd.DataFrame | None) -> Answer:
+def answer(
+    study: Study,
+    comparisons: pd.DataFrame | None,
+    conditions: pd.DataFrame | None,
+    effects: pd.DataFrame | None = None,
+) -> Answer:
     """Return the first screen of a report.
 
     study: the study.
     comparisons: of `tables.comparisons`; None where the variants cannot be compared.
     conditions: of `tables.conditions`; None where there are none.
+    effects: of `tables.effects`; None where the study has no factors.
     """
-    can, cannot = _told(study, comparisons)
+    can, cannot = _told(study, comparisons) if effects is None else (_told_of_parts(effects), [])
     more, less = _conditions(study, conditions)
     trials = int(study.summary["trials"].max()) if len(study.summary) else 0
     budget = int(study.trials["budget"].max()) if len(study.trials) else 0
     limits = f"Anything about other tasks, or about training for more than {budget:,} updates." if trials else ""
-    found = found_sentences(study, comparisons)
+    found = found_sentences(study, comparisons, effects)
     return Answer(title(study), found, [*can, *more], [*cannot, *less, *filter(None, [limits])])
 
 
 def title(study: Study) -> str:
     """Return what a study compares, such as `Five recurrent cells on three tasks`."""
-    series = list(study.series)
+    series, factors = list(study.series), study.design.factors
     cells = f"{number(len(study.variants))} recurrent cell{'s' * (len(study.variants) != 1)}"
+    if factors is not None:
+        parts = f"{number(len(factors.levels))} part{'s' * (len(factors.levels) != 1)} of a recurrent cell"
+        cells = f"{parts}, in {number(len(factors.cells))} combinations,"
     on = words.spoken(series[0]) if len(series) == 1 else f"{number(len(series))} tasks"
     lags = max((len(tasks) for tasks in study.series.values()), default=1)
     at = f", at {number(lags)} lags" if lags > 1 else ""
@@ -117,10 +127,15 @@ def places(study: Study, tasks: Iterable[str]) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def found_sentences(study: Study, comparisons: pd.DataFrame | None) -> list[str]:
-    """Return one sentence for each question of a study; a description where nothing can be concluded."""
+def found_sentences(study: Study, comparisons: pd.DataFrame | None, effects: pd.DataFrame | None = None) -> list[str]:
+    """Return one sentence for each question of a study; a description where nothing can be concluded.
+
+    comparisons, effects: as in `answer`.
+    """
     if not study.comparable:
         return ["This is a search: its variants did not get the same trials, so nothing here compares them."]
+    if effects is not None:
+        return found_effects(study, effects)
     primary = pd.DataFrame() if comparisons is None else comparisons[comparisons["primary"]]
     if study.baseline is None or primary.empty:
         return _levels(study)
@@ -293,6 +308,16 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
                 text += f": differences of up to {size} remain possible"
             cannot.append(f"{text}.")
     return can, cannot
+
+
+def _told_of_parts(effects: pd.DataFrame) -> list[str]:
+    """Return how small an effect of a part shows."""
+    size = smallest_seen(effects)
+    if not size:
+        return []
+    points = int(effects.loc[effects["primary"], "points"].min())
+    return [f"Observed effects of parts and pairs that are larger than {size}, with every combination trained at "
+            f"{points} points on a task."]  # fmt: skip
 
 
 def _conditions(study: Study, conditions: pd.DataFrame | None) -> tuple[list[str], list[str]]:

@@ -137,8 +137,8 @@ def _eager(study: Study) -> list[str]:
     eager = study.table[study.table["why_eager"] != ""]
     counts = eager.groupby(["variant", "why_eager"], sort=False, as_index=False).size()
     return [
-        f"The eager engine ran {row['size']} trials of {row['variant']}, several times as slowly as the fused one "
-        f"would: {row['why_eager']}."
+        f"The eager engine ran {row['size']} trials of {row['variant']}, several times as slowly as a fused "
+        f"kernel would: {row['why_eager']}."
         for row in counts.to_dict("records")
     ]
 

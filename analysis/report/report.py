@@ -38,6 +38,7 @@ from .condition_sentences import (
     without_conditions,
 )
 from .difference_tables import evidence, lag_evidence
+from .effect_tables import parts_of
 from .notices import notices, planned, urgent
 from .pages import page
 from .pictures import groups, picture
@@ -81,6 +82,7 @@ class Report:
     comparisons: of `tables.comparisons`; None where the variants are not compared.
     lag_tables: of `tables.lags`, by name.
     cells: drawings of the cells as SVG, by variant.
+    effects: of `tables.effects`; None in a study without factors.
     """
 
     study: Study
@@ -99,6 +101,7 @@ class Report:
     comparisons: pd.DataFrame | None = None
     lag_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: Mapping[str, str] = field(default_factory=dict)
+    effects: pd.DataFrame | None = None
 
     def write(self, path: Path) -> Path:
         """Write the report as one file that needs no other; returns its path.
@@ -114,8 +117,8 @@ class Report:
         study = self.study
         return {
             "title": title(study),
-            "found": " ".join(found_sentences(study, self.comparisons)),
-            "variants": study.variants,
+            "found": " ".join(found_sentences(study, self.comparisons, self.effects)),
+            "variants": study.variants if study.design.factors is None else list(study.design.factors.levels),
             "tasks": list(study.series),
             "trials": len(study.table),
             "date": str(study.about.get("created", ""))[:10],
@@ -128,21 +131,23 @@ class Report:
         explorer = (folder / "explorer.html").is_file()
         parts = (
             self._head(found),
-            {"answer": answer(self.study, self.comparisons, table)},
+            {"answer": answer(self.study, self.comparisons, table, self.effects)},
             self._figures(folder),
             self._conditions(table),
             self._claims(),
             self._settings(),
             self._reproduction(),
+            parts_of(self.study, self.effects),
         )
+        pairwise = self.study.design.factors is None
         return page(
             "report.html.jinja",
             **{name: value for part in parts for name, value in part.items()},
             explorer=explorer,
-            verdicts=self.verdicts,
-            lag_sentences=self.lags,
-            evidence=evidence(self.study, self.comparisons),
-            lag_evidence=lag_evidence(self.study, self.lag_tables),
+            verdicts=self.verdicts if pairwise else [],
+            lag_sentences=self.lags if pairwise else [],
+            evidence=evidence(self.study, self.comparisons) if pairwise else [],
+            lag_evidence=lag_evidence(self.study, self.lag_tables) if pairwise else [],
             both=self._two_studies(folder),
             solving=any(map(self.study.solvable, self.study.tasks)),
             losses="" if all(map(self.study.solvable, self.study.tasks)) else OF_LOSSES,
@@ -154,6 +159,7 @@ class Report:
             few=bool((self.study.summary["trials"] < SEARCH).any()),
             terms=TERMS,
             cells=self.cells,
+            pairwise=pairwise,
             spoken=words.spoken,
             the=the,
             capital=words.capital,

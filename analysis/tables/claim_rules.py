@@ -31,6 +31,7 @@ AGREES, MIXED, DISAGREES = "agrees", "agrees in part", "disagrees"
 ON_TASK, ON_LAG, ON_QUESTION = "depends on the task", "depends on the lag", "depends on the question"
 UNDECIDED, UNTESTED = "undecided at this N", "not answered here"
 NOTHING_LEFT = "nothing left"  # verdict on a fall with the lag that the floor cut short
+AT_BOUND = "at a bound"  # verdict on a pair of parts that a floor or a ceiling can make
 QUESTIONS = {"ease": "ease", "quality": "quality after tuning"}  # by the value of the column `question` of comparisons
 
 # Verdicts of a comparison that say that it could not show a difference, in words.
@@ -39,6 +40,7 @@ UNANSWERED = {
     HARDLY_SOLVED: "hardly anything was solved",
     EVERYTHING_SOLVED: "everything was solved",
     NOTHING_LEFT: "at the longest lag hardly anything was left to lose",
+    AT_BOUND: "a floor or a ceiling alone can make the parts seem to act together",
 }
 NO_NUMBER = np.inf  # `needed` where no number of points would uphold a claim
 

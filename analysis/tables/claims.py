@@ -23,6 +23,7 @@ def held_against(
     comparisons: pd.DataFrame,
     shares: pd.DataFrame,
     lag_tables: Mapping[str, pd.DataFrame] | None = None,
+    effects: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
     """Return one row per claim: what it is about, the verdict of the study, and what it rests on.
 
@@ -35,6 +36,7 @@ def held_against(
     comparisons: of `tables.comparisons.comparisons`.
     shares: of `tables.importance.importance`.
     lag_tables: of `tables.lags.lag_tables`; without them no claim about what changes with the lag is answered.
+    effects: of `tables.effects.effects`; without them no claim about two parts together is answered.
 
     Columns:
     source, place, claim, question, differs, lacking: of the claim.
@@ -53,6 +55,8 @@ def held_against(
     rows = []
     for claim in CLAIMS:
         found = {q: claim.test(own, shares, study.baseline or "") for q, own in by_question.items()}
+        if claim.of_parts is not None and effects is not None:
+            found = {q: claim.of_parts(effects[effects["question"] == q]) for q in QUESTIONS}
         finding = (
             both_questions(found[EASE], found[QUALITY]) if claim.question == BOTH else found[claim.question or EASE]
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .claim_contrasts import depends_on_the_task, in_order, somewhere_better
+from .claim_effects import EffectTest, needed_where_unbounded
 from .claim_lags import at_longest_lag, falls_faster, on_series, remembers_long
 from .claim_rules import (
     ALIASES,
@@ -43,6 +44,7 @@ class Claim:
     differs: why a study here may find something else than the paper: task, budget, optimiser, start.
     place: where in the source it stands, if that was looked up.
     lacking: why no preset answers it, and what would; empty where one does.
+    of_parts: of a claim about two parts together: gives the finding from the effects of a study with factors.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Claim:
     differs: str = ""
     place: str = ""
     lacking: str = ""
+    of_parts: EffectTest | None = None
 
 
 def nothing_answers(rows: pd.DataFrame, shares: pd.DataFrame, baseline: str) -> Finding:
@@ -371,9 +374,10 @@ CLAIMS = [
         "The output activation is needed only where the state is unbounded, as without coupled gates.",
         QUALITY,
         nothing_answers,
-        (),
-        lacking="A cell with coupled gates and without the output activation is missing; two variants that differ from "
-        "`coupled` and from `no_output_activation` in one part each would answer it.",
+        ("parts",),
+        "They conclude it from GRU and coupled gates, which bound the state. Here the two parts are combined; where no "
+        "factor couples the gates, the forget gate stands for what bounds the state, which it does less strictly.",
+        of_parts=needed_where_unbounded(),
     ),
     Claim(
         GREFF,

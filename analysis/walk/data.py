@@ -139,7 +139,7 @@ def _size(layer: LayerNumbers, view: View, rows: int) -> tuple[list[int], int]:
 
 
 def _term(layer: LayerNumbers, block: str) -> str:
-    declared = next(b for b in layer.cell.blocks if b.name == block)
+    declared = next(b for b in layer.cell.terms if b.name == block)
     if declared.kind == "W":
         return f"{block} x"
     if declared.kind == "b":

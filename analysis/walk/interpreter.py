@@ -17,7 +17,7 @@ from variants.engine import fused, select_steps
 from variants.engine.ir.derive import Derivation
 from variants.engine.ir.names import Name
 from variants.engine.ir.tracing import CannotFuse
-from variants.layers.native import NativeRecurrent
+from variants.layers.control import ControlRecurrent
 
 from ..diagram.operations import OPERATIONS, ROOTED, ROOTS
 
@@ -65,9 +65,8 @@ class Numbers(NamedTuple):
 def why_not(network: Network) -> str:
     """Return why the numbers of a network cannot be shown; empty where they can."""
     recurrent = network.recurrent
-    if isinstance(recurrent, NativeRecurrent):
-        module = type(recurrent.cell).__name__.removeprefix("Native")
-        return f"{recurrent.cell.title} runs torch.nn.{module}, which does not show its numbers"
+    if isinstance(recurrent, ControlRecurrent):
+        return f"{recurrent.cell.title} runs {recurrent.cell.runs}, which does not show its numbers"
     if recurrent.directions > 1:
         return "model.bidirectional must be false, since the walk follows one direction; got true"
     if recurrent.layer_norm:
@@ -130,7 +129,7 @@ def _off(found: Tensor, right: Tensor) -> float:
 def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
     """Return the answers of a network and its layers, whose numbers are complete after `backward`."""
     recurrent = network.recurrent
-    assert not isinstance(recurrent, NativeRecurrent)
+    assert not isinstance(recurrent, ControlRecurrent)
     x = batch.inputs[: None if batch.lengths is None else int(batch.lengths[0])]
     if recurrent.project is not None:
         x = functional.linear(x, recurrent.project["P"])
@@ -140,9 +139,19 @@ def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
         part = recurrent.parts[k]
         assert isinstance(part, nn.ParameterDict)
         blocks: dict[str, Tensor] = dict(part.items())
-        for block in cell.blocks:
+        blocks |= {name: blocks[name].expand(recurrent.hidden_size) for name in cell.scalars}
+        for name, value in cell.fixed_matrices(recurrent.hidden_size).items():
+            blocks[name] = value.double()
+        for block in cell.terms:
             if block.kind == "R" and recurrent.recurrent_mask is not None:
                 blocks[block.name] = blocks[block.name] * recurrent.recurrent_mask
+            if block.kind == "R" and cell.heads > 1:
+                blocks[block.name] = torch.block_diag(*blocks[block.name].chunk(cell.heads))  # type: ignore[no-untyped-call]
+            if block.kind == "R" and cell.projected:  # zeros for the units that a projected field does not have
+                rows, columns = (recurrent.hidden_size - n for n in blocks[block.name].shape)
+                blocks[block.name] = functional.pad(blocks[block.name], (0, columns, 0, rows))
+            if block.kind == "R" and cell.transforms:
+                blocks[block.name] = cell.transform_recurrent(blocks[block.name])
         layer = _Layer(cell, fused.derivation(cell, lowest=k == 0), blocks, recurrent.hidden_size)
         layer.run(x, below)
         x = torch.cat([layer.sequence(field) for field in cell.shown], dim=-1)
@@ -165,6 +174,7 @@ class _Layer:
         """Run over x [T, 1, I] and the fields of the layer below, [T, 1, H]."""
         zeros = torch.zeros(1, self._units, dtype=torch.float64, requires_grad=True)
         state = dict.fromkeys(self._derivation.fields, zeros + 0.0)
+        state |= {field: zeros + self._blocks[f"{field}_0"] for field in self._cell.starts}
         for t, row in enumerate(x):
             step = _Step(self, row, state, {field: v[t] for field, v in below.items()})
             for node in self._live:
@@ -175,7 +185,8 @@ class _Layer:
 
     def sequence(self, field: str) -> Tensor:
         """Return the values of a field of the state, [T, 1, H]."""
-        return torch.stack([values[self._derivation.new(field)] for values in self._steps])
+        size = self._cell.size_of(field, self._units)
+        return torch.stack([values[self._derivation.new(field)][:, :size] for values in self._steps])
 
     def done(self) -> LayerNumbers:
         """Return the numbers, after the derivatives have been computed."""
@@ -248,7 +259,7 @@ class _Step:
         layer, derivation = self._layer, self._layer._derivation
         blocks = layer._blocks
         total = torch.zeros(1, layer._units, dtype=torch.float64)
-        for block in (b for b in layer._cell.blocks if b.gate == gate):
+        for block in (b for b in layer._cell.terms if b.gate == gate):
             if block.kind == "b":
                 term = blocks[block.name].expand(1, -1)
             elif block.kind == "W":

@@ -186,7 +186,7 @@ class _Namer:
     def _sum(self, gate: str, names: Mapping[int, str]) -> str:
         """Return the pre-activation of a gate as a formula."""
         terms = []
-        for block in (b for b in self._cell.blocks if b.gate == gate):
+        for block in (b for b in self._cell.terms if b.gate == gate):
             if block.kind == "R":
                 operand = self._text(self._derivation.operands[block.source], names)
                 terms.append(f"{block.name} {_bracketed(operand, _ATOM)}")

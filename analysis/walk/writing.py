@@ -60,7 +60,8 @@ def _view(options: Options, network: Network) -> View:
     why = why_not(network)
     if why:
         raise ValueError(why)
-    units, layers = network.recurrent.hidden_size, network.recurrent.layers
+    recurrent, layers = network.recurrent, network.recurrent.layers
+    units = min(recurrent.cell.size_of(field, recurrent.hidden_size) for field in recurrent.cell.State._fields)
     unit, layer = options.numbers["unit"] or 1, options.numbers["layer"] or layers
     if unit > units:
         raise out_of_range("unit", unit, units, f"the layer has {units} units")

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from variants import Cell, Native
+from variants import Cell
 
 from ..console.known import found
 from ..console.text import complain, say, width
@@ -70,7 +70,7 @@ def refuse_idle(given: argparse.Namespace) -> None:
 
 def chosen(given: argparse.Namespace) -> list[str]:
     """Return the names of the variants that are measured. Raises ValueError for what is no variant with a name."""
-    known = {n: c for n, c in Cell.registry.items() if not issubclass(c, Native)}
+    known = {n: c for n, c in Cell.registry.items() if not c.control}
     if given.variants is None:
         few = given.trials and given.against is None
         return [name for name in known if name in IN_TRIALS or not few]

@@ -110,13 +110,15 @@ def products(cell: Cell, layers: int, size: Size) -> Step:
         if layer > 0 or cell.projects_input:
             outside.append((grad, torch.randn(heard, width)))
         for source in here.sources:
-            columns = len(source.gates) * units
-            state, matrix = torch.randn(size.batch, units), torch.randn(units, columns)
-            grads = torch.randn(size.batch, columns)
-            inside.append((state, matrix, torch.empty(size.batch, columns)))
-            inside.append((grads, matrix.T, torch.empty(size.batch, units)))
-            outside.append((torch.randn(units, rows), torch.randn(rows, columns)))
-        width = units
+            rows_of_gate, inner = here.recurrent_shape(source.gates[0], source.name, units)
+            columns = len(source.gates) * rows_of_gate // here.heads
+            for _ in range(here.heads):
+                state, matrix = torch.randn(size.batch, inner), torch.randn(inner, columns)
+                grads = torch.randn(size.batch, columns)
+                inside.append((state, matrix, torch.empty(size.batch, columns)))
+                inside.append((grads, matrix.T, torch.empty(size.batch, inner)))
+                outside.append((torch.randn(inner, rows), torch.randn(rows, columns)))
+        width = cell.output_size(units)
 
     def step() -> None:
         for _ in range(size.steps):

@@ -13,7 +13,23 @@ from variants import Recurrent
 
 from . import scan
 
-TORCHRECURRENT = {"peephole": "PeepholeLSTM", "mut1": "MUT1", "mut2": "MUT2", "mut3": "MUT3"}
+TORCHRECURRENT = {  # layers of the same cell by the name of the variant; their LEM, NAS and SCRN are other cells
+    "peephole": "PeepholeLSTM",
+    "mut1": "MUT1",
+    "mut2": "MUT2",
+    "mut3": "MUT3",
+    "mgu": "MGU",
+    "ugrnn": "UGRNN",
+    "li_gru": "LiGRU",
+    "janet": "JANET",
+    "star": "STAR",
+    "ran": "RAN",
+    "cfn": "CFN",
+    "strongly_typed": "TRNN",
+    "multiplicative_lstm": "MultiplicativeLSTM",
+    "cornn": "coRNN",
+    "antisymmetric_rnn": "AntisymmetricRNN",
+}
 
 
 def installed() -> str:

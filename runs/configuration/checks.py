@@ -14,7 +14,7 @@ from ..console.source import key_of
 from .knobs import GROUPS
 from .schema import plain
 
-HAVE_KEYS = {"model", "training", "tracking", "storage", "confirm", "horizon", "space", "tasks", *GROUPS}
+HAVE_KEYS = {"model", "training", "tracking", "storage", "confirm", "horizon", "space", "tasks", "factors", *GROUPS}
 
 
 def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
@@ -32,6 +32,8 @@ def refuse_unread(config: DictConfig, schema: type[Any]) -> None:
         node = config[name]
         if name == "tasks" and (node is None or config.get("against")):
             continue  # none, or names of those of an archive
+        if name == "factors" and node is None:
+            continue
         if not isinstance(node, DictConfig):
             if name in HAVE_KEYS:
                 raise ValueError(f"{name} must have keys, as in {name}.<key>=<value>, got {plain(node)!r}")

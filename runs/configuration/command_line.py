@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from ..console.early import CONF, mistake, names_an_archive
 from ..console.text import complain
 from ..secrets_in_urls import refuse_passwords
+from .equations import quoted
 from .mistakes import MISTAKES, one_line
 from .schema import register, registered
 
@@ -67,7 +68,7 @@ class _Command:
 
     def __init__(self, main: Callable[[DictConfig], int], config_name: str, verbose: bool) -> None:
         self.main, self.config_name, self.verbose = main, config_name, verbose
-        self.arguments = sys.argv[1:]
+        self.arguments = sys.argv[1:] = quoted(sys.argv[1:])
         self.multirun = not {"-m", "--multirun"}.isdisjoint(sys.argv)
         self.begun = False
         self.code = 0

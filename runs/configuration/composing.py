@@ -10,6 +10,7 @@ from omegaconf import open_dict
 
 from ..console.early import CONF, mistake
 from ..trial.trial import Trial
+from .equations import quoted
 from .mistakes import MISTAKES, one_line
 from .schema import register, registered
 from .trial import trial_from
@@ -23,6 +24,7 @@ def composed_trial(words: Sequence[str]) -> Trial:
     Raises ValueError, one line, where `python -m runs` would refuse them.
     """
     register()
+    words = quoted(words)
     line = mistake("trial", words, registered())
     if line:
         raise ValueError(line)

@@ -9,6 +9,7 @@ from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
 from ..trial.classes import present_target, target_of
+from .equations import TEXTS
 
 GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
 
@@ -42,12 +43,15 @@ def for_its_class(
     keeps those that were set. Its label becomes the name of its own class. A node of a registered class gets the
     defaults of the knobs that it does not name.
 
+    Equations lose the space around them, as YAML ends a text of several lines with a newline.
+
     group: variant, task or initialisation.
     node: the composed node.
     choice: the choice of the group that the node was composed from; None if it is not known.
     asked: keys of the command line, such as `variant.keep_bias`; these knobs were set, whatever their value.
     """
     registry = GROUPS[group].registry
+    node = {knob: value.strip() if knob in TEXTS and isinstance(value, str) else value for knob, value in node.items()}
     target = present_target(node["_target_"])
     if choice not in registry or target == target_of(registry[choice]):
         return _complete(node, registry)

@@ -13,6 +13,7 @@ from variants import Cell
 
 from ..console.early import CONF
 from ..console.known import unknown
+from .equations import TEXTS
 from .nodes import node_from
 from .schema import register
 
@@ -34,8 +35,11 @@ def variant_of(choice: str, knobs: Mapping[str, str], key: str = "variant") -> d
     names = [*Cell.registry, *presets()]
     if "." not in choice and choice not in names:
         raise ValueError(unknown("variant", choice, names))
-    given = {}
+    given: dict[str, Any] = {}
     for knob, written in knobs.items():
+        if knob in TEXTS:
+            given[knob] = written
+            continue
         try:
             read = OmegaConf.from_dotlist([f"value={written}"])
             given[knob] = OmegaConf.to_container(read, resolve=True)["value"]  # type: ignore

@@ -76,7 +76,13 @@ class SweepConfig:
     name: of the study; its folder in the results and its MLflow experiment.
     variants: names, dotted paths of your own cells, or labels with knobs, in the order of the figures;
         `[vanilla, my_package.MyCell]`; `{no_bias: {variant: vanilla, keep_bias: 0}}` is one with knobs.
-    baseline: the variant that the others are compared with.
+    baseline: the variant that the others are compared with; with `factors` the one with the first level of each.
+    factors: parts of one variant that are combined, `variants=[modular_lstm]` and
+        `factors={output_gate: [true, false]}`. Each combination becomes a variant, and the effects of the parts and of
+        all pairs of them are reported. A level may set several knobs: `{gating: {own: {}, one: {coupled: true}}}`.
+    fraction: 2 for half of the combinations of the factors with two levels, 4 for a quarter, chosen so that effects are
+        aliased as little as possible; 1 for all.
+    impossible: what is done with combinations that no cell can have: refuse or leave_out.
     tasks: name to knobs; `{adding: {lag: 50}}`. Several lags, `{adding: {lag: [30, 60, 120]}}` or
         `tasks.adding.lag=[30,60,120]`, make a series: the tasks adding_30, adding_60 and adding_120, which share points
         and seeds. A second version of a task:
@@ -122,6 +128,9 @@ class SweepConfig:
     name: str = MISSING
     variants: Any = field(default_factory=list)
     baseline: str = "vanilla"
+    factors: Any = field(default_factory=lambda: None)  # as tasks
+    fraction: int = 1
+    impossible: str = "refuse"
     tasks: Any = field(default_factory=lambda: None)  # presets have a mapping, and beside `against` it may be a list
     points: int = 50
     against: str = ""

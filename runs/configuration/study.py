@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from omegaconf import DictConfig
 
 from ..console.text import counted
 from ..networks.readout import untrained
 from ..rules import require, require_one_of
-from ..study.design import Design
+from ..study.design import Design, Node
+from ..study.factors import Factors
 from ..study.part import Part
 from ..study.plan import Search, matched
 from ..study.space import Dimension
@@ -19,6 +21,7 @@ from ..trial.classes import allow
 from ..trial.trial import Model, Training
 from .against import union_from
 from .checks import by_key, refuse_idle, refuse_unread
+from .factors import factorial
 from .nodes import dimension, variant_nodes
 from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
@@ -69,16 +72,17 @@ def design_from(config: DictConfig) -> Design:
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
     space = {name: dimension(name, node) for name, node in values["space"].items()}
     _refuse_two_of_a_key(space)
-    named = variant_nodes(values["variants"])
-    variants, same_width = matched(named, values["baseline"], values["match"], {})
+    named, factors, baseline = _compared(values)
+    variants, same_width = matched(named, baseline, values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
     model, training = Model(**values["model"]), Training(**values["training"])
     tasks = {label: checked_task(node, model, training) for label, node in tasks.items()}
     allow([values["initialisation"]["_target_"]])
     return Design(
         name=values["name"],
-        baseline=values["baseline"],
+        baseline=baseline,
         variants=variants,
+        factors=factors,
         tasks=tasks,
         points=values["points"],
         levels=levels,
@@ -92,6 +96,17 @@ def design_from(config: DictConfig) -> Design:
         sampler=values["sampler"],
         pruner=values["pruner"],
     )
+
+
+def _compared(values: Mapping[str, Any]) -> tuple[Mapping[str, Node], Factors | None, str]:
+    """Return the variants of a study by their labels, its factors if it has some, and its baseline."""
+    if not values["factors"]:
+        for key, usual in (("fraction", 1), ("impossible", "refuse")):
+            require(values[key] == usual, f"{key} is read with factors only", values[key])
+        return variant_nodes(values["variants"]), None, values["baseline"]
+    require(values["match"] != "both", "match must be parameters or width with factors", values["match"])
+    factors, fraction, impossible = (values[key] for key in ("factors", "fraction", "impossible"))
+    return factorial(values["variants"], factors, fraction, impossible, values["baseline"])
 
 
 def _refuse_regularisation(search: Search) -> None:

@@ -22,6 +22,9 @@ Row = dict[str, Any]
 Kind = Literal["text", "integer", "float", "integers", "floats"]
 SAME_AS_TASK = "of the task"
 OF_CURVES = "of the curves"
+PART = "part_"
+"""Begins the names of the columns that say which level of a factor a variant has."""
+
 STAGES = ("search", "confirm", "horizon")
 """The stages of a study, in their order."""
 
@@ -106,7 +109,9 @@ COLUMNS = (
     Column("curve_losses", "floats", "the validation loss at these"),
     Column("train_losses", "floats", "mean training loss since the evaluation before, NaN at update 0"),
 )
-"""The columns of every table, in their order; hyperparameters and their coordinates `u_<name>` come after them."""
+"""The columns of every table, in their order; hyperparameters and their coordinates `u_<name>` come after them, and in
+a study with factors the level of each factor, `part_<name>`.
+"""
 
 ORDER = ("stage", "task", "lag", "block", "replicate", "point", "variant")
 """The columns by which rows are sorted."""
@@ -134,6 +139,8 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task | Non
         unit = {name: dimension.coordinate(stored.params[name]) for name, dimension in design.space.items()}
     else:
         unit = design.unit(finished.task, planned.point)
+    levels = {} if design.factors is None else design.factors.of(finished.variant)
+    levels = {f"{PART}{name}": level for name, level in levels.items()}
     return {
         "study": design.name,
         "stage": plan.stage,
@@ -154,6 +161,7 @@ def row_of(plan: Plan, finished: Finished, planned: Planned, problem: Task | Non
         "test_metrics": json.dumps(outcome.test_metrics),
         **{name: stored.params[name] for name in design.space},
         **{f"u_{name}": u for name, u in unit.items()},
+        **levels,
     }
 
 

@@ -78,8 +78,9 @@ def _measured(cell: Cell, own: int, units: int, match: str) -> tuple[str, str, S
         module = build(cell, INPUTS, own, layers=layers, engine="fused")
         mine = update(module, inputs)
     except ValueError as error:
-        engine, why = "torch" if cell.control else "eager", str(error)
-        mine = training_step(build(cell, INPUTS, own, layers=layers), inputs)
+        module = build(cell, INPUTS, own, layers=layers)
+        engine, why = "torch" if module.engine == "native" else "eager", str(error)
+        mine = training_step(module, inputs)
     other = training_step(build(Cell.registry[YARDSTICK](), INPUTS, units), inputs)
     times = in_turns(mine, other)
     ratios = times[:, 0] / times[:, 1]

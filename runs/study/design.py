@@ -15,6 +15,7 @@ from ..names import checked_name
 from ..rules import require
 from ..trial.classes import present_node
 from ..trial.trial import Model, Training, Trial
+from .factors import Factors
 from .space import Dimension
 
 DESIGNED, ADAPTIVE = ("random", "sobol"), ("tpe", "cmaes")
@@ -41,6 +42,7 @@ class Design:
         variant but the baseline is there twice.
     same_width: the variants that are there a second time for match=both, with the baseline's width, to the variant that
         each of them repeats.
+    factors: where the variants are combinations of parts, which; None where they are not.
     space: name of a hyperparameter to its range. Where it is empty, points differ in their seeds only.
     initialisation: configuration node.
     model, training: what the hyperparameters of a point do not set.
@@ -59,6 +61,7 @@ class Design:
     levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     match: str = "parameters"
     same_width: Mapping[str, str] = field(default_factory=dict)
+    factors: Factors | None = None
     space: Mapping[str, Dimension] = field(default_factory=dict)
     initialisation: Node = field(default_factory=dict)
     model: Model = field(default_factory=Model)
@@ -189,6 +192,8 @@ class Design:
         """Return plain values, the inverse of `from_dict`."""
         values = asdict(replace(self, unknown={}))
         del values["unknown"]
+        if self.factors is None:
+            del values["factors"]  # as in archives of earlier versions
         for key, value in self.unknown.items():
             part, _, name = key.partition(".")
             values[part][name] = value
@@ -217,6 +222,7 @@ class Design:
             baseline=values.get("baseline") or "",
             levels={name: tuple(labels) for name, labels in (values.get("levels") or {}).items()},
             same_width=dict(values.get("same_width") or {}),
+            factors=Factors.from_dict(values["factors"]) if values.get("factors") else None,
             space={name: _dimension(name, node) for name, node in (values.get("space") or {}).items()},
             initialisation=values.get("initialisation") or {},
             model=Model(**ours["model"]),
@@ -240,6 +246,8 @@ class Design:
         values = self.as_dict()
         for key in ("points", "levels", "same_width"):
             del values[key]
+        for key in ("cells", "aliases", "resolution", "generators", "left_out"):  # they follow from the others
+            values.get("factors", {}).pop(key, None)
         values["variants"] = {v: node for v, node in self.variants.items() if v not in self.same_width}
         values["tasks"] = {}
         for task, node in self.tasks.items():

@@ -308,4 +308,4 @@ def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -
         bidirectional=model.bidirectional,
         layer_norm=model.layer_norm,
     )
-    return cells + (hidden_size * directions * len(cell.shown) + 1) * task.output_size
+    return cells + (directions * cell.output_size(hidden_size) + 1) * task.output_size

@@ -144,7 +144,8 @@ def one_sequence(network: Network, task: Task, batch: Batch) -> tuple[Arrays, di
     """Return inputs, gates and states over the first sequence of a batch, and what squashes each gate.
 
     The arrays are `inputs` [T, I], `relevant` [T] bool, `reads` [K], and `<layer>.gate.<name>` and
-    `<layer>.state.<field>`, each [T, H], layer 0 the lowest. A control shows its states only.
+    `<layer>.state.<field>`, each [T, H], layer 0 the lowest. A control shows its states only, and of these no fields of
+    another width, such as the matrices of `mlstm`.
     """
     steps = len(batch.inputs) if batch.lengths is None else int(batch.lengths[0])
     first = Batch(batch.inputs[:steps, :1], batch.targets[:, :1], batch.reads[:, :1])
@@ -163,7 +164,7 @@ def one_sequence(network: Network, task: Task, batch: Batch) -> tuple[Arrays, di
         with torch.no_grad():
             _, carried = unrolled(network, first)
     for layer, state in enumerate(carried[0]):
-        for name in state._fields:
+        for name in (n for n, value in state._asdict().items() if value.shape[-1] == recurrent.hidden_size):
             arrays[f"{layer}.state.{name}"] = _array(torch.stack([getattr(s[layer], name)[0] for s in carried]))
     return arrays, functions
 

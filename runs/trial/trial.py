@@ -67,7 +67,7 @@ class Model:
 
     @property
     def regularised(self) -> bool:
-        """Whether an option is on that a control of the library does not have."""
+        """Whether an option is on that a control does not have."""
         return bool(self.dropout or self.recurrent_dropout or self.zoneout or self.layer_norm)
 
 

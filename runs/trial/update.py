@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tasks import Batch, Task
 from tasks.task import one_hot
-from variants import NativeRecurrent, Recurrent
+from variants import ControlRecurrent, Recurrent
 from variants.engine.cpu.ending import Ending
 from variants.engine.cpu.optimise import Finish
 from variants.layers.passes import TrainingPass
@@ -81,8 +81,8 @@ def why_called(network: nn.Module) -> str:
     if type(network) is not Network or "forward" in vars(network):
         return f"the network is a {type(network).__name__} with a forward of its own"
     recurrent = network.recurrent
-    if isinstance(recurrent, NativeRecurrent):
-        return "the layers are a module of torch"
+    if isinstance(recurrent, ControlRecurrent):
+        return recurrent.why_no_pass()
     if type(recurrent) is not Recurrent or "forward" in vars(recurrent):
         return f"the layers are a {type(recurrent).__name__} with a forward of its own"
     return recurrent.why_no_pass() or _hooked(network)
@@ -218,7 +218,7 @@ class Compiled:
 
     def _made(self, steps: int, batch: int, padded: bool) -> _Size:
         recurrent, readout = self._network.recurrent, self._network.readout
-        assert not isinstance(recurrent, NativeRecurrent)
+        assert not isinstance(recurrent, ControlRecurrent)
         layers = recurrent.training_pass(steps, batch, padded=padded)
         weight, bias = readout.weight, readout.bias
         assert weight.grad is not None
@@ -227,7 +227,7 @@ class Compiled:
             self._form.removesuffix("_sum"),
             steps=steps,
             batch=batch,
-            units=recurrent.hidden_size,
+            units=layers.sequences[0].shape[-1],
             answers=len(bias),
             weight=weight.detach(),
             bias=bias.detach(),

@@ -9,7 +9,7 @@ from scipy.stats import binom
 
 from analysis.calibration.__main__ import main
 from analysis.calibration.errors import RARE, measured, most_errors
-from analysis.calibration.page import BEGIN, END, tables, write_between_markers
+from analysis.calibration.page import tables, write_between_markers
 from analysis.calibration.power import powers
 from analysis.calibration.studies import SCENARIOS, VARIANTS, Scenario, Truth, made_up
 from analysis.report.sentences import verdicts
@@ -156,9 +156,10 @@ def test_a_large_difference_is_found_more_often_and_the_truth_is_covered():
 
 def test_tables_replace_what_stands_between_the_markers(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    first, last = "<!-- calibration: begin -->", "<!-- calibration: end -->"
+    page.write_text(f"before\n{first}\nold\n{last}\nafter\n")
     write_between_markers(page, "| new |")
-    assert page.read_text() == f"before\n{BEGIN}\n\n| new |\n\n{END}\nafter\n"
+    assert page.read_text() == f"before\n{first}\n\n| new |\n\n{last}\nafter\n"
 
 
 def test_a_page_without_markers_is_refused(tmp_path):

@@ -14,8 +14,10 @@ from variants import Cell, Recurrent, knobs_of
 T, B, INPUTS, H = 7, 3, 4, 5  # all different, so that a swapped axis fails; H grows where a cell has a rule
 
 
-def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
+def other_peepholes(cls: type[Cell]) -> tuple[str, ...] | bool:
     """All gates of the cell, or only the last where all is the default."""
+    if isinstance(cls().peepholes, bool):
+        return not cls().peepholes
     present = tuple(g.name for g in cls().preactivations if g.name in ("i", "f", "o"))
     return present if cls().peepholes != present else present[-1:]
 
@@ -23,21 +25,36 @@ def other_peepholes(cls: type[Cell]) -> tuple[str, ...]:
 # A value for every knob that is not its default: a new knob needs a line here.
 OTHER_KNOBS: dict[str, Any] = {
     "peepholes": other_peepholes,
+    **dict.fromkeys(("input_gate", "forget_gate", "output_gate"), lambda cls: False),
+    **dict.fromkeys(("input_activation", "output_activation"), lambda cls: False),
+    **dict.fromkeys(("coupled", "gate_recurrence"), lambda cls: True),
     "keep_bias": lambda cls: cls().keep_bias + 2.0,
     "periods": lambda cls: (1, 3),
     "tied": lambda cls: not cls().tied,
     "input_gate_bias": lambda cls: (-1.0, -2.0),
+    "positive": lambda cls: not cls().positive,
+    "heads": lambda cls: 2,
+    "projection": lambda cls: 2,
+    "alpha": lambda cls: 0.5,
+    "beta": lambda cls: 0.25,
+    "dt": lambda cls: 0.5,
+    "gamma": lambda cls: 2.7,
+    "epsilon": lambda cls: 4.7,
+    "r_min": lambda cls: 0.5,
+    "r_max": lambda cls: 0.99,
+    "max_phase": lambda cls: 3.0,
+    "equations": lambda cls: "u = s(W x + R h' + b); h = u*h' + (1 - u)*tanh(W_n x + R_n (u*h') + b_n)",
 }
 
 REGISTERED: dict[str, type[Cell]] = {name: cls for name, cls in Cell.registry.items() if not cls.control}
 DEFAULTS = [pytest.param(cls(), id=name) for name, cls in REGISTERED.items()]
 KNOBS = [pytest.param(cls, knob, id=f"{name}-{knob}") for name, cls in REGISTERED.items() for knob in knobs_of(cls)]
-# Knobs that act in the formula; the others act at the start of training only.
+START = ("keep_bias", "input_gate_bias", "r_min", "r_max", "max_phase")  # knobs that act at the start of training only
 CASES = DEFAULTS + [
     pytest.param(cls(**{knob: OTHER_KNOBS[knob](cls)}), id=f"{name}-{knob}")
     for name, cls in REGISTERED.items()
     for knob in knobs_of(cls)
-    if knob in OTHER_KNOBS and knob not in ("keep_bias", "input_gate_bias")
+    if knob in OTHER_KNOBS and knob not in START
 ]
 
 
@@ -82,9 +99,10 @@ def state_of(module: Recurrent, batch: int = B, seed: int = 2) -> tuple[Any, ...
     states = []
     for cell in module.cells:
         memory = cell.State._fields if cell.remembers is None else cell.remembers
-        drawn = {n: torch.rand(batch, module.hidden_size, generator=source, dtype=torch.float64) - 0.5 for n in memory}
-        zeros = torch.zeros(batch, module.hidden_size, dtype=torch.float64)
-        states.append(cell.State(**{n: drawn.get(n, zeros) for n in cell.State._fields}))
+        sizes = {n: (batch, cell.size_of(n, module.hidden_size)) for n in cell.State._fields}
+        drawn = {n: torch.rand(sizes[n], generator=source, dtype=torch.float64) - 0.5 for n in memory}
+        zeros = {n: torch.zeros(size, dtype=torch.float64) for n, size in sizes.items()}
+        states.append(cell.State(**zeros | drawn))
     return tuple(states)
 
 

@@ -1,4 +1,4 @@
-"""Random declarations of cells for property tests: gates, feeds, vectors and formulas, as hypothesis draws them."""
+"""Random declarations of cells for property tests: gates, feeds, vectors, scalars and formulas, drawn by hypothesis."""
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
@@ -99,10 +99,11 @@ def formulas(names: Sequence[str], depth: int = 3) -> st.SearchStrategy[Formula]
 
 @st.composite
 def cells(draw: st.DrawFn) -> Cell:
-    """A cell with one to three fields, gates that hear what may be heard, feeds, vectors and constants."""
+    """A cell with one to three fields, gates that hear what may be heard, feeds, vectors, scalars and constants."""
     fields = draw(st.sampled_from([("h",), ("h", "c"), ("y", "c", "t")]))
     State = namedtuple("State", fields)
     vectors = draw(st.sampled_from([(), ("p_i",), ("b", "copy")]))
+    scalars = draw(st.sampled_from([(), ("zeta",)]))
     constants = draw(st.sampled_from([(), ("slope",)]))
     has_feed = draw(st.booleans())
     first = draw(
@@ -110,8 +111,8 @@ def cells(draw: st.DrawFn) -> Cell:
     )
     # those that hear are neighbours
     gates = [g._replace(name=f"g{k}") for k, g in enumerate(sorted(first, key=lambda g: not g.hears))]
-    outer = [f"s.{f}" for f in fields] + [f"p.{v}" for v in (*vectors, *constants)]
-    attributes: dict[str, Any] = {"State": State, "vectors": vectors}
+    outer = [f"s.{f}" for f in fields] + [f"p.{v}" for v in (*vectors, *scalars, *constants)]
+    attributes: dict[str, Any] = {"State": State, "vectors": vectors, "scalars": scalars}
     if has_feed:
         known = outer + [f"a.{g.name}" for g in gates]
         fed = draw(formulas(known, 2))

@@ -88,9 +88,9 @@ def test_the_command_shows_a_card(capsys):
 
 
 def test_the_command_names_what_there_is_in_one_line(capsys):
-    assert main(["gnu"]) == 2
+    assert main(["grru"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("error: unknown variant 'gnu'; did you mean 'gru'? There is: vanilla, peephole")
+    assert line.startswith("error: unknown variant 'grru'; did you mean 'gru'? There is: vanilla, peephole")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,9 @@ MODULES = [
     "variants.layers.memory",
     "variants.layers.recurrent",
     "variants.layers.regularisation",
+    "variants.layers.torch_layout",
     "variants.layers.watch",
+    "variants.nn",
 ]
 
 

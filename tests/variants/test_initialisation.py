@@ -140,7 +140,7 @@ def test_a_scheme_that_leaves_a_read_out_unfilled_is_refused():
 def test_identity_starts_every_recurrent_matrix_as_the_identity(cell: Cell):
     module = Recurrent(cell, 4, fitting(cell), layers=cell.min_layers, initialisation="identity")
     for here, values in zip(module.cells, module.parts, strict=True):
-        assert all(torch.equal(values[b.name], torch.eye(module.hidden_size)) for b in here.blocks if b.kind == "R")
+        assert all(torch.equal(values[b.name], torch.eye(*values[b.name].shape)) for b in here.blocks if b.kind == "R")
 
 
 def test_identity_leaves_biases_at_zero_but_for_the_keep_bias():
@@ -298,6 +298,14 @@ def test_chrono_takes_the_place_of_the_keep_bias():
 def test_chrono_starts_a_cell_without_a_gate_that_keeps_like_its_base():
     one, other = part("rnn", "chrono"), part("rnn", "glorot_orthogonal")
     assert all(torch.equal(one[n], other[n]) for n in one)
+
+
+def test_chrono_starts_a_cell_whose_gates_have_no_bias():
+    class Unbiased(Cell.registry["gru"]):
+        gates = tuple(g._replace(bias=False) for g in Cell.registry["gru"]().preactivations)
+
+    module = Recurrent(Unbiased(), INPUTS, H, initialisation=Chrono())
+    assert not any(name.startswith("parts.0.b_") for name, _ in module.named_parameters())
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, sigmoid, tanh
 
-from ..cell import Cell, Gate, S, Values
+from ..cell import Cell, Gate, S, Values, feed
 
 
 class LSTMState(NamedTuple):
@@ -116,6 +116,50 @@ class Peephole(Vanilla, name="peephole"):
 
     def __init__(self, *, peepholes: tuple[str, ...] = ("i", "f", "o"), keep_bias: float = 1.0) -> None:
         super().__init__(peepholes=peepholes, keep_bias=keep_bias)
+
+
+class LSTMP(Vanilla, name="lstmp"):
+    """LSTM with a projection: its output is a learned linear map of the H units to P values.
+
+        m = o*tanh(c)
+        y = R_y m
+
+    `y` [B, P] is the output, the gates hear it, and the next layer and the read-out read it. Differs from `vanilla` in
+    the output only. It is the recurrent projection of the paper, without a second one that nothing hears, and
+    `torch.nn.LSTM` with `proj_size`.
+
+    projection: P, the number of outputs, from 1 to H - 1; below 1 it is a share of H, which is rounded.
+
+    Parameters: 4H(I+P+1) + PH, plus H per peephole.
+    """
+
+    gates: Sequence[str | Gate] = ("z", "i", "f", "o", Gate("y", hears=("m",), input=False, bias=False))
+    projected = "y"
+    source = (
+        "Sak, Senior & Beaufays 2014, 'Long Short-Term Memory Recurrent Neural Network Architectures for Large Scale "
+        "Acoustic Modeling', section 2"
+    )
+
+    def __init__(self, *, projection: float = 0.5, peepholes: tuple[str, ...] = (), keep_bias: float = 1.0) -> None:
+        super().__init__(peepholes=peepholes, keep_bias=keep_bias)
+        if not projection > 0.0 or (projection >= 1.0 and projection % 1.0 != 0.0):
+            raise ValueError(
+                f"{self.name}: projection must be a whole number of at least 1, or a share between 0 and 1, "
+                f"got {projection}"
+            )
+        self.projection = projection
+
+    def projected_size(self, hidden_size: int) -> int:
+        if self.projection >= 1.0:
+            return int(self.projection)
+        return min(hidden_size - 1, max(1, round(self.projection * hidden_size)))
+
+    @feed
+    def m(self, a: Values, s: LSTMState, p: Values) -> Tensor:
+        return self.output(a, self.cell(a, s.c, p), p)
+
+    def step(self, a: Values, s: LSTMState, p: Values) -> LSTMState:
+        return LSTMState(y=a.y, c=self.cell(a, s.c, p))
 
 
 class Coupled(Vanilla, name="coupled"):

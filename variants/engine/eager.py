@@ -5,6 +5,7 @@ It is the specification of a cell.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -20,9 +21,9 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     cell, state, normalise, active = request.cell, request.state, request.normalise, request.active
     names = [gate.name for gate in cell.preactivations]
     sources = cell.sources
-    shape = state[0].shape  # [B, H]
-    preactivations = request.inputs.preactivations(cell.preactivations, shape[-1])  # [T, B, G * H]
-    transposed = [request.recurrent[s.name].T for s in sources]
+    shapes = [field.shape for field in state]  # [B, H]
+    preactivations = request.inputs.preactivations(cell.preactivations, request.units)  # [T, B, G * H]
+    products = [_product(request.recurrent[s.name], cell.heads) for s in sources]
     p = Values(**request.values)
     # Before a source is known, the gates that hear it must not be used: they are missing from `a` until it is.
     ready = cell.ready_after
@@ -37,6 +38,8 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
 
     for t, row in enumerate(preactivations):
         parts = dict(zip(names, row.chunk(len(names), dim=-1), strict=True))
+        if cell.projected:  # it has no input and no bias
+            parts[cell.projected] = row.new_zeros(())
         a = Values(**{f"below_{k}": v[t] for k, v in request.below.items()})
         for name in ready[0]:
             setattr(a, name, complete(name, parts[name]))
@@ -44,14 +47,14 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
             vector = getattr(state, source.name) if source.feed is None else source.feed(a, state, p)
             if request.drop:
                 vector = vector * request.drop[source.name]
-            products = (vector @ transposed[k]).chunk(len(source.gates), dim=-1)
-            for name, product in zip(source.gates, products, strict=True):
+            terms = products[k](vector).chunk(len(source.gates), dim=-1)
+            for name, product in zip(source.gates, terms, strict=True):
                 parts[name] = parts[name] + product
             for name in ready[k + 1]:
                 setattr(a, name, complete(name, parts[name]))
         new = cell.step(a, state, p)
-        if any(v.shape != shape for v in new):  # a field that does not depend on the sequence
-            new = cell.State(*(v.expand(shape) for v in new))
+        if any(v.shape != shape for v, shape in zip(new, shapes, strict=True)):  # it does not depend on the sequence
+            new = cell.State(*(v.expand(shape) for v, shape in zip(new, shapes, strict=True)))
         if keeps:
             zoned = {
                 field: mask[t] * getattr(state, field) + (1.0 - mask[t]) * getattr(new, field)
@@ -67,3 +70,18 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
     sequences = zip(cell.State._fields, zip(*steps, strict=True), strict=True)
     read = cell.State(*(torch.stack(values) if name in wanted else None for name, values in sequences))
     return read, state if request.final else None
+
+
+def _product(matrix: Tensor, heads: int) -> Callable[[Tensor], Tensor]:
+    """Return the product of R [n * H, H / heads] and a vector per sequence, [B, H] to [B, n * H]."""
+    if heads == 1:
+        transposed = matrix.T
+        return lambda vector: vector @ transposed
+    width = matrix.shape[1]
+    by_head = matrix.view(-1, heads, width, width).permute(1, 3, 0, 2).flatten(2)  # [heads, width, n * width]
+
+    def product(vector: Tensor) -> Tensor:
+        parts = vector.reshape(-1, heads, width).transpose(0, 1) @ by_head  # [heads, B, n * width]
+        return parts.reshape(heads, parts.shape[1], -1, width).permute(1, 2, 0, 3).flatten(1)
+
+    return product

@@ -55,18 +55,18 @@ class EvaluationLayer:
             nothing.expand(size),
             parameters.weight.values,
             parameters.bias.values,
-            dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
+            parameters.first_state(cell.State._fields, batch, units),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
+            parameters.per_unit(units),
             dict.fromkeys(below, nothing.expand(steps, batch, units)),
         )
         self._layout, self._memory, self._table = call.bind(tensors, False, {})
-        self._kept = call, tensors  # the kernel knows addresses only
+        self._parameters, self._tensors = parameters, tensors  # the kernel knows addresses only
+        self._call = call
         place = self._layout.kernel.place
         self._place_of_x, self._places_below = place(Name("x")), {name: place(Name("below", name)) for name in below}
         sizes = (place(Name("T")).address, place(Name("B")).address)
         self._places_of_sizes = [(k, axis) for axis, k in enumerate(sizes) if k is not None]
-        self._copied = [blocks for blocks in parameters.blocks if blocks.copied]
         self._starts = {name: self._layout.starts[Name("states", name)] for name in read}
         self._size = (steps, batch)
 
@@ -87,12 +87,12 @@ class EvaluationLayer:
             place.put(table, below[name])
         if active is not None and self._active is not None:
             self._active[: steps * batch].view(steps, batch).copy_(active)
-        for blocks in self._copied:
-            blocks.gather()
+        self._parameters.gather(self._tensors.vectors, self._tensors.state)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
         """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
         steps, batch = self._size
         row = batch * self.units
-        return self._memory.as_strided((steps, batch, self.units), (row, self.units, 1), self._starts[name] + row)
+        shape = (steps, batch, self._call.width(name))
+        return self._memory.as_strided(shape, (row, self.units, 1), self._starts[name] + row)

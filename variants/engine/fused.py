@@ -89,10 +89,10 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         return eager.run(request)
     values, below, keep = request.values, request.below, request.keep
     drop = {s.name: request.drop[s.name] for s in cell.sources} if request.drop else {}
-    constants = {name: v for name, v in values.items() if name not in cell.vectors}
+    constants = {name: v for name, v in values.items() if name not in cell.learned}
     x, weight, bias = inputs
     variation = Variation(tuple(constants), tuple(below), tuple(keep), tuple(drop), active is not None)
-    units = state[0].shape[-1]
+    units = request.units
     size = (*x.shape[:2], units)
     named = Tensors(
         x,
@@ -100,14 +100,15 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         x.new_zeros(len(cell.preactivations) * units) if bias is None else bias,
         state._asdict(),
         {s.name: request.recurrent[s.name] for s in cell.sources},
-        {name: values[name] for name in cell.vectors},
+        {name: values[name] for name in cell.learned},
         dict(below),
     )
     tensors = named.flat()
     check_shapes(cell, size, named, {"constant": constants, "active": {"": active} if active is not None else {}})
     fixed = {Name("p", name): v for name, v in constants.items()}
-    fixed |= {Name("drop", name): v.expand(size[1:]) for name, v in drop.items()}
-    fixed |= {Name("keep", name): _strided(v, size) for name, v in keep.items()}
+    fixed |= {Name("drop", name): widened(v, units).expand(size[1:]) for name, v in drop.items()}
+    wide = {name: v if v.shape[-1] == 1 else widened(v, units) for name, v in keep.items()}
+    fixed |= {Name("keep", name): _strided(v, size) for name, v in wide.items()}
     check(cell, (*tensors, *fixed.values()))
     fixed = {name: v if name.kind == "keep" else roomy(v) for name, v in fixed.items()}
     if active is not None:
@@ -120,7 +121,7 @@ def run(request: Request) -> tuple[NamedTuple, NamedTuple | None]:
         results = _Fused.apply(call, *tensors)  # type: ignore[no-untyped-call]
     else:
         results = call.forward(tensors, training=False)[0]
-    sequences = dict(zip(call.sequences, results, strict=False))
+    sequences = dict(zip(call.sequences, map(Tensor.contiguous, results), strict=False))
     return cell.State(*map(sequences.get, names)), cell.State(*results[len(sequences) :]) if ends else None
 
 
@@ -129,7 +130,7 @@ class Program:
 
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.derivation = Derivation(cell, variation)
-        self.vectors = tuple(cell.vectors)
+        self.vectors = cell.learned
         self.layouts: dict[tuple[object, ...], MemoryLayout] = {}
         self._forward: dict[bool, _Compiled] = {}
         self._backward: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[Backward, _Compiled]] = {}
@@ -175,6 +176,8 @@ def _formula(program: Program) -> str:
     traces = [(t.outputs, t.pulled) for t in (derivation.step, *derivation.operand_traces.values())]
     structure = (
         derivation.variation,
+        derivation.heads,
+        derivation.projected,
         derivation.fields,
         derivation.gates,
         derivation.input_gates,
@@ -311,6 +314,17 @@ class Call(NamedTuple):
         derivation = self.program.derivation
         return [n for n in derivation.operands if n not in derivation.state_operands]
 
+    def width(self, name: str) -> int:
+        """Return how many numbers a field of the state or a source has for each sequence: H, or P where projected."""
+        return self.cell.size_of(name, self.size[2])
+
+    @property
+    def numbers(self) -> dict[Name, int]:
+        """Return the arguments of both kernels that are sizes."""
+        steps, batch, units = self.size
+        projected = self.cell.projected_size(units)
+        return {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("P"): projected}
+
     def name(self, flat: Sequence[V]) -> Tensors[V]:
         derivation = self.program.derivation
         rest = iter(flat[3:])
@@ -331,6 +345,18 @@ class Call(NamedTuple):
         room = emit.rounded(self.size[2])
         return {Name("vector", n): room for n in (*self.program.vectors, *self.program.derivation.variation.constants)}
 
+    def _room_of_heads(self) -> dict[Name, int]:
+        """Return the room of the forward kernel for products by head."""
+        _, batch, units = self.size
+        derivation = self.program.derivation
+        inner = units // derivation.heads
+        block = inner * product.padded(inner)
+        room = {Name("head"): batch * product.padded(inner)}
+        room[Name("summed")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
+        for k, mix in enumerate(derivation.mixes):
+            room[Name("headed", str(k))] = mix.size * derivation.heads * len(mix.sources) * block
+        return room
+
     def forward_layout(self, width: int, training: bool, apart: tuple[str, ...]) -> MemoryLayout:
         """Return the layout of the forward kernel for x of `width` columns.
 
@@ -338,7 +364,7 @@ class Call(NamedTuple):
         it is copied, operands of sources, and what the derivation chose to save. apart: fields whose states are kept in
         memory of their own.
         """
-        layouts, key = self.program.layouts, (*self.size, width, training, apart)
+        layouts, key = self.program.layouts, (*self.numbers.values(), width, training, apart)
         if key not in layouts:
             steps, batch, units = self.size
             derivation, rounded = self.program.derivation, emit.rounded(units)
@@ -350,20 +376,22 @@ class Call(NamedTuple):
             room[Name("stage")] = len(derivation.saved) * rounded
             room[Name("mix")] = batch * sum(product.padded(m.size * units) for m in derivation.mixes)
             room |= self._vectors()
+            if derivation.heads > 1:
+                room |= self._room_of_heads()
             for k, mix in enumerate(derivation.mixes):
-                room[Name("weights", str(k))] = (mix.input * width + len(mix.sources) * units) * product.padded(
-                    mix.size * units
-                )
+                whole = len(mix.sources) * units if derivation.heads == 1 else 0
+                room[Name("weights", str(k))] = (mix.input * width + whole) * product.padded(mix.size * units)
                 room[Name("bias", str(k))] = product.padded(mix.size * units)
-            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width}
-            numbers[Name("copies")] = int(copies)
-            layouts[key] = MemoryLayout(self.program.forward(training), numbers, room)
+            numbers = self.numbers | {Name("I"): width, Name("copies"): int(copies)}
+            zero = int(bool(derivation.projected))  # of its pre-activation, the numbers behind the first P
+            room = {Name("mix"): room.pop(Name("mix"))} | room if zero else room
+            layouts[key] = MemoryLayout(self.program.forward(training), numbers, room, zero)
         return layouts[key]
 
     def backward_layout(
         self, sequences: tuple[str, ...], finals: tuple[str, ...], width: int, x_wanted: bool
     ) -> MemoryLayout:
-        layouts, key = self.program.layouts, (*self.size, sequences, finals, width, x_wanted)
+        layouts, key = self.program.layouts, (*self.numbers.values(), sequences, finals, width, x_wanted)
         if key not in layouts:
             steps, batch, units = self.size
             step, kernel = self.program.backward(sequences, finals)
@@ -372,8 +400,12 @@ class Call(NamedTuple):
             room = {Name("carry", n): batch * padded for n in step.fields}
             room |= {name: rounded for n in step.vectors for name in (Name("part", n), Name("dp", n))}
             room |= {Name("zeros"): padded, Name("nothing"): product.padded(width)}
+            inner = units // derivation.heads
+            rows = units * product.padded(inner)  # all heads of one gate
             room |= {
                 Name("sums", n): units * product.padded(len(heard) * rounded)
+                if derivation.heads == 1
+                else len(heard) * rows
                 for n, heard in derivation.heard_by.items()
             }
             room[Name("sums")] = (width + 1) * product.padded(row)
@@ -381,11 +413,14 @@ class Call(NamedTuple):
             chunk = max(1, min(steps, CHUNK_ROWS // batch, CHUNK // (batch * max(1, row))))
             room[Name("dpre")] = chunk * batch * row
             room |= {Name("du", n): batch * padded for n in self.computed}
-            room |= {Name("packed", n): len(derivation.heard_by[n]) * units * padded for n in derivation.operands}
+            room |= {
+                Name("packed", n): len(derivation.heard_by[n]) * (units * padded if derivation.heads == 1 else rows)
+                for n in derivation.operands
+            }
+            room[Name("head")] = batch * product.padded(inner) if derivation.heads > 1 else 0
             room[Name("packed")] = len(derivation.input_gates) * units * product.padded(width) if x_wanted else 0
             room |= self._vectors()
-            numbers = {Name("T"): steps, Name("B"): batch, Name("H"): units, Name("I"): width, Name("chunk"): chunk}
-            numbers[Name("copies")] = int(width <= NARROW)
+            numbers = self.numbers | {Name("I"): width, Name("chunk"): chunk, Name("copies"): int(width <= NARROW)}
             layouts[key] = MemoryLayout(kernel, numbers, room, zero)
         return layouts[key]
 
@@ -402,6 +437,8 @@ class Call(NamedTuple):
         """
         layout = self.forward_layout(tensors.x.shape[-1], training, tuple(apart))
         memory = tensors.x.new_empty(layout.size)
+        if layout.zero > 0:
+            memory.narrow(0, 0, layout.zero).zero_()
         arrays = self.shared(tensors)
         arrays |= {Name("given"): tensors.x, Name("x"): self.read_inputs(layout, memory, tensors.x)}
         arrays[Name("b")] = tensors.bias
@@ -415,17 +452,18 @@ class Call(NamedTuple):
             return x
         return layout.part(memory, Name("inputs")).view(*x.shape[:2], -1)
 
-    def sequence(self, memory: Tensor, start: int = 0, steps: int | None = None) -> Tensor:
+    def sequence(self, name: str, memory: Tensor, start: int = 0, steps: int | None = None) -> Tensor:
         """Return the sequence [T, B, H] of a field: all its states but the first, in memory from `start` on.
 
+        name: of the field; of a projected one, [T, B, P] with the strides of [T, B, H].
         steps: T where it is less than that of the call.
 
         To autograd it is no view, so that it can be changed in place like any output.
         """
         most, batch, units = self.size
         steps = most if steps is None else steps
-        row = batch * units
-        return memory.new_empty(0).set_(memory.untyped_storage(), start + row, (steps, batch, units), (row, units, 1))
+        row, shape = batch * units, (steps, batch, self.width(name))
+        return memory.new_empty(0).set_(memory.untyped_storage(), start + row, shape, (row, units, 1))
 
     def forward(self, flat: Sequence[Tensor], training: bool) -> tuple[tuple[Tensor, ...], list[Tensor]]:
         """Sequences and ends, and what the backward kernel reads besides the tensors: x as it was read, its own arrays,
@@ -441,8 +479,9 @@ class Call(NamedTuple):
         layout.kernel.run(table)
         states = {n: apart[n] if n in apart else layout.part(memory, Name("states", n)) for n in self.ends}
         last = steps * batch * units
-        ends = [v[last : last + batch * units].view(batch, units).clone() for v in states.values()]
-        return (*map(self.sequence, apart.values()), *ends), [memory, *apart.values()]
+        whole = {n: v[last : last + batch * units].view(batch, units) for n, v in states.items()}
+        ends = [v.narrow(1, 0, self.width(n)).clone() for n, v in whole.items()]
+        return (*(self.sequence(n, v) for n, v in apart.items()), *ends), [memory, *apart.values()]
 
     def read(self, flat: Sequence[Tensor], training: bool) -> Tensors[Tensor]:
         """Return the tensors of a call as kernels read them."""
@@ -450,7 +489,8 @@ class Call(NamedTuple):
         x = given.x.resolve_neg()
         if x.stride(-1) != 1 or (training and x.shape[-1] > NARROW):
             x = plain(x)
-        return given._replace(x=x, state=_all_roomy(given.state), below=_all_roomy(given.below))
+        state = {n: widened(v, self.size[2]) for n, v in given.state.items()}
+        return given._replace(x=x, state=_all_roomy(state), below=_all_roomy(given.below))
 
     def backward(
         self, flat: Sequence[Tensor], kept: Sequence[Tensor], arriving: Sequence[Tensor | None], wanted: Sequence[bool]
@@ -461,7 +501,9 @@ class Call(NamedTuple):
         """
         memory, *apart = kept
         tensors, want = self.read(flat, training=True), self.name(wanted)
-        at_sequence = {n: rows(d) for n, d in zip(self.sequences, arriving, strict=False) if d is not None}
+        at_sequence = {
+            n: rows(widened(d, self.size[2])) for n, d in zip(self.sequences, arriving, strict=False) if d is not None
+        }
         at_end = {n: d for n, d in zip(self.ends, arriving[len(self.sequences) :], strict=True) if d is not None}
         targets = Targets(
             torch.zeros_like(tensors.weight),
@@ -496,8 +538,8 @@ class Call(NamedTuple):
             given.vectors | constants,
             given.below,
             fixed[Name("active")].bool() if variation.active else None,
-            {n: fixed[Name("keep", n)] for n in variation.keep},
-            {n: fixed[Name("drop", n)] for n in variation.drop},
+            {n: fixed[Name("keep", n)][..., : self.width(n)] for n in variation.keep},
+            {n: fixed[Name("drop", n)][..., : self.width(n)] for n in variation.drop},
             read=self.sequences,
             final=bool(self.ends),
         )
@@ -589,11 +631,8 @@ class Back:
 
     def carry(self, name: str) -> Tensor:
         """Return the derivative by a field of the state before the first step, [B, H]."""
-        return (
-            self._layout.part(self._memory, Name("carry", name))
-            .view(self._call.size[1], -1)
-            .narrow(1, 0, self._call.size[2])
-        )
+        whole = self._layout.part(self._memory, Name("carry", name)).view(self._call.size[1], -1)
+        return whole.narrow(1, 0, self._call.width(name))
 
     def run(self, at_end: Mapping[str, Tensor]) -> None:
         """Compute all derivatives, for those that arrive by the state after the last step."""
@@ -681,6 +720,19 @@ def rows(tensor: Tensor) -> Tensor:
     return tensor if tensor.stride(-1) == 1 and not tensor.is_neg() and has_room(tensor) else roomy(tensor)
 
 
+def widened(tensor: Tensor, units: int) -> Tensor:
+    """Return numbers of a projected field [..., P] as kernels read them, [..., H] with zeros behind.
+
+    Those of other fields are returned as given.
+    """
+    width = tensor.shape[-1]
+    if width == units:
+        return tensor
+    made = with_room((*tensor.shape[:-1], units), tensor)
+    made.narrow(-1, 0, width).copy_(tensor)
+    return made
+
+
 def has_room(tensor: Tensor) -> bool:
     """Return whether memory of the same allocation follows a tensor, or its rows are whole vectors anyway."""
     if tensor.dim() == 0 or tensor.shape[-1] % emit.LANES == 0:
@@ -720,17 +772,19 @@ def check_shapes(
     """
     steps, batch, units = size
     gates = cell.preactivations
-    each = {
+    each: dict[str, tuple[Mapping[str, Tensor], tuple[int, ...]]] = {
         "inputs": ({"x": tensors.x}, (steps, batch, tensors.x.shape[-1])),
         "W": ({"": tensors.weight}, (sum(g.input for g in gates) * units, tensors.x.shape[-1])),
         "b": ({"": tensors.bias}, (len(gates) * units,)),
-        "state": (tensors.state, (batch, units)),
         "vector": (tensors.vectors, (units,)),
         "constant": (others["constant"], (units,)),
         "sequence of the layer below": (tensors.below, size),
         "active": (others["active"], (steps, batch)),
     }
-    each |= {f"R of {s.name}": ({"": tensors.recurrent[s.name]}, (len(s.gates) * units, units)) for s in cell.sources}
+    each |= {f"state {n}": ({"": v}, (batch, cell.size_of(n, units))) for n, v in tensors.state.items()}
+    for s in cell.sources:
+        rows, heard = cell.recurrent_shape(s.gates[0], s.name, units)
+        each[f"R of {s.name}"] = {"": tensors.recurrent[s.name]}, (len(s.gates) * rows, heard)
     for what, (group, shape) in each.items():
         for name, tensor in group.items():
             if tensor.shape != shape:
@@ -754,5 +808,5 @@ def _constants(cell: Cell) -> tuple[str, ...]:
             cell.validate(units, max(cell.min_layers, 1))
         except ValueError:
             continue
-        return tuple(name for name in cell.constants(units) if name not in cell.vectors)
+        return tuple(name for name in cell.constants(units) if name not in cell.learned)
     return ()

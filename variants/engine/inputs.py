@@ -47,8 +47,8 @@ class Request(NamedTuple):
 
     cell: the cell as it stands in the layer.
     inputs: x [T, B, I] with W and b of all gates, not yet multiplied.
-    state: the cell's State before the first step, fields [B, H].
-    recurrent: R by source, [gates that hear it * H, H].
+    state: the cell's State before the first step, fields [B, H], or [B, P] for a projected one.
+    recurrent: R by source, the gates that hear it one below the other, [n * H, H].
     values: vectors and constants by name, [H].
     below: sequences of the layer below by field, [T, B, H].
     active: [T, B] bool; where False the state stays as it was. None where all are.
@@ -74,6 +74,13 @@ class Request(NamedTuple):
     read: Sequence[str] | None = None
     final: bool = True
     second: Callable[[], None] | None = None
+
+    @property
+    def units(self) -> int:
+        """H, the width of a field of the state that is not projected."""
+        fields = zip(self.cell.State._fields, self.state, strict=True)
+        units: int = next(v.shape[-1] for name, v in fields if name != self.cell.projected)
+        return units
 
 
 Engine = Callable[[Request], tuple[NamedTuple, "NamedTuple | None"]]

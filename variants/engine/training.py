@@ -7,7 +7,7 @@ driven out of the processor's cache.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import is_
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..cell import Cell
-from .fused import NARROW, Back, Call, Targets, Tensors, check, program, rows, with_room
+from .fused import NARROW, Back, Call, Targets, Tensors, check, program, rows, widened, with_room
 from .ir.derive import Variation
 from .ir.names import Name
 
@@ -32,6 +32,7 @@ class Blocks:
     together: values and gradient where they lie in memory as one array; they are used there. Otherwise there are
         copies: `gather` fills them, `spread` adds their gradient to those of the parameters.
     mask: [H, H], what each block is multiplied with; masked blocks are always copies.
+    transform: gives what stands in the place of each block, after the mask; such blocks are always copies.
     """
 
     def __init__(
@@ -41,9 +42,11 @@ class Blocks:
         like: Tensor,
         together: tuple[Tensor, Tensor] | None = None,
         mask: Tensor | None = None,
+        transform: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self._mask = mask
-        rows, in_place = shape[0], mask is None and together is not None
+        self._mask, self._transform = mask, transform
+        self._transformed: list[tuple[Tensor, Tensor]] = []
+        rows, in_place = shape[0], mask is None and transform is None and together is not None
         if together is not None and in_place:
             self.values, self.gradient = together
         else:
@@ -60,10 +63,23 @@ class Blocks:
 
     def gather(self) -> None:
         """Fetch the values of the parameters."""
+        if self._transform is not None:
+            self._gather_transformed(self._transform)
+            return
         for p, values in self._copies:
             values.copy_(p)
             if self._mask is not None:
                 values.mul_(self._mask)
+
+    def _gather_transformed(self, transform: Callable[[Tensor], Tensor]) -> None:
+        """Fetch transformed values, and keep how they came about for the derivatives."""
+        self._transformed = []
+        for p, values in self._copies:
+            with torch.inference_mode(False), torch.enable_grad():
+                learned = p.detach().requires_grad_()
+                made = transform(learned if self._mask is None else learned * self._mask)
+            self._transformed.append((learned, made))
+            values.copy_(made.detach())
 
     def spread(self) -> None:
         """Add the gradient to those of the parameters, where it is not kept in their place."""
@@ -83,6 +99,11 @@ class Blocks:
         self.gradient.copy_(before)
 
     def _add(self) -> None:
+        if self._transform is not None:
+            for (p, gradient), (learned, made) in zip(self.places, self._transformed, strict=True):
+                if made.requires_grad:
+                    add_gradient(p, torch.autograd.grad(made, learned, gradient)[0])
+            return
         for p, gradient in self.places:
             add_gradient(p, gradient if self._mask is None else gradient * self._mask)
 
@@ -100,8 +121,8 @@ def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
 class Parameters:
     """The parameters of one layer and direction, with gradients in place.
 
-    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name.
-    constants: by name.
+    weight: W of the gates that have one, [n * H, I]. bias: [G * H]. recurrent: R by source. vectors: p by name, [H].
+    scalars: by name, [1]. starts: the first state by field, [H]. constants: by name, [H].
     """
 
     def __init__(
@@ -110,18 +131,49 @@ class Parameters:
         bias: Blocks,
         recurrent: Mapping[str, Blocks],
         vectors: Mapping[str, Tensor],
+        scalars: Mapping[str, Tensor],
+        starts: Mapping[str, Tensor],
         constants: Mapping[str, Tensor],
     ) -> None:
-        self.weight, self.bias, self.recurrent, self.vectors, self.constants = (
-            weight,
-            bias,
-            recurrent,
-            vectors,
-            constants,
-        )
+        self.weight, self.bias, self.recurrent = weight, bias, recurrent
+        self.vectors, self.scalars, self.starts, self.constants = vectors, scalars, starts, constants
         self.blocks = (weight, bias, *recurrent.values())
-        learned = [p for blocks in self.blocks for p, _ in blocks.places] + list(vectors.values())
+        self._copied = [blocks for blocks in self.blocks if blocks.copied]
+        learned = [p for blocks in self.blocks for p, _ in blocks.places]
+        learned += [*vectors.values(), *scalars.values(), *starts.values()]
         self._learned, self._gradients = learned, [p.grad for p in learned]
+
+    def per_unit(self, units: int) -> dict[str, Tensor]:
+        """Return vectors where they are, and for each scalar memory [H] that `gather_scalars` fills."""
+        like = self.bias.values
+        return {n: v.detach() for n, v in self.vectors.items()} | {n: like.new_zeros(units) for n in self.scalars}
+
+    def first_state(self, fields: Sequence[str], batch: int, units: int) -> dict[str, Tensor]:
+        """Return memory [B, H] for the first state by field: zeros, or for a learned start what `gather` fills."""
+        like = self.bias.values
+        zeros = dict.fromkeys(fields, with_room((batch, units), like))
+        return zeros | {field: with_room((batch, units), like) for field in self.starts}
+
+    def gather(self, per_unit: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> None:
+        """Fetch the values of the parameters that stand for several numbers: all but vectors.
+
+        per_unit, state: what the methods of these names returned. All units get the value of a scalar, and all
+            sequences a learned start.
+        """
+        for blocks in self._copied:
+            blocks.gather()
+        for name, value in self.scalars.items():
+            per_unit[name].copy_(value.detach())
+        for field, value in self.starts.items():
+            state[field].copy_(value.detach())
+
+    def add_per_unit(self, gradients: Mapping[str, Tensor]) -> None:
+        """Add derivatives by what `per_unit` returned, [H], to the gradients; that by a scalar is a sum over units."""
+        for name, gradient in gradients.items():
+            if name in self.vectors:
+                add_gradient(self.vectors[name], gradient)
+            else:
+                add_gradient(self.scalars[name], gradient.sum(0, keepdim=True))
 
     def moved(self) -> bool:
         """Return whether a gradient is no longer the one that was there in the beginning."""
@@ -172,9 +224,9 @@ class Layer:
             like.new_empty(size, requires_grad=False) if width > NARROW else nothing[..., :1].expand(size),
             parameters.weight.values,
             parameters.bias.values,
-            dict.fromkeys(cell.State._fields, with_room((batch, units), like)),
+            parameters.first_state(cell.State._fields, batch, units),
             {name: blocks.values for name, blocks in parameters.recurrent.items()},
-            {name: v.detach() for name, v in parameters.vectors.items()},
+            parameters.per_unit(units),
             dict.fromkeys(variation.below, nothing),
         )
         self._layout, self._memory, self._table = self.call.bind(self._tensors, True, {})
@@ -210,25 +262,30 @@ class Layer:
             self._active[:steps].copy_(active)
         for which, mask in masks.items():
             target = self.call.fixed[which]
+            if mask.shape[-1] < self.units:
+                target = target.narrow(-1, 0, mask.shape[-1])
             (target[:steps] if which.kind == "keep" else target).copy_(mask)
-        for blocks in self.copied:
-            blocks.gather()
+        self.parameters.gather(self._tensors.vectors, self._tensors.state)
         self._layout.kernel.run(table)
 
     def sequence(self, name: str) -> Tensor:
         """Return the sequence of a field of the last run, [T, B, H], with room behind it."""
-        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)], self._steps)
+        return self.call.sequence(name, self._memory, self._layout.starts[Name("states", name)], self._steps)
 
     def whole_sequence(self, name: str) -> Tensor:
         """Return the memory for the sequence of a field, [T, B, H] with the largest T; a run fills its first steps."""
-        return self.call.sequence(self._memory, self._layout.starts[Name("states", name)])
+        return self.call.sequence(name, self._memory, self._layout.starts[Name("states", name)])
 
     def backward(self, arriving: Mapping[str, Tensor]) -> Back:
         """Add to the gradients of the parameters, for derivatives by some sequences, as `fused.rows` gives them.
 
+        That by a projected field may be [T, B, P] or, with anything behind the first P numbers, [T, B, H].
+
         Returns the derivatives by x and by the sequences of the layer below, of which the first T steps are valid.
         """
         key = tuple(arriving)
+        if self.call.cell.projected:
+            arriving = {field: widened(derivative, self.units) for field, derivative in arriving.items()}
         if key not in self._backs:
             self._backs[key] = self._prepare(arriving)
         back = self._backs[key]
@@ -238,10 +295,12 @@ class Layer:
         for field, derivative in arriving.items():
             back.arrive(field, derivative)
         back.run({})
-        given = self.parameters
-        for n, gradient in self._vectors.items():
-            add_gradient(given.vectors[n], gradient)
+        self.parameters.add_per_unit(self._vectors)
+        for gradient in self._vectors.values():
             gradient.zero_()
+        for field, start in self.parameters.starts.items():
+            if field in back.step.fields:
+                add_gradient(start, back.carry(field).sum(0))
         return back
 
     def _prepare(self, derivatives: Mapping[str, Tensor]) -> Back:
@@ -280,7 +339,7 @@ class Session:
         check(cell, (x, parameters.bias.values, *parameters.constants.values()))
         size = (steps, batch, x.shape[-1])
         self._layer = Layer(cell, parameters, size, read, variation, x_wanted=x.requires_grad)
-        self.units = self._layer.units
+        self.units, self.width = self._layer.units, self._layer.call.width(read[0])
         # What is read again in the backward pass, until which a caller may change his own. Narrow x the kernel copies.
         self._x = with_room(x.shape, x)
         self._below = {name: with_room(v.shape, v) for name, v in below.items()}
@@ -369,7 +428,7 @@ class _Update(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         ctx.session, ctx.index = (
             session,
-            None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.units),
+            None if reads is None else reads.unsqueeze(-1).expand(*reads.shape, session.width),
         )
         ctx.turn, results = session.forward(x, below, active, ctx.index)
         ctx.set_materialize_grads(False)

@@ -1,1 +1,1 @@
-"""Modules that run a cell over sequences: layers, native controls, options, regularisers, checks of a call."""
+"""Modules that run a cell over sequences: layers, controls, options, regularisers, checks of a call."""

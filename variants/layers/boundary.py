@@ -1,12 +1,12 @@
 """Checks the arguments of a call of a recurrent module before an engine sees them.
 
 A wrong call raises ValueError with the name of the cell, the rule and what was given. Both kinds of modules,
-`Recurrent` and `NativeRecurrent`, use these functions, so that they accept and refuse the same.
+`Recurrent` and `ControlRecurrent`, use these functions, so that they accept and refuse the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 import torch
@@ -76,7 +76,12 @@ def checked_inputs(cell: Cell, inputs: Tensor, input_size: int, like: Tensor) ->
 
 
 def checked_state(
-    cell: Cell[S], state: object, inputs: Tensor, hidden_size: int, layers: int, directions: int
+    cell: Cell[S],
+    state: object,
+    inputs: Tensor,
+    units: int,
+    layers: int,
+    directions: int,
 ) -> tuple[S, ...]:
     """Check the state that a caller gave to a module.
 
@@ -85,7 +90,7 @@ def checked_state(
         `torch.nn.LSTM`: a tuple with one tensor [layers * directions, B, H] for each field, or the tensor itself where
         the state has one field.
     inputs: [T, B, I], checked.
-    hidden_size: number of hidden units H of each layer.
+    units: number of hidden units H of each layer.
     layers: how many layers.
     directions: how many directions.
 
@@ -100,45 +105,47 @@ def checked_state(
     State, count, batch = cell.State, layers * directions, inputs.shape[1]
     made: Callable[..., S] = State
     fields: tuple[str, ...] = State._fields
-    whole = (count, batch, hidden_size)
+    widths = {name: cell.size_of(name, units) for name in fields}
+    whole = [(count, batch, widths[name]) for name in fields]
     given = (state,) if isinstance(state, Tensor) else state
     if not isinstance(given, tuple | list):
-        raise ValueError(f"{_form(cell, count, hidden_size)}, got {type(state).__name__}")
+        raise ValueError(f"{_form(cell, count, widths)}, got {type(state).__name__}")
     if given and all(isinstance(v, Tensor) for v in given):
-        if isinstance(given, State) or len(given) != len(fields) or any(v.shape != whole for v in given):
+        shapes = [tuple(v.shape) for v in given]
+        if isinstance(given, State) or shapes != whole:
             got = (
                 type(state).__name__
                 if isinstance(given, State)
                 else "tensors " + ", ".join(str(list(v.shape)) for v in given)
             )
-            raise ValueError(f"{_form(cell, count, hidden_size)}, got {got}")
+            raise ValueError(f"{_form(cell, count, widths)}, got {got}")
         return tuple(
-            made(*(_checked(cell, n, v[k], inputs, hidden_size) for n, v in zip(fields, given, strict=True)))
+            made(*(_checked(cell, n, v[k], inputs, widths[n]) for n, v in zip(fields, given, strict=True)))
             for k in range(count)
         )
     if len(given) != count:
-        raise ValueError(f"{_form(cell, count, hidden_size)}, got {len(given)} of them")
+        raise ValueError(f"{_form(cell, count, widths)}, got {len(given)} of them")
     states = []
     for one in given:
         names = getattr(one, "_fields", fields)
         if not isinstance(one, tuple | list) or len(one) != len(fields) or names != fields:
             got = f"a {type(one).__name__} of {', '.join(names)}" if names != fields else f"a {type(one).__name__}"
-            raise ValueError(f"{_form(cell, count, hidden_size)}, got {got}")
-        states.append(made(*(_checked(cell, n, v, inputs, hidden_size) for n, v in zip(fields, one, strict=True))))
+            raise ValueError(f"{_form(cell, count, widths)}, got {got}")
+        states.append(made(*(_checked(cell, n, v, inputs, widths[n]) for n, v in zip(fields, one, strict=True))))
     return tuple(states)
 
 
-def _form(cell: Cell, count: int, units: int) -> str:
+def _form(cell: Cell, count: int, widths: Mapping[str, int]) -> str:
     """Return the beginning of a message: which forms a state can have."""
     fields = cell.State._fields
-    each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {units}]' for n in fields)})"
-    stacked = ", ".join(f"{n} [{count}, B, {units}]" for n in fields)
+    each = f"{cell.State.__name__}({', '.join(f'{n}=[B, {widths[n]}]' for n in fields)})"
+    stacked = ", ".join(f"{n} [{count}, B, {widths[n]}]" for n in fields)
     many = f"{count} of {each}, one per layer and direction," if count > 1 else f"({each},)"
     return f"{cell.title}: state must be {many} or torch's form ({stacked}{',' if len(fields) == 1 else ''})"
 
 
 def _checked(cell: Cell, name: str, given: object, inputs: Tensor, units: int) -> Tensor:
-    """Return one field of a state, [B, H] and of the type of the inputs. Raises ValueError, naming the field."""
+    """Return one field of a state, [B, units] and of the type of the inputs. Raises ValueError, naming the field."""
     batch = inputs.shape[1]
     if not isinstance(given, Tensor):
         raise ValueError(

@@ -3,30 +3,101 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from ..cell import Cell, Gate, Keeping
+from ..cell import Gate, Keeping
 from ..cells.gru import HiddenState
 from ..cells.lstm import LSTMState
-from ..declaration import check_options, check_sizes
 from ..engine import select_steps
 from ..initialisation import UniformFan, initialise, scheme_of, streams, within
-from . import boundary
+from .control import Control, ControlRecurrent
 from .options import GivenOptions, Options
-from .recurrent import count_parameters, kept_at_start
-
-TAKEN = frozenset(("layers", "bidirectional", "engine", "initialisation", "stream", "generator"))
-"""The options of a module that a control takes; each of the others must be as by default."""
+from .recurrent import kept_at_start
 
 
-class Native(Cell):
-    """A control: runs as one module of torch.nn, not from a declared step."""
+class NativeRecurrent(ControlRecurrent):
+    """A recurrent module of torch.nn with the interface of `Recurrent`.
 
-    control = True
+    All its parameters start uniformly unless a scheme is given, and the keep bias is added; its second bias starts at
+    0.
+
+    cell: a control, such as `NativeLSTM()`.
+    input_size: number of inputs I.
+    hidden_size: number of hidden units H of each layer.
+    options: those of `Options`, as keyword arguments; a control takes no regularisers and no other engine.
+
+    Raises ValueError, naming the cell, for a size or an option that is wrong.
+    """
+
+    engine = "native"
+
+    def __init__(self, cell: Native, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
+        super().__init__(cell, input_size, hidden_size, **options)
+        given = Options(**options)
+        with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
+            self.module = type(cell).module(
+                input_size, hidden_size, num_layers=self.layers, bidirectional=given.bidirectional
+            )
+        scheme, stream = scheme_of(cell, given.initialisation, UniformFan), given.stream or streams(0)
+        names = [gate.name for gate in cell.preactivations]
+        filled = []
+        for layer in range(self.layers):
+            for direction in range(self.directions):
+                suffix = f"_l{layer}" + ("_reverse" if direction else "")
+                blocks: dict[str, Tensor] = {}
+                for kind, stem in (("W", "weight_ih"), ("R", "weight_hh"), ("b", "bias_ih")):
+                    pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
+                    blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
+                getattr(self.module, "bias_hh" + suffix).data.zero_()
+                initialise(scheme, cell, blocks, within(stream, f"{layer}.{direction}"))
+                filled.append((cell, blocks))
+        self.kept = kept_at_start(filled)
+
+    @staticmethod
+    def _check_engine(cell: Control, engine: str) -> None:
+        if engine != "auto":
+            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {engine!r}")
+
+    def why_no_pass(self) -> str:
+        """Say why there are no training steps or evaluations in prepared memory, as `Recurrent` does."""
+        return "the layers are a module of torch"
+
+    def forward(
+        self,
+        inputs: Tensor,
+        state: tuple[Any, ...] | None = None,
+        lengths: Tensor | None = None,
+        *,
+        final: bool = True,
+        reads: Tensor | None = None,
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Run over a batch of sequences; arguments and results are those of `Recurrent.forward`."""
+        x, states, lengths, reads = self._checked(inputs, state, lengths, reads)
+        first: Tensor | tuple[Tensor, ...] | None = None
+        if states is not None:
+            stacked = [torch.stack(f) for f in zip(*states, strict=True)]
+            first = stacked[0] if len(stacked) == 1 else tuple(stacked)
+        packed: Tensor | nn.utils.rnn.PackedSequence = x
+        if lengths is not None and len(lengths) > 0:
+            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
+        outputs, last = self.module(packed, first)
+        if packed is not x:
+            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
+        outputs = select_steps(outputs, reads)
+        if not final:
+            return outputs, ()
+        fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)
+        return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))
+
+
+class Native(Control):
+    """A control that runs as one module of torch.nn."""
+
+    recurrent = NativeRecurrent
+    is_a = "a kernel of the library"
     module: ClassVar[Callable[..., nn.RNNBase]]
 
     def block_sizes(self, input_size: int, hidden_size: int) -> dict[str, int]:
@@ -44,6 +115,7 @@ class NativeLSTM(Keeping, Native, name="native_lstm"):
     """
 
     module = nn.LSTM
+    runs = "torch.nn.LSTM"
     State = LSTMState
     gates = ("i", "f", "z", "o")
     keeps = ("f", 1)
@@ -60,6 +132,7 @@ class NativeGRU(Keeping, Native, name="native_gru"):
     """
 
     module = nn.GRU
+    runs = "torch.nn.GRU"
     State = HiddenState
     gates = ("r", "u", "n")
     keeps = ("u", 1)
@@ -75,99 +148,7 @@ class NativeRNN(Native, name="native_rnn"):
     """
 
     module = nn.RNN
+    runs = "torch.nn.RNN"
     State = HiddenState
     gates = (Gate("h", hears=("h",)),)
     source = "torch.nn.RNN"
-
-
-class NativeRecurrent(nn.Module):
-    """A recurrent module of torch.nn with the interface of `Recurrent`.
-
-    All its parameters start uniformly unless a scheme is given, and the keep bias is added; its second bias starts at
-    0. `kept` is that of `Recurrent`.
-
-    cell: a control, such as `NativeLSTM()`.
-    input_size: number of inputs I.
-    hidden_size: number of hidden units H of each layer.
-    options: those of `Options`, as keyword arguments; a control takes no regularisers and no other engine.
-
-    Raises ValueError, naming the cell, for a size or an option that is wrong.
-    """
-
-    engine = "native"
-    why_eager = ""
-
-    def __init__(self, cell: Native, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
-        super().__init__()
-        given = Options(**options)
-        layers, bidirectional = given.layers, given.bidirectional
-        check_sizes(cell, input_size=input_size, hidden_size=hidden_size, layers=layers)
-        check_options(cell, given)
-        if given.engine != "auto":
-            raise ValueError(f"{cell.title}: runs the library's own kernel and needs engine auto, got {given.engine!r}")
-        for option in sorted({f.name for f in fields(Options)} - TAKEN):
-            if value := getattr(given, option):
-                raise ValueError(f"{cell.title}: a control takes no {option}, got {value!r}")
-        self.cell, self.input_size, self.hidden_size = cell, input_size, hidden_size
-        self.layers, self.directions = layers, 2 if bidirectional else 1
-        with torch.random.fork_rng(devices=()):  # torch draws its own start from the global generator
-            self.module = type(cell).module(input_size, hidden_size, num_layers=layers, bidirectional=bidirectional)
-        scheme, stream = scheme_of(cell, given.initialisation, UniformFan), given.stream or streams(0)
-        names = [gate.name for gate in cell.preactivations]
-        filled = []
-        for layer in range(layers):
-            for direction in range(self.directions):
-                suffix = f"_l{layer}" + ("_reverse" if direction else "")
-                blocks: dict[str, Tensor] = {}
-                for kind, stem in (("W", "weight_ih"), ("R", "weight_hh"), ("b", "bias_ih")):
-                    pieces = getattr(self.module, stem + suffix).data.chunk(len(names))
-                    blocks |= {f"{kind}_{n}": v for n, v in zip(names, pieces, strict=True)}
-                getattr(self.module, "bias_hh" + suffix).data.zero_()
-                initialise(scheme, cell, blocks, within(stream, f"{layer}.{direction}"))
-                filled.append((cell, blocks))
-        self.kept = kept_at_start(filled)
-
-    @property
-    def parameter_count(self) -> int:
-        """Number of trainable values."""
-        return count_parameters(
-            self.cell, self.input_size, self.hidden_size, layers=self.layers, bidirectional=self.directions == 2
-        )
-
-    @property
-    def output_size(self) -> int:
-        """Width of an output: H times the number of directions."""
-        return self.hidden_size * self.directions
-
-    def forward(
-        self,
-        inputs: Tensor,
-        state: tuple[Any, ...] | None = None,
-        lengths: Tensor | None = None,
-        *,
-        final: bool = True,
-        reads: Tensor | None = None,
-    ) -> tuple[Tensor, tuple[Any, ...]]:
-        """Run over a batch of sequences; arguments and results are those of `Recurrent.forward`."""
-        x = boundary.checked_inputs(self.cell, inputs, self.input_size, next(self.module.parameters()))
-        first: Tensor | tuple[Tensor, ...] | None = None
-        if state is not None:
-            states = boundary.checked_state(self.cell, state, x, self.hidden_size, self.layers, self.directions)
-            stacked = [torch.stack(f) for f in zip(*states, strict=True)]
-            first = stacked[0] if len(stacked) == 1 else tuple(stacked)
-        readable = not boundary.mode() and not x.is_meta
-        if lengths is not None:
-            lengths = boundary.checked_lengths(self.cell, lengths, x, readable=readable)
-        if reads is not None:
-            reads = boundary.checked_reads(self.cell, reads, x, lengths, readable=readable)
-        packed: Tensor | nn.utils.rnn.PackedSequence = x
-        if lengths is not None and len(lengths) > 0:
-            packed = nn.utils.rnn.pack_padded_sequence(x, lengths.cpu(), enforce_sorted=False)
-        outputs, last = self.module(packed, first)
-        if packed is not x:
-            outputs, _ = nn.utils.rnn.pad_packed_sequence(outputs, total_length=len(x))
-        outputs = select_steps(outputs, reads)
-        if not final:
-            return outputs, ()
-        fields: tuple[Tensor, ...] = last if isinstance(last, tuple) else (last,)
-        return outputs, tuple(self.cell.State(*values) for values in zip(*fields, strict=True))

@@ -18,8 +18,8 @@ class Options:
     layers: how many layers stand one above the other.
     bidirectional: whether a second cell reads the input of each layer backwards in time; outputs are twice as wide.
     engine: "auto" (fused where possible), "eager" or "fused".
-    initialisation: how parameters start, a scheme or its name; by default `glorot_orthogonal`, for a control
-        `uniform_fan`.
+    initialisation: how parameters start, a scheme or its name; by default `glorot_orthogonal`, for the
+        `native` controls `uniform_fan`.
     stream: gives the random generators for parameters and masks; by default `streams(0)`, so that two modules that are
         built without a stream start with equal weights and draw equal masks.
     dropout: rate of dropout between layers, with a fresh mask at every step, in [0, 1).

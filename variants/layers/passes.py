@@ -44,8 +44,9 @@ class TrainingPass:
     project: P [H, I], which the inputs are multiplied with first, or None.
 
     Attributes:
-        sequences: what the highest layer gives, one tensor [T, B, H] per direction and field shown, in the order in
-            which a module's output has them. That of the backward direction runs backwards in time.
+        sequences: what the highest layer gives, one tensor [T, B, H] (of a projected field [T, B, P]) per direction and
+            field shown, in the order in which a module's output has them. That of the backward direction runs backwards
+            in time.
         derivatives: those of the loss by `sequences`, zero at first. `backward` reads them and leaves them as they are.
     """
 
@@ -62,15 +63,19 @@ class TrainingPass:
         self._masks, self._drawing = masks, bool(masks.zoneout) or masks.recurrent_dropout > 0.0
         self._project = None if project is None else project.detach()
         self._projected = None if project is None else project.grad
-        steps, batch, self._units = layers[0].call.size
+        steps, batch, _ = layers[0].call.size
         self._time = torch.arange(steps).unsqueeze(-1)
         self._active: Tensor | None = None
         self._inputs = torch.empty(0)
         self._lengths: Tensor | int = 0
         self._dropped: dict[int, Tensor] = {}
         top = layers[len(layers) - directions :]
-        self.sequences = [layer.whole_sequence(name) for layer in top for name in shown]
-        self.derivatives = [with_room((steps, batch, self._units), s) for s in self.sequences]
+        whole = [layer.whole_sequence(name) for layer in top for name in shown]
+        # a projected field has the strides of one that is not
+        self.sequences = [s if s.is_contiguous() else with_room(s.shape, s) for s in whole]
+        self._copied = [(to, s) for to, s in zip(self.sequences, whole, strict=True) if to is not s]
+        self._width = self.sequences[0].shape[-1]
+        self.derivatives = [with_room((steps, batch, self._width), s) for s in self.sequences]
         by_direction = (self.derivatives[d * len(shown) : (d + 1) * len(shown)] for d in range(directions))
         self._at_the_top = [dict(zip(shown, derivatives, strict=True)) for derivatives in by_direction]
 
@@ -109,6 +114,8 @@ class TrainingPass:
                     below[direction] = {name: rows(layer.sequence(name)) for name in self._above[k]}
             if outputs:
                 x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
+        for to, sequence in self._copied:
+            to[: self._steps].copy_(sequence[: self._steps])
 
     def reads(self, reads: Tensor) -> list[Tensor]:
         """Return, for each of `sequences`, the places of some steps of the last batch.
@@ -151,8 +158,8 @@ class TrainingPass:
         """
         found = {}
         for k, name in enumerate(self._shown):
-            first = (direction * len(self._shown) + k) * self._units
-            found[name] = self._turned(dx.narrow(2, first, self._units), direction)
+            first = (direction * len(self._shown) + k) * self._width
+            found[name] = self._turned(dx.narrow(2, first, self._width), direction)
         for name, derivative in below.items():
             derivative = derivative[: self._steps]
             found[name] = found[name] + derivative if name in found else derivative
@@ -164,11 +171,14 @@ class TrainingPass:
 
     def _drawn(self, layer: Layer, x: Tensor) -> dict[Name, Tensor]:
         """Return the masks of zoneout and of recurrent dropout of one layer for this step."""
-        given, shape = self._masks, (*x.shape[:2], self._units)
-        found = {Name("keep", n): bernoulli(rate, shape, x, given.generator) for n, rate in given.zoneout.items()}
+        given, (steps, batch), width = self._masks, x.shape[:2], layer.call.width
+        found = {
+            Name("keep", n): bernoulli(rate, (steps, batch, width(n)), x, given.generator)
+            for n, rate in given.zoneout.items()
+        }
         if given.recurrent_dropout > 0.0:
             for source in layer.call.program.derivation.operands:
-                mask = dropout_mask(given.recurrent_dropout, shape[1:], x, given.generator)
+                mask = dropout_mask(given.recurrent_dropout, (batch, width(source)), x, given.generator)
                 found[Name("drop", source)] = mask
         return found
 

@@ -18,8 +18,10 @@ from ..declaration import (
     check_options,
     check_shared,
     check_sizes,
+    check_transform,
     check_whole_numbers,
     checked_constants,
+    checked_fixed,
     checked_mask,
     declared_layers,
     try_step,
@@ -66,7 +68,8 @@ class Recurrent(nn.Module):
         kept: which share of the state is kept from one step to the next at the start, by the biases alone: the mean
             over the units of all layers; 1 for a cell that never forgets, None where no gate decides it.
         parts: one dictionary of parameters per layer and direction, layer 0 forward first, with the names of
-            `cell.blocks`: W_f [H, I], R_f [H, H], b_f [H], p_f [H]; gains of layer normalisation are g_f [H].
+            `cell.blocks`: W_f [H, I], R_f [H, H / heads], b_f [H], p_f [H], scalars [1]; gains of layer normalisation
+            are g_f [H]. With a projected output, [P] takes the place of [H] as `Cell.recurrent_shape` says.
         generator: where the masks of the regularisers come from; it can be replaced.
 
     Raises ValueError, naming the cell, for a size, an option or a declaration that is wrong.
@@ -120,26 +123,27 @@ class Recurrent(nn.Module):
             width = self.output_size if layer > 0 else hidden_size if cell.projects_input else input_size
             for direction in range(self.directions):
                 here = declared[layer]
-                shapes = {"W": (hidden_size, width), "R": (hidden_size,) * 2, "b": (hidden_size,), "p": (hidden_size,)}
-                part = nn.ParameterDict(
-                    [(attribute(b.name), nn.Parameter(torch.empty(shapes[b.kind]))) for b in here.blocks]
-                )
+                shapes = here.block_shapes(width, hidden_size)
+                part = nn.ParameterDict([(attribute(n), nn.Parameter(torch.empty(s))) for n, s in shapes.items()])
                 blocks: dict[str, Tensor] = {b.name: part[attribute(b.name)] for b in here.blocks}
                 if layer == 0 and direction == 0 and self.project is not None:
                     blocks["P"] = self.project["P"]
                 initialise(scheme, here, blocks, within(stream, f"{layer}.{direction}"))
                 if self.layer_norm:
-                    part.update(
-                        {f"g_{gate.name}": nn.Parameter(torch.ones(hidden_size)) for gate in here.preactivations}
-                    )
+                    sizes = {gate.name: here.size_of(gate.name, hidden_size) for gate in here.preactivations}
+                    part.update({f"g_{gate}": nn.Parameter(torch.ones(size)) for gate, size in sizes.items()})
                 self._share(here, part, direction)
                 buffers = {}
                 for name, value in constants[layer].items():
                     buffers[name] = f"constant_{layer}_{direction}_{name}"
                     self.register_buffer(buffers[name], value.clone(), persistent=False)
+                fixed = {}
+                for name, value in checked_fixed(here, hidden_size).items():
+                    fixed[name] = f"fixed_{layer}_{direction}_{name}"
+                    self.register_buffer(fixed[name], value.clone(), persistent=False)
                 self.cells.append(here)
                 self.parts.append(part)
-                self._wirings.append(_wiring(here, buffers, shapes))
+                self._wirings.append(_wiring(here, buffers, fixed, shapes))
         self.recurrent_mask: Tensor | None
         self.register_buffer("recurrent_mask", checked_mask(cell, hidden_size), persistent=False)
         self.kept = kept_at_start(
@@ -168,8 +172,8 @@ class Recurrent(nn.Module):
 
     @property
     def output_size(self) -> int:
-        """Width of an output: H times the number of directions, and of fields that the cell shows."""
-        return self.hidden_size * self.directions * len(self.cell.shown)
+        """Width of an output: that of one direction, `Cell.output_size`, times their number."""
+        return self.directions * self.cell.output_size(self.hidden_size)
 
     @property
     def parameter_count(self) -> int:
@@ -189,12 +193,20 @@ class Recurrent(nn.Module):
         batch_size: number of sequences B.
         like: a tensor of the wanted type and device, by default a parameter.
 
-        Returns one State of zeros per layer and direction, fields [B, H], each with memory of its own.
+        Returns one State per layer and direction, fields [B, H] and a projected one [B, P], each with memory of its
+        own: zeros, or the learned start of a field that has one.
         """
         model = next(self.parameters()) if like is None else like
-        return tuple(
-            c.State(*(model.new_zeros(batch_size, self.hidden_size) for _ in c.State._fields)) for c in self.cells
-        )
+        units = self.hidden_size
+        states = [
+            c.State(*(model.new_zeros(batch_size, c.size_of(n, units)) for n in c.State._fields)) for c in self.cells
+        ]
+        for k, cell in enumerate(self.cells):
+            learned = {n: getattr(self._part(k), stored) for n, stored in self._wirings[k].starts.items()}
+            if learned:
+                rows = {n: value.to(model).expand(batch_size, -1).clone() for n, value in learned.items()}
+                states[k] = cell.State(**{**states[k]._asdict(), **rows})
+        return tuple(states)
 
     def forward(
         self,
@@ -208,9 +220,10 @@ class Recurrent(nn.Module):
         """Run over a batch of sequences.
 
         inputs: [T, B, I], floating-point numbers, which are converted to the type of the parameters.
-        state: the state before the first step, as an earlier call returned it; by default zeros. One State per layer
-            and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all sequences alike,
-            [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for each field.
+        state: the state before the first step, as an earlier call returned it; by default that of `zero_state`. One
+            State per layer and direction (layer 0 forward, layer 0 backward, layer 1 ...), fields [B, H] or, for all
+            sequences alike, [1, H] or [H]. Or as `torch.nn.LSTM` has it: one tensor [layers * directions, B, H] for
+            each field. A projected field has P in place of H.
         lengths: [B] integers in 1..T; by default all are T. What lies behind a sequence's length changes nothing, and
             its outputs there are 0.
         final: whether the last state is wanted.
@@ -372,6 +385,8 @@ class Recurrent(nn.Module):
             for cell, wiring in zip(self.cells, self._wirings, strict=True):
                 for name, value in cell.constants(self.hidden_size).items():
                     getattr(self, wiring.constants[name]).copy_(value.to(kind))
+                for name, value in cell.fixed_matrices(self.hidden_size).items():
+                    getattr(self, wiring.fixed[name]).copy_(value.to(kind))
             mask = self.cell.recurrent_mask(self.hidden_size)
             if mask is not None and self.recurrent_mask is not None:
                 self.recurrent_mask.copy_(mask.to(kind))
@@ -451,19 +466,32 @@ class Recurrent(nn.Module):
 
     def _in_place(self, k: int, width: int) -> Parameters:
         """Return the parameters of a layer and direction, whose inputs have this width, where kernels read them."""
-        part, wiring, units = self._part(k), self._wirings[k], self.hidden_size
+        part, wiring, units, cell = self._part(k), self._wirings[k], self.hidden_size, self.cells[k]
         like = self._like()
+        shapes = {s.name: cell.recurrent_shape(s.gates[0], s.name, units) for s in cell.sources}
+        transform, fixed = cell.transform_recurrent if cell.transforms else None, wiring.fixed
 
-        def blocks(names: Sequence[str | None], shape: tuple[int, ...], mask: Tensor | None = None) -> Blocks:
+        def blocks(names: Sequence[str | None], shape: tuple[int, ...]) -> Blocks:
             given = [None if n is None else getattr(part, n) for n in names]
             together = None if self._memory is None else self._memory.together(given)
-            return Blocks(given, shape, like, together, mask)
+            return Blocks(given, shape, like, together)
+
+        def matrices(source: str, names: Sequence[str]) -> Blocks:
+            if any(n in fixed for n in names):
+                given = [getattr(self, fixed[n]) if n in fixed else getattr(part, n) for n in names]
+                return Blocks(given, shapes[source], like)
+            if self.recurrent_mask is None and transform is None:
+                return blocks(names, shapes[source])
+            given = [getattr(part, n) for n in names]
+            return Blocks(given, (units, units), like, None, self.recurrent_mask, transform)
 
         return Parameters(
             blocks(wiring.inputs, (units, width)),
             blocks(wiring.biases, (units,)),
-            {source: blocks(names, (units, units), self.recurrent_mask) for source, names in wiring.recurrent.items()},
+            {source: matrices(source, names) for source, names in wiring.recurrent.items()},
             {n: getattr(part, stored) for n, stored in wiring.vectors.items()},
+            {n: getattr(part, stored) for n, stored in wiring.scalars.items()},
+            {n: getattr(part, stored) for n, stored in wiring.starts.items()},
             {n: getattr(self, b) for n, b in wiring.constants.items()},
         )
 
@@ -555,6 +583,8 @@ class Recurrent(nn.Module):
 
         Raises ValueError where it has another shape or type than it was built with.
         """
+        if name in self._wirings[k].fixed:
+            return cast(Tensor, getattr(self, self._wirings[k].fixed[name]))
         value: Tensor = getattr(self._part(k), attribute(name))
         shape = self._wirings[k].shapes[name]
         if value.shape != shape or value.dtype is not like.dtype or value.device != like.device:
@@ -586,12 +616,17 @@ class Recurrent(nn.Module):
         bias = None if self.layer_norm else self._stacked(k, wiring.biases, (units,), x, like)
         inputs = Inputs(x, self._stacked(k, wiring.inputs, (units, x.shape[-1]), x, like), bias)
         recurrent = {}
-        for source, names in wiring.recurrent.items():
-            matrix = self._stacked(k, names, (units, units), x, like)  # [gates * H, H]
-            recurrent[source] = (
-                matrix if self.recurrent_mask is None else matrix * self.recurrent_mask.repeat(len(names), 1)
-            )
+        for source, gates, _ in cell.sources:
+            names = wiring.recurrent[source]
+            shape = cell.recurrent_shape(gates[0], source, units)
+            matrix = self._stacked(k, names, shape, x, like)  # [gates * H, H / heads]
+            if self.recurrent_mask is not None:
+                matrix = matrix * self.recurrent_mask.repeat(len(names), 1)
+            if cell.transforms:
+                matrix = torch.cat([cell.transform_recurrent(each) for each in torch.split(matrix, units)])
+            recurrent[source] = matrix
         values = {n: self._block(k, n, like) for n in wiring.vectors}
+        values |= {n: self._block(k, n, like).expand(units) for n in wiring.scalars}
         values |= {n: getattr(self, b) for n, b in wiring.constants.items()}
         normalise = None
         if self.layer_norm:
@@ -621,9 +656,9 @@ class Recurrent(nn.Module):
 
     def _zoneout_masks(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return how much of the old value is kept, by field of the state: a mask in training, else the expectation."""
-        shape = (*x.shape[:2], self.hidden_size)
+        shapes = {field: (*x.shape[:2], self.cell.size_of(field, self.hidden_size)) for field in self.zoneout}
         return {
-            field: bernoulli(rate, shape, x, generator) if self.training else x.new_full((1, 1, 1), rate)
+            field: bernoulli(rate, shapes[field], x, generator) if self.training else x.new_full((1, 1, 1), rate)
             for field, rate in self.zoneout.items()
         }
 
@@ -631,8 +666,8 @@ class Recurrent(nn.Module):
         """Return what each source is multiplied with in training, [B, H]; one mask serves a whole sequence."""
         if self.recurrent_dropout == 0.0 or not self.training:
             return {}
-        shape = (x.shape[1], self.hidden_size)
-        return {s.name: dropout_mask(self.recurrent_dropout, shape, x, generator) for s in cell.sources}
+        shapes = {s.name: (x.shape[1], cell.size_of(s.name, self.hidden_size)) for s in cell.sources}
+        return {n: dropout_mask(self.recurrent_dropout, shape, x, generator) for n, shape in shapes.items()}
 
     def extra_repr(self) -> str:
         return f"{self.cell!r}, {self.input_size}, {self.hidden_size}, layers={self.layers}, engine={self.engine!r}"
@@ -697,8 +732,8 @@ class _Wiring(NamedTuple):
     inputs: W of the gates that have one.
     biases: b of every gate, None where it has none.
     recurrent: by source, R of the gates that hear it.
-    vectors: parameter of the layer by vector.
-    constants: buffer by constant.
+    vectors, scalars, starts: parameter of the layer by vector, by scalar, by field of the state.
+    constants, fixed: buffer by constant, by fixed matrix.
     read: fields of the state whose sequences somebody reads: the outputs, and what goes to the layer above.
     shapes: of every block.
     """
@@ -707,7 +742,10 @@ class _Wiring(NamedTuple):
     biases: tuple[str | None, ...]
     recurrent: Mapping[str, tuple[str, ...]]
     vectors: Mapping[str, str]
+    scalars: Mapping[str, str]
+    starts: Mapping[str, str]
     constants: Mapping[str, str]
+    fixed: Mapping[str, str]
     read: tuple[str, ...]
     shapes: Mapping[str, tuple[int, ...]]
 
@@ -717,6 +755,7 @@ def _checked_layer(cell: Cell, hidden_size: int, layer: int) -> dict[str, Tensor
     check_declaration(cell)
     constants = checked_constants(cell, hidden_size)
     try_step(cell, hidden_size, constants, cell.above if layer > 0 else ())
+    check_transform(cell, hidden_size)
     return constants
 
 
@@ -730,17 +769,22 @@ def _as_kernels_read(tensor: Tensor) -> bool:
     )
 
 
-def _wiring(cell: Cell, constants: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]) -> _Wiring:
+def _wiring(
+    cell: Cell, constants: Mapping[str, str], fixed: Mapping[str, str], shapes: Mapping[str, tuple[int, ...]]
+) -> _Wiring:
     return _Wiring(
         inputs=tuple(f"W_{g.name}" for g in cell.preactivations if g.input),
         biases=tuple(f"b_{g.name}" if g.bias else None for g in cell.preactivations),
         recurrent={
-            s.name: tuple(b.name for b in cell.blocks if b.kind == "R" and b.source == s.name) for s in cell.sources
+            s.name: tuple(b.name for b in cell.terms if b.kind == "R" and b.source == s.name) for s in cell.sources
         },
         vectors={name: attribute(name) for name in cell.vectors},
+        scalars={name: attribute(name) for name in cell.scalars},
+        starts={field: attribute(f"{field}_0") for field in cell.starts},
         constants=constants,
+        fixed=fixed,
         read=tuple(n for n in cell.State._fields if n in cell.shown or n in cell.above),
-        shapes={b.name: shapes[b.kind] for b in cell.blocks},
+        shapes=shapes,
     )
 
 
@@ -790,12 +834,13 @@ def count_parameters(
         here = cell.for_layer(layer)
         width = input_size
         if layer > 0:
-            width = hidden_size * directions * len(cell.shown)
+            width = directions * cell.output_size(hidden_size)
         elif cell.projects_input:
             width = hidden_size
         shared = {b.name for b in here.blocks if b.gate in here.shared}
         sizes = here.block_sizes(width, hidden_size)
         total += directions * sum(n for name, n in sizes.items() if name not in counted & shared)
         counted |= shared
-        total += directions * hidden_size * len(here.preactivations) if layer_norm else 0
+        gains = sum(here.size_of(gate.name, hidden_size) for gate in here.preactivations)
+        total += directions * gains if layer_norm else 0
     return total

@@ -18,10 +18,12 @@ from analysis.figures.entry import ANSWER, EVIDENCE, MORE, Entry
 from analysis.figures.gallery import FIGURES, absent, draw_all, on_request, parts
 from analysis.study import Study
 from analysis.tables.comparisons import comparisons
+from analysis.tables.effects import effects
 from analysis.tables.gaps import gaps
 from analysis.tables.lags import half_lags, lags
 from analysis.tables.stages import stage_tables
 from analysis.tables.two_studies import changes
+from tests.analysis import factored
 from tests.analysis.figures.readable import faults
 from tests.analysis.figures.test_networks import diagnosed
 from tests.analysis.lagged import lagged
@@ -37,6 +39,9 @@ INSTEAD = {
     "beside": " points",
     "gradients": "test loss",
     "activations": " units",
+    "effect_matrix": "input gate",
+    "effect_matrix_tuned": "input gate",
+    "half_normal": "standard errors",
 }
 SHARED = {"gallery", "entry", "choice", "pieces", "curves", "look", "importance", "diagnosis", "small_multiples"}
 FILES = sorted(
@@ -77,6 +82,8 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     tables |= {"lags": lags(several), "half_lags": half_lags(several, resamples=20)}
     tables |= {"beside": changes(whole, as_study(rows, design), **FEW), "profiles": tables["replicates"]}
     tables["gaps"] = gaps(as_study([{**row, "epochs": row["steps"] / 10} for row in rows], design))
+    parted = factored.study({"input_gate": 1.0}, tasks=HARD[case].get("tasks", ("adding",)))
+    tables["effects"] = effects(parted, flips=19, resamples=9)
     with TemporaryDirectory() as folder:
         return whole, tables | diagnosed(Path(folder), whole)
 
@@ -112,8 +119,8 @@ def test_figure_for_a_telephone_can_be_read_and_is_narrow(entry):
 
 def test_the_answer_is_one_figure_and_the_evidence_are_few():
     by_part = {part: [entry.name for entry in FIGURES if entry.part == part] for part in (ANSWER, EVIDENCE, MORE)}
-    assert by_part[ANSWER] == ["heat_map"]
-    assert by_part[EVIDENCE] == ["forest", "solve_rate_by_lag", "half_lags", "solve_curves"]
+    assert by_part[ANSWER] == ["effect_matrix", "heat_map"]
+    assert by_part[EVIDENCE] == ["half_normal", "forest", "solve_rate_by_lag", "half_lags", "solve_curves"]
 
 
 def test_boxes_and_learning_curves_are_evidence_where_no_task_can_be_solved():
@@ -137,6 +144,7 @@ def test_figure_of_nothing_says_so(entry):
         "status",
         "test_loss",
         "reproduced",
+        *("endpoint", "question", "kind", "effect", "difference", "low", "high", "error", "unit"),
     ]
     nothing = pd.DataFrame(columns=[*columns, "u_first", "search_score", "fresh_score", "score", "stage"]).astype(
         {"primary": bool, "top": bool}

@@ -151,7 +151,7 @@ def test_a_notice_says_which_trials_ran_eagerly_and_why():
     eager = {"variant": "gru", "engine": "eager", "why_eager": "step calls lgamma"}
     found = notices(by_hand({}, eager, eager, {"variant": "gru"}))
     assert (
-        "The eager engine ran 2 trials of gru, several times as slowly as the fused one would: step calls lgamma."
+        "The eager engine ran 2 trials of gru, several times as slowly as a fused kernel would: step calls lgamma."
         in found
     )
 

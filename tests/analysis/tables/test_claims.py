@@ -239,6 +239,7 @@ def test_a_floored_study_of_twelve_variants_and_three_tasks_decides_no_claim():
         *(c.text for c in CLAIMS if c.question == "" or not c.studies),
         *(c.text for c in CLAIMS if c.studies == ("forget_bias",)),  # of which it has no variant
         *(c.text for c in CLAIMS if c.studies == ("greff_chorales",)),  # of which it has no task
+        *(c.text for c in CLAIMS if c.of_parts is not None),  # it has no factors
         *(c.text for c in CLAIMS if "long lag" in c.text or c.question == "ease"),  # of which it has but one each
         OLAH_ON_LAGS,
     }
@@ -606,6 +607,10 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
 
     for name in claim.studies:
         design = presets[name]
+        if claim.of_parts is not None:
+            assert claim.of_parts(effects_of(design)).verdict != rules.UNTESTED
+            assert design.points >= FEWEST_FOR_INFERENCE
+            continue
         space = list(design.space)
         shares = explained(**dict.fromkeys(space, 0.3), **{f"{space[0]} × {h}": 0.01 for h in space[1:]})
         assert claim.test(rows_of(design), shares, design.baseline).verdict != rules.UNTESTED, (
@@ -614,6 +619,18 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
         assert design.points >= max(FEWEST, FEWEST_FOR_INFERENCE), f"{name} has too few points for inference"
     assert bool(claim.studies) != bool(claim.lacking)
     assert claim.differs or not claim.studies
+
+
+def effects_of(design):
+    """Effects of all pairs that a study of this design has, all undecided."""
+    pairs = [effect for effect in design.factors.effects if len(effect.parts) == 2]
+    levels = [
+        {"part": e.parts[0], "other": e.parts[1], "plus": e.plus[0], "minus": e.minus[0], "other_plus": e.plus[1]}
+        for e in pairs
+    ]
+    rows = compared(*((e.name, "adding", -0.1) for e in pairs))
+    said = {"kind": "pair", "aliases": "", "bound": "", "where_plus": 0.1, "other_where_plus": 0.1}
+    return pd.concat([rows, pd.DataFrame(levels)], axis=1).assign(**said)
 
 
 def rows_of(design):

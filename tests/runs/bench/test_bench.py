@@ -116,8 +116,11 @@ def test_the_summary_on_the_screen_has_the_numbers_of_the_table():
 
 
 CONTROLS = {
-    "native_rnn": {"rnn", "irnn", "clockwork"},
-    "native_gru": {"gru", "gru_reset_after", "mut1", "mut2", "mut3"},
+    "native_rnn": {"rnn", "irnn", "clockwork", "cornn", "antisymmetric_rnn", "fast_grnn", "indrnn"},
+    "native_gru": {
+        *("gru", "gru_reset_after", "mut1", "mut2", "mut3", "cfn", "strongly_typed", "rg_lru", "min_gru", "min_lstm"),
+        *("mgu", "ugrnn", "li_gru", "janet", "star", "slstm"),
+    },
 }
 
 

@@ -51,9 +51,9 @@ def package(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "argument", "line"),
     [
-        ("trial", "variant=vanila", "unknown variant 'vanila'; did you mean 'vanilla'? There is: clockwork, "),
+        ("trial", "variant=vanila", "unknown variant 'vanila'; did you mean 'vanilla'? There is: antisymmetric_rnn, "),
         ("trial", "variant=No-Forget-Gate", ""),  # no plain name: Hydra answers
-        ("trial", "variant=", "unknown variant ''; there is: clockwork, "),
+        ("trial", "variant=", "unknown variant ''; there is: antisymmetric_rnn, "),
         ("trial", "variant=null", "unknown variant 'null'; "),
         ("trial", "task=addin", "unknown task 'addin'; did you mean 'adding'? There is: adding, "),
         ("trial", "initialisation=gru", "unknown initialisation 'gru'; there is: chrono, "),

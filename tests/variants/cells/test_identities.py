@@ -193,3 +193,77 @@ def test_tied_grid_has_one_depth_weight_for_all_layers(shared):
 def test_tied_grid_has_its_own_time_weights_in_every_layer():
     grid = module_of(cell("grid", tied=True), layers=3)
     assert len({id(part["W_zt"]) for part in grid.parts}) == 3
+
+
+def test_janet_without_a_shift_is_ugrnn():
+    janet, plain = module_of(cell("janet", beta=0.0)), module_of(cell("ugrnn"))
+    transfer(janet, plain)
+    with torch.no_grad():
+        for one, other in zip(janet.parts, plain.parts, strict=True):
+            for kind in "WRb":
+                other[f"{kind}_u"].copy_(one[f"{kind}_f"])
+    assert_same_model(janet, plain)
+
+
+def test_min_gru_without_a_bias_of_the_candidate_is_strongly_typed_with_the_gate_turned_round():
+    minimal, typed = module_of(cell("min_gru")), module_of(cell("strongly_typed"))
+    set_to(minimal, ("b_n",), 0.0)
+    with torch.no_grad():
+        for one, other in zip(minimal.parts, typed.parts, strict=True):
+            other["W_z"].copy_(one["W_n"])
+            other["W_f"].copy_(-one["W_u"])
+            other["b_f"].copy_(-one["b_u"])
+    assert_same_model(minimal, typed)
+
+
+def test_opposite_gates_of_min_lstm_are_those_of_min_gru():
+    # f/(f+i) = s(v) where f = s(v) and i = s(-v), since these add to 1.
+    gated, plain = module_of(cell("min_lstm")), module_of(cell("min_gru"))
+    with torch.no_grad():
+        for one, other in zip(gated.parts, plain.parts, strict=True):
+            for kind in "Wb":
+                one[f"{kind}_i"].copy_(-one[f"{kind}_f"])
+                other[f"{kind}_u"].copy_(one[f"{kind}_i"])
+                other[f"{kind}_n"].copy_(one[f"{kind}_n"])
+    assert_same_model(gated, plain)
+
+
+def test_indrnn_with_the_diagonal_of_irnn_is_irnn():
+    diagonal, whole = module_of(cell("indrnn")), module_of(cell("irnn"))
+    transfer(diagonal, whole)
+    with torch.no_grad():
+        for one, other in zip(diagonal.parts, whole.parts, strict=True):
+            other["R_h"].copy_(one["p_h"].diag())
+    assert_same_model(diagonal, whole)
+
+
+def test_the_output_of_slstm_does_not_depend_on_where_its_stabiliser_starts():
+    module = module_of(cell("slstm"), layers=1)
+    (zero,) = module.zero_state(3)
+    same(module(inputs_of(), (zero._replace(m=zero.m + 3.0),))[0], module(inputs_of())[0])
+
+
+@pytest.mark.parametrize("size", [1.0, 300.0])
+def test_slstm_stays_finite_where_its_gates_are_large(size):
+    module = module_of(cell("slstm"), layers=1)
+    outputs, _ = module(size * inputs_of())
+    outputs.sum().backward()
+    assert outputs.isfinite().all()
+    assert all(p.grad.isfinite().all() for p in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"), [("min_lstm", 0.7311 / 1.2311), ("lem", 0.7311), ("antisymmetric_rnn", 1.0), ("slstm", 0.7311)]
+)
+def test_what_a_new_cell_keeps_at_the_start_follows_from_its_formula(name, kept):
+    assert Recurrent(cell(name), 4, 6).kept == pytest.approx(kept, abs=1e-4)
+
+
+@pytest.mark.parametrize("scheme", ["glorot_orthogonal", "gaussian", "chrono"])
+def test_linear_recurrences_start_with_the_leaks_of_their_papers_under_every_scheme(scheme):
+    lru = Recurrent(cell("lru", r_min=0.5, r_max=0.9), 4, 200, initialisation=scheme).parts[0]
+    radius = torch.exp(-torch.exp(lru["nu"]))
+    assert 0.5 < radius.min() < radius.max() < 0.9
+    same(torch.exp(2 * lru["gamma"]) + radius**2, torch.ones(200), tolerance=1e-5)
+    leak = torch.sigmoid(Recurrent(cell("rg_lru"), 4, 200, initialisation=scheme).parts[0]["p_a"]) ** 8
+    assert (leak.min().item(), leak.max().item()) == pytest.approx((0.9, 0.999), abs=1e-4)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -321,6 +322,26 @@ def test_saturation_is_exact(function):
     assert torch.equal(value.nan_to_num(7.0), known.nan_to_num(7.0))
     assert slope[0].isnan()
     assert float(slope[1:-1].abs().max()) < 1e-30
+
+
+NUMPY: dict[str, tuple[Callable, Callable, Callable]] = {
+    "log": (torch.log, np.log, lambda x: 1.0 / x),
+    "logsigmoid": (F.logsigmoid, lambda x: -np.logaddexp(0.0, -x), lambda x: 1.0 / (1.0 + np.exp(x))),
+    "softplus": (F.softplus, lambda x: np.logaddexp(0.0, x), lambda x: 1.0 / (1.0 + np.exp(-x))),
+    "sin": (torch.sin, np.sin, np.cos),
+    "cos": (torch.cos, np.cos, lambda x: -np.sin(x)),
+}
+"""A function, and itself and its derivative in NumPy."""
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_a_function_of_a_gate_is_that_of_numpy_in_double_precision_to_a_few_units_in_the_last_place(name):
+    function, value, slope = NUMPY[name]
+    x = torch.cat([torch.linspace(-30.0, 19.9, 4001), torch.logspace(-6, 1.2, 301)])
+    x = x.abs() + 1e-7 if name == "log" else x
+    numbers = x.double().numpy()
+    for ours, exact in zip(of_input(fused, of_preactivations(function), x), (value, slope), strict=True):
+        assert worst(ours, torch.from_numpy(exact(numbers))) < 4 * 2.0**-23
 
 
 CONSTANTS = (0.0, -0.0, 1.0, -1.0, math.inf, math.nan)

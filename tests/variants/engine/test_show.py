@@ -189,3 +189,23 @@ def test_the_command_wants_a_name(capsys):
         capsys.readouterr().err
         == "error: --kernel needs the name of a variant, as in: python -m variants gru --kernel\n"
     )
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+@pytest.mark.parametrize("name", REGISTERED)
+def test_a_kernel_in_few_columns_has_the_same_formulas_in_lines_that_fit(name, columns):
+    narrow, wide = kernel(REGISTERED[name], columns=columns), kernel(REGISTERED[name])
+    formulas = narrow.partition(LEGEND)[2].splitlines()
+    assert [line for line in formulas if len(line) > columns] == []
+    assert "".join(narrow.replace("|", "").split()) == "".join(wide.replace("|", "").split())
+
+
+def test_a_line_that_is_too_long_goes_on_at_an_operator_outside_of_brackets():
+    lines = kernel(Cell.registry["lru"], columns=80).splitlines()
+    assert "              dnu += exp(nu) * -(v1 * (a' * v3 + b' * v2) * db)" in lines
+    assert "                  + exp(nu) * -(v1 * (a' * v2 - b' * v3) * da)" in lines
+    assert "              |                + a.b * exp(gamma)" in lines
+
+
+def test_the_logarithm_of_a_gate_is_written_as_one_function():
+    assert "v1 = s(log_sigmoid(a.f) - log_sigmoid(a.i))" in kernel(Cell.registry["min_lstm"])

@@ -74,7 +74,10 @@ def given_of(module: Recurrent, steps: int = T, batch: int = B, *, padded: bool 
     x = torch.randn(steps, batch, module.input_size, generator=source)
     lengths = torch.randint(1, steps + 1, (batch,), generator=source) if padded else None
     count = module.directions * len(module.cell.shown)
-    derivatives = [torch.randn(steps, batch, module.hidden_size, generator=source) for _ in range(count)]
+    derivatives = [
+        torch.randn(steps, batch, module.cell.size_of(module.cell.shown[0], module.hidden_size), generator=source)
+        for _ in range(count)
+    ]
     if lengths is not None:
         for derivative in derivatives:
             derivative.masked_fill_(torch.arange(steps)[:, None, None] >= lengths[:, None], 0.0)

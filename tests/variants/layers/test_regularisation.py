@@ -21,6 +21,8 @@ def cell(name: str) -> Cell:
 @pytest.mark.parametrize("option", EACH)
 @pytest.mark.parametrize("case", DEFAULTS)
 def test_a_regulariser_changes_the_outputs_of_training(case: Cell, option):
+    if not case.sources and "recurrent_dropout" in option:
+        return  # there is nothing that it could act on
     plain, module = module_of(case), module_of(case, **option)
     assert not torch.allclose(module(inputs_of())[0], plain(inputs_of())[0]), f"{case!r}: {option} has no effect"
 
@@ -159,7 +161,7 @@ def test_zoneout_and_padding_go_together():
     same(outputs[:4, 0], module(inputs[:4, :1])[0][:, 0])
 
 
-@pytest.mark.parametrize("case", DEFAULTS)
+@pytest.mark.parametrize("case", [c for c in DEFAULTS if not c.values[0].transforms])
 def test_layer_normalisation_does_not_see_scale_or_shift_of_a_pre_activation(case: Cell):
     module, other = module_of(case, layer_norm=True), module_of(case, layer_norm=True)
     inputs, state = inputs_of(), state_of(module)

@@ -26,6 +26,14 @@ Backward, besides:
 Room of their own for packed matrices and for what one step computes: weights.k, bias.k, mix, stage, vector.v, packed.x,
 packed, du.x [B, H"], zeros [H"].
 
+Where R is made of heads, each product with it is made by head, D = H / heads columns at a time, by way of `head`
+[B, D"], as a product writes whole panels. Then R.x is [n*H, D]; headed.k and packed.x hold a packed matrix for each
+head (and gate); mix is what comes from W and b alone, and `summed` is the whole; sums.x is [n, heads, D, D"].
+
+A projected field has P numbers, as has its gate: R.x is [P, H] for that gate, and [n*H, P] for what hears the field.
+Only products know this. Elementwise code runs over H numbers of both, and what stands behind the first P of a row has
+no influence on them.
+
 Elementwise code is written with vectors of 16 units, and of 8 for the last ones; nothing depends on what a compiler can
 vectorise. A processor with registers of 8 numbers runs two halves of 16 side by side, which hides their waiting. The
 last vector of a row may reach up to 7 numbers behind its end. H' is H with room for whole vectors, H" with room for
@@ -148,6 +156,16 @@ class _Emitter:
     def times_units(self, count: int) -> ir.Value:
         """count * H."""
         return self.once("units", count, lambda: self.entry.mul(self.units, LONG(count)))
+
+    def size(self, name: str) -> ir.Value:
+        """Return how many numbers a field of the state, a gate or a source has: P where it is projected, else H."""
+        return self.slot(Name("P")) if name and name == self.derivation.projected else self.units
+
+    def columns(self, gates: Sequence[str]) -> ir.Value:
+        """Return how many columns of a product the pre-activations of some gates are; a projected one is alone."""
+        if self.derivation.projected in gates:
+            return self.slot(Name("P"))
+        return self.times_units(len(gates))
 
     def rounded_units(self, count: int) -> ir.Value:
         """count * H', with H' the room for whole vectors."""
@@ -346,7 +364,13 @@ class _Emitter:
     # --------------------------------------------------------------------------------------------------------------
 
     def product(
-        self, rows: ir.Value, columns: ir.Value, operands: Sequence[Operand], packed: Name, init: Place, target: Place
+        self,
+        rows: ir.Value,
+        columns: ir.Value,
+        operands: Sequence[Operand],
+        packed: ir.Value,
+        init: Place,
+        target: Place,
     ) -> None:
         """target = init + operands * packed."""
         table = self.once(
@@ -358,12 +382,43 @@ class _Emitter:
             for n, value in enumerate(description):
                 self.build.store(value, self.build.gep(table, [LONG(k * product.OPERAND + n)]))
             inner = self.build.add(inner, operand.inner)
-        factors = (table, LONG(len(operands)), inner, self.pointer(packed))
+        factors = (table, LONG(len(operands)), inner, packed)
         self.call("product", product.PRODUCT, [rows, columns, *factors, *init, *target])
 
-    def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: Name) -> None:
+    def pack(self, columns: ir.Value, inner: ir.Value, start: ir.Value, matrix: Matrix, packed: ir.Value) -> None:
         """Put a matrix into a packed matrix from row `start` on."""
-        self.call("pack", product.PACK, [columns, inner, start, *matrix, self.pointer(packed)])
+        self.call("pack", product.PACK, [columns, inner, start, *matrix, packed])
+
+    # Products by head
+    # -----------------------------------------------------------------------------------------------------------
+
+    @property
+    def inner(self) -> ir.Value:
+        """Return D = H / heads, how many units one head has."""
+        return self.once("inner", None, lambda: self.entry.sdiv(self.units, LONG(self.derivation.heads)))
+
+    def block(self) -> ir.Value:
+        """Return the room of a packed matrix of one head, [D, D"]."""
+        return self.once("block", None, lambda: self.entry.mul(self.inner, self.panels(self.inner)))
+
+    def part(self, place: Place, head: ir.Value) -> Place:
+        """Return the place of the units of one head."""
+        return place._replace(address=self.build.gep(place.address, [self.build.mul(head, self.inner)], inbounds=True))
+
+    def product_of_head(self, operands: Sequence[Place], packed: ir.Value, init: Place, target: Place) -> None:
+        """target = init + operands * packed, for the D units of one head of each."""
+        build = self.build
+        result = Place(self.pointer(Name("head")), self.panels(self.inner))
+        self.product(self.batch, self.inner, [Operand(p, self.inner) for p in operands], packed, init, result)
+        whole = build.and_(self.inner, LONG(-LANES))
+        vector = ir.VectorType(product.FLOAT, LANES).as_pointer()
+        with loop(build, LONG(0), self.batch) as b:
+            source, goal = (build.gep(p.address, [build.mul(b, p.stride)], inbounds=True) for p in (result, target))
+            with loop(build, LONG(0), whole, LANES) as h:
+                here, there = (build.bitcast(build.gep(v, [h], inbounds=True), vector) for v in (source, goal))
+                build.store(build.load(here, align=4), there, align=4)
+            with loop(build, whole, self.inner) as h:
+                build.store(build.load(build.gep(source, [h])), build.gep(goal, [h]))
 
     def call(self, name: Kind, kind: ir.FunctionType, arguments: Sequence[ir.Value]) -> None:
         """Call a compiled function whose address stands in the table."""
@@ -424,6 +479,7 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
             operands = []
             if item.input:
                 operands.append(Operand(emit.strided(Name("x")), emit.slot(Name("I"))))
+            heard = []
             for source in item.sources:
                 name = derivation.state_operands.get(source)
                 place = (
@@ -431,9 +487,17 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
                     if name is not None
                     else emit.slot_place(Name("operand", source), time=emit.time if training else None)
                 )
-                operands.append(Operand(place, emit.units))
+                heard.append(place)
+            if derivation.heads == 1:
+                operands += [Operand(place, emit.size(n)) for n, place in zip(item.sources, heard, strict=True)]
             bias = Place(emit.pointer(Name("bias", str(k))), LONG(0))
-            emit.product(emit.batch, emit.times_units(item.size), operands, Name("weights", str(k)), bias, target)
+            packed = emit.pointer(Name("weights", str(k)))
+            columns = emit.columns(derivation.gates_of(item))
+            emit.product(emit.batch, columns, operands, packed, bias, target)
+            if derivation.heads > 1 and heard:
+                whole = Place(emit.build.gep(emit.pointer(Name("summed")), [start]), row)
+                _add_heads(emit, item, k, heard, target, whole)
+                target = whole
             for n, gate in enumerate(derivation.gates_of(item)):
                 mixed = Place(emit.build.gep(target.address, [emit.times_units(n)]), row)
                 leaves[graph.input(Name("a", gate))] = (mixed,)
@@ -464,6 +528,22 @@ def _forward_step(emit: _Emitter, derivation: Derivation, training: bool) -> Non
                 leaves[derivation.operands[source]] = (write.place,)
 
 
+def _add_heads(emit: _Emitter, mix: Mix, k: int, heard: Sequence[Place], init: Place, target: Place) -> None:
+    """Add the products with R to pre-activations, gate by gate and head by head.
+
+    heard: what R is multiplied with. init: the rest of the sum, at the same place as `target`.
+    """
+    build, heads = emit.build, emit.derivation.heads
+    for n in range(mix.size):
+        before, after = (p._replace(address=build.gep(p.address, [emit.times_units(n)])) for p in (init, target))
+        with loop(build, LONG(0), LONG(heads)) as head:
+            number = build.add(head, LONG(n * heads))
+            offset = build.mul(number, build.mul(emit.block(), LONG(len(heard))))
+            packed = build.gep(emit.pointer(Name("headed", str(k))), [offset])
+            operands = [emit.part(place, head) for place in heard]
+            emit.product_of_head(operands, packed, emit.part(before, head), emit.part(after, head))
+
+
 def _first(
     emit: _Emitter, derivation: Derivation, writes: Sequence[Write], places: Mapping[int, Place], training: bool
 ) -> dict[int, Place]:
@@ -487,26 +567,44 @@ def _first(
 def _pack_weights(emit: _Emitter, derivation: Derivation) -> None:
     """Put W, R and b in the form that the products of a step read; on the way columns become rows."""
     for k, mix in enumerate(derivation.mixes):
-        columns = emit.times_units(mix.size)
+        columns = emit.columns(derivation.gates_of(mix))
         matrices = []
         if mix.input:
             width = emit.slot(Name("I"))
             before = derivation.input_gates.index(derivation.gates[mix.first])
             address = emit.build.gep(emit.pointer(Name("W")), [emit.build.mul(emit.times_units(before), width)])
             matrices.append(Matrix(width, address, LONG(1), width))
-        for source in mix.sources:
+        for source in mix.sources if derivation.heads == 1 else ():
             before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
-            address = emit.build.gep(
-                emit.pointer(Name("R", source)), [emit.build.mul(emit.times_units(before), emit.units)]
-            )
-            matrices.append(Matrix(emit.units, address, LONG(1), emit.units))
+            heard = emit.size(source)
+            address = emit.build.gep(emit.pointer(Name("R", source)), [emit.build.mul(emit.times_units(before), heard)])
+            matrices.append(Matrix(heard, address, LONG(1), heard))
         inner = _sum(emit, [m.rows for m in matrices])
         start: ir.Value = LONG(0)
         for matrix in matrices:
-            emit.pack(columns, inner, start, matrix, Name("weights", str(k)))
+            emit.pack(columns, inner, start, matrix, emit.pointer(Name("weights", str(k))))
             start = emit.build.add(start, matrix.rows)
         address = emit.build.gep(emit.pointer(Name("b")), [emit.times_units(mix.first)])
-        emit.pack(columns, LONG(1), LONG(0), Matrix(LONG(1), address, LONG(0), LONG(1)), Name("bias", str(k)))
+        bias = Matrix(LONG(1), address, LONG(0), LONG(1))
+        emit.pack(columns, LONG(1), LONG(0), bias, emit.pointer(Name("bias", str(k))))
+        if derivation.heads > 1:
+            _pack_heads(emit, mix, k)
+
+
+def _pack_heads(emit: _Emitter, mix: Mix, k: int) -> None:
+    """Put R in the form that the products of each gate and head read; on the way columns become rows."""
+    build, derivation, inner = emit.build, emit.derivation, emit.inner
+    size = build.mul(inner, LONG(len(mix.sources)))
+    for j, source in enumerate(mix.sources):
+        before = mix.first - derivation.gates.index(derivation.heard_by[source][0])
+        for n in range(mix.size):
+            matrices = build.gep(emit.pointer(Name("R", source)), [build.mul(emit.times_units(before + n), inner)])
+            with loop(build, LONG(0), LONG(derivation.heads)) as head:
+                address = build.gep(matrices, [build.mul(head, build.mul(inner, inner))])
+                offset = build.mul(build.add(head, LONG(n * derivation.heads)), emit.block())
+                packed = build.gep(emit.pointer(Name("headed", str(k))), [build.mul(offset, LONG(len(mix.sources)))])
+                matrix = Matrix(inner, address, LONG(1), inner)
+                emit.pack(inner, size, build.mul(inner, LONG(j)), matrix, packed)
 
 
 def _sum(emit: _Emitter, values: Sequence[ir.Value]) -> ir.Value:
@@ -543,19 +641,37 @@ def _pack_recurrent(emit: _Emitter, derivation: Derivation, step: Backward) -> N
     """Pack R for the products of a step, and W for the derivative by x where that is wanted."""
     for item in step.items:
         if isinstance(item, BackwardProduct):
-            rows = emit.times_units(len(derivation.heard_by[item.source]))
-            matrix = Matrix(rows, emit.pointer(Name("R", item.source)), emit.units, LONG(1))
-            emit.pack(emit.units, rows, LONG(0), matrix, Name("packed", item.source))
+            rows, heard = emit.columns(derivation.heard_by[item.source]), emit.size(item.source)
+            packed = emit.pointer(Name("packed", item.source))
+            if derivation.heads > 1:
+                _pack_heads_backward(emit, item.source, packed)
+                continue
+            matrix = Matrix(rows, emit.pointer(Name("R", item.source)), heard, LONG(1))
+            emit.pack(heard, rows, LONG(0), matrix, packed)
     with emit.build.if_then(emit.build.icmp_signed("!=", emit.slot(Name("dx")), LONG(0))):
         rows, width = emit.times_units(len(derivation.input_gates)), emit.slot(Name("I"))
-        emit.pack(width, rows, LONG(0), Matrix(rows, emit.pointer(Name("W")), width, LONG(1)), Name("packed"))
+        matrix = Matrix(rows, emit.pointer(Name("W")), width, LONG(1))
+        emit.pack(width, rows, LONG(0), matrix, emit.pointer(Name("packed")))
+
+
+def _pack_heads_backward(emit: _Emitter, source: str, packed: ir.Value) -> None:
+    """Pack R of a source, for each head the blocks of all gates one under the other."""
+    build, inner, heads = emit.build, emit.inner, emit.derivation.heads
+    gates = len(emit.derivation.heard_by[source])
+    rows = build.mul(inner, LONG(gates))
+    for n in range(gates):
+        matrices = build.gep(emit.pointer(Name("R", source)), [build.mul(emit.times_units(n), inner)])
+        with loop(build, LONG(0), LONG(heads)) as head:
+            address = build.gep(matrices, [build.mul(head, build.mul(inner, inner))])
+            target = build.gep(packed, [build.mul(head, build.mul(emit.block(), LONG(gates)))])
+            emit.pack(inner, rows, build.mul(inner, LONG(n)), Matrix(inner, address, inner, LONG(1)), target)
 
 
 def _gates(emit: _Emitter, derivation: Derivation, gates: Sequence[str], time: ir.Value | None) -> list[Operand]:
     """Return the derivatives by the pre-activations of some gates, as operands of a product."""
     every = derivation.gates
     places = (emit.slot_place(Name("dpre"), len(every), every.index(gate), time) for gate in gates)
-    return [Operand(place, emit.units) for place in places]
+    return [Operand(place, emit.size(gate)) for gate, place in zip(gates, places, strict=True)]
 
 
 def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -> None:
@@ -575,7 +691,10 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
     for source, heard in derivation.heard_by.items():
         name = derivation.state_operands.get(source)
         u = emit.state(name, 0) if name is not None else emit.slot_place(Name("operand", source), time=emit.time)
-        outer(u, emit.units, gates.index(heard[0]), len(heard), emit.pointer(Name("sums", source)))
+        if derivation.heads > 1:
+            _outer_by_head(emit, source, u, rows)
+            continue
+        outer(u, emit.size(source), gates.index(heard[0]), len(heard), emit.pointer(Name("sums", source)))
     if not gates:
         return
     sums, copies = emit.pointer(Name("sums")), emit.slot(Name("copies"))
@@ -590,41 +709,73 @@ def _products_of_chunk(emit: _Emitter, derivation: Derivation, rows: ir.Value) -
         offset = build.mul(build.mul(emit.time, emit.batch), stride)
         target = Place(build.gep(emit.pointer(Name("dx")), [offset]), stride)
         zeros = Place(emit.pointer(Name("nothing")), LONG(0))
-        emit.product(rows, width, _gates(emit, derivation, derivation.input_gates, None), Name("packed"), zeros, target)
+        packed = emit.pointer(Name("packed"))
+        emit.product(rows, width, _gates(emit, derivation, derivation.input_gates, None), packed, zeros, target)
+
+
+def _outer_by_head(emit: _Emitter, source: str, u: Place, rows: ir.Value) -> None:
+    """Add up the derivatives by R of a source, gate by gate and head by head."""
+    build, derivation, inner = emit.build, emit.derivation, emit.inner
+    for n, gate in enumerate(derivation.heard_by[source]):
+        done = emit.slot_place(Name("dpre"), len(derivation.gates), derivation.gates.index(gate))
+        with loop(build, LONG(0), LONG(derivation.heads)) as head:
+            arguments = (*emit.part(u, head), inner, *emit.part(done, head))
+            sums = _sums_of_head(emit, source, n, head)
+            emit.call("outer", product.OUTER, [rows, inner, *arguments, sums, emit.panels(inner)])
+
+
+def _sums_of_head(emit: _Emitter, source: str, gate: int, head: ir.Value) -> ir.Value:
+    """Return where the derivatives by R of one gate, a number, and one head are added up, [D, D"]."""
+    number = emit.build.add(head, LONG(gate * emit.derivation.heads))
+    return emit.build.gep(emit.pointer(Name("sums", source)), [emit.build.mul(number, emit.block())])
 
 
 def _add_gradients(emit: _Emitter, derivation: Derivation, step: Backward) -> None:
     """Add the derivatives, of which the sums hold the other way round, to where they are wanted."""
     build, gates, width = emit.build, derivation.gates, emit.slot(Name("I"))
 
-    def spread(rows: ir.Value, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
+    def spread(rows: ir.Value, gate: str, source: ir.Value, size: int, slot: int, target: ir.Value) -> None:
         first = build.gep(source, [emit.rounded_units(slot)])
         stride = emit.panels(emit.rounded_units(size))
-        emit.call("spread", product.SPREAD, [rows, emit.units, first, stride, target])
+        emit.call("spread", product.SPREAD, [rows, emit.size(gate), first, stride, target])
 
     for source, heard in derivation.heard_by.items():
         wanted = build.icmp_signed("!=", emit.slot(Name("dR", source)), LONG(0))
         with build.if_then(wanted):
             for k in range(len(heard)):
-                target = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(k), emit.units)])
-                spread(emit.units, emit.pointer(Name("sums", source)), len(heard), k, target)
+                if derivation.heads > 1:
+                    _add_gradient_of_heads(emit, source, k)
+                    continue
+                rows = emit.size(source)
+                target = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(k), rows)])
+                spread(rows, heard[k], emit.pointer(Name("sums", source)), len(heard), k, target)
     if gates:
         sums = emit.pointer(Name("sums"))
         bias = build.gep(sums, [build.mul(width, emit.panels(emit.rounded_units(len(gates))))])
-        for k in range(len(gates)):
-            spread(LONG(1), bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
+        for k, gate in enumerate(gates):
+            spread(LONG(1), gate, bias, len(gates), k, build.gep(emit.pointer(Name("db")), [emit.times_units(k)]))
         for n, gate in enumerate(derivation.input_gates):
             target = build.gep(emit.pointer(Name("dW")), [build.mul(emit.times_units(n), width)])
-            spread(width, sums, len(gates), gates.index(gate), target)
+            spread(width, gate, sums, len(gates), gates.index(gate), target)
     for name in step.vectors:
         target = emit.pointer(Name("gradient", name))
         emit.call("spread", product.SPREAD, [LONG(1), emit.units, emit.pointer(Name("dp", name)), LONG(0), target])
 
 
+def _add_gradient_of_heads(emit: _Emitter, source: str, gate: int) -> None:
+    """Add the derivatives by R of one gate, a number, to where they are wanted."""
+    build, inner = emit.build, emit.inner
+    first = build.gep(emit.pointer(Name("dR", source)), [build.mul(emit.times_units(gate), inner)])
+    with loop(build, LONG(0), LONG(emit.derivation.heads)) as head:
+        target = build.gep(first, [build.mul(head, build.mul(inner, inner))])
+        sums = _sums_of_head(emit, source, gate, head)
+        emit.call("spread", product.SPREAD, [inner, inner, sums, emit.panels(inner), target])
+
+
 def _backward_step(
     emit: _Emitter, derivation: Derivation, step: Backward, sequences: Sequence[str], index: ir.Value
 ) -> None:
-    graph, gates = emit.graph, derivation.gates
+    graph, build, gates = emit.graph, emit.build, derivation.gates
     width = len(gates)
     leaves = emit.common_leaves()
     for name in emit.fields:
@@ -647,7 +798,14 @@ def _backward_step(
             target = emit.padded(Name("du", item.source) if item.field is None else Name("carry", item.field))
             init = target if item.add else Place(emit.pointer(Name("zeros")), LONG(0))
             operands = _gates(emit, derivation, heard, index)
-            emit.product(emit.batch, emit.units, operands, Name("packed", item.source), init, target)
+            packed = emit.pointer(Name("packed", item.source))
+            if derivation.heads == 1:
+                emit.product(emit.batch, emit.size(item.source), operands, packed, init, target)
+                continue
+            with loop(build, LONG(0), LONG(derivation.heads)) as head:
+                block = build.gep(packed, [build.mul(head, build.mul(emit.block(), LONG(len(heard))))])
+                parts = [emit.part(operand.place, head) for operand in operands]
+                emit.product_of_head(parts, block, emit.part(init, head), emit.part(target, head))
             continue
         writes, inactive = [], []
         for store in item.stores:

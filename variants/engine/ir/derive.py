@@ -112,6 +112,8 @@ class Backward(NamedTuple):
 class Derivation:
     """A cell under a variation as expressions, and the order of its passes and products in one time step.
 
+    heads: how many blocks R is made of.
+    projected: the field of the state that has P values in place of H, and its gate; empty where there is none.
     operands: by source, what its R is multiplied with. state_operands: sources whose operand is a field of the state as
     it is.
     step: the trace of the new state by field. operand_traces: those of the operands.
@@ -122,13 +124,14 @@ class Derivation:
     def __init__(self, cell: Cell, variation: Variation) -> None:
         self.variation, self.graph = variation, Graph()
         self.fields: tuple[str, ...] = cell.State._fields
+        self.heads, self.projected = cell.heads, cell.projected
         self.gates = tuple(gate.name for gate in cell.preactivations)
         self.input_gates = tuple(gate.name for gate in cell.preactivations if gate.input)
         self.hears = {gate.name: frozenset(gate.hears) for gate in cell.preactivations}
         self.heard_by = {source.name: source.gates for source in cell.sources}
         common = [
             *(Name("s", field) for field in self.fields),
-            *(Name("p", vector) for vector in cell.vectors),
+            *(Name("p", name) for name in cell.learned),
             *(Name("below", field) for field in variation.below),
         ]
         constants = [Name("p", constant) for constant in variation.constants]

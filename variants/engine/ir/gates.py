@@ -17,12 +17,14 @@ SQUASHING = frozenset(
     )
 )
 """Operations whose result is the value of a gate when a pre-activation goes in."""
+CALLED = SQUASHING | {"log_sigmoid"}
+"""Functions that stand in a formula as one operation; the logarithm of a gate is not its value."""
 
 _SUMS = frozenset(("add", "sub", "neg"))
 
 
 class Called(NamedTuple):
-    """A squashing function that a formula calls, and the nodes that it is called with, the squashed one first."""
+    """A function of `CALLED` that a formula calls, and the nodes that it is called with, the squashed one first."""
 
     function: str
     operands: tuple[int, ...]
@@ -56,7 +58,7 @@ def find(
     is no gate, and neither is a value that is itself a field of the new state.
 
     graph: the expressions of the step and of its feeds.
-    called: the squashing functions that they call, by the node of the result.
+    called: the functions of `CALLED` that they call, by the node of the result.
     gates: names of the pre-activations in the order of the declaration.
     state: the nodes of the new state.
     roots: further nodes that are computed, such as what feeds return.
@@ -107,7 +109,7 @@ class _Followed:
         self.squashed: dict[int, tuple[str, ...]] = {}
         for node in self._computed([*state, *roots, *called]):
             self._follow(node)
-            if node in called and not self._constant[node]:
+            if node in called and called[node].function in SQUASHING and not self._constant[node]:
                 terms = self._terms[called[node].operands[0]]
                 self.squashed[node] = tuple(gate for gate in gates if gate in terms)
         for node in state:

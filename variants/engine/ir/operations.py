@@ -168,7 +168,7 @@ def _minimum_of_numbers(graph: Graph, x: int, y: int) -> int:
 
 
 def _relu(graph: Graph, x: int) -> int:
-    return _at_least(graph, x, graph.constant(0.0))
+    return _threshold(graph, x, graph.constant(0.0), graph.constant(0.0))  # unlike `clamp`, of slope 0 at 0
 
 
 def _threshold(graph: Graph, x: int, threshold: int, value: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -30,6 +31,10 @@ _OF_ROOTS = {"level": "s", "level_slope": "s'", "bounded": "tanh", "bounded_slop
 """Functions that a kernel computes by way of `tail` and `swing`, under the names of the formula."""
 _ATOM = 9
 _INDENT = " " * len("  1  product  ")
+_HEAD = re.compile(r"( +\d+  (product|units)  +| +(states|operands|values) +| +)?(\| (forward \d+: | {11}))?")
+"""What stands left of the text of a line, with the bar of a line that is quoted from the forward pass."""
+_BREAKS = {sign.strip(): strength for sign, strength in _INFIX.values()} | {"if": 0, "else": 0}
+"""Before which words a formula may go on in the next line; the weaker one binds, the better."""
 
 LEGEND = """\
 h'        a state before the step
@@ -44,15 +49,17 @@ swing(v)  the same for tanh(v) and tanh'(v)
 T B I H   steps, sequences, inputs, hidden units"""
 
 
-def show(derivation: Derivation, backward: Backward, bias: Iterable[str]) -> str:
+def show(derivation: Derivation, backward: Backward, bias: Iterable[str], columns: int | None = None) -> str:
     """The time step of a kernel as text: forward, what is saved, backward.
 
     derivation: the expressions of a cell and their order.
     backward: the backward time step, as `derivation.backward` gives it.
     bias: names of the gates that have a bias.
+    columns: length of the longest line, which is broken at an operation or a comma; None for lines of any length.
     """
     writer = _Writer(derivation, frozenset(bias))
-    return "\n".join([*writer.forward(), "", *writer.saved(), "", *writer.backward(backward), "", *writer.products()])
+    lines = [*writer.forward(), "", *writer.saved(), "", *writer.backward(backward), "", *writer.products()]
+    return "\n".join(lines if columns is None else [part for line in lines for part in _fitted(line, columns)])
 
 
 class _Writer:
@@ -100,7 +107,9 @@ class _Writer:
         terms = ["W x"] if mix.input else []
         terms += [f"R {self._operand(source)}" for source in mix.sources]
         terms += ["b"] if self._bias.intersection(names) else []
-        inner = "+".join([*(["I"] if mix.input else []), *["H"] * len(mix.sources)])
+        heads = self._derivation.heads
+        units = "H" if heads == 1 else f"H/{heads}"  # of one head
+        inner = "+".join([*(["I"] if mix.input else []), *[units] * len(mix.sources)])
         columns = "H" if mix.size == 1 else f"{mix.size}H"
         shapes = f"[B, {inner}] x [{inner}, {columns}]" if inner else f"[{columns}]"
         return f"{', '.join(f'a.{name}' for name in names)} = {' + '.join(terms)}    {shapes}"
@@ -248,3 +257,44 @@ def _input(name: Name) -> str:
         case "keep" | "drop":
             return f"{name.kind}_{name.of}"
     return name.of
+
+
+def _fitted(line: str, columns: int) -> list[str]:
+    """Break a line that is too long: its remark goes below, and its formula goes on below itself."""
+    if len(line) <= columns:
+        return [line]
+    found = _HEAD.match(line)
+    head = found[0] if found else ""
+    below = re.sub(r"[^|]", " ", head) + " " * 4
+    fitted = list[str]()
+    for text in line[len(head) :].split(" " * 4, 1):
+        if fitted and len(fitted[-1]) + 4 + len(text) <= columns:
+            fitted[-1] += " " * 4 + text
+        else:
+            fitted += _filled(text, columns, below if fitted else head, below)
+    return fitted
+
+
+def _filled(text: str, columns: int, first: str, later: str) -> list[str]:
+    """Break a formula; `first` stands before the first line, `later` before each of the others."""
+    lines, start = list[str](), first
+    while len(start) + len(text) > columns and (end := _break(text, columns - len(start))):
+        lines.append(start + text[:end].rstrip())
+        text, start = text[end:].lstrip(), later
+    return [*lines, start + text]
+
+
+def _break(text: str, room: int) -> int:
+    """Return where a formula is best broken: outside of brackets, late, at what binds weakly; 0 for nowhere."""
+    found, depth = list[tuple[int, int, int]](), 0  # depth in brackets, strength, place
+    for k, letter in enumerate(text):
+        depth += (letter in "([") - (letter in ")]")
+        if letter == " " and text[k - 1] == ",":
+            found.append((depth, 0, k))
+        elif letter == " " and (word := text[k + 1 :].partition(" ")[0]) in _BREAKS:
+            found.append((depth, _BREAKS[word], k))
+        elif letter == "(" and text[k + 1 : k + 2] != ")":
+            found.append((depth, _ATOM, k + 1))
+    fit = [place for place in found if place[2] <= room]
+    late = [place for place in fit if place[2] > room // 4] or fit[-1:] or found[:1]
+    return min(late, key=lambda place: (place[0], place[1], -place[2]), default=(0, 0, 0))[2]

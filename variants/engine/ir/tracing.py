@@ -11,7 +11,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import operations
-from .gates import SQUASHING, Called
+from .gates import CALLED, Called
 from .graph import Graph
 from .names import Name, derivative
 
@@ -27,7 +27,7 @@ class Traced:
 
     outputs: node by output name.
     pulled: node by input name, the sum over outputs of cotangent * derivative; an input without influence is missing.
-    called: the squashing functions that the function calls, by the node of the result.
+    called: the functions of `gates.CALLED` that the function calls, by the node of the result.
     The cotangent of an output is the input node that `derivative` names.
     """
 
@@ -165,7 +165,7 @@ class _Refusing(TorchFunctionMode):
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what every operation below autograd does to tensors of the given shape; tensors are known by their memory.
 
-    called: the squashing functions that were called, by the node of the result.
+    called: the functions of `gates.CALLED` that were called, by the node of the result.
     """
 
     def __init__(self, graph: Graph, shape: torch.Size) -> None:
@@ -225,10 +225,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return (self.number(args[0], f"an argument of {called!r}"),)
         options = {k: v for k, v in kwargs.items() if k not in _IGNORED}
         numbers = self._apply(name, called, args, options, results)
-        if name in SQUASHING:
+        if (function := name.removesuffix("_forward")) in CALLED:
             operands = tuple(self.number(a, f"an argument of {called!r}") for a in args if isinstance(a, Tensor))
             if self.graph.value(numbers[0]) is None and numbers[0] not in operands:
-                self.called.setdefault(numbers[0], Called(name, operands))
+                self.called.setdefault(numbers[0], Called(function, operands))
         return numbers
 
     def _apply(
