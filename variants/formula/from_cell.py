@@ -84,7 +84,8 @@ def equations_of(cell: Cell) -> str:
 def why_not(cell: Cell) -> str:
     """Return why the declaration of a cell cannot be said by equations; empty where it can."""
     if cell.control:
-        return "it is a control, whose formula is not declared here"
+        is_a = getattr(cell, "is_a", "a control")
+        return f"it is {is_a}, whose formula is not declared here"
     names = [name for name in vars(Cell) if not name.startswith("_") and name not in SAID | OWN | REASONS.keys()]
     for name in (*REASONS, *names):
         usual = vars(Cell)[name]
