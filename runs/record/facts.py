@@ -124,12 +124,19 @@ def _hash_of_file(path: str | None) -> str:
 
 @cache
 def processor() -> str:
-    """Return the name of the processor, as far as the system says it."""
+    """Return the name of the processor, as far as the system says it, and the generation that kernels are compiled for.
+
+    Machines of a cloud bear one name over several generations: AMD EPYC (znver3), AMD EPYC (znver4). Their instructions
+    differ, and with them the last bits of results.
+    """
+    from llvmlite.binding import get_host_cpu_name
+
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+        name = next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        name = platform.processor() or platform.machine()
+    return f"{name} ({get_host_cpu_name()})"
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -69,3 +69,16 @@ def test_a_cell_that_was_changed_since_its_trials_ran_is_said_even_if_the_study_
     cell(0.75)
     assert changed_code(study).startswith("cells_of_mine.MyCell was changed since trials of this study ran, ")
     assert changed_code(Study.create(open_storage("", tmp_path / "other"), Search(make_design()), {})) == ""
+
+
+@pytest.mark.parametrize("system_says", [True, False])
+def test_the_processor_is_named_with_its_generation(monkeypatch, system_says):
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_name", lambda: "znver9")
+    if not system_says:
+        monkeypatch.setattr("pathlib.Path.read_text", lambda path: "")
+    facts.processor.cache_clear()
+    try:
+        assert facts.processor().endswith(" (znver9)")
+        assert not facts.processor().startswith(" ")
+    finally:
+        facts.processor.cache_clear()
