@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MOST = 6  # curves of a panel
 LARGER = {"*": 1.7, "p": 1.2}  # marks that look smaller than others of their size
-WIDE, HIGH = 7.2, 3.1  # inches
+WIDE, HIGH, LEGEND = 7.2, 2.4, 0.7  # inches: of the figure, of a row of panels, of the legend
+ABREAST = 2  # panels of a row
 KEY = "Description"  # of the PNG's text that holds the digest of its numbers
 
 
@@ -67,15 +68,20 @@ def digest(numbers: Numbers) -> str:
 
 @styled
 def draw(numbers: Numbers) -> Figure:
-    """Draw a panel for each series, with one legend below."""
-    figure = new_figure(WIDE, HIGH)
-    panels = np.atleast_1d(figure.subplots(1, len(numbers.series), sharey=True))
-    for axes, series in zip(panels, numbers.series, strict=True):
+    """Draw a panel for each series, two to a row, with one legend below."""
+    rows, columns = -(-len(numbers.series) // ABREAST), min(len(numbers.series), ABREAST)
+    figure = new_figure(WIDE, HIGH * rows + LEGEND)
+    panels = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    for axes in panels[len(numbers.series) :]:
+        axes.remove()
+    for place, (axes, series) in enumerate(zip(panels, numbers.series, strict=False)):
         own = numbers.data[numbers.data["series"] == series]
         _panel(axes, own, numbers)
         axes.set_title(words.capital(words.spoken(series)))
-        axes.set_xlabel("lag in steps")
-    panels[0].set_ylabel("trials that solve it, in %")
+        if place + columns >= len(numbers.series):
+            axes.set_xlabel("lag in steps")
+        if place % columns == 0:
+            axes.set_ylabel("trials that solve it, in %")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
     return figure

@@ -97,7 +97,7 @@ def with_lags(study: Study, comparisons: pd.DataFrame, lag_tables: Mapping[str, 
 
 
 def _slopes(tasks_of: Series, effects: pd.DataFrame, lags: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    known = lags.set_index(["series", "lag", "variant"])
+    known = lags.set_index(["series", "lag", "variant"]).sort_index()
     for row in effects[effects["effect"] == SLOPE].to_dict("records"):
         series, both = row["series"], [row["variant"], row["baseline"]]
         shortest, longest = min(tasks_of[series]), max(tasks_of[series])
