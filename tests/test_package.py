@@ -1,6 +1,7 @@
 """What is installed is the folder `variants` alone, as `lstm_variants`, and it works where the rest is not."""
 
 import ast
+import importlib
 import os
 import re
 import shutil
@@ -44,6 +45,10 @@ def test_imports_inside_variants_are_relative(source):
     names = [n.module for n in nodes if isinstance(n, ast.ImportFrom) and not n.level]
     names += [alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names]
     assert [name for name in names if inside(name, "variants")] == []
+
+
+def test_the_package_says_its_version():
+    assert importlib.import_module("variants").__version__ == PROJECT["project"]["version"]
 
 
 @pytest.fixture(scope="module")

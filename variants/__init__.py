@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.metadata import version
 from typing import Any, Unpack
 
 # `python -m variants` starts in a checkout: answer help and a mistyped name before torch is imported
@@ -56,7 +57,7 @@ def build(
 
 
 def __getattr__(name: str) -> Any:
-    """Find a registered cell or initialisation of this package by the name of its class, and the module `nn`.
+    """Find a registered cell or initialisation by the name of its class, the module `nn`, and `__version__`.
 
     So `from variants import Peephole` works, and configurations name classes as `variants.Peephole`. The type is open,
     as each class has knobs of its own. `nn` is imported when it is first asked for, as it takes a second: torch then
@@ -66,6 +67,8 @@ def __getattr__(name: str) -> Any:
     """
     if name == "nn":
         return importlib.import_module(".nn", __name__)
+    if name == "__version__":
+        return version("lstm-variants")
     for cls in (*Cell.registry.values(), *Scheme.registry.values()):
         if cls.__name__ == name and cls.__module__.startswith(f"{__name__}."):
             return cls
