@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from .comparisons import BETTER, MARGIN, WORSE
 from .effects import PAIR, better_is_more
 
 EffectTest = Callable[[pd.DataFrame], Finding]
-BOUNDING = ("coupled", "forget_gate")  # parts that keep the state from growing, the strict one first
+Row = dict[Hashable, Any]
+OF_PART = ("plus", "minus", "where_plus", "where_minus", "ratio_low", "ratio_high")  # columns that a pair has twice
+BOUNDING = ("coupled", "forget_gate")  # what keeps the state from growing, the strict one first
 
 
 def needed_where_unbounded(part: str = "output_activation") -> EffectTest:
@@ -31,16 +34,16 @@ def needed_where_unbounded(part: str = "output_activation") -> EffectTest:
         for bounding in BOUNDING:
             rows = _pairs(effects, part, bounding)
             if len(rows):
-                return _but_needed(directed(rows, claimed_better=False), rows, part)
+                return _but_needed(directed(rows, claimed_better=False), rows)
         return NOTHING
 
     return test
 
 
-def _but_needed(finding: Finding, rows: pd.DataFrame, part: str) -> Finding:
+def _but_needed(finding: Finding, rows: pd.DataFrame) -> Finding:
     """Return a finding that is upheld in part where the part is needed with the bounding part, too."""
     upheld = rows[rows["verdict"] == WORSE]
-    worth = upheld["where_plus"].where(upheld["part"] == part, upheld["other_where_plus"])
+    worth = upheld["where_plus"]
     towards = np.where(upheld["endpoint"].map(better_is_more).astype(bool), 1.0, -1.0)
     needed = upheld[worth * towards > MARGIN * upheld["span"]]
     if finding.verdict != AGREES or needed.empty:
@@ -53,11 +56,49 @@ def _but_needed(finding: Finding, rows: pd.DataFrame, part: str) -> Finding:
 
 
 def _pairs(effects: pd.DataFrame, part: str, bounding: str) -> pd.DataFrame:
-    """Return the rows of a pair of two parts that a cell has or has not, with its name in the column `variant`."""
+    """Return the rows of a pair of a part and of what bounds the state, with its name in the column `variant`.
+
+    What bounds it is a part of its own that a cell has or has not, or a level of this name of a factor with several,
+    such as `gating: {own: {}, coupled: {coupled: true}}`. There the row says how much more the part is worth at the
+    other level; it is turned round, so that all rows say how much more it is worth where the state is bounded.
+    """
     pairs = effects[(effects["kind"] == PAIR) & effects["low"].notna() & (effects["aliases"] == "")]
-    both = (pairs["part"].isin((part, bounding))) & (pairs["other"].isin((part, bounding)))
-    levels = (pairs["plus"] == YES) & (pairs["minus"] == NO) & (pairs["other_plus"] == YES)
+    rows = [_with_first(part, row) for row in pairs.to_dict("records") if part in (row["part"], row["other"])]
+    found = [_turned(row) if row["other_minus"] == bounding else row for row in rows if _bounds(row, bounding)]
+    table = pd.DataFrame(found, columns=[*effects.columns, "variant"])
+    at_bound = (table["bound"] != "") & table["verdict"].isin((BETTER, WORSE))
     name = f"{part} with {bounding}".replace("_", " ")
-    found = pairs[both & levels]
-    at_bound = (found["bound"] != "") & found["verdict"].isin((BETTER, WORSE))
-    return found.assign(variant=name, verdict=found["verdict"].mask(at_bound, AT_BOUND))
+    return table.assign(variant=name, verdict=table["verdict"].mask(at_bound, AT_BOUND))
+
+
+def _with_first(part: str, row: Row) -> Row:
+    """Return the row of a pair with this part first."""
+    if row["part"] == part:
+        return row
+    swapped: Row = {name: row[f"other_{name}"] for name in OF_PART}
+    return {**row, **swapped, **{f"other_{name}": row[name] for name in OF_PART}, "part": part, "other": row["part"]}
+
+
+def _bounds(row: Row, bounding: str) -> bool:
+    """Return whether the first part is there or not, and the other one is what bounds the state or not."""
+    levels = (row["other_plus"], row["other_minus"])
+    there = (row["plus"], row["minus"]) == (YES, NO)
+    return there and ((row["other"] == bounding and levels == (YES, NO)) or bounding in levels)
+
+
+def _turned(row: Row) -> Row:
+    """Return a row with the levels of its other part exchanged: what was better is worse."""
+    opposite = {BETTER: WORSE, WORSE: BETTER}
+    return {
+        **row,
+        "difference": -row["difference"],
+        "low": -row["high"],
+        "high": -row["low"],
+        "other_plus": row["other_minus"],
+        "other_minus": row["other_plus"],
+        "where_plus": row["where_minus"],
+        "where_minus": row["where_plus"],
+        "other_where_plus": -row["other_where_plus"],
+        "other_where_minus": -row["other_where_minus"],
+        "verdict": opposite.get(row["verdict"], row["verdict"]),
+    }

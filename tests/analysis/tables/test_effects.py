@@ -1,5 +1,6 @@
 """Effects of a made-up study: what was put in is found with its sign; a study without factors has none."""
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from analysis.tables.claim_rules import AGREES, DISAGREES, MIXED, UNDECIDED, UNT
 from analysis.tables.comparisons import BETTER, WORSE
 from analysis.tables.effects import effects
 from runs.record.archive import Archive, read_archive, write_archive
+from runs.study.factors import Factors
 from tests.analysis import factored, synthetic
 
 PAIR = ("forget_gate", "output_activation")
@@ -124,3 +126,23 @@ def test_the_claim_holds_fails_holds_in_part_or_is_open(mains, pair, points, ver
     study = factored.study(mains, pairs, points=points, parts=PAIR, start=-0.3)
     finding = needed_where_unbounded()(effects(study, flips=199, resamples=19).query("question == 'ease'"))
     assert finding.verdict == verdict, finding
+
+
+@pytest.mark.parametrize("gating_first", [True, False])
+@pytest.mark.parametrize(("pair", "verdict"), [(-2.0, AGREES), (2.0, DISAGREES)])
+def test_coupled_gates_may_be_a_level_of_a_factor_with_others(pair, verdict, gating_first):
+    parts = ("coupled", "output_activation") if gating_first else ("output_activation", "coupled")
+    mains = {"output_activation": 1.0 - pair / 2}
+    own = factored.study(mains, {("coupled", "output_activation"): pair}, points=60, parts=parts, start=-0.3)
+    as_part = needed_where_unbounded()(effects(own, flips=199, resamples=19).query("question == 'ease'"))
+    levels = {"gating" if part == "coupled" else part: ("yes", "no") for part in parts}
+    renamed = {"gating": {"yes": "coupled", "no": "own"}}
+    cells = {
+        label: tuple(renamed.get(n, {}).get(level, level) for n, level in zip(levels, there, strict=True))
+        for label, there in own.design.factors.cells.items()
+    }
+    factors = Factors(levels={**levels, "gating": ("own", "coupled")}, cells=cells)
+    study = replace(own, design=replace(own.design, factors=factors))
+    as_level = needed_where_unbounded()(effects(study, flips=199, resamples=19).query("question == 'ease'"))
+    assert as_part.verdict == as_level.verdict == verdict, (as_part, as_level)
+    assert "output activation with coupled on adding" in as_level.evidence
