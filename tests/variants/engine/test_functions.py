@@ -241,6 +241,11 @@ def worst(actual: Tensor, exact: Tensor) -> float:
     return float(error[compared].max()) if compared.any() else 0.0
 
 
+def unlike(one: Tensor, other: Tensor) -> Tensor:
+    """Where only one of two is not a number, or infinite, or they are different infinities."""
+    return (one.isnan() != other.isnan()) | (one.isinf() != other.isinf()) | (one.isinf() & (one != other))
+
+
 @pytest.mark.parametrize(("function", "arguments"), CASES)
 def test_a_function_and_its_derivatives_are_as_exact_as_torchs_and_keep_nan_and_infinity(function, arguments):
     cell, state = cell_of(function, arguments), one_argument() if arguments == 1 else two_arguments()
@@ -250,8 +255,9 @@ def test_a_function_and_its_derivatives_are_as_exact_as_torchs_and_keep_nan_and_
     for what, ours, theirs, truth in zip(
         ("output", "derivative by x", "derivative by y"), found, torchs, exact, strict=False
     ):
-        wrong = (ours.isnan() != theirs.isnan()) | (ours.isinf() != theirs.isinf()) | (ours.isinf() & (ours != theirs))
-        at = [float(v[wrong][0]) if wrong.any() else 0.0 for v in (state.x, state.y, ours, theirs)]
+        # torch's own code for some processors errs: gelu(inf) is nan with AVX-512. Then the exact value is right.
+        wrong = unlike(ours, theirs) & unlike(ours, truth.float())
+        at = [float(v.detach()[wrong][0]) if wrong.any() else 0.0 for v in (state.x, state.y, ours, theirs)]
         assert not wrong.any(), f"{what} at x = {at[0]}, y = {at[1]}: {at[2]} instead of {at[3]}"
         assert worst(ours, truth) <= max(5e-7, 2.0 * worst(theirs, truth)), what
 
