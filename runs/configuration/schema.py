@@ -159,6 +159,7 @@ class SweepConfig:
 
 
 SCHEMAS: dict[str, type[Any]] = {"trial": TrialConfig, "sweep": SweepConfig}
+_STORED: dict[tuple[str, str], type[Any]] = {}  # what Hydra has, by group and name
 
 
 def registered() -> dict[str, dict[str, type[Any]]]:
@@ -167,15 +168,20 @@ def registered() -> dict[str, dict[str, type[Any]]]:
 
 
 def register() -> None:
-    """Store every registered class and the typed configurations with Hydra."""
+    """Store every registered class and the typed configurations with Hydra, but for those that it has."""
     store = ConfigStore.instance()
     for group, classes in registered().items():
         for name, cls in classes.items():
-            store.store(group=group, name=name, node=node_of(cls, name), provider="code")
+            if _STORED.get((group, name)) is not cls:
+                store.store(group=group, name=name, node=node_of(cls, name), provider="code")
+                _STORED[group, name] = cls
+    if SCHEMAS.items() <= {name: cls for (group, name), cls in _STORED.items() if not group}.items():
+        return
     for cls in (Model, Training):
         store.store(group=cls.__name__.lower(), name=cls.__name__.lower(), node=node_of(cls), provider="code")
     for name, schema in SCHEMAS.items():
         store.store(name=f"{name}_schema", node=_keys_of(schema), provider="code")
+        _STORED["", name] = schema
 
 
 def _keys_of(schema: type[Any]) -> Any:
