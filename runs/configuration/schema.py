@@ -48,6 +48,7 @@ class TrialConfig:
     """One trial: a variant trained once on a task.
 
     variant: the cell, what remembers.
+    network: what stands around the cell.
     task: what must be remembered.
     initialisation: how parameters start.
     model: the network around the cell.
@@ -59,6 +60,7 @@ class TrialConfig:
     """
 
     variant: Any = MISSING
+    network: Any = MISSING
     task: Any = MISSING
     initialisation: Any = MISSING
     model: Any = MISSING

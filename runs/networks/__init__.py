@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from .attention import Attention
 from .network import Network
 from .reader import Reader
 
-__all__ = ["Network", "Reader"]
+__all__ = ["Attention", "Network", "Reader"]
