@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tasks import Batch, DataTask, Task
-from variants import ControlRecurrent, Recurrent, Scheme, Stream, select_steps
+from variants import Scheme, Stream, select_steps
 
 from ..rules import require, require_one_of
 from .network import RECURRENT, Linear, Network, NetworkModule, Parts, Readout, Setting
@@ -41,7 +41,6 @@ class AttentionModule(NetworkModule):
     Shapes besides those of a network: A, the size of queries and keys; D, the width of outputs of the layers.
     """
 
-    recurrent: Recurrent | ControlRecurrent
     network: Attention
     query: Readout
     key: Readout
@@ -56,6 +55,20 @@ class AttentionModule(NetworkModule):
         """Return the answers to a batch, [K, B, O]."""
         outputs, contexts, _ = self.read(batch)
         return self.answers(torch.cat((outputs, contexts), dim=-1))
+
+    def asked(self, outputs: Tensor, batch: Batch) -> Tensor:
+        asking, contexts, _ = self.look_back(outputs, batch.reads, batch.lengths)
+        return self.answers(torch.cat((asking, contexts), dim=-1))
+
+    def heard(self, x: Tensor, outputs: Sequence[Tensor]) -> Tensor:
+        if not self.network.feeds:
+            return x
+        context = x.new_zeros(len(x), self.key.in_features)
+        if outputs:
+            before = torch.stack(list(outputs))
+            alpha = self._score(self.query(before[-1:]), self.key(before))[0].softmax(0)
+            context = torch.einsum("tb,tbd->bd", alpha, before)
+        return torch.cat((x, context), dim=-1)
 
     def answers(self, read: Tensor) -> Tensor:
         """Return the answers [K, B, O] for what they are read from: outputs and contexts, [K, B, 2 D]."""
@@ -105,7 +118,7 @@ class AttentionModule(NetworkModule):
     def _additive(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Return the scores of a layer with tanh units; without gradients, of some queries at a time."""
         count = len(queries) if torch.is_grad_enabled() else max(1, MOST_SCORES // keys.numel())
-        some = [self._scored(torch.tanh(part.unsqueeze(1) + keys)) for part in queries.split(count)]
+        some = [self._scored(torch.tanh(part.unsqueeze(1) + keys)) for part in torch.split(queries, count)]
         return some[0] if len(some) == 1 else torch.cat(some)
 
     def _scored(self, hidden: Tensor) -> Tensor:
