@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks import Batch, Task
-from variants import Recurrent, select_steps, streams
+from variants import Recurrent, streams
 from variants.layers.watch import watching
 
-from ..networks.readout import Network, untrained
+from ..networks.building import untrained
+from ..networks.network import NetworkModule
 from .diagnosis_file import Arrays, Diagnosis
 from .trial import Outcome, Trial
 
@@ -45,7 +46,7 @@ class Carried(NamedTuple):
     value: Tensor  # [B, H]
 
 
-def specification(trial: Trial, network: Network | None = None) -> tuple[Network, Task]:
+def specification(trial: Trial, network: NetworkModule | None = None) -> tuple[NetworkModule, Task]:
     """Return a trial's network in double precision, and its task.
 
     trial: which network it is. It runs by the eager engine, which is the specification; a control by its own engine.
@@ -63,6 +64,8 @@ def specification(trial: Trial, network: Network | None = None) -> tuple[Network
         start, _ = untrained(replace(trial, model=replace(trial.model, engine="eager")))
     if network is not None:
         start.load_state_dict(network.state_dict())
+    if not start.answering:
+        raise ValueError(f"{start.network.name}: a network without answers has no answer whose gradients reach back")
     return start.double().eval(), task
 
 
@@ -77,7 +80,7 @@ def last_answer(batch: Batch) -> Batch:
     return batch._replace(targets=batch.targets[-1:], reads=batch.reads[-1:])
 
 
-def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ...]]]:
+def unrolled(network: NetworkModule, batch: Batch) -> tuple[Tensor, list[tuple[Any, ...]]]:
     """Run a network over a batch step by step.
 
     Returns the answers [K, B, O], and for every step the states that it hands to the next one, one State per layer.
@@ -86,16 +89,17 @@ def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ..
     are computed from the original and not from the view, so that a derivative by the view counts only what happens in
     later steps. Steps after the end of a sequence are run over zeros; they come after its last answer.
     """
-    outputs, carried, state = [], [], None
+    outputs: list[Tensor] = []
+    carried, state = [], None
     for x in batch.inputs:
-        y, state = network.recurrent(x.unsqueeze(0), state)
+        y, state = network.recurrent(network.heard(x, outputs).unsqueeze(0), state)
         state = tuple(type(s)(*(v.view_as(v) for v in s)) for s in state)
         outputs.append(y[0])
         carried.append(state)
-    return network.answers(select_steps(torch.stack(outputs), batch.reads)), carried
+    return network.asked(torch.stack(outputs), batch), carried
 
 
-def gradients(network: Network, task: Task, batch: Batch) -> Gradients:
+def gradients(network: NetworkModule, task: Task, batch: Batch) -> Gradients:
     """Return how large the gradient of the last answer's loss is by the state that was carried k steps before it.
 
     network: as `specification` gives it.
@@ -140,7 +144,7 @@ def _squares(loss: Tensor, states: Sequence[tuple[Any, ...]], size: int) -> Tens
     return squares
 
 
-def one_sequence(network: Network, task: Task, batch: Batch) -> tuple[Arrays, dict[str, str]]:
+def one_sequence(network: NetworkModule, task: Task, batch: Batch) -> tuple[Arrays, dict[str, str]]:
     """Return inputs, gates and states over the first sequence of a batch, and what squashes each gate.
 
     The arrays are `inputs` [T, I], `relevant` [T] bool, `reads` [K], and `<layer>.gate.<name>` and
@@ -173,7 +177,7 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.to(torch.float32).numpy()
 
 
-def diagnose(trial: Trial, network: Network, outcome: Outcome, reproduced: bool = True) -> Diagnosis:
+def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced: bool = True) -> Diagnosis:
     """Return everything that is saved of a trained network.
 
     trial: that the network is of.
