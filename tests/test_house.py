@@ -44,6 +44,7 @@ FLOORS = {
         "study",
         "record",
         "study.restoring",
+        "discovery",
         "configuration",
         "workers",
         "__main__, sweep, inside, tracking, dashboard, bench",
