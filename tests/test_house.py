@@ -47,7 +47,7 @@ FLOORS = {
         "discovery",
         "configuration",
         "workers",
-        "__main__, sweep, inside, tracking, dashboard, bench",
+        "__main__, sweep, discover, inside, tracking, dashboard, bench",
         "score scoring",
     ],
     "analysis": [
@@ -68,11 +68,11 @@ FLOORS = {
 # Libraries that are slow to import, or that only one part should know: in which modules they may be imported.
 ONLY_IN = {
     "filelock": ("runs.locks",),
-    "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
-    "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
-    "optuna": ("runs.study", "runs.workers.accounting"),
+    "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep", "runs.discover"),
+    "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep", "runs.discover"),
+    "optuna": ("runs.study", "runs.discovery.search", "runs.workers.accounting"),
     "mlflow": ("runs.record.tracking", "runs.record.dashboard", "analysis.notebooks"),
-    "pandas": ("runs.record", "analysis", "tasks.data.files"),
+    "pandas": ("runs.record", "runs.discovery.table", "analysis", "tasks.data.files"),
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),
     "soundfile": ("tasks.real.timit",),

@@ -58,7 +58,7 @@ class CellSearch(Queue[CandidateClaim, Result]):
         self._known: tuple[int, Known] | None = None  # of a generation
         self._candidates: dict[int, Candidate] = {}
         self._complete = 0  # generations that are known to be told
-        self._refusal = ""
+        self._refusal: str | None = None  # until the references are told
 
     # Opening
     # -------------------------------------------------------------------------------------------------------------
@@ -137,9 +137,9 @@ class CellSearch(Queue[CandidateClaim, Result]):
 
     def refusal(self) -> str:
         """Return one line on why the search cannot go on, which is known once the references are told; else empty."""
-        if self._complete >= 1 and not self._refusal:
+        if self._refusal is None and self._complete >= 1:
             self._refusal = unsolved_by_gru(self.plan, self.told(1))
-        return self._refusal
+        return self._refusal or ""
 
     def left(self) -> int:
         """Return how many candidates have not been told; none where the search cannot go on."""

@@ -7,8 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-
-from omegaconf import DictConfig
+from typing import TYPE_CHECKING, TypeAlias
 
 from ..arguments import command
 from ..console.text import counted, grid, say, width
@@ -25,7 +24,11 @@ from ..study.finding import records
 from .actions import ask_workers
 from .status import outlook
 
-Action = Callable[[DictConfig, CellPlan, Path], int]  # the configuration, the plan that it describes, the folder
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+Action: TypeAlias = "Callable[[DictConfig, CellPlan, Path], int]"
+"""Takes the configuration, the plan that it describes, and the folder of the search; returns the exit code."""
 
 
 def _opened(config: DictConfig, folder: Path) -> CellSearch:

@@ -73,9 +73,7 @@ def work(
             if claim is None:
                 if not (linger or study.grows) or patiently(study.finished, stopping):
                     break
-                patiently(study.recover, stopping)
-                patiently(study.enqueue, stopping)
-                wait(study.idle_seconds, stopping)
+                look_after(study, stopping)
                 continue
             try:
                 with heartbeat(study, claim), watch.over(study, claim):
@@ -105,6 +103,13 @@ def die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:  # it had died before the kernel was asked
             os._exit(1)
+
+
+def look_after(study: Queue[Any, Any], stopping: Callable[[], bool]) -> None:
+    """Put back the trials of workers that died, let wait what is absent, and sleep for a while."""
+    patiently(study.recover, stopping)
+    if not patiently(study.enqueue, stopping):
+        wait(study.idle_seconds, stopping)
 
 
 def wait(seconds: float, stopping: Callable[[], bool]) -> None:
