@@ -58,7 +58,8 @@ class Candidate:
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Return a candidate from plain values."""
         known = {each.name for each in fields(cls)}
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in known})
+        plain: dict[str, Any] = {k: tuple(v) if k == "parents" else v for k, v in values.items() if k in known}
+        return cls(**plain)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -80,10 +80,10 @@ def _named(index: int, generation: int, arm: str, graph: Graph, label: str, bloc
 
 
 class _Parent(NamedTuple):
-    """A cell of the pool, as it is stored."""
+    """A cell that may be mutated: its equations, and the number of its first evaluation."""
 
     equations: str
-    index: int
+    number: int
 
 
 class _Drawing:
@@ -154,7 +154,7 @@ class _Drawing:
         if self.arm == RANDOM:
             return fresh(self.rng), ()
         parent = self.parents[int(self.rng.integers(len(self.parents)))]
-        return mutate(Graph.read(parent.equations), self.rng), (parent.index,)
+        return mutate(Graph.read(parent.equations), self.rng), (parent.number,)
 
     def _candidate(
         self, index: int, equations: str, key: str, parents: tuple[int, ...], counts: tuple[int, int, int]

@@ -116,7 +116,8 @@ def unsolved_by_gru(plan: CellPlan, told: Sequence[Told]) -> str:
     for task in plan.stages:
         best = max(reference[task][0])
         if best < 1.0:
-            cure = f"a larger budget (budgets.{task}={2 * plan.budget(task)}), another learning rate or a shorter lag"
+            more = f"{'' if task in plan.budgets else '+'}budgets.{task}={2 * plan.budget(task)}"
+            cure = f"a larger budget ({more}), another learning rate or a shorter lag"
             return (
                 f"task {task} must be one that the GRU solves: within {plan.budget(task)} updates it does at none of its "
                 f"{plan.points} points (best score {best:.2f}), so that no ratio to it means much; {cure} may help"
