@@ -24,6 +24,7 @@ class Candidate:
     operation: how it came about: its arm's name, `mutate`, `fresh`, or `again` for a cell that is evaluated once more.
     equations: of the cell, empty where no new cell was found. key: hash of their structure.
     parents: numbers of the candidates that it comes from; for `again`, of the cell's first evaluation.
+    changes: what has changed the nodes of its parent, see `runs.discovery.mutation.mutate`.
     block: the block of points at which it is trained.
     name: which of the GRU's names it has, from 1; 0 for none. Seeds depend on it.
     label: of a cell that has a name, such as vanilla.
@@ -38,6 +39,7 @@ class Candidate:
     equations: str
     key: str
     parents: tuple[int, ...] = ()
+    changes: tuple[str, ...] = ()
     block: int = 0
     name: int = 0
     label: str = ""
@@ -58,7 +60,7 @@ class Candidate:
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Return a candidate from plain values."""
         known = {each.name for each in fields(cls)}
-        plain: dict[str, Any] = {k: tuple(v) if k == "parents" else v for k, v in values.items() if k in known}
+        plain: dict[str, Any] = {k: tuple(v) if k in ("parents", "changes") else v for k, v in values.items() if k in known}
         return cls(**plain)
 
 

@@ -5,6 +5,15 @@ import re
 from .graph import Graph
 
 
+from dataclasses import dataclass
+@dataclass
+class Mutant:
+    """STUB."""
+    graph: Graph
+    operations: tuple
+def mutant(graph, generator):
+    """STUB."""
+    return Mutant(mutate(graph, generator), ("x",))
 def mutate(graph, generator):
     for _ in range(100):
         lines = graph.text.split("\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..trial.classes import construct
 from .candidate import Candidate, Told
 from .fresh import fresh
 from .graph import Graph
-from .mutation import mutate
+from .mutation import mutant
 from .plan import MUTATION, NAMES, RANDOM, REFERENCE, START, CellPlan
 from .scoring import Member, members
 from .validity import pruned, static_refusal
@@ -134,41 +134,33 @@ class _Drawing:
         )
 
     def _new(self, index: int) -> Candidate:
-        duplicates = invalid = 0
-        for drawn in range(1, DRAWN + 1):
-            graph, parents = self._drawn()
-            if static_refusal(graph):
-                invalid += 1
-                continue
-            graph = pruned(graph)
-            key = graph.key
-            if key in self.seen:
-                duplicates += 1
-                continue
-            self.seen.add(key)
-            return self._candidate(index, graph.equations(), key, parents, (drawn, duplicates, invalid))
-        return self._candidate(index, "", "", (), (DRAWN, duplicates, invalid))
-
-    def _drawn(self) -> tuple[Graph, tuple[int, ...]]:
-        """Return a cell that may be new, and the numbers of the candidates that it comes from."""
-        if self.arm == RANDOM:
-            return fresh(self.rng), ()
-        parent = self.parents[int(self.rng.integers(len(self.parents)))]
-        return mutate(Graph.read(parent.equations), self.rng), (parent.number,)
-
-    def _candidate(
-        self, index: int, equations: str, key: str, parents: tuple[int, ...], counts: tuple[int, int, int]
-    ) -> Candidate:
-        proposals, duplicates, invalid = counts
-        return Candidate(
+        candidate = Candidate(
             index=index,
             generation=self.generation,
             arm=self.arm,
             operation="mutate" if self.arm == MUTATION else "fresh",
-            equations=equations,
-            key=key,
-            parents=parents,
-            proposals=proposals,
-            duplicates=duplicates,
-            invalid=invalid,
+            equations="",
+            key="",
         )
+        duplicates = invalid = 0
+        for drawn in range(1, DRAWN + 1):
+            graph, origin = self._drawn()
+            candidate = replace(candidate, proposals=drawn, duplicates=duplicates, invalid=invalid)
+            if static_refusal(graph):
+                invalid += 1
+                continue
+            graph = pruned(graph)
+            if graph.key in self.seen:
+                duplicates += 1
+                continue
+            self.seen.add(graph.key)
+            return replace(candidate, equations=graph.equations(), key=graph.key, **origin)
+        return replace(candidate, duplicates=duplicates, invalid=invalid)
+
+    def _drawn(self) -> tuple[Graph, dict[str, Any]]:
+        """Return a cell that may be new, and from which candidates and by what it came about."""
+        if self.arm == RANDOM:
+            return fresh(self.rng), {}
+        parent = self.parents[int(self.rng.integers(len(self.parents)))]
+        found = mutant(Graph.read(parent.equations), self.rng)
+        return found.graph, {"parents": (parent.number,), "changes": found.operations}

@@ -50,6 +50,7 @@ def _row(plan: CellPlan, told: Told, score: float | None) -> dict[str, Any]:
     row: dict[str, Any] = {
         **candidate.as_dict(),
         "parents": ";".join(map(str, candidate.parents)),
+        "changes": ";".join(candidate.changes),
         "status": result.status,
         "reason": "" if result.status in (SCORED, *plan.stages) else result.reason,
         "ratio": result.ratio,
@@ -69,7 +70,7 @@ def _row(plan: CellPlan, told: Told, score: float | None) -> dict[str, Any]:
     return row
 
 
-def write_table(search: CellSearch, path: Path) -> pd.DataFrame:
+def save_table(search: CellSearch, path: Path) -> pd.DataFrame:
     """Write the candidates of a search as parquet, with the plan and the facts in the metadata; returns the table."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -84,7 +85,7 @@ def write_table(search: CellSearch, path: Path) -> pd.DataFrame:
 
 
 def read_table(path: Path) -> tuple[CellPlan, pd.DataFrame, dict[str, Any]]:
-    """Return the plan, the candidates and the facts of a search that `write_table` has written.
+    """Return the plan, the candidates and the facts of a search that `save_table` has written.
 
     Raises ValueError for a file that is no such table.
     """

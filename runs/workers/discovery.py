@@ -17,7 +17,7 @@ from ..discovery.plan import MUTATION, CellPlan
 from ..discovery.scoring import Member, members
 from ..discovery.search import CellSearch
 from ..discovery.status import print_funnel
-from ..discovery.table import TABLE, write_table
+from ..discovery.table import TABLE, save_table
 from ..discovery.verdict import VERDICT, confirmed, lines_of, verdict_name, write_study
 from ..files import writable, write_whole
 from ..study.finding import records
@@ -59,7 +59,7 @@ def export(config: DictConfig, plan: CellPlan, folder: Path) -> int:
     """Write the table of candidates as `candidates.parquet`."""
     search = _opened(config, folder)
     path = writable(folder) / TABLE
-    print(f"{path}: {len(write_table(search, path))} candidates")
+    print(f"{path}: {len(save_table(search, path))} candidates")
     return 0
 
 

@@ -12,7 +12,7 @@ from runs.discovery.adopting import adopted
 from runs.discovery.kernels import CACHE, kernels_in, make_room, trimmed
 from runs.discovery.plan import MUTATION
 from runs.discovery.scoring import members
-from runs.discovery.table import frame, load_search, read_table, write_table
+from runs.discovery.table import frame, load_search, read_table, save_table
 from runs.discovery.verdict import confirmed, lines_of, study_of, write_study
 from runs.trial.classes import construct
 from tests.runs.discovery.conftest import make_plan
@@ -24,7 +24,7 @@ def best_of(searched):
 
 
 def test_the_table_has_a_row_for_each_candidate(searched, told, tmp_path):
-    table = write_table(searched, tmp_path / "candidates.parquet")
+    table = save_table(searched, tmp_path / "candidates.parquet")
     plan, again, facts = read_table(tmp_path / "candidates.parquet")
     assert (plan, len(again), facts["sessions"]) == (searched.plan, plan.length, searched.sessions.all())
     assert [*again["key"]] == [each.candidate.key for each in told]

@@ -14,6 +14,7 @@ from runs.configuration.discovery import plan_from
 from runs.discovery import search as module
 from runs.discovery.candidate import NOTHING, SCORED
 from runs.discovery.finding import found
+from runs.discovery.mutation import Mutant
 from runs.discovery.plan import MUTATION, NAMES, RANDOM, REFERENCE, START
 from runs.discovery.proposing import DRAWN, proposed
 from runs.discovery.search import CellSearch
@@ -145,7 +146,7 @@ def test_a_gate_that_nothing_passes_is_said_with_the_funnel(tmp_path):
 
 
 def test_where_no_new_cell_is_found_the_candidate_ends_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr("runs.discovery.proposing.mutate", lambda graph, generator: graph)
+    monkeypatch.setattr("runs.discovery.proposing.mutant", lambda graph, generator: Mutant(graph, ()))
     search = tried(tmp_path, make_plan(generations=1, fresh=0, names=0, again=0.0))
     last = search.told()[-1]
     assert (last.candidate.equations, last.candidate.duplicates, last.result.status) == ("", DRAWN, NOTHING)
