@@ -40,6 +40,9 @@ FLOORS = {
         "arguments",
         "trial networks",
         "runs",
+        "discovery.graph discovery.reading discovery.printing discovery.terms discovery.labelling discovery.normal"
+        " discovery.numeric discovery.validity discovery.mutation discovery.fresh discovery.fingerprint"
+        " discovery.distance discovery",
         "record.facts, record.rows",
         "study",
         "record",
