@@ -40,11 +40,16 @@ FLOORS = {
         "arguments",
         "trial networks",
         "runs",
+        "discovery.graph discovery.reading discovery.printing discovery.terms discovery.labelling discovery.normal"
+        " discovery.numeric discovery.validity discovery.mutation discovery.fresh discovery.fingerprint"
+        " discovery.distance discovery",
         "record.facts, record.rows",
         "study",
         "record",
         "study.restoring",
-        "discovery",
+        "discovery.plan discovery.candidate discovery.scoring discovery.trials discovery.evaluation discovery.proposing"
+        " discovery.kernels discovery.search discovery.finding discovery.status discovery.table discovery.verdict"
+        " discovery.adopting",
         "configuration",
         "workers",
         "__main__, sweep, discover, inside, tracking, dashboard, bench",

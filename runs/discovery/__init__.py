@@ -1,1 +1,1 @@
-"""The search for cells: candidates are equations, which mutate, compete with the GRU and are compared with chance."""
+"""A search for recurrent cells: candidates are graphs, which are mutated, checked, and run as equations."""
