@@ -60,7 +60,9 @@ class Candidate:
     def from_dict(cls, values: Mapping[str, Any]) -> Candidate:
         """Return a candidate from plain values."""
         known = {each.name for each in fields(cls)}
-        plain: dict[str, Any] = {k: tuple(v) if k in ("parents", "changes") else v for k, v in values.items() if k in known}
+        plain: dict[str, Any] = {
+            k: tuple(v) if k in ("parents", "changes") else v for k, v in values.items() if k in known
+        }
         return cls(**plain)
 
 

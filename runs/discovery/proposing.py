@@ -79,6 +79,22 @@ def _named(index: int, generation: int, arm: str, graph: Graph, label: str, bloc
     )
 
 
+def _written(graph: Graph) -> tuple[str, str]:
+    """Return the key and the equations of a graph without the parameters that have no effect; empty if it is no cell.
+
+    What is left of a graph may be no cell any more, or may be one that equations cannot say.
+    """
+    if static_refusal(graph):
+        return "", ""
+    try:
+        graph = pruned(graph)
+        if static_refusal(graph):
+            return "", ""
+        return graph.key, graph.equations()
+    except (ValueError, KeyError):
+        return "", ""
+
+
 class _Parent(NamedTuple):
     """A cell that may be mutated: its equations, and the number of its first evaluation."""
 
@@ -146,15 +162,15 @@ class _Drawing:
         for drawn in range(1, DRAWN + 1):
             graph, origin = self._drawn()
             candidate = replace(candidate, proposals=drawn, duplicates=duplicates, invalid=invalid)
-            if static_refusal(graph):
+            key, equations = _written(graph)
+            if not equations:
                 invalid += 1
                 continue
-            graph = pruned(graph)
-            if graph.key in self.seen:
+            if key in self.seen:
                 duplicates += 1
                 continue
-            self.seen.add(graph.key)
-            return replace(candidate, equations=graph.equations(), key=graph.key, **origin)
+            self.seen.add(key)
+            return replace(candidate, equations=equations, key=key, **origin)
         return replace(candidate, duplicates=duplicates, invalid=invalid)
 
     def _drawn(self) -> tuple[Graph, dict[str, Any]]:
