@@ -30,7 +30,7 @@ def adopted(plan: CellPlan, told: Sequence[Told], key: str, path: str = "") -> P
     label = found_label(key)
     place = Path(path) if path else CONF / "variant" / f"{label}.yaml"
     text = (
-        f"# Candidate {first.index} of search {plan.design.name}, seed {plan.design.seed}: {first.arm}, {first.operation}.\n"
+        f"# Candidate {first.index} of search {plan.design.name}, seed {plan.design.seed}; its arm is {first.arm}.\n"
         f"defaults: [formula, _self_]\nlabel: {label}\nequations: |-\n{textwrap.indent(first.equations, '  ')}\n"
     )
     writable(place.parent, "path")

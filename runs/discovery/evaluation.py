@@ -1,4 +1,4 @@
-"""Tries a candidate: whether it is a valid and a new cell, and then what it learns, task by task, until a gate ends it."""
+"""Tries a candidate: whether it is a valid and a new cell, and then what it learns, task by task."""
 
 from __future__ import annotations
 

@@ -119,7 +119,8 @@ def unsolved_by_gru(plan: CellPlan, told: Sequence[Told]) -> str:
             more = f"{'' if task in plan.budgets else '+'}budgets.{task}={2 * plan.budget(task)}"
             cure = f"a larger budget ({more}), another learning rate or a shorter lag"
             return (
-                f"task {task} must be one that the GRU solves: within {plan.budget(task)} updates it does at none of its "
-                f"{plan.points} points (best score {best:.2f}), so that no ratio to it means much; {cure} may help"
+                f"task {task} must be one that the GRU solves: within {plan.budget(task)} updates it does so "
+                f"at none of its {plan.points} points (best score {best:.2f}), so that no ratio to it means much; "
+                f"{cure} may help"
             )
     return ""

@@ -1,4 +1,4 @@
-"""A search for cells in its storage, which is the record: one Optuna study `<name>/search`, whose trials are candidates."""
+"""A search for cells in its storage, the record: one Optuna study `<name>/search`, whose trials are candidates."""
 
 from __future__ import annotations
 

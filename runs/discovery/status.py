@@ -31,7 +31,7 @@ def funnel(plan: CellPlan, told: Sequence[Told], arm: str) -> dict[str, int]:
     drawn = [each for each in own if each.candidate.operation != "again"]
     ended = Counter(each.result.status for each in new)
     first = plan.tasks[0]
-    counts = {
+    return {
         "drawn": sum(each.candidate.proposals for each in drawn),
         "invalid": sum(each.candidate.invalid for each in drawn),
         "there before": sum(each.candidate.duplicates for each in drawn),
@@ -46,7 +46,6 @@ def funnel(plan: CellPlan, told: Sequence[Told], arm: str) -> dict[str, int]:
         "above the GRU": sum(member.score > 1 for member in members(plan, told, arm) if member.first.arm == arm),
         "evaluated again": sum(each.candidate.operation == "again" for each in own),
     }
-    return counts
 
 
 def print_funnel(plan: CellPlan, told: Sequence[Told]) -> None:

@@ -129,7 +129,7 @@ def test_a_search_stops_where_the_gru_does_not_solve_a_task(tmp_path):
     search = tried(tmp_path, plan)
     assert [each.candidate.arm for each in search.told()] == [REFERENCE] * 2
     assert search.refusal().startswith(
-        "task adding must be one that the GRU solves: within 2 updates it does at none of its 1 "
+        "task adding must be one that the GRU solves: within 2 updates it does so at none of its 1 "
     )
     assert search.left() == 0
 
