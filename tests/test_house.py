@@ -40,13 +40,19 @@ FLOORS = {
         "arguments",
         "trial networks",
         "runs",
+        "discovery.graph discovery.reading discovery.printing discovery.terms discovery.labelling discovery.normal"
+        " discovery.numeric discovery.validity discovery.mutation discovery.fresh discovery.fingerprint"
+        " discovery.distance discovery",
         "record.facts, record.rows",
         "study",
         "record",
         "study.restoring",
+        "discovery.plan discovery.candidate discovery.scoring discovery.trials discovery.evaluation discovery.proposing"
+        " discovery.kernels discovery.search discovery.finding discovery.status discovery.table discovery.verdict"
+        " discovery.adopting",
         "configuration",
         "workers",
-        "__main__, sweep, inside, tracking, dashboard, bench",
+        "__main__, sweep, discover, inside, tracking, dashboard, bench",
         "score scoring",
     ],
     "analysis": [
@@ -67,11 +73,11 @@ FLOORS = {
 # Libraries that are slow to import, or that only one part should know: in which modules they may be imported.
 ONLY_IN = {
     "filelock": ("runs.locks",),
-    "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
-    "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep"),
-    "optuna": ("runs.study", "runs.workers.accounting"),
+    "hydra": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep", "runs.discover"),
+    "omegaconf": ("runs.configuration", "runs.workers.launcher", "runs.__main__", "runs.sweep", "runs.discover"),
+    "optuna": ("runs.study", "runs.discovery.search", "runs.workers.accounting"),
     "mlflow": ("runs.record.tracking", "runs.record.dashboard", "analysis.notebooks"),
-    "pandas": ("runs.record", "analysis", "tasks.data.files"),
+    "pandas": ("runs.record", "runs.discovery.table", "analysis", "tasks.data.files"),
     "matplotlib": ("analysis", "runs.bench"),
     "sklearn": ("analysis",),
     "soundfile": ("tasks.real.timit",),

@@ -40,7 +40,7 @@ def command_line(main: Callable[[DictConfig], int], config_name: str) -> NoRetur
     a launcher, and what it raises there is raised here again.
 
     main: takes the composed configuration, returns an exit code.
-    config_name: trial or sweep.
+    config_name: trial, sweep or discover.
     """
     with _exceptions_pass_through_hydra() as verbose:
         code = _Command(main, config_name, verbose).run()

@@ -19,6 +19,7 @@ from ..trial.trial import Model, Training
 from .knobs import GROUPS
 
 ACTIONS = ("run", "status", "stop", "retry", "repair", "export", "restore")
+SEARCH_ACTIONS = ("run", "status", "stop", "export", "verdict", "adopt")
 
 
 @dataclass
@@ -164,7 +165,77 @@ class SweepConfig:
     tracking: Tracking = field(default_factory=Tracking)
 
 
-SCHEMAS: dict[str, type[Any]] = {"trial": TrialConfig, "sweep": SweepConfig}
+@dataclass
+class DiscoverConfig:
+    """One search for cells: candidates are equations, which mutate, and which are held against the GRU.
+
+    name: of the search; its folder in the results.
+    start: the cells with which it starts, beside the GRU; those that equations can say, such as `[vanilla, mut1]`.
+    tasks: name to knobs, as in a study, in the order in which a candidate is trained on them.
+    toy: the task that a candidate must learn before it is trained on the others; it does not count in the score.
+    budgets: updates by task, such as `budgets.adding=400`; those of `training.budget` where a task is not named.
+    generations: how many there are; a larger number extends a search and keeps the first ones.
+    mutants: candidates of a generation that are mutants of the best cells.
+    fresh: candidates of a generation that are drawn at random, as a control.
+    names: under how many names the GRU is entered, as a control: each has seeds of its own.
+    pool: how many of the best cells are mutated and evaluated again.
+    points: hyperparameter points at which a candidate is trained.
+    blocks: how often a cell can be evaluated, each time at other points; the GRU is trained at all of them.
+    again: share of the candidates that are a cell of the pool at its next block of points.
+    toy_reach: share of the best GRU's score on the toy that a candidate must reach.
+    reach: the same on the first of the other tasks, where a faster solution counts for more.
+    space: hyperparameter to its range, as in a study. The width is that of the GRU; candidates have as many parameters.
+    seed: random seed from which candidates, points, initialisation and data are derived.
+    workers: processes on this machine.
+    trial_seconds: time after which a candidate counts as failed, 0 for no limit.
+    megabytes: of compiled kernels that are kept in the search's folder; the oldest are removed beyond it.
+    action: run (start or go on), status, stop (let the workers finish what they try and leave; a second time: at
+        once), export (the table of candidates as parquet), verdict (the best cells again, in a study with fresh points
+        and seeds) or adopt (write a cell as a preset, see `hash`).
+    best: with action=verdict: how many of the best cells are in the study.
+    verdict_points: with action=verdict: hyperparameter points of the study.
+    hash: with action=adopt: of the cell, as the table of the best cells shows it.
+    path: with action=adopt: of the file; by default `conf/variant/found_<hash>.yaml`.
+    initialisation: how parameters start.
+    model: width of the GRU, layers, engine.
+    training: optimiser, budget, evaluation, stopping.
+    storage: where the search is recorded: journal, postgres.
+    results: folder of all studies and searches.
+    """
+
+    name: str = MISSING
+    start: Any = field(default_factory=list)
+    tasks: Any = field(default_factory=dict)
+    toy: str = MISSING
+    budgets: Any = field(default_factory=dict)
+    generations: int = 10
+    mutants: int = 60
+    fresh: int = 30
+    names: int = 10
+    pool: int = 100
+    points: int = 2
+    blocks: int = 3
+    again: float = 0.1
+    toy_reach: float = 0.95
+    reach: float = 0.9
+    space: Any = field(default_factory=dict)
+    seed: int = 0
+    workers: int = 1
+    trial_seconds: float = 0.0
+    megabytes: int = 64
+    action: str = "run"
+    best: int = 10
+    verdict_points: int = 50
+    hash: str = ""
+    path: str = ""
+    initialisation: Any = MISSING
+    model: Any = MISSING
+    training: Any = MISSING
+    storage: Storage = field(default_factory=Storage)
+    results: str = "results"
+
+
+SCHEMAS: dict[str, type[Any]] = {"trial": TrialConfig, "sweep": SweepConfig, "discover": DiscoverConfig}
 _STORED: dict[tuple[str, str], type[Any]] = {}  # what Hydra has, by group and name
 
 

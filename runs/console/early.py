@@ -1,4 +1,4 @@
-"""Finds a mistyped name on the command line of `runs` or `runs.sweep` before torch is imported.
+"""Finds a mistyped name on the command line of `runs`, `runs.sweep` or `runs.discover` before torch is imported.
 
 Importing torch takes two seconds. This file speaks only if it is sure. Everything else is left to Hydra, which composes
 the configuration later.
@@ -19,7 +19,7 @@ from .source import ROOT, ROOTS, keys_in_source, knobs_in_source, names_in_sourc
 from .text import complain
 
 CONF = ROOT / "conf"
-COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep"}
+COMMANDS = {"trial": "python -m runs", "sweep": "python -m runs.sweep", "discover": "python -m runs.discover"}
 _SCHEMA, _TRIAL, _STAGES = "runs/configuration/schema.py", "runs/trial/trial.py", "runs/study/stages.py"
 _PLAN, _DESIGN = "runs/study/plan.py", "runs/study/design.py"
 PARTS = {  # keys that have keys themselves: the file and the class that declare these
@@ -40,6 +40,8 @@ WORDS = {  # keys whose values are words: the files and the constants that list 
     "sampler": [(_DESIGN, "DESIGNED"), (_DESIGN, "ADAPTIVE")],
     "action": [(_SCHEMA, "ACTIONS")],
 }
+OWN_WORDS = {("discover", "action"): [(_SCHEMA, "SEARCH_ACTIONS")]}  # where a command has other words of a key
+LISTS = ("variants", "start")  # keys whose value is a list of variants
 FLAGS = (
     *("help", "hydra-help", "version", "cfg", "resolve", "package", "run", "multirun", "info", "shell-completion"),
     *("config-dir", "config-name", "config-path", "experimental-rerun"),
@@ -112,7 +114,7 @@ def mistake(command: str, arguments: Sequence[str], registered: Registered | Non
 
     It is empty if there is no such argument, and if that is not sure, as presets or classes may come from elsewhere.
 
-    command: trial or sweep.
+    command: trial, sweep or discover.
     arguments: the words after the command.
     registered: the choices of each group that are classes; by default they are read from the source files.
     """
@@ -196,7 +198,8 @@ def _mistake_inside(command: str, text: str, arguments: Sequence[str]) -> str:
     sign, key, rest, value = argument.sign, argument.key, argument.rest, argument.value
     word = f"{key}{rest}"
     if word in WORDS and re.fullmatch(r"[A-Za-z_]+", value) and value not in ("null", "true", "false"):
-        words = [word for place in WORDS[word] for word in words_in_source(*place)]
+        places = OWN_WORDS.get((command, word), WORDS[word])
+        words = [word for place in places for word in words_in_source(*place)]
         return "" if value in words else one_of(word, value, words)
     inner = re.match(r"\.(\w+)(?:\.(\w+))?", rest)
     if inner is None or key not in keys(command):
@@ -284,9 +287,9 @@ def _choice_mistake(command: str, argument: Argument, registered: Registered | N
         if key in ROOTS and value.startswith("["):
             return f"{key}={value}: a {key} is one choice; several are run one after the other with -m {key}=one,other"
         names = [name.strip() for name in value.split(",")]
-    elif key == "variants":
+    elif key in LISTS:
         if re.fullmatch(r"[\w.]*(,[\w.]*)*", value):
-            return f"variants must be a list, as in variants=[vanilla,gru], got {value!r}"
+            return f"{key} must be a list, as in {key}=[vanilla,gru], got {value!r}"
         listed = re.fullmatch(r"\[([\w\s,.]*)\]", value)
         group, names = "variant", [name.strip() for name in listed[1].split(",") if name.strip()] if listed else []
     elif key == "tasks" and re.fullmatch(r"[\w,.]*|\[.*\]", value):

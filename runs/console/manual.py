@@ -1,4 +1,4 @@
-"""The text of `python -m runs --help` and `python -m runs.sweep --help`, read from the docstrings in source files."""
+"""The text of `--help` of `runs`, `runs.sweep` and `runs.discover`, read from the docstrings in source files."""
 
 from __future__ import annotations
 
@@ -20,6 +20,11 @@ EXAMPLES = {
         "python -m runs.sweep study=quick action=status",
         "python -m runs.sweep name=mine 'variants=[vanilla,gru]' points=30",
     ],
+    "discover": [
+        "python -m runs.discover discovery=quick name=mine workers=2",
+        "python -m runs.discover discovery=quick name=mine action=status",
+        "python -m runs.discover discovery=quick name=mine action=verdict",
+    ],
 }
 OPTIONS = [
     ("--cfg job", "print all values that the other arguments make, and nothing else."),
@@ -38,19 +43,23 @@ KNOBS = {
     "task.lag=50: `python -m variants vanilla` and `python -m tasks adding` explain them.",
     "sweep": "The knobs of a task are keys as well, such as tasks.adding.lag=50: `python -m tasks adding` explains "
     "them. A preset (study=..., training=...) replaces defaults; `--cfg job` shows what counts.",
+    "discover": "The knobs of a task are keys as well, such as tasks.adding.lag=50: `python -m tasks adding` explains "
+    "them. A preset (discovery=..., training=...) replaces defaults; `--cfg job` shows what counts.",
 }
 CODES_OF = {
     "trial": "Exit codes: 0 when the trial is recorded; 1 when it failed; 2 for a mistake in the command, which is one "
     "line; 130 when interrupted, where nothing is recorded.",
     "sweep": "Exit codes: 0 when every trial is done and none failed, or the workers were asked to stop; 1 when some "
     "are missing or failed; 2 for a mistake in the command, which is one line; 130 when interrupted.",
+    "discover": "Exit codes: 0 when every candidate was tried, or the workers were asked to stop; 1 when some were not "
+    "or the search cannot go on; 2 for a mistake in the command, which is one line; 130 when interrupted.",
 }
 
 
 def manual(command: str) -> str:
     """Return the text of `--help`.
 
-    command: trial or sweep.
+    command: trial, sweep or discover.
     """
     own = keys_in_source(*schema(command))
     parts = [key for key in PARTS if key in keys(command)]

@@ -20,24 +20,32 @@ Place = tuple[str, str, int]
 
 
 @dataclass(frozen=True)
-class Lease:
-    """A trial that this process has claimed and runs.
+class Claim:
+    """What this process has claimed and runs.
 
     number: of the trial in the storage.
     task, variant: labels of its pair. index: its number in the plan.
-    trial: what to run.
     """
 
     number: int
     task: str
     variant: str
     index: int
-    trial: Trial
 
     @property
     def pair(self) -> Pair:
         """Labels of its task and its variant."""
         return self.task, self.variant
+
+
+@dataclass(frozen=True)
+class Lease(Claim):
+    """A trial of a study that this process has claimed and runs.
+
+    trial: what to run.
+    """
+
+    trial: Trial
 
 
 @dataclass(frozen=True)

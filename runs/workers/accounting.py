@@ -16,14 +16,14 @@ from optuna.trial import FrozenTrial
 
 from ..files import write_whole
 from ..record.mirror import Mirror
-from ..study.study import Study
+from ..study.claiming import Queue
 
 SUMS = ("trials", "seconds", "worker_seconds", "trial_seconds", "mirrored", "mirror_seconds")  # over all sessions
 WORTH_NOTING = 5.0  # seconds of planning
 
 
 def session_cost(
-    study: Study, processes: Collection[int], begun: datetime, seconds: float, mirror: Mirror | None
+    study: Queue[Any, Any], processes: Collection[int], begun: datetime, seconds: float, mirror: Mirror | None
 ) -> dict[str, float]:
     """Return what one session, a run of the command, has cost on this machine.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..arguments import command
 from ..console.text import counted, say
 from ..files import writable
 from ..record.archive import ARCHIVE, load
+from ..study.claiming import Queue
 from ..study.finding import find
 from ..study.part import WHOLE, Part
 from ..study.storage.opening import open_storage
@@ -79,7 +81,14 @@ def stop(url: str, folder: Path, name: str, stage: str) -> int:
 
     It is for the workers of all stages. The arguments are those of `opened`.
     """
-    study = opened(url, folder, name, stage)
+    return ask_workers(opened(url, folder, name, stage), folder)
+
+
+def ask_workers(study: Queue[Any, Any], folder: Path) -> int:
+    """Ask the workers of a study, or of a search for cells, to leave; returns the exit code.
+
+    folder: in which the workers look for the request.
+    """
     running = [h for h in study.held() if h.alive]
     again = asked_to_stop(folder) and bool(running)
     ask_to_stop(folder, at_once=again)

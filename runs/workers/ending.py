@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from types import FrameType
+from typing import Any
 
-from ..study.study import Study
+from ..study.claiming import Queue
 from . import stop
 from .watch import out_of_time, overtime
 
@@ -80,7 +81,7 @@ class Limit:
     seconds: that a trial may take, 0 for no limit.
     """
 
-    def __init__(self, study: Study, seconds: float) -> None:
+    def __init__(self, study: Queue[Any, Any], seconds: float) -> None:
         self.study, self.seconds = study, seconds
         self._since: dict[int, float] = {}  # number of a trial in the storage to when it was first seen running
 

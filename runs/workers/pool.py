@@ -12,14 +12,14 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ..console.progress import Bar
 from ..console.text import duration, say
 from ..locks import try_lock
 from ..record.mirror import Mirror
+from ..study.claiming import Queue
 from ..study.storage.opening import patiently
-from ..study.study import Study
 from .accounting import Memory, add_cost, session_cost
 from .ending import JOIN_SECONDS, Interruption, Limit
 from .status import heading, in_other_hands, result_file
@@ -61,7 +61,7 @@ class Pool:
     replaced: how many workers died by themselves and were replaced.
     """
 
-    def __init__(self, study: Study, url: str, folder: Path, seconds: float = 0.0) -> None:
+    def __init__(self, study: Queue[Any, Any], url: str, folder: Path, seconds: float = 0.0) -> None:
         self.study, self.url, self.folder, self.seconds = study, url, folder, seconds
         self.processes: list[BaseProcess] = []
         self.pids: set[int] = set()

@@ -8,11 +8,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 from ..arguments import command
 from ..console.text import counted, duration, grid, loud, say, width, wrapped
+from ..study.claiming import Queue
 from ..study.study import Study
 from ..study.trials import Held
 
@@ -35,7 +37,7 @@ COLUMNS = {  # what is counted, as `Study.counts` calls it, and as the table doe
 }
 
 
-def heading(study: Study) -> str:
+def heading(study: Queue[Any, Any]) -> str:
     """Return the name of a study, and of its stage if it is one."""
     name, stage = study.design.name, study.plan.stage
     return name if stage == "search" else f"{name} {stage}"
@@ -137,7 +139,7 @@ def _time_left(seconds: float, running: Sequence[Held], stuck: Sequence[Held]) -
     return f"about {duration(seconds)} with 1 running, but none is"
 
 
-def in_other_hands(study: Study) -> str:
+def in_other_hands(study: Queue[Any, Any]) -> str:
     """Return one line on the trials that processes of other commands run; it is empty if there are none."""
     own = {os.getpid(), *(p.pid for p in psutil.Process().children())}
     others = [h for h in study.held() if h.alive and not (h.here and h.worker["pid"] in own)]
@@ -162,7 +164,7 @@ def next_step(study: Study, results: Path | str) -> str:
     return f"next: {command('analysis', results=results, **words)}"
 
 
-def result_file(study: Study, what: str) -> str:
+def result_file(study: Queue[Any, Any], what: str) -> str:
     """Return the name of a JSON file in the study's folder; the files of a stage begin with its name.
 
     what: the content, such as `design`.

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..study.study import Study
-from ..study.trials import Lease
+from ..study.claiming import Queue
+from ..study.trials import Claim
 from ..trial.faults import OutOfTime
 from . import stop
 
@@ -29,8 +29,8 @@ LAST_SECONDS = 5.0  # for the last action of a process that is about to be ended
 class AtHand(NamedTuple):
     """The trial that a worker is running. since: by the monotonic clock."""
 
-    study: Study
-    claim: Lease
+    study: Queue[Any, Any]
+    claim: Claim
     since: float
 
 
@@ -74,7 +74,7 @@ class Watch:
         self._handler.close()
 
     @contextlib.contextmanager
-    def over(self, study: Study, claim: Lease) -> Iterator[None]:
+    def over(self, study: Queue[Any, Any], claim: Claim) -> Iterator[None]:
         """Watch over a trial as long as the block lasts."""
         self._at_hand = AtHand(study, claim, time.monotonic())
         if self.seconds:

@@ -12,18 +12,21 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ..discovery.plan import is_search
+from ..study.claiming import Queue
 from ..study.part import WHOLE, Part
 from ..study.processes import BEAT_SECONDS
+from ..study.storage.contract import Storage
 from ..study.storage.opening import open_storage, patiently
 from ..study.study import Study
-from ..study.trials import Lease
+from ..study.trials import Claim
 from ..trial.faults import Interrupted, MachineFault
-from ..trial.training import prepare_process, run
+from ..trial.training import prepare_process
 from .stop import asked_to_stop, stop_on_signal
 from .watch import Watch
 
-IDLE_SECONDS = 5.0  # before a worker without a trial looks for one again
 FAULT_SECONDS = 1.0  # before the next trial after the machine lacked something
 PR_SET_PDEATHSIG = 1  # of Linux's prctl: the signal that a process gets when its parent dies
 
@@ -38,6 +41,8 @@ def work(
     part: Part = WHOLE,
 ) -> int:
     """Run trials of a planned study until none is waiting; returns how many trials this worker has finished.
+
+    Where the study wants its workers replaced after some trials, this one leaves after so many.
 
     SIGINT or SIGTERM stops it within one update, and so does the death of its parent; the trial at hand is put back.
     If the update does not end, the process is ended after ten seconds.
@@ -59,22 +64,20 @@ def work(
         def stopping() -> bool:
             return signalled() or watch.asked is not None or (parent != 0 and os.getppid() != parent)
 
-        study = patiently(lambda: Study.open(open_storage(storage, folder), key), stopping)
+        study = patiently(lambda: planned_before(open_storage(storage, folder), key), stopping)
         study.parent, study.part = parent, part
         patiently(study.sessions.join, stopping)
         finished = 0
-        while not stopping() and not asked_to_stop(folder):
+        while not (stopping() or asked_to_stop(folder) or 0 < study.most <= finished):
             claim = patiently(study.claim, stopping)
             if claim is None:
-                if not linger or patiently(study.finished, stopping):
+                if not (linger or study.grows) or patiently(study.finished, stopping):
                     break
-                patiently(study.recover, stopping)
-                patiently(study.enqueue, stopping)
-                wait(IDLE_SECONDS, stopping)
+                look_after(study, stopping)
                 continue
             try:
                 with heartbeat(study, claim), watch.over(study, claim):
-                    outcome = run(claim.trial, study.reporter(claim), watch.limited(stopping), raise_faults=True)
+                    outcome = study.run(claim, watch.limited(stopping))
             except Interrupted:
                 study.put_back(claim)
                 break
@@ -102,6 +105,13 @@ def die_with(parent: int) -> None:
             os._exit(1)
 
 
+def look_after(study: Queue[Any, Any], stopping: Callable[[], bool]) -> None:
+    """Put back the trials of workers that died, let wait what is absent, and sleep for a while."""
+    patiently(study.recover, stopping)
+    if not patiently(study.enqueue, stopping):
+        wait(study.idle_seconds, stopping)
+
+
 def wait(seconds: float, stopping: Callable[[], bool]) -> None:
     """Sleep, but not longer than until asked to stop."""
     end = time.monotonic() + seconds
@@ -109,8 +119,17 @@ def wait(seconds: float, stopping: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
+def planned_before(storage: Storage, key: str) -> Queue[Any, Any]:
+    """Return what was planned under a key in a storage: a study, a stage of one, or a search for cells."""
+    if not is_search(key):
+        return Study.open(storage, key)
+    from ..discovery.search import CellSearch
+
+    return CellSearch.open(storage, key)
+
+
 @contextlib.contextmanager
-def heartbeat(study: Study, claim: Lease) -> Iterator[None]:
+def heartbeat(study: Queue[Any, Any], claim: Claim) -> Iterator[None]:
     """Show other machines that this worker is alive, as long as the block lasts."""
     over = threading.Event()
 

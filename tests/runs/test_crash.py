@@ -14,8 +14,8 @@ import mlflow
 import psutil
 import pytest
 
+from runs.study.claiming import ATTEMPTS, DIED
 from runs.study.finding import records
-from runs.study.study import ATTEMPTS, DIED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Trials of about a second: long enough to be killed in.

@@ -11,6 +11,7 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from runs.study.claiming import ATTEMPTS, DIED
 from runs.study.finding import records
 from runs.study.plan import Search
 from runs.study.processes import alive, signature, started
@@ -19,7 +20,7 @@ from runs.study.space import Dimension
 from runs.study.storage.contract import Ending
 from runs.study.storage.journal import line_of
 from runs.study.storage.opening import open_storage, patiently
-from runs.study.study import ATTEMPTS, DIED, Study
+from runs.study.study import Study
 from runs.study.trials import Waiting
 from runs.trial.training import run
 from runs.trial.trial import Outcome
@@ -576,7 +577,7 @@ def test_a_worker_that_its_launcher_ends_puts_its_trial_back(study, folder, desi
     def ended(*arguments, **more):
         raise SystemExit(-1)
 
-    monkeypatch.setattr("runs.workers.worker.run", ended)
+    monkeypatch.setattr("runs.study.study.run", ended)
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
     with pytest.raises(SystemExit):
         work("", folder, design.name)

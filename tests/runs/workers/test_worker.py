@@ -11,9 +11,10 @@ import psutil
 import pytest
 from optuna.trial import TrialState
 
+from runs.study.claiming import ATTEMPTS
 from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
-from runs.study.study import ATTEMPTS, Study
+from runs.study.study import Study
 from runs.study.trials import Held
 from runs.trial.faults import Interrupted
 from runs.workers.ending import Interruption, Limit
@@ -112,7 +113,7 @@ def test_a_worker_that_is_interrupted_puts_its_trial_back(tmp_path, monkeypatch,
         raise error
 
     monkeypatch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
-    monkeypatch.setattr("runs.workers.worker.run", run)
+    monkeypatch.setattr("runs.study.study.run", run)
     study = Study.create(open_storage("", tmp_path), Search(make_design(points=1)), {})
     with pytest.raises(type(error)) if raised else nullcontext():
         assert work("", tmp_path, "study") == 0

@@ -1,0 +1,1 @@
+"""A search for recurrent cells: candidates are graphs, which are mutated, checked, and run as equations."""
