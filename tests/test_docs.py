@@ -24,7 +24,7 @@ from runs.configuration.nodes import variant_node
 from runs.configuration.schema import register
 from runs.configuration.trial import checked
 from runs.console.early import CONF, mistake, names_an_archive
-from runs.networks.readout import untrained
+from runs.networks.building import untrained
 from runs.trial.training import run
 from runs.trial.trial import Model, Training, Trial
 from runs.trial.weights import save_model

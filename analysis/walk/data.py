@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from runs.networks.readout import Network
+from runs.networks.reader import ReaderModule
 from tasks import Batch, Task
 from tasks.task import Classification, MultiLabel, Regression
 
@@ -108,7 +108,7 @@ def _states(layer: LayerNumbers, nodes: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(nodes.index(layer.derivation.new(field)) for field in (*inner, *shown, *counters)))
 
 
-def telling_unit(network: Network, moment: Moment, layer: int, sequences: Batch) -> int:
+def telling_unit(network: ReaderModule, moment: Moment, layer: int, sequences: Batch) -> int:
     """Return the unit whose output moves the answers most from one sequence to another, counted from 0.
 
     Of a lower layer, it is the one on which the loss of the shown sequence depends most.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from runs.networks.readout import Network
+from runs.networks.reader import ReaderModule
 from tasks import Batch, Task
 from variants import Cell
 from variants.engine import fused, select_steps
@@ -62,7 +62,7 @@ class Numbers(NamedTuple):
     slope_error: float
 
 
-def why_not(network: Network) -> str:
+def why_not(network: ReaderModule) -> str:
     """Return why the numbers of a network cannot be shown; empty where they can."""
     recurrent = network.recurrent
     if isinstance(recurrent, ControlRecurrent):
@@ -87,7 +87,7 @@ def why_not(network: Network) -> str:
 _KNOWN = {*OPERATIONS, *ROOTED, *ROOTS, "input", "constant"}
 
 
-def numbers(network: Network, task: Task, batch: Batch) -> Numbers:
+def numbers(network: ReaderModule, task: Task, batch: Batch) -> Numbers:
     """Return every number of a network over one sequence, in double precision.
 
     network: its parameters are not changed.
@@ -117,7 +117,7 @@ def numbers(network: Network, task: Task, batch: Batch) -> Numbers:
     )
 
 
-def _gradients(network: Network) -> dict[str, Tensor]:
+def _gradients(network: ReaderModule) -> dict[str, Tensor]:
     return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in network.named_parameters()}
 
 
@@ -126,7 +126,7 @@ def _off(found: Tensor, right: Tensor) -> float:
     return float((found - right).abs().max()) / max(float(right.abs().max()), 1e-9)
 
 
-def _forward(network: Network, batch: Batch) -> tuple[Tensor, list[_Layer]]:
+def _forward(network: ReaderModule, batch: Batch) -> tuple[Tensor, list[_Layer]]:
     """Return the answers of a network and its layers, whose numbers are complete after `backward`."""
     recurrent = network.recurrent
     assert not isinstance(recurrent, ControlRecurrent)

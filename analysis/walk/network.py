@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from runs.configuration.composing import composed_trial
-from runs.networks.readout import Network, untrained
+from runs.networks.building import untrained
+from runs.networks.reader import ReaderModule
 from runs.trial.data import held_out
 from runs.trial.training import train
 from runs.trial.trial import Outcome, Trial
@@ -24,8 +25,8 @@ class Trained(NamedTuple):
     before, after: its training. task: what it learned. trial: all about the training. outcome: what came of it.
     """
 
-    before: Network
-    after: Network
+    before: ReaderModule
+    after: ReaderModule
     task: Task
     trial: Trial
     outcome: Outcome

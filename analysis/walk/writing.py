@@ -9,7 +9,8 @@ from runs.console.progress import Bar
 from runs.console.text import say
 from runs.files import writable, write_whole
 from runs.names import file_name
-from runs.networks.readout import Network, untrained
+from runs.networks.building import untrained
+from runs.networks.reader import ReaderModule
 from runs.trial.trial import Trial
 
 from ..words import spoken
@@ -55,7 +56,7 @@ def write_walk(options: Options, arguments: Sequence[str]) -> Path:
     return path
 
 
-def _view(options: Options, network: Network) -> View:
+def _view(options: Options, network: ReaderModule) -> View:
     """Return what of a network is shown. Raises ValueError for what it does not have or cannot show."""
     why = why_not(network)
     if why:

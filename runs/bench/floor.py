@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from variants import Recurrent, build
 from variants.engine.cpu import machine
 
-from ..networks.readout import untrained
+from ..networks.building import untrained
 from ..trial.data import batches
 from ..trial.optimiser import Flat
 from ..trial.trial import Trial

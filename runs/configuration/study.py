@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ..console.text import counted
-from ..networks.readout import untrained
+from ..networks.building import untrained
 from ..rules import require, require_one_of
 from ..study.design import Design, Node
 from ..study.factors import Factors

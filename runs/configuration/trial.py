@@ -13,7 +13,7 @@ from tasks.contract import try_out
 from variants import Cell, Scheme
 
 from ..names import checked_name
-from ..networks.readout import refuse_foresight, untrained
+from ..networks.building import untrained
 from ..trial.classes import allow, construct
 from ..trial.data import sized
 from ..trial.trial import Model, Training, Trial

@@ -20,7 +20,8 @@ from variants import RNN, Cell, GlorotOrthogonal, Vanilla, streams
 from ..trial.evaluation import Evaluator
 from ..trial.optimiser import Flat
 from ..trial.trial import Model
-from .readout import Network
+from .network import Setting
+from .reader import Reader, ReaderModule
 
 CELLS = (Vanilla, RNN)
 HIDDEN_SIZES = (1, 2, 4)
@@ -92,16 +93,19 @@ def guess(task: Task, seed: int = 0) -> Guessed:
     return Guessed(tried, solved)
 
 
-def engine_of(network: Network) -> str:
+def engine_of(network: ReaderModule) -> str:
     """Return the name of the engine that evaluates a network."""
     return "fused" if getattr(network.recurrent, "engine", "eager") == "fused" else "eager"
 
 
-def _network(task: Task, cell: Cell, size: int) -> Network:
-    return Network(cell, task, Model(hidden_size=size), GlorotOrthogonal(), streams(0, "initialisation"))
+def _network(task: Task, cell: Cell, size: int) -> ReaderModule:
+    setting = Setting(cell, task, Model(hidden_size=size))
+    return Reader().build(setting, GlorotOrthogonal(), streams(0, "initialisation"))
 
 
-def _guesses(networks: dict[tuple[str, int], Network], generator: torch.Generator) -> Iterator[tuple[Kind, Evaluator]]:
+def _guesses(
+    networks: dict[tuple[str, int], ReaderModule], generator: torch.Generator
+) -> Iterator[tuple[Kind, Evaluator]]:
     """Yield networks with new weights, of each cell, size and width in turn."""
     weights = [Flat(network).values for network in networks.values()]
     evaluators = [Evaluator(network) for network in networks.values()]

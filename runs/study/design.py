@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..names import checked_name
 from ..rules import require
 from ..trial.classes import present_node
-from ..trial.trial import Model, Training, Trial
+from ..trial.trial import READER, Model, Training, Trial
 from .factors import Factors
 from .space import Dimension
 
@@ -43,6 +43,7 @@ class Design:
     same_width: the variants that are there a second time for match=both, with the baseline's width, to the variant that
         each of them repeats.
     factors: where the variants are combinations of parts, which; None where they are not.
+    networks: variant to the configuration node of the network around it; the others have the reader.
     space: name of a hyperparameter to its range. Where it is empty, points differ in their seeds only.
     initialisation: configuration node.
     model, training: what the hyperparameters of a point do not set.
@@ -62,6 +63,7 @@ class Design:
     match: str = "parameters"
     same_width: Mapping[str, str] = field(default_factory=dict)
     factors: Factors | None = None
+    networks: Mapping[str, Node] = field(default_factory=dict)
     space: Mapping[str, Dimension] = field(default_factory=dict)
     initialisation: Node = field(default_factory=dict)
     model: Model = field(default_factory=Model)
@@ -80,6 +82,8 @@ class Design:
                 checked_name(label, f"name of a {thing}")
                 checked_name(node.get("label", label), f"label of {thing} {label}")
         object.__setattr__(self, "initialisation", present_node(self.initialisation))
+        networks = {label: present_node(node) for label, node in self.networks.items() if dict(node) != READER}
+        object.__setattr__(self, "networks", networks)
         for name in self.space:
             checked_name(name, "name of a hyperparameter")
         if self.baseline:
@@ -110,6 +114,10 @@ class Design:
     @cached_property
     def _series(self) -> dict[str, str]:
         return {task: series for series, tasks in self.levels.items() for task in tasks}
+
+    def network_of(self, variant: str) -> Node:
+        """Return the configuration node of the network around a variant."""
+        return self.networks.get(variant, READER)
 
     # Points and trials
     # -------------------------------------------------------------------------------------------------------------
@@ -151,6 +159,7 @@ class Design:
             variant={**node, **knobs},
             task=self.tasks[task],
             initialisation=self.initialisation,
+            network=self.network_of(variant),
             model=replace(self.model, **parts["model"]),
             training=replace(self.training, **parts["training"]),
             seed=seed_for(self.seed, "trial", series, point) >> 1,
@@ -194,6 +203,8 @@ class Design:
         del values["unknown"]
         if self.factors is None:
             del values["factors"]  # as in archives of earlier versions
+        if not self.networks:
+            del values["networks"]
         for key, value in self.unknown.items():
             part, _, name = key.partition(".")
             values[part][name] = value
@@ -223,6 +234,7 @@ class Design:
             levels={name: tuple(labels) for name, labels in (values.get("levels") or {}).items()},
             same_width=dict(values.get("same_width") or {}),
             factors=Factors.from_dict(values["factors"]) if values.get("factors") else None,
+            networks=dict(values.get("networks") or {}),
             space={name: _dimension(name, node) for name, node in (values.get("space") or {}).items()},
             initialisation=values.get("initialisation") or {},
             model=Model(**ours["model"]),

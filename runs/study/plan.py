@@ -8,8 +8,10 @@ from functools import cache, cached_property
 from typing import Any, Protocol
 
 from tasks import Task
-from variants import Cell, count_parameters, knobs_of
+from variants import Cell, knobs_of
 
+from ..networks.building import network_of
+from ..networks.network import Setting
 from ..rules import require, require_one_of
 from ..trial.classes import construct
 from ..trial.trial import Model, Training, Trial
@@ -230,14 +232,17 @@ class Search:
     def _parameters(self, variant: str, problem: Task, model: Model) -> Callable[[int], int]:
         """Return what counts the parameters of a variant's network by its width, each width once for all points."""
         around = replace(model, hidden_size=1)
-        key = (variant, problem.input_size, problem.output_size, around)
+        key = (variant, problem.name, problem.input_size, problem.output_size, around)
         if key not in self._counts:
             cell = construct(self.design.variants[variant], Cell)
-            self._counts[key] = cache(lambda width: network_parameters(cell, problem, around, width))
+            network = network_of(self.design.network_of(variant))
+            self._counts[key] = cache(
+                lambda width: network.parameter_count(Setting(cell, problem, replace(model, hidden_size=width)))
+            )
         return self._counts[key]
 
     @cached_property
-    def _counts(self) -> dict[tuple[str, int, int, Model], Callable[[int], int]]:
+    def _counts(self) -> dict[tuple[str, str, int, int, Model], Callable[[int], int]]:
         return {}
 
 
@@ -295,17 +300,3 @@ def require_key(key: str) -> None:
     """Raise ValueError unless a hyperparameter can set this in a trial, as in `training.learning_rate`."""
     of_variant = key.startswith(OF_VARIANT) and key.removeprefix(OF_VARIANT).isidentifier()
     require(of_variant or key in KEYS, f"space: key must be one of {', '.join(KEYS)}, {OF_VARIANT}<knob>", key)
-
-
-def network_parameters(cell: Cell, task: Task, model: Model, hidden_size: int) -> int:
-    """Return trainable values of a network of the given width: cells of all layers and directions, and the read-out."""
-    directions = 2 if model.bidirectional else 1
-    cells = count_parameters(
-        cell,
-        task.input_size,
-        hidden_size,
-        layers=model.layers,
-        bidirectional=model.bidirectional,
-        layer_norm=model.layer_norm,
-    )
-    return cells + (directions * cell.output_size(hidden_size) + 1) * task.output_size

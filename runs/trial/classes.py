@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 OURS = ("variants", "tasks")
 """Packages whose classes are always found."""
+NETWORKS = "runs.networks."
+"""Begins the names of networks of this suite, which are always found as well."""
 
 WITHOUT_KEEP_BIAS = {
     f"variants.{name}" for name in ("GRU", "GRUResetAfter", "Mut1", "Mut2", "Mut3", "NativeGRU", "NativeLSTM")
@@ -48,7 +50,7 @@ def ours(target: Any) -> bool:
     >>> ours("variants.GRU"), ours("my_package.MyCell")
     (True, False)
     """
-    return isinstance(target, str) and target.partition(".")[0] in OURS
+    return isinstance(target, str) and (target.partition(".")[0] in OURS or target.startswith(NETWORKS))
 
 
 def present_target(target: str) -> str:
@@ -58,6 +60,8 @@ def present_target(target: str) -> str:
     'variants.Vanilla'
     """
     parts = target.split(".")
+    if target.startswith(NETWORKS):
+        return f"{NETWORKS}{parts[-1]}"
     return f"{parts[0]}.{parts[-1]}" if parts[0] in OURS and len(parts) > 1 else target
 
 
@@ -88,7 +92,7 @@ def present_node(node: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def construct(node: Mapping[str, Any], kind: type[T]) -> T:
-    """Return the cell, task or scheme that a configuration node describes: its class, called with its knobs.
+    """Return the cell, network, task or scheme that a configuration node describes: its class, called with its knobs.
 
     node: `_target_` is the name of the class; `label` is left out; everything else is a knob.
     kind: what the class must be a subclass of.

@@ -15,7 +15,8 @@ from tasks import Batch, Task
 from variants import Recurrent, select_steps, streams
 from variants.layers.watch import watching
 
-from ..networks.readout import Network, untrained
+from ..networks.building import untrained
+from ..networks.network import NetworkModule
 from .diagnosis_file import Arrays, Diagnosis
 from .trial import Outcome, Trial
 
@@ -45,7 +46,7 @@ class Carried(NamedTuple):
     value: Tensor  # [B, H]
 
 
-def specification(trial: Trial, network: Network | None = None) -> tuple[Network, Task]:
+def specification(trial: Trial, network: NetworkModule | None = None) -> tuple[NetworkModule, Task]:
     """Return a trial's network in double precision, and its task.
 
     trial: which network it is. It runs by the eager engine, which is the specification; a control by its own engine.
@@ -77,7 +78,7 @@ def last_answer(batch: Batch) -> Batch:
     return batch._replace(targets=batch.targets[-1:], reads=batch.reads[-1:])
 
 
-def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ...]]]:
+def unrolled(network: NetworkModule, batch: Batch) -> tuple[Tensor, list[tuple[Any, ...]]]:
     """Run a network over a batch step by step.
 
     Returns the answers [K, B, O], and for every step the states that it hands to the next one, one State per layer.
@@ -95,7 +96,7 @@ def unrolled(network: Network, batch: Batch) -> tuple[Tensor, list[tuple[Any, ..
     return network.answers(select_steps(torch.stack(outputs), batch.reads)), carried
 
 
-def gradients(network: Network, task: Task, batch: Batch) -> Gradients:
+def gradients(network: NetworkModule, task: Task, batch: Batch) -> Gradients:
     """Return how large the gradient of the last answer's loss is by the state that was carried k steps before it.
 
     network: as `specification` gives it.
@@ -140,7 +141,7 @@ def _squares(loss: Tensor, states: Sequence[tuple[Any, ...]], size: int) -> Tens
     return squares
 
 
-def one_sequence(network: Network, task: Task, batch: Batch) -> tuple[Arrays, dict[str, str]]:
+def one_sequence(network: NetworkModule, task: Task, batch: Batch) -> tuple[Arrays, dict[str, str]]:
     """Return inputs, gates and states over the first sequence of a batch, and what squashes each gate.
 
     The arrays are `inputs` [T, I], `relevant` [T] bool, `reads` [K], and `<layer>.gate.<name>` and
@@ -173,7 +174,7 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.to(torch.float32).numpy()
 
 
-def diagnose(trial: Trial, network: Network, outcome: Outcome, reproduced: bool = True) -> Diagnosis:
+def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced: bool = True) -> Diagnosis:
     """Return everything that is saved of a trained network.
 
     trial: that the network is of.

@@ -13,7 +13,8 @@ from tasks import Batch, Task
 from variants import Recurrent
 from variants.layers.passes import EvaluationPass
 
-from ..networks.readout import Network
+from ..networks.network import NetworkModule
+from ..networks.reader import ReaderModule
 from .data import fresh_sets
 from .progress import Recent
 from .trial import Training, Trial
@@ -59,12 +60,28 @@ class Evaluator:
     Else the network is called.
 
     network: its parameters stay where they are, and are changed in place.
+    noise: gives the generator of a look, of a network that draws random numbers; by default one of seed 0.
     """
 
-    def __init__(self, network: nn.Module) -> None:
-        self._network = network
+    def __init__(self, network: nn.Module, noise: Callable[[], torch.Generator] | None = None) -> None:
+        self._network, self._noise = network, noise or (lambda: torch.Generator().manual_seed(0))
+        self.answering = getattr(network, "answering", True)
         self._passes: dict[bool, EvaluationPass] = {}
         self._calls = bool(why_called(network))
+
+    def metrics(self, task: Task, batch: Batch) -> dict[str, float]:
+        """Return the metrics of a batch of any size, among them `loss`.
+
+        task: gives the metrics of answers; a network without answers measures itself.
+        """
+        if self.answering:
+            return task.metrics(self.answers(batch), batch)
+        network = cast(NetworkModule, self._network)
+        network.eval()
+        with torch.no_grad():
+            found = network.look(batch, self._noise())
+        network.train()
+        return found
 
     def answers(self, batch: Batch) -> Tensor:
         """Return the answers [K, B, O] to a batch of any size; where nothing is asked they are any finite numbers."""
@@ -106,7 +123,7 @@ class Evaluator:
         """Return what answers up to so many sequences of so many steps in prepared memory; None where nothing can."""
         if self._calls:
             return None
-        network = cast(Network, self._network)
+        network = cast(ReaderModule, self._network)
         found = self._passes.get(padded)
         if found is None or found.size[0] < steps or found.size[1] < size:
             recurrent = cast(Recurrent, network.recurrent)
@@ -118,12 +135,11 @@ class Evaluator:
 
 def evaluate(network: nn.Module | Evaluator, task: Task, batch: Batch) -> dict[str, float]:
     """Return the task's metrics of a network on held-out sequences, among them `loss`."""
-    return task.metrics(_answers(network, batch), batch)
+    return _evaluator(network).metrics(task, batch)
 
 
-def _answers(network: nn.Module | Evaluator, batch: Batch) -> Tensor:
-    evaluator = network if isinstance(network, Evaluator) else Evaluator(network)
-    return evaluator.answers(batch)
+def _evaluator(network: nn.Module | Evaluator) -> Evaluator:
+    return network if isinstance(network, Evaluator) else Evaluator(network)
 
 
 class Validation:
@@ -147,13 +163,24 @@ class Validation:
         network: what is evaluated, or its evaluator.
         criterion: whether that is asked; without it the second answer is False.
         """
-        answers = _answers(network, self.few)
+        evaluator = _evaluator(network)
+        if not evaluator.answering:
+            return self._measured(evaluator, criterion)
+        answers = evaluator.answers(self.few)
         metrics = self.task.metrics(answers, self.few)
         meets = criterion and self.task.solved(metrics)
         if meets and self._others is not None:
-            parts = (_all_of(answers, self.batch), _all_of(_answers(network, self._others), self.batch))
+            parts = (_all_of(answers, self.batch), _all_of(evaluator.answers(self._others), self.batch))
             every = torch.cat(parts, dim=1)
             meets = self.task.solved(self.task.metrics(every, self.batch))
+        return metrics["loss"], meets
+
+    def _measured(self, evaluator: Evaluator, criterion: bool) -> tuple[float, bool]:
+        """Do the same for a network without answers, whose metrics of several parts cannot be joined."""
+        metrics = evaluator.metrics(self.task, self.few)
+        meets = criterion and self.task.solved(metrics)
+        if meets and self._others is not None:
+            meets = self.task.solved(evaluator.metrics(self.task, self.batch))
         return metrics["loss"], meets
 
 

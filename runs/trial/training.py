@@ -12,8 +12,10 @@ import torch
 
 from tasks import Task
 from tasks.contract import check_answers
+from variants import streams
 
-from ..networks.readout import Network, untrained
+from ..networks.building import untrained
+from ..networks.network import NetworkModule
 from .data import batches, further_tests, held_out, sized
 from .evaluation import Evaluator, Solution, Validation, evaluate, evaluation_grid
 from .faults import Interrupted, MachineFault, OutOfTime, Pruned, is_of_the_machine
@@ -28,16 +30,23 @@ Report = Callable[[int, float], None]
 Stopping = Callable[[], bool]
 
 
-def train(network: Network, task: Task, trial: Trial, report: Report, stopping: Stopping) -> Outcome:
+def train(network: NetworkModule, task: Task, trial: Trial, report: Report, stopping: Stopping) -> Outcome:
     """Train a network in place, to the parameters of its best look; the arguments are those of `run`."""
     trial = replace(trial, training=sized(trial.training, task))
     training = trial.training
     grid = frozenset(evaluation_grid(training))
     validation = Validation(task, held_out(task, trial, "validation"), training.curve_sequences)
-    check_answers(task, validation.few)
+    if network.answering:
+        check_answers(task, validation.few)
+    elif training.criterion == "training":
+        name = network.network.name
+        raise ValueError(
+            f"{name}: training.criterion must be held_out, since the network gives no answers, got training"
+        )
     data = batches(task, trial)
     flat = Flat(network)
-    update, evaluator = update_of(network, task, training, flat), Evaluator(network)
+    update = update_of(network, task, training, flat, trial.seed)
+    evaluator = Evaluator(network, lambda: streams(trial.data_seed)("latent"))
     curve, best, solution = Curve(), Best(), Solution(task, trial)
     step, status = 0, "finished"
 
@@ -98,7 +107,7 @@ class End(NamedTuple):
 
 
 def _outcome(
-    network: Network, evaluator: Evaluator, task: Task, trial: Trial, validation: Validation, end: End
+    network: NetworkModule, evaluator: Evaluator, task: Task, trial: Trial, validation: Validation, end: End
 ) -> Outcome:
     """Return what happened in a training, with the test of the network that it leaves."""
     status, solved_step = end.status, end.solution.step
@@ -170,7 +179,7 @@ def trained(
     stopping: Stopping = lambda: False,
     *,
     raise_faults: bool = False,
-) -> tuple[Network | None, Outcome]:
+) -> tuple[NetworkModule | None, Outcome]:
     """Run a trial as `run` does, and return its network with the parameters of `best_step` too; None if it failed."""
     start = time.perf_counter()
     try:

@@ -20,6 +20,8 @@ OF_THE_TASK = ("lag", "floor", "solved_loss", "reference", "reference_source", "
 OF_THE_RUN = ("seconds", "why_eager", "update", "why_autograd")
 """What an outcome says of how it was computed; it differs between machines where all numbers are the same."""
 ENGINES = ("auto", "eager", "fused")  # as in `variants.engine`, which imports torch
+READER: Mapping[str, Any] = {"_target_": "runs.networks.Reader", "label": "reader"}
+"""The network of a trial that names no other; it is left out of the plain values and the id of a trial."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,33 +181,35 @@ class Trial:
     """One variant trained once on one task, as plain values.
 
     variant, task, initialisation: `_target_`, a dotted path, and the knobs; `label` is the name shown for it.
+    network: the same for what stands around the cell.
     seed: of initialisation, training data and noise. data_seed: of the validation and test sets.
     """
 
     variant: Mapping[str, Any]
     task: Mapping[str, Any]
     initialisation: Mapping[str, Any]
+    network: Mapping[str, Any] = field(default_factory=lambda: READER)
     model: Model = field(default_factory=Model)
     training: Training = field(default_factory=Training)
     seed: int = 0
     data_seed: int = 0
 
     def __post_init__(self) -> None:
-        for part in ("variant", "task", "initialisation"):
+        for part in ("variant", "task", "initialisation", "network"):
             object.__setattr__(self, part, present_node(getattr(self, part)))
 
     @property
     def id(self) -> str:
         """Hash of the canonical JSON: same trial, same id, whoever runs it."""
         # as `as_dict` has it, without its copies
-        return _hash({**vars(self), "model": vars(self.model), "training": vars(self.training)})
+        return _hash({**self._own(), "model": vars(self.model), "training": vars(self.training)})
 
     def id_without(self, knobs: Collection[str]) -> str:
         """Return the id that this trial had in a version that did not know some knobs of the model and the training.
 
         knobs: such as `training.criterion`. Those that do not have their defaults are not left out.
         """
-        own: dict[str, Any] = dict(vars(self))
+        own = self._own()
         for part, cls in (("model", Model), ("training", Training)):
             usual = {f.name: f.default for f in fields(cls) if f"{part}.{f.name}" in knobs}
             values = vars(getattr(self, part)).items()
@@ -213,8 +217,12 @@ class Trial:
         return _hash(own)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return plain nested dictionaries, the inverse of `from_dict`."""
-        return asdict(self)
+        """Return plain nested dictionaries, the inverse of `from_dict`; the reader is left out."""
+        return {name: value for name, value in asdict(self).items() if name in self._own()}
+
+    def _own(self) -> dict[str, Any]:
+        """Return the fields by name, without a network that is the reader."""
+        return {name: value for name, value in vars(self).items() if name != "network" or value != READER}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Trial:

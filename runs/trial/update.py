@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
 from tasks import Batch, Task
 from tasks.task import one_hot
-from variants import ControlRecurrent, Recurrent
+from variants import ControlRecurrent, Recurrent, streams
 from variants.engine.cpu.ending import Ending
 from variants.engine.cpu.optimise import Finish
 from variants.layers.passes import TrainingPass
 
-from ..networks.readout import Network
+from ..networks.network import NetworkModule
+from ..networks.reader import Reader, ReaderModule
 from .optimiser import Flat, Optimiser
 from .trial import Training
 
@@ -59,26 +60,31 @@ class Update(Protocol):
         """End the updates; the parameters stay where they are."""
 
 
-def update_of(network: Network, task: Task, training: Training, flat: Flat) -> Update:
+def update_of(network: NetworkModule, task: Task, training: Training, flat: Flat, seed: int = 0) -> Update:
     """Return the updates of a network: in compiled code, or by autograd where something cannot be compiled.
 
     network: in training mode.
     task: whose loss it learns.
     training: names optimiser, clipping, and whether the loss is a mean or a sum.
     flat: the parameters of the network in one vector.
+    seed: of the random numbers of a network that draws some.
     """
     why = why_autograd(network, task)
-    return Autograd(network, task, training, flat, why) if why else Compiled(network, task, training, flat)
+    if why:
+        return Autograd(network, task, training, flat, why, seed)
+    return Compiled(cast(ReaderModule, network), task, training, flat)
 
 
-def why_autograd(network: Network, task: Task) -> str:
+def why_autograd(network: NetworkModule, task: Task) -> str:
     """Return why the updates of a network on a task cannot be compiled; empty where they can."""
     return why_called(network) or ("" if task.loss_form else f"{task.name} has a loss of its own")
 
 
 def why_called(network: nn.Module) -> str:
     """Return why a network must be called, for updates and looks; empty where its layers can run in prepared memory."""
-    if type(network) is not Network or "forward" in vars(network):
+    if isinstance(network, NetworkModule) and network.network.name != Reader.name:
+        return f"the network is {network.network.name}"
+    if type(network) is not ReaderModule or "forward" in vars(network):
         return f"the network is a {type(network).__name__} with a forward of its own"
     recurrent = network.recurrent
     if isinstance(recurrent, ControlRecurrent):
@@ -88,7 +94,7 @@ def why_called(network: nn.Module) -> str:
     return recurrent.why_no_pass() or _hooked(network)
 
 
-def _hooked(network: Network) -> str:
+def _hooked(network: ReaderModule) -> str:
     """Return what only autograd respects in a network; empty where there is nothing of that kind."""
     readout = network.readout
     if not all(isinstance(p, nn.Parameter) and p.grad is not None for p in (readout.weight, readout.bias)):
@@ -118,7 +124,7 @@ class Compiled:
 
     way, why_autograd = "compiled", ""
 
-    def __init__(self, network: Network, task: Task, training: Training, flat: Flat) -> None:
+    def __init__(self, network: ReaderModule, task: Task, training: Training, flat: Flat) -> None:
         self._network, self._summed = network, training.loss == "sum"
         self._form, self._outputs = task.loss_form, task.output_size
         self._task, self._loss = task, task.loss
@@ -244,17 +250,23 @@ class Autograd:
 
     way = "autograd"
 
-    def __init__(self, network: Network, task: Task, training: Training, flat: Flat, why: str) -> None:
+    def __init__(
+        self, network: NetworkModule, task: Task, training: Training, flat: Flat, why: str, seed: int = 0
+    ) -> None:
         self.why_autograd = why
         self._network, self._task, self._training, self._flat = network, task, training, flat
+        self._generator = streams(seed)("latent")
         self._optimiser = Optimiser(flat.values, flat.gradient, training)
         self._outputs = self._loss = torch.empty(0)
         flat.start_training()
 
     def loss(self, batch: Batch) -> float:
         """See `Update`."""
-        self._outputs = self._network(batch)
-        loss = self._task.loss(self._outputs, batch)
+        if getattr(self._network, "answering", True):
+            self._outputs = self._network(batch)
+            loss = self._task.loss(self._outputs, batch)
+        else:
+            loss = self._network.objective(batch, self._generator)
         value = loss.item()
         self._loss = loss * (counted(batch) / batch.size) if self._training.loss == "sum" else loss
         return value

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from ..files import write_whole
-from ..networks.readout import Network, untrained
+from ..networks.building import untrained
+from ..networks.network import NetworkModule
 from .trial import Outcome, Trial
 
 FORMAT = "lstm-variants model 1"
 
 
-def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, about: Mapping[str, Any]) -> None:
+def save_model(path: Path, network: NetworkModule, trial: Trial, outcome: Outcome, about: Mapping[str, Any]) -> None:
     """Write the parameters of a trained network, each under its name in the network, and what they belong to.
 
     path: of the file, which is replaced at once or not at all; its folder is created where absent.
@@ -35,7 +36,7 @@ def save_model(path: Path, network: Network, trial: Trial, outcome: Outcome, abo
     write_whole(path, save(tensors, {"format": FORMAT, **{key: json.dumps(value) for key, value in plain.items()}}))
 
 
-def load_model(path: str | Path) -> tuple[Network, Trial]:
+def load_model(path: str | Path) -> tuple[NetworkModule, Trial]:
     """Return the trained network in a file of weights, ready to evaluate, and the trial that trained it.
 
     path: of a file that `python -m runs.inside study=...` or `save_model` has written.

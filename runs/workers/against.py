@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..configuration.against import Union
 from ..console.text import counted, duration, say
-from ..networks.readout import untrained
+from ..networks.building import untrained
 from ..record.facts import alike, environment
 from ..study.part import WHOLE, Part
 from ..study.restoring import gathered, sessions_of, stored

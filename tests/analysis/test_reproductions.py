@@ -14,8 +14,10 @@ from analysis import reproductions as command
 from analysis.tables.reproductions import ABLATION, PUBLISHED, STUDIES, published_text, reproductions
 from runs.configuration.command_line import CONF, register
 from runs.configuration.study import design_from
-from runs.networks.readout import untrained
-from runs.study.plan import Search, network_parameters
+from runs.networks.building import untrained
+from runs.networks.network import Setting
+from runs.networks.reader import Reader
+from runs.study.plan import Search
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "reproductions.md").read_text()
@@ -81,7 +83,8 @@ def test_a_network_of_1997_has_the_published_weights_and_start(designs, name, we
     ((task, variant),) = designs[name].pairs
     network, problem = untrained(search.trial(task, variant, 0, {}))
     assert network.parameter_count == weights
-    assert network_parameters(network.recurrent.cell, problem, search.trial(task, variant, 0, {}).model, 2) == weights
+    model = search.trial(task, variant, 0, {}).model
+    assert Reader().parameter_count(Setting(network.recurrent.cell, problem, model)) == weights
     named = {place: p.detach() for place, p in network.named_parameters()}
     assert named.pop("recurrent.parts.0.b_i").tolist() == biases
     assert 0.05 < max(float(p.abs().max()) for p in named.values()) <= 0.1

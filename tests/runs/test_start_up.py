@@ -25,7 +25,7 @@ def test_a_worker_does_not_import_what_only_its_parent_needs():
 
 def test_a_network_is_built_without_sympy():
     code = (
-        "import sys; from runs.networks.readout import untrained; from runs.trial.trial import Trial\n"
+        "import sys; from runs.networks.building import untrained; from runs.trial.trial import Trial\n"
         "parts = dict(variant='variants.Vanilla', task='tasks.Adding', initialisation='variants.GlorotOrthogonal')\n"
         "untrained(Trial(**{part: {'_target_': name, 'label': part} for part, name in parts.items()}))\n"
         "print('sympy' in sys.modules)"

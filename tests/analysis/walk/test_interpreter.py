@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from analysis.walk.interpreter import numbers, why_not
-from runs.networks.readout import Network
+from runs.networks.network import Setting
+from runs.networks.reader import Reader
 from runs.trial.trial import Model
 from tasks import Adding, SelectiveCopying
 from variants import Cell, GlorotOrthogonal, Vanilla, streams
@@ -19,7 +20,8 @@ SINGLE = {"cornn": 1e4, "antisymmetric_rnn": 1e4, "scrn": 1e4, "slstm": 1e3}
 
 def network_of(cell, task, **model):
     layers = max(cell.min_layers, model.pop("layers", 1))
-    return Network(cell, task, Model(hidden_size=UNITS, layers=layers, **model), GlorotOrthogonal(), streams(3))
+    setting = Setting(cell, task, Model(hidden_size=UNITS, layers=layers, **model))
+    return Reader().build(setting, GlorotOrthogonal(), streams(3))
 
 
 def batch_of(task):

@@ -13,7 +13,7 @@ from runs.bench import floor, jax_trial, plain, scan, trial_report, trials
 from runs.bench.against import ROOT, SCRIPT, Worker, checkout
 from runs.bench.measure import Size
 from runs.bench.trials import Case, Measured, Spread, Times, cases, in_turns, ours, stamps, taken_apart, trial_of
-from runs.networks.readout import untrained
+from runs.networks.building import untrained
 from runs.trial.classes import construct
 from runs.trial.data import batches
 from runs.trial.training import run

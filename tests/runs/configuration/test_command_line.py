@@ -19,7 +19,7 @@ from runs.configuration.study import checked, design_from
 from runs.configuration.trial import trial_from
 from runs.console.early import CONF
 from runs.console.manual import manual
-from runs.networks.readout import untrained
+from runs.networks.building import untrained
 from runs.trial.classes import construct
 from runs.trial.trial import Model
 from tasks import Task

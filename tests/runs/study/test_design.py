@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runs.networks.readout import Network
+from runs.networks.network import Setting
+from runs.networks.reader import Reader
 from runs.study.design import Design
-from runs.study.plan import Search, matched, network_parameters, require_key
+from runs.study.plan import Search, matched, require_key
 from runs.study.space import Dimension
 from runs.trial.classes import construct
 from runs.trial.trial import Model, Training
@@ -141,9 +142,11 @@ def test_matched_variants_have_the_nearest_number_of_parameters(design):
     task = construct(design.tasks["adding"], Task)
     gru, vanilla = (construct(design.variants[v], Cell) for v in ("gru", "vanilla"))
     for point in range(20):
-        wanted = network_parameters(vanilla, task, Model(), search.trial("adding", "vanilla", point).model.hidden_size)
+        wanted = Reader().parameter_count(Setting(vanilla, task, search.trial("adding", "vanilla", point).model))
         size = search.trial("adding", "gru", point).model.hidden_size
-        distance = [abs(network_parameters(gru, task, Model(), size + d) - wanted) for d in (-1, 0, 1)]
+        distance = [
+            abs(Reader().parameter_count(Setting(gru, task, Model(hidden_size=size + d))) - wanted) for d in (-1, 0, 1)
+        ]
         assert distance[1] == min(distance)
 
 
@@ -157,8 +160,9 @@ def test_the_predicted_number_of_parameters_is_that_of_the_network(design):
         model = Model(hidden_size=5, layers=2, **options)
         for node in design.variants.values():
             cell, task = construct(node, Cell), construct(design.tasks["adding"], Task)
-            network = Network(cell, task, model, construct(design.initialisation, Scheme), streams(0))
-            assert network.parameter_count == network_parameters(cell, task, model, 5)
+            setting = Setting(cell, task, model)
+            network = Reader().build(setting, construct(design.initialisation, Scheme), streams(0))
+            assert network.parameter_count == Reader().parameter_count(setting)
 
 
 def test_a_design_survives_json(design):

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from runs.networks.readout import untrained
+from runs.networks.building import untrained
 from runs.trial.data import batches, held_out, sized
 from runs.trial.evaluation import Evaluator
 from runs.trial.training import run

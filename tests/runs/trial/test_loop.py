@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from runs.networks.readout import Network, untrained
+from runs.networks.building import untrained
+from runs.networks.network import Setting
+from runs.networks.reader import Reader
 from runs.trial.data import batches, fresh_sets, held_out
 from runs.trial.evaluation import Validation, evaluate, evaluation_grid
 from runs.trial.faults import Interrupted, Pruned
@@ -470,7 +472,8 @@ def test_an_evaluation_is_without_gradients_and_leaves_the_network_in_training_m
 def test_parts_of_padded_sequences_are_evaluated_with_their_own_lengths():
     task = TemporalOrder(lag=20)
     batch = task.batch(300, torch.Generator().manual_seed(3))
-    network = Network(Vanilla(), task, Model(hidden_size=4), GlorotOrthogonal(), streams(0))
+    setting = Setting(Vanilla(), task, Model(hidden_size=4))
+    network = Reader().build(setting, GlorotOrthogonal(), streams(0))
     with torch.no_grad():
         expected = task.metrics(network(batch), batch)
     assert evaluate(network, task, batch) == pytest.approx(expected, rel=1e-5)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from runs.networks.readout import Network, untrained
+from runs.networks.building import untrained
+from runs.networks.network import Setting
+from runs.networks.reader import Reader
 from runs.trial.data import batches
 from runs.trial.evaluation import Validation, evaluate, evaluation_grid
 from runs.trial.faults import Interrupted, MachineFault, OutOfTime
@@ -94,7 +96,7 @@ def test_input_noise_does_not_shift_the_training_data():
             drawn.setdefault(noise, []).append(batch.targets)
             return batch
 
-    import runs.networks.readout as module
+    import runs.networks.building as module
 
     original = module.construct
     module.construct = lambda node, kind: Spy(lag=5) if kind is Task else original(node, kind)
@@ -224,7 +226,7 @@ def test_sgd_is_that_of_torch_without_momentum(momentum):
 def test_a_flattened_network_computes_and_learns_as_before():
     def network():
         cell, scheme = Vanilla(), GlorotOrthogonal()
-        return Network(cell, Adding(lag=5), Model(hidden_size=4, layers=2), scheme, streams(0))
+        return Reader().build(Setting(cell, Adding(lag=5), Model(hidden_size=4, layers=2)), scheme, streams(0))
 
     batch, task = Adding(lag=5).batch(3, torch.Generator().manual_seed(0)), Adding(lag=5)
     plain, flat_network = network(), network()

@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from runs.networks.readout import Network
+from runs.networks.network import Setting
+from runs.networks.reader import Reader, ReaderModule
 from runs.trial.evaluation import Evaluator
 from runs.trial.optimiser import Flat
 from runs.trial.training import run, trained
@@ -64,11 +65,12 @@ CASES = {
 }
 
 
-def network_of(cell: Cell, task: Task, least: int, **options: Any) -> Network:
+def network_of(cell: Cell, task: Task, least: int, **options: Any) -> ReaderModule:
     """A network with random parameters, which are not small."""
     options["layers"] = max(options.get("layers", 1), cell.min_layers)
     size = fitting(cell, least)
-    network = Network(cell, task, Model(hidden_size=size, **options), GlorotOrthogonal(), streams(0))
+    setting = Setting(cell, task, Model(hidden_size=size, **options))
+    network: ReaderModule = Reader().build(setting, GlorotOrthogonal(), streams(0))
     source = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -84,11 +86,11 @@ class Updated(NamedTuple):
     values: dict[str, Tensor]
 
 
-def named(network: Network) -> dict[str, nn.Parameter]:
+def named(network: ReaderModule) -> dict[str, nn.Parameter]:
     return dict(network.named_parameters())
 
 
-def by_compiled_code(network: Network, task: Task, training: Training, batch: Batch) -> Updated:
+def by_compiled_code(network: ReaderModule, task: Task, training: Training, batch: Batch) -> Updated:
     """Make one update in compiled code."""
     gradients: dict[str, Tensor] = {}
 
@@ -106,7 +108,9 @@ def by_compiled_code(network: Network, task: Task, training: Training, batch: Ba
     return Updated(loss, gradients, {n: p.detach().clone() for n, p in named(network).items()})
 
 
-def by_specification(network: Network, task: Task, training: Training, batch: Batch) -> tuple[float, dict[str, Tensor]]:
+def by_specification(
+    network: ReaderModule, task: Task, training: Training, batch: Batch
+) -> tuple[float, dict[str, Tensor]]:
     """Return loss and gradients of a network in float64 on the eager engine."""
     assert network.recurrent.engine == "eager"
     loss = task.loss(network(doubled(batch)), doubled(batch))
@@ -118,7 +122,7 @@ def doubled(batch: Batch) -> Batch:
     return Batch(*(v.double() if v is not None and v.is_floating_point() else v for v in batch))
 
 
-def stepped(network: Network, gradients: dict[str, Tensor], training: Training) -> dict[str, Tensor]:
+def stepped(network: ReaderModule, gradients: dict[str, Tensor], training: Training) -> dict[str, Tensor]:
     """Return the parameters of a network after a step of torch's own optimiser, clipped by torch, in float64."""
     parameters = {n: p.detach().clone().double().requires_grad_() for n, p in named(network).items()}
     for n, p in parameters.items():
@@ -433,7 +437,7 @@ class Around(Adding):
         return 2.0 * super().loss(outputs, batch)
 
 
-class Other(Network):
+class Other(ReaderModule):
     """A network of its own."""
 
     def answers(self, outputs: Tensor) -> Tensor:
@@ -479,7 +483,9 @@ def test_an_outcome_says_why_its_updates_went_by_autograd(way: str):
 
 def test_a_network_of_ones_own_is_trained_by_autograd():
     task = CASES["one step read"].task
-    network = Other(REGISTERED["vanilla"](), task, Model(hidden_size=5), GlorotOrthogonal(), streams(0))
+    network = Other(
+        Reader(), Setting(REGISTERED["vanilla"](), task, Model(hidden_size=5)), GlorotOrthogonal(), streams(0)
+    )
     Flat(network)
     assert why_autograd(network, task) == "the network is a Other with a forward of its own"
 
