@@ -429,6 +429,7 @@ class Density(MultiLabel):
     Attributes:
         likelihood: what a step is, given all that is known: "bernoulli", bits.
         entropy: of the sequences, in nats a step; None where nobody knows it, as of data.
+        steps: T of every sequence; None where sequences differ in length.
 
     >>> from tasks import JointBits
     >>> task = JointBits()
@@ -440,6 +441,7 @@ class Density(MultiLabel):
     likelihood: ClassVar[str] = "bernoulli"
     causal = True
     entropy: float | None = None
+    steps: int | None = None
 
     def solved(self, metrics: dict[str, float]) -> bool:
         return self.solved_loss is not None and metrics["loss"] <= self.solved_loss

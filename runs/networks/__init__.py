@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from .draw import Draw
 from .network import Network
 from .reader import Reader
+from .storn import Storn
+from .vrnn import Vrnn
 
-__all__ = ["Network", "Reader"]
+__all__ = ["Draw", "Network", "Reader", "Storn", "Vrnn"]

@@ -119,6 +119,7 @@ class DigitRows(DataTask, Density, name="digit_rows"):
     def __init__(self, *, split_seed: int = 0, sha256: str = "") -> None:
         self.split_seed = split_seed
         self.input_size = self.output_size = PIXELS // ROWS
+        self.steps = ROWS
         data = load_rows(split_seed)
         self._losses = data.losses
         self.floor, self.reference = data.losses["last row, logistic"], data.losses["all rows above, logistic"]

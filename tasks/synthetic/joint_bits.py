@@ -51,7 +51,7 @@ class JointBits(Density, name="joint_bits"):
         self.require("lag", 1)
         self.require("after", 1)
         self.input_size = self.output_size = BITS
-        steps = lag + after
+        self.steps = steps = lag + after
         self.floor = BITS * math.log(2)
         self.entropy = (steps + 1) / steps * math.log(2)
         self.solved_loss = self.entropy + min(NEAR * self.entropy, math.log(2) / steps / 2)
