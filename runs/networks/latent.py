@@ -151,6 +151,7 @@ class LatentModule(NetworkModule):
         """Return the negative ELBO in nats a step, with one draw of the latent variables."""
         return -self.terms(batch, 1, generator).elbo.sum() / steps_of(batch)
 
+    @torch.no_grad()
     def look(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Measure the bounds of sequences, in nats a step.
 
