@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runs.networks import Network
     from runs.trial.trial import Trial
     from tasks import Task
     from variants import Cell, Scheme
 
-    Part = Cell | Task | Scheme
+    Part = Cell | Network | Task | Scheme
 
 
 def trial_commands(trials: Sequence[Trial | None]) -> list[str]:
@@ -41,13 +42,15 @@ def command(trial: Trial, known: dict[str, list[str]] | None = None) -> str:
 
     Raises ValueError where a word could mean something else to Hydra, which the trial of an archive may.
     """
-    from runs.trial.trial import Model, Training
+    from runs.networks import Network
+    from runs.trial.trial import READER, Model, Training
     from tasks import Task
     from variants import Cell, Scheme
 
     known = {} if known is None else known
     parts: tuple[tuple[str, Mapping[str, Any], Any], ...] = (
         ("variant", trial.variant, Cell),
+        *([("network", trial.network, Network)] if trial.network != READER else []),
         ("task", trial.task, Task),
         ("initialisation", trial.initialisation, Scheme),
     )

@@ -8,10 +8,11 @@ from typing import Any
 from tasks import Task
 from variants import Cell, Scheme, knobs_of
 
+from ..networks import Network
 from ..trial.classes import present_target, target_of
 from .equations import TEXTS
 
-GROUPS: dict[str, type[Any]] = {"variant": Cell, "task": Task, "initialisation": Scheme}
+GROUPS: dict[str, type[Any]] = {"variant": Cell, "network": Network, "task": Task, "initialisation": Scheme}
 
 
 def default_knobs(cls: type[Any]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def for_its_class(
 
     Equations lose the space around them, as YAML ends a text of several lines with a newline.
 
-    group: variant, task or initialisation.
+    group: variant, network, task or initialisation.
     node: the composed node.
     choice: the choice of the group that the node was composed from; None if it is not known.
     asked: keys of the command line, such as `variant.keep_bias`; these knobs were set, whatever their value.

@@ -48,6 +48,7 @@ class TrialConfig:
     """One trial: a variant trained once on a task.
 
     variant: the cell, what remembers.
+    network: what stands around the cell.
     task: what must be remembered.
     initialisation: how parameters start.
     model: the network around the cell.
@@ -59,6 +60,7 @@ class TrialConfig:
     """
 
     variant: Any = MISSING
+    network: Any = MISSING
     task: Any = MISSING
     initialisation: Any = MISSING
     model: Any = MISSING
@@ -80,6 +82,9 @@ class SweepConfig:
     factors: parts of one variant that are combined, `variants=[modular_lstm]` and
         `factors={output_gate: [true, false]}`. Each combination becomes a variant, and the effects of the parts and of
         all pairs of them are reported. A level may set several knobs: `{gating: {own: {}, one: {coupled: true}}}`.
+    networks: what stands around the variants: names, dotted paths of your own, or labels with knobs;
+        `[reader, {attention: {score: product}}]`. Every variant stands in each of them; `gru` in attention is
+        `gru_attention`, and the effects of cell and network and of both together are reported. By default the reader.
     fraction: 2 for half of the combinations of the factors with two levels, 4 for a quarter, chosen so that effects are
         aliased as little as possible; 1 for all.
     impossible: what is done with combinations that no cell can have: refuse or leave_out.
@@ -129,6 +134,7 @@ class SweepConfig:
     variants: Any = field(default_factory=list)
     baseline: str = "vanilla"
     factors: Any = field(default_factory=lambda: None)  # as tasks
+    networks: Any = field(default_factory=lambda: ["reader"])
     fraction: int = 1
     impossible: str = "refuse"
     tasks: Any = field(default_factory=lambda: None)  # presets have a mapping, and beside `against` it may be a list

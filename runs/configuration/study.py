@@ -22,6 +22,7 @@ from ..trial.trial import Model, Training
 from .against import union_from
 from .checks import by_key, refuse_idle, refuse_unread
 from .factors import factorial
+from .networks import crossed
 from .nodes import dimension, variant_nodes
 from .schema import ACTIONS, SweepConfig, plain
 from .series import task_nodes
@@ -72,17 +73,21 @@ def design_from(config: DictConfig) -> Design:
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
     space = {name: dimension(name, node) for name, node in values["space"].items()}
     _refuse_two_of_a_key(space)
-    named, factors, baseline = _compared(values)
+    named, networks, factors, baseline = crossed(*_compared(values))
+    rule = "match must be parameters or width with networks other than the reader"
+    require(values["match"] != "both" or not networks, rule, values["match"])
     variants, same_width = matched(named, baseline, values["match"], {})
     tasks, levels = task_nodes(values["tasks"])
     model, training = Model(**values["model"]), Training(**values["training"])
-    tasks = {label: checked_task(node, model, training) for label, node in tasks.items()}
+    others = [(variants[label], node) for label, node in networks.items()]
+    tasks = {label: checked_task(node, model, training, others) for label, node in tasks.items()}
     allow([values["initialisation"]["_target_"]])
     return Design(
         name=values["name"],
         baseline=baseline,
         variants=variants,
         factors=factors,
+        networks=networks,
         tasks=tasks,
         points=values["points"],
         levels=levels,
@@ -98,15 +103,16 @@ def design_from(config: DictConfig) -> Design:
     )
 
 
-def _compared(values: Mapping[str, Any]) -> tuple[Mapping[str, Node], Factors | None, str]:
-    """Return the variants of a study by their labels, its factors if it has some, and its baseline."""
+def _compared(values: Mapping[str, Any]) -> tuple[Mapping[str, Node], Any, Factors | None, str]:
+    """Return the variants of a study by their labels, its networks, its factors if it has some, and its baseline."""
     if not values["factors"]:
         for key, usual in (("fraction", 1), ("impossible", "refuse")):
             require(values[key] == usual, f"{key} is read with factors only", values[key])
-        return variant_nodes(values["variants"]), None, values["baseline"]
+        return variant_nodes(values["variants"]), values["networks"], None, values["baseline"]
     require(values["match"] != "both", "match must be parameters or width with factors", values["match"])
     factors, fraction, impossible = (values[key] for key in ("factors", "fraction", "impossible"))
-    return factorial(values["variants"], factors, fraction, impossible, values["baseline"])
+    variants, found, baseline = factorial(values["variants"], factors, fraction, impossible, values["baseline"])
+    return variants, values["networks"], found, baseline
 
 
 def _refuse_regularisation(search: Search) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,9 @@ from tasks.contract import try_out
 from variants import Cell, Scheme
 
 from ..names import checked_name
-from ..networks.building import untrained
+from ..networks.building import network_of, untrained
+from ..networks.network import Setting, refuse_foresight
+from ..study.design import Node
 from ..trial.classes import allow, construct
 from ..trial.data import sized
 from ..trial.trial import Model, Training, Trial
@@ -48,11 +50,14 @@ def trial_from(config: DictConfig, choices: Mapping[str, str] | None = None, ove
     return trial
 
 
-def checked_task(node: Mapping[str, Any], model: Model, training: Training) -> dict[str, Any]:
+def checked_task(
+    node: Mapping[str, Any], model: Model, training: Training, networks: Iterable[tuple[Node, Node]] = ()
+) -> dict[str, Any]:
     """Build a task once, so that a mistake is found before anything is started.
 
     node: of the task.
     model, training: what it is to be learned by.
+    networks: nodes of a variant and of the network around it, which must fit the task; without any, the reader must.
 
     Returns the node, which names the fingerprint of the data where the task has data.
     Raises ValueError where the task cannot be built, breaks the contract, or cannot be learned in this way.
@@ -60,6 +65,8 @@ def checked_task(node: Mapping[str, Any], model: Model, training: Training) -> d
     task = construct(node, Task)
     try_out(task)
     refuse_foresight(task, model)
+    for variant, network in networks:
+        network_of(network).refuse(Setting(construct(variant, Cell), task, model))
     sized(training, task)
     return {**node, "sha256": task.fingerprint} if isinstance(task, DataTask) else dict(node)
 
@@ -71,11 +78,11 @@ def checked(trial: Trial) -> Trial:
     Raises ValueError if a part cannot be built, if a label cannot be a name, and if the task breaks the contract of
     tasks. The classes that the trial names may be imported from now on.
     """
-    allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation))
-    for thing, node in (("variant", trial.variant), ("task", trial.task)):
+    allow(node["_target_"] for node in (trial.variant, trial.task, trial.initialisation, trial.network))
+    for thing, node in (("variant", trial.variant), ("task", trial.task), ("network", trial.network)):
         checked_name(node["label"], f"{thing}.label")
     construct(trial.variant, Cell).validate(trial.model.hidden_size, trial.model.layers)
-    task = checked_task(trial.task, trial.model, trial.training)
+    task = checked_task(trial.task, trial.model, trial.training, [(trial.variant, trial.network)])
     construct(trial.initialisation, Scheme)
     if trial.model.regularised:  # not every variant can be
         untrained(trial)

@@ -59,6 +59,7 @@ AGAINST = (  # keys that are read beside `against`; the design of the archive sa
 )
 INSTEAD = {  # keys of a trial, and what a study has instead of them
     "variant": "the variants of a study are variants=[vanilla,gru]",
+    "network": "the networks of a study are networks=[reader,attention]",
     "task": "the tasks of a study are its tasks: tasks.adding.lag=60, +tasks.copying={}, ~tasks.adding",
     "data_seed": "seed is that of the whole study",
 }

@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-ROOTS = {"variant": ("variants", "Cell"), "initialisation": ("variants", "Scheme"), "task": ("tasks", "Task")}
+ROOTS = {
+    "variant": ("variants", "Cell"),
+    "network": ("runs/networks", "Network"),
+    "initialisation": ("variants", "Scheme"),
+    "task": ("tasks", "Task"),
+}
 
 
 class Declared(NamedTuple):

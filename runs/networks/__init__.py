@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from .attention import Attention
 from .draw import Draw
 from .network import Network
 from .reader import Reader
 from .storn import Storn
 from .vrnn import Vrnn
 
-__all__ = ["Draw", "Network", "Reader", "Storn", "Vrnn"]
+__all__ = ["Attention", "Draw", "Network", "Reader", "Storn", "Vrnn"]

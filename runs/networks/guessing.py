@@ -100,7 +100,8 @@ def engine_of(network: ReaderModule) -> str:
 
 def _network(task: Task, cell: Cell, size: int) -> ReaderModule:
     setting = Setting(cell, task, Model(hidden_size=size))
-    return Reader().build(setting, GlorotOrthogonal(), streams(0, "initialisation"))
+    network: ReaderModule = Reader().build(setting, GlorotOrthogonal(), streams(0, "initialisation"))
+    return network
 
 
 def _guesses(

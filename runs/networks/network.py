@@ -6,7 +6,7 @@ Shapes: T steps, B sequences, I inputs, O outputs, K answers per sequence, H uni
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks import Batch, Task
-from variants import Cell, Scheme, Stream, build, count_parameters
+from variants import Cell, ControlRecurrent, Recurrent, Scheme, Stream, build, count_parameters
 from variants.cell import register
 from variants.initialisation import initialise_readout, within
 
@@ -45,7 +45,7 @@ class Linear(NamedTuple):
     bias: bool = True
 
     @property
-    def count(self) -> int:
+    def parameters(self) -> int:
         """Number of trainable values."""
         return (self.inputs + self.bias) * self.outputs
 
@@ -154,7 +154,7 @@ class Network:
             )
             for width in parts.layers.values()
         )
-        return cells + sum(linear.count for linear in parts.linear.values())
+        return cells + sum(linear.parameters for linear in parts.linear.values())
 
 
 class NetworkModule(nn.Module):
@@ -174,7 +174,7 @@ class NetworkModule(nn.Module):
     """
 
     answering: ClassVar[bool] = True
-    recurrent: nn.Module
+    recurrent: Recurrent | ControlRecurrent
 
     def __init__(self, network: Network, setting: Setting, scheme: Scheme, stream: Stream) -> None:
         super().__init__()
@@ -207,6 +207,20 @@ class NetworkModule(nn.Module):
         """Return the answers to a batch, [K, B, O]."""
         raise NotImplementedError
 
+    def heard(self, x: Tensor, outputs: Sequence[Tensor]) -> Tensor:
+        """Return what the layers hear at a step, [B, I] or more; by default the input alone.
+
+        x: the input of the step, [B, I]. outputs: of the layers at all steps before, each [B, D].
+        """
+        return x
+
+    def asked(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the answers [K, B, O] to a batch whose outputs are known.
+
+        outputs: of the layers at all steps, [T, B, D].
+        """
+        raise NotImplementedError
+
     def objective(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return what is minimised in training: a scalar that gradients flow through.
 
@@ -227,9 +241,9 @@ class NetworkModule(nn.Module):
     @property
     def parameter_count(self) -> int:
         """Number of trainable values; what a mask on R hides does not count."""
-        stacks = [m for m in self.children() if not isinstance(m, Readout)]
+        stacks = [m for m in self.children() if isinstance(m, Recurrent | ControlRecurrent)]
         linear = sum(p.numel() for m in self.children() if isinstance(m, Readout) for p in m.parameters())
-        return linear + sum(int(m.parameter_count) for m in stacks)  # type: ignore[call-overload, arg-type]
+        return linear + sum(m.parameter_count for m in stacks)
 
     @property
     def flops_per_step(self) -> int:

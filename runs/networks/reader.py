@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tasks import Batch
-from variants import ControlRecurrent, Recurrent
+from variants import select_steps
 
 from .network import RECURRENT, Linear, Network, NetworkModule, Parts, Readout, Setting
 
@@ -14,13 +14,15 @@ from .network import RECURRENT, Linear, Network, NetworkModule, Parts, Readout, 
 class ReaderModule(NetworkModule):
     """A cell's layers, and a linear read-out at the steps at which the task asks for an answer."""
 
-    recurrent: Recurrent | ControlRecurrent
     readout: Readout
 
     def forward(self, batch: Batch) -> Tensor:
         """Return the answers to a batch, [K, B, O]."""
         outputs, _ = self.recurrent(batch.inputs, lengths=batch.lengths, final=False, reads=batch.reads)  # [K, B, H]
         return self.answers(outputs)
+
+    def asked(self, outputs: Tensor, batch: Batch) -> Tensor:
+        return self.answers(select_steps(outputs, batch.reads))
 
     def answers(self, outputs: Tensor) -> Tensor:
         """Return the answers [K, B, O] for outputs [K, B, H] of the recurrent layers."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tasks import Batch, Task
-from variants import Recurrent, select_steps, streams
+from variants import Recurrent, streams
 from variants.layers.watch import watching
 
 from ..networks.building import untrained
@@ -64,6 +64,8 @@ def specification(trial: Trial, network: NetworkModule | None = None) -> tuple[N
         start, _ = untrained(replace(trial, model=replace(trial.model, engine="eager")))
     if network is not None:
         start.load_state_dict(network.state_dict())
+    if not start.answering:
+        raise ValueError(f"{start.network.name}: a network without answers has no answer whose gradients reach back")
     return start.double().eval(), task
 
 
@@ -87,13 +89,14 @@ def unrolled(network: NetworkModule, batch: Batch) -> tuple[Tensor, list[tuple[A
     are computed from the original and not from the view, so that a derivative by the view counts only what happens in
     later steps. Steps after the end of a sequence are run over zeros; they come after its last answer.
     """
-    outputs, carried, state = [], [], None
+    outputs: list[Tensor] = []
+    carried, state = [], None
     for x in batch.inputs:
-        y, state = network.recurrent(x.unsqueeze(0), state)
+        y, state = network.recurrent(network.heard(x, outputs).unsqueeze(0), state)
         state = tuple(type(s)(*(v.view_as(v) for v in s)) for s in state)
         outputs.append(y[0])
         carried.append(state)
-    return network.answers(select_steps(torch.stack(outputs), batch.reads)), carried
+    return network.asked(torch.stack(outputs), batch), carried
 
 
 def gradients(network: NetworkModule, task: Task, batch: Batch) -> Gradients:

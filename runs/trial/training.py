@@ -39,10 +39,8 @@ def train(network: NetworkModule, task: Task, trial: Trial, report: Report, stop
     if network.answering:
         check_answers(task, validation.few)
     elif training.criterion == "training":
-        name = network.network.name
-        raise ValueError(
-            f"{name}: training.criterion must be held_out, since the network gives no answers, got training"
-        )
+        rule = "training.criterion must be held_out, since the network gives no answers"
+        raise ValueError(f"{network.network.name}: {rule}, got training")
     data = batches(task, trial)
     flat = Flat(network)
     update = update_of(network, task, training, flat, trial.seed)
