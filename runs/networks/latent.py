@@ -27,6 +27,8 @@ from .network import Network, NetworkModule, Readout, Setting
 
 LEAST_SCALE = 1e-3
 """The smallest standard deviation of a latent variable, so that no divergence is infinite."""
+BERNOULLI = "bernoulli"
+"""The likelihood that these networks have: a step is bits."""
 USED = 0.01
 """A latent dimension is used, if its divergence from the prior is larger, in nats a step."""
 MOST_COPIES = 4096
@@ -237,6 +239,8 @@ class Latent(Network):
                 f"{self.name}: task must ask for the probability of sequences, as {', '.join(densities())} do, got "
                 f"{task.name}"
             )
+        if task.likelihood != BERNOULLI:
+            raise ValueError(f"{self.name}: the likelihood of {task.name} must be {BERNOULLI}, got {task.likelihood}")
         if setting.model.bidirectional:
             raise ValueError(
                 f"{self.name}: model.bidirectional must be false, since steps are drawn one after the other, got true"
