@@ -18,6 +18,7 @@ from ..study import Study
 from ..tables.gaps import with_training_set
 from . import (
     activations,
+    bounds,
     boxes,
     confirmation_scores,
     confirmed_profiles,
@@ -65,6 +66,7 @@ FIGURES: list[Entry] = [
     hyperparameters.FIGURE,
     learning_curves.FIGURE,
     over_fitting.FIGURE,
+    bounds.FIGURE,
     gradients.FIGURE,
     activations.FIGURE,
     confirmation_scores.FIGURE,
