@@ -24,6 +24,7 @@ from .explorer.explorer import write_explorer
 from .figures.gallery import absent, draw_all, on_request
 from .load import Options, load
 from .processes import Companion
+from .report.bound_sentences import bound_sentences
 from .report.cells import drawings
 from .report.claims import write_claims
 from .report.condition_sentences import with_controls
@@ -36,6 +37,7 @@ from .report.stage_sentences import sections
 from .study import Study
 from .tables import diagnosis
 from .tables.baselines import baselines
+from .tables.bounds import bounds
 from .tables.claims import held_against
 from .tables.comparisons import comparisons
 from .tables.conditions import conditions
@@ -146,6 +148,8 @@ def tabulate(
     written |= {} if parts is None or not len(parts) else {"effects": parts}
     apart = gaps(study)
     written |= {"gaps": apart} if len(apart) else {}
+    latent = bounds(study)
+    written |= {"bounds": latent} if len(latent) else {}
     written |= {"edges": ends} | ({"conditions": conditions(study, ends)} if study.comparable else {})
     written |= {} if both is None else {"beside": both.pairs}
     known = baselines(study)
@@ -201,10 +205,11 @@ def _report(
     options.progress.step("report")
     results = options.results if options.archive is None else None
     found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
+    found += gap_sentences(study, tables.written.get("gaps")) + bound_sentences(study, tables.written.get("bounds"))
     report = Report(
         study=study,
         figures=figures,
-        verdicts=with_controls(study, [*found, *gap_sentences(study, tables.written.get("gaps"))]),
+        verdicts=with_controls(study, found),
         lags=with_controls(study, lag_sentences(study, tables.written)),
         edges=tables.written["edges"],
         conditions=tables.written.get("conditions"),

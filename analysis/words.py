@@ -114,6 +114,8 @@ NAMES = {  # a test holds this table against the registries and presets
     "folk": "Irish folk tunes",
     "digits": "handwritten digits",
     "digits_permuted": "handwritten digits, pixels permuted",
+    "digit_rows": "rows of handwritten digits",
+    "joint_bits": "bits that belong together",
     "iam_ondb": "handwriting (IAM-OnDB)",
     "timit": "speech (TIMIT)",
     "sequences": "sequences of your own",

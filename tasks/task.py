@@ -416,6 +416,61 @@ class MultiLabel(Task):
         return functional.binary_cross_entropy_with_logits(outputs, batch.targets, reduction="none").sum(-1)
 
 
+class Density(MultiLabel):
+    """A task in which nothing is asked but the sequences themselves: say how probable they are, step by step.
+
+    The targets are the steps, and the input of a step is the step before, zeros before the first one (or what is given
+    of the sequence). Each step is O bits. A network with a read-out gives each bit a probability of its own, so that
+    its likelihood is a product over the bits; a network with latent variables gives the bits a joint one, and its loss
+    is the negative of a lower bound on the log-likelihood. All losses are in nats a step.
+
+    Solved when the loss is at most `solved_loss`, where the entropy of the sequences is known; never elsewhere.
+
+    Attributes:
+        likelihood: what a step is, given all that is known: "bernoulli", bits.
+        entropy: of the sequences, in nats a step; None where nobody knows it, as of data.
+        steps: T of every sequence; None where sequences differ in length.
+
+    >>> from tasks import JointBits
+    >>> task = JointBits()
+    >>> batch = task.batch(3, torch.Generator().manual_seed(0))
+    >>> batch.inputs[1:].equal(batch.targets[:-1]), batch.inputs[0].any().item()
+    (True, False)
+    """
+
+    likelihood: ClassVar[str] = "bernoulli"
+    causal = True
+    entropy: float | None = None
+    steps: int | None = None
+
+    def solved(self, metrics: dict[str, float]) -> bool:
+        return self.solved_loss is not None and metrics["loss"] <= self.solved_loss
+
+    def oracle(self, batch: Batch) -> Tensor:
+        """Compute the exact log-probability of each step, given the steps before it.
+
+        batch: whose targets are the steps.
+
+        Returns [K, B] in nats. A class without a known distribution does not define it.
+        """
+        raise NotImplementedError
+
+
+def step_by_step(steps: Tensor) -> Batch:
+    """Make a batch for a `Density` of sequences of the same length.
+
+    steps: [T, B, O] float32, bits.
+
+    Returns a batch that hears each step after it has been asked for.
+
+    >>> step_by_step(torch.ones(3, 1, 2)).inputs[:, 0].tolist()
+    [[0.0, 0.0], [1.0, 1.0], [1.0, 1.0]]
+    """
+    before = torch.cat((torch.zeros_like(steps[:1]), steps[:-1]))
+    reads = torch.arange(len(steps)).view(-1, 1).expand(steps.shape[:2])
+    return Batch(before, steps, reads.contiguous())
+
+
 PARTS = ("train", "validation", "test")
 """The parts of a `DataTask`."""
 

@@ -19,6 +19,7 @@ from ..tables.gaps import with_training_set
 from . import (
     activations,
     attention_maps,
+    bounds,
     boxes,
     confirmation_scores,
     confirmed_profiles,
@@ -66,6 +67,7 @@ FIGURES: list[Entry] = [
     hyperparameters.FIGURE,
     learning_curves.FIGURE,
     over_fitting.FIGURE,
+    bounds.FIGURE,
     gradients.FIGURE,
     activations.FIGURE,
     attention_maps.FIGURE,

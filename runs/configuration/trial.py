@@ -13,7 +13,7 @@ from tasks.contract import try_out
 from variants import Cell, Scheme
 
 from ..names import checked_name
-from ..networks.building import network_of, untrained
+from ..networks.building import network_of, refuse_criterion, untrained
 from ..networks.network import Setting, refuse_foresight
 from ..study.design import Node
 from ..trial.classes import allow, construct
@@ -66,7 +66,9 @@ def checked_task(
     try_out(task)
     refuse_foresight(task, model)
     for variant, network in networks:
-        network_of(network).refuse(Setting(construct(variant, Cell), task, model))
+        declared = network_of(network)
+        declared.refuse(Setting(construct(variant, Cell), task, model))
+        refuse_criterion(declared, training)
     sized(training, task)
     return {**node, "sha256": task.fingerprint} if isinstance(task, DataTask) else dict(node)
 

@@ -10,7 +10,7 @@ from tasks.contract import check_task
 from variants import Cell, Scheme, streams
 
 from ..trial.classes import construct
-from ..trial.trial import Trial
+from ..trial.trial import Training, Trial
 from . import Network
 from .network import Setting
 
@@ -36,3 +36,10 @@ def network_of(node: Mapping[str, Any]) -> Network:
     node: `_target_` and the knobs.
     """
     return construct(node, Network)
+
+
+def refuse_criterion(network: Network, training: Training) -> None:
+    """Raise ValueError where answers to training sequences shall decide, and a network gives no answers."""
+    if not network.Module.answering and training.criterion == "training":
+        rule = "training.criterion must be held_out, since the network gives no answers"
+        raise ValueError(f"{network.name}: {rule}, got training")

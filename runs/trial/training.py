@@ -14,7 +14,7 @@ from tasks import Task
 from tasks.contract import check_answers
 from variants import streams
 
-from ..networks.building import untrained
+from ..networks.building import refuse_criterion, untrained
 from ..networks.network import NetworkModule
 from .data import batches, further_tests, held_out, sized
 from .evaluation import Evaluator, Solution, Validation, evaluate, evaluation_grid
@@ -38,9 +38,8 @@ def train(network: NetworkModule, task: Task, trial: Trial, report: Report, stop
     validation = Validation(task, held_out(task, trial, "validation"), training.curve_sequences)
     if network.answering:
         check_answers(task, validation.few)
-    elif training.criterion == "training":
-        rule = "training.criterion must be held_out, since the network gives no answers"
-        raise ValueError(f"{network.network.name}: {rule}, got training")
+    else:
+        refuse_criterion(network.network, training)
     data = batches(task, trial)
     flat = Flat(network)
     update = update_of(network, task, training, flat, trial.seed)

@@ -18,7 +18,7 @@ from ..data.models import PENALTIES, Rows, best_linear, binary_cross_entropy, me
 from ..data.musicxml import KEYS, read_score, roll
 from ..data.packages import installed
 from ..data.split import similar, split
-from ..task import PARTS, Batch, DataTask, MultiLabel
+from ..task import PARTS, Batch, DataTask, Density
 
 PARSER, FITS = 1, 1
 """Versions of what is kept on disk: a change of the code below that changes numbers raises them."""
@@ -29,7 +29,7 @@ PUBLISHED = 8.38
 TONICS = {"C": 0, "A": 9}
 
 
-class Chorales(DataTask, MultiLabel, name="chorales"):
+class Chorales(DataTask, Density, name="chorales"):
     """Hear the chords of a chorale by Bach, one each quarter note, and say at each step which keys sound next.
 
         input    C4 E4 G4 C5   C4 E4 G4 C5   B3 D4 G4 D5   ..     88 keys of a piano, 1 where one sounds
@@ -60,7 +60,6 @@ class Chorales(DataTask, MultiLabel, name="chorales"):
         "data: the corpus of music21 (Cuthbert & Ariza 2010); task: after Boulanger-Lewandowski, Bengio & Vincent "
         "2012, 'Modeling Temporal Dependencies in High-Dimensional Sequences'"
     )
-    causal = True
     reference = PUBLISHED
     reference_source = (
         "the best of 200 LSTMs of Greff et al. 2015 on JSB Chorales: another encoding of partly other chorales, with "

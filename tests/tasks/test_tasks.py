@@ -17,9 +17,11 @@ from torch import Tensor
 
 import tasks
 from tasks import Batch, Task
-from tasks.task import Classification, Regression
+from tasks.task import Classification, Density, Regression
 
-NAMES = sorted(name for name, cls in Task.registry.items() if cls.__module__.startswith("tasks.synthetic."))
+SYNTHETIC = sorted(name for name, cls in Task.registry.items() if cls.__module__.startswith("tasks.synthetic."))
+NAMES = [name for name in SYNTHETIC if not issubclass(Task.registry[name], Density)]
+"""Tasks with a right answer; `test_densities.py` has the others."""
 LAGS = (40, 75)
 MANY = 10_000
 TOLERANCE = 0.05
@@ -40,6 +42,7 @@ LEAST = {
     "cycle": {"lag": 2, "shortest": 1},
     "delayed_recall": {"lag": 1, "symbols": 2, "distractors": 1, "cues": 1},
     "embedded_reber": {"lag": 5},
+    "joint_bits": {"lag": 1, "after": 1},
     "long_lag": {"lag": 1, "distractors": 1},
     "long_lag_next": {"lag": 2},
     "multiplication": {"lag": 20},
@@ -238,7 +241,7 @@ def knobs(name: str) -> dict[str, inspect.Parameter]:
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_shapes_and_types_are_those_of_the_contract(name, lag):
     task = Task.registry[name](lag=lag)
     inputs, targets, reads, lengths, *_ = draw(task, size=5)
@@ -247,7 +250,7 @@ def test_shapes_and_types_are_those_of_the_contract(name, lag):
     assert inputs.dtype == torch.float32
     assert reads.shape == (answers, 5)
     assert reads.dtype == torch.int64
-    if isinstance(task, Regression):
+    if isinstance(task, Regression | Density):
         assert targets.shape == (answers, 5, task.output_size)
         assert targets.dtype == torch.float32
     else:
@@ -260,7 +263,7 @@ def test_shapes_and_types_are_those_of_the_contract(name, lag):
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_inputs_are_finite_and_at_most_one(name, lag):
     _, batch = large(name, lag)
     assert float(batch.inputs.abs().max()) == 1 or name in GAUSSIAN
@@ -268,7 +271,7 @@ def test_inputs_are_finite_and_at_most_one(name, lag):
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_answer_is_read_within_the_sequence(name, lag):
     _, batch = large(name, lag)
     ends = len(batch.inputs) if batch.lengths is None else batch.lengths
@@ -276,7 +279,7 @@ def test_every_answer_is_read_within_the_sequence(name, lag):
     assert bool((batch.reads < ends).all())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_the_last_answer_is_read_at_the_last_step(name):
     _, batch = large(name, 40)
     ends = len(batch.inputs) if batch.lengths is None else batch.lengths
@@ -284,7 +287,7 @@ def test_the_last_answer_is_read_at_the_last_step(name):
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_inputs_after_the_end_of_a_sequence_are_zero(name, lag):
     _, batch = large(name, lag)
     if batch.lengths is not None:
@@ -309,7 +312,7 @@ def test_the_oracle_reads_the_targets_off_the_inputs(name, lag):
     torch.testing.assert_close(task.oracle(batch), batch.targets, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_loss_is_a_scalar_that_gradients_flow_through(name):
     task = Task.registry[name](lag=40)
     batch = draw(task, size=3)
@@ -320,7 +323,7 @@ def test_loss_is_a_scalar_that_gradients_flow_through(name):
     assert bool(answers.grad.any())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_metrics_are_plain_numbers_and_hold_the_loss(name):
     task = Task.registry[name](lag=40)
     batch = draw(task, size=3)
@@ -430,7 +433,7 @@ def test_the_best_answer_without_memory_does_not_count_as_solved(name, lag):
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_answers_that_are_not_numbers_do_not_count_as_solved(name, lag):
     task, batch = large(name, lag, 500)
     answers = torch.full((*batch.reads.shape, task.output_size), math.nan)
@@ -440,14 +443,14 @@ def test_answers_that_are_not_numbers_do_not_count_as_solved(name, lag):
 
 
 @pytest.mark.parametrize("lag", LAGS)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_score_is_0_at_the_floor_and_1_at_solved(name, lag):
     task = Task.registry[name](lag=lag)
     assert task.score(task.floor) == 0
     assert task.score(task.solved_loss) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_score_falls_with_the_loss_and_stays_within_0_and_1(name):
     task = Task.registry[name]()
     losses = [
@@ -464,7 +467,7 @@ def test_score_falls_with_the_loss_and_stays_within_0_and_1(name):
     assert 0 < task.score((task.solved_loss + task.floor) / 2) < 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_score_of_a_diverged_loss_is_0(name):
     assert Task.registry[name]().score(math.nan) == 0
 
@@ -619,33 +622,33 @@ def test_copying_reports_the_recall_beside_all_answers():
 # Randomness.
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_same_generator_state_same_batch(name):
     task = Task.registry[name](lag=40)
     for one, other in zip(draw(task, seed=7), draw(task, seed=7), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0) if one is not None else None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_different_seeds_different_batches(name):
     task = Task.registry[name](lag=40)
     assert not torch.equal(draw(task, seed=7).inputs, draw(task, seed=8).inputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_batches_drawn_one_after_the_other_differ(name):
     task, generator = Task.registry[name](lag=40), torch.Generator().manual_seed(7)
     assert not torch.equal(task.batch(5, generator).inputs, task.batch(5, generator).inputs)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_drawing_leaves_the_global_generator_alone(name):
     before = torch.get_rng_state()
     draw(Task.registry[name](lag=40))
     assert torch.equal(torch.get_rng_state(), before), "pass generator= to every draw"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_sequences_of_a_batch_differ(name):
     _, batch = large(name, 40, 500)
     sequences = batch.inputs.transpose(0, 1)
@@ -711,7 +714,7 @@ def test_the_earliest_input_an_answer_needs_is_about_lag_steps_old(name, lag):
     assert 0.45 * lag <= age.float().median() <= 1.3 * lag  # half of it where the age is uniform over 1 .. lag
 
 
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n) if k not in OF_THE_LOSS])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in SYNTHETIC for k in knobs(n) if k not in OF_THE_LOSS])
 def test_every_knob_changes_the_batch(name, knob):
     default = knobs(name)[knob].default
     changed = not default if knob in SWITCHES else default + 1
@@ -720,7 +723,7 @@ def test_every_knob_changes_the_batch(name, knob):
     assert not (same and torch.equal(one.targets, other.targets))
 
 
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in SYNTHETIC for k in knobs(n)])
 def test_knobs_are_keyword_only_typed_and_have_defaults(name, knob):
     parameter = knobs(name)[knob]
     assert parameter.kind is parameter.KEYWORD_ONLY
@@ -730,7 +733,9 @@ def test_knobs_are_keyword_only_typed_and_have_defaults(name, knob):
 
 
 @pytest.mark.parametrize("below", [1, 1000])
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n) if k not in OF_THE_LOSS | SWITCHES])
+@pytest.mark.parametrize(
+    ("name", "knob"), [(n, k) for n in SYNTHETIC for k in knobs(n) if k not in OF_THE_LOSS | SWITCHES]
+)
 def test_a_bad_knob_raises_naming_task_knob_rule_and_value(name, knob, below):
     least = LEAST[name][knob]
     with pytest.raises(ValueError, match=rf"^{name}: {knob} must be at least {least}, got {least - below}$"):
@@ -1018,14 +1023,18 @@ def test_temporal_order_names_the_published_classes(name, classes):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_task_has_an_entry_in_the_tables_of_this_file(name):
+def test_every_task_with_right_answers_has_their_age_in_this_file(name):
     assert name in AGE, f"add {name} to AGE: the earliest step its answers need"
+
+
+@pytest.mark.parametrize("name", SYNTHETIC)
+def test_every_task_has_the_smallest_values_of_its_knobs_in_this_file(name):
     assert set(LEAST[name]) == set(knobs(name)) - OF_THE_LOSS - SWITCHES, (
         f"give the smallest value of every knob of {name} in LEAST"
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_docstring_draws_an_example_with_inputs_above_targets(name):
     lines = [line.split() for line in inspect.cleandoc(Task.registry[name].__doc__).splitlines()]
     heads = [line[0] if line else "" for line in lines]
@@ -1036,17 +1045,17 @@ def test_every_docstring_draws_an_example_with_inputs_above_targets(name):
 
 
 @pytest.mark.parametrize("word", ["without memory", "olved", "Source:", "lag:"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_docstring_says_floor_criterion_source_and_lag(name, word):
     assert word in Task.registry[name].__doc__
 
 
-@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in NAMES for k in knobs(n)])
+@pytest.mark.parametrize(("name", "knob"), [(n, k) for n in SYNTHETIC for k in knobs(n)])
 def test_every_docstring_explains_every_knob(name, knob):
     assert f"\n{knob}: " in inspect.getdoc(Task.registry[name])
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_every_task_names_its_own_source_and_sizes(name):
     cls, task = Task.registry[name], Task.registry[name]()
     assert "source" in vars(cls)
@@ -1093,7 +1102,7 @@ def test_copying_of_few_symbols_asks_for_them():
     assert batch.inputs.shape[-1] == task.input_size == 6
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", SYNTHETIC)
 def test_a_registered_class_can_be_imported_from_the_package(name):
     cls = Task.registry[name]
     assert getattr(tasks, cls.__name__) is cls

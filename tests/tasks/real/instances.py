@@ -115,6 +115,7 @@ INSTANCES = {
     "folk": partial(from_small_corpus, "folk"),
     "digits": partial(from_package, "digits"),
     "digits_permuted": partial(from_package, "digits_permuted"),
+    "digit_rows": partial(from_package, "digit_rows"),
     "iam_ondb": partial(of_a_copy, "iam_ondb", write_iam),
     "sequences": sequences_of_ones_own,
     "timit": partial(of_a_copy, "timit", write_timit),

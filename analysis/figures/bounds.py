@@ -1,0 +1,91 @@
+"""Bounds on the likelihood against the number of parameters, beside losses without latent variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from .. import words
+from .choice import Line, lines_of, tasks_in
+from .entry import Entry, a_panel_for_each_task
+from .look import look, new_figure, page, styled
+from .pieces import empty, level_lines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..goals import Goal
+    from ..study import Study
+
+TITLE = "Bound against parameters"
+CAPTION = (
+    "What do latent variables buy, and for how many parameters? Each dot is the best decile of a variant: its "
+    "importance-weighted bound (filled), or its exact loss where there are no latent variables (hollow). The line "
+    "above a dot ends at the -ELBO, which training minimises. A cross stands where the latent variables are not used: "
+    "the posterior has collapsed onto the prior. Dotted: floor, reference and the level at which the task is solved."
+)
+HEIGHT = 2.6  # inches of a panel
+
+
+class Numbers(NamedTuple):
+    """The numbers of the figure.
+
+    data: of `tables.bounds`.
+    lines: by task, what losses are held against.
+    goals: by task.
+    tasks: in the order of the study.
+    """
+
+    data: pd.DataFrame
+    lines: Mapping[str, Sequence[Line]]
+    goals: Mapping[str, Goal]
+    tasks: list[str]
+
+
+def numbers(study: Study, bounds: pd.DataFrame) -> Numbers:
+    """Return the numbers of the figure; bounds: of `tables.bounds`."""
+    return Numbers(bounds, lines_of(study), study.goals, tasks_in(study, bounds))
+
+
+@styled
+def draw(numbers: Numbers) -> Figure:
+    """Draw a panel for each task."""
+    if not numbers.tasks:
+        return empty("no latent variables")
+    figure = new_figure(page().width, HEIGHT * len(numbers.tasks))
+    for axes, task in zip(figure.subplots(len(numbers.tasks), squeeze=False)[:, 0], numbers.tasks, strict=True):
+        _panel(axes, numbers, task)
+    return figure
+
+
+def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
+    """Draw the variants of a task."""
+    own = numbers.data[numbers.data["task"] == task].sort_values("parameters", kind="stable")
+    for row in own.to_dict("records"):
+        colour, latent = look(row["variant"]).colour, np.isfinite(row["kl"])
+        unused = latent and row["used_dimensions"] < 0.5
+        marker, face = ("x" if unused else "o"), (colour if latent else "white")
+        if latent:
+            axes.plot([row["parameters"]] * 2, [row["bound"], row["negative_elbo"]], color=colour, lw=1.2, zorder=2)
+        axes.plot(row["parameters"], row["bound"], marker=marker, ms=6, mfc=face, mec=colour, ls="", zorder=3)
+        axes.annotate(
+            words.spoken(row["variant"]),
+            (row["parameters"], row["bound"]),
+            xytext=(5, 3),
+            textcoords="offset points",
+            fontsize=7,
+            color=colour,
+        )
+    level_lines(axes, numbers.lines.get(task, ()))
+    axes.set_xscale("log")
+    axes.margins(x=0.18, y=0.12)
+    axes.set_title(words.spoken(task), fontsize=9, fontweight="bold", loc="left")
+    axes.set_xlabel("parameters")
+    axes.set_ylabel(numbers.goals[task].label("loss"))
+
+
+FIGURE = Entry("bounds", TITLE, CAPTION, numbers, draw, needs=("bounds",), rows=a_panel_for_each_task, most=3)
