@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,20 +21,25 @@ from runs.discovery.proposing import DRAWN, proposed
 from runs.discovery.search import CellSearch
 from runs.discovery.status import funnel, said
 from runs.discovery.trials import Trials
-from runs.study.storage.opening import open_storage
+from runs.study.finding import find
+from runs.study.plan import Search
+from runs.study.presence import NoStudy
+from runs.study.storage.opening import close_storage, open_storage
+from runs.study.study import Study
 from runs.workers.worker import work
 from tests.runs.discovery.conftest import make_plan, numbers, tried
+from tests.runs.servers import postgres
 from tests.test_house import ROOT
 from variants.formula.cell import Formula
 
 SMOKE = ["discovery=smoke", "name=found"]
 
 
-def started(results, *arguments):
+def started(results, *arguments, env=None):
     command = [sys.executable, "-m", "runs.discover", *SMOKE, f"results={results}", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    own = {**os.environ, **(env or {})}
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=own, **out)
 
 
 def test_every_candidate_is_told_once_in_its_place(searched, told):
@@ -165,15 +171,21 @@ def test_an_error_in_a_candidate_ends_that_candidate_only(tmp_path, monkeypatch)
 
 
 def test_a_study_and_a_search_of_one_name_do_not_share_a_storage(tmp_path):
-    from runs.study.plan import Search
-    from runs.study.study import Study
-
     storage = open_storage("", tmp_path)
     Study.create(storage, Search(replace(make_plan().design, points=1)), {})
     with pytest.raises(ValueError, match="name must be that of no study in the same storage, got 'found'"):
         CellSearch.create(storage, make_plan(), {})
-    with pytest.raises(ValueError, match="a study of this name is no search"):
-        found(tmp_path.parent, tmp_path.name)
+    close_storage(storage)
+
+
+def test_a_study_that_is_asked_for_as_a_search_and_the_other_way_round_is_named(tmp_path, searched):
+    folder = Path(searched.storage.path).parent
+    said = r"^'found' is a search for cells and no study; python -m runs\.discover name=found action=status"
+    with pytest.raises(NoStudy, match=said):
+        find(folder.parent, "found")
+    Study.create(open_storage("", tmp_path / "mine"), Search(replace(make_plan().design, name="mine", points=1)), {})
+    with pytest.raises(ValueError, match="search 'mine' is not in its storage; a study of this name is no search"):
+        found(tmp_path, "mine")
 
 
 def test_a_search_is_read_as_it_was_planned(searched):
@@ -188,6 +200,21 @@ def test_two_workers_of_the_command_give_the_bits_of_one(tmp_path, composed):
     assert process.returncode == 0, output
     assert numbers(found(tmp_path / "two", "found")) == one
     assert len(one) == 21
+
+
+@pytest.mark.slow
+def test_postgres_gives_the_search_of_the_journal(tmp_path, composed):
+    one = numbers(tried(tmp_path / "one", plan_from(composed("discover", overrides=SMOKE))))
+    with postgres() as server:
+        url = server.create("cells")
+        for generations in (1, 2):
+            words = ["storage=postgres", "workers=2", f"generations={generations}"]
+            process = started(tmp_path / "two", *words, env={"STUDY_STORAGE": url})
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output
+        search = found(tmp_path / "two", "found", url)
+        assert numbers(search) == one
+        close_storage(search.storage)
 
 
 @pytest.mark.slow
