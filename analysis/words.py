@@ -97,6 +97,8 @@ NAMES = {  # a test holds this table against the registries and presets
     "delayed_recall": "recalling a cue",
     "t_maze": "T-maze",
     "associative_recall": "recalling values by their keys",
+    "permuted_copying": "copying symbols in another order",
+    "captioning": "naming the colours of objects",
     "induction": "recalling one value by its key",
     "embedded_reber": "embedded Reber grammar",
     "long_lag": "naming a symbol after a long lag",
@@ -117,6 +119,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "iam_ondb": "handwriting (IAM-OnDB)",
     "timit": "speech (TIMIT)",
     "sequences": "sequences of your own",
+    "attention": "attention",
     "learning_rate": "learning rate",
     "size": "width of the baseline",
     "keep_bias": "keep bias",
@@ -130,6 +133,7 @@ NAMES = {  # a test holds this table against the registries and presets
     "weight_decay": "weight decay",
     "batch_size": "batch size",
 }
+NETWORKS = ("attention",)  # ends of the labels of variants in another network than the reader, see `networks=`
 SAME_WIDTH = "_same_width"  # end of the label of a variant that is there a second time, see `match=both`
 
 
@@ -143,12 +147,16 @@ def spoken(label: str) -> str:
 
     >>> spoken("no_forget_gate"), spoken("adding_30"), spoken("gru_same_width"), spoken("my_cell")
     ('LSTM without forget gate', 'adding two numbers, lag 30', 'GRU, same width', 'my cell')
+    >>> spoken("gru_attention")
+    'GRU with attention'
     """
     if label in NAMES:
         return NAMES[label]
-    base, _, lag = label.rpartition("_")
-    if lag.isdigit() and base in NAMES:
-        return f"{NAMES[base]}, lag {lag}"
+    base, _, last = label.rpartition("_")
+    if last.isdigit() and base in NAMES:
+        return f"{NAMES[base]}, lag {last}"
+    if last in NETWORKS and base in NAMES:
+        return f"{NAMES[base]} with {NAMES[last]}"
     if label.endswith(SAME_WIDTH):
         return f"{spoken(label.removesuffix(SAME_WIDTH))}, same width"
     return label.replace("_", " ")

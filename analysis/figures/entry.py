@@ -77,6 +77,7 @@ class Entry:
     of_losses: what the caption says of tasks without a criterion of success.
     of_solving: whether it is about solved trials, so that a study whose tasks have no criterion has no such figure.
     of_curves: whether it shows learning curves, which an archive may lack; the figure is then left out.
+    of_networks: whether it shows networks other than the reader, so that a study of readers has no such figure.
     part: of the report that it stands in: `answer` at the top, `evidence` below it, `more` in the folded rest.
     part_of_losses: in a study whose tasks have no criterion of success; empty for the same part.
     """
@@ -93,6 +94,7 @@ class Entry:
     of_series: bool = False
     of_losses: str = ""
     of_solving: bool = False
+    of_networks: bool = False
     of_curves: bool = False
     part: str = MORE
     part_of_losses: str = ""

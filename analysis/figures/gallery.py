@@ -18,6 +18,7 @@ from ..study import Study
 from ..tables.gaps import with_training_set
 from . import (
     activations,
+    attention_maps,
     bounds,
     boxes,
     confirmation_scores,
@@ -69,6 +70,7 @@ FIGURES: list[Entry] = [
     bounds.FIGURE,
     gradients.FIGURE,
     activations.FIGURE,
+    attention_maps.FIGURE,
     confirmation_scores.FIGURE,
     confirmed_profiles.FIGURE,
     winners_curse.FIGURE,
@@ -173,7 +175,7 @@ def absent(study: Study, tables: Mapping[str, pd.DataFrame], results: Path | str
     """
     commands: dict[str, list[str]] = {}
     for entry in FIGURES:
-        if study.design.factors is None and entry.command and not _complete(entry, tables):
+        if _of_its_kind(entry, study) and entry.command and not _complete(entry, tables):
             line = command(entry.command, study=study.name, results=results)
             commands.setdefault(line, []).append(entry.title)
     return commands
@@ -213,9 +215,17 @@ def parts(
 def _drawable(entry: Entry, study: Study, tables: Mapping[str, pd.DataFrame]) -> bool:
     if (entry.of_curves and study.curveless) or not _complete(entry, tables):
         return False
-    if study.design.factors is not None and entry is not TWO_STUDIES and "effects" not in entry.needs:
-        return False  # one for each of dozens of combinations would hide what they tell together
+    if not _of_its_kind(entry, study):
+        return False
     return not entry.of_solving or any(map(study.solvable, study.tasks))
+
+
+def _of_its_kind(entry: Entry, study: Study) -> bool:
+    """Return whether a figure is one of studies like this."""
+    if entry.of_networks:
+        return bool(study.design.networks)
+    # one for each of dozens of combinations would hide what they tell together
+    return study.design.factors is None or entry is TWO_STUDIES or "effects" in entry.needs
 
 
 def _complete(entry: Entry, tables: Mapping[str, pd.DataFrame]) -> bool:

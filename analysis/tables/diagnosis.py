@@ -14,23 +14,27 @@ from runs.trial.diagnosis_file import damaged, read_diagnosis
 OF_THE_NETWORK = ("hidden_size", "trial_id", "status", "test_loss", "reproduced")
 PHASES = ("at the start", "trained")
 GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", *OF_THE_NETWORK)
+ATTENTION_COLUMNS = ("task", "variant", "sequence", "answer", "read", "relevant", "values", *OF_THE_NETWORK)
 SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function", "unit", "values", *OF_THE_NETWORK)
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the tables `gradients` and `sequences` of all diagnoses in a folder of models; they may have no rows.
+    """Return the tables `gradients`, `sequences` and `attention` of all diagnoses in a folder; they may have no rows.
 
     gradients: one row per (task, variant, phase, lag): `norm`, its value `relative` to that of lag 1, the share of
     sequences in which the input at this lag is `relevant` to the answer, and the number of `sequences`.
     sequences: one row per unit of a gate, state or input over one test sequence, `values` [T]; `kind` is gate, state,
     input, or mark (1 where an input is relevant) or read (1 where an answer is read); `top` is True for the highest
     layer, the inputs and the marks.
-    Both: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that
+    attention: one row per answer of a few test sequences, of networks that attend: the step at which it is `read`,
+    `values` [T], what it attends to, and `relevant` [T], 1 where an input decides the answers.
+    All: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that
     run reproduced the one on record. Files of another format are left out. Raises ValueError for a file that is
     damaged: nothing is unpickled.
     """
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
+    attention: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*/[!.]*.npz")):
         found = read_diagnosis(path)
         if found is None:
@@ -40,6 +44,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
             facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
             gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
             sequences += _sequences(arrays, about, facts)
+            attention += _attention(arrays, facts)
         except (ValueError, KeyError, AttributeError, IndexError) as error:
             raise damaged(path, error) from None
     return {
@@ -47,7 +52,19 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
         if gradients
         else pd.DataFrame(columns=GRADIENT_COLUMNS),
         "sequences": pd.DataFrame(sequences, columns=list(SEQUENCE_COLUMNS)),
+        "attention": pd.DataFrame(attention, columns=list(ATTENTION_COLUMNS)),
     }
+
+
+def _attention(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "attention" not in arrays:
+        return []
+    reads, relevant = arrays["attention_reads"], arrays["attention_relevant"]
+    return [
+        {**facts, "sequence": s, "answer": k, "read": int(reads[s, k]), "relevant": relevant[s], "values": values}
+        for s, answers in enumerate(arrays["attention"])
+        for k, values in enumerate(answers)
+    ]
 
 
 def _gradients(arrays: Mapping[str, np.ndarray], phase: str, facts: Mapping[str, Any]) -> pd.DataFrame:

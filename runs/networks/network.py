@@ -221,6 +221,10 @@ class NetworkModule(nn.Module):
         """
         raise NotImplementedError
 
+    def attend(self, batch: Batch) -> Tensor | None:
+        """Return what each answer attends to, [K, T, B], of which the sum over T is 1; None where nothing attends."""
+        return None
+
     def objective(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Return what is minimised in training: a scalar that gradients flow through.
 

@@ -20,6 +20,7 @@ from ..networks.network import NetworkModule
 from .diagnosis_file import Arrays, Diagnosis
 from .trial import Outcome, Trial
 
+MAPS = 3  # sequences of which it is kept what answers attend to
 SEQUENCES = 32  # over which gradient norms are averaged: enough for a smooth curve over lags, few enough for seconds
 
 
@@ -173,6 +174,24 @@ def one_sequence(network: NetworkModule, task: Task, batch: Batch) -> tuple[Arra
     return arrays, functions
 
 
+def attention(network: NetworkModule, task: Task, batch: Batch) -> Arrays:
+    """Return what answers attend to in the first sequences of a batch; nothing for a network that does not attend.
+
+    The arrays are `attention` [sequences, K, T], what each answer attends to at each step, `attention_reads`
+    [sequences, K], the step of each answer, and `attention_relevant` [sequences, T] bool.
+    """
+    few = batch.part(0, MAPS)
+    with torch.no_grad():
+        alpha = network.attend(few)
+    if alpha is None:
+        return {}
+    return {
+        "attention": _array(alpha.permute(2, 0, 1)),
+        "attention_reads": few.reads.T.numpy(),
+        "attention_relevant": task.relevant(few).T.numpy(),
+    }
+
+
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.to(torch.float32).numpy()
 
@@ -185,16 +204,17 @@ def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced:
     outcome: of the run that gave this network.
     reproduced: whether it equals the outcome on record.
 
-    The arrays are those of `one_sequence`, and by lag: `lag` [L], `gradient_start` and `gradient_trained` [L], the same
-    `..._by_layer` [layers, L], `relevant_by_lag` and `sequences` [L]. They are of the first sequences of the task's
-    test set, which is the same for all variants; gates and states of the first of these. Raises ValueError where the
-    network reads in both directions.
+    The arrays are those of `one_sequence` and `attention`, and by lag: `lag` [L], `gradient_start` and
+    `gradient_trained` [L], the same `..._by_layer` [layers, L], `relevant_by_lag` and `sequences` [L]. They are of the
+    first sequences of the task's test set, which is the same for all variants; gates and states of the first of these.
+    Raises ValueError where the network reads in both directions.
     """
     start, task = specification(trial)
     batch = double(task.batch(SEQUENCES, streams(trial.data_seed)("test")))
     now, _ = specification(trial, network)
     before, after = gradients(start, task, batch), gradients(now, task, batch)
     arrays, functions = one_sequence(now, task, batch)
+    arrays |= attention(now, task, batch)
     arrays["lag"] = np.arange(1, len(after.norms) + 1)
     arrays["gradient_start"], arrays["gradient_trained"] = before.norms, after.norms
     arrays["gradient_start_by_layer"], arrays["gradient_trained_by_layer"] = before.by_layer, after.by_layer
@@ -206,6 +226,7 @@ def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced:
         "lag": task.lag,
         "task": trial.task["label"],
         "variant": trial.variant["label"],
+        "network": trial.network["label"],
         "hidden_size": trial.model.hidden_size,
         "status": outcome.status,
         "test_loss": outcome.test_loss,

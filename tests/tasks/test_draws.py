@@ -30,6 +30,8 @@ DRAWS = {
     "arithmetic": "1b97084a70c44400",
     "associative_recall": "f097e9ef75fc5a28",
     "associative_recall one query": "caaeef76c746c444",
+    "captioning": "905e4b18754364c7",
+    "permuted_copying": "863f5004365c7a30",
     "cycle": "cd25694a0dcdcdf9",
     "parity": "27b9842c5c2536fd",
     "selective_copying": "4cdd10435a6adfdc",

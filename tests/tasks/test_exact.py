@@ -133,6 +133,8 @@ def test_many_digits_keep_the_shares_of_arithmetic_exact() -> None:
     [
         ("associative_recall", 8, {"lag": 3}),
         ("associative_recall", 3, {"lag": 2, "pairs": 4, "values": 3, "queries": 1}),
+        ("captioning", 4, {"lag": 3, "objects": 3, "colours": 4}),
+        ("permuted_copying", 5, {"lag": 3, "length": 3, "symbols": 5}),
         ("selective_copying", 4, {"lag": 9}),
     ],
     ids=str,
@@ -142,7 +144,7 @@ def test_the_present_input_tells_nothing_and_the_set_of_symbols_what_was_compute
     targets = batch.targets.flatten()
     check_table(last_symbols(batch, 1).flatten(), targets, symbols, task.floor)
     assert task.floor == math.log(symbols)
-    first = {"associative_recall": task.input_size - 1 - symbols, "selective_copying": 0}[name]
+    first = {"associative_recall": task.input_size - 1 - symbols, "captioning": 3}.get(name, 0)
     counts = batch.inputs[..., first : first + symbols].sum(0).long()
     bag = counts @ 8 ** torch.arange(symbols)
     (exact,) = task.baselines().values()

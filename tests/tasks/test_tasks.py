@@ -37,6 +37,7 @@ LEAST = {
     "adding_1997": {"lag": 20},
     "arithmetic": {"lag": 5, "digits": 1, "distractors": 1},
     "associative_recall": {"lag": 1, "pairs": 1, "keys": 1, "values": 2, "queries": 0},
+    "captioning": {"lag": 1, "objects": 1, "colours": 2},
     "copying": {"lag": 1, "length": 1, "symbols": 2},
     "cycle": {"lag": 2, "shortest": 1},
     "delayed_recall": {"lag": 1, "symbols": 2, "distractors": 1, "cues": 1},
@@ -46,6 +47,7 @@ LEAST = {
     "long_lag_next": {"lag": 2},
     "multiplication": {"lag": 20},
     "parity": {"lag": 2, "shortest": 1},
+    "permuted_copying": {"lag": 1, "length": 1, "symbols": 2},
     "selective_copying": {"lag": 1, "length": 1, "symbols": 2},
     "temporal_order": {"lag": 10},
     "temporal_order_3": {"lag": 10},
@@ -61,7 +63,7 @@ OF_THE_LOSS = {"logistic"}
 TOLD_BY_THE_LAST_INPUT = {"cycle", "parity", "time_warp"}
 """Tasks whose last input tells a little of the answer, which their floor takes into account."""
 
-BLANK = {"associative_recall", "copying", "selective_copying", "xml"}
+BLANK = {"associative_recall", "captioning", "copying", "permuted_copying", "selective_copying", "xml"}
 """Tasks whose inputs are all the same where they are not relevant."""
 
 WHOLE = {"cycle", "parity", "time_warp"}
@@ -108,6 +110,14 @@ def value_of_the_key(batch: Batch) -> Tensor:
     return 1 + torch.einsum("tbk,qbk->qtb", keys, asked).argmax(1)
 
 
+def object_of_the_kind(batch: Batch) -> Tensor:
+    return batch.inputs[:5, :, :5].argmax(0).T
+
+
+def place_that_is_asked(batch: Batch) -> Tensor:
+    return batch.inputs[-5:, :, 8:13].argmax(-1)
+
+
 def outermost_name(batch: Batch) -> Tensor:
     """That of the last answer."""
     return torch.ones_like(batch.reads[-1:])
@@ -133,6 +143,7 @@ AGE = {
     "adding_1997": (first_mark, lambda lag: (lag - lag // 2, lag + lag // 10 - 2)),
     "arithmetic": (first_character, lambda lag: (5, lag + 3)),
     "associative_recall": (value_of_the_key, lambda lag: (lag, lag + 6)),
+    "captioning": (object_of_the_kind, lambda lag: (lag, lag + 8)),
     "copying": (position_in_list, lambda lag: (lag + 10, lag + 10)),
     "cycle": (first_step, lambda lag: (0, lag - 1)),
     "delayed_recall": (asked_cue, lambda lag: (lag, lag)),
@@ -141,6 +152,7 @@ AGE = {
     "long_lag_next": (asked_cue, lambda lag: (lag - 1, lag - 1)),
     "multiplication": (first_mark, lambda lag: (lag - lag // 2, lag + lag // 10 - 2)),
     "parity": (first_step, lambda lag: (0, lag - 1)),
+    "permuted_copying": (place_that_is_asked, lambda lag: (lag, lag + 8)),
     "selective_copying": (kept_symbols, lambda lag: (3, lag)),
     "temporal_order": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
     "temporal_order_3": (first_relevant_symbol, lambda lag: (0.8 * lag - 1, lag)),
@@ -356,8 +368,10 @@ def test_a_constant_answer_is_worse_than_a_floor_that_counts_the_last_input(name
         ("adding_1997", (2 - 0.1 - 0.9 / 49) / 48),
         ("arithmetic", 1.4209),
         ("associative_recall", math.log(8)),
+        ("captioning", math.log(8)),
         ("cycle", 1.6061),
         ("parity", 0.6928),
+        ("permuted_copying", math.log(8)),
         ("selective_copying", math.log(4)),
         ("time_warp", math.log(9)),
         ("xml", math.log(8)),

@@ -39,6 +39,7 @@ INSTEAD = {
     "beside": " points",
     "gradients": "test loss",
     "activations": " units",
+    "attention_maps": " units",
     "effect_matrix": "input gate",
     "effect_matrix_tuned": "input gate",
     "half_normal": "standard errors",

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.figures import activations, gradients
+from analysis.figures import activations, attention_maps, gradients
 from analysis.figures.activations import MOST_UNITS, unit_order
 from analysis.tables import diagnosis
 from runs.trial.diagnosis_file import FORMAT
@@ -28,6 +28,9 @@ def save(folder, table, task, variant, *, steps=12, units=9, seed=0, **changes):
         "reads": np.array([steps - 1]),
     }
     arrays["relevant"] = np.arange(steps) == 1
+    alpha = rng.random((3, 4, steps))
+    arrays["attention"] = alpha / alpha.sum(2, keepdims=True)
+    arrays |= {"attention_reads": np.full((3, 4), steps - 1), "attention_relevant": np.tile(arrays["relevant"], (3, 1))}
     names = {f"0.gate.{g}": "sigmoid" for g in GATES.get(variant, "zifo")}
     arrays |= {name: rng.random((steps, units)) for name in names}
     arrays |= {f"0.state.{f}": rng.normal(size=(steps, units)) for f in ("y", "c")}
@@ -63,7 +66,9 @@ def gru():
     return by_hand({"variant": "gru"})
 
 
-@pytest.mark.parametrize(("module", "table"), [(gradients, "gradients"), (activations, "sequences")])
+@pytest.mark.parametrize(
+    ("module", "table"), [(gradients, "gradients"), (activations, "sequences"), (attention_maps, "attention")]
+)
 def test_pairs_without_a_diagnosis_are_left_out(module, table, tmp_path):
     study = by_hand({}, {"variant": "gru"}, {"task": "copying"}, {"task": "copying", "variant": "gru"})
     save(tmp_path, study.table, "copying", "gru")
@@ -147,3 +152,29 @@ def test_a_wide_layer_shows_64_of_its_units(gru, tmp_path):
 def test_a_diagnosis_of_another_format_is_left_out(tmp_path):
     save(tmp_path, by_hand({}).table, "adding", "vanilla", about={"format": "another 2"})
     assert all(frame.empty for frame in diagnosis.read(tmp_path).values())
+
+
+def test_attention_maps_show_answers_steps_and_the_share_on_inputs_that_decide(gru, tmp_path):
+    alpha = np.zeros((2, 1, 12))
+    alpha[0, 0, [1, 5]], alpha[1, 0, 1] = (0.25, 0.75), 1.0
+    marks = np.tile(np.arange(12) == 1, (2, 1))
+    arrays = {"attention": alpha, "attention_reads": np.full((2, 1), 11), "attention_relevant": marks}
+    save(tmp_path, gru.table, "adding", "gru", **arrays)
+    numbers = attention_maps.numbers(gru, diagnosis.read(tmp_path)["attention"])
+    assert numbers.shares == {("adding", "gru"): 0.625}
+    data = numbers.data
+    assert data.loc[data["attention"] > 0, ["sequence", "step", "attention"]].to_numpy().tolist() == [
+        [0, 1, 0.25],
+        [0, 5, 0.75],
+        [1, 1, 1.0],
+    ]
+    assert any("62%" in text or "62 %" in text for text in texts(attention_maps.draw(numbers)))
+
+
+def test_networks_that_do_not_attend_have_no_attention_map(gru, tmp_path):
+    save(tmp_path, gru.table, "adding", "gru")
+    path = next(tmp_path.glob("*/*.npz"))
+    with np.load(path) as file:
+        kept = {name: file[name] for name in file.files if not name.startswith("attention")}
+    np.savez(path, **kept)
+    assert diagnosis.read(tmp_path)["attention"].empty

@@ -112,7 +112,7 @@ def refused(node=None, **changes):
     one = replace(trial("attention"), **changes)
     if node:
         one = replace(one, network={**NODES["attention"], **node})
-    with pytest.raises(ValueError, match="got|unknown") as error:
+    with pytest.raises(ValueError, match=r"got|unknown") as error:
         untrained(one)
     return str(error.value)
 
