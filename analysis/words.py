@@ -120,6 +120,9 @@ NAMES = {  # a test holds this table against the registries and presets
     "timit": "speech (TIMIT)",
     "sequences": "sequences of your own",
     "attention": "attention",
+    "storn": "STORN",
+    "vrnn": "VRNN",
+    "draw": "DRAW",
     "learning_rate": "learning rate",
     "size": "width of the baseline",
     "keep_bias": "keep bias",
@@ -133,7 +136,8 @@ NAMES = {  # a test holds this table against the registries and presets
     "weight_decay": "weight decay",
     "batch_size": "batch size",
 }
-NETWORKS = ("attention",)  # ends of the labels of variants in another network than the reader, see `networks=`
+NETWORKS = {"attention": "with", "storn": "in", "vrnn": "in", "draw": "in"}
+"""Ends of the labels of variants in another network than the reader, see `networks=`, and the word before its name."""
 SAME_WIDTH = "_same_width"  # end of the label of a variant that is there a second time, see `match=both`
 
 
@@ -147,8 +151,8 @@ def spoken(label: str) -> str:
 
     >>> spoken("no_forget_gate"), spoken("adding_30"), spoken("gru_same_width"), spoken("my_cell")
     ('LSTM without forget gate', 'adding two numbers, lag 30', 'GRU, same width', 'my cell')
-    >>> spoken("gru_attention")
-    'GRU with attention'
+    >>> spoken("gru_attention"), spoken("gru_storn")
+    ('GRU with attention', 'GRU in STORN')
     """
     if label in NAMES:
         return NAMES[label]
@@ -156,7 +160,7 @@ def spoken(label: str) -> str:
     if last.isdigit() and base in NAMES:
         return f"{NAMES[base]}, lag {last}"
     if last in NETWORKS and base in NAMES:
-        return f"{NAMES[base]} with {NAMES[last]}"
+        return f"{NAMES[base]} {NETWORKS[last]} {NAMES[last]}"
     if label.endswith(SAME_WIDTH):
         return f"{spoken(label.removesuffix(SAME_WIDTH))}, same width"
     return label.replace("_", " ")

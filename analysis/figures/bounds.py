@@ -88,4 +88,14 @@ def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
     axes.set_ylabel(numbers.goals[task].label("loss"))
 
 
-FIGURE = Entry("bounds", TITLE, CAPTION, numbers, draw, needs=("bounds",), rows=a_panel_for_each_task, most=3)
+FIGURE = Entry(
+    "bounds",
+    TITLE,
+    CAPTION,
+    numbers,
+    draw,
+    needs=("bounds",),
+    rows=a_panel_for_each_task,
+    most=3,
+    of_networks=True,
+)

@@ -15,11 +15,12 @@ OF_THE_NETWORK = ("hidden_size", "trial_id", "status", "test_loss", "reproduced"
 PHASES = ("at the start", "trained")
 GRADIENT_COLUMNS = ("task", "variant", "phase", "lag", "norm", "relative", "relevant", "sequences", *OF_THE_NETWORK)
 ATTENTION_COLUMNS = ("task", "variant", "sequence", "answer", "read", "relevant", "values", *OF_THE_NETWORK)
+INVENTED_COLUMNS = ("task", "variant", "kind", "sequence", "step", "values", "kl_by_dimension", *OF_THE_NETWORK)
 SEQUENCE_COLUMNS = ("task", "variant", "layer", "top", "kind", "name", "function", "unit", "values", *OF_THE_NETWORK)
 
 
 def read(folder: Path) -> dict[str, pd.DataFrame]:
-    """Return the tables `gradients`, `sequences` and `attention` of all diagnoses in a folder; they may have no rows.
+    """Return the tables of all diagnoses in a folder: `gradients`, `sequences`, `attention`, `invented`; maybe no rows.
 
     gradients: one row per (task, variant, phase, lag): `norm`, its value `relative` to that of lag 1, the share of
     sequences in which the input at this lag is `relevant` to the answer, and the number of `sequences`.
@@ -28,6 +29,8 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     layer, the inputs and the marks.
     attention: one row per answer of a few test sequences, of networks that attend: the step at which it is `read`,
     `values` [T], what it attends to, and `relevant` [T], 1 where an input decides the answers.
+    invented: one row per step of a few sequences, of networks with latent variables: `values` [O], and of the network
+    `kl_by_dimension` [Z]; `kind` is invented or data.
     All: hidden_size and trial_id of the network, the status and test_loss of the run that gave it, and whether that
     run reproduced the one on record. Files of another format are left out. Raises ValueError for a file that is
     damaged: nothing is unpickled.
@@ -35,6 +38,7 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
     gradients: list[pd.DataFrame] = []
     sequences: list[dict[str, Any]] = []
     attention: list[dict[str, Any]] = []
+    invented: list[dict[str, Any]] = []
     for path in sorted(Path(folder).glob("*/[!.]*.npz")):
         found = read_diagnosis(path)
         if found is None:
@@ -42,6 +46,9 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
         about, arrays = found
         try:
             facts = {name: about[name] for name in ("task", "variant", *OF_THE_NETWORK)}
+            invented += _invented(arrays, facts)
+            if "lag" not in arrays:  # of a network without answers
+                continue
             gradients += [_gradients(arrays, phase, facts) for phase in PHASES]
             sequences += _sequences(arrays, about, facts)
             attention += _attention(arrays, facts)
@@ -53,7 +60,20 @@ def read(folder: Path) -> dict[str, pd.DataFrame]:
         else pd.DataFrame(columns=GRADIENT_COLUMNS),
         "sequences": pd.DataFrame(sequences, columns=list(SEQUENCE_COLUMNS)),
         "attention": pd.DataFrame(attention, columns=list(ATTENTION_COLUMNS)),
+        "invented": pd.DataFrame(invented, columns=list(INVENTED_COLUMNS)),
     }
+
+
+def _invented(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if "invented" not in arrays:
+        return []
+    own = {**facts, "kl_by_dimension": arrays["kl_by_dimension"]}
+    return [
+        {**own, "kind": kind, "sequence": number, "step": step, "values": values}
+        for kind in ("data", "invented")
+        for number, sequence in enumerate(arrays[kind])
+        for step, values in enumerate(sequence)
+    ]
 
 
 def _attention(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> list[dict[str, Any]]:

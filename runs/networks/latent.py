@@ -153,13 +153,24 @@ class LatentModule(NetworkModule):
         """Return the negative ELBO in nats a step, with one draw of the latent variables."""
         return -self.terms(batch, 1, generator).elbo.sum() / steps_of(batch)
 
-    @torch.no_grad()
     def look(self, batch: Batch, generator: torch.Generator) -> dict[str, float]:
         """Measure the bounds of sequences, in nats a step.
 
         Returns `loss`, the negative importance-weighted bound; `negative_elbo`; `kl`, the divergence of posterior and
         prior that the ELBO contains; `largest_kl`, that of the latent dimension with the largest one; and
         `used_dimensions`, how many latent dimensions have more than .01 nats a step, of all `latent_dimensions`.
+        """
+        found, kl = self.measured(batch, generator)
+        used = float((kl > USED).sum())
+        own = {"kl": float(kl.sum()), "largest_kl": float(kl.max()), "used_dimensions": used}
+        return {**found, **own, "latent_dimensions": float(len(kl))}
+
+    @torch.no_grad()
+    def measured(self, batch: Batch, generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
+        """Return `loss` and `negative_elbo` as `look` has them, and the divergence of each latent dimension, [Z].
+
+        batch: of any size; it is divided, so that memory stays small.
+        generator: where the noise comes from.
         """
         copies, size = self.network.samples, max(1, MOST_COPIES // self.network.samples)
         best, elbo, kl = 0.0, 0.0, torch.zeros(self.network.latent, dtype=torch.float64)
@@ -169,15 +180,7 @@ class LatentModule(NetworkModule):
             elbo += float(terms.elbo.double().sum()) / copies
             kl += terms.divergence.double().sum(0) / copies
         count = steps_of(batch)
-        kl /= count
-        return {
-            "loss": -best / count,
-            "negative_elbo": -elbo / count,
-            "kl": float(kl.sum()),
-            "largest_kl": float(kl.max()),
-            "used_dimensions": float((kl > USED).sum()),
-            "latent_dimensions": float(len(kl)),
-        }
+        return {"loss": -best / count, "negative_elbo": -elbo / count}, kl / count
 
     def noise(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return standard normal noise in the precision of the parameters."""

@@ -16,10 +16,13 @@ from variants import Recurrent, streams
 from variants.layers.watch import watching
 
 from ..networks.building import untrained
+from ..networks.latent import LatentModule
 from ..networks.network import NetworkModule
+from .data import held_out
 from .diagnosis_file import Arrays, Diagnosis
 from .trial import Outcome, Trial
 
+SAMPLES = 6  # sequences that a network invents
 MAPS = 3  # sequences of which it is kept what answers attend to
 SEQUENCES = 32  # over which gradient norms are averaged: enough for a smooth curve over lags, few enough for seconds
 
@@ -192,6 +195,25 @@ def attention(network: NetworkModule, task: Task, batch: Batch) -> Arrays:
     }
 
 
+def invented(network: LatentModule, trial: Trial) -> Arrays:
+    """Return sequences that a network with latent variables invents, beside sequences of its task.
+
+    network: after the training.
+    trial: that it is of.
+
+    The arrays are `invented` and `data`, each [sequences, T, O], of the steps of the longest of the first test
+    sequences, and `kl_by_dimension` [Z], the divergence of posterior and prior of each latent dimension on more of
+    these sequences, in nats a step. Data that end earlier go on with zeros.
+    """
+    stream = streams(trial.data_seed)
+    batch = held_out(network.task, trial, "test").part(0, SEQUENCES)
+    data = batch.part(0, SAMPLES).targets
+    drawn = network.eval().sample(SAMPLES, stream("samples"), steps=len(data))
+    _, kl = network.measured(batch, stream("latent"))
+    found = {"invented": drawn.transpose(0, 1), "data": data.transpose(0, 1), "kl_by_dimension": kl}
+    return {name: _array(values) for name, values in found.items()}
+
+
 def _array(tensor: Tensor) -> NDArray[np.float32]:
     return tensor.to(torch.float32).numpy()
 
@@ -207,8 +229,11 @@ def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced:
     The arrays are those of `one_sequence` and `attention`, and by lag: `lag` [L], `gradient_start` and
     `gradient_trained` [L], the same `..._by_layer` [layers, L], `relevant_by_lag` and `sequences` [L]. They are of the
     first sequences of the task's test set, which is the same for all variants; gates and states of the first of these.
-    Raises ValueError where the network reads in both directions.
+    Of a network without answers they are those of `invented`. Raises ValueError where the network reads in both
+    directions.
     """
+    if isinstance(network, LatentModule):
+        return Diagnosis(_about(trial, outcome, reproduced, {}), invented(network, trial))
     start, task = specification(trial)
     batch = double(task.batch(SEQUENCES, streams(trial.data_seed)("test")))
     now, _ = specification(trial, network)
@@ -219,11 +244,16 @@ def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced:
     arrays["gradient_start"], arrays["gradient_trained"] = before.norms, after.norms
     arrays["gradient_start_by_layer"], arrays["gradient_trained_by_layer"] = before.by_layer, after.by_layer
     arrays["relevant_by_lag"], arrays["sequences"] = after.relevant, after.sequences
-    about = {
+    return Diagnosis(_about(trial, outcome, reproduced, functions), arrays)
+
+
+def _about(trial: Trial, outcome: Outcome, reproduced: bool, functions: dict[str, str]) -> dict[str, Any]:
+    """Return the plain values that stand beside the arrays of a diagnosis."""
+    return {
         "trial_id": trial.id,
         "functions": functions,
         "layers": trial.model.layers,
-        "lag": task.lag,
+        "lag": outcome.task["lag"],
         "task": trial.task["label"],
         "variant": trial.variant["label"],
         "network": trial.network["label"],
@@ -232,4 +262,3 @@ def diagnose(trial: Trial, network: NetworkModule, outcome: Outcome, reproduced:
         "test_loss": outcome.test_loss,
         "reproduced": reproduced,
     }
-    return Diagnosis(about, arrays)
