@@ -232,7 +232,8 @@ class Search:
     def _parameters(self, variant: str, problem: Task, model: Model) -> Callable[[int], int]:
         """Return what counts the parameters of a variant's network by its width, each width once for all points."""
         around = replace(model, hidden_size=1)
-        key = (variant, problem.name, problem.input_size, problem.output_size, around)
+        sizes = (problem.name, problem.input_size, problem.output_size, getattr(problem, "steps", None))
+        key = (variant, *sizes, around)  # all of a task that parts of networks are as wide as
         if key not in self._counts:
             cell = construct(self.design.variants[variant], Cell)
             network = network_of(self.design.network_of(variant))
@@ -242,7 +243,7 @@ class Search:
         return self._counts[key]
 
     @cached_property
-    def _counts(self) -> dict[tuple[str, str, int, int, Model], Callable[[int], int]]:
+    def _counts(self) -> dict[tuple[str, str, int, int, int | None, Model], Callable[[int], int]]:
         return {}
 
 
