@@ -85,6 +85,17 @@ def test_equations_are_printed_as_a_reader_expects():
     ]
 
 
+def test_a_value_does_not_begin_with_a_minus_where_its_sign_can_be_chosen():
+    assert Graph.read("h = -s(W x + R h')").equations() == "h = s(W_h x + R_h h')"
+    assert Graph.read("h = -(s(W x + R h') + relu(h'))").equations() == "u = s(W_u x + R_u h')\nh = u + relu(-h')"
+
+
+def test_an_output_that_other_parts_use_is_printed_once():
+    graph = Graph.read("a = W_a x + R_a c' + b_a; c = relu(a) + y'; y = a")
+    assert len(graph.gates) == 1
+    assert Graph.read(graph.equations()).normal == Graph.read(text_of(graph)).normal == graph.normal
+
+
 @pytest.mark.parametrize(
     "body",
     ["2 - u", "u - 2", "3 + u", "-u", "2*u", "u*u*u - u", "-(u*h')", "relu(-u*h')", "max(u - 1, 0)", "1 + u*h'*2"],
