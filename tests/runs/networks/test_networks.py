@@ -193,7 +193,7 @@ def test_a_diagnosis_keeps_what_answers_attend_to(network):
     module, outcome = trained(one)
     arrays = diagnose(one, module, outcome).arrays
     alpha, reads = arrays["attention"], arrays["attention_reads"]
-    assert alpha.shape == (3, 3, 8)  # sequences, answers, steps
+    assert alpha.shape == (3, 8, 8)  # sequences, answers (one at every step), steps
     np.testing.assert_allclose(alpha.sum(2), 1.0, rtol=1e-6)
     later = np.arange(8) > reads[:, :, None]
     assert (alpha[later] == 0).all()
