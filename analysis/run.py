@@ -205,11 +205,12 @@ def _report(
     options.progress.step("report")
     results = options.results if options.archive is None else None
     found = [] if tables.comparisons is None else verdicts(study, tables.comparisons)
-    found += gap_sentences(study, tables.written.get("gaps")) + bound_sentences(study, tables.written.get("bounds"))
+    found += gap_sentences(study, tables.written.get("gaps"))
     report = Report(
         study=study,
         figures=figures,
         verdicts=with_controls(study, found),
+        latent=bound_sentences(study, tables.written.get("bounds")),
         lags=with_controls(study, lag_sentences(study, tables.written)),
         edges=tables.written["edges"],
         conditions=tables.written.get("conditions"),

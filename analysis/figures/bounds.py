@@ -11,8 +11,8 @@ import pandas as pd
 from .. import words
 from .choice import Line, lines_of, tasks_in
 from .entry import Entry, a_panel_for_each_task
-from .look import look, new_figure, page, styled
-from .pieces import empty, level_lines
+from .look import GREY, look, new_figure, page, styled
+from .pieces import LINE, empty, level_lines, readable, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,8 @@ CAPTION = (
     "above a dot ends at the -ELBO, which training minimises. A cross stands where the latent variables are not used: "
     "the posterior has collapsed onto the prior. Dotted: floor, reference and the level at which the task is solved."
 )
-HEIGHT = 2.6  # inches of a panel
+HEIGHT = 3.0  # inches of a panel
+WIDE = 3  # so many times as many parameters as the smallest variant has need an axis on a log scale
 
 
 class Numbers(NamedTuple):
@@ -64,7 +65,7 @@ def draw(numbers: Numbers) -> Figure:
 
 def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
     """Draw the variants of a task."""
-    own = numbers.data[numbers.data["task"] == task].sort_values("parameters", kind="stable")
+    own = numbers.data[numbers.data["task"] == task].sort_values("bound", kind="stable")
     for row in own.to_dict("records"):
         colour, latent = look(row["variant"]).colour, np.isfinite(row["kl"])
         unused = latent and row["used_dimensions"] < 0.5
@@ -72,20 +73,36 @@ def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
         if latent:
             axes.plot([row["parameters"]] * 2, [row["bound"], row["negative_elbo"]], color=colour, lw=1.2, zorder=2)
         axes.plot(row["parameters"], row["bound"], marker=marker, ms=6, mfc=face, mec=colour, ls="", zorder=3)
-        axes.annotate(
-            words.spoken(row["variant"]),
-            (row["parameters"], row["bound"]),
-            xytext=(5, 3),
-            textcoords="offset points",
-            fontsize=7,
-            color=colour,
-        )
     level_lines(axes, numbers.lines.get(task, ()))
-    axes.set_xscale("log")
-    axes.margins(x=0.18, y=0.12)
+    if own["parameters"].max() > WIDE * own["parameters"].min():
+        axes.set_xscale("log")
+    else:
+        axes.ticklabel_format(axis="x", style="plain", useOffset=False)
+        axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.06, y=0.12)
+    _names(axes, own)
     axes.set_title(words.spoken(task), fontsize=9, fontweight="bold", loc="left")
     axes.set_xlabel("parameters")
     axes.set_ylabel(numbers.goals[task].label("loss"))
+
+
+def _names(axes: Axes, own: pd.DataFrame) -> None:
+    """Write the names of variants right of the axes, each joined to its dot, so that none covers another one."""
+    low, high = axes.get_ylim()
+    at = [(bound - low) / (high - low) for bound in own["bound"]]
+    places = spread(at, gap=LINE / (HEIGHT - 0.75), low=-0.05, high=1.05)
+    for row, place in zip(own.to_dict("records"), places, strict=True):
+        axes.annotate(
+            words.spoken(row["variant"]),
+            (row["parameters"], row["bound"]),
+            xytext=(1.03, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=7,
+            color=readable(look(row["variant"]).colour),
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 1, "shrinkB": 4},
+            annotation_clip=False,
+        )
 
 
 FIGURE = Entry(

@@ -83,6 +83,7 @@ class Report:
     lag_tables: of `tables.lags`, by name.
     cells: drawings of the cells as SVG, by variant.
     effects: of `tables.effects`; None in a study without factors.
+    latent: sentences of `report.bound_sentences`.
     """
 
     study: Study
@@ -102,6 +103,7 @@ class Report:
     lag_tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     cells: Mapping[str, str] = field(default_factory=dict)
     effects: pd.DataFrame | None = None
+    latent: Sequence[str] = ()
 
     def write(self, path: Path) -> Path:
         """Write the report as one file that needs no other; returns its path.
@@ -144,7 +146,7 @@ class Report:
             "report.html.jinja",
             **{name: value for part in parts for name, value in part.items()},
             explorer=explorer,
-            verdicts=self.verdicts if pairwise else [],
+            verdicts=[*(self.verdicts if pairwise else []), *self.latent],
             lag_sentences=self.lags if pairwise else [],
             evidence=evidence(self.study, self.comparisons) if pairwise else [],
             lag_evidence=lag_evidence(self.study, self.lag_tables) if pairwise else [],

@@ -18,8 +18,6 @@ COLUMNS = [
 ]
 PARTS = ("negative_elbo", "kl", "largest_kl", "used_dimensions", "latent_dimensions")
 """Metrics that networks with latent variables have beside their loss."""
-USED = 0.01
-"""Nats a step: what has no more divergence in all its latent dimensions together has collapsed."""
 
 
 def bounds(study: Study) -> pd.DataFrame:
@@ -33,8 +31,8 @@ def bounds(study: Study) -> pd.DataFrame:
     bound: the loss; of latent variables the negative importance-weighted bound, of others the exact value.
     negative_elbo, kl, largest_kl, used_dimensions, latent_dimensions: as `runs.networks.latent.LatentModule.look` has
         them; NaN for variants without latent variables.
-    collapsed: share of all trials, not of the best decile alone, whose posterior has collapsed: their divergence from
-        the prior is at most .01 nats a step; NaN for variants without latent variables.
+    collapsed: share of all trials, not of the best decile alone, whose posterior has collapsed onto the prior, so that
+        no latent dimension is used; NaN for variants without latent variables.
     """
     rows = []
     for task in study.tasks:
@@ -53,7 +51,7 @@ def _of(trials: pd.DataFrame, goal: Goal) -> dict[str, Any]:
     parts = pd.DataFrame([_parts(text) for text in trials["test_metrics"]], trials.index, columns=list(PARTS))
     chosen = best_decile(trials["order"].to_numpy())
     best, measured = trials.iloc[chosen], parts.iloc[chosen].mean()
-    known = parts["kl"].dropna()
+    known = parts["used_dimensions"].dropna()
     scaled = {name: float(goal.shown([measured[name]])[0]) for name in ("negative_elbo", "kl", "largest_kl")}
     return {
         "trials": len(best),
@@ -61,7 +59,7 @@ def _of(trials: pd.DataFrame, goal: Goal) -> dict[str, Any]:
         "bound": float(goal.shown(best["test_loss"]).mean()),
         **scaled,
         **{name: float(measured[name]) for name in ("used_dimensions", "latent_dimensions")},
-        "collapsed": float((known <= USED).mean()) if len(known) else np.nan,
+        "collapsed": float((known == 0).mean()) if len(known) else np.nan,
     }
 
 

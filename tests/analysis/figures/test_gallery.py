@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ from analysis.figures import look
 from analysis.figures.entry import ANSWER, EVIDENCE, MORE, Entry
 from analysis.figures.gallery import FIGURES, absent, draw_all, on_request, parts
 from analysis.study import Study
+from analysis.tables.bounds import bounds
 from analysis.tables.comparisons import comparisons
 from analysis.tables.effects import effects
 from analysis.tables.gaps import gaps
@@ -85,6 +87,9 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     tables["gaps"] = gaps(as_study([{**row, "epochs": row["steps"] / 10} for row in rows], design))
     parted = factored.study({"input_gate": 1.0}, tasks=HARD[case].get("tasks", ("adding",)))
     tables["effects"] = effects(parted, flips=19, resamples=9)
+    metrics = {"loss": 1.0, "negative_elbo": 1.2, "kl": 0.5, "largest_kl": 0.3, "used_dimensions": 3}
+    with_bounds = {"test_metrics": json.dumps({**metrics, "latent_dimensions": 8}), "test_loss": 1.0}
+    tables["bounds"] = bounds(as_study([{**row, **with_bounds} for row in rows], design))
     with TemporaryDirectory() as folder:
         return whole, tables | diagnosed(Path(folder), whole)
 
