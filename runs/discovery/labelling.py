@@ -23,11 +23,13 @@ class Labelled:
     order: the number of each part that is used, in order.
     rank: the place of each part in it.
     minus: the terms of sums and relu that have a minus, as pairs of parts; and the new values that do, as (-1, field).
+    signs: for each part 1, or -1 where it is taken with the other sign; for a field f under -1 - f.
     """
 
     order: list[int]
     rank: dict[int, int]
     minus: set[tuple[int, int]]
+    signs: dict[int, int]
 
 
 def labelled(parts: Parts) -> Labelled:
@@ -55,13 +57,12 @@ class _Labeller:
         for place, edges in enumerate(self._down):
             for a, of in edges:
                 self._up[of].append((a, place))
-        self._leaves = list[tuple[Any, list[int], set[tuple[int, int]]]]()
+        self._leaves = list[tuple[Any, Labelled]]()
         self._masks = self._gauge()
 
     def best(self) -> Labelled:
         self._try(self._refined(self._first()))
-        _, order, minus = min(self._leaves, key=lambda leaf: leaf[0])
-        return Labelled(order, {k: rank for rank, k in enumerate(order)}, minus)
+        return min(self._leaves, key=lambda leaf: leaf[0])[1]
 
     def _first(self) -> list[int]:
         """Return the first colours: what a part is, by itself."""
@@ -115,8 +116,8 @@ class _Labeller:
             if len(self._leaves) >= MOST_TRIES:
                 return
 
-    def _leaf(self, order: list[int]) -> tuple[Any, list[int], set[tuple[int, int]]]:
-        """Return what decides between orders, the order, and the terms that have a minus in it."""
+    def _leaf(self, order: list[int]) -> tuple[Any, Labelled]:
+        """Return what decides between orders, and an order with its signs."""
         rank = {k: number for number, k in enumerate(order)}
         said = [sorted((rank[of], abs(a)) for of, a in self._parts[k].terms) for k in order]
         fields = sorted(self._new, key=lambda f: (f > 0, rank[self._field[f]] if f in self._field else -1))
@@ -128,9 +129,10 @@ class _Labeller:
                     places.append(((k, of), int(a < 0), self._masks[k] ^ self._masks[of]))
         for f in fields:
             places.append(((-1, f), int(self._new[f].sign < 0), self._masks[self._new[f].part] ^ self._masks[-1 - f]))
-        bits = _least([(bit, mask) for _, bit, mask in places])
+        bits, free = _least([(bit, mask) for _, bit, mask in places])
+        signs = {k: -1 if (mask & free).bit_count() % 2 else 1 for k, mask in self._masks.items()}
         minus = {term for (term, _, _), bit in zip(places, bits, strict=True) if bit}
-        return (said, ends, bits), order, minus
+        return (said, ends, bits), Labelled(order, rank, minus, signs)
 
     def _gauge(self) -> dict[int, int]:
         """Return for each part which free signs change its sign, as bits; for field f under -1 - f.
@@ -164,8 +166,8 @@ def _ranks(labels: Sequence[Any]) -> list[int]:
     return numbers
 
 
-def _least(places: Sequence[tuple[int, int]]) -> list[int]:
-    """Return the bits that sort first among all that free signs can make of some bits.
+def _least(places: Sequence[tuple[int, int]]) -> tuple[list[int], int]:
+    """Return the bits that sort first among all that free signs can make of some bits, and the free signs that do.
 
     places: each bit, and as a mask which free signs change it.
     """
@@ -178,4 +180,8 @@ def _least(places: Sequence[tuple[int, int]]) -> list[int]:
         if mask:
             known.append((mask & -mask, mask, bit))
         found.append(0 if mask else bit)
-    return found
+    free = 0
+    for lead, mask, value in reversed(known):
+        if (mask & free).bit_count() % 2 != value:
+            free |= lead
+    return found, free

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,13 +73,26 @@ def refusal_of_run(graph: Graph) -> str:
     return "" if slope.any() else f"after {STEPS} steps the output does not depend on the first input"
 
 
-def without_effect(graph: Graph) -> set[tuple[int, str]]:
-    """Return the parameters on which no output depends: pairs of the number of a gate and W, R or b.
+@dataclass(frozen=True)
+class Idle:
+    """What does nothing in a graph.
 
-    Each is changed in a random direction; what is returned leaves all outputs of `_SHORT` steps exactly as they are.
+    zero: numbers of nodes that are always 0.
+    parameters: on which no output depends, as pairs of the number of a gate and W, R or b.
+    """
+
+    zero: Set[int]
+    parameters: Set[tuple[int, str]]
+
+
+def idle(graph: Graph) -> Idle:
+    """Return what does nothing in a graph during `_SHORT` steps, whatever the weights and inputs that are tried.
+
+    Parameters are changed in a random direction; those that are returned leave all outputs exactly as they are.
     """
     there = [(k, letter) for k in graph.gates for letter in _letters(graph.nodes[k])]
     moved = np.zeros(len(there), dtype=bool)
+    zero = set(range(len(graph.nodes)))
     for seed in _SEEDS:
         generator = default_rng(seed)
         run = _Run(graph, weights_of(graph, generator), len(there))
@@ -88,7 +101,8 @@ def without_effect(graph: Graph) -> set[tuple[int, str]]:
             for x in 2 * generator.standard_normal((_SHORT, _SEQUENCES, _INPUTS)):
                 run.step(x, None, along)
                 moved |= (run.slopes[0] != 0).any(axis=(1, 2))
-    return {pair for pair, changed in zip(there, moved, strict=True) if not changed}
+                zero = {k for k in zero if not run.seen[k].any()}
+    return Idle(zero, {pair for pair, changed in zip(there, moved, strict=True) if not changed})
 
 
 def _letters(node: Node) -> str:
@@ -102,11 +116,13 @@ def _shape(letter: str) -> tuple[int, ...]:
 class _Run:
     """A graph that runs from a state of zeros.
 
-    values: of each field, [B, H]. slopes: their derivatives along D directions, [D, B, H].
+    values: of each field, [B, H]. slopes: their derivatives along D directions, [D, B, H]. seen: the values of all
+    nodes in the last step.
     """
 
     def __init__(self, graph: Graph, weights: Weights, directions: int) -> None:
         self._graph, self._weights = graph, weights
+        self.seen = list[Array]()
         self.values = [np.zeros((_SEQUENCES, _UNITS)) for _ in graph.new]
         self.slopes = [np.zeros((directions, _SEQUENCES, _UNITS)) for _ in graph.new]
 
@@ -125,7 +141,7 @@ class _Run:
                 value, slope = self._node(node, values, slopes)
             values.append(value)
             slopes.append(slope)
-        self.values = [values[k] for k in self._graph.new]
+        self.seen, self.values = values, [values[k] for k in self._graph.new]
         self.slopes = [slopes[k] for k in self._graph.new]
 
     def _gate(

@@ -53,7 +53,7 @@ class _Printer:
                 self._line(k, name)
             else:
                 self._lines.append(f"{name} = {self._text(k)[0]}")
-        if self._new[0] in self._named:
+        if self._new[0] in self._named or not self._nodes[self._new[0]].of:
             self._lines.append(f"{self._fields[0]} = {self._text(self._new[0])[0]}")
         else:
             self._line(self._new[0], self._fields[0])

@@ -22,7 +22,7 @@ class Part(NamedTuple):
 
     kind: "field", "lin", "tanh", "half", "relu", "sum" or "product".
     terms: the numbers of the parts that it is computed from, in rising order; with each, its factor in a sum, its power
-        in a product, its sign in relu, else 1.
+        in a product, its sign in relu and in a gate, else 1.
     twice: of a sum, two times the number in it, at least 0. A sum without terms is a number.
     input, bias, number: those of the node of a "lin" or "field".
     """
@@ -145,9 +145,11 @@ class _Maker:
 
     def _gate(self, k: int, node: Node, of: Sequence[Value]) -> Value:
         """Return a gate. R times a number is a bias."""
-        bias, terms = node.bias, tuple((v.part, 1) for v in of)
+        bias, terms = node.bias, tuple((v.part, v.sign) for v in of)
         if of and not self.parts[of[0].part].terms and self.parts[of[0].part].kind == "sum":
             bias, terms = bias or self.parts[of[0].part].twice > 0, ()
+        if not (node.input or terms or bias):
+            return self._number(0)
         return Value(1, self._part(Part("lin", terms, 0, node.input, bias, k)))
 
     def _sum(self, added: Sequence[tuple[int, Value]], twice: int) -> Value:
@@ -187,7 +189,8 @@ class _Maker:
                     terms = self.parts[inner.part].terms
             for k, power in terms:
                 powers[k] = powers.get(k, 0) + power
-        require(max(powers.values(), default=0) <= MOST, f"graph: powers must be at most {MOST}", max(powers.values()))
+        most = max(powers.values(), default=0)
+        require(most <= MOST, f"graph: powers in it must be at most {MOST}", most)
         terms = tuple(sorted(powers.items()))
         if whole == 0 or not terms:
             return self._number(2 * sign * whole)
