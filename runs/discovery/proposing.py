@@ -91,7 +91,7 @@ def _written(graph: Graph) -> tuple[str, str]:
         if static_refusal(graph):
             return "", ""
         return graph.key, graph.equations()
-    except (ValueError, KeyError):
+    except ValueError:
         return "", ""
 
 

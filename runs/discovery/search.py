@@ -50,6 +50,7 @@ class CellSearch(Queue[CandidateClaim, Result]):
     plan: CellPlan
     idle_seconds = 0.2
     grows = True
+    things = "candidates"
     most = RENEWED
 
     def __init__(self, storage: Storage, plan: CellPlan, facts: Facts, number: int) -> None:

@@ -57,16 +57,15 @@ def _row(plan: CellPlan, told: Told, score: float | None) -> dict[str, Any]:
         "score": score,
         "parameters": result.parameters or None,
         "width": result.widths.get(plan.tasks[0]),
-        "fingerprint": result.fingerprint,
         "twin": result.twin,
-        "seconds": round(result.seconds, 4),
-        "seconds_checks": round(result.by_stage.get("checks", 0.0), 4),
+        "seconds": round(result.seconds, 2),
+        "seconds_checks": round(result.by_stage.get("checks", 0.0), 3),
     }
     for task in plan.stages:
         values, solved = result.values.get(task, ()), result.solved.get(task, ())
         row[f"value_{task}"] = max(values, default=None)
         row[f"solved_{task}"] = min((step for step in solved if step is not None), default=None)
-        row[f"seconds_{task}"] = round(result.by_stage.get(task, 0.0), 4)
+        row[f"seconds_{task}"] = round(result.by_stage.get(task, 0.0), 2)
     return row
 
 

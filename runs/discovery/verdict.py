@@ -52,6 +52,7 @@ def study_of(plan: CellPlan, best: Sequence[Member], points: int) -> dict[str, A
         "space": {name: vars(dimension) for name, dimension in design.space.items()},
         "model": dict(vars(design.model)),
         "training": {**training, "budget": max(plan.budget(task) for task in plan.tasks)},
+        "confirm": {"repeats": 3},
         "seed": seed_for(design.seed, "verdict") % 2**31,
     }
 

@@ -69,6 +69,8 @@ class Queue(ABC, Generic[Claimed, Ended]):
     """How long a worker without a trial waits before it looks for one again."""
     grows = False
     """Whether trials are added while others run, so that a worker without a trial waits for the next ones."""
+    things = "trials"
+    """What a line on progress counts."""
     most = 0
     """After how many trials a worker is replaced by a new process; 0 for never."""
 

@@ -92,7 +92,7 @@ class Pool:
         """
         begun, reading = time.perf_counter(), 0.0
         finished = first = self._finished()
-        with Bar(f"{heading(self.study)}, trials", self.study.share, first=first) as bar:
+        with Bar(f"{heading(self.study)}, {self.study.things}", self.study.share, first=first) as bar:
             while self._working() or self._wanted():
                 self._pass_interruption_on()
                 # reading thousands of trials from a database takes seconds, in which the workers wait for it

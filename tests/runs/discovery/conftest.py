@@ -58,13 +58,13 @@ def make_plan(**changes):
     return CellPlan(design=replace(design, **own), **values | changes)
 
 
-def tried(folder, plan):
+def tried(folder, plan, url=""):
     """The search of a plan, all of whose candidates this process has tried."""
-    search = CellSearch.create(open_storage("", folder), plan, {})
+    search = CellSearch.create(open_storage(url, folder), plan, {})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("runs.workers.worker.stop_on_signal", lambda: lambda: False)
         while not search.finished():
-            assert work("", folder, plan.key)
+            assert work(url, folder, plan.key)
     return search
 
 

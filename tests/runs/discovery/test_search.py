@@ -20,20 +20,21 @@ from runs.discovery.proposing import DRAWN, proposed
 from runs.discovery.search import CellSearch
 from runs.discovery.status import funnel, said
 from runs.discovery.trials import Trials
-from runs.study.storage.opening import open_storage
+from runs.study.storage.opening import close_storage, open_storage
 from runs.workers.worker import work
 from tests.runs.discovery.conftest import make_plan, numbers, tried
+from tests.runs.servers import postgres
 from tests.test_house import ROOT
 from variants.formula.cell import Formula
 
 SMOKE = ["discovery=smoke", "name=found"]
 
 
-def started(results, *arguments):
+def started(results, *arguments, env=None):
     command = [sys.executable, "-m", "runs.discover", *SMOKE, f"results={results}", *arguments]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
+    own = {**os.environ, **(env or {})}
+    out = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, start_new_session=True, env=own, **out)
 
 
 def test_every_candidate_is_told_once_in_its_place(searched, told):
@@ -188,6 +189,21 @@ def test_two_workers_of_the_command_give_the_bits_of_one(tmp_path, composed):
     assert process.returncode == 0, output
     assert numbers(found(tmp_path / "two", "found")) == one
     assert len(one) == 21
+
+
+@pytest.mark.slow
+def test_postgres_gives_the_search_of_the_journal(tmp_path, composed):
+    one = numbers(tried(tmp_path / "one", plan_from(composed("discover", overrides=SMOKE))))
+    with postgres() as server:
+        url = server.create("cells")
+        for generations in (1, 2):
+            words = ["storage=postgres", "workers=2", f"generations={generations}"]
+            process = started(tmp_path / "two", *words, env={"STUDY_STORAGE": url})
+            output, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, output
+        search = found(tmp_path / "two", "found", url)
+        assert numbers(search) == one
+        close_storage(search.storage)
 
 
 @pytest.mark.slow

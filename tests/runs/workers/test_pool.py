@@ -53,7 +53,7 @@ class Study:
         self.plan = SimpleNamespace(stage=stage, key="study", title="study 'study'", pairs=[("adding", "gru")])
         self.design = SimpleNamespace(name="study", comparison=comparison, pairs=[("adding", "gru")])
         self.size, self.recovered, self.enqueued, self.failed = 5, [], 0, []
-        self.share, self.part = self.size, WHOLE
+        self.share, self.part, self.things = self.size, WHOLE, "trials"
         self.said = []  # of the pilot
 
     def finished_trials(self):
