@@ -106,22 +106,21 @@ class Search:
     def standings(self, arm: str) -> list[list[Standing]]:
         """Return the scored cells of an arm after each generation, the best first.
 
-        Of cells that compute the same only the first one is there, as in `runs.discovery.scoring.members`.
+        Of cells that compute the same only the first one is there, as in `runs.discovery.scoring.members`: the table
+        has a score at the first evaluation of each such cell.
 
         arm: mutation, with which are the cells of the start; or another one.
         """
         arms = ARMS_OF.get(arm, (arm,))
         values: dict[str, dict[int, Mapping[str, Any]]] = {}
         now: dict[str, Standing] = {}
-        prints: set[str] = set()
+        mine = self.table[(self.table["status"] == SCORED) & self.table["arm"].isin(arms)]
+        mine = mine[mine["key"].isin(mine.loc[mine["score"].notna(), "key"])]
+        by_generation = {number: own.to_dict("records") for number, own in mine.groupby("generation")}
         found = []
-        for _, own in self.table.groupby("generation", sort=True):
-            for row in own.to_dict("records"):
+        for generation in range(int(self.table["generation"].max()) + 1 if len(self.table) else 0):
+            for row in by_generation.get(generation, []):
                 key = str(row["key"])
-                twin = key not in values and row["fingerprint"] in prints
-                if row["status"] != SCORED or row["arm"] not in arms or twin:
-                    continue
-                prints |= {str(row["fingerprint"])} - {""}
                 values.setdefault(key, {}).setdefault(int(row["block"]), row)
                 now[key] = self._standing(values[key])
             found.append(sorted(now.values(), key=lambda each: (-each.score, each.index)))
