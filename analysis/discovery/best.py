@@ -1,4 +1,4 @@
-"""The best cells of a search, one card each: equations, drawing, scores, size, and how far they are from known cells."""
+"""The best cells of a search, one card each: equations, drawing, scores, and how far they are from known cells."""
 
 from __future__ import annotations
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
-
-from ..figures.look import GREY, INK, SHADE, look, new_figure, page, styled
+from ..figures.look import GREY, SHADE, look, new_figure, page, styled
 from ..figures.pieces import on_curves, readable
 from ..words import spoken
-from .progress import LOOKS, MOST_VECTORS
+from .progress import LOOKS, MOST_VECTORS, room
 from .search import Search, Standing
 from .traits import size
 
@@ -39,7 +38,7 @@ def numbers(search: Search) -> Numbers:
     cells = pd.DataFrame(rows, columns=["key", "label", "arm", "size", "score"])
     cells = cells.sort_values(["size", "score"], ascending=[True, False], kind="stable").reset_index(drop=True)
     own = cells["score"].where(cells["label"] == "")
-    before = own.cummax().shift()
+    before = own.cummax().ffill().shift()
     cells["front"] = own.notna() & (before.isna() | (own > before))
     return Numbers(cells, search.width, search.names)
 
@@ -59,7 +58,7 @@ def draw(numbers: Numbers) -> Figure:
     found = cells[cells["label"] == ""]
     for arm, (colour, name) in LOOKS.items():
         own = found[found["arm"] == arm]
-        looks = {"s": 8, "color": colour, "alpha": 0.5, "lw": 0, "rasterized": len(cells) > MOST_VECTORS}
+        looks = {"s": 8, "color": colour, "alpha": 0.6, "lw": 0, "rasterized": len(cells) > MOST_VECTORS}
         axes.scatter(own["size"], own["score"], label=name, zorder=2.5, **looks)
     front = found[found["front"]]
     if len(front):
@@ -67,7 +66,7 @@ def draw(numbers: Numbers) -> Figure:
         axes.step(x, y, where="post", color=GREY, lw=1.0, zorder=2, label="no smaller cell scores more")
     if numbers.names:
         axes.axhspan(numbers.names[-1], numbers.names[0], color=SHADE, zorder=0.5, lw=0)
-    axes.set_ylim(0, 1.1 * max([1.1, *cells["score"], *numbers.names]))
+    axes.set_ylim(*room([*cells["score"], *numbers.names]))
     axes.set_xlim(0, 1.08 * max([1, *cells["size"]]))
     _known(axes, cells[cells["label"] != ""])
     axes.set_xlabel(f"parameters of the cell at {numbers.units} units and 2 inputs")
@@ -92,7 +91,7 @@ def _known(axes: Axes, known: pd.DataFrame) -> None:
             (x, y),
             xytext=(side, up),
             textcoords="offset points",
-            color=readable(colour) if label else INK,
+            color=readable(colour),
         )
         text.set_horizontalalignment("right" if side < 0 else "left")
         on_curves(text)

@@ -9,6 +9,7 @@ from runs.discovery.plan import ARMS, MUTATION
 
 from ..words import spoken
 from .search import AGAIN, Search
+from .shares import percent
 
 
 class Gate(NamedTuple):
@@ -34,9 +35,9 @@ def funnel(search: Search) -> list[Gate]:
         ("compute the same as an earlier one", DUPLICATE, 1),
         ("failed", FAILED, 1),
         (f"trained on {spoken(toy)}", "trained", 0),
-        (f"ended there, below {search.plan.toy_reach:.0%} of the GRU", toy, 1),
+        (f"ended there, below {percent(search.plan.toy_reach)} of the GRU", toy, 1),
         (f"trained on {spoken(first)}", "first", 0),
-        (f"ended there, below {search.plan.reach:.0%} of the GRU", first, 1),
+        (f"ended there, below {percent(search.plan.reach)} of the GRU", first, 1),
         ("trained on all tasks, scored", SCORED, 0),
         ("above the GRU in the search", "above", 1),
         ("evaluated again", AGAIN, 1),

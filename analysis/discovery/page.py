@@ -20,8 +20,9 @@ from . import front, progress, survivors
 from .best import cards
 from .family import ancestors
 from .funnel import Gate, funnel
-from .said import headline, sentences
+from .said import following, headline, sentences
 from .search import Search
+from .shares import percent
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def given(search: Search, verdict: Verdict | None, results: Path, place: Path) -
     return {
         "name": search.name,
         "headline": headline(search, verdict),
-        "sentences": sentences(search, verdict, results),
+        "sentences": sentences(search, verdict),
+        "next": following(search, verdict, results),
         "gates": _bars(funnel(search)),
         "arms": {MUTATION: "mutation", RANDOM: "random"},
         "cards": cards(search, results),
@@ -106,11 +108,11 @@ def _smallest(search: Search) -> str:
     reach = search.plan.reach
     found = front.smallest(search, reach)
     if found is None:
-        return f"No cell that was found reaches {reach:.0%} of the GRU."
+        return f"No cell that was found reaches {percent(reach)} of the GRU."
     gru = front.size(next(iter(search.cells.values())), search.width)
     own = front.size(found.equations, search.width)
-    than = f"{1 - own / gru:.0%} fewer than the GRU" if own < gru else f"the GRU has {gru:,}"
-    return f"The smallest one with at least {reach:.0%} of the GRU is {found.key}: {own:,} parameters, {than}."
+    than = f"{percent(1 - own / gru)} fewer than the GRU" if own < gru else f"the GRU has {gru:,}"
+    return f"The smallest one with at least {percent(reach)} of the GRU is {found.key}: {own:,} parameters, {than}."
 
 
 def _plan(search: Search) -> list[tuple[str, str]]:
@@ -120,9 +122,9 @@ def _plan(search: Search) -> list[tuple[str, str]]:
     return [
         ("tasks, the toy first", tasks),
         ("generations", f"{plan.generations}, of {plan.mutants} mutants and {plan.fresh} random cells each"),
-        ("pool", f"the best {plan.pool} cells; {plan.again:.0%} of the candidates are cells of the pool, again"),
+        ("pool", f"the best {plan.pool} cells; {percent(plan.again)} of the candidates are cells of the pool, again"),
         ("points", f"{plan.points} in each of {plan.blocks} blocks"),
-        ("gates", f"{plan.toy_reach:.0%} of the GRU on the toy, {plan.reach:.0%} on {spoken(plan.tasks[0])}"),
+        ("gates", f"{percent(plan.toy_reach)} of the GRU on the toy, {percent(plan.reach)} on {spoken(plan.tasks[0])}"),
         ("width", f"as many parameters as a GRU of {search.width} units"),
         ("seed", str(plan.design.seed)),
     ]

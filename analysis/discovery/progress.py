@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from runs.discovery.plan import MUTATION, RANDOM
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-LOOKS = {MUTATION: (COLOURS[0], "mutation"), RANDOM: (COLOURS[1], "random")}
+LOOKS = {MUTATION: (COLOURS[4], "mutation"), RANDOM: (COLOURS[3], "random")}
 """Colour and name of each arm, in all figures of the page."""
 MOST_VECTORS = 1500
 """Marks above which a figure stores their picture, which is smaller."""
@@ -57,7 +59,7 @@ def draw(numbers: Numbers) -> Figure:
         own = candidates[candidates["arm"] == arm]
         side = -0.16 if arm == MUTATION else 0.16
         many = len(candidates) > MOST_VECTORS
-        axes.scatter(own["generation"] + side, own["ratio"], s=5, color=colour, alpha=0.4, lw=0, rasterized=many)
+        axes.scatter(own["generation"] + side, own["ratio"], s=5, color=colour, alpha=0.6, lw=0, rasterized=many)
     last = 1
     for arm, (colour, _) in LOOKS.items():
         own = numbers.best[numbers.best["arm"] == arm]
@@ -67,11 +69,20 @@ def draw(numbers: Numbers) -> Figure:
     _levels(axes, numbers)
     axes.set_xlabel("generation")
     axes.set_ylabel("share of the GRU, on the worst task")
-    top = max([1.1, *candidates["ratio"], *numbers.best["score"], *numbers.names])
-    axes.set_ylim(0, 1.06 * top)
+    axes.set_ylim(*room([*candidates["ratio"], *numbers.best["score"], *numbers.names]))
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend(figure, numbers)
     return figure
+
+
+def room(scores: Sequence[float]) -> tuple[float, float]:
+    """Return the ends of an axis that shows all scores, and the GRU at 1.
+
+    >>> room([0.62, 1.04])
+    (0.5, 1.1)
+    """
+    low, high = min([1.0, *scores]), max([1.0, *scores])
+    return max(0.0, np.floor(10 * low - 0.5) / 10), float(np.ceil(10 * high + 0.5) / 10)
 
 
 def _levels(axes: Axes, numbers: Numbers) -> None:

@@ -17,10 +17,11 @@ def headline(search: Search, verdict: Verdict | None) -> str:
     """Return one sentence on what was found."""
     if not search.best:
         return "No cell has passed all gates yet." if unfinished(search) else "No cell has passed all gates."
-    best = search.best[0]
+    best = search.best[0].score
     if verdict is None or not verdict.found:
-        where = "above" if best.score > 1 else "below" if best.score < 1 else "level with"
-        return f"The best cell reaches {best.score:.2f} of the GRU in the search, {where} it, before any check of luck."
+        if best <= max([1.0, *search.names]):
+            return f"No cell stands out from the GRU in the search; the best one reaches {best:.2f} of it."
+        return f"The best cell reaches {best:.2f} of the GRU in the search; whether that is luck is not known yet."
     better = [row for row in verdict.found if row.better and not row.worse]
     many = counted(len(verdict.found), "cell")
     if not better:
@@ -31,15 +32,15 @@ def headline(search: Search, verdict: Verdict | None) -> str:
     )
 
 
-def sentences(search: Search, verdict: Verdict | None, results: Path) -> list[str]:
-    """Return the sentences below the headline; results: folder of all studies, for the commands."""
+def sentences(search: Search, verdict: Verdict | None) -> list[str]:
+    """Return the sentences below the headline."""
     said = [_tried(search)]
     if search.best:
         said += [_score(search.best[0], search)]
     said += [_noise(search)] if search.names else []
     said += [_random(search)]
-    said += [_known(search)] if search.ratios_of(START) else []
-    said += [_unsure(search, results)] if verdict is None else _sure(verdict)
+    said += [_known(search)]
+    said += [_unsure(search)] if verdict is None else _sure(verdict)
     return [sentence for sentence in said if sentence]
 
 
@@ -99,19 +100,28 @@ def _random(search: Search) -> str:
 
 
 def _known(search: Search) -> str:
-    rows = (row for row in search.rows.values() if row["arm"] == START and row["ratio"] == row["ratio"])
-    shares = [f"{spoken(str(row['label']))} {row['ratio']:.2f}" for row in rows]
-    return f"Known cells in the same search: {listed(shares)}."
+    """Return the scores of the cells that the search was given, without the GRU, whose score is 1."""
+    shares = [f"{spoken(label)} {each.score:.2f}" for label, each in search.known.items() if each.arm == START]
+    return f"Known cells in the same search: {listed(shares)}." if shares else ""
 
 
-def _unsure(search: Search, results: Path) -> str:
+def _unsure(search: Search) -> str:
     if not search.best:
         return ""
-    again = command("runs.discover", results=results, name=search.name, action="verdict")
     return (
-        "All this is scores of a search: the best of many, at few points, which luck flatters. Nothing here says that "
-        f"a cell is better than the GRU. A study with fresh points and seeds can: {again}"
+        "All these are scores of a search: the best of many, at few points, which luck flatters. Nothing here says "
+        "that a cell is better than the GRU; a study with fresh points and seeds can say so."
     )
+
+
+def following(search: Search, verdict: Verdict | None, results: Path) -> str:
+    """Return the command that comes next: the verdict; empty where there is one, or nothing to confirm.
+
+    results: folder of all studies.
+    """
+    if verdict is not None or not search.best:
+        return ""
+    return command("runs.discover", results=results, name=search.name, action="verdict")
 
 
 def _sure(verdict: Verdict) -> list[str]:
@@ -128,8 +138,8 @@ def _sure(verdict: Verdict) -> list[str]:
         said.append(f"On average the search promised {verdict.optimism:.2f} more than was kept: the winner's curse.")
     counts = [sum(getattr(row, name) for row in verdict.found) for name in ("better", "worse", "open")]
     said.append(
-        f"Study {verdict.study}, {counted(verdict.points, 'point')} a cell: of {sum(counts)} comparisons of these cells "
-        f"with the GRU (a task, and ease or quality), {counts[0]} are better, {counts[1]} worse, and in {counts[2]} "
-        "no difference is shown, by simultaneous 95 % intervals."
+        f"Study {verdict.study}, {counted(verdict.points, 'point')} a cell: of {sum(counts)} comparisons of these "
+        f"cells with the GRU (a task, and ease or quality), {counts[0]} are better, {counts[1]} worse, and in "
+        f"{counts[2]} no difference is shown, by simultaneous 95 % intervals."
     )
     return said

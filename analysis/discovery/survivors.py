@@ -41,7 +41,7 @@ def draw(numbers: Numbers) -> Figure:
         own = shares[shares["trait"] == trait]
         drawn = own.dropna(subset=["new"])
         axes.plot(drawn["generation"], 100 * drawn["new"], color=GREY, lw=0.9, ls=(0, (1.5, 1)), label="new mutants")
-        axes.plot(own["generation"], 100 * own["pool"], color=COLOURS[0], lw=1.6, label="pool", marker="o", ms=2)
+        axes.plot(own["generation"], 100 * own["pool"], color=COLOURS[4], lw=1.6, label="pool", marker="o", ms=2)
         axes.set_title(trait, fontsize=8)
         axes.set_ylim(-4, 104)
         axes.set_xlim(min(0.9, last - 0.5), last + 0.1)
