@@ -52,7 +52,7 @@ class Card(NamedTuple):
         return found_label(self.key)
 
 
-BROAD = 480
+BROAD = 600
 """Pixels; a wider drawing stands above its equations instead of beside them."""
 
 

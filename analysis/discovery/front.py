@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 
 from ..figures.look import GREY, SHADE, look, new_figure, page, styled
-from ..figures.pieces import on_curves, readable
+from ..figures.pieces import CHARACTER, on_curves, readable
 from ..words import spoken
 from .progress import LOOKS, MOST_VECTORS, room
 from .search import Search, Standing
@@ -76,22 +76,23 @@ def draw(numbers: Numbers) -> Figure:
 
 
 def _known(axes: Axes, known: pd.DataFrame) -> None:
-    """Mark the cells that the search was given, each with its name; names of near ones stand apart."""
-    places: list[tuple[float, float]] = []
-    wide, high = axes.get_xlim()[1], axes.get_ylim()[1]
+    """Mark the cells that the search was given, each with its name; names do not lie on each other."""
+    taken: list[tuple[float, float, float]] = []
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    character, line = CHARACTER / (0.85 * page().width) * (right - left), 0.06 * (high - low)
     for row in known.sort_values("score", ascending=False).to_dict("records"):
         label, x, y = str(row["label"]), float(row["size"]), float(row["score"])
         colour, marker, _ = look(label)
         axes.plot(x, y, marker=marker, color=colour, ms=6, mec="white", mew=0.6, zorder=5)
-        near = sum(abs(x - a) < 0.2 * wide and abs(y - b) < 0.05 * high for a, b in places)
-        places.append((x, y))
-        up, side = (5, -11, 16, -22, 27)[near % 5], -4 if x > 0.85 * wide else 5
-        text = axes.annotate(
-            spoken(label),
-            (x, y),
-            xytext=(side, up),
-            textcoords="offset points",
-            color=readable(colour),
-        )
-        text.set_horizontalalignment("right" if side < 0 else "left")
-        on_curves(text)
+        name = spoken(label)
+        wide = len(name) * character
+        begin = x if x + wide < right else x - wide
+        free = (k for k in (0.6, -0.7, 1.6, -1.7, 2.6, -2.7) if not _covered(taken, begin, wide, y + k * line, line))
+        height = y + next(free, 3.6) * line
+        taken.append((begin, wide, height))
+        on_curves(axes.text(begin, height, name, color=readable(colour), va="center"))
+
+
+def _covered(taken: list[tuple[float, float, float]], begin: float, wide: float, height: float, line: float) -> bool:
+    """Return whether a name would lie on one that stands already: begin, width and height of each."""
+    return any(abs(height - own) < line and begin < at + w and at < begin + wide for at, w, own in taken)

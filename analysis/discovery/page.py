@@ -13,6 +13,7 @@ from runs.discovery.plan import ARMS, MUTATION, RANDOM
 from runs.files import write_whole
 
 from ..figures.look import NARROW, WIDE, drawing_for, settings
+from ..report.index import write_summary
 from ..standalone import standalone
 from ..typeset import typeset
 from ..words import spoken
@@ -50,6 +51,23 @@ def write_page(search: Search, verdict: Verdict | None, results: Path, place: Pa
     folder = Path(__file__).parent / "templates"
     write_whole(path, standalone(folder, "found.html.jinja", **given(search, verdict, results, place)))
     return path
+
+
+def summarised(search: Search, verdict: Verdict | None, folder: Path) -> Path:
+    """Write what the page of all studies says of a search; return the path.
+
+    folder: of the search.
+    """
+    created = str((search.about.get("facts") or {}).get("created") or "")
+    facts = {
+        "title": "Search for cells",
+        "found": headline(search, verdict),
+        "date": created[:10],
+        "variants": [],
+        "tasks": search.plan.tasks,
+        "trials": 0,
+    }
+    return write_summary(folder, facts)
 
 
 def given(search: Search, verdict: Verdict | None, results: Path, place: Path) -> dict[str, Any]:
