@@ -64,7 +64,7 @@ FLOORS = {
         "figures",
         "report, explorer",
         "run baselines, calibration, reproductions, walk, archive, findings",
-        "gallery_of_cells, scorecard",
+        "gallery_of_cells, scorecard, discovery",
         "__main__",
         "notebooks",
     ],

@@ -1,13 +1,14 @@
-"""`python -m analysis.archive study=lags`: ship a study; without arguments, list the archives that are shipped.
+"""`python -m analysis.archive study=lags`: ship a study or a search; without arguments, list what is shipped.
 
 python -m analysis.archive
 python -m analysis.archive from=trials.parquet out=FOLDER
+python -m analysis.archive search=discover
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from runs.arguments import key_values
@@ -16,7 +17,9 @@ from runs.console.start import end_quickly, import_quickly
 
 KEYS = {
     "study": "name of the study to ship; it may still be running. Default: none.",
-    "from": "an archive to ship in place of a study: its file, or its name in the results folder. Default: none.",
+    "search": "name of the search for cells to ship; it may still be running. Default: none.",
+    "from": "an archive to ship in place of a study: its file, which may be a table of candidates, or its name in the "
+    "results folder. Default: none.",
     "results": "folder of all studies; the learning curves are written there. Default: results.",
     "storage": "postgres (URL in STUDY_STORAGE) or a URL. Default: the journal in the study's folder.",
     "out": "folder of the archives, with their checksums in SHA256SUMS. Default: analysis/archive.",
@@ -32,25 +35,63 @@ def main(arguments: Sequence[str]) -> int:
     from runs.record.shipped import FOLDER
 
     folder, results = Path(values.get("out") or FOLDER), Path(values.get("results", "results"))
-    if "study" in values and "from" in values:
-        raise ValueError("study or from must be given, not both")
-    if not {"study", "from"} & {*values}:
+    given = [key for key in ("study", "search", "from") if key in values]
+    if len(given) > 1:
+        raise ValueError(f"{' or '.join(given)} must be given, not {'both' if len(given) == 2 else 'all'}")
+    if not given:
         return listed(folder)
+    for line in _shipped(values, folder, results):
+        print(line)
+    return 0
+
+
+def _shipped(values: Mapping[str, str], folder: Path, results: Path) -> Iterator[str]:
+    """Ship what the arguments name; yields lines on it."""
     from runs.study.presence import refuse_absent
     from runs.study.storage.url import storage_url
 
     from ..load import Options, archive_of, load
 
+    if values.get("search"):
+        yield from _searched(values, folder, results)
+        return
     archive, storage = archive_of(values.get("from", ""), results), storage_url(dict(values))
     if archive is None:
         refuse_absent(results, values["study"], storage)
     import_quickly("analysis.archive.making")
     from .making import make
+    from .searches import is_search, make_search
 
+    if archive is not None and is_search(archive):
+        from runs.discovery.table import read_table
+
+        yield from make_search(*read_table(archive), folder)
+        return
     given = load(Options(study=values.get("study", ""), results=results, archive=archive, storage=storage))
-    for line in make(given, folder, results):
-        print(line)
-    return 0
+    yield from make(given, folder, results)
+
+
+def _searched(values: Mapping[str, str], folder: Path, results: Path) -> Iterator[str]:
+    """Ship a search from its storage; yields lines on it."""
+    from runs.names import checked_name
+    from runs.study.presence import refuse_absent
+    from runs.study.storage.url import storage_url
+
+    name, storage = checked_name(values["search"], "search"), storage_url(dict(values))
+    refuse_absent(results, name, storage)
+    import_quickly("runs.discovery.table")
+    from runs.discovery.finding import found
+    from runs.discovery.table import frame
+    from runs.study.storage.opening import close_storage
+
+    from .searches import make_search
+
+    planned = found(results, name, storage)
+    try:
+        told, about = planned.told(), {"facts": planned.facts, "sessions": planned.sessions.all()}
+    finally:
+        close_storage(planned.storage)
+    yield from make_search(planned.plan, frame(planned.plan, told), about, folder)
 
 
 def listed(folder: Path) -> int:
@@ -64,12 +105,18 @@ def listed(folder: Path) -> int:
     import_quickly("analysis.archive.listing")
     from runs.console.text import complain
 
-    from .listing import described
+    from .listing import checked_sum, described
+    from .searches import described_search, is_search
 
     sums, broken = known_sums(folder), False
     for name in found:
         try:
-            print("\n".join(described(folder / f"{name}.parquet", sums)))
+            path = folder / f"{name}.parquet"
+            if is_search(path):
+                checked_sum(path, sums)
+                print("\n  ".join(described_search(path)))
+            else:
+                print("\n".join(described(path, sums)))
         except ValueError as error:
             complain(error)
             broken = True

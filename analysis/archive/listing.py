@@ -24,10 +24,7 @@ def described(path: Path, sums: Mapping[str, str]) -> list[str]:
 
     Raises ValueError for a file that is no archive, or another one than `sums` says.
     """
-    digest = sum_of(path)
-    if digest != sums.get(path.name):
-        known = f"it is {sums[path.name][:12]} there" if path.name in sums else "which does not name it"
-        raise ValueError(f"{path.name} has the SHA-256 {digest[:12]}, which is not that of SHA256SUMS: {known}")
+    digest = checked_sum(path, sums)
     archive = read_archive(path)
     facts = [] if archive.missing else ["complete"]
     facts += [size(path), f"schema {stored_schema(path)}", f"SHA-256 {digest[:12]}"]
@@ -35,6 +32,15 @@ def described(path: Path, sums: Mapping[str, str]) -> list[str]:
         facts.append("with curves")
     lines = [f"{path.stem}: {', '.join([counted(archive), *facts])}", *provenance(archive), *gaps(archive)]
     return [lines[0], *(f"  {line}" for line in lines[1:])]
+
+
+def checked_sum(path: Path, sums: Mapping[str, str]) -> str:
+    """Return the SHA-256 of a file. Raises ValueError where it is another one than `sums` says."""
+    digest = sum_of(path)
+    if digest != sums.get(path.name):
+        known = f"it is {sums[path.name][:12]} there" if path.name in sums else "which does not name it"
+        raise ValueError(f"{path.name} has the SHA-256 {digest[:12]}, which is not that of SHA256SUMS: {known}")
+    return digest
 
 
 def size(path: Path) -> str:
@@ -56,12 +62,13 @@ def provenance(archive: Archive) -> Iterator[str]:
     sessions = Counter(zip(archive.table["stage"].tolist(), archive.table["session"].tolist(), strict=True))
     places: Counter[str] = Counter()
     for (stage, session), count in sessions.items():
-        places[_place(archive.session(stage, session))] += count
-    for place, count in places.most_common():
-        yield f"{words.trials(count)}: {place}"
+        places[place(archive.session(stage, session))] += count
+    for where, count in places.most_common():
+        yield f"{words.trials(count)}: {where}"
 
 
-def _place(facts: Mapping[str, Any]) -> str:
+def place(facts: Mapping[str, Any]) -> str:
+    """Return where a session ran: commit, processor, and the versions on which the last bits depend."""
     versions = facts.get("versions") or {}
     known = [f"{name} {versions[name]}" for name in DECISIVE_PACKAGES if name in versions]
     known = [f"python {facts['python']}", *known] if "python" in facts else known

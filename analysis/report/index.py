@@ -32,13 +32,14 @@ def write_summary(folder: Path, facts: Mapping[str, Any]) -> Path:
 
 
 def write_index(results: Path) -> Path:
-    """Write `index.html`: every study of a results folder, the latest first.
+    """Write `index.html`: every study and search for cells of a results folder, the latest first.
 
     results: folder of the studies. A study that has not been analysed is listed with the command that does it.
     Returns the path of the page.
     """
     results = Path(results)
-    folders = sorted({path.parent for name in ("report.html", "journal.log") for path in results.glob(f"*/{name}")})
+    files = (path for name in ("report.html", "found.html", "journal.log") for path in results.glob(f"*/{name}"))
+    folders = sorted({path.parent for path in files})
     rows = sorted((_row(folder, results) for folder in folders), key=lambda row: str(row["date"]), reverse=True)
     path = results / "index.html"
     write_whole(path, page("index.html.jinja", rows=rows, claims=(results / "claims.html").is_file()))
@@ -47,16 +48,23 @@ def write_index(results: Path) -> Path:
 
 def _row(folder: Path, results: Path) -> dict[str, Any]:
     """Return what the page says of a study."""
-    links = {name: f"{quote(folder.name)}/{name}.html" for name in ("report", "explorer")}
+    links = {name: f"{quote(folder.name)}/{name}.html" for name in ("report", "found", "explorer")}
     facts = _facts(folder / SUMMARY)
     return {
         "name": folder.name,
         "links": {name: link if (folder / f"{name}.html").is_file() else "" for name, link in links.items()},
-        "command": "" if facts["title"] else command("analysis", study=folder.name, results=results),
+        "command": "" if facts["title"] else _command(folder, results),
         **facts,
         "tasks": [words.spoken(task) for task in facts["tasks"]],
         "variants": [words.spoken(variant) for variant in facts["variants"]],
     }
+
+
+def _command(folder: Path, results: Path) -> str:
+    """Return the command that describes a study, or a search for cells, whose folder has kernels of its own."""
+    if (folder / "kernels").is_dir():
+        return command("analysis.discovery", name=folder.name, results=results)
+    return command("analysis", study=folder.name, results=results)
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,25 @@ def _row(plan: CellPlan, told: Told, score: float | None) -> dict[str, Any]:
 
 def save_table(search: CellSearch, path: Path) -> pd.DataFrame:
     """Write the candidates of a search as parquet, with the plan and the facts in the metadata; returns the table."""
+    table = frame(search.plan, search.told())
+    write_table(search.plan, table, {"facts": search.facts, "sessions": search.sessions.all()}, path)
+    return table
+
+
+def write_table(plan: CellPlan, table: pd.DataFrame, facts: Mapping[str, Any], path: Path) -> None:
+    """Write a table of candidates as parquet.
+
+    plan: of the search, which goes into the metadata. facts: `facts` and `sessions` of the search, likewise.
+    path: of the file, which is replaced as a whole or not at all.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = frame(search.plan, search.told())
-    about = {**search.plan.as_dict(), "facts": search.facts, "sessions": search.sessions.all()}
+    about = {**plan.as_dict(), **facts}
     stored = pa.Table.from_pandas(table, preserve_index=False)
     stored = stored.replace_schema_metadata({**(stored.schema.metadata or {}), PLAN: json.dumps(about).encode()})
     with replacing(path) as part:
         pq.write_table(stored, part, compression="zstd", compression_level=19)
-    return table
 
 
 def read_table(path: Path) -> tuple[CellPlan, pd.DataFrame, dict[str, Any]]:
