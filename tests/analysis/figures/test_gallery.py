@@ -42,6 +42,8 @@ INSTEAD = {
     "gradients": "test loss",
     "activations": " units",
     "attention_maps": " units",
+    "bounds": "parameters",
+    "samples": "test loss",
     "effect_matrix": "input gate",
     "effect_matrix_tuned": "input gate",
     "half_normal": "standard errors",
