@@ -104,7 +104,7 @@ def draw(numbers: Numbers) -> Figure:
             if k == 0:
                 share = f"{numbers.shares[task, variant]:.0%} on marked inputs"
                 facts = [numbers.outcomes[task, variant], share, words.spoken(task)]
-                _row_name(axes, words.spoken(variant), facts, tall + _TITLE)
+                _row_name(axes, words.spoken(variant), facts, tall + 0.1)
     return figure
 
 
@@ -123,7 +123,7 @@ def _heat_map(axes: Axes, found: Map) -> None:
 def _row_name(axes: Axes, name: str, facts: list[str], inches: float) -> None:
     """Write the name of a row left of its first heat map, and small print under it as far as there is room.
 
-    inches: height of the row.
+    inches: from the top of the heat map to what is below it.
     """
     where: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "ha": "right"}
     where |= {"va": "top", "annotation_clip": False, "linespacing": 1.0}

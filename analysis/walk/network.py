@@ -66,10 +66,13 @@ def trained_here(trial: Trial, report: Callable[[int, float], None]) -> Trained:
 def read(options: Options) -> Trained:
     """Return the network of a file of weights, and the one that its training began with.
 
-    Raises ValueError where there is no such file.
+    Raises ValueError where there is no such file, or where the network is another one than the reader.
     """
     assert options.model is not None
     after, trial = load_model(options.model)
+    if not isinstance(after, ReaderModule):
+        rule = "a walk needs a network with the reader, whose every number it can show"
+        raise ValueError(f"{options.model}: {rule}, got {trial.network['label']}")
     before, task = untrained(trial)
     return Trained(before, after, task, trial, Outcome.from_dict(read_about(options.model)["outcome"]))
 

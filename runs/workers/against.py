@@ -164,4 +164,4 @@ def expected_seconds(table: pd.DataFrame, left: Mapping[tuple[str, str], int]) -
 def eager(search: Search, variant: str) -> str:
     """Return why the eager engine runs a variant on the first task where a faster one was asked for; empty if none."""
     network, _ = untrained(search.trial(next(iter(search.design.tasks)), variant, 0))
-    return network.recurrent.why_eager
+    return str(network.recurrent.why_eager)

@@ -85,7 +85,7 @@ def package(tmp_path, monkeypatch):
         ("trial", "--multirn", "unknown option '--multirn'; did you mean '--multirun'?"),
         ("trial", "training={}", "training={}: an empty mapping changes nothing"),
         ("trial", "hydra/launcher=joblib", "hydra/launcher=joblib: is read with -m only"),
-        ("sweep", "study=quik", "unknown study 'quik'; did you mean 'quick'? There is: family, "),
+        ("sweep", "study=quik", "unknown study 'quik'; did you mean 'quick'? There is: attention, family, "),
         ("sweep", "storage=null", "unknown storage 'null'; there is: journal, postgres"),
         ("sweep", "pointz=3", "unknown key 'pointz'; did you mean 'points'? "),
         (

@@ -1,13 +1,19 @@
 """Every network keeps the contract around some cells: counts, starts, training, weights, and what it refuses."""
 
+import re
+import sys
+import types
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from runs.networks import Network
 from runs.networks.building import network_of, untrained
 from runs.networks.network import Setting
+from runs.trial.diagnosis import diagnose, double, specification, unrolled
 from runs.trial.training import run, trained
 from runs.trial.trial import READER, Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, save_model
@@ -164,3 +170,45 @@ def test_a_network_without_answers_is_trained_and_measured_by_what_it_says_itsel
     assert outcome.test_metrics["noise"] > 0
     monkeypatch.undo()
     assert outcome.curve_losses == pytest.approx(run(trial()).curve_losses, rel=1e-5)
+
+
+def test_the_network_of_the_recipe_is_trained_and_reads_the_mean_of_all_outputs(monkeypatch):
+    page = (Path(__file__).parents[3] / "docs" / "networks.md").read_text(encoding="utf-8")
+    recipe = types.ModuleType("a_package_for_networks")
+    exec(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0], recipe.__dict__)
+    monkeypatch.setitem(sys.modules, recipe.__name__, recipe)
+    one = trial(network="reader")
+    one = replace(one, network={"_target_": "a_package_for_networks.Mean", "label": "mean"})
+    assert run(one).error == ""
+    network, task = untrained(one)
+    batch = task.batch(3, torch.Generator().manual_seed(0))
+    outputs, _ = network.recurrent(batch.inputs)
+    expected = network.readout(outputs[: int(batch.reads[1, 2]) + 1, 2].mean(0))
+    torch.testing.assert_close(network(batch)[1, 2], expected)
+
+
+@pytest.mark.parametrize("network", [name for name in NODES if name != "reader"])
+def test_a_diagnosis_keeps_what_answers_attend_to(network):
+    one = trial(network)
+    module, outcome = trained(one)
+    arrays = diagnose(one, module, outcome).arrays
+    alpha, reads = arrays["attention"], arrays["attention_reads"]
+    assert alpha.shape == (3, 8, 8)  # sequences, answers (one at every step), steps
+    np.testing.assert_allclose(alpha.sum(2), 1.0, rtol=1e-6)
+    later = np.arange(8) > reads[:, :, None]
+    assert (alpha[later] == 0).all()
+    assert arrays["attention_relevant"].shape == (3, 8)
+
+
+@pytest.mark.parametrize("network", NODES)
+def test_a_network_run_step_by_step_gives_the_answers_that_it_gives_at_once(network):
+    module, task = specification(trial(network))
+    batch = double(task.batch(4, torch.Generator().manual_seed(2)))
+    with torch.no_grad():
+        torch.testing.assert_close(unrolled(module, batch)[0], module(batch))
+
+
+def test_a_diagnosis_of_the_reader_has_no_attention():
+    one = trial("reader")
+    module, outcome = trained(one)
+    assert not [name for name in diagnose(one, module, outcome).arrays if name.startswith("attention")]
