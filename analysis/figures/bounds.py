@@ -98,7 +98,7 @@ def _names(axes: Axes, own: pd.DataFrame) -> None:
             xytext=(1.03, place),
             textcoords="axes fraction",
             va="center",
-            fontsize=7,
+            fontsize=7.5,
             color=readable(look(row["variant"]).colour),
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 1, "shrinkB": 4},
             annotation_clip=False,
