@@ -90,7 +90,7 @@ def _names(axes: Axes, own: pd.DataFrame) -> None:
     """Write the names of variants right of the axes, each joined to its dot, so that none covers another one."""
     low, high = axes.get_ylim()
     at = [(bound - low) / (high - low) for bound in own["bound"]]
-    places = spread(at, gap=LINE / (HEIGHT - 1.4), low=-0.05, high=1.05)
+    places = spread(at, gap=LINE / (HEIGHT - 0.75), low=-0.05, high=1.05)
     for row, place in zip(own.to_dict("records"), places, strict=True):
         axes.annotate(
             words.spoken(row["variant"]),
@@ -98,7 +98,7 @@ def _names(axes: Axes, own: pd.DataFrame) -> None:
             xytext=(1.03, place),
             textcoords="axes fraction",
             va="center",
-            fontsize=8,
+            fontsize=7.5,
             color=readable(look(row["variant"]).colour),
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 1, "shrinkB": 4},
             annotation_clip=False,

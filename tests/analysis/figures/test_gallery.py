@@ -6,9 +6,11 @@ import importlib
 import json
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.text import Text
@@ -42,8 +44,8 @@ INSTEAD = {
     "gradients": "test loss",
     "activations": " units",
     "attention_maps": " units",
+    "samples": "latent dimensions",
     "bounds": "parameters",
-    "samples": "test loss",
     "effect_matrix": "input gate",
     "effect_matrix_tuned": "input gate",
     "half_normal": "standard errors",
@@ -89,11 +91,35 @@ def hard(case: str) -> tuple[Study, dict[str, pd.DataFrame]]:
     tables["gaps"] = gaps(as_study([{**row, "epochs": row["steps"] / 10} for row in rows], design))
     parted = factored.study({"input_gate": 1.0}, tasks=HARD[case].get("tasks", ("adding",)))
     tables["effects"] = effects(parted, flips=19, resamples=9)
-    metrics = {"loss": 1.0, "negative_elbo": 1.2, "kl": 0.5, "largest_kl": 0.3, "used_dimensions": 3}
-    with_bounds = {"test_metrics": json.dumps({**metrics, "latent_dimensions": 8}), "test_loss": 1.0}
-    tables["bounds"] = bounds(as_study([{**row, **with_bounds} for row in rows], design))
+    tables["bounds"] = bounds(as_study([{**row, "test_metrics": latent_metrics(row)} for row in rows], design))
     with TemporaryDirectory() as folder:
-        return whole, tables | diagnosed(Path(folder), whole)
+        return whole, tables | diagnosed(Path(folder), whole) | {"invented": invented(whole)}
+
+
+def latent_metrics(row):
+    """Test metrics of a trial as if its network had latent variables; of one variant as if it had collapsed."""
+    loss, used = row["test_loss"], 0 if row["variant"] == "gru" else 3
+    if loss is None or row["status"] == "failed":
+        return "{}"
+    metrics = {"loss": loss, "negative_elbo": 1.1 * loss, "kl": 0.1 * used * loss, "largest_kl": 0.05 * used * loss}
+    return json.dumps({**metrics, "used_dimensions": used, "latent_dimensions": 8})
+
+
+def invented(whole):
+    """What a network of each pair with trials invents, three sequences of four steps of five bits."""
+    facts = {"hidden_size": 7, "status": "finished", "test_loss": 1.5, "reproduced": True}
+    facts |= {"kl_by_dimension": np.array([0.5, 0.001])}
+    pairs = whole.table.drop_duplicates(["task", "variant"])[["task", "variant", "trial_id"]].to_dict("records")
+    places = list(product(("data", "invented"), range(3), range(4)))
+    bits = {place: np.random.default_rng(k).integers(0, 2, 5).astype(float) for k, place in enumerate(places)}
+    heads = ("kind", "sequence", "step")
+    return pd.DataFrame(
+        [
+            {**pair, **dict(zip(heads, place, strict=True)), "values": bits[place], **facts}
+            for pair in pairs
+            for place in places
+        ]
+    )
 
 
 def texts(figure):

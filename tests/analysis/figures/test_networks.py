@@ -31,8 +31,6 @@ def save(folder, table, task, variant, *, steps=12, units=9, seed=0, **changes):
     alpha = rng.random((3, 4, steps))
     arrays["attention"] = alpha / alpha.sum(2, keepdims=True)
     arrays |= {"attention_reads": np.full((3, 4), steps - 1), "attention_relevant": np.tile(arrays["relevant"], (3, 1))}
-    bits = rng.integers(0, 2, (3, steps, 4)).astype(float)
-    arrays |= {"data": bits, "invented": 1.0 - bits, "kl_by_dimension": rng.random(5)}
     names = {f"0.gate.{g}": "sigmoid" for g in GATES.get(variant, "zifo")}
     arrays |= {name: rng.random((steps, units)) for name in names}
     arrays |= {f"0.state.{f}": rng.normal(size=(steps, units)) for f in ("y", "c")}
