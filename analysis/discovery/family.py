@@ -25,14 +25,14 @@ WORDS = {
 class Ancestor(NamedTuple):
     """One step of a family tree.
 
-    title: its label in words, or its hash. index, generation: of the candidate.
+    title: its label in words, or its hash. number, generation: of the candidate.
     ratio: of this evaluation, None where it was not scored.
     lines: its equations, each with whether its parent has no such line.
     changes: what has made it of its parent, in words; empty for the first one.
     """
 
     title: str
-    index: int
+    number: int
     generation: int
     ratio: float | None
     lines: list[tuple[str, bool]]

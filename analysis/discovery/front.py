@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -58,7 +58,13 @@ def draw(numbers: Numbers) -> Figure:
     found = cells[cells["label"] == ""]
     for arm, (colour, name) in LOOKS.items():
         own = found[found["arm"] == arm]
-        looks = {"s": 8, "color": colour, "alpha": 0.6, "lw": 0, "rasterized": len(cells) > MOST_VECTORS}
+        looks: dict[str, Any] = {
+            "s": 8,
+            "color": colour,
+            "alpha": 0.6,
+            "lw": 0,
+            "rasterized": len(cells) > MOST_VECTORS,
+        }
         axes.scatter(own["size"], own["score"], label=name, zorder=2.5, **looks)
     front = found[found["front"]]
     if len(front):

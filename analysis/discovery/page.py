@@ -24,6 +24,7 @@ from .funnel import Gate, funnel
 from .said import following, headline, sentences
 from .search import Search
 from .shares import percent
+from .traits import size
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -127,8 +128,8 @@ def _smallest(search: Search) -> str:
     found = front.smallest(search, reach)
     if found is None:
         return f"No cell that was found reaches {percent(reach)} of the GRU."
-    gru = front.size(next(iter(search.cells.values())), search.width)
-    own = front.size(found.equations, search.width)
+    gru = size(next(iter(search.cells.values())), search.width)
+    own = size(found.equations, search.width)
     than = f"{percent(1 - own / gru)} fewer than the GRU" if own < gru else f"the GRU has {gru:,}"
     return f"The smallest one with at least {percent(reach)} of the GRU is {found.key}: {own:,} parameters, {than}."
 

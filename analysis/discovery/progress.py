@@ -52,6 +52,8 @@ def numbers(search: Search) -> Numbers:
 @styled
 def draw(numbers: Numbers) -> Figure:
     """Draw the ratios of all candidates as dots, the best so far as lines, and the noise as a band."""
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(page().width, 3.3 if page().narrow else 3.1)
     axes = figure.subplots()
     candidates = numbers.candidates
@@ -70,7 +72,7 @@ def draw(numbers: Numbers) -> Figure:
     axes.set_xlabel("generation")
     axes.set_ylabel("share of the GRU, on the worst task")
     axes.set_ylim(*room([*candidates["ratio"], *numbers.best["score"], *numbers.names]))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _legend(figure, numbers)
     return figure
 

@@ -61,7 +61,8 @@ class Search:
     @cached_property
     def rows(self) -> dict[int, Mapping[str, Any]]:
         """The rows of the table by the numbers of the candidates."""
-        return {int(row["index"]): row for row in self.table.to_dict("records")}
+        records: Any = self.table.to_dict("records")
+        return {int(row["index"]): row for row in records}
 
     @cached_property
     def cells(self) -> dict[str, str]:
@@ -116,7 +117,7 @@ class Search:
         now: dict[str, Standing] = {}
         mine = self.table[(self.table["status"] == SCORED) & self.table["arm"].isin(arms)]
         mine = mine[mine["key"].isin(mine.loc[mine["score"].notna(), "key"])]
-        by_generation = {number: own.to_dict("records") for number, own in mine.groupby("generation")}
+        by_generation: dict[Any, Any] = {number: own.to_dict("records") for number, own in mine.groupby("generation")}
         found = []
         for generation in range(int(self.table["generation"].max()) + 1 if len(self.table) else 0):
             for row in by_generation.get(generation, []):

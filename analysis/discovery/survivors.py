@@ -34,6 +34,8 @@ def draw(numbers: Numbers) -> Figure:
         return empty("no generation is complete yet")
     columns = page().columns(4, 2)
     rows = -(-len(TRAITS) // columns)
+    from matplotlib.ticker import MaxNLocator
+
     figure = new_figure(page().width, 1.28 * rows + 0.3)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     last = int(shares["generation"].max())
@@ -46,7 +48,7 @@ def draw(numbers: Numbers) -> Figure:
         axes.set_ylim(-4, 104)
         axes.set_xlim(min(0.9, last - 0.5), last + 0.1)
         axes.set_yticks([0, 50, 100])
-        axes.xaxis.get_major_locator().set_params(integer=True, nbins=4)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in grid[-1]:
         axes.set_xlabel("generation")
     for axes in grid[:, 0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
@@ -73,7 +74,7 @@ def survival(search: Search) -> pd.DataFrame:
     """
     new = search.new(MUTATION)
     new = new.iloc[:: -(-len(new) // MOST) or 1]
-    by_generation = {int(number): own["equations"] for number, own in new.groupby("generation")}
+    by_generation: dict[Any, Any] = {number: own["equations"] for number, own in new.groupby("generation")}
     rows = []
     for generation, standing in enumerate(search.mutants):
         if generation:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -77,7 +77,8 @@ def verdict(search: Search, study: Study) -> Verdict:
 
     study: see `runs.discovery.verdict.study_of`.
     """
-    scores = confirmed(search.plan, study.every.to_dict("records"))
+    records: Any = study.every.to_dict("records")
+    scores = confirmed(search.plan, records)
     found = {found_label(each.key): each for each in search.best}
     known = search.known
     said = _compared(study)

@@ -2,6 +2,8 @@
 
 import pytest
 
+from analysis.archive.searches import is_search
+from runs.discovery.table import read_table
 from runs.record import shipped
 from runs.record.archive import read_archive
 from runs.record.shipped import FOLDER, known_sums, located, names, sum_of, write_sum
@@ -46,7 +48,20 @@ def test_every_shipped_archive_is_on_the_list_of_checksums():
     assert sorted(known_sums()) == [f"{name}.parquet" for name in names()]
 
 
-@pytest.mark.parametrize("name", names())
+SEARCHES = [name for name in names() if is_search(FOLDER / f"{name}.parquet")]
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_shipped_search_is_whole_small_and_names_no_folder(name):
+    path = FOLDER / f"{name}.parquet"
+    plan, table, about = read_table(path)
+    assert (sum_of(path), plan.design.name) == (known_sums()[path.name], name)
+    assert path.stat().st_size < 1_000_000
+    assert not paths_in(str({**plan.as_dict(), **about}))
+    assert not any(map(paths_in, table["reason"]))
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in SEARCHES])
 def test_a_shipped_archive_is_whole_small_and_says_where_it_ran(name):
     path = FOLDER / f"{name}.parquet"
     assert sum_of(path) == known_sums()[path.name]
