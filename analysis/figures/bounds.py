@@ -10,7 +10,7 @@ import pandas as pd
 
 from .. import words
 from .choice import Line, lines_of, tasks_in
-from .entry import Entry, a_panel_for_each_task
+from .entry import Entry, a_row_for_each_pair
 from .look import GREY, look, new_figure, page, styled
 from .pieces import LINE, empty, level_lines, readable, spread
 
@@ -28,7 +28,7 @@ CAPTION = (
     "above a dot ends at the -ELBO, which training minimises. A cross stands where the latent variables are not used: "
     "the posterior has collapsed onto the prior. Dotted: floor, reference and the level at which the task is solved."
 )
-HEIGHT = 3.0  # inches of a panel
+LOWEST, AROUND = 3.0, 0.75  # inches of a panel at least, and of what stands above and below it
 WIDE = 3  # so many times as many parameters as the smallest variant has need an axis on a log scale
 
 
@@ -57,14 +57,16 @@ def draw(numbers: Numbers) -> Figure:
     """Draw a panel for each task."""
     if not numbers.tasks:
         return empty("no latent variables")
-    figure = new_figure(page().width, HEIGHT * len(numbers.tasks))
+    most = int(numbers.data.groupby("task")["variant"].size().max())
+    height = max(LOWEST, AROUND + LINE * 1.05 * most)
+    figure = new_figure(page().width, height * len(numbers.tasks))
     for axes, task in zip(figure.subplots(len(numbers.tasks), squeeze=False)[:, 0], numbers.tasks, strict=True):
-        _panel(axes, numbers, task)
+        _panel(axes, numbers, task, height)
     return figure
 
 
-def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
-    """Draw the variants of a task."""
+def _panel(axes: Axes, numbers: Numbers, task: str, height: float) -> None:
+    """Draw the variants of a task; height: of the panel and what stands around it, in inches."""
     own = numbers.data[numbers.data["task"] == task].sort_values("bound", kind="stable")
     for row in own.to_dict("records"):
         colour, latent = look(row["variant"]).colour, np.isfinite(row["kl"])
@@ -80,17 +82,17 @@ def _panel(axes: Axes, numbers: Numbers, task: str) -> None:
         axes.ticklabel_format(axis="x", style="plain", useOffset=False)
         axes.locator_params(axis="x", nbins=5)
     axes.margins(x=0.06, y=0.12)
-    _names(axes, own)
+    _names(axes, own, height)
     axes.set_title(words.spoken(task), fontsize=9, fontweight="bold", loc="left")
     axes.set_xlabel("parameters")
     axes.set_ylabel(numbers.goals[task].label("loss"))
 
 
-def _names(axes: Axes, own: pd.DataFrame) -> None:
+def _names(axes: Axes, own: pd.DataFrame, height: float) -> None:
     """Write the names of variants right of the axes, each joined to its dot, so that none covers another one."""
     low, high = axes.get_ylim()
     at = [(bound - low) / (high - low) for bound in own["bound"]]
-    places = spread(at, gap=LINE / (HEIGHT - 0.75), low=-0.05, high=1.05)
+    places = spread(at, gap=LINE / (height - AROUND), low=-0.05, high=1.05)
     for row, place in zip(own.to_dict("records"), places, strict=True):
         axes.annotate(
             words.spoken(row["variant"]),
@@ -98,7 +100,7 @@ def _names(axes: Axes, own: pd.DataFrame) -> None:
             xytext=(1.03, place),
             textcoords="axes fraction",
             va="center",
-            fontsize=7.5,
+            fontsize=8,
             color=readable(look(row["variant"]).colour),
             arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 1, "shrinkB": 4},
             annotation_clip=False,
@@ -112,7 +114,6 @@ FIGURE = Entry(
     numbers,
     draw,
     needs=("bounds",),
-    rows=a_panel_for_each_task,
-    most=3,
+    rows=a_row_for_each_pair,
     of_networks=True,
 )

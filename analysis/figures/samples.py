@@ -92,7 +92,7 @@ def draw(numbers: Numbers) -> Figure:
         figure.text(0.06 / width, (bottom + tall) / height, words.spoken(name), va="top", fontsize=8)
         room = max(0, int(tall / _LINE) - 1)
         small = "\n".join(lines[:room])
-        figure.text(0.06 / width, (bottom + tall - _LINE) / height, small, va="top", fontsize=7.5, color=GREY)
+        figure.text(0.06 / width, (bottom + tall - _LINE) / height, small, va="top", fontsize=8, color=GREY)
         for k, picture in enumerate(numbers.rows[task][name]):
             left = _NAMES + k * (own + _GAP)
             axes = figure.add_axes((left / width, bottom / height, own / width, tall / height))
