@@ -12,6 +12,12 @@ from runs.study.storage.opening import close_storage
 
 from .search import Search
 
+COLUMNS = (
+    *("index", "generation", "arm", "operation", "equations", "key", "parents", "changes", "block", "label"),
+    *("proposals", "duplicates", "invalid", "status", "ratio", "score", "parameters", "width"),
+)
+"""What the page reads of a table, beside the value of each task."""
+
 
 def search_of(name: str, results: Path, storage: str = "") -> Search:
     """Return a search of the results folder, from its storage.
@@ -39,7 +45,14 @@ def search_in(value: str, results: Path) -> Search:
 
     Raises ValueError where there is no such table.
     """
-    return Search(*read_table(table_named(value, results)))
+    path = table_named(value, results)
+    plan, table, about = read_table(path)
+    lacking = [name for name in (*COLUMNS, *(f"value_{task}" for task in plan.stages)) if name not in table]
+    if lacking:
+        raise ValueError(f"{path} must be a table of candidates with the columns {', '.join(lacking)}")
+    if not len(table):
+        raise ValueError(f"{path}: no candidate was tried yet")
+    return Search(plan, table, about)
 
 
 def table_named(value: str, results: Path) -> Path:

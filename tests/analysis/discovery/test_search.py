@@ -1,6 +1,7 @@
 """The numbers of the page: standings, funnel, traits, sizes and ancestors."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,7 @@ def test_the_line_of_progress_is_the_best_score_of_its_arm(search):
 def test_ancestors_go_back_to_a_cell_that_was_given(search):
     line = ancestors(search, max(search.best, key=lambda each: each.index).index)
     assert search.rows[line[0].number]["arm"] in ("reference", "start")
-    for parent, child in zip(line, line[1:], strict=False):
+    for parent, child in pairwise(line):
         assert search.rows[child.number]["parents"].split(";")[0] == str(parent.number)
 
 
