@@ -9,6 +9,8 @@ from runs.configuration.trial import checked
 from runs.networks.building import untrained
 from runs.networks.latent import Latent
 from runs.networks.network import Network, Setting
+from runs.study.design import Design
+from runs.study.plan import Search
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, save_model
@@ -149,3 +151,23 @@ def test_a_picture_of_sequences_of_several_lengths_is_refused():
 def test_more_latent_variables_are_more_parameters(network):
     few, many = (untrained(trial(network, knobs={"latent": n}))[0].parameter_count for n in (3, 5))
     assert few < many
+
+
+def test_widths_of_pictures_are_matched_for_each_length_of_the_sequences():
+    node = {"_target_": "tasks.JointBits", "after": 1}
+    tasks = {f"bits_{lag}": {**node, "label": f"bits_{lag}", "lag": lag} for lag in (2, 30)}
+    gru = {"_target_": "variants.GRU", "label": "gru"}
+    draw = {"_target_": "runs.networks.Draw", "label": "draw"}
+    design = Design(
+        name="pictures",
+        variants={"gru": gru, "gru_draw": {**gru, "label": "gru_draw"}},
+        networks={"gru_draw": draw},
+        tasks=tasks,
+        baseline="gru",
+        points=1,
+        initialisation={"_target_": "variants.GlorotOrthogonal", "label": "glorot_orthogonal"},
+        model=Model(hidden_size=100),
+    )
+    search = Search(design)
+    short, long = (search.matching_size(task, "gru_draw", Model(hidden_size=100)) for task in tasks)
+    assert short > long + 20
