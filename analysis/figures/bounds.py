@@ -58,7 +58,7 @@ def draw(numbers: Numbers) -> Figure:
     if not numbers.tasks:
         return empty("no latent variables")
     most = int(numbers.data.groupby("task")["variant"].size().max())
-    height = max(LOWEST, AROUND + LINE * 1.05 * most)
+    height = max(LOWEST, AROUND + 1.3 * LINE * most)
     figure = new_figure(page().width, height * len(numbers.tasks))
     for axes, task in zip(figure.subplots(len(numbers.tasks), squeeze=False)[:, 0], numbers.tasks, strict=True):
         _panel(axes, numbers, task, height)
@@ -78,6 +78,7 @@ def _panel(axes: Axes, numbers: Numbers, task: str, height: float) -> None:
     level_lines(axes, numbers.lines.get(task, ()))
     if own["parameters"].max() > WIDE * own["parameters"].min():
         axes.set_xscale("log")
+        axes.tick_params(axis="x", which="minor", labelbottom=False)
     else:
         axes.ticklabel_format(axis="x", style="plain", useOffset=False)
         axes.locator_params(axis="x", nbins=5)
@@ -92,19 +93,13 @@ def _names(axes: Axes, own: pd.DataFrame, height: float) -> None:
     """Write the names of variants right of the axes, each joined to its dot, so that none covers another one."""
     low, high = axes.get_ylim()
     at = [(bound - low) / (high - low) for bound in own["bound"]]
-    places = spread(at, gap=LINE / (height - AROUND), low=-0.05, high=1.05)
+    places = spread(at, gap=1.2 * LINE / (height - AROUND), low=-0.1, high=1.1)
     for row, place in zip(own.to_dict("records"), places, strict=True):
-        axes.annotate(
-            words.spoken(row["variant"]),
-            (row["parameters"], row["bound"]),
-            xytext=(1.03, place),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8,
-            color=readable(look(row["variant"]).colour),
-            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 1, "shrinkB": 4},
-            annotation_clip=False,
-        )
+        name, colour = words.spoken(row["variant"]), readable(look(row["variant"]).colour)
+        axes.text(1.03, place, name, transform=axes.transAxes, va="center", fontsize=8, color=colour, clip_on=False)
+        line = {"arrowstyle": "-", "lw": 0.4, "color": GREY, "shrinkA": 0, "shrinkB": 4}
+        dot = (row["parameters"], row["bound"])
+        axes.annotate("", dot, (1.02, place), textcoords="axes fraction", arrowprops=line, annotation_clip=False)
 
 
 FIGURE = Entry(

@@ -253,7 +253,7 @@ def _about(trial: Trial, outcome: Outcome, reproduced: bool, functions: dict[str
         "trial_id": trial.id,
         "functions": functions,
         "layers": trial.model.layers,
-        "lag": outcome.task["lag"],
+        "lag": outcome.task.get("lag"),
         "task": trial.task["label"],
         "variant": trial.variant["label"],
         "network": trial.network["label"],

@@ -9,6 +9,9 @@ from runs.configuration.trial import checked
 from runs.networks.building import untrained
 from runs.networks.latent import Latent
 from runs.networks.network import Network, Setting
+from runs.study.design import Design
+from runs.study.plan import Search
+from runs.trial.diagnosis import diagnose
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
 from runs.trial.weights import load_model, save_model
@@ -149,3 +152,36 @@ def test_a_picture_of_sequences_of_several_lengths_is_refused():
 def test_more_latent_variables_are_more_parameters(network):
     few, many = (untrained(trial(network, knobs={"latent": n}))[0].parameter_count for n in (3, 5))
     assert few < many
+
+
+def test_widths_of_pictures_are_matched_for_each_length_of_the_sequences():
+    node = {"_target_": "tasks.JointBits", "after": 1}
+    tasks = {f"bits_{lag}": {**node, "label": f"bits_{lag}", "lag": lag} for lag in (2, 30)}
+    gru = {"_target_": "variants.GRU", "label": "gru"}
+    draw = {"_target_": "runs.networks.Draw", "label": "draw"}
+    design = Design(
+        name="pictures",
+        variants={"gru": gru, "gru_draw": {**gru, "label": "gru_draw"}},
+        networks={"gru_draw": draw},
+        tasks=tasks,
+        baseline="gru",
+        points=1,
+        initialisation={"_target_": "variants.GlorotOrthogonal", "label": "glorot_orthogonal"},
+        model=Model(hidden_size=100),
+    )
+    search = Search(design)
+    short, long = (search.matching_size(task, "gru_draw", Model(hidden_size=100)) for task in tasks)
+    assert short > long + 20
+
+
+@pytest.mark.parametrize("network", LATENT)
+def test_a_diagnosis_has_what_a_network_invents_beside_data_and_the_use_of_each_dimension(network):
+    own = trial(network)
+    module, outcome = trained(own)
+    about, arrays = diagnose(own, module, outcome)
+    assert arrays["invented"].shape == arrays["data"].shape == (6, 3, 8)
+    assert arrays["kl_by_dimension"].shape == (3,)
+    assert set(arrays["invented"].flatten()) <= {0.0, 1.0}
+    assert (about["lag"], about["variant"]) == (2, "gru")
+    again = diagnose(own, module, outcome).arrays
+    assert all((again[name] == values).all() for name, values in arrays.items())
