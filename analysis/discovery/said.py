@@ -136,7 +136,7 @@ def _sure(verdict: Verdict) -> list[str]:
         if first.search is not None:
             sentence += f", which had {first.search:.2f} in the search"
         said.append(f"{sentence}.")
-    if verdict.optimism is not None:
+    if verdict.optimism is not None and verdict.optimism > 0:
         said.append(f"On average the search promised {verdict.optimism:.2f} more than was kept: the winner's curse.")
     better, worse, neither = (
         sum(getattr(row, name) for row in verdict.found) for name in ("better", "worse", "neither")
