@@ -71,9 +71,7 @@ def run_here(config: DictConfig, plan: CellPlan, folder: Path) -> int:
         if line:
             print(line, file=sys.stderr, flush=True)
     code = 0
-    if search.finished():
-        say(f"{plan.title}: all {search.plan.length} candidates were tried")
-    else:
+    if not search.finished():
         code = run_pool(Pool(search, url, folder, config.trial_seconds), config.workers, None, planning)
     print_funnel(search.plan, search.told())
     refusal = search.refusal()

@@ -123,12 +123,12 @@ class _Labeller:
         fields = sorted(self._new, key=lambda f: (f > 0, rank[self._field[f]] if f in self._field else -1))
         ends = [rank[self._new[f].part] for f in fields]
         places = list[tuple[tuple[int, int], int, int]]()  # a term, whether it has a minus now, and what changes that
+        for f in fields:  # first, so that a new value begins with a minus only where no sign can be chosen
+            places.append(((-1, f), int(self._new[f].sign < 0), self._masks[self._new[f].part] ^ self._masks[-1 - f]))
         for k in order:
             if self._parts[k].kind in ("sum", "relu"):
                 for of, a in sorted(self._parts[k].terms, key=lambda term: rank[term[0]]):
                     places.append(((k, of), int(a < 0), self._masks[k] ^ self._masks[of]))
-        for f in fields:
-            places.append(((-1, f), int(self._new[f].sign < 0), self._masks[self._new[f].part] ^ self._masks[-1 - f]))
         bits, free = _least([(bit, mask) for _, bit, mask in places])
         signs = {k: -1 if (mask & free).bit_count() % 2 else 1 for k, mask in self._masks.items()}
         minus = {term for (term, _, _), bit in zip(places, bits, strict=True) if bit}

@@ -4,7 +4,7 @@ Known are: nodes and fields that nothing reads, fields that stay 0, equal fields
 which has weights of its own), sums and products in any order, whole numbers, 1 - (1 - v) = v, tanh(-v) = -tanh(v),
 s(-v) = 1 - s(v), relu(relu(v)) = relu(v), and that -W, -R and -b are weights as good as W, R and b. So a gate may have
 the other sign, and so may a field, also the output, as what reads it has weights too. Of all signs that can be chosen
-so, the first in order are plus.
+so, those of new values are plus as far as can be, then the first in order.
 
 `terms.py` turns a graph into sums and products, `labelling.py` puts these into an order that does not depend on the
 order of nodes and fields, and here they become nodes again.

@@ -16,7 +16,10 @@ Array = NDArray[np.float64]
 
 STEPS = 200
 LARGEST = 1e3
-_SEQUENCES, _INPUTS, _UNITS = 4, 3, 8
+SEQUENCES = 4
+SIZES = {"x": 3, "h": 8}
+"""Of the input and the state of a sequence."""
+_INPUTS, _UNITS = SIZES.values()
 _SEEDS = (0, 1)  # of the weights for which a parameter must be without effect to be pruned
 _SHORT = 12  # steps
 
@@ -57,9 +60,9 @@ def refusal_of_run(graph: Graph) -> str:
     must be finite and not exactly 0.
     """
     generator = default_rng(_SEEDS[0])
-    run = _Run(graph, weights_of(graph, generator), 1)
-    inputs = generator.standard_normal((STEPS, _SEQUENCES, _INPUTS))
-    first = generator.standard_normal((_SEQUENCES, _INPUTS))
+    run = Run(graph, weights_of(graph, generator), 1)
+    inputs = generator.standard_normal((STEPS, SEQUENCES, _INPUTS))
+    first = generator.standard_normal((SEQUENCES, _INPUTS))
     with np.errstate(all="ignore"):
         for step, x in enumerate(inputs):
             run.step(x, first if step == 0 else None, {})
@@ -95,10 +98,10 @@ def idle(graph: Graph) -> Idle:
     zero = set(range(len(graph.nodes)))
     for seed in _SEEDS:
         generator = default_rng(seed)
-        run = _Run(graph, weights_of(graph, generator), len(there))
+        run = Run(graph, weights_of(graph, generator), len(there))
         along = {pair: (place, generator.standard_normal(_shape(pair[1]))) for place, pair in enumerate(there)}
         with np.errstate(all="ignore"):
-            for x in 2 * generator.standard_normal((_SHORT, _SEQUENCES, _INPUTS)):
+            for x in 2 * generator.standard_normal((_SHORT, SEQUENCES, _INPUTS)):
                 run.step(x, None, along)
                 moved |= (run.slopes[0] != 0).any(axis=(1, 2))
                 zero = {k for k in zero if not run.seen[k].any()}
@@ -113,7 +116,7 @@ def _shape(letter: str) -> tuple[int, ...]:
     return {"W": (_UNITS, _INPUTS), "R": (_UNITS, _UNITS), "b": (_UNITS, 1)}[letter]
 
 
-class _Run:
+class Run:
     """A graph that runs from a state of zeros.
 
     values: of each field, [B, H]. slopes: their derivatives along D directions, [D, B, H]. seen: the values of all
@@ -123,8 +126,8 @@ class _Run:
     def __init__(self, graph: Graph, weights: Weights, directions: int) -> None:
         self._graph, self._weights = graph, weights
         self.seen = list[Array]()
-        self.values = [np.zeros((_SEQUENCES, _UNITS)) for _ in graph.new]
-        self.slopes = [np.zeros((directions, _SEQUENCES, _UNITS)) for _ in graph.new]
+        self.values = [np.zeros((SEQUENCES, _UNITS)) for _ in graph.new]
+        self.slopes = [np.zeros((directions, SEQUENCES, _UNITS)) for _ in graph.new]
 
     def step(self, x: Array, along_x: Array | None, along: Mapping[tuple[int, str], tuple[int, Array]]) -> None:
         """Make a step.

@@ -40,7 +40,7 @@ class _Printer:
         self._nodes, self._new, self._fields = graph.nodes, graph.new, names_of_fields(graph)
         live = graph.reached(graph.new)
         self._uses = [0] * len(graph.nodes)
-        for k in [*(of for number in sorted(live) for of in graph.nodes[number].of), *graph.new[1:]]:
+        for k in [*(of for number in sorted(live) for of in graph.nodes[number].of), *graph.new]:
             self._uses[k] += 1
         self._lines = list[str]()
         self._named = dict[int, str]()

@@ -73,7 +73,7 @@ def pruned(graph: Graph) -> Graph:
     """Return a graph without the parameters that have no effect, in normal form.
 
     They would never be trained, and would make the cell look larger than it is where widths are matched by parameters.
-    Also gone are nodes that are always 0.
+    Also gone are nodes that are always 0. What is left may be no valid cell any more; `static_refusal` says so.
 
     >>> print(pruned(Graph.read("u = s(W_u x); h = tanh(W_h x + R_h h') + relu(u*u - u)")).equations())
     h = tanh(W_h x + R_h h')

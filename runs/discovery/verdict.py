@@ -42,7 +42,8 @@ def study_of(plan: CellPlan, best: Sequence[Member], points: int) -> dict[str, A
     """
     design = plan.design
     found = [{found_label(m.first.key): {"variant": "formula", "equations": m.first.equations}} for m in best]
-    training = {name: value for name, value in vars(design.training).items() if name != "budget"}
+    budget = max(plan.budget(task) for task in plan.tasks)
+    looks = max(1, round(design.training.evaluations * budget / design.training.budget))  # at the same distances
     return {
         "name": verdict_name(plan),
         "variants": [*KNOWN, *found],
@@ -51,7 +52,7 @@ def study_of(plan: CellPlan, best: Sequence[Member], points: int) -> dict[str, A
         "points": points,
         "space": {name: vars(dimension) for name, dimension in design.space.items()},
         "model": dict(vars(design.model)),
-        "training": {**training, "budget": max(plan.budget(task) for task in plan.tasks)},
+        "training": {**vars(design.training), "budget": budget, "evaluations": looks},
         "confirm": {"repeats": 3},
         "seed": seed_for(design.seed, "verdict") % 2**31,
     }
@@ -82,21 +83,32 @@ def _entries(values: Mapping[str, Any]) -> str:
     return "".join(f"{key}: {json.dumps(value)}\n" for key, value in values.items())
 
 
-def confirmed(plan: CellPlan, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Return by variant the smallest of the ratios to the GRU, over the tasks, in the runs that confirm.
+Reached = Mapping[str, Mapping[str, Mapping[int, float]]]
+"""What was reached in the runs that confirm: by variant, by task and by block."""
+
+
+def reached_in(plan: CellPlan, rows: Iterable[Mapping[str, Any]]) -> Reached:
+    """Return what was reached in the runs that confirm, see `_value`.
 
     rows: of the study with its stage confirm. Each block of points is a search of its own, whose winner was run once
-        more; what counts is the mean over the blocks, on the scale of `runs.discovery.scoring.value` with the search's
-        budgets.
+        more; repeats of the best configuration are left out.
     """
-    found: dict[str, dict[str, list[float]]] = {}
+    found: dict[str, dict[str, dict[int, float]]] = {}
     for row in rows:
         if row["stage"] == "confirm" and row["block"] >= 0:
-            found.setdefault(row["variant"], {}).setdefault(row["task"], []).append(_value(plan, row))
-    means = {v: {task: sum(own) / len(own) for task, own in of.items()} for v, of in found.items()}
-    gru = means.get(plan.design.baseline, {})
+            found.setdefault(row["variant"], {}).setdefault(row["task"], {})[row["block"]] = _value(plan, row)
+    return found
+
+
+def confirmed(reached: Reached, baseline: str) -> dict[str, float]:
+    """Return by variant the smallest of the ratios to the GRU, over the tasks, of the means over all blocks.
+
+    reached: see `reached_in`. baseline: the label of the GRU.
+    """
+    means = {v: {task: sum(own.values()) / len(own) for task, own in of.items()} for v, of in reached.items()}
+    gru = means.get(baseline, {})
     return {
-        variant: min(own.get(task, 0.0) / gru[task] if gru[task] > 0 else 0.0 for task in gru)
+        variant: min((own.get(task, 0.0) / best if best > 0 else 0.0 for task, best in gru.items()), default=0.0)
         for variant, own in means.items()
     }
 
@@ -109,22 +121,28 @@ def _value(plan: CellPlan, row: Mapping[str, Any]) -> float:
     return float(row["score"])
 
 
-def lines_of(
-    plan: CellPlan, best: Sequence[Member], scores: Mapping[str, float]
-) -> tuple[list[list[str]], list[dict[str, Any]]]:
-    """Return the rows of a table for the terminal and of the file: every cell with its scores and its optimism.
+def verdicts(best: Sequence[Member], reached: Reached, baseline: str) -> list[dict[str, Any]]:
+    """Return what is to be said of every cell of the study, the best first.
 
-    scores: see `confirmed`.
+    best: the cells that were found. reached: see `reached_in`. baseline: the label of the GRU.
+
+    Each has the keys variant, search (the score of the search, None for a known cell), confirmed, optimism (their
+    difference), equations, and reached: by task what was reached in each block, in their order. The blocks of all cells
+    have the same points, so that differences to the GRU are paired.
     """
     searched = {found_label(member.first.key): member for member in best}
-    shown, stored = [], []
-    for variant, score in sorted(scores.items(), key=lambda item: -item[1]):
+    found = []
+    for variant, score in sorted(confirmed(reached, baseline).items(), key=lambda item: -item[1]):
         member = searched.get(variant)
         known = None if member is None else member.score
-        optimism = None if known is None else known - score
-        shown.append([variant, *("" if v is None else f"{v:.3f}" for v in (known, score, optimism))])
-        equations = "" if member is None else member.first.equations
-        stored.append(
-            {"variant": variant, "search": known, "confirmed": score, "optimism": optimism, "equations": equations}
+        found.append(
+            {
+                "variant": variant,
+                "search": known,
+                "confirmed": score,
+                "optimism": None if known is None else known - score,
+                "equations": "" if member is None else member.first.equations,
+                "reached": {task: [of[k] for k in sorted(of)] for task, of in reached[variant].items()},
+            }
         )
-    return shown, stored
+    return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ..arguments import command
 from ..console.known import instead
 from ..record.rows import Row
 from .presence import NoStudy, refuse_absent
@@ -23,9 +24,13 @@ def find(results: Path, name: str, url: str = "") -> Study:
     try:
         return Study.open(storage, name)
     except KeyError:
-        studies = [s.study_name for s in storage.get_all_studies() if "design" in s.user_attrs]
+        known = storage.get_all_studies()
+        studies = [s.study_name for s in known if "design" in s.user_attrs]
         names = sorted(name for name in studies if "/" not in name)
         close_storage(storage)
+        if f"{name}/search" in {s.study_name for s in known}:
+            other = command("runs.discover", results=results, name=name, action="status")
+            raise NoStudy(f"{name!r} is a search for cells and no study; {other}") from None
         raise NoStudy(f"study {name!r} is not in its storage; {instead(name, names)}") from None
     except BaseException:
         close_storage(storage)

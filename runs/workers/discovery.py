@@ -7,18 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..arguments import command
 from ..console.text import counted, grid, say, width
 from ..discovery.adopting import adopted
 from ..discovery.finding import found
 from ..discovery.plan import MUTATION, CellPlan
-from ..discovery.scoring import Member, members
+from ..discovery.scoring import members
 from ..discovery.search import CellSearch
 from ..discovery.status import print_funnel
 from ..discovery.table import TABLE, save_table
-from ..discovery.verdict import VERDICT, confirmed, lines_of, verdict_name, write_study
+from ..discovery.verdict import VERDICT, reached_in, verdict_name, verdicts, write_study
 from ..files import writable, write_whole
 from ..study.finding import records
 from .actions import ask_workers
@@ -96,20 +96,21 @@ def verdict(config: DictConfig, plan: CellPlan, folder: Path) -> int:
         if code not in (0, 1):  # 1: some trials failed, which count as 0
             return code
     rows, _ = records(results, name, stages=True)
-    _report(plan, best, confirmed(plan, rows), folder)
+    _report(verdicts(best, reached_in(plan, rows), plan.design.baseline), folder)
     print(f"next: {command('analysis', results=results, study=name)}")
     return 0
 
 
-def _report(plan: CellPlan, best: list[Member], scores: dict[str, float], folder: Path) -> None:
+def _report(found: list[dict[str, Any]], folder: Path) -> None:
     """Print the verdict, and write it into the folder of the search."""
-    shown, stored = lines_of(plan, best, scores)
-    print(grid(["share of the GRU", "search", "confirmed", "optimism"], shown, width()))
+    columns = ("search", "confirmed", "optimism")
+    shown = [[each["variant"], *("" if each[c] is None else f"{each[c]:.3f}" for c in columns)] for each in found]
+    print(grid(["share of the GRU", *columns], shown, width()))
     say(
         "search: the best of all points of the search; confirmed: the mean of separate searches on fresh points, whose "
         "winners were run once more; the report has the paired intervals"
     )
-    write_whole(folder / VERDICT, json.dumps(stored, indent=1) + "\n")
+    write_whole(folder / VERDICT, json.dumps(found, indent=1) + "\n")
 
 
 ACTIONS: dict[str, Action] = {

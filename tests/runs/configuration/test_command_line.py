@@ -341,6 +341,7 @@ def test_no_yaml_stands_in_a_folder_without_a_group():
         "training",
         "space",
         "study",
+        "discovery",
         "hydra",
         "storage",
         "tracking",

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from runs import discover
-from runs.configuration.discovery import checked_search
+from runs.configuration.discovery import checked_search, plan_from
 from runs.console.early import CONF
 from tests.runs.configuration.test_command_line import call
 from tests.runs.discovery.conftest import make_plan, tried
@@ -93,6 +93,16 @@ def test_an_unknown_hash_writes_nothing(monkeypatch, capsys, complete):
     code, _, said = acted(monkeypatch, capsys, complete, "action=adopt", "hash=0123456789", f"path={complete}/x.yaml")
     assert (code, said.startswith("error: hash '0123456789' is that of no candidate of search 'found'; ")) == (2, True)
     assert not (complete / "x.yaml").exists()
+
+
+def test_a_search_that_cannot_go_on_says_so_in_one_line(monkeypatch, capsys, tmp_path, composed):
+    words = ["discovery=smoke", "name=found", "budgets.adding=2"]
+    tried(tmp_path / "found", plan_from(composed("discover", overrides=words)))
+    code, out, said = call(monkeypatch, capsys, discover.main, "discover", *words, f"results={tmp_path}")
+    assert (code, "2 of 21 candidates were tried" in out) == (1, True)
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: search 'found' cannot go on: task adding must be one that the GRU solves: ")
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_what_differs_has_two_keys(one, two):
     assert _used(one).key != _used(two).key
 
 
-@examples(400)
+@examples(120)
 @given(graphs())
 def test_the_normal_form_computes_the_same(graph):
     found = carried(graph)
@@ -76,13 +76,13 @@ def test_the_normal_form_computes_the_same(graph):
     np.testing.assert_allclose(there, expected, rtol=1e-7, atol=1e-9)
 
 
-@examples(400)
+@examples(120)
 @given(graphs())
 def test_the_normal_form_of_a_normal_form_is_itself(graph):
     assert normal(normal(graph)) == normal(graph)
 
 
-@examples(300)
+@examples(80)
 @given(graphs(), st.data())
 def test_the_order_of_nodes_and_fields_does_not_matter(graph, data):
     fields = [0, *data.draw(st.permutations(range(1, len(graph.new))))]
@@ -103,7 +103,7 @@ def test_the_order_of_nodes_and_fields_does_not_matter(graph, data):
     assert Graph(tuple(nodes), tuple(place[graph.new[f]] for f in fields)).normal == graph.normal
 
 
-@examples(300)
+@examples(80)
 @given(graphs(), st.data())
 def test_the_sign_of_gates_does_not_matter(graph, data):
     nodes, numbers = [], {}
@@ -116,7 +116,7 @@ def test_the_sign_of_gates_does_not_matter(graph, data):
     assert Graph(tuple(nodes), tuple(numbers[k] for k in graph.new)).normal == graph.normal
 
 
-@examples(300)
+@examples(80)
 @given(graphs())
 def test_the_sign_of_the_fields_does_not_matter(graph):
     nodes, numbers = [], {}
@@ -133,7 +133,7 @@ def test_the_sign_of_the_fields_does_not_matter(graph):
     assert Graph(tuple(nodes), tuple(ends)).normal == graph.normal
 
 
-@examples(300)
+@examples(40)
 @given(graphs())
 def test_what_is_printed_reads_as_the_same(graph):
     found = graph.normal

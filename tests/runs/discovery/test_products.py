@@ -13,7 +13,7 @@ from runs.discovery.kernels import CACHE, kernels_in, make_room, trimmed
 from runs.discovery.plan import MUTATION
 from runs.discovery.scoring import members
 from runs.discovery.table import frame, load_search, read_table, save_table
-from runs.discovery.verdict import confirmed, lines_of, study_of, write_study
+from runs.discovery.verdict import confirmed, reached_in, study_of, verdicts, write_study
 from runs.trial.classes import construct
 from tests.runs.discovery.conftest import make_plan
 from variants import Cell
@@ -74,6 +74,7 @@ def test_the_study_of_a_verdict_has_other_seeds_and_all_cells(searched, tmp_path
     assert (design.points, design.baseline, [*design.tasks]) == (7, "gru", ["delayed_recall", "adding"])
     assert [*design.variants][-2:] == [f"found_{m.first.key}" for m in best]
     assert design.variants[f"found_{best[0].first.key}"]["equations"] == best[0].first.equations
+    assert (design.training.budget, design.training.evaluations) == (150, 15)
     assert (design.seed == searched.plan.design.seed, [*design.space]) == (False, ["learning_rate"])
 
 
@@ -92,16 +93,18 @@ def test_a_verdict_is_the_mean_over_blocks_held_against_that_of_the_gru():
             ("search", -1, "a", "memorisation", None, 0.0),
         ]
     ]
-    assert confirmed(plan, rows) == {"gru": 1.0, "a": min((1.0 + 1.8) / 2 / 1.0, 1.5 / 2.0)}
+    assert confirmed(reached_in(plan, rows), "gru") == {"gru": 1.0, "a": min((1.0 + 1.8) / 2 / 1.0, 1.5 / 2.0)}
 
 
 def test_optimism_is_what_the_search_said_more_than_was_confirmed(searched):
     best = best_of(searched)
     label = f"found_{best[0].first.key}"
-    shown, stored = lines_of(searched.plan, best, {"gru": 1.0, label: best[0].score - 0.25})
-    assert {row["variant"]: row["optimism"] for row in stored} == {"gru": None, label: pytest.approx(0.25)}
-    assert json.loads(json.dumps(stored)) == stored
-    assert shown[0][0] == max(("gru", 1.0), (label, best[0].score - 0.25), key=lambda pair: pair[1])[0]
+    reached = {"gru": {"adding": {0: 1.0, 1: 2.0}}, label: {"adding": {1: 0.5, 0: 1.0}}}
+    found = verdicts(best, reached, "gru")
+    assert [(row["variant"], row["confirmed"]) for row in found] == [("gru", 1.0), (label, 0.5)]
+    assert [row["optimism"] for row in found] == [None, pytest.approx(best[0].score - 0.5)]
+    assert found[1]["reached"] == {"adding": [1.0, 0.5]}
+    assert json.loads(json.dumps(found)) == found
 
 
 def test_a_full_folder_of_kernels_loses_the_oldest_and_says_so(tmp_path, capsys):

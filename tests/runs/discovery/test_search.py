@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +21,11 @@ from runs.discovery.proposing import DRAWN, proposed
 from runs.discovery.search import CellSearch
 from runs.discovery.status import funnel, said
 from runs.discovery.trials import Trials
+from runs.study.finding import find
+from runs.study.plan import Search
+from runs.study.presence import NoStudy
 from runs.study.storage.opening import close_storage, open_storage
+from runs.study.study import Study
 from runs.workers.worker import work
 from tests.runs.discovery.conftest import make_plan, numbers, tried
 from tests.runs.servers import postgres
@@ -166,15 +171,21 @@ def test_an_error_in_a_candidate_ends_that_candidate_only(tmp_path, monkeypatch)
 
 
 def test_a_study_and_a_search_of_one_name_do_not_share_a_storage(tmp_path):
-    from runs.study.plan import Search
-    from runs.study.study import Study
-
     storage = open_storage("", tmp_path)
     Study.create(storage, Search(replace(make_plan().design, points=1)), {})
     with pytest.raises(ValueError, match="name must be that of no study in the same storage, got 'found'"):
         CellSearch.create(storage, make_plan(), {})
-    with pytest.raises(ValueError, match="a study of this name is no search"):
-        found(tmp_path.parent, tmp_path.name)
+    close_storage(storage)
+
+
+def test_a_study_that_is_asked_for_as_a_search_and_the_other_way_round_is_named(tmp_path, searched):
+    folder = Path(searched.storage.path).parent
+    said = r"^'found' is a search for cells and no study; python -m runs\.discover name=found action=status"
+    with pytest.raises(NoStudy, match=said):
+        find(folder.parent, "found")
+    Study.create(open_storage("", tmp_path / "mine"), Search(replace(make_plan().design, name="mine", points=1)), {})
+    with pytest.raises(ValueError, match="search 'mine' is not in its storage; a study of this name is no search"):
+        found(tmp_path, "mine")
 
 
 def test_a_search_is_read_as_it_was_planned(searched):
