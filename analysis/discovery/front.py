@@ -56,7 +56,7 @@ def draw(numbers: Numbers) -> Figure:
     axes = figure.subplots()
     cells = numbers.cells
     found = cells[cells["label"] == ""]
-    for arm, (colour, name) in LOOKS.items():
+    for arm, (colour, name) in reversed(LOOKS.items()):  # the search on top of its control
         own = found[found["arm"] == arm]
         looks: dict[str, Any] = {
             "s": 8,
@@ -83,17 +83,20 @@ def draw(numbers: Numbers) -> Figure:
 
 def _known(axes: Axes, known: pd.DataFrame) -> None:
     """Mark the cells that the search was given, each with its name; names do not lie on each other."""
-    taken: list[tuple[float, float, float]] = []
     (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
     character, line = CHARACTER / (0.85 * page().width) * (right - left), 0.06 * (high - low)
+    marks = zip(known["size"], known["score"], strict=True)
+    taken = [(float(x) - 0.5 * character, character, float(y)) for x, y in marks]
     for row in known.sort_values("score", ascending=False).to_dict("records"):
         label, x, y = str(row["label"]), float(row["size"]), float(row["score"])
         colour, marker, _ = look(label)
         axes.plot(x, y, marker=marker, color=colour, ms=6, mec="white", mew=0.6, zorder=5)
         name = spoken(label)
         wide = len(name) * character
-        begin = x if x + wide < right else x - wide
-        free = (k for k in (0.6, -0.7, 1.6, -1.7, 2.6, -2.7) if not _covered(taken, begin, wide, y + k * line, line))
+        begin = x + 0.6 * character if x + wide + character < right else x - wide - 0.6 * character
+        free = (
+            k for k in (0.7, -0.7, 0.0, 1.7, -1.7, 2.7, -2.7) if not _covered(taken, begin, wide, y + k * line, line)
+        )
         height = y + next(free, 3.6) * line
         taken.append((begin, wide, height))
         on_curves(axes.text(begin, height, name, color=readable(colour), va="center"))

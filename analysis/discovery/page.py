@@ -23,7 +23,7 @@ from .family import ancestors
 from .funnel import Gate, funnel
 from .said import following, headline, sentences
 from .search import Search
-from .shares import percent
+from .shares import percent, thousandths
 from .traits import size
 from .verdict import Verdict
 
@@ -86,6 +86,7 @@ def given(search: Search, verdict: Verdict | None, results: Path, place: Path) -
         "arms": {MUTATION: "mutation", RANDOM: "random"},
         "cards": cards(search, results),
         "verdict": verdict,
+        "thousandths": thousandths,
         "names": {} if verdict is None else {row.label: spoken(row.label) for row in verdict.rows},
         "report": quote(f"../{report}") if linked else "",
         "progress": picture(progress.draw, progress.numbers(search)),

@@ -61,7 +61,15 @@ def draw(numbers: Numbers) -> Figure:
         own = candidates[candidates["arm"] == arm]
         side = -0.16 if arm == MUTATION else 0.16
         many = len(candidates) > MOST_VECTORS
-        axes.scatter(own["generation"] + side, own["ratio"], s=5, color=colour, alpha=0.6, lw=0, rasterized=many)
+        axes.scatter(
+            own["generation"] + side,
+            own["ratio"],
+            s=5,
+            color=colour,
+            alpha=0.35 if many else 0.6,
+            lw=0,
+            rasterized=many,
+        )
     last = 1
     for arm, (colour, _) in LOOKS.items():
         own = numbers.best[numbers.best["arm"] == arm]
@@ -84,7 +92,7 @@ def room(scores: Sequence[float]) -> tuple[float, float]:
     (0.5, 1.1)
     """
     low, high = min([1.0, *scores]), max([1.0, *scores])
-    return max(0.0, np.floor(10 * low - 0.5) / 10), float(np.ceil(10 * high + 0.5) / 10)
+    return max(0.0, float(np.floor(10 * low - 0.5) / 10)), float(np.ceil(10 * high + 0.5) / 10)
 
 
 def _levels(axes: Axes, numbers: Numbers) -> None:

@@ -10,6 +10,7 @@ from runs.discovery.plan import MUTATION, RANDOM, START
 
 from ..words import listed, spoken
 from .search import Search, Standing
+from .shares import many
 from .verdict import Verdict
 
 
@@ -23,11 +24,11 @@ def headline(search: Search, verdict: Verdict | None) -> str:
             return f"No cell stands out from the GRU in the search; the best one reaches {best:.2f} of it."
         return f"The best cell reaches {best:.2f} of the GRU in the search; whether that is luck is not known yet."
     better = [row for row in verdict.found if row.better and not row.worse]
-    many = counted(len(verdict.found), "cell")
+    cells = counted(len(verdict.found), "cell")
     if not better:
-        return f"None of the best {many} is better than the GRU with fresh points and seeds."
+        return f"None of the best {cells} is better than the GRU with fresh points and seeds."
     return (
-        f"{len(better)} of the best {many} {'is' if len(better) == 1 else 'are'} better than the GRU somewhere, "
+        f"{len(better)} of the best {cells} {'is' if len(better) == 1 else 'are'} better than the GRU somewhere, "
         "and nowhere worse, with fresh points and seeds."
     )
 
@@ -78,7 +79,7 @@ def _noise(search: Search) -> str:
         return f"{said}: no cell lies above what the GRU reaches by luck."
     found = len(search.best)
     return (
-        f"{said}. Of {counted(found, 'scored mutant')} {above} {'lies' if above == 1 else 'lie'} above that; but among "
+        f"{said}. Of {many(found, 'scored mutant')} {above} {'lies' if above == 1 else 'lie'} above that; but among "
         f"so many, luck goes further than among {names}."
     )
 
@@ -88,9 +89,10 @@ def _random(search: Search) -> str:
     new = len(search.new(RANDOM))
     if not new:
         return ""
+    cells = many(new, "random cell")
     if not last:
-        return f"Of {counted(new, 'random cell')} none passed all gates: what mutation finds, it has learned."
-    best = f"The best of {counted(new, 'random cell')} reaches {last[0].score:.2f}"
+        return f"Of {cells} none passed all gates: what mutation finds, it has learned."
+    best = f"The best of {cells} reaches {last[0].score:.2f}"
     if not search.best:
         return f"{best}."
     more = search.best[0].score - last[0].score
@@ -134,12 +136,14 @@ def _sure(verdict: Verdict) -> list[str]:
         if first.search is not None:
             sentence += f", which had {first.search:.2f} in the search"
         said.append(f"{sentence}.")
-    if verdict.optimism is not None:
+    if verdict.optimism is not None and verdict.optimism > 0:
         said.append(f"On average the search promised {verdict.optimism:.2f} more than was kept: the winner's curse.")
-    counts = [sum(getattr(row, name) for row in verdict.found) for name in ("better", "worse", "open")]
+    better, worse, neither = (
+        sum(getattr(row, name) for row in verdict.found) for name in ("better", "worse", "neither")
+    )
     said.append(
-        f"Study {verdict.study}, {counted(verdict.points, 'point')} a cell: of {sum(counts)} comparisons of these "
-        f"cells with the GRU (a task, and ease or quality), {counts[0]} are better, {counts[1]} worse, and in "
-        f"{counts[2]} no difference is shown, by simultaneous 95 % intervals."
+        f"Study {verdict.study}, {counted(verdict.points, 'point')} a cell, compared these cells with the GRU, on each "
+        f"task in ease and in quality: {better} times better, {worse} times worse, {neither} times no difference is "
+        "shown. The 95 % intervals hold for all cells of a task together, not for all tasks."
     )
     return said

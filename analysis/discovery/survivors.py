@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
@@ -38,12 +38,13 @@ def draw(numbers: Numbers) -> Figure:
 
     figure = new_figure(page().width, 1.28 * rows + 0.3)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    dots: dict[str, Any] = {"marker": "o", "ms": 2} if shares["generation"].max() < 15 else {}
     last = int(shares["generation"].max())
     for axes, trait in zip(grid.flat, TRAITS, strict=False):
         own = shares[shares["trait"] == trait]
         drawn = own.dropna(subset=["new"])
         axes.plot(drawn["generation"], 100 * drawn["new"], color=GREY, lw=0.9, ls=(0, (1.5, 1)), label="new mutants")
-        axes.plot(own["generation"], 100 * own["pool"], color=COLOURS[4], lw=1.6, label="pool", marker="o", ms=2)
+        axes.plot(own["generation"], 100 * own["pool"], color=COLOURS[4], lw=1.6, label="pool", **dots)
         axes.set_title(trait, fontsize=8)
         axes.set_ylim(-4, 104)
         axes.set_xlim(min(0.9, last - 0.5), last + 0.1)

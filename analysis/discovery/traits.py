@@ -59,8 +59,8 @@ TRAITS: dict[str, Callable[[Graph], bool]] = {
 def traits_of(equations: str) -> tuple[bool, ...]:
     """Return which of `TRAITS` a cell has.
 
-    >>> [name for name, has in zip(TRAITS, traits_of("h = tanh(R_h h')"), strict=True) if has]
-    ['gate without W x', 'tanh']
+    >>> [name for name, has in zip(TRAITS, traits_of("h = tanh(W_h x + R_h h')"), strict=True) if has]
+    ['tanh']
     """
     graph = Graph.read(equations).normal
     return tuple(has(graph) for has in TRAITS.values())

@@ -23,7 +23,7 @@ class Row(NamedTuple):
 
     label: as a variant of the study. key: its hash, empty for a known cell.
     search, confirmed: its score in the search and with fresh points, None where it has none.
-    better, worse, open: in how many comparisons with the GRU it is so (a task and a question each).
+    better, worse, neither: in how many comparisons with the GRU it is so (a task and a question each).
     """
 
     label: str
@@ -32,7 +32,7 @@ class Row(NamedTuple):
     confirmed: float | None
     better: int
     worse: int
-    open: int
+    neither: int
 
     @property
     def optimism(self) -> float | None:
@@ -95,7 +95,7 @@ def verdict(search: Search, study: Study) -> Verdict:
                 confirmed=scores.get(variant),
                 better=counts[BETTER],
                 worse=counts[WORSE],
-                open=counts.total() - counts[BETTER] - counts[WORSE],
+                neither=counts.total() - counts[BETTER] - counts[WORSE],
             )
         )
     points = int(study.table["point"].nunique())
