@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from runs.discovery.plan import CellPlan
-from runs.discovery.verdict import confirmed, found_label, verdict_name
+from runs.discovery.verdict import confirmed, found_label, reached_in, verdict_name
 from runs.record.shipped import FOLDER
 
 from ..study import Study
@@ -78,7 +78,7 @@ def verdict(search: Search, study: Study) -> Verdict:
     study: see `runs.discovery.verdict.study_of`.
     """
     records: Any = study.every.to_dict("records")
-    scores = confirmed(search.plan, records)
+    scores = confirmed(reached_in(search.plan, records), search.plan.design.baseline)
     found = {found_label(each.key): each for each in search.best}
     known = search.known
     said = _compared(study)

@@ -14,7 +14,7 @@ from analysis.report.index import write_index
 from runs.discovery.distance import distance
 from runs.discovery.graph import Graph
 from runs.discovery.table import write_table
-from runs.discovery.verdict import confirmed, found_label
+from runs.discovery.verdict import confirmed, found_label, reached_in
 from runs.record.rows import tidy
 
 
@@ -68,7 +68,7 @@ def test_a_search_in_which_nothing_passed_has_a_page(plain, search, tmp_path):
 
 
 def test_the_verdict_has_the_confirmed_scores(search, judged, of_verdict):
-    expected = confirmed(search.plan, tidy(of_verdict[0]).to_dict("records"))
+    expected = confirmed(reached_in(search.plan, tidy(of_verdict[0]).to_dict("records")), "gru")
     assert {row.label: row.confirmed for row in judged.rows} == expected
 
 
