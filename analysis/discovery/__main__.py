@@ -88,13 +88,16 @@ def _verdict(search: Search, values: Mapping[str, str], results: Path) -> Verdic
     from ..study import Study
     from .verdict import archive_of, verdict
 
+    out = Path(values["out"]) if values.get("out") else None
     name, storage = verdict_name(search.plan), storage_url(dict(values))
     path = archive_of(search.plan, results, shipped="from" in values)
     if path is None and not storage and name not in there(results):
         return None
     try:
         if storage or name in there(results):
-            return verdict(search, Study.from_archive(load(Options(study=name, results=results, storage=storage))))
+            return verdict(
+                search, Study.from_archive(load(Options(study=name, results=results, storage=storage, out=out)))
+            )
         return None if path is None else verdict(search, Study.from_archive(read_archive(path)))
     except ValueError as error:  # it was only begun, or the file is not what its name says
         say(f"no verdict: {error}")

@@ -10,7 +10,9 @@ from analysis.discovery.best import cards
 from analysis.discovery.page import Picture, write_page
 from analysis.discovery.said import following, headline, sentences
 from analysis.discovery.search import Search
+from analysis.discovery.verdict import verdict
 from analysis.report.index import write_index
+from analysis.study import Study
 from runs.discovery.distance import distance
 from runs.discovery.graph import Graph
 from runs.discovery.table import write_table
@@ -92,6 +94,15 @@ def test_the_headline_is_that_of_the_verdict(search, judged):
 def test_a_verdict_in_which_nothing_is_better_says_so(search, judged):
     rows = [row._replace(better=0) for row in judged.rows]
     assert headline(search, judged._replace(rows=rows)).startswith("None of the best 3 cells is better than the GRU")
+
+
+def test_a_verdict_that_still_runs_says_so(search, of_verdict):
+    rows, values = of_verdict
+    begun = [row for row in rows if "stage" not in row][:-10]
+    judged = verdict(search, Study.of(tidy(begun), {**values, "stages": {}}))
+    whole = verdict(search, Study.of(tidy(rows), values))
+    assert (judged.finished, whole.finished) == (False, True)
+    assert "as far as their study has run" in headline(search, judged)
 
 
 # The page
