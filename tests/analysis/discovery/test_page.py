@@ -54,6 +54,14 @@ def test_the_headline_claims_no_more_than_the_search_can_say(search, factor, sai
     assert said in headline(Search(search.plan, table), None)
 
 
+def test_a_score_that_the_gru_reaches_under_another_name_does_not_stand_out(search):
+    table = search.table.copy()
+    table.loc[table["arm"] == "gru_names", "ratio"] = 3.0
+    values = [f"value_{task}" for task in search.plan.tasks]
+    table.loc[table["arm"] == "mutation", values] *= 2.0
+    assert headline(Search(search.plan, table), None).startswith("No cell stands out from the GRU")
+
+
 def test_an_unfinished_search_says_how_far_it_is(search):
     cut = Search(search.plan, search.table.head(80))
     assert f"80 of {search.plan.length} candidates were tried" in " ".join(sentences(cut, None))
@@ -150,6 +158,14 @@ def test_the_command_writes_the_page_with_the_verdict_and_lists_it(plain, result
     html = (results / "index.html").read_text()
     assert 'href="made_up/found.html"' in html
     assert "1 of the best 3 cells is better" in html
+
+
+def test_a_study_of_other_cells_is_no_verdict(plain, results, search, capsys, tmp_path):
+    table = search.table.assign(key=[f"{number:010x}" for number in search.table["index"]])
+    write_table(search.plan, table, {}, tmp_path / "x.parquet")
+    assert main([f"from={tmp_path / 'x.parquet'}", f"results={results}", f"out={tmp_path}"]) == 0
+    assert "no verdict: study made_up_verdict has none of the cells" in " ".join(capsys.readouterr().out.split())
+    assert 'id="verdict"' not in (tmp_path / "made_up" / "found.html").read_text()
 
 
 def test_a_search_without_a_page_is_listed_with_the_command_that_writes_it(tmp_path):
