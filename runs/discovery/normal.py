@@ -58,7 +58,7 @@ def carried(graph: Graph) -> Carried:
     parts = parts_of(graph)
     emitter = _Emitter(parts, labelled(parts))
     found, origins = emitter.graph(), emitter.origins
-    if len(set(found.new)) == len(found.new):
+    if len(found.new) == 1 or len(parts_of(found).new) == len(found.new):
         return Carried(found, origins, emitter.sign)
     again = carried(found)  # two fields are equal, now that their signs are chosen
     both = {k: (second, origins[second.gate]) for k, second in again.origins.items()}

@@ -155,6 +155,12 @@ def test_fields_that_stay_zero_or_equal_another_are_gone():
     assert more.key == kept.key
 
 
+def test_fields_that_are_equal_once_their_signs_are_chosen_are_one():
+    graph = Graph.read("a = W_a x + R_a (s(c')); c = c' - a; y = y' + a")
+    assert graph.key == Graph.read("h = W_h x + R_h (s(h')) + h'").key
+    assert normal(graph.normal) == graph.normal
+
+
 def test_two_gates_are_never_one():
     graph = Graph.read("h = s(W_i x + R_i h') + s(W_j x + R_j h')")
     assert len(graph.normal.gates) == 2
