@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from runs.discovery.plan import MUTATION, RANDOM, CellPlan
-from runs.discovery.table import PLAN, read_table, write_table
+from runs.discovery.table import PLAN, read_table, write_candidates
 from runs.files import writable
 from runs.names import checked_name
 from runs.record.shipped import sum_of, write_sum
@@ -54,7 +54,7 @@ def make_search(plan: CellPlan, table: pd.DataFrame, about: Mapping[str, Any], f
     own = shipped(table)
     same = path.is_file() and refuse_loss(path, plan, own, facts)
     if not same:
-        write_table(plan, own, facts, path)
+        write_candidates(plan, own, facts, path)
     write_sum(path)
     first, *others = described_search(path)
     yield f"{first}{'; as before' if same else ''}"

@@ -88,17 +88,24 @@ def _verdict(search: Search, values: Mapping[str, str], results: Path) -> Verdic
     from ..study import Study
     from .verdict import archive_of, verdict
 
+    out = Path(values["out"]) if values.get("out") else None
     name, storage = verdict_name(search.plan), storage_url(dict(values))
     path = archive_of(search.plan, results, shipped="from" in values)
-    if path is None and not storage and name not in there(results):
-        return None
     try:
         if storage or name in there(results):
-            return verdict(search, Study.from_archive(load(Options(study=name, results=results, storage=storage))))
-        return None if path is None else verdict(search, Study.from_archive(read_archive(path)))
+            archive = load(Options(study=name, results=results, storage=storage, out=out))
+        elif path is not None:
+            archive = read_archive(path)
+        else:
+            return None
+        found = verdict(search, Study.from_archive(archive))
     except ValueError as error:  # it was only begun, or the file is not what its name says
         say(f"no verdict: {error}")
         return None
+    if not found.found:
+        say(f"no verdict: study {name} has none of the cells that this search has found")
+        return None
+    return found
 
 
 if __name__ == "__main__":

@@ -111,10 +111,10 @@ def picture(draw: Callable[[Any], Figure], numbers: Any) -> Picture:
 def _svg(figure: Figure) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
-    written = BytesIO()
+    buffer = BytesIO()
     with settings():
-        FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return f"data:image/svg+xml;base64,{base64.b64encode(written.getvalue()).decode()}"
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _bars(gates: list[Gate]) -> list[tuple[Gate, dict[str, float]]]:

@@ -25,11 +25,12 @@ def headline(search: Search, verdict: Verdict | None) -> str:
         return f"The best cell reaches {best:.2f} of the GRU in the search; whether that is luck is not known yet."
     better = [row for row in verdict.found if row.better and not row.worse]
     cells = counted(len(verdict.found), "cell")
+    so_far = "" if verdict.finished else ", as far as their study has run"
     if not better:
-        return f"None of the best {cells} is better than the GRU with fresh points and seeds."
+        return f"None of the best {cells} is better than the GRU with fresh points and seeds{so_far}."
     return (
         f"{len(better)} of the best {cells} {'is' if len(better) == 1 else 'are'} better than the GRU somewhere, "
-        "and nowhere worse, with fresh points and seeds."
+        f"and nowhere worse, with fresh points and seeds{so_far}."
     )
 
 

@@ -44,11 +44,13 @@ class Verdict(NamedTuple):
     """The verdict on a search.
 
     study: name of the study. points: how many each cell got. rows: the best confirmed score first.
+    finished: whether all trials of its search are there.
     """
 
     study: str
     points: int
     rows: list[Row]
+    finished: bool = True
 
     @property
     def found(self) -> list[Row]:
@@ -99,7 +101,8 @@ def verdict(search: Search, study: Study) -> Verdict:
             )
         )
     points = int(study.table["point"].nunique())
-    return Verdict(study.name, points, sorted(rows, key=lambda row: -(row.confirmed or 0.0)))
+    finished = len(study.table) >= len(study.tasks) * len(study.variants) * study.design.points
+    return Verdict(study.name, points, sorted(rows, key=lambda row: -(row.confirmed or 0.0)), finished)
 
 
 def _compared(study: Study) -> Mapping[str, Counter[str]]:

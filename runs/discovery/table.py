@@ -72,11 +72,11 @@ def _row(plan: CellPlan, told: Told, score: float | None) -> dict[str, Any]:
 def save_table(search: CellSearch, path: Path) -> pd.DataFrame:
     """Write the candidates of a search as parquet, with the plan and the facts in the metadata; returns the table."""
     table = frame(search.plan, search.told())
-    write_table(search.plan, table, {"facts": search.facts, "sessions": search.sessions.all()}, path)
+    write_candidates(search.plan, table, {"facts": search.facts, "sessions": search.sessions.all()}, path)
     return table
 
 
-def write_table(plan: CellPlan, table: pd.DataFrame, facts: Mapping[str, Any], path: Path) -> None:
+def write_candidates(plan: CellPlan, table: pd.DataFrame, facts: Mapping[str, Any], path: Path) -> None:
     """Write a table of candidates as parquet.
 
     plan: of the search, which goes into the metadata. facts: `facts` and `sessions` of the search, likewise.

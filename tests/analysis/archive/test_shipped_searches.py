@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.archive.__main__ import main
-from runs.discovery.table import frame, read_table, write_table
+from runs.discovery.table import frame, read_table, write_candidates
 from runs.record.shipped import known_sums
 from runs.record.shipping import paths_in
 from tests.analysis.discovery.made_up import FACTS, made_up_plan, told_of
@@ -26,7 +26,7 @@ def ship(plan, table, tmp_path, capsys):
     """Ship a table; returns exit code, output and what is on stderr."""
 
     def call(table=table, plan=plan, facts=FACTS):
-        write_table(plan, table, facts, tmp_path / "candidates.parquet")
+        write_candidates(plan, table, facts, tmp_path / "candidates.parquet")
         code = main([f"from={tmp_path / 'candidates.parquet'}", f"out={tmp_path / 'shipped'}"])
         return code, *capsys.readouterr()
 

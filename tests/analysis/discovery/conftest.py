@@ -5,7 +5,7 @@ import pytest
 from analysis.discovery.search import Search
 from analysis.discovery.verdict import verdict
 from analysis.study import Study
-from runs.discovery.table import frame, write_table
+from runs.discovery.table import frame, write_candidates
 from runs.discovery.verdict import KNOWN, found_label, verdict_name
 from runs.record.archive import write_values
 from runs.record.rows import tidy
@@ -49,7 +49,7 @@ def results(search, of_verdict, tmp_path_factory):
     """A results folder with the table of the search, and the archive of the study of the verdict."""
     folder = tmp_path_factory.mktemp("results")
     (folder / search.name).mkdir()
-    write_table(search.plan, search.table, FACTS, folder / search.name / "candidates.parquet")
+    write_candidates(search.plan, search.table, FACTS, folder / search.name / "candidates.parquet")
     rows, values = of_verdict
     write_values(tidy(rows), values, folder / verdict_name(search.plan))
     return folder

@@ -10,10 +10,12 @@ from analysis.discovery.best import cards
 from analysis.discovery.page import Picture, write_page
 from analysis.discovery.said import following, headline, sentences
 from analysis.discovery.search import Search
+from analysis.discovery.verdict import verdict
 from analysis.report.index import write_index
+from analysis.study import Study
 from runs.discovery.distance import distance
 from runs.discovery.graph import Graph
-from runs.discovery.table import write_table
+from runs.discovery.table import write_candidates
 from runs.discovery.verdict import confirmed, found_label, reached_in
 from runs.record.rows import tidy
 
@@ -52,6 +54,14 @@ def test_the_headline_claims_no_more_than_the_search_can_say(search, factor, sai
     assert said in headline(Search(search.plan, table), None)
 
 
+def test_a_score_that_the_gru_reaches_under_another_name_does_not_stand_out(search):
+    table = search.table.copy()
+    table.loc[table["arm"] == "gru_names", "ratio"] = 3.0
+    values = [f"value_{task}" for task in search.plan.tasks]
+    table.loc[table["arm"] == "mutation", values] *= 2.0
+    assert headline(Search(search.plan, table), None).startswith("No cell stands out from the GRU")
+
+
 def test_an_unfinished_search_says_how_far_it_is(search):
     cut = Search(search.plan, search.table.head(80))
     assert f"80 of {search.plan.length} candidates were tried" in " ".join(sentences(cut, None))
@@ -68,8 +78,7 @@ def test_a_search_in_which_nothing_passed_has_a_page(plain, search, tmp_path):
 
 
 def test_the_verdict_has_the_confirmed_scores(search, judged, of_verdict):
-    reached = reached_in(search.plan, tidy(of_verdict[0]).to_dict("records"))
-    expected = confirmed(reached, search.plan.design.baseline)
+    expected = confirmed(reached_in(search.plan, tidy(of_verdict[0]).to_dict("records")), "gru")
     assert {row.label: row.confirmed for row in judged.rows} == expected
 
 
@@ -93,6 +102,16 @@ def test_the_headline_is_that_of_the_verdict(search, judged):
 def test_a_verdict_in_which_nothing_is_better_says_so(search, judged):
     rows = [row._replace(better=0) for row in judged.rows]
     assert headline(search, judged._replace(rows=rows)).startswith("None of the best 3 cells is better than the GRU")
+
+
+def test_a_verdict_that_still_runs_says_so(search, of_verdict):
+    rows, values = of_verdict
+    begun = [row for row in rows if "stage" not in row][:-10]
+    judged = verdict(search, Study.of(tidy(begun), {**values, "stages": {}}))
+    whole = verdict(search, Study.of(tidy(rows), values))
+    assert (judged.finished, whole.finished) == (False, True)
+    for rows in (judged.rows, [row._replace(better=0) for row in judged.rows]):
+        assert "as far as their study has run" in headline(search, judged._replace(rows=rows))
 
 
 # The page
@@ -142,6 +161,14 @@ def test_the_command_writes_the_page_with_the_verdict_and_lists_it(plain, result
     assert "1 of the best 3 cells is better" in html
 
 
+def test_a_study_of_other_cells_is_no_verdict(plain, results, search, capsys, tmp_path):
+    table = search.table.assign(key=[f"{number:010x}" for number in search.table["index"]])
+    write_candidates(search.plan, table, {}, tmp_path / "x.parquet")
+    assert main([f"from={tmp_path / 'x.parquet'}", f"results={results}", f"out={tmp_path}"]) == 0
+    assert "no verdict: study made_up_verdict has none of the cells" in " ".join(capsys.readouterr().out.split())
+    assert 'id="verdict"' not in (tmp_path / "made_up" / "found.html").read_text()
+
+
 def test_a_search_without_a_page_is_listed_with_the_command_that_writes_it(tmp_path):
     (tmp_path / "mine" / "kernels").mkdir(parents=True)
     (tmp_path / "mine" / "journal.log").touch()
@@ -171,19 +198,19 @@ def test_a_mistake_is_one_line(results, capsys, arguments, said):
 
 def test_equations_that_do_not_parse_are_one_line(plain, search, results, capsys, tmp_path):
     table = search.table.assign(equations="h = tanh(")
-    write_table(search.plan, table, {}, tmp_path / "broken.parquet")
+    write_candidates(search.plan, table, {}, tmp_path / "broken.parquet")
     assert main([f"from={tmp_path / 'broken.parquet'}", f"results={results}", f"out={tmp_path}"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_a_table_that_lacks_columns_is_one_line(search, results, capsys, tmp_path):
-    write_table(search.plan, search.table.drop(columns="score"), {}, tmp_path / "broken.parquet")
+    write_candidates(search.plan, search.table.drop(columns="score"), {}, tmp_path / "broken.parquet")
     assert main([f"from={tmp_path / 'broken.parquet'}", f"results={results}", f"out={tmp_path}"]) == 2
     assert "score" in capsys.readouterr().err
 
 
 def test_another_name_in_the_plan_is_the_folder_of_the_page(plain, search, results, tmp_path):
     plan = replace(search.plan, design=replace(search.plan.design, name="other"))
-    write_table(plan, search.table, {}, tmp_path / "x.parquet")
+    write_candidates(plan, search.table, {}, tmp_path / "x.parquet")
     assert main([f"from={tmp_path / 'x.parquet'}", f"results={results}", f"out={tmp_path}"]) == 0
     assert (tmp_path / "other" / "found.html").is_file()

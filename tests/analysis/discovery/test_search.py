@@ -70,6 +70,12 @@ def test_the_gru_has_the_traits_of_its_equations():
     assert found == {"u·v + (1 − u)·w", "R (r·h′)", "σ", "tanh", "1 − v", "v · w"}
 
 
+@pytest.mark.parametrize("other", ["h = u*h' + (1 - r)*n", "h = u*h' + (1 + u)*n", "h = u*h' + (1 - n)*r"])
+def test_only_a_mixture_by_one_gate_is_one(other):
+    text = GRU_TEXT.replace("h = u*h' + (1 - u)*n", other).replace("tanh", "relu")  # whose sign cannot be chosen
+    assert not traits_of(text)[list(TRAITS).index("u·v + (1 − u)·w")]
+
+
 def test_survival_is_the_share_of_the_pool(search, plan):
     shares = survival(search).set_index(["generation", "trait"])["pool"]
     pool = search.mutants[3][: plan.pool]

@@ -625,12 +625,15 @@ def effects_of(design):
     """Effects of all pairs that a study of this design has, all undecided."""
     pairs = [effect for effect in design.factors.effects if len(effect.parts) == 2]
     levels = [
-        {"part": e.parts[0], "other": e.parts[1], "plus": e.plus[0], "minus": e.minus[0], "other_plus": e.plus[1]}
+        {"part": e.parts[0], "plus": e.plus[0], "minus": e.minus[0]}
+        | {"other": e.parts[1], "other_plus": e.plus[1], "other_minus": e.minus[1]}
         for e in pairs
     ]
     rows = compared(*((e.name, "adding", -0.1) for e in pairs))
-    said = {"kind": "pair", "aliases": "", "bound": "", "where_plus": 0.1, "other_where_plus": 0.1}
-    return pd.concat([rows, pd.DataFrame(levels)], axis=1).assign(**said)
+    said = {"kind": "pair", "aliases": "", "bound": ""}
+    for name in ("where_plus", "where_minus", "ratio_low", "ratio_high"):
+        said |= {name: 0.1, f"other_{name}": 0.1}
+    return rows.assign(**pd.DataFrame(levels), **said)
 
 
 def rows_of(design):
