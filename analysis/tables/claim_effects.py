@@ -65,7 +65,7 @@ def _pairs(effects: pd.DataFrame, part: str, bounding: str) -> pd.DataFrame:
     pairs = effects[(effects["kind"] == PAIR) & effects["low"].notna() & (effects["aliases"] == "")]
     rows = [_with_first(part, row) for row in pairs.to_dict("records") if part in (row["part"], row["other"])]
     found = [_turned(row) if row["other_minus"] == bounding else row for row in rows if _bounds(row, bounding)]
-    table = pd.DataFrame(found, columns=[*effects.columns, "variant"])
+    table = pd.DataFrame(found, columns=effects.columns)
     at_bound = (table["bound"] != "") & table["verdict"].isin((BETTER, WORSE))
     name = f"{part} with {bounding}".replace("_", " ")
     return table.assign(variant=name, verdict=table["verdict"].mask(at_bound, AT_BOUND))
