@@ -6,7 +6,7 @@ import pytest
 
 from runs.trial.data import batches
 from runs.trial.trial import Model, Training, Trial
-from tasks import Task
+from tasks import DataTask, Task
 
 KNOBS = {
     "adding_1997 logistic": {"logistic": True},
@@ -30,6 +30,7 @@ DRAWS = {
     "arithmetic": "1b97084a70c44400",
     "associative_recall": "f097e9ef75fc5a28",
     "associative_recall one query": "caaeef76c746c444",
+    "joint_bits": "399a0d2c5cd1921c",
     "captioning": "905e4b18754364c7",
     "permuted_copying": "863f5004365c7a30",
     "cycle": "cd25694a0dcdcdf9",
@@ -67,6 +68,11 @@ def digest(task: Task, count: int, **training) -> str:
 
 def task_of(case: str) -> Task:
     return Task.registry[case.split()[0]](**{"lag": 21, **KNOBS.get(case, {})})
+
+
+def test_every_task_that_draws_its_data_has_a_digest():
+    drawing = {name for name, cls in Task.registry.items() if not issubclass(cls, DataTask)}
+    assert drawing <= {case.split()[0] for case in DRAWS}
 
 
 @pytest.mark.parametrize("case", DRAWS)
