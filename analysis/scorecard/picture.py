@@ -46,7 +46,10 @@ class Room(NamedTuple):
     sentences: bool
 
 
-ROOMS = (Room(2.9, True), Room(2.4, True), Room(2.1, True), Room(2.4, False), Room(2.1, False), Room(1.6, False))
+ROOMS = (
+    *(Room(height, True) for height in (2.9, 2.4, 2.1)),
+    *(Room(height, False) for height in (2.4, 2.1, 1.95, 1.8, 1.6)),
+)
 """Tried in this order until everything fits the page."""
 
 
