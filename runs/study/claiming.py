@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
@@ -20,6 +20,9 @@ from .sessions import Facts, Sessions
 from .storage.contract import Ending, Storage, index_of
 from .trials import Claim, Finished, Held, Pair, Waiting
 
+if TYPE_CHECKING:
+    from .plan import Listed
+
 ATTEMPTS = 3
 """How often a trial is tried in all where its worker dies or its machine lacks something."""
 DIED = "its worker died"
@@ -27,34 +30,6 @@ ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 Claimed = TypeVar("Claimed", bound=Claim)
 Ended = TypeVar("Ended")
-
-
-class Listed(Protocol):
-    """What a queue needs to know of a plan; `runs.study.plan.Plan` says what each of these is."""
-
-    @property
-    def design(self) -> Design:
-        """The design of the search."""
-
-    @property
-    def stage(self) -> str:
-        """search, or the name of a stage after it."""
-
-    @property
-    def key(self) -> str:
-        """The name in the storage."""
-
-    @property
-    def title(self) -> str:
-        """The name in messages."""
-
-    @property
-    def pairs(self) -> list[Pair]:
-        """Pairs of a task and a variant, in the order of work."""
-
-    @property
-    def length(self) -> int:
-        """Number of trials of each pair."""
 
 
 class Queue(ABC, Generic[Claimed, Ended]):

@@ -42,8 +42,8 @@ class Planned:
     trial: Trial
 
 
-class Plan(Protocol):
-    """The trials of a study, or of a stage after its search; each pair of a task and a variant has as many."""
+class Listed(Protocol):
+    """What a queue needs to know of a plan: how many trials there are, of what, and under which name."""
 
     @property
     def design(self) -> Design:
@@ -51,7 +51,7 @@ class Plan(Protocol):
 
     @property
     def stage(self) -> str:
-        """search, confirm or horizon."""
+        """search, or the name of a stage after it."""
 
     @property
     def key(self) -> str:
@@ -68,6 +68,10 @@ class Plan(Protocol):
     @property
     def length(self) -> int:
         """Number of trials of each pair."""
+
+
+class Plan(Listed, Protocol):
+    """The trials of a study, or of a stage after its search; each pair of a task and a variant has as many."""
 
     def point_of(self, task: str, variant: str, index: int) -> int:
         """Return the point whose hyperparameters a trial of a pair has."""
