@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from omegaconf import DictConfig
@@ -62,15 +63,10 @@ def plan_from(config: DictConfig) -> CellPlan:
     ):
         require(isinstance(values[key], kind), f"{key} must be {rule}", values[key])
     require_one_of("toy", values["toy"], values["tasks"], "the tasks ")
-    own = {
-        key: values[key] for key in ("generations", "mutants", "fresh", "names", "pool", "points", "blocks", "again")
-    }
+    own = {f.name: values[f.name] for f in fields(CellPlan) if f.name not in ("design", "budgets")}
     return CellPlan(
         **own,
         design=_design(values),
-        toy=values["toy"],
-        toy_reach=values["toy_reach"],
-        reach=values["reach"],
         budgets={str(task): _whole(f"budgets.{task}", budget) for task, budget in values["budgets"].items()},
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..rules import require
@@ -51,17 +51,17 @@ class CellPlan:
 
     design: Design
     toy: str
-    generations: int = 10
-    mutants: int = 60
-    fresh: int = 30
-    names: int = 10
-    pool: int = 100
-    points: int = 2
-    blocks: int = 3
-    again: float = 0.1
-    toy_reach: float = 0.95
-    reach: float = 0.9
-    budgets: Mapping[str, int] = field(default_factory=dict)
+    generations: int
+    mutants: int
+    fresh: int
+    names: int
+    pool: int
+    points: int
+    blocks: int
+    again: float
+    toy_reach: float
+    reach: float
+    budgets: Mapping[str, int]
 
     def __post_init__(self) -> None:
         for name in ("generations", "pool", "points", "blocks"):

@@ -54,6 +54,9 @@ def make_plan(**changes):
         "points": 1,
         "blocks": 2,
         "again": 0.5,
+        "toy_reach": 0.95,
+        "reach": 0.9,
+        "budgets": {},
     }
     return CellPlan(design=replace(design, **own), **values | changes)
 
