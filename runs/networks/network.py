@@ -169,12 +169,19 @@ class NetworkModule(nn.Module):
 
     Attributes:
         answering: whether `forward` gives answers [K, B, O]. Then what is minimised and measured are the task's loss
-            and metrics of these. A network without answers defines `objective` and `look` instead.
+            and metrics of these. A network without answers defines `objective` and `look` instead; one with answers
+            may not define them, as training would not call them.
         recurrent: the layers whose engine an outcome names.
     """
 
     answering: ClassVar[bool] = True
     recurrent: Recurrent | ControlRecurrent
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        own = [name for name in ("objective", "look") if getattr(cls, name) is not getattr(NetworkModule, name)]
+        if cls.answering and own:
+            raise TypeError(f"{cls.__name__}: answering must be False in a module with its own {own[0]}, got True")
 
     def __init__(self, network: Network, setting: Setting, scheme: Scheme, stream: Stream) -> None:
         super().__init__()

@@ -262,7 +262,7 @@ class Autograd:
 
     def loss(self, batch: Batch) -> float:
         """See `Update`."""
-        if getattr(self._network, "answering", True):
+        if self._network.answering:
             self._outputs = self._network(batch)
             loss = self._task.loss(self._outputs, batch)
         else:

@@ -12,7 +12,7 @@ import torch
 
 from runs.networks import Network
 from runs.networks.building import network_of, untrained
-from runs.networks.network import Setting
+from runs.networks.network import NetworkModule, Setting
 from runs.trial.diagnosis import diagnose, double, specification, unrolled
 from runs.trial.training import run, trained
 from runs.trial.trial import READER, Model, Outcome, Training, Trial
@@ -212,3 +212,10 @@ def test_a_diagnosis_of_the_reader_has_no_attention():
     one = trial("reader")
     module, outcome = trained(one)
     assert not [name for name in diagnose(one, module, outcome).arrays if name.startswith("attention")]
+
+
+@pytest.mark.parametrize("name", ["objective", "look"])
+def test_a_module_with_answers_may_not_define_what_training_would_not_call(name):
+    with pytest.raises(TypeError, match=f"Own: answering must be False in a module with its own {name}, got True"):
+        type("Own", (NetworkModule,), {name: lambda self, batch, generator: None})
+    type("Own", (NetworkModule,), {name: lambda self, batch, generator: None, "answering": False})
