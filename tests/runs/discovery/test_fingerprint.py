@@ -82,3 +82,12 @@ def test_the_distance_does_not_depend_on_how_cells_are_written():
     gru = Graph.read(GRU)
     assert distance(gru, again) == distance(gru, other)
     assert distance(again, gru) == distance(other, gru)
+
+
+def test_what_a_new_field_is_made_of_counts_although_the_output_does_not_hear_it_at_once():
+    one = Graph.read("h = tanh(W x + R h' + b)")
+    small, large = (
+        Graph.read(f"c = {new}; h = tanh(W x + R h' + b)*c'")
+        for new in ("s(W_c x + R_c h')", "s(W_c x + R_c h')*tanh(W_d x + R_d h')")
+    )
+    assert 0 < distance(one, small) < distance(one, large)

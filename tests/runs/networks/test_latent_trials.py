@@ -7,13 +7,15 @@ import torch
 
 from runs.configuration.trial import checked
 from runs.networks.building import untrained
-from runs.networks.latent import Latent
+from runs.networks.latent import Latent, LatentModule
 from runs.networks.network import Network, Setting
 from runs.study.design import Design
 from runs.study.plan import Search
 from runs.trial.diagnosis import diagnose
+from runs.trial.optimiser import Flat
 from runs.trial.training import run, trained
 from runs.trial.trial import Model, Outcome, Training, Trial
+from runs.trial.update import update_of
 from runs.trial.weights import load_model, save_model
 from tasks import Adding, JointBits
 from tasks.task import Density
@@ -185,3 +187,29 @@ def test_a_diagnosis_has_what_a_network_invents_beside_data_and_the_use_of_each_
     assert (about["lag"], about["variant"]) == (2, "gru")
     again = diagnose(own, module, outcome).arrays
     assert all((again[name] == values).all() for name, values in arrays.items())
+
+
+@pytest.mark.parametrize("network", LATENT)
+def test_the_noise_of_training_is_that_of_the_seed(network):
+    own = trial(network)
+    batch = JointBits(lag=2, after=1).batch(5, torch.Generator().manual_seed(1))
+
+    def loss(seed):
+        module, task = untrained(own)
+        return update_of(module, task, own.training, Flat(module), seed).loss(batch)
+
+    assert loss(3) == loss(3)
+    assert loss(3) != loss(4)
+
+
+def test_the_noise_of_looks_is_that_of_the_held_out_data(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        LatentModule, "look", lambda self, batch, generator: {"loss": seen.append(generator.initial_seed()) or 1.0}
+    )
+    for seed, data_seed in ((3, 0), (4, 0), (3, 1)):
+        assert run(replace(trial(), seed=seed, data_seed=data_seed)).error == ""
+    one, other_seed, other_data = (seen[k : k + len(seen) // 3] for k in range(0, len(seen), len(seen) // 3))
+    assert len(set(one)) == 1
+    assert one == other_seed
+    assert set(one).isdisjoint(other_data)
