@@ -56,6 +56,15 @@ def test_names_of_machines_and_folders_are_not_shipped(ship, table, tmp_path):
     assert about["facts"]["commit"] == FACTS["facts"]["commit"]
 
 
+def test_a_plan_with_a_path_of_this_machine_is_refused(ship, plan, tmp_path):
+    toy = {**plan.design.tasks[plan.toy], "path": "/home/me/a.csv"}
+    own = replace(plan, design=replace(plan.design, tasks={**plan.design.tasks, plan.toy: toy}))
+    code, _, line = ship(plan=own)
+    assert (code, line.count("\n")) == (2, 1)
+    assert "path=/home/me/a.csv, a path of this machine" in line
+    assert not list((tmp_path / "shipped").glob("*.parquet"))
+
+
 def test_the_same_search_again_changes_no_file(ship, tmp_path):
     ship()
     before = (tmp_path / "shipped" / "found.parquet").read_bytes()
