@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS, LOSS
+from ..statistics.endpoints import ENDPOINTS
 from ..tables.comparisons import GUARDS
 from ..tables.two_studies import CHANGE
 from .choice import records_of, rows_in
@@ -125,7 +125,7 @@ def _frame(left: Axes, right: Axes, title: str, own: pd.DataFrame) -> None:
     reach = max(reach_of(scale * shown[["low", "high", "difference"]].to_numpy(dtype=float)), least * scale)
     right.axvline(0, color=INK, lw=0.9, zorder=1.5)
     right.set_xlim(-reach, reach)
-    if endpoint.column != LOSS and unit != "steps":  # shares and scores end at 0 and 1
+    if not endpoint.of_losses and unit != "steps":  # shares and scores end at 0 and 1
         left.set_xlim(-0.03 * scale, 1.03 * scale)
     left.set_title(title, pad=5)
     left.set_xlabel("\n".join(wrap(f"{endpoint.title}{words.in_unit(unit)}", 30)) + f"   {better}")

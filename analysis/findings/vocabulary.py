@@ -21,6 +21,7 @@ from ..tables.comparisons import OPEN
 from ..tables.lags import MEAN, SLOPE
 from ..tables.literature import CLAIMS, Claim
 from .results import Results, shipped
+from .searches import SearchWords
 
 LATER = "\0"  # stands for a number that needs resampling, where these are left out
 VERIFIED = "\2"  # what `verify` writes; the page drops it, and the line if nothing else is on it
@@ -58,7 +59,8 @@ class Vocabulary:
     def functions(self) -> dict[str, Callable[..., str]]:
         """Return the words by name."""
         own = {n: getattr(self, n) for n in vars(type(self)) if not n.startswith("_") and n != "functions"}
-        return {name: word for name, word in own.items() if callable(word)}
+        of_studies = {name: word for name, word in own.items() if callable(word)}
+        return {**of_studies, **SearchWords(LATER if self.quick else "").functions()}
 
     # What a study is
     # ------------------------------------------------------------------------------------------------------------------
@@ -257,6 +259,27 @@ class Vocabulary:
             for variant in own.variants
         ]
         return _table(["variant", "best decile", "difference", "lowest validation", "exploded"], rows)
+
+    @resampled
+    def means_table(self, study: str, *tasks: str) -> str:
+        """Write a table of mean test losses over all settings, with the difference to the baseline on each task.
+
+        Bold are those that are told apart from it.
+        """
+        own, compared = self._read(study).study, self._read(study).compared
+        rows = []
+        for variant in own.variants:
+            cells = []
+            for task in tasks:
+                found = compared[(compared["task"] == task) & (compared["endpoint"] == "mean_loss")]
+                if variant == own.baseline:
+                    cells.append(words.number(float(found["reference"].iloc[0]), self._unit(study, task)))
+                    continue
+                row = _one(found, {"variant": variant}, study)
+                text = words.difference(row["difference"], row["low"], row["high"], row["unit"])
+                cells.append(f"**{text}**" if row["significant"] else text)
+            rows.append([f"`{variant}`: {words.spoken(variant)}", *cells])
+        return _table(["variant", *(f"`{task}`" for task in tasks)], rows)
 
     @resampled
     def half_lags_table(self, study: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import EASE, QUALITY
+from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY
 from ..study import Study
 from ..tables.baselines import baselines
 from ..tables.comparisons import (
@@ -158,8 +158,8 @@ def question_sentence(study: Study, own: pd.DataFrame) -> str:
     own: the comparisons in the endpoint that decides it, which have an interval; there must be one at least.
     """
     question = str(own["question"].iloc[0])
-    losses = own["endpoint"].iloc[0].endswith("loss")
-    opening = "After tuning, " if question == QUALITY and not losses else ""
+    losses = ENDPOINTS[own["endpoint"].iloc[0]].of_losses
+    opening = "After tuning, " if question == QUALITY else "Over all its settings, " if losses else ""
     than = the(study.baseline or "")
     parts = [_group(study, own, verdict, opening, more) for verdict, more in _comparatives(question, losses).items()]
     if any(parts):
@@ -170,16 +170,16 @@ def question_sentence(study: Study, own: pd.DataFrame) -> str:
         return words.capital(f"{opening}{done}, so that nothing can differ.")
     if verdicts <= {NOTHING_LEARNED, HARDLY_SOLVED}:
         return words.capital(f"{opening}hardly anything was learned, so that nothing can differ.")
-    what = {EASE: "how often it succeeds", QUALITY: "its test loss" if losses else "its best score"}[question]
+    what = "its test loss" if losses else {EASE: "how often it succeeds", QUALITY: "its best score"}[question]
     return words.capital(f"{opening}no variant is shown to differ from {than} in {what}.")
 
 
 def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:
     """Return by verdict what is more or less, and the verb that stands before it."""
-    if question == EASE:
-        return {WORSE: ("succeed", "less often"), BETTER: ("succeed", "more often")}
     if losses:
         return {WORSE: ("reach", "a higher loss"), BETTER: ("reach", "a lower loss")}
+    if question == EASE:
+        return {WORSE: ("succeed", "less often"), BETTER: ("succeed", "more often")}
     return {WORSE: ("reach", "a worse score"), BETTER: ("reach", "a better score")}
 
 
@@ -263,6 +263,21 @@ def _losses(study: Study, task: str) -> str:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
+_WHAT = {
+    "solve_rate": "how often a variant succeeds",
+    "mean_loss": "the mean test loss of a variant",
+    "expected_best_20": "the best score after tuning",
+    "best_decile_loss": "the test loss after tuning",
+}
+_TUNED = (("does", "do"), "better or worse after tuning")
+_DOES = {
+    "solve_rate": (("succeeds", "succeed"), "more or less often"),
+    "mean_loss": (("does", "do"), "better or worse over all its settings"),
+    "expected_best_20": _TUNED,
+    "best_decile_loss": _TUNED,
+}
+
+
 def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], list[str]]:
     """Return how small a difference shows, and which differences stay open."""
     if comparisons is None or comparisons.empty:
@@ -271,7 +286,7 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
     cannot: list[str] = []
     primary = comparisons[comparisons["primary"]]
     inferred = primary[np.isfinite(primary["low"])]
-    for question, own in inferred[~inferred["verdict"].isin(GUARDS)].groupby("question", sort=False):
+    for endpoint, own in inferred[~inferred["verdict"].isin(GUARDS)].groupby("endpoint", sort=False):
         if own["unit"].nunique() == 1:
             unit = str(own["unit"].iloc[0])
             widths = np.maximum(own["difference"] - own["low"], own["high"] - own["difference"])
@@ -281,8 +296,7 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             size = words.amount(high, unit)
             if words.amount(low, unit) != size:
                 size = f"{words.bare(low, unit)} to {size}"
-            what = "test loss" if own["endpoint"].iloc[0].endswith("loss") else "best score"
-            what = {EASE: "how often a variant succeeds", QUALITY: f"the {what} after tuning"}[str(question)]
+            what = _WHAT[str(endpoint)]
             trials = f", with {int(own['points'].min())} trials of each variant on a task" if not can else ""
             which = ", depending on variant and task" if " to " in size and not can else ""
             can.append(f"Observed differences in {what} that are larger than {size}{which}{trials}.")
@@ -293,14 +307,14 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
         margin = words.amount(MARGIN * row["span"], str(row["unit"]))
         can.append(f"That {who} equal{'s' * (same['variant'].nunique() == 1)} {the(study.baseline or '')} within "
                    f"{margin} {places(study, same['task'])}.")  # fmt: skip
-    for question, own in inferred.groupby("question", sort=False):
+    easy = inferred[inferred["question"] == (EASE if EASE in set(primary["question"]) else QUALITY)]
+    for endpoint, own in easy.groupby("endpoint", sort=False):
         decided = set(own.loc[own["verdict"].isin((BETTER, WORSE, SAME)), "variant"])
         rest = [v for v in dict.fromkeys(own.loc[own["verdict"] == OPEN, "variant"]) if v not in decided]
         open_ = own[(own["verdict"] == OPEN) & own["variant"].isin(rest)]
-        if rest and question == (EASE if EASE in set(primary["question"]) else QUALITY):
+        if rest:
             largest = float(np.abs(open_[["low", "high"]].to_numpy()).max())
-            verbs = {EASE: ("succeeds", "succeed"), QUALITY: ("does", "do")}[str(question)]
-            more = "more or less often" if question == EASE else "better or worse after tuning"
+            verbs, more = _DOES[str(endpoint)]
             anywhere = " on any task" if len(study.tasks) > 1 else ""
             text = f"Whether {_listed(rest)} {verbs[len(rest) > 1]} {more} than {the(study.baseline or '')}{anywhere}"
             if open_["unit"].nunique() == 1:

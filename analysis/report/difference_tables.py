@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from .. import words
-from ..statistics.endpoints import ENDPOINTS, LOSS
+from ..statistics.endpoints import ENDPOINTS
 from ..study import Study
 from ..tables.comparisons import BETTER, EVERYTHING_SOLVED, GUARDS, OPEN, SAME, WORSE, resolution
 from ..tables.lags import MEAN, SLOPE
@@ -58,12 +58,14 @@ TITLES = {
     "solve_rate": "How many settings work?",
     "restricted_steps": "How soon is a task solved?",
     "expected_best_20": "How good is it after tuning?",
+    "mean_loss": "How good are its settings?",
     "best_decile_loss": "How good is it after tuning?",
 }
 MEANINGS = {
     "solve_rate": "Share of the trials that solve the task, in %",
     "restricted_steps": "Training steps to a solution, on average; an unsolved trial counts with all its steps",
     "expected_best_20": "Score of the best of 20 trials that tuning can expect; 0 without memory, 1 solved",
+    "mean_loss": "Loss on test data on average over all trials; one above that of a model without memory counts as that",
     "best_decile_loss": "Loss on test data of the best tenth of the trials",
 }
 NOTE = (
@@ -102,7 +104,7 @@ def _question(study: Study, endpoint: str, own: pd.DataFrame) -> Evidence:
     smallest = [_smallest(resolved.get(task), str(first[task]["unit"])) for task in tasks]
     table.append(Row("Half-width of the intervals (median)", "", smallest))
     meaning, heads = MEANINGS[endpoint], [words.spoken(task) for task in tasks]
-    if ENDPOINTS[endpoint].column == LOSS:
+    if ENDPOINTS[endpoint].of_losses:
         units = [words.in_unit(first[task]["unit"]) for task in tasks]
         if len(set(units)) == 1:
             meaning += units[0]

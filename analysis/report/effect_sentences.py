@@ -12,7 +12,7 @@ from runs.study.factors import NO, YES
 
 from .. import words
 from ..figures.effect_matrix import level_name, part_name
-from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, QUALITY
+from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY
 from ..study import Study
 from ..tables.comparisons import (
     BETTER,
@@ -44,8 +44,7 @@ def found_effects(study: Study, effects: pd.DataFrame) -> list[str]:
         return [f"With {points} points, fewer than {FEWEST_FOR_INFERENCE}, effects of the parts may be chance."]
     found = []
     for question in (EASE, QUALITY):
-        own = inferred[inferred["question"] == question]
-        if len(own):
+        for _, own in inferred[inferred["question"] == question].groupby("endpoint", sort=False):
             found += [_parts_sentence(own, question), _pairs_sentence(own, question)]
     return [sentence for sentence in found if sentence]
 
@@ -83,8 +82,11 @@ def _parts_sentence(own: pd.DataFrame, question: str) -> str:
         everything = EVERYTHING_SOLVED in set(mains["verdict"])
         why = "nearly everything is solved" if everything else "hardly anything was learned"
         return words.capital(f"{opening}{why}, so that no part can make a difference.")
-    more = {EASE: "makes more settings succeed", QUALITY: "improves the best of a search"}[question]
-    less = {EASE: "makes fewer succeed", QUALITY: "makes it worse"}[question]
+    more, less = "improves the best of a search", "makes it worse"
+    if question == EASE:
+        losses = ENDPOINTS[own["endpoint"].iloc[0]].of_losses
+        more = "lowers the mean loss of all settings" if losses else "makes more settings succeed"
+        less = "raises it" if losses else "makes fewer succeed"
     tasks = list(dict.fromkeys(own["task"]))
     texts = []
     for verdict, what in ((BETTER, more), (WORSE, less)):
@@ -224,7 +226,7 @@ def at_bound(row: Row) -> str:
     """Return that a floor or a ceiling alone can make a pair differ; empty where none can."""
     if not row["bound"]:
         return ""
-    losses = ENDPOINTS[row["endpoint"]].column == LOSS
+    losses = ENDPOINTS[row["endpoint"]].of_losses
     hardly = "hardly anything is learned" if losses or row["question"] == QUALITY else "hardly anything is solved"
     what = f"{hardly}, so that nothing is left to lose" if row["bound"] == FLOOR else (
         "nearly everything is solved, so that nothing is left to gain"

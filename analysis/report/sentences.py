@@ -56,15 +56,10 @@ def verdicts(study: Study, comparisons: pd.DataFrame) -> list[str]:
         )
         return [opening, *(_described(task, study) for task in tasks)]
     return [
-        *(_overall(inferred, tasks, study.baseline, question) for question in _asked(study)),
+        *(_overall(inferred, tasks, study.baseline, question) for question in QUESTIONS),
         *(_task(task, inferred[inferred["task"] == task], study) for task in tasks),
         _method(inferred[inferred["primary"]], study),
     ]
-
-
-def _asked(study: Study) -> list[str]:
-    """Return the questions that the study asks: nothing is easy or hard where no task has a criterion of success."""
-    return [q for q in QUESTIONS if q != EASE or any(map(study.solvable, study.tasks))]
 
 
 # The whole study
@@ -137,6 +132,7 @@ def _task(task: str, own: pd.DataFrame, study: Study) -> str:
         ("solve_rate", "Ease: {baseline} solves the task at {level} of its points."),
         ("restricted_steps", "How soon: {baseline} takes {level} on average, an unsolved trial its whole budget."),
         ("expected_best_20", "Quality after tuning: the best of {search} of {baseline} is expected to score {level}."),
+        ("mean_loss", "Ease: the settings of {baseline} have a mean test loss of {level}{against}."),
         (
             "best_decile_loss",
             "Quality after tuning: the best decile of {baseline} has a test loss of {level}{against}.",

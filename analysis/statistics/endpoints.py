@@ -19,10 +19,10 @@ from .intervals import Floats
 
 Weights = Callable[[Floats, Floats], Floats]  # counts [B, K], order [K] -> weights [B, K], each row with the sum 1
 EASE, QUALITY = "ease", "quality"
-"""The two questions about a variant: what share of its settings solves a task, and what tuning gets out of it."""
+"""The two questions about a variant: what settings that were not chosen reach, and what tuning gets out of it."""
 
 SEARCH = 20  # trials of the search whose expected best score is an endpoint
-LOSS = "loss"  # what the endpoints of a task without a criterion of success average
+LOSS, LOSS_TO_FLOOR = "loss", "loss_to_floor"  # what the endpoints of a task without a criterion of success average
 
 
 def mean_weights(counts: Floats, order: Floats) -> Floats:
@@ -86,6 +86,11 @@ class Endpoint:
     lower_is_better: bool = False
     unit: str = ""
 
+    @property
+    def of_losses(self) -> bool:
+        """Whether it belongs to tasks without a criterion of success."""
+        return self.column in (LOSS, LOSS_TO_FLOOR)
+
     def span(self, budget: float) -> float:
         """Return the range of the values: the budget in training steps for steps, else 1."""
         return float(budget) if self.column == "steps_to_solve" else 1.0
@@ -111,6 +116,7 @@ ENDPOINTS = {
         ),
         Endpoint("best_decile", "score of the best decile", decile_weights, "score"),
         Endpoint("expected_best_20", "expected best score of 20 trials", expected_best_weights, "score", QUALITY),
+        Endpoint("mean_loss", "mean test loss", mean_weights, LOSS_TO_FLOOR, EASE, lower_is_better=True),
         Endpoint(
             "best_decile_loss", "test loss of the best decile", decile_weights, LOSS, QUALITY, lower_is_better=True
         ),
@@ -129,9 +135,9 @@ def endpoints_of(*, solvable: bool) -> list[Endpoint]:
     """Return the endpoints of a task; solvable: whether it has a criterion of success.
 
     >>> [endpoint.name for endpoint in endpoints_of(solvable=False)]
-    ['best_decile_loss', 'expected_best_20_loss']
+    ['mean_loss', 'best_decile_loss', 'expected_best_20_loss']
     """
-    return [endpoint for endpoint in ENDPOINTS.values() if (endpoint.column != LOSS) == solvable]
+    return [endpoint for endpoint in ENDPOINTS.values() if endpoint.of_losses != solvable]
 
 
 def restricted_steps(solved_step: ArrayLike, budget: ArrayLike) -> Floats:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..statistics.endpoints import ENDPOINTS, LOSS
+from ..statistics.endpoints import ENDPOINTS
 from .claim_rules import (
     AGREES,
     DISAGREES,
@@ -98,7 +98,7 @@ def _beside(worse: pd.DataFrame, better: pd.DataFrame) -> pd.DataFrame:
     found = []
     for mine, theirs in _pairs(worse, better):
         difference, endpoint = mine["difference"] - theirs["difference"], ENDPOINTS[mine["endpoint"]]
-        most = np.inf if endpoint.column == LOSS else mine["span"]
+        most = np.inf if endpoint.of_losses else mine["span"]
         low, high = (float(np.clip(mine[a] - theirs[b], -most, most)) for a, b in (("low", "high"), ("high", "low")))
         verdict = towards_better(by_interval(low, difference, high, MARGIN * mine["span"]), endpoint)
         if mine["verdict"] in UNANSWERED and theirs["verdict"] in UNANSWERED:

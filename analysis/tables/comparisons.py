@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..goals import Goal
 from ..statistics.best import best_decile, greff_welch
-from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, Endpoint, endpoints_of, restricted_steps
+from ..statistics.endpoints import EASE, ENDPOINTS, LOSS, LOSS_TO_FLOOR, Endpoint, endpoints_of, restricted_steps
 from ..statistics.intervals import Floats
 from ..statistics.resampling import Comparison, compare
 from ..study import Study
@@ -47,7 +47,7 @@ class Measure(NamedTuple):
 
 def measure_of(endpoint: Endpoint, goal: Goal, budget: float) -> Measure:
     """Return how an endpoint is measured; budget: the largest number of training steps of the task."""
-    if endpoint.column == LOSS:
+    if endpoint.of_losses:
         return Measure(goal.span, np.inf, goal.unit)
     span = endpoint.span(budget)
     return Measure(span, span, endpoint.unit)
@@ -62,8 +62,9 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
 
     Columns:
     series: of the task; the task itself where it is in none.
-    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials, and on
-    a task without a criterion of success by the test loss of the best decile); empty for endpoints that decide nothing.
+    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials); on a task
+    without a criterion of success by the mean test loss and by that of the best decile; empty for endpoints that decide
+    nothing.
     primary: whether the endpoint decides a question.
     value, reference: the statistic of the variant and of the baseline.
     difference: between them, over the points that both have.
@@ -118,10 +119,13 @@ def levels_of(values: Mapping[str, Floats], order: Floats, k: int, goal: Goal) -
 def values_of(table: pd.DataFrame, column: str, goal: Goal) -> pd.Series[float]:
     """Return what an endpoint averages: `solved` as 0 or 1, `steps_to_solve` up to the budget, or a column.
 
-    A loss is that on the test set in the unit of the task, at most the limit, see `Goal.limited`.
+    A loss is that on the test set in the unit of the task, at most the limit, see `Goal.limited`; `loss_to_floor` is at
+    most the floor, so that a mean says how much the settings learn and not how far some of them diverge.
     """
-    if column == LOSS:
-        return pd.Series(goal.limited(table["test_loss"]), index=table.index)
+    if column in (LOSS, LOSS_TO_FLOOR):
+        losses = goal.limited(table["test_loss"])
+        most = goal.shown(goal.floor) if column == LOSS_TO_FLOOR and np.isfinite(goal.floor) else np.inf
+        return pd.Series(np.minimum(losses, most), index=table.index)
     if column == "solved":
         return (table["status"] == "solved").astype(float)
     if column == "steps_to_solve":

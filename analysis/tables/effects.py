@@ -31,7 +31,7 @@ FLOOR, CEILING = "floor", "ceiling"
 """At which bound of an endpoint a corner of a pair is."""
 
 NEAR = LEARNED["solve_rate"]  # share of the range of an endpoint that counts as its floor
-SHOWN = ("solve_rate", "restricted_steps", "expected_best_20", "best_decile_loss")  # endpoints that have effects
+SHOWN = ("solve_rate", "restricted_steps", "expected_best_20", "mean_loss", "best_decile_loss")  # endpoints that have effects
 COLUMNS = [
     *("task", "series", "lag", "endpoint", "question", "primary", "kind", "effect", "part", "other", "plus", "minus"),
     *("other_plus", "other_minus", "aliases", "points", "cells", "difference", "low", "high", "error", "p", "verdict"),
@@ -116,7 +116,7 @@ def _compared(
     contrasts = np.stack([effect.weights for effect in known if effect.weights is not None])
     if endpoint.weights is mean_weights:
         return compare_means(contrasts, values, span=span, flips=flips, seed=seed)
-    if endpoint.column != LOSS and int(np.isfinite(values).all(axis=0).sum()) < SEARCH:
+    if not endpoint.of_losses and int(np.isfinite(values).all(axis=0).sum()) < SEARCH:
         return None
     return compare_best(contrasts, endpoint.weights, values, order, span=span, resamples=resamples, seed=seed)
 
@@ -191,8 +191,8 @@ def _bound(effect: Effect, cells: Floats, row: Mapping[str, Any], endpoint: Endp
 
 def _bounds(endpoint: Endpoint, goal: Goal, span: float) -> tuple[float, float]:
     """Return the levels between which an endpoint has room to either side, the worse one first."""
-    if endpoint.column == LOSS:
-        worst = goal.limit if np.isfinite(goal.limit) else goal.floor
+    if endpoint.of_losses:
+        worst = goal.limit if endpoint.column == LOSS and np.isfinite(goal.limit) else goal.floor
         return float(goal.shown(worst)) - NEAR * span, -np.inf
     if endpoint.lower_is_better:
         return (1 - NEAR) * span, -np.inf

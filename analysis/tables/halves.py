@@ -79,7 +79,7 @@ def halves(study: Study, longest: set[str]) -> Iterator[dict[str, Any]]:
         if own.empty:
             continue
         goal = study.goals[task]
-        endpoint = ENDPOINTS["solve_rate" if goal.solvable else "best_decile_loss"]
+        endpoint = ENDPOINTS["solve_rate" if goal.solvable else "mean_loss"]
         measure = measure_of(endpoint, goal, own["budget"].max())
         values: Floats = np.asarray(values_of(own, endpoint.column, goal), dtype=np.float64)
         for name in (h for h in study.hyperparameters if f"u_{h}" in own):

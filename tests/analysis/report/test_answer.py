@@ -47,7 +47,15 @@ def test_scores_and_losses_have_a_sentence_each():
     sentences = found({**QUALITY, "verdict": "worse"}, {**LOSS, "task": "copying", "verdict": "better"}, tasks=TWO)
     assert sentences == [
         "After tuning, the GRU reaches a worse score than the LSTM on adding two numbers.",
-        "The GRU reaches a lower loss than the LSTM on copying symbols.",
+        "After tuning, the GRU reaches a lower loss than the LSTM on copying symbols.",
+    ]
+
+
+def test_the_mean_loss_has_a_sentence_beside_that_of_solve_rates():
+    row = {**LOSS, "endpoint": "mean_loss", "question": "ease", "task": "copying", "verdict": "better"}
+    assert found({"verdict": "worse"}, row, tasks=TWO) == [
+        "The GRU succeeds less often than the LSTM on adding two numbers.",
+        "Over all its settings, the GRU reaches a lower loss than the LSTM on copying symbols.",
     ]
 
 

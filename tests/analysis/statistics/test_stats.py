@@ -568,6 +568,7 @@ def test_span_of_an_endpoint_is_the_budget_where_steps_are_counted():
         "restricted_steps": 300.0,
         "best_decile": 1.0,
         "expected_best_20": 1.0,
+        "mean_loss": 1.0,
         "best_decile_loss": 1.0,
         "expected_best_20_loss": 1.0,
     }

@@ -214,6 +214,7 @@ def test_a_pair_that_solves_less_than_five_percent_together_is_not_called_equal_
         "restricted_steps": "hardly solved",
         "best_decile": "same",
         "expected_best_20": "same",
+        "mean_loss": "same",
         "best_decile_loss": "same",
         "expected_best_20_loss": "same",
     }
