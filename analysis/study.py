@@ -15,6 +15,7 @@ from runs.record.baselines import checked
 from runs.record.rows import of_stage
 from runs.record.shipped import CURVES
 from runs.study.design import Design
+from runs.trial.trial import READER
 
 from .goals import UNKNOWN, Goal, goals_of
 from .statistics.best import order_of
@@ -86,8 +87,12 @@ class Study:
 
     @cached_property
     def controls(self) -> list[str]:
-        """The variants that are the plain tanh network, which should not solve a task that needs memory."""
-        nodes = {variant: self.design.variants.get(variant, {}) for variant in self.variants}
+        """The variants that are the plain tanh network, which should not solve a task that needs memory.
+
+        Those in another network than the reader are none: with attention the network remembers in place of the cell.
+        """
+        read = [variant for variant in self.variants if dict(self.design.network_of(variant)) == READER]
+        nodes = {variant: self.design.variants.get(variant, {}) for variant in read}
         return [variant for variant, node in nodes.items() if node.get("_target_", f"variants.{variant}") in PLAIN]
 
     @cached_property

@@ -166,6 +166,17 @@ def spoken(label: str) -> str:
     return label.replace("_", " ")
 
 
+def the(label: str) -> str:
+    """Return the name in words of a variant as it stands in a sentence.
+
+    >>> the("vanilla"), the("greff_nfg"), the("my_cell")
+    ('the LSTM', "Greff's LSTM without forget gate", 'my cell')
+    """
+    name = spoken(label)
+    bare = label not in NAMES or name.startswith(("Greff's", "PyTorch's", "mutant"))
+    return name if bare else f"the {name}"
+
+
 def capital(text: str) -> str:
     """Return a text that begins with a capital letter.
 

@@ -85,18 +85,35 @@ def _numbers(study: Study, effects: pd.DataFrame, question_of: Any) -> Numbers:
 def part_name(effect: str) -> str:
     """Return the name in words of a main effect.
 
-    >>> part_name("input_gate"), part_name("coupled"), part_name("gating:own-coupled")
-    ('input gate', 'coupling of the gates', 'gating: own, not coupled')
+    >>> part_name("input_gate"), part_name("coupled"), part_name("gating:coupled-own")
+    ('input gate', 'coupling of the gates', 'gating: coupled, not own')
+    >>> part_name("cell:gru-vanilla"), part_name("network:attention-reader")
+    ('GRU, not LSTM', 'attention, not a read-out')
     """
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
-    told = f": {level_name(plus)}, not {level_name(minus)}" if levels else ""
-    return f"{'coupling of the gates' if name == 'coupled' else words.spoken(name)}{told}"
+    told = f"{level_name(plus, name)}, not {level_name(minus, name)}" if levels else ""
+    if levels and name in NAMED_BY_LEVELS:
+        return told
+    part = "coupling of the gates" if name == "coupled" else words.spoken(name)
+    return f"{part}: {told}" if levels else part
 
 
-def level_name(level: str) -> str:
-    """Return a level in words: as its study names it, since variants may have names of the same letters."""
-    return level.replace("_", " ")
+NAMED_BY_LEVELS = ("cell", "network")
+"""Factors whose levels need no name of the factor beside them: variants, and the networks around them."""
+
+
+def level_name(level: str, factor: str = "") -> str:
+    """Return a level in words: as its study names it, since variants may have names of the same letters.
+
+    factor: whose level it is; those of `NAMED_BY_LEVELS` are variants and networks.
+
+    >>> level_name("coupled"), level_name("no_input_gate", "cell"), level_name("reader", "network")
+    ('coupled', 'LSTM without input gate', 'a read-out')
+    """
+    if factor not in NAMED_BY_LEVELS:
+        return level.replace("_", " ")
+    return "a read-out" if level == "reader" else words.spoken(level)
 
 
 @styled

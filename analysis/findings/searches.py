@@ -82,11 +82,11 @@ class SearchWords:
         return self._later or self._row(name, "").label
 
     def found_above(self, name: str) -> str:
-        """Write how many of the cells that the verdict is about have a confirmed score above the GRU's: `six of ten`."""
+        """Write how many of the cells that the verdict is about have a confirmed score above the GRU's: `6 of 10`."""
         return self._later or self._of(name, lambda row: (row.confirmed or 0.0) > 1)
 
     def found_better(self, name: str) -> str:
-        """Write how many of these cells are better than the GRU in some comparison and worse in none: `nine of ten`."""
+        """Write how many of these cells are better than the GRU in some comparison and worse in none: `9 of 10`."""
         return self._later or self._of(name, lambda row: bool(row.better) and not row.worse)
 
     def optimism(self, name: str) -> str:
@@ -101,7 +101,7 @@ class SearchWords:
         """Write a table of the cells of the verdict, the best confirmed score first."""
         if self._later:
             return self._later
-        lines = ["| cell | search | fresh points | too high by | better / worse / open |", "| --- | --- | --- | --- | --- |"]
+        lines = ["| cell | search | fresh points | too high by | better / worse / open |", f"|{' --- |' * 5}"]
         for row in judged(name).rows:
             numbers = [f"{x:.2f}" if x is not None else "" for x in (row.search, row.confirmed, row.optimism)]
             against = "" if row.label == searched(name).plan.design.baseline else " / ".join(

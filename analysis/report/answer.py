@@ -25,6 +25,7 @@ from ..tables.comparisons import (
     WORSE,
 )
 from ..tables.conditions import INSIDE, MEMORY, NO, START, YES
+from ..words import the
 from .effect_sentences import found_effects, smallest_seen
 
 NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
@@ -77,7 +78,12 @@ def title(study: Study) -> str:
     """Return what a study compares, such as `Five recurrent cells on three tasks`."""
     series, factors = list(study.series), study.design.factors
     cells = f"{number(len(study.variants))} recurrent cell{'s' * (len(study.variants) != 1)}"
-    if factors is not None:
+    if factors is not None and set(factors.levels) == {"cell", "network"}:
+        cells = " in ".join(
+            f"{number(len(factors.levels[name]))} {what}{'s' * (len(factors.levels[name]) != 1)}"
+            for name, what in (("cell", "recurrent cell"), ("network", "network"))
+        )
+    elif factors is not None:
         parts = f"{number(len(factors.levels))} part{'s' * (len(factors.levels) != 1)} of a recurrent cell"
         cells = f"{parts}, in {number(len(factors.cells))} combinations,"
     on = words.spoken(series[0]) if len(series) == 1 else f"{number(len(series))} tasks"
@@ -93,17 +99,6 @@ def number(count: int) -> str:
     ('five', '21')
     """
     return NUMBERS[count] if count < len(NUMBERS) else str(count)
-
-
-def the(label: str) -> str:
-    """Return the name in words of a variant as it stands in a sentence.
-
-    >>> the("vanilla"), the("greff_nfg"), the("my_cell")
-    ('the LSTM', "Greff's LSTM without forget gate", 'my cell')
-    """
-    name = words.spoken(label)
-    bare = label not in words.NAMES or name.startswith(("Greff's", "PyTorch's", "mutant"))
-    return name if bare else f"the {name}"
 
 
 def places(study: Study, tasks: Iterable[str]) -> str:

@@ -65,7 +65,7 @@ MEANINGS = {
     "solve_rate": "Share of the trials that solve the task, in %",
     "restricted_steps": "Training steps to a solution, on average; an unsolved trial counts with all its steps",
     "expected_best_20": "Score of the best of 20 trials that tuning can expect; 0 without memory, 1 solved",
-    "mean_loss": "Loss on test data on average over all trials; one above that of a model without memory counts as that",
+    "mean_loss": "Mean loss on test data of all trials; one above that of a model without memory counts as that",
     "best_decile_loss": "Loss on test data of the best tenth of the trials",
 }
 NOTE = (

@@ -11,7 +11,7 @@ import pandas as pd
 from runs.study.factors import NO, YES
 
 from .. import words
-from ..figures.effect_matrix import level_name, part_name
+from ..figures.effect_matrix import NAMED_BY_LEVELS, level_name, part_name
 from ..statistics.endpoints import EASE, ENDPOINTS, QUALITY
 from ..study import Study
 from ..tables.comparisons import (
@@ -24,6 +24,7 @@ from ..tables.comparisons import (
     half_width,
 )
 from ..tables.effects import FLOOR, MAIN, PAIR
+from ..words import the
 
 Row = Mapping[Any, Any]
 TWICE = (1.75, 2.25)  # ratios that are called twice as much, with their interval
@@ -148,7 +149,7 @@ def _mains(rows: Sequence[Row]) -> str:
     open_ = [row for row in mains if row["verdict"] not in (BETTER, WORSE, SAME)]
     if same:
         margin = words.amount(0.1 * mains[0]["span"], mains[0]["unit"])
-        texts.append(f"with or without {words.listed(same)} it is the same within {margin}")
+        texts.append(f"the same within {margin}, with it or without: {words.listed(same)}")
     if open_:
         named = words.listed([the_part(row["effect"]) for row in open_])
         texts.append(f"{named} cannot be told from no effect; {_possible(pd.DataFrame(open_))}")
@@ -237,29 +238,42 @@ def at_bound(row: Row) -> str:
 def the_part(effect: str) -> str:
     """Return a main effect as it stands in a sentence.
 
-    >>> the_part("forget_gate"), the_part("peepholes"), the_part("gating:own-coupled")
-    ('the forget gate', 'peepholes', 'gating own and not coupled')
+    >>> the_part("forget_gate"), the_part("peepholes"), the_part("gating:coupled-own")
+    ('the forget gate', 'peepholes', 'coupled instead of own gating')
+    >>> the_part("cell:gru-vanilla"), the_part("network:attention-reader")
+    ('the GRU instead of the LSTM', 'attention instead of a read-out')
     """
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
     if levels:
-        return f"{words.spoken(name)} {level_name(plus)} and not {level_name(minus)}"
+        last = "" if name in NAMED_BY_LEVELS else f" {words.spoken(name)}"
+        return f"{_level(plus, name)} instead of {_level(minus, name)}{last}"
     return part_name(name) if _countless(name) else f"the {part_name(name)}"
 
 
 def where(effect: str, *, there: bool) -> str:
     """Return where a second part is at its first level or not: `without an output activation`.
 
-    >>> where("output_activation", there=False), where("gating:own-coupled", there=False)
+    >>> where("output_activation", there=False), where("gating:coupled-own", there=True)
     ('without an output activation', 'where gating is coupled')
+    >>> where("network:attention-reader", there=True), where("cell:gru-vanilla", there=False)
+    ('with attention', 'with the LSTM')
     """
     name, _, levels = effect.partition(":")
     plus, _, minus = levels.partition("-")
+    if name in NAMED_BY_LEVELS:
+        level = plus if there else minus
+        return f"{words.NETWORKS.get(level, 'with')} {_level(level, name)}"
     if levels:
         return f"where {words.spoken(name)} is {level_name(plus if there else minus)}"
     bare = part_name(name)
     article = "" if _countless(name) else "an " if bare[0] in "aeiou" else "a "
     return f"{'with' if there else 'without'} {article}{bare}"
+
+
+def _level(level: str, factor: str) -> str:
+    """Return a level as it stands in a sentence: a variant has its article."""
+    return the(level) if factor == "cell" else level_name(level, factor)
 
 
 def levels_in_words(study: Study) -> list[tuple[str, str]]:
@@ -269,7 +283,7 @@ def levels_in_words(study: Study) -> list[tuple[str, str]]:
         return []
     texts = {YES: "with", NO: "without"}
     return [
-        (part_name(name), ", ".join(texts.get(level, level_name(level)) for level in levels))
+        (part_name(name), ", ".join(texts.get(level, level_name(level, name)) for level in levels))
         for name, levels in factors.levels.items()
     ]
 

@@ -26,7 +26,7 @@ from ..tables.edges import edges
 from ..tables.settings import NARROW, recommended
 from ..tables.two_studies import TwoStudies
 from . import reproduction
-from .answer import answer, found_sentences, the, title
+from .answer import answer, found_sentences, title
 from .archived import of_archive
 from .change_sentences import change_sentences, counted_changes
 from .claims import ABOUT, by_paper, may_differ
@@ -163,7 +163,7 @@ class Report:
             cells=self.cells,
             pairwise=pairwise,
             spoken=words.spoken,
-            the=the,
+            the=words.the,
             capital=words.capital,
         )
 

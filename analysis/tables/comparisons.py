@@ -62,9 +62,9 @@ def comparisons(study: Study, *, swaps: int = 1999, seed: int = 0) -> pd.DataFra
 
     Columns:
     series: of the task; the task itself where it is in none.
-    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials); on a task
-    without a criterion of success by the mean test loss and by that of the best decile; empty for endpoints that decide
-    nothing.
+    question: that the endpoint decides: ease (by the solve rate) or quality (by the expected best of 20 trials); on a
+    task without a criterion of success by the mean test loss and by that of the best decile; empty for endpoints that
+    decide nothing.
     primary: whether the endpoint decides a question.
     value, reference: the statistic of the variant and of the baseline.
     difference: between them, over the points that both have.

@@ -31,7 +31,9 @@ FLOOR, CEILING = "floor", "ceiling"
 """At which bound of an endpoint a corner of a pair is."""
 
 NEAR = LEARNED["solve_rate"]  # share of the range of an endpoint that counts as its floor
-SHOWN = ("solve_rate", "restricted_steps", "expected_best_20", "mean_loss", "best_decile_loss")  # endpoints that have effects
+SHOWN = ("solve_rate", "restricted_steps", "expected_best_20", "mean_loss", "best_decile_loss")
+"""Endpoints that have effects."""
+
 COLUMNS = [
     *("task", "series", "lag", "endpoint", "question", "primary", "kind", "effect", "part", "other", "plus", "minus"),
     *("other_plus", "other_minus", "aliases", "points", "cells", "difference", "low", "high", "error", "p", "verdict"),

@@ -59,7 +59,7 @@ class Effect(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The parts, and the levels where a part has more than yes and no: `input_gate x gating:own-coupled`."""
+        """The parts, and the levels where a part has more than yes and no: `input_gate x gating:coupled-own`."""
         levels = zip(self.parts, self.plus, self.minus, strict=True)
         return " x ".join(p if {plus, minus} == {YES, NO} else f"{p}:{plus}-{minus}" for p, plus, minus in levels)
 
@@ -234,7 +234,7 @@ def combined(levels: Mapping[str, Sequence[str]], fraction: int) -> tuple[list[t
         follows = [sum(bits[k] for k in range(basic) if mask >> k & 1) % 2 for mask in masks]
         if follows == bits[basic:]:
             found.append(choice)
-    turned = {name for name in two if _ordered(levels[name])[0] != levels[name][0]}
+    turned = {name for name in two if next(_ends(levels[name]))[0] != levels[name][0]}
     words = []
     for name, mask in zip(two[basic:], masks, strict=True):
         others = [two[k] for k in range(basic) if mask >> k & 1]
@@ -247,15 +247,21 @@ def combined(levels: Mapping[str, Sequence[str]], fraction: int) -> tuple[list[t
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def _ordered(levels: Sequence[str]) -> list[str]:
-    """Return levels with that of a cell that has the part first; else the baseline's is first."""
-    return [YES, NO] if {*levels} == {YES, NO} else list(levels)
+def _ends(levels: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield `plus` and `minus` of the effects of a factor: with and without the part, else a level and the baseline's.
+
+    >>> list(_ends(["no", "yes"])), list(_ends(["own", "coupled", "none"]))
+    ([('yes', 'no')], [('coupled', 'own'), ('none', 'own')])
+    """
+    if {*levels} == {YES, NO}:
+        yield YES, NO
+    else:
+        yield from ((level, levels[0]) for level in levels[1:])
 
 
 def _wanted(levels: Mapping[str, Sequence[str]]) -> Iterator[Effect]:
     """Yield main effects and pairs without their weights."""
-    against = {name: [(own[0], other) for other in own[1:]] for name, own in zip(
-        levels, map(_ordered, levels.values()), strict=True)}  # fmt: skip
+    against = {name: list(_ends(own)) for name, own in levels.items()}
     for name in levels:
         yield from (Effect((name,), (plus,), (minus,), None) for plus, minus in against[name])
     for pair in combinations(levels, 2):
@@ -329,7 +335,7 @@ def _column(effect: Effect, cells: Sequence[Mapping[str, str]], levels: Mapping[
     the coefficients of the other levels add to both is the same.
     """
     values = np.ones(len(cells))
-    for part, minus in zip(effect.parts, effect.minus, strict=True):
+    for part, plus in zip(effect.parts, effect.plus, strict=True):
         share = 2.0 / len(levels[part])
-        values *= [share - 2.0 * (cell[part] == minus) for cell in cells]
+        values *= [2.0 * (cell[part] == plus) - share for cell in cells]
     return values

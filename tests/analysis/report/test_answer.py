@@ -111,6 +111,13 @@ def test_the_title_counts_cells_tasks_and_lags():
     assert title(study) == "One recurrent cell on adding two numbers, at two lags"
 
 
+def test_the_title_of_cells_in_networks_counts_both():
+    levels = {"cell": ("vanilla", "gru"), "network": ("reader", "attention")}
+    cells = {"vanilla": ("vanilla", "reader"), "gru": ("gru", "reader"), "gru_attention": ("gru", "attention")}
+    study = by_hand(*({"variant": label} for label in cells), factors={"levels": levels, "cells": cells})
+    assert title(study) == "Two recurrent cells in two networks on adding two numbers"
+
+
 def test_lags_of_a_series_are_named_together():
     tasks = ["adding_30", "adding_60", "copying"]
     study = by_hand(*[{"task": t, "lag": k} for k, t in enumerate(tasks)], levels={"adding": tasks[:2]}, tasks=tasks)

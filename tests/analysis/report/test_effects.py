@@ -68,8 +68,8 @@ def test_a_pair_says_what_a_part_is_worth_with_and_without_the_other(ends, more,
 
 
 def test_a_level_is_not_called_as_the_variant_of_its_name_is():
-    assert the_part("gating:own-coupled") == "gating own and not coupled"
-    assert where("gating:own-coupled", there=False) == "where gating is coupled"
+    assert the_part("gating:coupled-own") == "coupled instead of own gating"
+    assert where("gating:coupled-own", there=True) == "where gating is coupled"
     assert the_part("coupled") == "coupling of the gates"
 
 

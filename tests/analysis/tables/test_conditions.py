@@ -51,6 +51,19 @@ def test_the_control_is_known_by_its_class_whatever_its_label():
     assert holds(named, MEMORY) == "no"
 
 
+def test_a_plain_network_with_attention_is_no_control():
+    study = lagged({"vanilla": ROOMY, "rnn": (0, 0, 0), "rnn_attention": (20, 20, 20)})
+    nodes = {
+        "vanilla": {"_target_": "variants.Vanilla"},
+        **dict.fromkeys(("rnn", "rnn_attention"), {"_target_": "variants.RNN"}),
+    }
+    networks = {"rnn_attention": {"_target_": "runs.networks.attention.Attention", "label": "attention"}}
+    design = Design.from_dict(study.design.as_dict() | {"variants": nodes, "networks": networks})
+    attending = type(study)(study.every, design, study.about)
+    assert attending.controls == ["rnn"]
+    assert holds(attending, MEMORY) == "yes"
+
+
 @pytest.mark.parametrize(
     ("baseline", "answer"),
     [((16, 10, 4), "yes"), ((20, 10, 4), "yes"), ((20, 20, 4), "no"), ((20, 0, 0), "no"), ((0, 0, 0), "no")],

@@ -45,7 +45,7 @@ def test_cell_and_network_are_factors_and_the_baseline_has_the_first_levels():
     assert found.baseline == "vanilla"
     assert found.factors.levels == {"cell": ("vanilla", "gru"), "network": ("reader", "attention")}
     assert found.factors.of("gru_attention") == {"cell": "gru", "network": "attention"}
-    assert "cell:vanilla-gru x network:reader-attention" in [effect.name for effect in found.factors.effects]
+    assert "cell:gru-vanilla x network:attention-reader" in [effect.name for effect in found.factors.effects]
 
 
 def test_a_study_of_readers_is_that_of_versions_without_networks():

@@ -71,11 +71,11 @@ def test_each_level_of_a_factor_with_several_is_held_against_the_first():
     found = estimates(factors, lambda at: worth[at["gating"]] + (at["gating"] == "none") * (at["b"] == YES))
     assert found == pytest.approx(
         {
-            "gating:own-coupled": 1,
-            "gating:own-none": 4.5,
+            "gating:coupled-own": -1,
+            "gating:none-own": -4.5,
             "b": 1 / 3,
-            "gating:own-coupled x b": 0,
-            "gating:own-none x b": -0.5,
+            "gating:coupled-own x b": 0,
+            "gating:none-own x b": 0.5,
         }
     )
 
@@ -120,8 +120,8 @@ def test_a_fraction_is_crossed_with_all_levels_of_a_factor_with_several():
     assert len(factors.cells) == 3 * 16
     worth = {"own": 5.0, "coupled": 4.0, "none": 0.0}
     found = estimates(factors, lambda at: worth[at["gating"]] * (1 + (at["a"] == YES)))
-    assert found["gating:own-none"] == pytest.approx(7.5)
-    assert found["gating:own-none x a"] == pytest.approx(2.5)
+    assert found["gating:none-own"] == pytest.approx(-7.5)
+    assert found["gating:none-own x a"] == pytest.approx(-2.5)
     assert found["a"] == pytest.approx(3)
     assert found["b"] == pytest.approx(0)
 
