@@ -13,6 +13,7 @@ from runs.record.shipped import PREFIX, located
 from ..study import Study
 from ..tables.claims import held_against
 from ..tables.comparisons import comparisons
+from ..tables.effects import effects
 from ..tables.importance import importance
 from ..tables.lags import lag_tables
 
@@ -44,7 +45,13 @@ class Results:
     @cached_property
     def claims(self) -> pd.DataFrame:
         """See `tables.claims.held_against`."""
-        return held_against(self.study, self.compared, self.shares, self.by_lag)
+        of_parts = self.effects if self.study.design.factors is not None else None
+        return held_against(self.study, self.compared, self.shares, self.by_lag, of_parts)
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """See `tables.effects.effects`."""
+        return effects(self.study)
 
 
 @cache

@@ -55,7 +55,7 @@ def test_a_plain_network_with_attention_is_no_control():
     study = lagged({"vanilla": ROOMY, "rnn": (0, 0, 0), "rnn_attention": (20, 20, 20)})
     nodes = {
         "vanilla": {"_target_": "variants.Vanilla"},
-        **dict.fromkeys(("rnn", "rnn_attention"), {"_target_": "variants.RNN"}),
+        **{label: {"_target_": "variants.RNN"} for label in ("rnn", "rnn_attention")},
     }
     networks = {"rnn_attention": {"_target_": "runs.networks.attention.Attention", "label": "attention"}}
     design = Design.from_dict(study.design.as_dict() | {"variants": nodes, "networks": networks})
