@@ -14,7 +14,7 @@ from runs.study.factors import NO, YES
 from .. import words
 from .claim_rules import AGREES, AT_BOUND, MIXED, NOTHING, Finding, directed
 from .comparisons import BETTER, MARGIN, WORSE
-from .effects import PAIR, better_is_more
+from .effects import MAIN, PAIR, better_is_more
 
 EffectTest = Callable[[pd.DataFrame], Finding]
 Row = dict[Hashable, Any]
@@ -36,6 +36,17 @@ def needed_where_unbounded(part: str = "output_activation") -> EffectTest:
             if len(rows):
                 return _but_needed(directed(rows, claimed_better=False), rows)
         return NOTHING
+
+    return test
+
+
+def network_helps(network: str, instead_of: str = "reader") -> EffectTest:
+    """Return the claim that a network around the cells does better than another one, on average over the cells."""
+
+    def test(effects: pd.DataFrame) -> Finding:
+        known = (effects["kind"] == MAIN) & effects["low"].notna() & (effects["part"] == "network")
+        own = effects[known & (effects["plus"] == network) & (effects["minus"] == instead_of)]
+        return directed(own.assign(variant=network), claimed_better=True) if len(own) else NOTHING
 
     return test
 

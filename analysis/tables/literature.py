@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from .claim_contrasts import depends_on_the_task, in_order, somewhere_better
-from .claim_effects import EffectTest, needed_where_unbounded
+from .claim_effects import EffectTest, needed_where_unbounded, network_helps
 from .claim_lags import at_longest_lag, falls_faster, on_series, remembers_long
 from .claim_rules import (
     ALIASES,
@@ -68,6 +68,9 @@ FORGET = "Gers, Schmidhuber & Cummins 2000, “Learning to Forget: Continual Pre
 TIMING = "Gers & Schmidhuber 2000, “Recurrent Nets that Time and Count”"
 CHO = "Cho et al. 2014, “Learning Phrase Representations using RNN Encoder-Decoder”"
 CHUNG = "Chung et al. 2014, “Empirical Evaluation of Gated Recurrent Neural Networks on Sequence Modeling”"
+STORN = "Bayer & Osendorfer 2014, “Learning Stochastic Recurrent Networks”"
+BAHDANAU = "Bahdanau, Cho & Bengio 2015, “Neural Machine Translation by Jointly Learning to Align and Translate”"
+VRNN = "Chung et al. 2015, “A Recurrent Latent Variable Model for Sequential Data”"
 LE = "Le, Jaitly & Hinton 2015, “A Simple Way to Initialize Recurrent Networks of Rectified Linear Units”"
 JOZEFOWICZ = "Jozefowicz et al. 2015, “An Empirical Exploration of Recurrent Network Architectures”"
 OLAH = "Olah 2015, “Understanding LSTM Networks”"
@@ -490,6 +493,36 @@ CLAIMS = [
         NINE,
         STEP,
         place="abstract",
+    ),
+    Claim(
+        BAHDANAU,
+        "A read-out that attends to all states does better than one that has the last state alone.",
+        BOTH,
+        nothing_answers,
+        ("attention",),
+        "They translated sentences with an encoder and a decoder; here one network reads made-up symbols and answers.",
+        place="abstract",
+        of_parts=network_helps("attention"),
+    ),
+    Claim(
+        STORN,
+        "Latent variables help a recurrent network to model sequences (STORN).",
+        BOTH,
+        nothing_answers,
+        ("generative",),
+        "They modelled music and motion capture; here all networks have as many parameters, and few updates.",
+        place="abstract",
+        of_parts=network_helps("storn"),
+    ),
+    Claim(
+        VRNN,
+        "Latent variables whose prior depends on the state help a recurrent network to model sequences (VRNN).",
+        BOTH,
+        nothing_answers,
+        ("generative",),
+        "They modelled speech and handwriting; here all networks have as many parameters, and few updates.",
+        place="abstract",
+        of_parts=network_helps("vrnn"),
     ),
     Claim(
         TALLEC,

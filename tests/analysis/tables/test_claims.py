@@ -7,6 +7,7 @@ import pytest
 from analysis.report.claims import write_claims
 from analysis.tables import claim_rules as rules
 from analysis.tables import claim_shares, claims, halves
+from analysis.tables.claim_effects import network_helps
 from analysis.tables.importance import COLUMNS, with_score
 from analysis.tables.literature import CLAIMS, GREFF_CHANGES
 from tests.tasks.real.instances import in_place_of_music21
@@ -622,18 +623,31 @@ def test_every_claim_is_answered_by_the_presets_that_it_names(claim, presets):
 
 
 def effects_of(design):
-    """Effects of all pairs that a study of this design has, all undecided."""
-    pairs = [effect for effect in design.factors.effects if len(effect.parts) == 2]
+    """All effects that a study of this design has, all undecided."""
+    effects = design.factors.effects
     levels = [
-        {"part": e.parts[0], "plus": e.plus[0], "minus": e.minus[0]}
-        | {"other": e.parts[1], "other_plus": e.plus[1], "other_minus": e.minus[1]}
-        for e in pairs
+        {"kind": "pair" if len(e.parts) == 2 else "main"}
+        | {"part": e.parts[0], "plus": e.plus[0], "minus": e.minus[0]}
+        | {"other": e.parts[-1], "other_plus": e.plus[-1], "other_minus": e.minus[-1]}
+        for e in effects
     ]
-    rows = compared(*((e.name, "adding", -0.1) for e in pairs))
-    said = {"kind": "pair", "aliases": "", "bound": ""}
+    rows = compared(*((e.name, "adding", -0.1) for e in effects))
+    said = {"aliases": "", "bound": ""}
     for name in ("where_plus", "where_minus", "ratio_low", "ratio_high"):
         said |= {name: 0.1, f"other_{name}": 0.1}
     return rows.assign(**pd.DataFrame(levels), **said)
+
+
+@pytest.mark.parametrize(("found", "verdict"), [("better", rules.AGREES), ("worse", rules.DISAGREES)])
+def test_a_network_helps_where_its_effect_instead_of_the_reader_does(presets, found, verdict):
+    effects = effects_of(presets["attention"])
+    own = (effects["kind"] == "main") & (effects["plus"] == "attention")
+    low, high = (0.1, 0.5) if found == "better" else (-0.5, -0.1)
+    signed = {"difference": (low + high) / 2, "low": low, "high": high}
+    for name, value in {**signed, "verdict": found, "p": 0.001, "significant": True}.items():
+        effects.loc[own, name] = value
+    assert network_helps("attention")(effects).verdict == verdict
+    assert network_helps("storn")(effects).verdict == rules.UNTESTED
 
 
 def rows_of(design):
