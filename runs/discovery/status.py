@@ -75,7 +75,7 @@ def said(plan: CellPlan, told: Sequence[Told], counts: dict[str, int]) -> list[s
         for member in best[:SHOWN]
     ]
     starts = [each for each in told if each.candidate.arm == START and each.result.ratio is not None]
-    lines += [f"{each.candidate.label}: {each.result.ratio:.3f} of the GRU" for each in starts]
+    lines += [f"{each.candidate.label}: {each.result.ratio:.3f} of the GRU at the first points" for each in starts]
     scores = best_names(plan, told, NAMES)
     if scores:
         spread = f"{scores[-1]:.3f} to {scores[0]:.3f}"
