@@ -96,17 +96,26 @@ UNKNOWN = Goal(np.nan, 0.0)
 """That of a task without any trial, which is taken to have a criterion of success."""
 
 
-def goals_of(table: pd.DataFrame, constant: Mapping[str, float]) -> dict[str, Goal]:
-    """Return the goal of each task of a table of trials; constant: losses of constant answers, where known."""
+def goals_of(table: pd.DataFrame, constant: Mapping[str, float], *, stops: bool = True) -> dict[str, Goal]:
+    """Return the goal of each task of a table of trials.
+
+    A criterion of success that ends no training and that no trial meets decides nothing: there the losses do, and the
+    loss of the criterion is what they are held against.
+
+    constant: losses of constant answers, where known.
+    stops: whether a training ends where its task is solved.
+    """
     groups = table.groupby("task", sort=False)
-    return {str(task): _goal(own, constant.get(str(task), np.nan)) for task, own in groups}
+    return {str(task): _goal(own, constant.get(str(task), np.nan), stops=stops) for task, own in groups}
 
 
-def _goal(own: pd.DataFrame, constant: float) -> Goal:
+def _goal(own: pd.DataFrame, constant: float, *, stops: bool) -> Goal:
     first: dict[Any, Any] = {name: own[name].dropna().head(1).tolist() for name in _FACTS if name in own}
     known = {name: values[0] for name, values in first.items() if values}
     floor, solved = float(known.get("floor", np.nan)), float(known.get("solved_loss", np.nan))
     reference = float(known.get("reference", np.nan))
+    if not stops and np.isfinite(solved) and not (own["status"] == "solved").any():
+        reference, solved = solved, np.nan
     return Goal(
         floor=floor,
         solved_loss=solved,

@@ -69,7 +69,8 @@ class Study:
         losses: dict[str, list[float]] = {}
         for task, own in checked(self.about.get("baselines", {})).items():
             losses[task] = [r["loss"] for r in own if r["kind"] == "no_input" and r.get("loss") is not None]
-        return goals_of(self.every, {task: min(own) for task, own in losses.items() if own})
+        stops = self.design.training.stop_when_solved
+        return goals_of(self.every, {task: min(own) for task, own in losses.items() if own}, stops=stops)
 
     def solvable(self, task: str) -> bool:
         """Return whether a task has a criterion of success; one without any trial is taken to have one."""

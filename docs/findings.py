@@ -15,7 +15,16 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PAGE, PART = HERE / "findings.md.jinja", HERE / "readme.md.jinja"  # the templates
 NOTE = "<!-- Written by `make docs` from docs/findings.md.jinja and the shipped archives. Change these, not this. -->"
-STUDIES = ("lags", "real", "family", "forget_bias", "greff_chorales", "attention")  # that the pages are about
+STUDIES = (
+    "lags",
+    "real",
+    "family",
+    "forget_bias",
+    "greff_chorales",
+    "attention",
+    "generative",
+    "found_on_lags",
+)  # that the pages are about
 
 
 @cache

@@ -179,7 +179,9 @@ def _frame(k: int) -> Any:
 def _text(value: float, unit: str) -> str:
     if not np.isfinite(value):
         return words.NOTHING
-    return words.signed(value / 100, "%") if unit in ("%", "") else words.signed(value, unit)
+    if unit in ("%", ""):
+        return words.signed(value / 100, "%")
+    return f"{value:+.2f}".replace("-", "−")  # there is room for so many characters
 
 
 FIGURE = Entry(

@@ -198,11 +198,12 @@ class Vocabulary:
         ends = [words.signed(row[name], unit) for name in ("where_plus", "where_minus")]
         return f"{' and '.join(ends)}{words.unit_of(unit).after_difference}"
 
-    def verify_effects(self, study: str, says: str, *effects: str) -> str:
-        """Write nothing; see `verify`. The verdict must be that of these effects on every task, by ease."""
+    def verify_effects(self, study: str, says: str, *effects: str, task: str = "") -> str:
+        """Write nothing; see `verify`. The verdict must be that of these effects by ease, on a task or on every one."""
         for effect in () if self.quick else effects:
             rows = self._read(study).effects
             own = rows[(rows["effect"] == effect) & (rows["question"] == EASE)]
+            own = own[own["task"] == task] if task else own
             for row in own.to_dict("records"):
                 _refuse_false(says, str(row["verdict"]), f"{effect} on {row['task']} in {study}")
             if own.empty:

@@ -177,7 +177,7 @@ class Report:
         """Return the figures of each part of the report, and what is not drawn."""
         own = [shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name]
         first = [shown for shown in own if shown.figure.part == "answer"]
-        if not any(map(self.study.solvable, self.study.tasks)):
+        if self.study.design.factors is None and not any(map(self.study.solvable, self.study.tasks)):
             first = [replace(shown, words=MAP_OF_LOSSES) for shown in first]
         more = [shown for shown in own if shown.figure.part not in ("answer", "evidence")]
         return {

@@ -101,6 +101,17 @@ def test_a_task_counts_as_without_criterion_only_where_no_trial_has_one():
     assert mixed(("vanilla", "gru"), points=2).goals["adding"].solvable is True
 
 
+@pytest.mark.parametrize(
+    ("stops", "status", "solvable"), [(True, "finished", True), (False, "solved", True), (False, "finished", False)]
+)
+def test_a_criterion_that_ends_nothing_and_that_no_trial_meets_leaves_the_losses_to_decide(stops, status, solvable):
+    study = two([8.5, 8.6], [8.7, 8.8], solved_loss=8.0)
+    table = study.every.assign(status=["finished", status, "finished", "finished"])
+    goal = goals_of(table, {}, stops=stops)["chorales"]
+    assert goal.solvable is solvable
+    assert solvable or goal.reference == 8.0
+
+
 def test_the_tables_of_a_report_leave_out_what_needs_solving_and_show_the_metrics():
     study = two([8.5], [8.6], test_metrics=json.dumps({"loss": 8.5, "accuracy": 0.25}))
     titles = [column.title for column in summary_table(study).columns]
