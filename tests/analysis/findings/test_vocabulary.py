@@ -9,6 +9,7 @@ import pytest
 from analysis.findings.results import Results
 from analysis.findings.vocabulary import LATER, VERIFIED, Vocabulary
 from analysis.tables.literature import CLAIMS
+from tests.analysis import factored
 from tests.analysis.lagged import lagged
 from tests.analysis.synthetic import by_hand
 
@@ -170,3 +171,37 @@ def test_the_largest_open_difference(words):
     assert isinstance(rows, pd.DataFrame)
     largest = round(100 * max(-float(rows["low"].min()), float(rows["high"].max())))
     assert words.open_at_most("one", "adding_120") == f"{largest} percentage points"
+
+
+# Effects
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def factored_words():
+    study = factored.study({"input_gate": 2.0}, {("forget_gate", "output_activation"): -2.0}, points=40)
+    return Vocabulary(("parts",), {"parts": Results(study)}.__getitem__)
+
+
+def test_an_effect_is_written_with_its_interval_and_refused_where_the_prose_says_another_thing(factored_words):
+    text = factored_words.effect("parts", "adding", "input_gate", says="better")
+    row = factored_words._read("parts").effects.query("effect == 'input_gate' and endpoint == 'solve_rate'").iloc[0]
+    assert text.startswith(f"{100 * row['difference']:.0f} [")
+    with pytest.raises(ValueError, match="the prose says 'worse'"):
+        factored_words.effect("parts", "adding", "input_gate", says="worse")
+
+
+def test_a_pair_is_written_as_what_its_first_part_is_worth_at_both_levels_of_the_other(factored_words):
+    rows = factored_words._read("parts").effects
+    row = rows.query("effect == 'forget_gate x output_activation' and endpoint == 'solve_rate'").iloc[0]
+    text = factored_words.effect_by_other("parts", "adding", "forget_gate x output_activation")
+    ends = [f"{100 * row[name]:+.0f}".replace("-", "−") for name in ("where_plus", "where_minus")]
+    assert text == f"{ends[0]} and {ends[1]} percentage points"
+
+
+def test_effects_are_verified_on_every_task_or_on_one(factored_words):
+    assert factored_words.verify_effects("parts", "better", "input_gate", task="adding")
+    with pytest.raises(ValueError, match="the archive 'better'"):
+        factored_words.verify_effects("parts", "open", "input_gate")
+    with pytest.raises(ValueError, match="no effect nothing"):
+        factored_words.verify_effects("parts", "open", "nothing")
