@@ -34,9 +34,14 @@ READ = (
 )
 CAPTION = f"Which parts make more settings succeed? In percentage points of the solve rate. {READ}"
 OF_LOSSES = (
-    "On a task without a criterion of success: effects on the mean test loss of the best tenth of the trials, in the "
-    "unit of the task, with the sign turned, so that above 0 the part lowers the loss."
+    "On a task without a criterion of success: effects on the mean test loss of all trials, in the unit of the task, "
+    "with the sign turned, so that above 0 the part lowers the loss."
 )
+ALL_LOSSES = (
+    "Which parts lower the test loss? By how much, on average over all trials, in the unit of the task; above 0 the "
+    f"part lowers it. {READ}"
+)
+"""The caption in a study without any criterion of success."""
 TUNED_TITLE = "What each part is worth after tuning"
 TUNED = f"Which parts make the best of a search of 20 trials better? In hundredths of its expected score. {READ}"
 COLOURS = "PuOr_r"  # two hues that all colour blindness keeps apart
@@ -58,7 +63,7 @@ class Numbers(NamedTuple):
 
 
 def numbers(study: Study, effects: pd.DataFrame) -> Numbers:
-    """Return the effects on the solve rate, or on the loss of the best decile where there is none."""
+    """Return the effects on the solve rate, or on the mean loss where there is none."""
     return _numbers(study, effects, lambda own: EASE if (own["question"] == EASE).any() else QUALITY)
 
 
@@ -181,7 +186,8 @@ def _text(value: float, unit: str) -> str:
         return words.NOTHING
     if unit in ("%", ""):
         return words.signed(value / 100, "%")
-    return f"{value:+.2f}".replace("-", "−")  # there is room for so many characters
+    text = f"{value:+.2f}".replace("-", "−")  # there is room for so many characters
+    return "0.00" if text[1:] == "0.00" else text
 
 
 FIGURE = Entry(

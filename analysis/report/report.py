@@ -12,6 +12,7 @@ import pandas as pd
 from runs.files import write_whole
 
 from .. import words
+from ..figures.effect_matrix import ALL_LOSSES
 from ..figures.gallery import TWO_STUDIES, Shown, without_curves
 from ..figures.marginals import FIGURE as MARGINALS
 from ..figures.pairs import FIGURE as PAIRS
@@ -177,8 +178,9 @@ class Report:
         """Return the figures of each part of the report, and what is not drawn."""
         own = [shown for shown in self.figures if shown.figure.name != TWO_STUDIES.name]
         first = [shown for shown in own if shown.figure.part == "answer"]
-        if self.study.design.factors is None and not any(map(self.study.solvable, self.study.tasks)):
-            first = [replace(shown, words=MAP_OF_LOSSES) for shown in first]
+        if not any(map(self.study.solvable, self.study.tasks)):
+            caption = MAP_OF_LOSSES if self.study.design.factors is None else ALL_LOSSES
+            first = [replace(shown, words=caption) for shown in first]
         more = [shown for shown in own if shown.figure.part not in ("answer", "evidence")]
         return {
             "map": [picture(shown, folder, plain=True) for shown in first],
