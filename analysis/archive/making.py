@@ -11,7 +11,7 @@ from runs.files import writable
 from runs.names import checked_name
 from runs.record.archive import Archive, read_archive
 from runs.record.baselines import FILE, fitting, recorded
-from runs.record.rows import ORDER
+from runs.record.rows import COLUMNS, OF_CURVES, ORDER
 from runs.record.shipped import known_sums, write_sum
 from runs.record.shipping import ship, write_curves
 
@@ -36,6 +36,7 @@ def make(archive: Archive, folder: Path, results: Path) -> Iterator[str]:
     path = writable(folder, "out") / f"{name}.parquet"
     if path.is_file():
         refuse_loss(path, archive)
+        archive = with_facts_of_curves(archive, read_archive(path))
     written = ship(with_baselines(archive, results / name / FILE), path)
     write_sum(path)
     first, *others = described(path, known_sums(folder))
@@ -46,6 +47,26 @@ def make(archive: Archive, folder: Path, results: Path) -> Iterator[str]:
     if archive.table["curve_steps"].map(len).any():
         curves = write_curves(archive.table, writable(results / name) / path.name)
         yield f"  learning curves: {curves}, {size(curves)}; the archive has them where that file lies beside it"
+
+
+def with_facts_of_curves(archive: Archive, before: Archive) -> Archive:
+    """Return an archive in which trials without a curve have what an earlier archive knows of their curves.
+
+    A trial that was restored from an archive has no curve, from which its first, lowest and last losses could follow.
+
+    archive: the new one.
+    before: an earlier one. A trial is the same one where its id and its test loss are.
+    """
+    names = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
+    key = [archive.table["trial_id"], archive.table["test_loss"].astype(str)]
+    known = before.table.assign(test_loss=before.table["test_loss"].astype(str))
+    known = known.drop_duplicates(["trial_id", "test_loss"]).set_index(["trial_id", "test_loss"])[names]
+    earlier = known.reindex(list(zip(*key, strict=True))).set_axis(archive.table.index)
+    lacking = archive.table[names].isna().all(axis=1)
+    table = archive.table.copy()
+    for name in names:
+        table[name] = table[name].where(~lacking, earlier[name])
+    return replace(archive, table=table)
 
 
 def refuse_loss(path: Path, archive: Archive) -> None:

@@ -2,15 +2,18 @@
 
 import json
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from analysis.archive.__main__ import main
+from analysis.archive.making import with_facts_of_curves
 from analysis.load import archive_of
 from runs.record import shipped
 from runs.record.archive import read_archive, write_values
 from runs.record.baselines import FILE, identity
-from runs.record.rows import tidy
+from runs.record.rows import COLUMNS, OF_CURVES, tidy
 from runs.record.shipped import CURVES
 from tests.analysis.synthetic import staged, study
 
@@ -149,3 +152,18 @@ def test_analyses_read_a_shipped_archive_by_its_name(ship, results, monkeypatch)
     ship("from=mine")
     monkeypatch.setattr(shipped, "FOLDER", results / "shipped")
     assert archive_of("archive:mine", results) == results / "shipped" / "mine.parquet"
+
+
+def test_trials_that_were_restored_without_a_curve_keep_what_was_known_of_it(ship, results):
+    ship("from=mine")
+    facts = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
+    shipped_before = read_archive(results / "shipped" / "mine.parquet")
+    known = shipped_before.table.assign(**{name: np.arange(len(shipped_before.table), dtype=float) for name in facts})
+    shipped_before, without = replace(shipped_before, table=known), known.copy()
+    without[facts] = np.nan
+    blank = replace(shipped_before, table=without)
+    kept = with_facts_of_curves(blank, shipped_before)
+    for name in facts:
+        assert kept.table[name].equals(shipped_before.table[name])
+    other = without.assign(test_loss=without["test_loss"] + 1.0)
+    assert with_facts_of_curves(replace(blank, table=other), shipped_before).table["low_loss"].isna().all()

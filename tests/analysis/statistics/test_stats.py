@@ -604,3 +604,8 @@ def test_swaps_of_many_pairs_are_random_and_count_the_labels_as_they_were():
 
 def test_search_budgets_of_two_trials_are_both():
     assert search_budgets(2).tolist() == [1, 2]
+
+
+def test_welchs_test_takes_losses_that_are_equal_but_for_their_last_bits():
+    near = 5.5 + np.array([0.0, 1e-15, 2e-15])
+    assert greff_welch(near, [5.0, 5.1, 5.2]) < 0.05
