@@ -55,13 +55,13 @@ def with_facts_of_curves(archive: Archive, before: Archive) -> Archive:
     A trial that was restored from an archive has no curve, from which its first, lowest and last losses could follow.
 
     archive: the new one.
-    before: an earlier one. A trial is the same one where its id and its test loss are.
+    before: an earlier one. A trial is the same one where its place in the study, its id and its test loss are.
     """
     names = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
-    key = [archive.table["trial_id"], archive.table["test_loss"].astype(str)]
-    known = before.table.assign(test_loss=before.table["test_loss"].astype(str))
-    known = known.drop_duplicates(["trial_id", "test_loss"]).set_index(["trial_id", "test_loss"])[names]
-    earlier = known.reindex(list(zip(*key, strict=True))).set_axis(archive.table.index)
+    place = [*ORDER, "trial_id", "test_loss"]
+    own, known = (table.assign(test_loss=table["test_loss"].astype(str)) for table in (archive.table, before.table))
+    earlier = known.set_index(place)[names].reindex(list(zip(*(own[name] for name in place), strict=True)))
+    earlier = earlier.set_axis(archive.table.index)
     lacking = archive.table[names].isna().all(axis=1)
     table = archive.table.copy()
     for name in names:
