@@ -6,7 +6,7 @@ words are quick.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -36,6 +36,12 @@ def judged(name: str) -> Verdict:
     return verdict(search, shipped(verdict_name(search.plan)).study)
 
 
+def words_in(owner: object) -> dict[str, Callable[..., str]]:
+    """Return the words that an object of a class of words has, by name: its public methods, but for `functions`."""
+    names = [n for n in vars(type(owner)) if not n.startswith("_") and n != "functions"]
+    return {name: word for name in names if callable(word := getattr(owner, name))}
+
+
 class SearchWords:
     """The functions about searches that a template may call; every public method is one.
 
@@ -44,10 +50,6 @@ class SearchWords:
 
     def __init__(self, later: str) -> None:
         self._later = later
-
-    def functions(self) -> Mapping[str, Callable[..., str]]:
-        """Return the words by name."""
-        return {n: getattr(self, n) for n in vars(type(self)) if not n.startswith("_") and n != "functions"}
 
     def candidates(self, name: str) -> str:
         """Write how many candidates were tried: new cells, known ones, and further evaluations."""

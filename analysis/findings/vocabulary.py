@@ -22,7 +22,7 @@ from ..tables.comparisons import OPEN
 from ..tables.lags import MEAN, SLOPE
 from ..tables.literature import CLAIMS, Claim
 from .results import Results, shipped
-from .searches import SearchWords
+from .searches import SearchWords, words_in
 
 LATER = "\0"  # stands for a number that needs resampling, where these are left out
 VERIFIED = "\2"  # what `verify` writes; the page drops it, and the line if nothing else is on it
@@ -59,9 +59,7 @@ class Vocabulary:
 
     def functions(self) -> dict[str, Callable[..., str]]:
         """Return the words by name."""
-        own = {n: getattr(self, n) for n in vars(type(self)) if not n.startswith("_") and n != "functions"}
-        of_studies = {name: word for name, word in own.items() if callable(word)}
-        return {**of_studies, **SearchWords(LATER if self.quick else "").functions()}
+        return {**words_in(self), **words_in(SearchWords(LATER if self.quick else ""))}
 
     # What a study is
     # ------------------------------------------------------------------------------------------------------------------
@@ -181,8 +179,7 @@ class Vocabulary:
         effect: as in the design, such as `forget_gate` or `cell:gru-vanilla x network:attention-reader`.
         says: a verdict; `better` where the part helps, or where two help each other.
         """
-        endpoint = "solve_rate" if self._read(study).study.solvable(task) else "mean_loss"
-        place = {"task": task, "effect": effect, "endpoint": endpoint}
+        place = self._effect(study, task, effect)
         return self._difference(self._read(study).effects, place, (signed, says, f"{effect} on {task} in {study}"))
 
     @resampled
@@ -191,8 +188,7 @@ class Vocabulary:
 
         pair: as in `effect`, with its verdict `says`.
         """
-        endpoint = "solve_rate" if self._read(study).study.solvable(task) else "mean_loss"
-        row = _one(self._read(study).effects, {"task": task, "effect": pair, "endpoint": endpoint}, study)
+        row = _one(self._read(study).effects, self._effect(study, task, pair), study)
         _refuse_false(says, str(row["verdict"]), f"{pair} on {task} in {study}")
         unit = str(row["unit"])
         ends = [words.signed(row[name], unit) for name in ("where_plus", "where_minus")]
@@ -420,6 +416,11 @@ class Vocabulary:
         table = self._read(study).by_lag["lag_effects"].assign(endpoint="solve_rate", unit=UNIT)
         place = {"series": series, "variant": variant}
         return self._difference(table[table["effect"] == effect], place, (*how, f"{variant} on {series} in {study}"))
+
+    def _effect(self, study: str, task: str, effect: str) -> dict[str, str]:
+        """Return where the row of an effect by ease stands."""
+        endpoint = "solve_rate" if self._read(study).study.solvable(task) else "mean_loss"
+        return {"task": task, "effect": effect, "endpoint": endpoint}
 
     def _difference(self, rows: pd.DataFrame, place: Mapping[str, str], how: tuple[bool, str, str]) -> str:
         signed, says, where = how

@@ -296,12 +296,11 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             which = ", depending on variant and task" if " to " in size and not can else ""
             can.append(f"Observed differences in {what} that are larger than {size}{which}{trials}.")
     same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
-    if len(same):
-        row = same.iloc[0]
-        who = _listed(list(dict.fromkeys(same["variant"])))
-        margin = words.amount(MARGIN * row["span"], str(row["unit"]))
-        can.append(f"That {who} equal{'s' * (same['variant'].nunique() == 1)} {the(study.baseline or '')} within "
-                   f"{margin} {places(study, same['task'])}.")  # fmt: skip
+    for (_, unit, span), own in same.groupby(["endpoint", "unit", "span"], sort=False):
+        who = _listed(list(dict.fromkeys(own["variant"])))
+        margin = words.amount(MARGIN * span, str(unit))
+        can.append(f"That {who} equal{'s' * (own['variant'].nunique() == 1)} {the(study.baseline or '')} within "
+                   f"{margin} {places(study, own['task'])}.")  # fmt: skip
     easy = inferred[inferred["question"] == (EASE if EASE in set(primary["question"]) else QUALITY)]
     for endpoint, own in easy.groupby("endpoint", sort=False):
         decided = set(own.loc[own["verdict"].isin((BETTER, WORSE, SAME)), "variant"])

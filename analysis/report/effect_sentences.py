@@ -149,7 +149,7 @@ def _mains(rows: Sequence[Row]) -> str:
     open_ = [row for row in mains if row["verdict"] not in (BETTER, WORSE, SAME)]
     if same:
         margin = words.amount(0.1 * mains[0]["span"], mains[0]["unit"])
-        texts.append(f"the same within {margin}, with it or without: {words.listed(same)}")
+        texts.append(f"the same within {margin}: {words.listed(same)}")
     if open_:
         named = words.listed([the_part(row["effect"]) for row in open_])
         texts.append(f"{named} cannot be told from no effect; {_possible(pd.DataFrame(open_))}")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from ..statistics.endpoints import ENDPOINTS
 from ..statistics.intervals import LEVEL, Floats, wilson
+from ..statistics.welch import welch_test
 from ..study import Study
 from .claim_rules import LSTMS, NOTHING, Finding, Test, directed
 from .comparisons import (
@@ -133,7 +133,7 @@ def newcombe(upper: Floats, lower: Floats, level: float = LEVEL) -> tuple[float,
 
 def welch(upper: Floats, lower: Floats, level: float = LEVEL) -> tuple[float, float]:
     """Return the confidence interval of the difference between two means whose spreads may differ."""
-    found = stats.ttest_ind(upper, lower, equal_var=False).confidence_interval(level)
+    found = welch_test(upper, lower).confidence_interval(level)
     return float(found.low), float(found.high)
 
 

@@ -10,8 +10,8 @@ import pytest
 from analysis.archive.__main__ import main
 from analysis.archive.making import with_facts_of_curves
 from analysis.load import archive_of
-from runs.record import shipped
-from runs.record.archive import read_archive, write_values
+from runs.record import shipped, shipping
+from runs.record.archive import read_archive, write_archive, write_values
 from runs.record.baselines import FILE, identity
 from runs.record.rows import COLUMNS, OF_CURVES, tidy
 from runs.record.shipped import CURVES
@@ -167,3 +167,15 @@ def test_trials_that_were_restored_without_a_curve_keep_what_was_known_of_it(shi
         assert kept.table[name].equals(shipped_before.table[name])
     other = without.assign(test_loss=without["test_loss"] + 1.0)
     assert with_facts_of_curves(replace(blank, table=other), shipped_before).table["low_loss"].isna().all()
+
+
+def test_shipping_again_keeps_what_the_archive_there_knows_of_curves(ship, results):
+    ship("from=mine")
+    path = results / "shipped" / "mine.parquet"
+    there = read_archive(path)  # without curves
+    facts = [column.name for column in COLUMNS if column.earlier == OF_CURVES]
+    numbers = np.arange(len(there.table), dtype=float)
+    write_archive(replace(there, table=there.table.assign(**dict.fromkeys(facts, np.nan))), results / "mine")
+    shipping.ship(replace(there, table=there.table.assign(**dict.fromkeys(facts, numbers))), path)
+    assert ship("from=mine")[0] == 0
+    assert read_archive(path).table["low_loss"].tolist() == numbers.tolist()

@@ -111,6 +111,14 @@ def test_the_title_counts_cells_tasks_and_lags():
     assert title(study) == "One recurrent cell on adding two numbers, at two lags"
 
 
+def test_equal_variants_have_the_margin_of_each_unit():
+    same = {**LOSS, "endpoint": "mean_loss", "question": "ease", "verdict": "same"}
+    rows = [{**same, "task": "adding", "span": 2.0}, {**same, "task": "copying", "unit": "bits", "span": 0.5}]
+    said = answer(solved(50, tasks=TWO), compared(*rows), None)
+    assert "That the GRU equals the LSTM within 0.20 nats on adding two numbers." in said.can
+    assert "That the GRU equals the LSTM within 0.050 bits on copying symbols." in said.can
+
+
 def test_the_title_of_cells_in_networks_counts_both():
     levels = {"cell": ("vanilla", "gru"), "network": ("reader", "attention")}
     cells = {"vanilla": ("vanilla", "reader"), "gru": ("gru", "reader"), "gru_attention": ("gru", "attention")}

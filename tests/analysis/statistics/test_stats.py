@@ -32,6 +32,7 @@ from analysis.statistics.scores import (
     probability_of_improvement,
     swap_p_of_improvement,
 )
+from analysis.tables import halves
 
 
 def test_wilson_interval_equals_the_published_formula():
@@ -607,5 +608,7 @@ def test_search_budgets_of_two_trials_are_both():
 
 
 def test_welchs_test_takes_losses_that_are_equal_but_for_their_last_bits():
-    near = 5.5 + np.array([0.0, 1e-15, 2e-15])
-    assert greff_welch(near, [5.0, 5.1, 5.2]) < 0.05
+    near, others = 5.5 + np.array([0.0, 1e-15, 2e-15]), np.array([5.0, 5.1, 5.2])
+    assert greff_welch(near, others) < 0.05
+    low, high = halves.welch(near, others)
+    assert low < 0.4 < high < 0.75
