@@ -182,6 +182,11 @@ def _frame(k: int) -> Any:
 
 
 def _text(value: float, unit: str) -> str:
+    """Return the number in a cell of a matrix.
+
+    >>> _text(-12.4, "%"), _text(-0.937, "nats per step"), _text(-0.001, "nats")
+    ('−12', '−0.94', '0.00')
+    """
     if not np.isfinite(value):
         return words.NOTHING
     if unit in ("%", ""):

@@ -114,6 +114,17 @@ def test_an_alias_has_the_sign_that_the_cells_give_it():
     assert {a * b * c * d for a, b, c, d in signs} == {-1}
 
 
+def test_the_alias_of_a_named_level_has_the_sign_that_the_cells_give_it():
+    factors = design({"a": TWO, "b": TWO, "gating": ("own", "coupled")}, fraction=2)
+    (effect,) = (effect for effect in factors.effects if effect.name == "gating:coupled-own")
+    signs = {
+        (1 if a == YES else -1) * (1 if b == YES else -1) * (1 if gating == "coupled" else -1)
+        for a, b, gating in factors.cells.values()
+    }
+    (sign,) = signs
+    assert effect.aliases == (("a x b",) if sign == 1 else ("-a x b",))
+
+
 def test_a_fraction_is_crossed_with_all_levels_of_a_factor_with_several():
     levels = {"gating": ("own", "coupled", "none"), **dict.fromkeys("abcde", TWO)}
     factors = design(levels, fraction=2)
