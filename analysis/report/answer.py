@@ -296,9 +296,10 @@ def _told(study: Study, comparisons: pd.DataFrame | None) -> tuple[list[str], li
             which = ", depending on variant and task" if " to " in size and not can else ""
             can.append(f"Observed differences in {what} that are larger than {size}{which}{trials}.")
     same = primary[(primary["verdict"] == SAME) & (primary["question"] == EASE)]
-    for (_, unit, span), own in same.groupby(["endpoint", "unit", "span"], sort=False):
+    for _, own in same.groupby(["endpoint", "unit", "span"], sort=False):
+        row = own.iloc[0]
         who = _listed(list(dict.fromkeys(own["variant"])))
-        margin = words.amount(MARGIN * span, str(unit))
+        margin = words.amount(MARGIN * row["span"], str(row["unit"]))
         can.append(f"That {who} equal{'s' * (own['variant'].nunique() == 1)} {the(study.baseline or '')} within "
                    f"{margin} {places(study, own['task'])}.")  # fmt: skip
     easy = inferred[inferred["question"] == (EASE if EASE in set(primary["question"]) else QUALITY)]
