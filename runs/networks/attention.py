@@ -111,6 +111,22 @@ class AttentionModule(NetworkModule):
             alpha = self._score(self.query(output), torch.stack(keys))[0].softmax(0)  # [t, B]
             context = torch.einsum("tb,tbd->bd", alpha, torch.stack(outputs))
 
+    @property
+    def flops_per_step(self) -> int:
+        """As for any network, and the products of scores and contexts, whose number grows with the steps looked at.
+
+        They are a mean over the steps of a hundred sequences of the task.
+        """
+        batch = _few(self.task, 100)
+        steps, count = batch.inputs.shape[:2]
+        total = steps * count if batch.lengths is None else int(batch.lengths.sum())
+        looked_at = int((batch.reads + 1).sum()) / total
+        if self.network.feeds:
+            looked_at += (steps + 1) / 2
+        width, size = self.key.in_features, self.key.out_features
+        once = 2 * size if self.network.additive else 0  # the vector w, which is multiplied at every step looked at
+        return super().flops_per_step - once + round(looked_at * 2 * (size + width))
+
     def _product(self, queries: Tensor, keys: Tensor) -> Tensor:
         """Return the scores [K, T, B] of queries [K, B, A] and keys [T, B, A]: products, scaled."""
         return torch.einsum("kba,tba->ktb", queries, keys) / math.sqrt(queries.shape[-1])
@@ -185,8 +201,8 @@ class Attention(Network, name="attention"):
         require(last > 0, f"{task.name}: {rule}", f"step {last + 1}")
 
 
-def _few(task: Task) -> Batch:
+def _few(task: Task, count: int = 2) -> Batch:
     """Return a few sequences of a task."""
     if isinstance(task, DataTask):
-        return task.part("validation").part(0, 2)
-    return task.batch(2, torch.Generator().manual_seed(0))
+        return task.part("validation").part(0, count)
+    return task.batch(count, torch.Generator().manual_seed(0))

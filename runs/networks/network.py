@@ -260,9 +260,11 @@ class NetworkModule(nn.Module):
     def flops_per_step(self) -> int:
         """Floating-point operations of the products with matrices of one forward pass, by sequence and step.
 
-        They are two for each weight of a matrix: a product and a sum.
+        They are two for each number of a matrix, a product and a sum: of the matrices of weights, and of those that the
+        layers remember. A network that multiplies other things adds them.
         """
-        return sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
+        remembered = sum(m.remembered_flops for m in self.children() if isinstance(m, ControlRecurrent))
+        return remembered + sum(2 * p.numel() for p in self.parameters() if p.dim() == 2)
 
 
 def refuse_foresight(task: Task, model: Model) -> None:

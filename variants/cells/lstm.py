@@ -124,8 +124,9 @@ class LSTMP(Vanilla, name="lstmp"):
         m = o*tanh(c)
         y = R_y m
 
-    `y` [B, P] is the output, the gates hear it, and the next layer and the read-out read it. Differs from `vanilla` in
-    the output only. It is the recurrent projection of the paper, without a second one that nothing hears, and
+    `x` [B, I] is the input, `y'` [B, P] and `c'` [B, H] the previous output and cell, `s` the logistic function, `*`
+    elementwise. The gates hear the output, and the next layer and the read-out read it. Differs from `vanilla` in the
+    output only. It is the recurrent projection of the paper, without a second one that nothing hears, and
     `torch.nn.LSTM` with `proj_size`.
 
     projection: P, the number of outputs, from 1 to H - 1; below 1 it is a share of H, which is rounded.

@@ -59,6 +59,8 @@ class ControlRecurrent(nn.Module):
         engine: which engine runs.
         why_eager: why it is the eager one where "auto" was asked for; else empty.
         kept: that of `Recurrent`.
+        remembered_flops: floating-point operations, by sequence and step, of products with matrices that the layers
+            remember; 0 for layers that remember vectors.
 
     Raises ValueError, naming the cell, for a size or an option that is wrong.
     """
@@ -66,6 +68,7 @@ class ControlRecurrent(nn.Module):
     engine: str
     why_eager = ""
     kept: float | None
+    remembered_flops = 0
 
     def __init__(self, cell: Control, input_size: int, hidden_size: int, **options: Unpack[GivenOptions]) -> None:
         super().__init__()

@@ -180,6 +180,8 @@ class MatrixRecurrent(ControlRecurrent):
                 self.parts.append(nn.ParameterDict([(n, nn.Parameter(v)) for n, v in blocks.items()]))
                 filled.append((cell, blocks))
         self.kept = kept_at_start(filled)
+        # v k^T is added to c, which is multiplied with q: two operations each for every number of c
+        self.remembered_flops = 4 * len(self.parts) * hidden_size * (hidden_size // self.heads)
 
     @staticmethod
     def _check_engine(cell: Control, engine: str) -> None:

@@ -132,3 +132,18 @@ def test_every_parameter_has_a_gradient(feeds):
     batch = task.batch(B, torch.Generator().manual_seed(1))
     task.loss(network(batch), batch).backward()
     assert all(p.grad is not None and bool(p.grad.any()) for p in network.parameters())
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("feeds", [False, True])
+@pytest.mark.parametrize("task", [Copying(lag=2, length=2, symbols=3), TemporalOrder(lag=20)], ids=["copying", "order"])
+def test_operations_count_scores_and_contexts_of_every_step_that_is_looked_at(score, feeds, task):
+    network = module(score=score, feeds=feeds, task=task)
+    batch = task.batch(500, torch.Generator().manual_seed(2))
+    total = int(batch.lengths.sum()) if batch.lengths is not None else batch.inputs.shape[0] * 500
+    with torch.no_grad():
+        looked_at = int((network.attend(batch) > 0).sum()) / total
+    if feeds:  # of the context of every step, on average half of the steps
+        looked_at += (batch.inputs.shape[0] + 1) / 2
+    once = sum(2 * p.numel() for name, p in network.named_parameters() if p.dim() == 2 and name != "score.weight")
+    assert network.flops_per_step == pytest.approx(once + looked_at * 2 * (A + D), rel=0.02)

@@ -149,6 +149,14 @@ def test_attention_needs_an_earlier_step(monkeypatch):
     )
 
 
+def test_products_with_matrices_that_are_remembered_are_counted():
+    """mLSTM with inputs I, H=8, one head: four W [8, I], two [1, I], the read-out, and c [8, 8], which is used twice."""
+    network, _ = untrained(trial(cell="mlstm"))
+    task = Copying(lag=2, length=3, symbols=4)
+    weights = (4 * 8 + 2 * 1) * task.input_size + 8 * task.output_size
+    assert network.flops_per_step == 2 * weights + 2 * 2 * 8 * 8
+
+
 def test_a_network_without_answers_is_trained_and_measured_by_what_it_says_itself(monkeypatch):
     class Mute(type(untrained(trial())[0])):
         answering = False
