@@ -16,6 +16,7 @@ from ..tables.comparisons import comparisons
 from ..tables.effects import effects
 from ..tables.importance import importance
 from ..tables.lags import lag_tables
+from ..tables.stages import stage_tables
 
 
 class Results:
@@ -52,6 +53,11 @@ class Results:
     def effects(self) -> pd.DataFrame:
         """See `tables.effects.effects`."""
         return effects(self.study)
+
+    @cached_property
+    def stages(self) -> dict[str, pd.DataFrame]:
+        """See `tables.stages.stage_tables`."""
+        return stage_tables(self.study)
 
 
 @cache

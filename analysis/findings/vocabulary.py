@@ -21,8 +21,10 @@ from ..tables.claim_rules import UNTESTED, answered
 from ..tables.comparisons import OPEN
 from ..tables.lags import MEAN, SLOPE
 from ..tables.literature import CLAIMS, Claim
+from .markdown import table
 from .results import Results, shipped
 from .searches import SearchWords, words_in
+from .stages import StageWords
 
 LATER = "\0"  # stands for a number that needs resampling, where these are left out
 VERIFIED = "\2"  # what `verify` writes; the page drops it, and the line if nothing else is on it
@@ -59,17 +61,18 @@ class Vocabulary:
 
     def functions(self) -> dict[str, Callable[..., str]]:
         """Return the words by name."""
-        return {**words_in(self), **words_in(SearchWords(LATER if self.quick else ""))}
+        later = LATER if self.quick else ""
+        return {**words_in(self), **words_in(SearchWords(later)), **words_in(StageWords(self._read, later))}
 
     # What a study is
     # ------------------------------------------------------------------------------------------------------------------
 
     def trials(self, study: str = "", status: str = "") -> str:
-        """Write the number of trials: of a study or of all, of one status or of any.
+        """Write the number of trials of all stages: of a study or of all, of one status or of any.
 
         status: solved, finished (and not solved), diverged, exploded, failed.
         """
-        tables = [self._read(name).study.table for name in self._named(study)]
+        tables = [self._read(name).study.every for name in self._named(study)]
         return f"{sum(len(t) if not status else int((t['status'] == status).sum()) for t in tables):,}"
 
     def variants(self, study: str) -> str:
@@ -103,7 +106,7 @@ class Vocabulary:
 
     def hours(self, study: str = "") -> str:
         """Write how many hours the trials of a study, or of all, took together, each in its own process."""
-        seconds = sum(float(self._read(name).study.table["seconds"].sum()) for name in self._named(study))
+        seconds = sum(float(self._read(name).study.every["seconds"].sum()) for name in self._named(study))
         return f"{seconds / 3600:.1f}"
 
     def processors(self, study: str) -> str:
@@ -275,7 +278,7 @@ class Vocabulary:
         rows = [
             [f"`{variant}`", *(self._rate_in_table(study, task, variant) for task in tasks)] for variant in own.variants
         ]
-        return _table(heads, rows)
+        return table(heads, rows)
 
     def losses_table(self, study: str, task: str) -> str:
         """Write a table of test losses, a row for each variant: best decile, difference, lowest validation loss."""
@@ -290,7 +293,7 @@ class Vocabulary:
             ]
             for variant in own.variants
         ]
-        return _table(["variant", "best decile", "difference", "lowest validation", "exploded"], rows)
+        return table(["variant", "best decile", "difference", "lowest validation", "exploded"], rows)
 
     @resampled
     def means_table(self, study: str, *tasks: str) -> str:
@@ -311,20 +314,20 @@ class Vocabulary:
                 text = words.difference(row["difference"], row["low"], row["high"], row["unit"])
                 cells.append(f"**{text}**" if row["significant"] else text)
             rows.append([f"`{variant}`: {words.spoken(variant)}", *cells])
-        return _table(["variant", *(f"`{task}`" for task in tasks)], rows)
+        return table(["variant", *(f"`{task}`" for task in tasks)], rows)
 
     @resampled
     def half_lags_table(self, study: str) -> str:
         """Write a table of half lags with their intervals, a row for each variant; bold where told apart."""
-        table = self._read(study).by_lag["half_lags"]
-        series = list(dict.fromkeys(table["series"]))
+        found = self._read(study).by_lag["half_lags"]
+        series = list(dict.fromkeys(found["series"]))
         rows = []
         for variant in self._read(study).study.variants:
-            own = table[table["variant"] == variant].set_index("series")
+            own = found[found["variant"] == variant].set_index("series")
             cells = [words.half_lag(own.loc[name].to_dict()) if name in own.index else words.NOTHING for name in series]
             bold = [bool(own["significant"].get(name, False)) for name in series]
             rows.append([f"`{variant}`", *(f"**{c}**" if b else c for c, b in zip(cells, bold, strict=True))])
-        return _table(["variant", *(words.spoken(str(name)) for name in series)], rows)
+        return table(["variant", *(words.spoken(str(name)) for name in series)], rows)
 
     # Claims
     # ------------------------------------------------------------------------------------------------------------------
@@ -365,7 +368,7 @@ class Vocabulary:
             rows = [self._claim_row(one["claim"]) for one in claims]
             rows.sort(key=lambda row: row[1] == UNTESTED)
             parts.append(
-                f"### {source}\n\n{_table(['claim', 'verdict', 'why it may differ, or what is lacking'], rows)}"
+                f"### {source}\n\n{table(['claim', 'verdict', 'why it may differ, or what is lacking'], rows)}"
             )
         return "\n\n".join(parts)
 
@@ -474,15 +477,3 @@ def _end(value: float, unit: str) -> str:
 
 def _bold(verdict: str) -> str:
     return f"**{verdict}**" if answered(verdict) else verdict
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table of Markdown.
-
-    >>> print(_table(["cell", "rate"], [["a|b", "53 %"]]))
-    | cell | rate |
-    | --- | --- |
-    | a\\|b | 53 % |
-    """
-    lines = [list(heads), ["---"] * len(heads), *([cell.replace("|", r"\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -89,7 +89,7 @@ def confirmed_sentences(study: Study, tables: Tables) -> list[str]:
         return []
     found = tables["confirmed"]
     of_tasks, overall = found[found["task"] != ALL], found[found["task"] == ALL]
-    replicates, size = int(of_tasks["replicates"].max()), _block_size(study)
+    replicates, size = int(of_tasks["replicates"].max()), block_size(study)
     compared = of_tasks[of_tasks["p"].notna()]
     variants = int(compared.groupby("task").size().max()) if len(compared) else 0
     fewest = fewest_to_conclude(variants) if variants else 0
@@ -161,7 +161,7 @@ def _improvement(row: Mapping[Any, Any]) -> str:
     return words.interval(row["improvement"], row["improvement_low"], row["improvement_high"])
 
 
-def _block_size(study: Study) -> int:
+def block_size(study: Study) -> int:
     """Return the number of points in a block of the stage `confirm`, 0 where the study does not say."""
     from runs.study.stages import Confirm
 
