@@ -21,7 +21,7 @@ from ..report.lag_sentences import lag_sentences
 from ..report.sentences import verdicts
 from ..statistics.endpoints import EASE, QUALITY
 from ..study import Study
-from ..tables.claim_rules import UNDECIDED, answered
+from ..tables.claim_rules import AGREES, MIXED, UNDECIDED, answered
 from ..tables.claims import held_against
 from ..tables.comparisons import BETTER, GUARDS, SAME, WORSE, comparisons
 from ..tables.lags import MEAN, SLOPE, lag_tables
@@ -30,7 +30,14 @@ from .studies import SCENARIOS, Scenario, made_up
 PROMISE = 0.05  # largest share of studies of equal variants with an error in a family
 RARE = 0.001  # probability of more errors than `most_errors`, where the promise is just kept
 SOON, HALF_LAG = "steps", "half lag"  # families that decide no question, but stand in sentences
-FAMILIES = {"solve_rate": EASE, "expected_best_20": QUALITY, "restricted_steps": SOON}  # by endpoint
+FAMILIES = {
+    "solve_rate": EASE,
+    "expected_best_20": QUALITY,
+    "restricted_steps": SOON,
+    "mean_loss": EASE,  # this and the next: of a task without a criterion of success
+    "best_decile_loss": QUALITY,
+}
+"""By endpoint."""
 STATED = re.compile(r"\b(?:better|worse|earlier|later) than|loses .* (?:more|less) per doubling", re.IGNORECASE)
 DIFFERENT = re.compile(r": (?:better|worse) by [^:;]+(?:;|$)")  # evidence of a claim that rests on a difference
 
@@ -142,7 +149,9 @@ def _claims(study: Study, compared: pd.DataFrame) -> dict[str, float]:
     about_variants = held_against(study, compared, pd.DataFrame()).loc[lambda t: t["question"] != ""]
     verdict = about_variants["verdict"]
     undecided, silent = verdict == UNDECIDED, ~verdict.map(answered)
-    against = verdict != about_variants["claim"].map(_true_of_equal_variants())
+    right = about_variants["claim"].map(_true_of_equal_variants())
+    in_part = (verdict == MIXED) & (right == AGREES)  # where one of its two questions is undecided
+    against = (verdict != right) & ~in_part
     invented = about_variants["evidence"].str.contains(DIFFERENT)
     wrong = ~undecided & ~silent & (against | invented)
     shares = {"right": ~undecided & ~silent & ~wrong, "undecided": undecided, "unanswered": silent}
@@ -152,7 +161,12 @@ def _claims(study: Study, compared: pd.DataFrame) -> dict[str, float]:
 @cache
 def _true_of_equal_variants() -> dict[str, str]:
     """Return what is right to say of each claim: that of differences which are known to be zero."""
-    study = made_up(SCENARIOS["lags"], 10, np.random.default_rng(0))  # so that claims about long lags are answered
-    known = comparisons(study, swaps=19).assign(difference=0.0, low=-1e-6, high=1e-6, verdict=SAME, significant=False)
-    found = held_against(study, known, pd.DataFrame())
-    return dict(zip(found["claim"], found["verdict"], strict=True))
+    right: dict[str, str] = {}
+    for name in ("three tasks", "lags"):  # the one answers claims about several tasks, the other those about long lags
+        study = made_up(SCENARIOS[name], 10, np.random.default_rng(0))
+        known = comparisons(study, swaps=19)
+        known = known.assign(difference=0.0, low=-1e-6, high=1e-6, verdict=SAME, significant=False)
+        for row in held_against(study, known, pd.DataFrame()).to_dict("records"):
+            if row["claim"] not in right or (answered(row["verdict"]) and row["verdict"] != UNDECIDED):
+                right[row["claim"]] = row["verdict"]
+    return right

@@ -27,6 +27,8 @@ VARIANTS = (
 SHARED = 0.5  # share of the variance of a trial's luck that its point gives to all variants
 BUDGET, LOOK = 2000, 50  # updates of a trial, and between two looks
 FLOOR, SOLVED_LOSS = 1.0, 0.01
+REFERENCE = 0.6  # that the losses of a task without a criterion of success are held against
+RUINED = 30.0  # times the floor, at most: the loss of a trial that exploded
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,9 @@ class Truth:
         the middle.
     own_optimum: whether each variant has its best points in another place of the search space.
     lag: of the task.
+    losses: whether it has no criterion of success, as real data have none; then its losses lie on both sides of the
+        floor, the luckiest near the reference.
+    ruined: share of its trials, the unluckiest, whose losses are many times the floor.
     """
 
     label: str
@@ -48,6 +53,8 @@ class Truth:
     bimodal: bool = False
     own_optimum: bool = False
     lag: int = 30
+    losses: bool = False
+    ruined: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,14 @@ SCENARIOS = {
             "lags",
             tuple(Truth(f"recall_{lag}", rate, lag=lag) for lag, rate in ((30, 0.8), (60, 0.4), (120, 0.1))),
             series="recall",
+        ),
+        Scenario(
+            "losses",
+            (
+                Truth("losses", 0.0, losses=True),
+                Truth("losses_ruined", 0.0, losses=True, ruined=0.25),
+                Truth("losses_own_optimum", 0.0, losses=True, own_optimum=True),
+            ),
         ),
     )
 }
@@ -131,6 +146,8 @@ def _luck(rng: np.random.Generator, size: tuple[int, int], *, own_optimum: bool 
 def _trials(truth: Truth, luck: Floats, rng: np.random.Generator) -> dict[str, Floats]:
     """Return columns of trials [V, P]: the luckiest solve the task, the luckier the sooner."""
     rank = normal.cdf(luck)  # uniform, 1 is the luckiest
+    if truth.losses:
+        return _losses(truth, rank, rng)
     solved = rank > 1 - truth.rate
     with np.errstate(divide="ignore", invalid="ignore"):
         soon = np.clip((rank - (1 - truth.rate)) / truth.rate, 0, 1)
@@ -149,6 +166,23 @@ def _trials(truth: Truth, luck: Floats, rng: np.random.Generator) -> dict[str, F
     }
 
 
+def _losses(truth: Truth, rank: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+    """Return the same columns on a task without a criterion of success.
+
+    rank: of the luck of each trial, from 0 to 1.
+    """
+    loss = FLOOR * (REFERENCE + 0.7 * (1 - rank) ** 2)  # three quarters are below the floor
+    explosion = FLOOR * np.exp(np.log(RUINED) * rng.random(rank.shape))
+    loss = np.where(rank < truth.ruined, explosion, loss)
+    test_loss = loss * np.exp(0.02 * rng.normal(size=rank.shape))
+    return {
+        "solved_step": np.full(rank.shape, np.nan),
+        "validation_loss": loss,
+        "test_loss": test_loss,
+        "score": np.clip((FLOOR - test_loss) / (FLOOR - REFERENCE), 0, 1),
+    }
+
+
 @lru_cache(maxsize=32)
 def _template(scenario: Scenario, points: int) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return the table of a study before anything is known of its trials, and the values of its design."""
@@ -164,6 +198,7 @@ def _template(scenario: Scenario, points: int) -> tuple[pd.DataFrame, dict[str, 
             "variant": variant,
             "point": point,
             "lag": truth.lag,
+            **({"solved_loss": None, "reference": REFERENCE} if truth.losses else {}),
             "number_of_task": t,
             "number_of_variant": v,
         }

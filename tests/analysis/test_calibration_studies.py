@@ -8,14 +8,16 @@ import pytest
 from scipy.stats import binom
 
 from analysis.calibration.__main__ import main
-from analysis.calibration.errors import RARE, measured, most_errors
+from analysis.calibration.errors import RARE, _claims, measured, most_errors
 from analysis.calibration.page import tables, write_between_markers
 from analysis.calibration.power import powers
 from analysis.calibration.studies import SCENARIOS, VARIANTS, Scenario, Truth, made_up
 from analysis.report.sentences import verdicts
 from analysis.statistics.resampling import Comparison, compare
 from analysis.tables import comparisons as module
+from analysis.tables.claim_rules import MIXED
 from analysis.tables.claims import held_against
+from analysis.tables.comparisons import comparisons
 
 FAMILIES = ["ease", "quality", "steps"]
 SHORT = [pytest.mark.slow, pytest.mark.calibration]
@@ -65,6 +67,23 @@ def test_lags_are_a_series_whose_points_share_luck():
     assert wide.corr().to_numpy().min() > 0.15
 
 
+def test_losses_without_a_criterion_of_success_lie_on_both_sides_of_the_floor():
+    study = made_up(SCENARIOS["losses"], 1000, np.random.default_rng(4))
+    assert not any(study.solvable(task) for task in study.tasks)
+    below = (study.trials["test_loss"] < 1).groupby(study.trials["task"]).mean()
+    assert below.to_dict() == pytest.approx(dict.fromkeys(study.tasks, 0.75), abs=0.02)
+    ruined = (study.trials["test_loss"] > 2).groupby(study.trials["task"]).mean()
+    assert ruined.to_dict() == pytest.approx({**dict.fromkeys(study.tasks, 0.0), "losses_ruined": 0.2}, abs=0.02)
+
+
+def test_what_is_half_of_the_truth_is_no_error():
+    """Equal variants: a claim that two are the same may be upheld in part, where one of its questions is undecided."""
+    studies = [made_up(SCENARIOS["losses"], 50, np.random.default_rng(k)) for k in range(3)]
+    found = [(held_against(s, c, pd.DataFrame()), _claims(s, c)) for s in studies for c in [comparisons(s, swaps=99)]]
+    assert any((claims["verdict"] == MIXED).any() for claims, _ in found)
+    assert not any(shares["claims_wrong"] for _, shares in found)
+
+
 # The limits
 # ----------------------------------------------------------------------------------------------------------------------
 
@@ -93,7 +112,7 @@ def test_a_study_on_the_floor_gives_no_verdict_and_no_claim(points):
 
 
 @pytest.mark.parametrize("marks", [pytest.param(30, marks=SHORT), pytest.param(200, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", ["three tasks", "all solve", "few solve"])
+@pytest.mark.parametrize("name", ["three tasks", "all solve", "few solve", "losses"])
 def test_equal_variants_differ_in_at_most_five_percent_of_the_studies(name, marks):
     families, _ = errors(name, 50, marks)
     for row in families.to_dict("records"):

@@ -20,18 +20,19 @@ def study():
     search = [{"task": t, "variant": v, "point": p, "lag": int(t[7:])} for t, v in pairs for p in range(50)]
     winners = [
         {
-            **{"stage": "confirm", "task": t, "variant": v, "block": b},
-            **({"score": 1.0, "status": "solved"} if b < FRESH[t, v] else {"score": 0.1, "status": "finished"}),
+            "stage": "confirm",
+            "task": t,
+            "variant": v,
+            "block": b,
+            "score": 1.0 if b < FRESH[t, v] else 0.1,
+            "status": "solved" if b < FRESH[t, v] else "finished",
         }
         for t, v in pairs
         for b in range(BLOCKS)
     ]
     repeats = [{"stage": "confirm", "task": t, "variant": v, "block": -1, "status": "solved"} for t, v in pairs]
     runs = [
-        {
-            **{"stage": "horizon", "task": "adding_30", "variant": "vanilla", "lag": lag},
-            "status": "solved" if k < solved else "finished",
-        }
+        {"stage": "horizon", "task": "adding_30", "lag": lag, "status": "solved" if k < solved else "finished"}
         for lag, solved in RUNS.items()
         for k in range(4)
     ]
@@ -77,9 +78,9 @@ def test_a_horizon_is_where_half_of_the_runs_solve_the_task(words):
 
 def test_a_stage_that_was_not_run_is_refused():
     plain = words_of(by_hand({"variant": "vanilla"}))
-    with pytest.raises(ValueError, match="stage confirm of study .synthetic. has no trial in the archive"):
+    with pytest.raises(ValueError, match=r"stage confirm of study .synthetic. has no trial in the archive"):
         plain["fresh"]("one", "vanilla")
-    with pytest.raises(ValueError, match="stage horizon of study .synthetic. has no trial in the archive"):
+    with pytest.raises(ValueError, match=r"stage horizon of study .synthetic. has no trial in the archive"):
         plain["horizons_table"]("one")
 
 

@@ -150,7 +150,7 @@ def test_attention_needs_an_earlier_step(monkeypatch):
 
 
 def test_products_with_matrices_that_are_remembered_are_counted():
-    """mLSTM with inputs I, H=8, one head: four W [8, I], two [1, I], the read-out, and c [8, 8], which is used twice."""
+    """mLSTM with inputs I, H=8, one head: four W [8, I], two [1, I], the read-out, and c [8, 8], used twice."""
     network, _ = untrained(trial(cell="mlstm"))
     task = Copying(lag=2, length=3, symbols=4)
     weights = (4 * 8 + 2 * 1) * task.input_size + 8 * task.output_size
