@@ -15,10 +15,12 @@ import numpy as np
 import pandas as pd
 
 from .. import words
+from ..figures.effect_matrix import part_name
 from ..report.claims import by_paper, may_differ
 from ..statistics.endpoints import EASE
 from ..tables.claim_rules import UNTESTED, answered
 from ..tables.comparisons import OPEN
+from ..tables.effects import MAIN, PAIR
 from ..tables.lags import MEAN, SLOPE
 from ..tables.literature import CLAIMS, Claim
 from .markdown import table
@@ -196,6 +198,28 @@ class Vocabulary:
         unit = str(row["unit"])
         ends = [words.signed(row[name], unit) for name in ("where_plus", "where_minus")]
         return f"{' and '.join(ends)}{words.unit_of(unit).after_difference}"
+
+    @resampled
+    def pairs_told_apart(self, study: str) -> str:
+        """Write how many pairs of parts are told apart, of all tasks: `4 of 60`. Those that a bound can make count."""
+        rows = self._read(study).effects
+        pairs = rows[(rows["kind"] == PAIR) & (rows["question"] == EASE)]
+        return f"{int(pairs['significant'].sum())} of {len(pairs)}"
+
+    @resampled
+    def effects_table(self, study: str) -> str:
+        """Write a table of what each part is worth by ease, a column for each task; bold where told apart from 0."""
+        rows = self._read(study).effects
+        rows = rows[(rows["kind"] == MAIN) & (rows["question"] == EASE)]
+        tasks, lines = list(dict.fromkeys(rows["task"])), []
+        for effect, own in rows.groupby("effect", sort=False):
+            texts = [
+                f"**{text}**" if row["significant"] else text
+                for row in own.to_dict("records")
+                for text in [words.difference(row["difference"], row["low"], row["high"], row["unit"])]
+            ]
+            lines.append([part_name(str(effect)), *texts])
+        return table(["part", *(words.spoken(task) for task in tasks)], lines)
 
     def verify_effects(self, study: str, says: str, *effects: str, task: str = "") -> str:
         """Write nothing; see `verify`. The verdict must be that of these effects by ease, on a task or on every one."""

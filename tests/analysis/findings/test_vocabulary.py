@@ -205,3 +205,19 @@ def test_effects_are_verified_on_every_task_or_on_one(factored_words):
         factored_words.verify_effects("parts", "open", "input_gate")
     with pytest.raises(ValueError, match="no effect nothing"):
         factored_words.verify_effects("parts", "open", "nothing")
+
+
+def test_a_table_of_effects_has_a_row_for_each_part_and_shows_which_are_told_apart(factored_words):
+    lines = factored_words.effects_table("parts").splitlines()
+    assert lines[0].startswith("| part | adding two numbers")
+    own = next(line for line in lines if line.startswith("| input gate |"))
+    row = factored_words._read("parts").effects.query("effect == 'input_gate' and endpoint == 'solve_rate'").iloc[0]
+    assert row["significant"]
+    assert own.split(" | ")[1].startswith(f"**+{100 * row['difference']:.0f} [")
+    assert len(lines) == 2 + len(factored_words._read("parts").study.design.factors.levels)
+
+
+def test_pairs_that_are_told_apart_are_counted(factored_words):
+    rows = factored_words._read("parts").effects.query("kind == 'pair' and endpoint == 'solve_rate'")
+    assert rows["significant"].any()
+    assert factored_words.pairs_told_apart("parts") == f"{int(rows['significant'].sum())} of {len(rows)}"
