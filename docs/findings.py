@@ -15,7 +15,17 @@ HERE = Path(__file__).resolve().parent
 README = HERE.parent / "README.md"
 PAGE, PART = HERE / "findings.md.jinja", HERE / "readme.md.jinja"  # the templates
 NOTE = "<!-- Written by `make docs` from docs/findings.md.jinja and the shipped archives. Change these, not this. -->"
-STUDIES = ("lags", "parts", "real", "attention", "generative", "family", "forget_bias", "greff_chorales")
+STUDIES = (
+    "lags",
+    "parts",
+    "real",
+    "attention",
+    "generative",
+    "generative_chorales",
+    "family",
+    "forget_bias",
+    "greff_chorales",
+)
 """That the pages are about; others are spoken of only, such as `found_on_lags`, which has trials of `lags`."""
 
 

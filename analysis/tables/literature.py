@@ -509,7 +509,7 @@ CLAIMS = [
         "Latent variables help a recurrent network to model sequences (STORN).",
         BOTH,
         nothing_answers,
-        ("generative",),
+        ("generative", "generative_chorales"),
         "They modelled music and motion capture; here all networks have as many parameters, and few updates.",
         place="abstract",
         of_parts=network_helps("storn"),
