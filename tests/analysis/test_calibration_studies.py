@@ -230,5 +230,8 @@ def test_truths_are_those_of_the_issue():
         "recall_30": 0.8,
         "recall_60": 0.4,
         "recall_120": 0.1,
+        "losses": 0.0,
+        "losses_ruined": 0.0,
+        "losses_own_optimum": 0.0,
     }
     assert Truth("usual", 0.5).best_unsolved == 1.0
