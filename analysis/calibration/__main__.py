@@ -9,9 +9,11 @@ It takes minutes. The tables go to the screen. Those of effects of parts are for
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 OF = ("variants", "effects")
 KEYS = {
@@ -21,6 +23,7 @@ KEYS = {
     "read": "in how many of them sentences and claims are read. Default: a quarter.",
     "power": "number of made-up studies for each difference that is there. Default: 500.",
     "swaps": "number of label swaps. Default: 99.",
+    "workers": "processes that share the kinds of studies. The numbers do not depend on it. Default: 2.",
     "write": "a page with markers that receives the tables, such as docs/statistics.md. Default: none.",
 }
 
@@ -56,11 +59,11 @@ def _calibrated(values: Mapping[str, str]) -> str:
     if len(studies) not in (1, len(points)):
         raise ValueError(f"studies must be one number, or one for each of {len(points)} points, got {len(studies)}")
     studies *= len(points) // len(studies)
-    swaps, power = (_numbers(values, name, usual)[0] for name, usual in (("swaps", "99"), ("power", "500")))
+    usual = {"swaps": "99", "power": "500", "workers": "2"}
+    swaps, power, workers = (_numbers(values, name, number)[0] for name, number in usual.items())
 
     import pandas as pd
 
-    from runs.console.progress import Progress
     from runs.record.facts import processor
 
     from .errors import measured
@@ -68,16 +71,17 @@ def _calibrated(values: Mapping[str, str]) -> str:
     from .power import powers
     from .studies import SCENARIOS
 
-    families, whole, progress = [], [], Progress()
-    for count, number in zip(points, studies, strict=True):
-        read = _numbers(values, "read", str(max(1, number // 4)))[0]
-        for scenario in SCENARIOS.values():
-            by_family, by_study = measured(scenario, count, number, read=read, swaps=swaps, progress=progress)
-            families.append(by_family)
-            whole.append(by_study)
-    found = pd.concat([powers(count, power, progress=progress) for count in points])
+    reads = [_numbers(values, "read", str(max(1, number // 4)))[0] for number in studies]
+    jobs = [
+        partial(measured, scenario, count, number, read=read, swaps=swaps)
+        for count, number, read in zip(points, studies, reads, strict=True)
+        for scenario in SCENARIOS.values()
+    ]
+    of_power = [partial(powers, count, power) for count in points]
+    found = _shared([*jobs, *of_power], workers)
+    families, whole = zip(*found[: len(jobs)], strict=True)
     about = f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {swaps} label swaps; 399 for power."
-    return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), found)}"
+    return f"{about}\n\n{tables(pd.concat(families), pd.concat(whole), pd.concat(found[len(jobs) :]))}"
 
 
 def _of_effects(values: Mapping[str, str]) -> str:
@@ -88,14 +92,23 @@ def _of_effects(values: Mapping[str, str]) -> str:
 
     import pandas as pd
 
-    from runs.console.progress import Progress
     from runs.record.facts import processor
 
     from .effects import FLIPS, effect_powers
     from .page import of_effects
 
-    found = pd.concat([effect_powers(count, studies, progress=Progress()) for count in points])
+    workers = _numbers(values, "workers", "2")[0]
+    found = pd.concat(_shared([partial(effect_powers, count, studies) for count in points], workers))
     return f"Measured on {datetime.now(UTC):%Y-%m-%d}, {processor()}, {FLIPS} flips.\n\n{of_effects(found)}"
+
+
+def _shared(jobs: Sequence[Callable[[], Any]], workers: int) -> list[Any]:
+    """Return the results of jobs in their order, and show how many are done."""
+    from runs.console.progress import Progress
+
+    from ..processes import shared
+
+    return list(Progress().follow(shared(jobs, workers), "kinds of studies", len(jobs)))
 
 
 def _numbers(values: Mapping[str, str], name: str, usual: str) -> list[int]:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import binom
 
+from analysis.calibration import studies as studies_module
 from analysis.calibration.__main__ import main
 from analysis.calibration.errors import RARE, _claims, measured, most_errors
 from analysis.calibration.page import tables, write_between_markers
@@ -216,6 +217,16 @@ def test_tables_show_the_shares_that_were_measured():
 def test_bad_arguments_get_one_line(argument, message, capsys):
     assert main([argument]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"
+
+
+def test_the_numbers_do_not_depend_on_the_number_of_processes(monkeypatch, capsys):
+    monkeypatch.setattr(studies_module, "SCENARIOS", {"floor": SCENARIOS["floor"]})
+    texts = []
+    for workers in (1, 2):
+        assert main(["studies=2", "points=10,12", "power=1", "read=1", "swaps=19", f"workers={workers}"]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert texts[0].count("| floor | 1") == 6  # two numbers of points in three tables
 
 
 def test_truths_are_those_of_the_issue():
