@@ -146,4 +146,4 @@ def test_operations_count_scores_and_contexts_of_every_step_that_is_looked_at(sc
     if feeds:  # of the context of every step, on average half of the steps
         looked_at += (batch.inputs.shape[0] + 1) / 2
     once = sum(2 * p.numel() for name, p in network.named_parameters() if p.dim() == 2 and name != "score.weight")
-    assert network.flops_per_step == pytest.approx(once + looked_at * 2 * (A + D), rel=0.02)
+    assert network.flops_per_step == pytest.approx(once + looked_at * 2 * (A + D), abs=1)
