@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm as normal
 
-from runs.console.progress import SILENT, Progress
 from runs.study.factors import NO, YES, Factors, combined
 
 from ..statistics.effects import compare_means
@@ -54,7 +53,6 @@ def effect_powers(
     parts: int = 6,
     flips: int = FLIPS,
     seed: int = 2026,
-    progress: Progress = SILENT,
 ) -> pd.DataFrame:
     """Return how often effects of parts on the solve rate are found, and how often others are.
 
@@ -66,7 +64,6 @@ def effect_powers(
     parts: number of factors with two levels.
     flips: number of flips of signs.
     seed: of the studies.
-    progress: shows how many studies are done.
 
     Columns, of which the last four are shares of studies but for the half width:
     kind, points, studies.
@@ -86,7 +83,7 @@ def effect_powers(
         truth = contrasts @ rate
         there = np.abs(truth) > 1e-9
         found = []
-        for k in progress.follow(range(studies), f"{kind.name}, {points} points"):
+        for k in range(studies):
             rng = np.random.default_rng([seed, points, k, number])
             luck = np.sqrt(kind.shared) * rng.normal(size=points)
             luck = luck + np.sqrt(1 - kind.shared) * rng.normal(size=(len(cells), points))

@@ -15,8 +15,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from runs.console.progress import SILENT, Progress
-
 from ..report.lag_sentences import lag_sentences
 from ..report.sentences import verdicts
 from ..statistics.endpoints import EASE, QUALITY
@@ -50,7 +48,6 @@ def measured(
     read: int | None = None,
     swaps: int = 99,
     seed: int = 2026,
-    progress: Progress = SILENT,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return how often made-up studies of equal variants err: a row per family, and a row for whole studies.
 
@@ -60,7 +57,6 @@ def measured(
     read: of how many of them the sentences and claims are read, which takes longer than the tables; by default of all.
     swaps: number of label swaps.
     seed: of the studies.
-    progress: shows how many studies are done.
 
     Columns of the first table, all shares of studies:
     task, family: a task (or series) with ease, quality, steps, mean, slope or half lag.
@@ -76,7 +72,7 @@ def measured(
     read = studies if read is None else min(read, studies)
     families: list[dict[str, Any]] = []
     whole: list[dict[str, Any]] = []
-    for k in progress.follow(range(studies), f"{scenario.name}, {points} points"):
+    for k in range(studies):
         study = made_up(scenario, points, np.random.default_rng([seed, points, k, *scenario.name.encode()]))
         compared = comparisons(study, swaps=swaps, seed=k)
         lags = lag_tables(study, compared, swaps=swaps, seed=k, resamples=1000)

@@ -6,8 +6,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm as normal
 
-from runs.console.progress import SILENT, Progress
-
 from ..statistics.endpoints import ENDPOINTS
 from ..statistics.resampling import compare
 from ..tables.comparisons import BETTER, WORSE, Measure, inferences
@@ -24,7 +22,6 @@ def powers(
     differences: tuple[float, ...] = DIFFERENCES,
     swaps: int = 399,
     seed: int = 2026,
-    progress: Progress = SILENT,
 ) -> pd.DataFrame:
     """Return how often a study tells one worse variant of eleven apart from a baseline that solves half of its trials.
 
@@ -33,7 +30,6 @@ def powers(
     differences: of the solve rate, between the baseline and the variant that is worse.
     swaps: number of label swaps.
     seed: of the studies.
-    progress: shows how many studies are done.
 
     Columns, all but the first shares of studies:
     difference, points, studies.
@@ -47,7 +43,7 @@ def powers(
     for difference in differences:
         truth = np.r_[-difference, np.zeros(len(VARIANTS) - 2)]
         found = []
-        for k in progress.follow(range(studies), f"power at a difference of {difference:g}, {points} points"):
+        for k in range(studies):
             rng = np.random.default_rng([seed, points, k, round(1000 * difference)])
             luck = np.sqrt(SHARED) * rng.normal(size=points)
             luck = luck + np.sqrt(1 - SHARED) * rng.normal(size=(len(VARIANTS), points))

@@ -20,6 +20,7 @@ from .. import words
 from ..discovery.loading import search_in
 from ..discovery.search import Search
 from ..discovery.verdict import Row, Verdict, verdict
+from .markdown import table
 from .results import shipped
 
 
@@ -103,16 +104,15 @@ class SearchWords:
         """Write a table of the cells of the verdict, the best confirmed score first."""
         if self._later:
             return self._later
-        lines = ["| cell | search | fresh points | too high by | better / worse / open |", f"|{' --- |' * 5}"]
+        rows = []
         for row in judged(name).rows:
             numbers = [f"{x:.2f}" if x is not None else "" for x in (row.search, row.confirmed, row.optimism)]
             against = "" if row.label == searched(name).plan.design.baseline else " / ".join(
                 map(str, (row.better, row.worse, row.neither))
             )  # fmt: skip
             spoken = words.spoken(row.label) if not row.key else ""
-            cells = [f"`{row.label}`" + (f": {spoken}" if spoken else ""), *numbers, against]
-            lines.append(f"| {' | '.join(cells)} |")
-        return "\n".join(lines)
+            rows.append([f"`{row.label}`" + (f": {spoken}" if spoken else ""), *numbers, against])
+        return table(["cell", "search", "fresh points", "too high by", "better / worse / open"], rows)
 
     def _of(self, name: str, holds: Callable[[Row], bool]) -> str:
         found = judged(name).found

@@ -18,8 +18,6 @@ from ..tables.stages import horizons
 from .markdown import table
 from .results import Results
 
-NONE_RUN = "stage {} of study {!r} has no trial in the archive"
-
 
 class StageWords:
     """The functions about stages that a template may call; every public method is one.
@@ -99,7 +97,7 @@ class StageWords:
 def _stage(study: Study, stage: str) -> pd.DataFrame:
     trials = study.stage(stage)
     if trials.empty:
-        raise ValueError(NONE_RUN.format(stage, study.name))
+        raise ValueError(f"stage {stage} of study {study.name!r} has no trial in the archive")
     return trials
 
 

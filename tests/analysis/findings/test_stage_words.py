@@ -15,7 +15,7 @@ RUNS = {15: 4, 30: 4, 60: 2, 120: 0}  # solved of 4
 
 @pytest.fixture(scope="module")
 def study():
-    """A study of two lags with its stages; a repeat of the best configuration and a failed run count nowhere."""
+    """A study of two lags with its stages; a repeat of the best configuration is no winner."""
     pairs = list(FRESH)
     search = [{"task": t, "variant": v, "point": p, "lag": int(t[7:])} for t, v in pairs for p in range(50)]
     winners = [
