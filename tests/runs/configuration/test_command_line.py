@@ -301,10 +301,11 @@ def test_every_space_makes_a_design(composed, space):
 
 @pytest.mark.parametrize("study", options("study"))
 def test_every_study_makes_a_design(composed, study, own_file, tmp_path, monkeypatch):
-    if study in ("greff_chorales", "real"):  # they have chorales
-        in_place_of_music21(tmp_path, monkeypatch)
     needed = {"own_data": [f"tasks.sequences.path={own_file}"]}.get(study, [])
-    assert design_from(composed("sweep", overrides=[f"study={study}", *needed])).name == study
+    config = composed("sweep", overrides=[f"study={study}", *needed])
+    if "chorales" in config.tasks:
+        in_place_of_music21(tmp_path, monkeypatch)
+    assert design_from(config).name == study
 
 
 def test_a_knob_of_a_class_is_an_option_with_its_default():
