@@ -92,9 +92,15 @@ class SearchWords:
         """Write how many of these cells are better than the GRU in some comparison and worse in none: `9 of 10`."""
         return self._later or self._of(name, lambda row: bool(row.better) and not row.worse)
 
-    def optimism(self, name: str) -> str:
-        """Write by how much the scores of these cells were too high in the search, on average."""
-        return self._later or f"{judged(name).optimism:.2f}"
+    def optimism(self, name: str, label: str = "") -> str:
+        """Write by how much the score of a cell was too high in the search; without a label the mean of those found."""
+        if self._later:
+            return self._later
+        return f"{self._row(name, label).optimism if label else judged(name).optimism:.2f}"
+
+    def found(self, name: str) -> str:
+        """Write the names of these cells as variants, with spaces between them."""
+        return self._later or " ".join(row.label for row in judged(name).found)
 
     def verdict_points(self, name: str) -> str:
         """Write the number of fresh points that each cell of the verdict got."""

@@ -16,13 +16,13 @@ import pandas as pd
 
 from .. import words
 from ..figures.effect_matrix import part_name
-from ..report.claims import by_paper, may_differ
 from ..statistics.endpoints import EASE
-from ..tables.claim_rules import UNTESTED, answered
 from ..tables.comparisons import OPEN
 from ..tables.effects import MAIN, PAIR
 from ..tables.lags import MEAN, SLOPE
-from ..tables.literature import CLAIMS, Claim
+from .claims import ClaimWords
+from .counts import CountWords
+from .guards import one_row, refuse_false
 from .markdown import table
 from .results import Results, shipped
 from .searches import SearchWords, words_in
@@ -64,7 +64,13 @@ class Vocabulary:
     def functions(self) -> dict[str, Callable[..., str]]:
         """Return the words by name."""
         later = LATER if self.quick else ""
-        return {**words_in(self), **words_in(SearchWords(later)), **words_in(StageWords(self._read, later))}
+        others = (
+            SearchWords(later),
+            StageWords(self._read, later),
+            CountWords(self._read),
+            ClaimWords(self._studies, self._read, later),
+        )
+        return {name: word for part in (self, *others) for name, word in words_in(part).items()}
 
     # What a study is
     # ------------------------------------------------------------------------------------------------------------------
@@ -193,8 +199,8 @@ class Vocabulary:
 
         pair: as in `effect`, with its verdict `says`.
         """
-        row = _one(self._read(study).effects, self._effect(study, task, pair), study)
-        _refuse_false(says, str(row["verdict"]), f"{pair} on {task} in {study}")
+        row = one_row(self._read(study).effects, self._effect(study, task, pair), study)
+        refuse_false(says, str(row["verdict"]), f"{pair} on {task} in {study}")
         unit = str(row["unit"])
         ends = [words.signed(row[name], unit) for name in ("where_plus", "where_minus")]
         return f"{' and '.join(ends)}{words.unit_of(unit).after_difference}"
@@ -228,7 +234,7 @@ class Vocabulary:
             own = rows[(rows["effect"] == effect) & (rows["question"] == EASE)]
             own = own[own["task"] == task] if task else own
             for row in own.to_dict("records"):
-                _refuse_false(says, str(row["verdict"]), f"{effect} on {row['task']} in {study}")
+                refuse_false(says, str(row["verdict"]), f"{effect} on {row['task']} in {study}")
             if own.empty:
                 raise ValueError(f"{study}: no effect {effect}")
         return VERIFIED
@@ -243,17 +249,19 @@ class Vocabulary:
         for place in () if self.quick else places:
             if place in set(results.compared["task"]):
                 usual = self._usual(study, place)
-                row = _one(results.compared, {"task": place, "variant": variant, "endpoint": usual}, study)
+                row = one_row(results.compared, {"task": place, "variant": variant, "endpoint": usual}, study)
             else:
-                row = _one(results.by_lag["lag_effects"], {"series": place, "variant": variant, "effect": MEAN}, study)
-            _refuse_false(says, str(row["verdict"]), f"{variant} on {place} in {study}")
+                row = one_row(
+                    results.by_lag["lag_effects"], {"series": place, "variant": variant, "effect": MEAN}, study
+                )
+            refuse_false(says, str(row["verdict"]), f"{variant} on {place} in {study}")
         return VERIFIED
 
     @resampled
     def half_lag(self, study: str, series: str, variant: str) -> str:
         """Write the lag at which half of the solve rate is left, with its interval, such as `110 [90, 133]`."""
         table = self._read(study).by_lag["half_lags"]
-        return words.half_lag(_one(table, {"series": series, "variant": variant}, f"half lag in {study}"))
+        return words.half_lag(one_row(table, {"series": series, "variant": variant}, f"half lag in {study}"))
 
     @resampled
     def open_at_most(self, study: str, task: str) -> str:
@@ -305,7 +313,10 @@ class Vocabulary:
         return table(heads, rows)
 
     def losses_table(self, study: str, task: str) -> str:
-        """Write a table of test losses, a row for each variant: best decile, difference, lowest validation loss."""
+        """Write a table of test losses, a row for each variant.
+
+        Of the best decile with its difference, and of the trial with the lowest validation loss.
+        """
         own = self._read(study).study
         rows = [
             [
@@ -317,7 +328,7 @@ class Vocabulary:
             ]
             for variant in own.variants
         ]
-        return table(["variant", "best decile", "difference", "lowest validation", "exploded"], rows)
+        return table(["variant", "best decile", "difference", "best by validation", "exploded"], rows)
 
     @resampled
     def means_table(self, study: str, *tasks: str) -> str:
@@ -334,7 +345,7 @@ class Vocabulary:
                 if variant == own.baseline:
                     cells.append(words.number(float(found["reference"].iloc[0]), self._unit(study, task)))
                     continue
-                row = _one(found, {"variant": variant}, study)
+                row = one_row(found, {"variant": variant}, study)
                 text = words.difference(row["difference"], row["low"], row["high"], row["unit"])
                 cells.append(f"**{text}**" if row["significant"] else text)
             rows.append([f"`{variant}`: {words.spoken(variant)}", *cells])
@@ -353,48 +364,8 @@ class Vocabulary:
             rows.append([f"`{variant}`", *(f"**{c}**" if b else c for c, b in zip(cells, bold, strict=True))])
         return table(["variant", *(words.spoken(str(name)) for name in series)], rows)
 
-    # Claims
+    # Figures
     # ------------------------------------------------------------------------------------------------------------------
-
-    @resampled
-    def verdict(self, study: str, claim: str, *, says: str = "") -> str:
-        """Write what a study says of a claim of the literature.
-
-        claim: the beginning of its text, as in `tables.literature`.
-        says: the verdict that the prose states, see `difference`.
-        """
-        found = [known for known in CLAIMS if known.text.startswith(claim)]
-        if len(found) != 1:
-            raise ValueError(f"{claim!r} begins {len(found)} claims; it must begin one")
-        verdict = str(self._claim(study, found[0])["verdict"])
-        _refuse_false(says, verdict, f"{claim!r} in {study}")
-        return verdict
-
-    def claims(self) -> str:
-        """Write the number of claims."""
-        return str(len(CLAIMS))
-
-    @resampled
-    def answered_claims(self, study: str = "", verdict: str = "") -> str:
-        """Write how many claims a study answers, or any of them.
-
-        verdict: only those with this verdict.
-        """
-        names = self._named(study)
-        found = [{str(self._claim(name, claim)["verdict"]) for name in names} for claim in CLAIMS]
-        return str(sum(any(answered(v) and verdict in ("", v) for v in verdicts) for verdicts in found))
-
-    @resampled
-    def claims_table(self) -> str:
-        """Write all claims, a table for each paper: what each study says, and why where it differs from the paper."""
-        parts = []
-        for source, claims in by_paper({"source": c.source, "claim": c} for c in CLAIMS).items():
-            rows = [self._claim_row(one["claim"]) for one in claims]
-            rows.sort(key=lambda row: row[1] == UNTESTED)
-            parts.append(
-                f"### {source}\n\n{table(['claim', 'verdict', 'why it may differ, or what is lacking'], rows)}"
-            )
-        return "\n\n".join(parts)
 
     def figure(self, file: str, study: str, series: Sequence[str], variants: Sequence[str]) -> str:
         """Write the place of a figure of solve rates against the lag, and have it drawn.
@@ -422,7 +393,7 @@ class Vocabulary:
         return int(cell["solved"]), int(cell["trials"])
 
     def _cell(self, study: str, task: str, variant: str) -> Mapping[Any, Any]:
-        return _one(self._read(study).study.summary, {"task": task, "variant": variant}, study)
+        return one_row(self._read(study).study.summary, {"task": task, "variant": variant}, study)
 
     def _usual(self, study: str, task: str) -> str:
         """Return the endpoint by which a task is judged where a template names none."""
@@ -436,7 +407,7 @@ class Vocabulary:
         if not self.quick and variant != self._read(study).study.baseline:
             compared = self._read(study).compared
             rows = compared[compared["endpoint"] == "solve_rate"]
-            mark = "**" if _one(rows, {"task": task, "variant": variant}, study)["significant"] else ""
+            mark = "**" if one_row(rows, {"task": task, "variant": variant}, study)["significant"] else ""
         return f"{mark}{self.rate(study, task, variant)}{mark}"
 
     def _lag_effect(self, study: str, series: str, variant: str, effect: str, how: tuple[bool, str]) -> str:
@@ -451,8 +422,8 @@ class Vocabulary:
 
     def _difference(self, rows: pd.DataFrame, place: Mapping[str, str], how: tuple[bool, str, str]) -> str:
         signed, says, where = how
-        row = _one(rows, place, where)
-        _refuse_false(says, str(row["verdict"]), where)
+        row = one_row(rows, place, where)
+        refuse_false(says, str(row["verdict"]), where)
         sign = 1 if signed or row["difference"] >= 0 else -1
         ends = sorted((sign * row["low"], sign * row["high"]))
         unit = str(row["unit"])
@@ -464,40 +435,7 @@ class Vocabulary:
                 text += f" [{', '.join(_end(end, unit) for end in ends)}]"
         return f"{text}{words.unit_of(unit).after_difference}"
 
-    def _claim(self, study: str, claim: Claim) -> Mapping[Any, Any]:
-        return _one(self._read(study).claims, {"claim": claim.text, "source": claim.source}, study)
-
-    def _claim_row(self, claim: Claim) -> list[str]:
-        """Return the row of a claim: its text, what each study says that tests it, and why that may differ."""
-        found = {name: str(self._claim(name, claim)["verdict"]) for name in self._studies}
-        tested = {name: verdict for name, verdict in found.items() if verdict != UNTESTED}
-        if not tested:
-            others = " or ".join(f"`study={name}`" for name in claim.studies)
-            more = " with more points" if set(claim.studies) & set(self._studies) else ""
-            return [claim.text, UNTESTED, claim.lacking or f"{others}{more} would answer it."]
-        verdicts = "; ".join(f"`{name}`: {_bold(verdict)}" for name, verdict in tested.items())
-        return [claim.text, verdicts, claim.differs if any(map(may_differ, tested.values())) else ""]
-
-
-def _one(table: pd.DataFrame, place: Mapping[str, str], where: str) -> Mapping[Any, Any]:
-    """Return the only row of a table with these values."""
-    own = table
-    for column, value in place.items():
-        own = own[own[column] == value]
-    if len(own) != 1:
-        raise ValueError(f"{where}: {len(own)} rows with {', '.join(place.values())}; there must be one")
-    return cast(Mapping[Any, Any], own.iloc[0].to_dict())
-
-
-def _refuse_false(says: str, verdict: str, where: str) -> None:
-    if says and verdict not in says.split("|"):
-        raise ValueError(f"the prose says {says!r}, the archive {verdict!r}: {where}")
-
 
 def _end(value: float, unit: str) -> str:
     """Write the end of an interval without its unit, with a minus where it is negative."""
     return words.signed(value, unit).replace("+", "")
-
-
-def _bold(verdict: str) -> str:
-    return f"**{verdict}**" if answered(verdict) else verdict

@@ -8,7 +8,6 @@ import pytest
 
 from analysis.findings.results import Results
 from analysis.findings.vocabulary import LATER, VERIFIED, Vocabulary
-from analysis.tables.literature import CLAIMS
 from tests.analysis import factored
 from tests.analysis.lagged import lagged
 from tests.analysis.synthetic import by_hand
@@ -95,24 +94,11 @@ def test_what_the_prose_says_without_a_number_is_verified(words):
         (lambda w: w.rate("one", "adding_31", "rnn"), "one: 0 rows with adding_31, rnn; there must be one"),
         (lambda w: w.rate("one", "adding_30", "irnn"), "one: 0 rows with adding_30, irnn"),
         (lambda w: w.lags("one", "copying"), "one has no series 'copying'; it has adding"),
-        (lambda w: w.verdict("one", "The forget gate"), "'The forget gate' begins 3 claims; it must begin one"),
     ],
 )
 def test_a_name_that_is_not_there_is_an_error(words, call, error):
     with pytest.raises(ValueError, match=error):
         call(words)
-
-
-def test_verdicts_of_claims_are_those_of_the_table(words):
-    text = "As the gap grows, the plain network falls behind."
-    assert words.verdict("one", "As the gap grows", says="agrees") == "agrees"
-    assert words.claims() == str(len(CLAIMS))
-    table = words._read("one").claims
-    assert int(words.answered_claims("one")) == int((~table["verdict"].str.startswith("not answered here")).sum())
-    whole = words.claims_table()
-    assert f"| {text} | `one`: **agrees** |  |" in whole
-    assert whole.count("\n### ") + 1 == len({claim.source for claim in CLAIMS})
-    assert all(claim.text in whole for claim in CLAIMS)
 
 
 def test_tables_have_a_row_for_each_variant_and_mark_what_is_told_apart(words):
@@ -148,7 +134,7 @@ def test_a_quick_vocabulary_leaves_out_what_needs_resampling_and_computes_nothin
     quick._read = fresh.__getitem__
     assert quick.rate("one", "adding_60", "rnn") == "40 %"
     assert quick.difference("one", "adding_60", "rnn", says="wrong") == LATER
-    assert quick.claims_table() == quick.half_lag("one", "adding", "rnn") == LATER
+    assert quick.functions()["claims_table"]() == quick.half_lag("one", "adding", "rnn") == LATER
     assert f"| `rnn` | {LATER}80 %{LATER} |" in quick.rates_table("one", "adding")
     assert not {"compared", "by_lag", "claims", "shares"} & set(vars(fresh["one"]))
 
