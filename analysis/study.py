@@ -136,6 +136,12 @@ class Study:
         return sorted(every, key=lambda name: name != self.baseline)
 
     @cached_property
+    def beside(self) -> list[str]:
+        """The variants that are no combination of a study with factors, such as cells added to its archive."""
+        factors = self.design.factors
+        return [] if factors is None else [variant for variant in self.variants if variant not in factors.cells]
+
+    @cached_property
     def baseline(self) -> str | None:
         """The variant that the others are compared with, None where there is none."""
         listed = {*self.design.variants, *self.every["variant"]}

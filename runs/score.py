@@ -76,9 +76,11 @@ def main(arguments: Sequence[str]) -> int:
     if values is None:
         return 0
     asked = asked_for(values)
+    from .files import writable
     from .record.archive import load, read_archive
 
     archive, source = read_archive(asked.path), asked.against
+    writable(asked.results, "results")
     label = asked.variant
     if label not in archive.design.variants or asked.label:
         label, name = added(asked, archive)

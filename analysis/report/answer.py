@@ -85,11 +85,21 @@ def title(study: Study) -> str:
         )
     elif factors is not None:
         parts = f"{number(len(factors.levels))} part{'s' * (len(factors.levels) != 1)} of a recurrent cell"
-        cells = f"{parts}, in {number(len(factors.cells))} combinations,"
+        other = counted_others(len(study.beside))
+        cells = f"{parts}, in {number(len(factors.cells))} combinations{other},"
     on = words.spoken(series[0]) if len(series) == 1 else f"{number(len(series))} tasks"
     lags = max((len(tasks) for tasks in study.series.values()), default=1)
     at = f", at {number(lags)} lags" if lags > 1 else ""
     return words.capital(f"{cells} on {on}{at}")
+
+
+def counted_others(count: int) -> str:
+    """Write how many cells stand beside the combinations of a study with factors.
+
+    >>> counted_others(0), counted_others(1), counted_others(2)
+    ('', ' and one other cell', ' and two other cells')
+    """
+    return f" and {number(count)} other cell{'s' * (count > 1)}" if count else ""
 
 
 def number(count: int) -> str:
@@ -130,7 +140,7 @@ def found_sentences(study: Study, comparisons: pd.DataFrame | None, effects: pd.
     if not study.comparable:
         return ["This is a search: its variants did not get the same trials, so nothing here compares them."]
     if effects is not None:
-        return found_effects(study, effects)
+        return [*found_effects(study, effects), *_found_beside(study, comparisons)]
     primary = pd.DataFrame() if comparisons is None else comparisons[comparisons["primary"]]
     if study.baseline is None or primary.empty:
         return _levels(study)
@@ -139,18 +149,36 @@ def found_sentences(study: Study, comparisons: pd.DataFrame | None, effects: pd.
         points = int(primary["points"].max())
         few = f"With {points} points, fewer than {FEWEST_FOR_INFERENCE}, differences between variants may be chance."
         return [few, *_levels(study)]
-    found = [
+    found = _by_question(study, inferred)
+    return found if any(map(study.solvable, study.tasks)) else [*found, *_levels(study)]
+
+
+def _by_question(study: Study, inferred: pd.DataFrame) -> list[str]:
+    """Return a sentence for each question, or for each kind of tasks where a study has both kinds."""
+    return [
         question_sentence(study, own)
-        for question in (EASE, QUALITY)  # in a study of both kinds of tasks, quality has a sentence for each kind
+        for question in (EASE, QUALITY)
         for _, own in inferred[inferred["question"] == question].groupby("endpoint", sort=False)
     ]
-    return found if any(map(study.solvable, study.tasks)) else [*found, *_levels(study)]
+
+
+def _found_beside(study: Study, comparisons: pd.DataFrame | None) -> list[str]:
+    """Return what was found of the cells that stand beside the combinations of a study with factors."""
+    if comparisons is None or not study.beside:
+        return []
+    own = comparisons[comparisons["primary"] & comparisons["variant"].isin(study.beside)]
+    inferred = own[np.isfinite(own["low"])]
+    if inferred.empty:
+        few = f"with fewer than {FEWEST_FOR_INFERENCE} points, nothing is concluded of it"
+        return [f"{words.capital(_listed(study.beside))} was added; {few}."]
+    return _by_question(study, inferred)
 
 
 def question_sentence(study: Study, own: pd.DataFrame) -> str:
     """Return what was found on one question.
 
-    own: the comparisons in the endpoint that decides it, which have an interval; there must be one at least.
+    own: the comparisons in the endpoint that decides it, which have an interval; there must be one at least. In a
+        study with factors those of the cells that stand beside its combinations.
     """
     question = str(own["question"].iloc[0])
     losses = ENDPOINTS[own["endpoint"].iloc[0]].of_losses
@@ -161,12 +189,15 @@ def question_sentence(study: Study, own: pd.DataFrame) -> str:
         return " ".join(filter(None, parts))
     verdicts = set(own["verdict"])
     if verdicts == {EVERYTHING_SOLVED}:
-        done = "every variant solves every task" if question == QUALITY else "nearly every trial is solved"
+        who = "both sides solve every task" if study.beside else "every variant solves every task"
+        done = who if question == QUALITY else "nearly every trial is solved"
         return words.capital(f"{opening}{done}, so that nothing can differ.")
     if verdicts <= {NOTHING_LEARNED, HARDLY_SOLVED}:
         return words.capital(f"{opening}hardly anything was learned, so that nothing can differ.")
     what = "its test loss" if losses else {EASE: "how often it succeeds", QUALITY: "its best score"}[question]
-    return words.capital(f"{opening}no variant is shown to differ from {than} in {what}.")
+    return words.capital(
+        f"{opening}no {'added cell' if study.beside else 'variant'} is shown to differ from {than} in {what}."
+    )
 
 
 def _comparatives(question: str, losses: bool) -> dict[str, tuple[str, str]]:

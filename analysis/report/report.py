@@ -143,13 +143,15 @@ class Report:
             parts_of(self.study, self.effects),
         )
         pairwise = self.study.design.factors is None
+        compared = self.comparisons if pairwise else self._beside()
         return page(
             "report.html.jinja",
             **{name: value for part in parts for name, value in part.items()},
             explorer=explorer,
             verdicts=[*(self.verdicts if pairwise else []), *self.latent],
             lag_sentences=self.lags if pairwise else [],
-            evidence=evidence(self.study, self.comparisons) if pairwise else [],
+            evidence=evidence(self.study, compared),
+            beside=self.study.beside,
             lag_evidence=lag_evidence(self.study, self.lag_tables) if pairwise else [],
             both=self._two_studies(folder),
             solving=any(map(self.study.solvable, self.study.tasks)),
@@ -167,6 +169,11 @@ class Report:
             the=words.the,
             capital=words.capital,
         )
+
+    def _beside(self) -> pd.DataFrame | None:
+        """Return the comparisons of the cells beside the combinations of a study with factors."""
+        found = self.comparisons
+        return None if found is None else found[found["variant"].isin(self.study.beside)]
 
     def _conditions_of(self, found: pd.DataFrame) -> pd.DataFrame | None:
         """Return the table of conditions; None where the variants cannot be compared at all."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from runs.console.text import counted
+
 from .. import words
 from .card import OVERALL, Card
 from .cell import HIDDEN, INPUTS, About
@@ -38,7 +40,7 @@ def said(card: Card, about: About) -> Said:
     return Said(
         title=f"{name}{label}",
         study=f"Scorecard: study {card.study.name}, N = {card.points} points, "
-        f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {int(card.places['variants'].max())} cells",
+        f"{len(tasks)} task{'s' * (len(tasks) > 1)}, {counted(int(card.places['variants'].max()), 'cell')}",
         headline=first,
         sentences=tuple(sentence for sentence in verdict(card) if sentence != first) if len(card.places) > 1 else (),
         facts=tuple(_facts(card, about)),
@@ -118,10 +120,10 @@ def _foot(card: Card) -> list[str]:
     others = int(card.places["variants"].max()) - 1
     lines = [
         f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of "
-        f"differences simultaneous over the {others} cells that are compared on a task, not over tasks; a mark is "
-        "filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). Half "
-        "lag: trimmed Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, trained "
-        "once more."
+        f"differences simultaneous over the {counted(others, 'cell')} compared with it on a task, not over tasks; a "
+        "mark is filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). "
+        "Half lag: trimmed Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, "
+        "trained once more."
     ]
     about = card.study.about
     lines.append(f"Study {card.study.name}: {_origin(about)}.")

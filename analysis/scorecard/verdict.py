@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runs.console.text import counted
+
 from .. import words
 from ..tables.comparisons import (
     BETTER,
@@ -96,6 +98,10 @@ def _over_all(card: Card, ease: Sequence[Difference]) -> str:
         return f"{at}, {side} to train than {baseline} on {where} (by {_size(row)})"
     one, side = [*better, *worse], "easier" if better else "harder"
     places = f"{_with_sizes(one)}{_by_chance(card, one)}" if one else ""
+    if row.verdict == SAME and (widest := _widest_left(card, ease)):
+        but = f"; {side} to train on {places}" if one else ""
+        remain = f"differences of up to {_amount(widest)} on {widest.where} remain possible"
+        return f"not told apart from {baseline} {at}: {remain}{_not_compared(card)}{but}"
     if row.verdict == SAME:
         text = f"{at}, as easy to train as {baseline} on {where}, within {words.amount(MARGIN, '%')}"
         but = f", but {side} on {places}" if one else ""
@@ -141,6 +147,18 @@ def _not_compared(card: Card) -> str:
     if not number or len(tasks) == 1:
         return ""
     return f" (on {number} of {len(tasks)} tasks both fail or both solve everything)"
+
+
+def _widest_left(card: Card, ease: Sequence[Difference]) -> Difference | None:
+    """Return the difference that leaves most possible, where tasks without an answer alone make the mean of all small.
+
+    Where both sides fail, or solve everything, a difference is 0 whatever the cells are like, and so the mean over
+    these and others says less than it seems to.
+    """
+    left = [row for row in ease if row.verdict not in NO_ANSWER]
+    if not _not_compared(card) or all(row.verdict == SAME for row in left):
+        return None
+    return max(left, key=_limit)
 
 
 def _all_of(card: Card, ease: Sequence[Difference], sign: str) -> list[Difference]:
@@ -224,13 +242,27 @@ def the(label: str) -> str:
 
 
 def _of_baseline(card: Card) -> str:
-    row = card.places.to_dict("records")[0]
-    others = int(row["variants"]) - 1
-    start = f"This is the baseline, with which the other {others} cells are compared"
-    if not row["solvable"]:
-        return f"{start}: the test loss of its best decile is {words.level(row['value'], row['unit'])}, {place(row)}."
-    where = "over all tasks" if row["task"] == OVERALL else f"on {words.spoken(row['task'])}"
-    return f"{start}: it solves {words.level(row['value'], '%')} of its points {where}, {place(row)}."
+    first, *more = card.places.to_dict("records")
+    others = int(first["variants"]) - 1
+    if not others:
+        start = "This is the baseline, and no other cell is there to compare it with"
+    else:
+        verb = "is" if others == 1 else "are"
+        start = f"This is the baseline, with which {counted(others, 'other cell')} {verb} compared"
+    rows = [first] if first["task"] == OVERALL else [first, *more]
+    parts = [
+        f"it solves {words.level(row['value'], '%')} of its points {_where(row)}, {place(row)}"
+        if row["solvable"]
+        else f"the test loss of its best decile is {words.level(row['value'], row['unit'])} {_where(row)}, {place(row)}"
+        for row in rows[:FEW_NAMED]
+    ]
+    if len(rows) > FEW_NAMED:
+        parts.append(f"{counted(len(rows) - FEW_NAMED, 'more task')} below")
+    return f"{start}: {'; '.join(parts)}."
+
+
+def _where(row: Mapping[Any, Any]) -> str:
+    return "over all tasks" if row["task"] == OVERALL else f"on {words.spoken(row['task'])}"
 
 
 def place(row: Mapping[Any, Any]) -> str:

@@ -79,7 +79,7 @@ class Union(Search):
         new = f"{', '.join(self.new)}, which {'is' if len(self.new) == 1 else 'are'} trained at the same points"
         lines = [f"against {self.source}: {counted(count, 'trial')} ({size}) stand beside {new} with the same seeds"]
         if self.missing:
-            rest = f"all variants have the first {part.points} points on every task, and these are compared"
+            rest = f"all variants have the first {counted(part.points, 'point')} on every task, and these are compared"
             lines.append(f"{self.source} lacks {counted(self.missing, 'trial')}: {rest}")
         return lines
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..files import replacing
+from ..record.shipped import SEARCH
 from ..study.storage.opening import close_storage
 from .candidate import SCORED, Told
 from .finding import found
@@ -19,7 +20,7 @@ from .search import CellSearch
 
 TABLE = "candidates.parquet"
 """The file in the folder of a search."""
-PLAN = b"search"
+PLAN = SEARCH
 """The key of the plan in the metadata of the file."""
 
 

@@ -15,8 +15,8 @@ from ..rules import require
 from ..study.design import Design
 from ..trial.trial import Model, Training
 from .content import checksum
-from .rows import Row, names_of, tidied, tidy
-from .shipped import CURVES
+from .rows import ORDER, Row, names_of, tidied, tidy
+from .shipped import CURVES, SEARCH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -174,6 +174,7 @@ def read_archive(path: Path) -> Archive:
         if not set(names_of("integers", "floats")) & set(table):
             table = _with_curves(table, path.with_name(path.stem + CURVES))
         archive = Archive.of(tidied(table), json.loads(arrow.schema.metadata[_DESIGN]))
+        _refuse_twice(archive.table)
         for column in ("study", "stage", "task", "variant"):
             for name in archive.table[column].unique():
                 checked_name(name, f"column {column}: a name")
@@ -194,6 +195,11 @@ def read_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
+            if SEARCH in metadata:
+                raise ValueError(
+                    f"{path} is the table of a search over cells and not the archive of a study: "
+                    "python -m analysis.discovery reads it"
+                )
             if _DESIGN not in metadata:
                 raise ValueError(f"{path} is not an archive of a study: it holds no design")
             _refuse_later(path, metadata.get(_SCHEMA, b"1"))
@@ -218,6 +224,14 @@ def stored_schema(path: Path) -> int:
     import pyarrow.parquet as pq
 
     return int((pq.read_schema(path).metadata or {}).get(_SCHEMA, b"1"))
+
+
+def _refuse_twice(table: pd.DataFrame) -> None:
+    """Raise ValueError for a table that has two trials in one place."""
+    twice = table[table.duplicated([*ORDER])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise ValueError(f"it holds the trial {row['stage']} {row['task']} {row['variant']} {row['point']} twice")
 
 
 def _refuse_later(path: Path, schema: bytes) -> None:

@@ -12,6 +12,8 @@ from ..names import checked_name
 FOLDER = Path(__file__).resolve().parents[2] / "analysis" / "archive"
 PREFIX = "archive:"
 SUMS = "SHA256SUMS"
+SEARCH = b"search"
+"""The key in the metadata of a file that is the table of a search over cells, and not the archive of a study."""
 CURVES = ".curves.parquet"
 """What the name of the file ends with that holds the learning curves of an archive without them."""
 

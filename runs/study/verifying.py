@@ -26,6 +26,9 @@ NUMBERS = ("status", "steps", "solved_step", "best_step", "validation_loss", "te
 ENDED = ("solved", "finished")
 """The statuses of trials that are worth running again: they were trained to their end."""
 NAMED = 4  # trials that a text names
+LONG = 30.0
+"""Seconds of a trial that is too long to be run again where a shorter one can be."""
+TICK = 1e-3  # seconds, below which times are not told apart
 
 
 @dataclass(frozen=True)
@@ -105,9 +108,12 @@ class Check:
 
     @property
     def slowdown(self) -> float:
-        """How many times as long as on record the trials take here: the median; 1 where that is not known."""
-        ratios = [each.seconds_here / each.seconds_there for each in self.reruns if each.seconds_there > 0]
-        return median(ratios) if ratios else 1.0
+        """How many times as long as on record the trials take here, all together; 1 where that is not known.
+
+        Of the shortest ones most is the start of a process, and so they count least.
+        """
+        there = sum(each.seconds_there for each in self.reruns)
+        return sum(each.seconds_here for each in self.reruns) / there if there > 0 else 1.0
 
     @property
     def strangers(self) -> list[Rerun]:
@@ -186,11 +192,12 @@ def _number(value: float | None) -> str:
 
 
 def sample(rows: Sequence[Row], count: int) -> list[Row]:
-    """Return trials that are worth running again: of different tasks and variants, solved ones, the cheapest first.
+    """Return trials that are worth running again: of different tasks and variants, solved ones of a usual length first.
 
     The choice is a rule and not random: each time the trial is taken whose task, then whose variant, was taken least
-    often, of these one that solved its task, and of these the one that took the shortest time. So at least one of
-    them solved its task, if any trial did.
+    often, of these one that solved its task, and of these the one whose time is closest to the median of its task; one
+    of more than `LONG` seconds only where there is no other. So at least one of them solved its task, if any trial did.
+    The shortest trials would say next to nothing: neither of time, which is that of the start, nor of bits.
 
     rows: of the table of trials; only those of the search that were trained to their end are chosen.
     count: how many, fewer where there are fewer.
@@ -203,6 +210,10 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
     [('adding', 1), ('recall', 2)]
     """
     left = [row for row in rows if row["status"] in ENDED and row.get("stage", "search") == "search"]
+    times: dict[str, list[float]] = {}
+    for row in left:
+        times.setdefault(row["task"], []).append(row["seconds"])
+    usual = {task: min(LONG, median(own)) for task, own in times.items()}
     tasks, variants = Counter[str](), Counter[str]()
     found: list[Row] = []
     while left and len(found) < count:
@@ -212,7 +223,8 @@ def sample(rows: Sequence[Row], count: int) -> list[Row]:
                 tasks[row["task"]],
                 variants[row["variant"]],
                 row["status"] != "solved",
-                row["seconds"],
+                row["seconds"] > LONG,
+                abs(math.log2(max(row["seconds"], TICK) / max(usual[row["task"]], TICK))),
                 row["point"],
             ),
         )

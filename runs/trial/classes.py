@@ -111,6 +111,11 @@ def construct(node: Mapping[str, Any], kind: type[T]) -> T:
         return cls(**knobs)
     except TypeError as error:
         raise ValueError(f"{name}: {error}") from None
+    except ValueError:
+        raise
+    except Exception as error:  # whatever a class of the user's raises
+        said = str(error).strip().splitlines() or ["no message"]
+        raise ValueError(f"{name} cannot be made: {type(error).__name__}: {said[0]}") from None
 
 
 def _class_of(target: Any, kind: type[T]) -> type[T]:

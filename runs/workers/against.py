@@ -54,6 +54,7 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
     there = Study.known(storage, search)
     if there is not None and there.plan.length >= search.length and there.finished():
         return Study.create(storage, plan, about, part=part)
+    slow = {label: eager(search, label) for label in search.new}  # a cell that cannot run is refused before any trial
     for line in search.notes:
         say(line)
     sessions = [] if there is None else there.sessions.all()
@@ -69,7 +70,7 @@ def created(storage: Storage, plan: Plan, search: Search, about: Facts, workers:
             study.sessions.begin(facts)
 
     study = Study.create(storage, plan, facts, arrive, part)
-    say(cost(study, search, check, workers))
+    say(cost(study, search, check, workers, slow))
     return study
 
 
@@ -124,10 +125,11 @@ def described(search: Union, check: Check) -> dict[str, Any]:
 # --------------------------------------------------------------------------------------------------------------------
 
 
-def cost(study: Study, search: Union, check: Check, workers: int) -> str:
+def cost(study: Study, search: Union, check: Check, workers: int, slow: Mapping[str, str]) -> str:
     """Return lines on what the trials that are left will take, by the times of the archive's variants.
 
     workers: by which that time is divided; 0 where their number is not known.
+    slow: why the eager engine runs a new variant, by its label; empty where it does not.
     """
     left = {pair: row["waiting"] + row["running"] for pair, row in study.counts().items()}
     trials = study.left()
@@ -141,8 +143,7 @@ def cost(study: Study, search: Union, check: Check, workers: int) -> str:
         f"cost: {counted(trials, 'trial')} to run, about {duration(seconds)} of one core{parallel} (as long as the "
         f"archive's variants took at the same tasks; the trials that were run again took {slower})"
     ]
-    for label in search.new:
-        why = eager(search, label)
+    for label, why in slow.items():
         if why:
             said.append(f"  {label} runs on the eager engine, several times as slowly: {why}")
     return "\n".join(said)

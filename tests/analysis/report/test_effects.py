@@ -2,14 +2,19 @@
 
 from functools import cache
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.figures import effect_matrix
+from analysis.report.answer import found_sentences
 from analysis.report.effect_sentences import effect_sentences, found_effects, pair_sentence, the_part, where
 from analysis.report.report import Report
+from analysis.study import Study
 from analysis.tables.comparisons import comparisons
 from analysis.tables.effects import effects
-from tests.analysis import factored
+from tests.analysis import factored, synthetic
+from tests.analysis.synthetic import as_study
 
 
 @cache
@@ -98,6 +103,41 @@ def test_where_a_combination_has_no_trial_no_effect_is_told_and_the_figure_is_dr
     effect_matrix.draw(effect_matrix.numbers(study, found))
 
 
+@cache
+def told_beside(skill):
+    """A study of parts to whose archive a GRU was added, which succeeds as its skill says."""
+    study = factored.study(points=40)
+    rows, _ = synthetic.study(("gru",), ("adding",), 40, skill={"gru": skill})
+    added = as_study(rows, {**study.about, **study.design.as_dict(), "variants": ["gru"], "factors": None})
+    every = pd.concat([study.every, added.every], ignore_index=True)
+    variants = [*study.design.as_dict()["variants"], {"_target_": "variants.GRU", "label": "gru"}]
+    union = Study.of(every, {**study.about, **study.design.as_dict(), "variants": variants})
+    return union, effects(union, flips=19), comparisons(union, swaps=199)
+
+
+@pytest.mark.parametrize(
+    ("skill", "said"),
+    [(6.0, "The GRU succeeds more often than"), (-0.5, "No added cell is shown to differ from")],
+)
+def test_a_cell_beside_the_combinations_is_compared_with_the_baseline(skill, said, tmp_path):
+    study, found, compared = told_beside(skill)
+    assert study.beside == ["gru"]
+    page = Report(study=study, effects=found, comparisons=compared).html(tmp_path)
+    assert "Three parts of a recurrent cell, in eight combinations and one other cell, on" in page
+    assert said in page
+    assert 'id="beside-combinations"' in page
+    assert 'id="by_solve_rate"' in page
+    assert page.count("lstm_--o") == 0
+
+
+def test_of_a_cell_beside_few_points_nothing_is_concluded():
+    study, found, compared = told_beside(6.0)
+    few = compared.assign(low=np.nan, high=np.nan)
+    assert "The GRU was added; with fewer than 10 points, nothing is concluded of it." in found_sentences(
+        study, few, found
+    )
+
+
 def test_a_report_shows_effects_and_not_every_combination(tmp_path):
     study, found = told()
     page = Report(study=study, effects=found, comparisons=comparisons(study, swaps=19)).html(tmp_path)
@@ -106,4 +146,5 @@ def test_a_report_shows_effects_and_not_every_combination(tmp_path):
     assert "input gate × forget gate" in page
     assert 'id="cells"' not in page
     assert 'id="settings-table"' not in page
+    assert 'id="beside-combinations"' not in page
     assert page.count("lstm_--o") == 0

@@ -64,9 +64,17 @@ def test_a_difference_on_one_task_is_not_hidden_by_a_mean_that_is_the_same():
 
 
 def test_a_mean_that_is_close_because_both_fail_says_so():
-    rows = place("adding", OPEN), place("copying", "hardly solved"), place("parity", SOLVED)
+    rows = place("adding", "same"), place("copying", "hardly solved"), place("parity", SOLVED)
     assert headline(card(overall("same"), *rows)).endswith(
         "within 10 percentage points (on 2 of 3 tasks both fail or both solve everything)."
+    )
+
+
+def test_a_mean_that_only_tasks_without_an_answer_make_close_is_no_equality():
+    rows = place("adding", OPEN, 0.05, 0.19), place("copying", "hardly solved"), place("parity", SOLVED)
+    assert headline(card(overall("same"), *rows)) == (
+        "Not told apart from the LSTM at N = 20 points: differences of up to 24 percentage points on adding two "
+        "numbers remain possible (on 2 of 3 tasks both fail or both solve everything)."
     )
 
 
@@ -111,8 +119,29 @@ def test_what_nobody_learns_is_no_tie():
 def test_the_baseline_is_not_compared_with_itself():
     one = card(place("adding", None, rank_low=1, rank_high=3), variant="vanilla")
     assert headline(one) == (
-        "This is the baseline, with which the other 3 cells are compared: it solves 50 % of its points on adding two "
+        "This is the baseline, with which 3 other cells are compared: it solves 50 % of its points on adding two "
         "numbers, place 2 of 4 (95 % interval 1 to 3)."
+    )
+
+
+def test_the_baseline_has_its_loss_on_each_task_where_none_can_be_solved():
+    tasks = {"chorales": ("nats per step", 8.54, 5), "digits_permuted": ("nats", 0.513, 9), "tones": ("nats", 1.0, 2)}
+    rows = [
+        place(task, None, solvable=False, unit=unit, value=value, rank=rank, variants=2)
+        for task, (unit, value, rank) in tasks.items()
+    ]
+    assert headline(card(*rows[:2], variant="vanilla")) == (
+        "This is the baseline, with which 1 other cell is compared: the test loss of its best decile is 8.54 nats per "
+        "step on Bach's chorales, place 5 of 2; the test loss of its best decile is 0.513 nats on handwritten digits, "
+        "pixels permuted, place 9 of 2."
+    )
+    assert headline(card(*rows, rows[0], variant="vanilla")).endswith("; 1 more task below.")
+
+
+def test_a_baseline_alone_is_compared_with_nothing():
+    one = card(place("adding", None, variants=1, rank=1), variant="vanilla")
+    assert headline(one).startswith(
+        "This is the baseline, and no other cell is there to compare it with: it solves 50 %"
     )
 
 

@@ -20,6 +20,7 @@ from runs.record.archive import (
     write_values,
 )
 from runs.record.rows import tidy
+from runs.record.shipped import located
 from runs.study.plan import Search
 from runs.study.storage.opening import open_storage
 from runs.study.study import Study
@@ -90,6 +91,11 @@ def test_an_archive_of_something_else_is_refused(tmp_path):
         read_archive(tmp_path / "x.parquet")
 
 
+def test_the_table_of_a_search_over_cells_is_named_as_what_it_is():
+    with pytest.raises(ValueError, match="is the table of a search over cells and not the archive of a study"):
+        read_archive(located("archive:discover"))
+
+
 def rewritten(path, table=None, **metadata):
     """Write an archive again with another table or other values in its metadata."""
     known = pq.read_schema(path).metadata
@@ -103,6 +109,13 @@ def written(tmp_path):
     rows, values = study(("gru",), points=3)
     write_values(tidy(rows), values, tmp_path)
     return tmp_path / "trials.parquet"
+
+
+def test_an_archive_that_holds_a_trial_twice_is_refused(tmp_path):
+    rows, values = study(("gru",), points=3)
+    write_values(tidy([*rows, rows[1]]), values, tmp_path)
+    with pytest.raises(ValueError, match="it holds the trial search adding gru 1 twice"):
+        read_archive(tmp_path / "trials.parquet")
 
 
 def test_an_archive_without_a_number_is_of_the_first_schema_and_is_read(written):

@@ -87,6 +87,7 @@ def test_points_tasks_lags_and_names_are_handed_on(archive, commands):
         (["mut1", "label=a b"], "label must be"),
         (["mut1", "tasks=[adds]"], "has no 'adds'"),
         (["mut1", "lags=[7]"], "lags must be among those of"),
+        (["mut1", f"results={__file__}"], f"results: cannot write into {__file__}"),
     ],
 )
 def test_a_mistake_is_one_line_and_nothing_is_run(words, line, archive, commands, capsys):

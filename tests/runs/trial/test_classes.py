@@ -64,3 +64,21 @@ def test_a_design_of_an_earlier_version_has_the_present_knobs():
 
 def test_an_outcome_of_an_earlier_version_does_not_say_what_was_kept():
     assert Outcome.from_dict({"status": "solved"}).kept is None
+
+
+class Refusing(Cell):
+    """A cell that cannot be made."""
+
+    def __init__(self, knob: int = 0) -> None:
+        raise KnobError
+
+
+class KnobError(ArithmeticError):
+    """An error of its own, without a message."""
+
+
+def test_a_class_that_raises_whatever_it_likes_is_refused_in_one_line():
+    with pytest.raises(
+        ValueError, match=r"^tests\.runs\.trial\.test_classes\.Refusing cannot be made: KnobError: no message$"
+    ):
+        construct({"_target_": f"{__name__}.Refusing"}, Cell)

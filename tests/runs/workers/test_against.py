@@ -33,6 +33,17 @@ class Gamma(Cell):
         return HiddenState(h=a.n.lgamma())
 
 
+class Broken(Cell):
+    """A cell whose step fails."""
+
+    State = HiddenState
+    gates = ("n",)
+    source = "made up"
+
+    def step(self, a, s, p):
+        raise RuntimeError("it is broken")
+
+
 def finish(study):
     """Run all waiting trials of a study; returns the variants that ran."""
     ran = []
@@ -119,6 +130,16 @@ def test_a_union_of_another_design_is_refused_before_the_check(plan):
     with pytest.raises(ValueError, match=r"Nothing was changed\. Use another name: name=old_irnn_2"):
         plan(points=1, lags=[6])
     assert len(plan(points=1, lags=[4])[1]) == 1
+
+
+def test_a_cell_that_cannot_run_is_refused_before_the_check_and_nothing_is_stored(plan, archive, tmp_path):
+    _, checks = plan(points=1)
+    broken = {"variants": [f"{__name__}.Broken"], "points": 1}
+    with pytest.raises(ValueError, match="it is broken"):
+        plan(**broken)
+    assert len(checks) == 1
+    search = union(archive, **broken)
+    assert Study.known(open_storage("", tmp_path / search.key), search) is None
 
 
 def test_a_union_takes_another_variant(plan, tmp_path):
