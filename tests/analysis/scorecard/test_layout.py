@@ -106,7 +106,7 @@ def cut(figure):
         (axes.get_xlabel(), box.bounds)
         for axes in figure.axes
         for box, clipped in marks(axes)
-        if clipped and not scaled(axes.get_window_extent()).padded(1e-6).count_contains(box.corners()) == 4
+        if clipped and scaled(axes.get_window_extent()).padded(1e-6).count_contains(box.corners()) < 4
     ]
 
 
