@@ -178,12 +178,13 @@ def the(label: str) -> str:
 
 
 def capital(text: str) -> str:
-    """Return a text that begins with a capital letter.
+    """Return a text that begins with a capital letter, unless its first word is a name with capitals of its own.
 
-    >>> capital("plain tanh network")
-    'Plain tanh network'
+    >>> capital("plain tanh network"), capital("sLSTM with attention")
+    ('Plain tanh network', 'sLSTM with attention')
     """
-    return text[:1].upper() + text[1:]
+    first, *_ = text.split(maxsplit=1) or [""]
+    return text if first[1:] != first[1:].lower() else text[:1].upper() + text[1:]
 
 
 # Numbers

@@ -18,13 +18,16 @@ from ..typeset import typeset
 from . import panels
 from .card import OVERALL, Card, searched
 from .cell import About
+from .fitting import side_by_side
 from .picture import rank_text, words_for
 from .said import Said, notes, reach_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WIDTH = 3.8  # inches of a panel, about those of a telephone
+EDGE, TOP = 0.03, 0.08  # margins of a panel left and right, and above
 STRIP = (160, 14)  # of the small plot in a row, in pixels
 
 
@@ -132,51 +135,60 @@ def _strip(card: Card, row: Mapping[Any, Any]) -> dict[str, Any]:
 # Figures
 # ----------------------------------------------------------------------------------------------------------------------
 
-Drawn = Callable[[Callable[..., "Axes"]], None]
+NewAxes = Callable[..., "Axes"]
+Drawn = Callable[[NewAxes], None]
 
 
 def _half_lags(card: Card) -> tuple[float, Drawn]:
-    rows = len(card.own_half_lags)
-    height = 0.27 * rows
-    return height + 0.5, lambda axes: panels.half_lags(axes(1.5, 0.05, 0.95, height), card)
+    texts = panels.half_lag_texts(card, WIDTH - 2 * EDGE, 0.27)
+    return texts.height + 0.5, lambda axes: panels.half_lags(axes(texts.height, texts.before, texts.width), card, texts)
 
 
 def _gradients(card: Card) -> tuple[float, Drawn]:
-    return 1.9, lambda axes: panels.gradients(axes(0.55, 0.08, WIDTH - 0.65, 1.4), card)
+    def drawn(axes: NewAxes) -> None:
+        place = axes(1.4)
+        panels.gradients(place, card)
+        side_by_side([place], EDGE, WIDTH - EDGE)
+
+    return 1.9, drawn
 
 
 def _sensitivity(card: Card) -> tuple[float, Drawn]:
-    swept = card.swept
-    width = (WIDTH - 0.45 - 0.25 * len(swept)) / len(swept)
-
-    def drawn(axes: Callable[..., Axes]) -> None:
-        for k, name in enumerate(swept):
-            place = axes(0.45 + k * (width + 0.25), 0.08, width, 1.0)
-            panels.sensitivity(place, card, name, labelled=k == 0)
+    def drawn(axes: NewAxes) -> None:
+        found = [axes(1.0) for _ in card.swept]
+        for place, name in zip(found, card.swept, strict=True):
+            panels.sensitivity(place, card, name, labelled=place is found[0])
+        side_by_side(found, EDGE, WIDTH - EDGE, gap=0.15)
 
     return 1.55, drawn
 
 
 def _speed(card: Card) -> tuple[float, Drawn]:
-    assert card.measured is not None
-    height = 0.2 * len(card.measured.speeds)
-    return height + 0.35, lambda axes: panels.speeds(axes(2.05, 0.05, WIDTH - 2.05 - 1.12, height), card)
+    texts = panels.speed_texts(card, WIDTH - 2 * EDGE, 0.2)
+    return texts.height + 0.35, lambda axes: panels.speeds(axes(texts.height, texts.before, texts.width), card, texts)
 
 
 def _figure(drawing: tuple[float, Drawn]) -> str:
-    """Return a figure of the width of a telephone as the address of an image, which holds the image itself."""
+    """Return a figure as the address of an image, which holds the image itself."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    with settings():
+        written = BytesIO()
+        metadata = {"Date": None, "Creator": None}
+        FigureCanvasSVG(painted(drawing)).print_svg(written, metadata=metadata)  # type: ignore[no-untyped-call]
+    return f"data:image/svg+xml;base64,{b64encode(written.getvalue()).decode()}"
+
+
+def painted(drawing: tuple[float, Drawn]) -> Figure:
+    """Return a figure of the width of a telephone; drawing: its height, and what draws it."""
     from matplotlib.figure import Figure
 
     height, drawn = drawing
-    with settings():
-        figure = Figure(figsize=(WIDTH, height))
+    figure = Figure(figsize=(WIDTH, height))
 
-        def axes(left: float, top: float, width: float, tall: float) -> Axes:
-            return figure.add_axes((left / WIDTH, 1 - (top + tall) / height, width / WIDTH, tall / height))
+    def axes(tall: float, before: float = 0.5, width: float = WIDTH / 2) -> Axes:
+        place = ((EDGE + before) / WIDTH, 1 - (TOP + tall) / height, width / WIDTH, tall / height)
+        return figure.add_axes(place)
 
-        drawn(axes)
-        written = BytesIO()
-        metadata = {"Date": None, "Creator": None}
-        FigureCanvasSVG(figure).print_svg(written, metadata=metadata)  # type: ignore[no-untyped-call]
-    return f"data:image/svg+xml;base64,{b64encode(written.getvalue()).decode()}"
+    drawn(axes)
+    return figure

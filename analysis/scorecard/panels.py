@@ -11,8 +11,9 @@ from runs.scoring.measured import Speed
 
 from .. import words
 from ..figures.look import BACK, GREY, INK, SHADE, look
-from ..figures.pieces import interval, log_ticks, mark, right_of_row
+from ..figures.pieces import interval, log_ticks, mark
 from .card import PARTS, Card
+from .fitting import Beside, beside, log_limits, thin_ticks, write_beside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 LEAST_GRADIENT = 1e-9  # of that at lag 1, at the foot of the panel
 HUNDREDTH = 0.01
 """Share of the gradient at lag 1 below which it counts as gone."""
+ROUND = [digit * 10.0**power for power in range(-3, 5) for digit in (1, 2, 5)]
+"""Numbers that an axis of ratios may have."""
 
 
 def own_and_baseline(card: Card) -> list[str]:
@@ -31,12 +34,23 @@ def own_and_baseline(card: Card) -> list[str]:
 # ----------------------------------------------------------------------------------------------------------------------
 
 
-def half_lags(axes: Axes, card: Card) -> None:
-    """Draw the half lag of the variant in each series, with those of the others behind it."""
+def half_lag_texts(card: Card, room: float, row: float) -> Beside:
+    """Return the texts beside the rows of `half_lags`; room, row: inches of all, and of a row."""
+    texts = [(words.spoken(str(own["series"])), words.half_lag(own)) for own in card.own_half_lags]
+    return beside(texts, room, row)
+
+
+def half_lags(axes: Axes, card: Card, texts: Beside) -> None:
+    """Draw the half lag of the variant in each series, with those of the others behind it.
+
+    axes: of the width and the height that `texts` say.
+    card: the numbers.
+    texts: of `half_lag_texts`.
+    """
     rows = card.own_half_lags
     axes.set_xscale("log", base=2)
     low, high = (f(row[end] for row in rows) for f, end in ((min, "shortest"), (max, "longest")))
-    axes.set_xlim(low / 1.12, high * 1.12)
+    axes.set_xlim(*log_limits(low, high, texts.width))
     ticks = low * 2.0 ** np.arange(int(np.log2(high / low)) + 1)
     axes.set_xticks(ticks, [words.tick(round(x)) for x in ticks])
     axes.minorticks_off()
@@ -46,13 +60,13 @@ def half_lags(axes: Axes, card: Card) -> None:
     axes.set_xlabel("half lag in steps")
     for y, row in enumerate(rows):
         axes.plot([row["shortest"], row["longest"]], [y, y], color=SHADE, lw=9, solid_capstyle="butt", zorder=1)
-        _left(axes, words.spoken(str(row["series"])), y)
         others = card.half_lags[(card.half_lags["series"] == row["series"]) & np.isfinite(card.half_lags["half_lag"])]
         axes.plot(others["half_lag"], [y] * len(others), ls="none", marker="|", ms=7, mec=BACK, mew=1.1, zorder=2)
         for variant in own_and_baseline(card):
             for one in others[others["variant"] == variant].to_dict("records"):
                 _half_lag(axes, one, y, first=variant == card.variant)
-        right_of_row(axes, words.half_lag(row), y, 4)
+    write_beside(axes, texts)
+    thin_ticks(axes)
 
 
 def _half_lag(axes: Axes, row: Mapping[Any, Any], y: int, *, first: bool) -> None:
@@ -61,11 +75,6 @@ def _half_lag(axes: Axes, row: Mapping[Any, Any], y: int, *, first: bool) -> Non
     if first:
         interval(axes, row["low"], min(row["high"], row["longest"]), y, colour)
     mark(axes, row["half_lag"], y, marker, colour, filled=first, zorder=4 if first else 3, clip_on=False)
-
-
-def _left(axes: Axes, text: str, y: float, colour: str = INK, across: float = -4) -> None:
-    at: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    axes.annotate(text, (0, y), xytext=(across, 0), ha="right", va="center", color=colour, **at)
 
 
 # Gradients
@@ -125,7 +134,7 @@ def sensitivity(axes: Axes, card: Card, hyperparameter: str, *, labelled: bool =
         known = np.isfinite(own["low"].to_numpy())
         axes.vlines(x[known], 100 * own["low"][known], 100 * own["high"][known], color=ink, lw=1.4, zorder=2.5)
         for one, height, sure in zip(x, value, known, strict=True):
-            mark(axes, one, height, marker, ink, filled=bool(sure) and first)
+            mark(axes, one, height, marker, ink, filled=bool(sure) and first, clip_on=False)
     ends = rows[rows["variant"] == variants[0]].sort_values("part")
     edges = [*ends["from"], ends["to"].iloc[-1]]
     dimension = card.study.design.space[hyperparameter]
@@ -162,18 +171,29 @@ def speed_text(speed: Speed) -> str:
     return f"{speed.ratio:.2f} ({speed.low:.2f} to {speed.high:.2f})"
 
 
-def speeds(axes: Axes, card: Card) -> None:
-    """Draw the time of a training step beside that of torch.nn.LSTM, which is 1."""
+def speed_texts(card: Card, room: float, row: float) -> Beside:
+    """Return the texts beside the rows of `speeds`; room, row: inches of all, and of a row."""
+    assert card.measured is not None
+    return beside([(speed_name(own), speed_text(own)) for own in card.measured.speeds], room, row, axes=0.8)
+
+
+def speeds(axes: Axes, card: Card, texts: Beside) -> None:
+    """Draw the time of a training step beside that of torch.nn.LSTM, which is 1.
+
+    axes: of the width and the height that `texts` say.
+    card: the numbers.
+    texts: of `speed_texts`.
+    """
     assert card.measured is not None
     rows = card.measured.speeds
     colour, marker, _ = look(card.variant)
     axes.set_xscale("log")
-    ends = [1.0, *(x for row in rows for x in (row.low, row.high))]
-    axes.set_xlim(min(ends) / 1.25, max(ends) * 1.25)
+    ends = [1.0, *(x for row in rows for x in (row.low, row.ratio, row.high))]
+    low, high = log_limits(min(ends), max(ends), texts.width)
+    axes.set_xlim(low, high)
     axes.axvline(1, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=1)
-    apart = 0.3 * np.log10(max(ends) / min(ends) * 1.25**2)  # so that labels do not touch
-    near = [x for x in (0.05, 0.1, 0.2, 0.5, 2, 5, 10, 20, 50, 100) if min(ends) / 1.25 <= x <= max(ends) * 1.25]
-    ticks = sorted({1.0, *(x for x in (near[:1] + near[-1:]) if abs(np.log10(x)) > apart)})
+    near = [x for x in ROUND if low <= x <= high and x != 1]
+    ticks = sorted({1.0, *near[:1], *near[-1:]})
     axes.set_xticks(ticks, [words.tick(x) for x in ticks])
     axes.minorticks_off()
     axes.set_ylim(len(rows) - 0.5, -0.5)
@@ -181,6 +201,6 @@ def speeds(axes: Axes, card: Card) -> None:
     axes.grid(visible=False, axis="y")
     for y, row in enumerate(rows):
         interval(axes, row.low, row.high, y, colour)
-        mark(axes, row.ratio, y, marker, colour, filled=True)
-        right_of_row(axes, speed_text(row), y, 4)
-        _left(axes, speed_name(row), y)
+        mark(axes, row.ratio, y, marker, colour, filled=True, clip_on=False)
+    write_beside(axes, texts)
+    thin_ticks(axes, first=[1.0])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +16,7 @@ from ..tables.comparisons import EVERYTHING_SOLVED, HARDLY_SOLVED, NOTHING_LEARN
 from . import panels
 from .card import OVERALL, Card, searched
 from .cell import About
+from .fitting import DOTS, LINE, broken, shortened, side_by_side, thin_ticks, widest, width_of, wrapped
 from .said import Said, equation, notes, reach_lines
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 8.27, 11.69  # inches of A4
 EDGE, TOP = 0.5, 0.4  # margins left and right, above and below
 INNER = WIDTH - 2 * EDGE
-DOTS = 300
-LINE = 0.148  # inches of a line of 8 points
 ROW = 0.15  # of a task
 SMALLEST = 0.5  # scale of a diagram, below which its labels cover each other
 MOST = 20  # rows of tasks; a page has no room for more
@@ -76,50 +74,13 @@ class Paper:
 
     def lines(self, left: float, width: float, text: str, size: float = 8, **looks: Any) -> None:
         """Write a text in lines that fit a width, and move below them."""
-        for line in self.wrapped(text, width, size, looks.get("weight", "normal")):
+        for line in wrapped(text, width, size, looks.get("weight", "normal")):
             self.text(left, self.y, line, size, **looks)
             self.y += LINE * size / 8
-
-    def wrapped(self, text: str, width: float, size: float = 8, weight: str = "normal") -> list[str]:
-        """Return a text in lines that fit a width."""
-        return broken(text, lambda line, _: width_of(line, size, weight) <= width)
 
     def heading(self, left: float, text: str) -> None:
         """Write the heading of a part at the present place."""
         self.text(left, self.y, text, 9, weight="bold")
-
-
-def broken(text: str, fits: Callable[[str, int], bool]) -> list[str]:
-    """Return a text in lines, each of as many words as fit; fits: whether a line does, which also gets its number.
-
-    >>> broken("as many words as fit", lambda line, number: len(line) <= (7 if number == 0 else 9))
-    ['as many', 'words as', 'fit']
-    """
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and not fits(longer, len(lines) - 1):
-            lines.append(word)
-        else:
-            lines[-1] = longer
-    return lines
-
-
-@cache
-def width_of(text: str, size: float = 8, weight: str = "normal") -> float:
-    """Return the width of a line in inches."""
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
-    found: float = _renderer().get_text_width_height_descent(text, font, "$" in text)[0]
-    return found / DOTS
-
-
-@cache
-def _renderer() -> Any:
-    from matplotlib.backends.backend_agg import RendererAgg
-
-    return RendererAgg(16, 16, DOTS)  # type: ignore[no-untyped-call]
 
 
 def draw(card: Card, about: About, said: Said) -> Figure:
@@ -169,9 +130,9 @@ def write(card: Card, about: About, said: Said, folder: Path, name: str) -> list
 
 
 def _head(paper: Paper, card: Card, said: Said) -> None:
-    paper.text(EDGE, paper.y, said.title, 15, weight="bold")
-    paper.text(EDGE, paper.y + 0.28, said.study, color=GREY)
-    paper.y += 0.48
+    paper.lines(EDGE, INNER, said.title, 15, weight="bold")
+    paper.lines(EDGE, INNER, said.study, color=GREY)
+    paper.y += 0.05
     from matplotlib.patches import Rectangle
 
     top = paper.y
@@ -224,30 +185,66 @@ def _equation(paper: Paper, left: float, room: float, line: str) -> None:
         paper.y += LINE * 1.08
 
 
-NAMES, VALUE, STRIP, RANK, FOREST = 1.95, 0.42, 1.45, 0.72, 1.12  # widths of the columns of the tasks
-GAP = 0.16
+FOREST = 1.12  # inches of a column of differences
+GAP, BEFORE, AFTER = 0.16, 0.08, 0.1  # between columns: usually, before a place, and after it
+NAMES, STRIP = 1.85, 1.0  # inches of the column of names, and of the levels, at least
+
+
+class Columns(NamedTuple):
+    """The columns of the tasks, in inches from the left; each text column is as wide as its widest text.
+
+    names: width of the names. lag: right end of the lags.
+    strip, width: begin and width of the levels.
+    value: right end of the own level. place: begin of the place.
+    forests: begin of each column of differences.
+    """
+
+    names: float
+    lag: float
+    strip: float
+    width: float
+    value: float
+    place: float
+    forests: tuple[float, float]
+
+
+def _columns(rows: Sequence[Mapping[Any, Any]]) -> Columns:
+    """Return the columns for the rows of all tasks: the levels get what the texts leave."""
+    forests = WIDTH - EDGE - 2 * FOREST - GAP
+    place = forests - AFTER - widest(["place", *map(rank_text, rows)], "bold")
+    value = place - BEFORE
+    end = value - widest(["this", *map(_value, rows)], "bold") - GAP
+    lags = widest(_lag(row) for row in rows if _in_series(row))
+    after = AFTER + (lags + AFTER if lags else 0.0)
+    wanted = max(NAMES - (lags + AFTER if lags else 0.0), widest(map(_name, rows)))
+    names = min(wanted, end - STRIP - after - EDGE)
+    strip = EDGE + names + after
+    return Columns(names, strip - AFTER, strip, end - strip, value, place, (forests, forests + FOREST + GAP))
 
 
 def _places(paper: Paper, card: Card) -> None:
     """Draw a row per task: the variant among the others, its place, and how it differs from the baseline."""
     solvable = card.places["solvable"]
     blocks = [card.places[solvable], *(one for _, one in card.places[~solvable].groupby("task", sort=False))]
+    shown = [list(rows.head(MOST).to_dict("records")) for rows in blocks]
+    columns = _columns([row for rows in shown for row in rows])
     paper.heading(EDGE, f"Among {int(card.places['variants'].max())} cells")
-    for rows in blocks:
-        if len(rows):
-            _block(paper, card, list(rows.head(MOST).to_dict("records")), max(0, len(rows) - MOST))
+    for rows, every in zip(shown, blocks, strict=True):
+        if rows:
+            _block(paper, card, rows, len(every) - len(rows), columns)
 
 
-def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: int) -> None:
+def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: int, columns: Columns) -> None:
     """Draw the rows of tasks that share their axes; more: rows that there is no room for."""
     solvable = bool(rows[0]["solvable"])
     heads = _heads(card, rows[0])
-    left = EDGE + NAMES
-    stops = [left, left + STRIP + GAP + VALUE, left + STRIP + GAP + VALUE + RANK + 0.1]
-    stops.append(stops[2] + FOREST + GAP)
     top, height = paper.y + 0.17, ROW * len(rows)
-    for x, text in ((stops[0], heads[0]), (stops[1] - VALUE + 0.1, "this"), (stops[1] + 0.02, "place")):
-        paper.text(x, paper.y, text, color=GREY)
+    for x, text, side in (
+        (columns.strip, heads[0], "left"),
+        (columns.value, "this", "right"),
+        (columns.place, "place", "left"),
+    ):
+        paper.text(x, paper.y, text, color=GREY, ha=side)
 
     def axes(x: float, width: float) -> Axes:
         found = paper.axes(x, top, width, height)
@@ -256,13 +253,13 @@ def _block(paper: Paper, card: Card, rows: Sequence[Mapping[Any, Any]], more: in
         found.spines["left"].set_visible(False)
         return found
 
-    _strip(axes(stops[0], STRIP), card, rows)
+    _strip(axes(columns.strip, columns.width), card, rows)
     prefixes, width = (("", "quality_"), FOREST) if solvable else (("quality_",), 2 * FOREST + GAP)
-    for prefix, x, text in zip(prefixes, stops[2:], heads[1:], strict=False):  # losses have one wide column
+    for prefix, x, text in zip(prefixes, columns.forests, heads[1:], strict=False):  # losses have one wide column
         _forest(axes(x, width), card, rows, prefix)
-        paper.text(x, paper.y, text, color=GREY)
+        paper.text(x, paper.y, shortened(text, width), color=GREY)
     for y in range(len(rows)):
-        _row_texts(paper, rows, y, top + ROW * y, stops)
+        _row_texts(paper, rows, y, top + ROW * y, columns)
     paper.y = top + height + 0.33
     if more:
         paper.text(EDGE, paper.y - 0.1, f"{more} more tasks are on the page beside this picture.", color=GREY)
@@ -274,26 +271,41 @@ def _heads(card: Card, row: Mapping[Any, Any]) -> list[str]:
     best = f"best of {searched(card.points)}" if row["solvable"] else "best decile"
     if row["solvable"]:
         return ["solved by each cell, %", "more solved, points", f"{best}: score"]
-    return ["test loss of each cell", f"lower test loss of the {best}"]
+    return ["test loss (dashes: floor)", f"lower test loss of the {best}"]
 
 
-def _row_texts(paper: Paper, rows: Sequence[Mapping[Any, Any]], y: int, top: float, stops: Sequence[float]) -> None:
+def _row_texts(paper: Paper, rows: Sequence[Mapping[Any, Any]], y: int, top: float, columns: Columns) -> None:
     """Write the name of a task, the level of the variant and its place."""
     row = rows[y]
     middle = top + (ROW - LINE) / 2
-    bold: dict[str, Any] = {"weight": "bold"} if row["task"] == OVERALL else {}
-    in_series = row["series"] != row["task"] and row["task"] != OVERALL
-    if row["task"] == OVERALL:
-        paper.text(EDGE, middle, "all tasks together", **bold)
-    elif not in_series:
-        paper.text(EDGE, middle, words.spoken(str(row["task"])))
-    else:
-        if y == 0 or rows[y - 1]["series"] != row["series"]:
-            paper.text(EDGE, middle, words.spoken(str(row["series"])))
-        paper.text(stops[0] - 0.1, middle, f"{row['lag']:.0f}", ha="right")
-    unit = "%" if row["solvable"] else str(row["unit"])
-    paper.text(stops[1] - 0.06, middle, words.number(row["value"], unit), ha="right", **bold)
-    paper.text(stops[1] + 0.02, middle, rank_text(row), **bold)
+    weight = _weight(row)
+    if not _in_series(row) or y == 0 or rows[y - 1]["series"] != row["series"]:
+        paper.text(EDGE, middle, shortened(_name(row), columns.names, weight=weight), weight=weight)
+    if _in_series(row):
+        paper.text(columns.lag, middle, _lag(row), ha="right")
+    paper.text(columns.value, middle, _value(row), ha="right", weight=weight)
+    paper.text(columns.place, middle, rank_text(row), weight=weight)
+
+
+def _in_series(row: Mapping[Any, Any]) -> bool:
+    """Return whether a row is a lag of a series, whose name stands in the first of its rows only."""
+    return bool(row["task"] not in (OVERALL, row["series"]))
+
+
+def _weight(row: Mapping[Any, Any]) -> str:
+    return "bold" if row["task"] == OVERALL else "normal"
+
+
+def _name(row: Mapping[Any, Any]) -> str:
+    return "all tasks together" if row["task"] == OVERALL else words.spoken(str(row["series"]))
+
+
+def _lag(row: Mapping[Any, Any]) -> str:
+    return f"{row['lag']:.0f}"
+
+
+def _value(row: Mapping[Any, Any]) -> str:
+    return words.number(row["value"], "%" if row["solvable"] else str(row["unit"]))
 
 
 def rank_text(row: Mapping[Any, Any]) -> str:
@@ -308,36 +320,32 @@ def rank_text(row: Mapping[Any, Any]) -> str:
 
 
 def _strip(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]]) -> None:
-    """Draw the levels of all variants, with the baseline and the variant marked."""
+    """Draw the levels of all variants, with the baseline and the variant marked, and the floor of losses."""
     solvable = bool(rows[0]["solvable"])
     scale = 100.0 if solvable else 1.0
+    ends = (0.0, 100.0)
+    if not solvable:
+        goal = card.study.goals[rows[0]["task"]]
+        ends = goal.axis(list(card.levels[rows[0]["task"]].values()))
+        floor = float(goal.shown(goal.floor))
+        # it reaches beyond the row, so that no mark hides it
+        axes.axvline(floor, -0.15, 1.15, color=GREY, lw=0.9, ls=(0, (3, 1.5)), clip_on=False)
     for y, row in enumerate(rows):
-        levels = card.levels[row["task"]]
-        others = [scale * level for v, level in levels.items() if v not in (card.variant, card.baseline)]
+        levels = {v: float(np.clip(scale * level, *ends)) for v, level in card.levels[row["task"]].items()}
+        others = [level for v, level in levels.items() if v not in (card.variant, card.baseline)]
         axes.plot(others, [y] * len(others), ls="none", marker="|", ms=6, mec=BACK, mew=1.0, zorder=2, clip_on=False)
         for variant in panels.own_and_baseline(card):
             first = variant == card.variant
             if variant in levels:
                 colour, marker, _ = look(variant)
                 style: dict[str, Any] = {"zorder": 4 if first else 3, "clip_on": False, "ms": 5}
-                mark(axes, scale * levels[variant], y, marker, colour, filled=first, **style)
+                mark(axes, levels[variant], y, marker, colour, filled=first, **style)
     if solvable:
         axes.set_xlim(-2, 102)
         axes.set_xticks([0, 50, 100])
-        return
-    goal = card.study.goals[rows[0]["task"]]
-    axes.set_xlim(*reversed(goal.axis(list(card.levels[rows[0]["task"]].values()))))
-    floor = float(goal.shown(goal.floor))
-    axes.axvline(floor, color=GREY, lw=0.9, ls=(0, (4, 2)))
-    axes.annotate(
-        "floor",
-        (floor, 0),
-        xycoords=("data", "axes fraction"),
-        xytext=(-2, 2),
-        textcoords="offset points",
-        ha="right",
-        color=GREY,
-    )
+    else:
+        axes.set_xlim(*reversed(ends))
+    thin_ticks(axes)
 
 
 def _forest(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]], prefix: str) -> None:
@@ -351,8 +359,9 @@ def _forest(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]], prefix: s
     most = max([0.1 * abs(scale), *(x for x in ends if np.isfinite(x))])
     tick = float(f"{0.7 * most:.1g}")
     axes.set_xlim(-1.1 * most, 1.1 * most)
-    axes.set_xticks([-tick, 0, tick] if known else [], [f"−{tick:g}", "0", f"+{tick:g}"] if known else [])
+    axes.set_xticks([])
     if known:
+        axes.set_xticks([-tick, 0, tick], [words.powers(text) for text in (f"−{tick:g}", "0", f"+{tick:g}")])
         axes.axvline(0, color=INK, lw=0.8, zorder=1)
     for y, row in enumerate(rows):
         text = words_for(row, prefix)
@@ -369,7 +378,9 @@ def _forest(axes: Axes, card: Card, rows: Sequence[Mapping[Any, Any]], prefix: s
             continue
         low, high = sorted((scale * row[f"{prefix}low"], scale * row[f"{prefix}high"]))
         interval(axes, low, high, y, colour)
-        mark(axes, scale * row[f"{prefix}difference"], y, marker, colour, filled=low * high > 0, ms=4.5)
+        place = scale * row[f"{prefix}difference"]
+        mark(axes, place, y, marker, colour, filled=low * high > 0, ms=4.5, clip_on=False)
+    thin_ticks(axes, first=[0])
 
 
 def words_for(row: Mapping[Any, Any], prefix: str) -> str:
@@ -381,6 +392,7 @@ def words_for(row: Mapping[Any, Any], prefix: str) -> str:
 
 
 HALF = (INNER - 0.35) / 2
+ALONE = 0.6 * HALF  # of a panel that may have another one beside it
 
 
 def _half_lags(paper: Paper, card: Card) -> None:
@@ -391,9 +403,9 @@ def _half_lags(paper: Paper, card: Card) -> None:
         paper.lines(EDGE, HALF, notes(card)["half_lags"], color=GREY)
         paper.y += 0.1
         return
-    height = max(0.22 * len(rows), 0.44)
-    panels.half_lags(paper.axes(EDGE + 1.42, paper.y, 1.0, height), card)
-    paper.y += height + 0.44
+    texts = panels.half_lag_texts(card, HALF, 0.22 if len(rows) > 1 else 0.44)
+    panels.half_lags(paper.axes(EDGE + texts.before, paper.y, texts.width, texts.height), card, texts)
+    paper.y += texts.height + 0.44
 
 
 def _gradients(paper: Paper, card: Card) -> None:
@@ -404,8 +416,10 @@ def _gradients(paper: Paper, card: Card) -> None:
         paper.lines(left, HALF, notes(card)["reach"], color=GREY)
         paper.y += 0.1
         return
-    panels.gradients(paper.axes(left + 0.5, paper.y, HALF - 0.55, 0.82), card)
-    paper.y += 0.82 + 0.35
+    axes = paper.axes(left + 0.5, paper.y, HALF - 0.55, 0.82)
+    panels.gradients(axes, card)
+    side_by_side([axes], left, WIDTH - EDGE)
+    paper.y += 0.82 + 0.4
     for line in reach_lines(card):
         paper.lines(left, HALF, line, color=GREY)
     paper.y += 0.1
@@ -415,11 +429,11 @@ def _sensitivity(paper: Paper, card: Card) -> None:
     paper.heading(EDGE, "How much depends on the setting?")
     paper.y += 0.22
     if card.swept:
-        width = (HALF - 0.45 - 0.2) / 2
-        for k, name in enumerate(card.swept):
-            axes = paper.axes(EDGE + 0.45 + k * (width + 0.2), paper.y, width, 0.68)
-            panels.sensitivity(axes, card, name, labelled=k == 0)
-        paper.y += 0.68 + 0.36
+        drawn = [paper.axes(EDGE, paper.y, HALF / 2, 0.68) for _ in card.swept]
+        for axes, name in zip(drawn, card.swept, strict=True):
+            panels.sensitivity(axes, card, name, labelled=axes is drawn[0])
+        side_by_side(drawn, EDGE, EDGE + (HALF if len(drawn) > 1 else ALONE))
+        paper.y += 0.68 + 0.41
     paper.lines(EDGE, HALF, notes(card)["sensitivity"], color=GREY)
     paper.y += 0.1
 
@@ -431,15 +445,15 @@ def _speed(paper: Paper, card: Card) -> None:
     if card.measured is None or not card.measured.speeds:
         paper.lines(left, HALF, notes(card)["speed"], color=GREY)
         return
-    height = 0.17 * len(card.measured.speeds)
-    panels.speeds(paper.axes(left + 1.98, paper.y, HALF - 1.98 - 1.15, height), card)
-    paper.y += height + 0.24
+    texts = panels.speed_texts(card, HALF, 0.17)
+    panels.speeds(paper.axes(left + texts.before, paper.y, texts.width, texts.height), card, texts)
+    paper.y += texts.height + 0.24
     paper.lines(left, HALF, notes(card)["speed"], color=GREY)
 
 
 def _foot(paper: Paper, said: Said) -> bool:
     """Write where the numbers come from at the foot of the page; return whether there is room for it."""
-    lines = [line for text in said.foot for line in paper.wrapped(text, INNER)]
+    lines = [line for text in said.foot for line in wrapped(text, INNER)]
     begin = HEIGHT - TOP - LINE * len(lines)
     fits = paper.y <= begin
     paper.y = begin
