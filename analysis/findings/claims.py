@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..report.claims import by_paper, may_differ
-from ..tables.claim_rules import UNDECIDED, UNTESTED, answered
+from ..tables.claim_rules import AGREES, UNDECIDED, UNTESTED, answered
 from ..tables.literature import CLAIMS, Claim
-from .guards import one_row, refuse_false
+from .guards import VERIFIED, one_row, refuse_false
 from .markdown import table
 from .results import Results
 
@@ -43,6 +43,15 @@ class ClaimWords:
         verdict = str(self._claim(study, found[0])["verdict"])
         refuse_false(says, verdict, f"{claim!r} in {study}")
         return verdict
+
+    def upheld(self, study: str, *claims: str) -> str:
+        """Write nothing; the page is not written where a study does not agree with each of these claims.
+
+        claims: the beginnings of their texts, as in `verdict`.
+        """
+        for claim in claims:
+            self.verdict(study, claim, says=AGREES)
+        return VERIFIED
 
     def claims(self) -> str:
         """Write the number of claims."""

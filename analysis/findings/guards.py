@@ -7,6 +7,8 @@ from typing import Any, cast
 
 import pandas as pd
 
+VERIFIED = "\2"  # what `verify` writes; the page drops it, and the line if nothing else is on it
+
 
 def one_row(table: pd.DataFrame, place: Mapping[str, str], where: str) -> Mapping[Any, Any]:
     """Return the only row of a table with these values."""

@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterator
 
-from .vocabulary import LATER, VERIFIED, Vocabulary
+from .guards import VERIFIED
+from .vocabulary import LATER, Vocabulary
 
 WIDTH = 120  # characters of a line of the page
 STAYS = ("#", "|", "```", "<", "![", "    ")  # beginnings of lines that are not filled: headings, tables, code, images

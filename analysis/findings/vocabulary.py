@@ -22,14 +22,13 @@ from ..tables.effects import MAIN, PAIR
 from ..tables.lags import MEAN, SLOPE
 from .claims import ClaimWords
 from .counts import CountWords
-from .guards import one_row, refuse_false
+from .guards import VERIFIED, one_row, refuse_false
 from .markdown import table
 from .results import Results, shipped
 from .searches import SearchWords, words_in
 from .stages import StageWords
 
 LATER = "\0"  # stands for a number that needs resampling, where these are left out
-VERIFIED = "\2"  # what `verify` writes; the page drops it, and the line if nothing else is on it
 UNIT = "%"
 NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 Method = TypeVar("Method", bound=Callable[..., str])

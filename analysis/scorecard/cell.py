@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from runs.trial.classes import construct
-from variants import Cell
+from variants import Cell, knobs_of
 from variants.catalogue import equations, formula, relation, summary
 from variants.engine import fused
 from variants.engine.ir.tracing import CannotFuse
+from variants.formula.cell import Formula
+from variants.formula.writing import write
 from variants.layers.recurrent import count_parameters
 
 from ..diagram.drawing import Drawing, draw
@@ -59,21 +61,33 @@ def about(node: Mapping[str, Any], baseline: Mapping[str, Any]) -> About:
         drawing, why = draw(cell), ""
     except CannotDraw as error:
         drawing, why = None, str(error)
+    own = isinstance(cell, Formula)  # of which the docstring tells of other equations
     return About(
-        about=readable(" ".join(filter(None, (summary(cls), relation(cls))))),
-        equations=tuple(_equations(cell)),
-        formula=formula(cls),
+        about="A cell from its equations." if own else readable(" ".join(filter(None, (summary(cls), relation(cls))))),
+        equations=tuple(_equations(cell, _as_described(node, cls))),
+        formula="" if own else formula(cls),
         parameters=_count(cell),
         baseline=_count_of(baseline),
         layers=cell.min_layers,
-        source=cls.source,
+        source="its equations" if own else cls.source,
         drawing=drawing,
         why=why,
     )
 
 
-def _equations(cell: Cell) -> list[str]:
-    """Return the equations of the traced graph, with the knobs of the cell; else those of its docstring."""
+def _as_described(node: Mapping[str, Any], cls: type[Cell]) -> bool:
+    """Return whether a node has the knobs of which the docstring tells; a keep bias is in no equation."""
+    usual = {name: knob.default for name, knob in knobs_of(cls).items()}
+    return all(value == usual.get(knob, value) for knob, value in node.items() if knob != "keep_bias")
+
+
+def _equations(cell: Cell, described: bool) -> list[str]:
+    """Return the equations of the traced graph, with the knobs of the cell; else those of its docstring.
+
+    described: whether those of the docstring are those of the cell.
+    """
+    if isinstance(cell, Formula):
+        return write(cell.program).splitlines()
     written = [line.split("   ")[0].strip() for line in equations(type(cell))]
     if cell.control:
         return written
@@ -82,7 +96,7 @@ def _equations(cell: Cell) -> list[str]:
         traced = equations_of(parts(here, fused.derivation(here, lowest=not here.above)))
     except CannotFuse:
         return written
-    return written if written and max(map(len, traced)) > LONGEST else traced
+    return written if described and written and max(map(len, traced)) > LONGEST else traced
 
 
 def _count(cell: Cell) -> int:

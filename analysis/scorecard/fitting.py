@@ -14,6 +14,7 @@ LINE = 0.148  # inches of a line of 8 points
 BESIDE = 0.06  # inches between axes and the texts beside them
 BETWEEN = 0.05  # inches between the numbers of an axis
 ELLIPSIS = "…"
+ROUNDING = 1e-6  # inches
 
 
 # Widths
@@ -68,7 +69,7 @@ def wrapped(text: str, width: float, size: float = 8, weight: str = "normal") ->
     >>> wrapped("copying symbols in another order", 1.0)
     ['copying symbols', 'in another order']
     """
-    lines = broken(text, lambda line, _: width_of(line, size, weight) <= width)
+    lines = broken(text, lambda line, _: width_of(line, size, weight) <= width + ROUNDING)
     return [shortened(line, width, size, weight) for line in lines]
 
 
@@ -78,11 +79,11 @@ def shortened(text: str, width: float, size: float = 8, weight: str = "normal") 
     >>> shortened("copying symbols", 1.0), shortened("copying symbols", 0.7)
     ('copying symbols', 'copying sy…')
     """
-    if width_of(text, size, weight) <= width:
+    if width_of(text, size, weight) <= width + ROUNDING:
         return text
     for end in range(len(text) - 1, 0, -1):
         shorter = text[:end].rstrip() + ELLIPSIS
-        if width_of(shorter, size, weight) <= width:
+        if width_of(shorter, size, weight) <= width + ROUNDING:
             return shorter
     return ELLIPSIS
 

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.findings.claims import ClaimWords
+from analysis.findings.guards import VERIFIED
 from analysis.findings.results import Results
 from analysis.tables.claim_rules import AGREES, UNDECIDED, UNTESTED
 from analysis.tables.literature import CLAIMS
@@ -56,3 +57,10 @@ def test_a_claim_is_decided_where_one_study_decides_it_and_undecided_where_none_
 def test_only_what_is_decided_is_bold():
     words = ClaimWords(("a", "b"), {"a": Held(AGREES), "b": Held(UNDECIDED)}.__getitem__, "")
     assert f"| `a`: **{AGREES}**; `b`: {UNDECIDED} |" in words.claims_table()
+
+
+def test_prose_that_rests_on_a_claim_is_refused_where_the_study_does_not_agree(results):
+    words = ClaimWords(("one",), lambda name: results, "")
+    assert words.upheld("one", "As the gap grows") == VERIFIED
+    with pytest.raises(ValueError, match="the prose says 'agrees', the archive"):
+        words.upheld("one", "As the gap grows", "Dropping peepholes costs nothing")

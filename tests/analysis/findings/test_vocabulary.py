@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.findings.guards import VERIFIED
 from analysis.findings.results import Results
-from analysis.findings.vocabulary import LATER, VERIFIED, Vocabulary
+from analysis.findings.vocabulary import LATER, Vocabulary
 from tests.analysis import factored
 from tests.analysis.lagged import lagged
 from tests.analysis.synthetic import by_hand
