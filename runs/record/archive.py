@@ -174,10 +174,10 @@ def read_archive(path: Path) -> Archive:
         if not set(names_of("integers", "floats")) & set(table):
             table = _with_curves(table, path.with_name(path.stem + CURVES))
         archive = Archive.of(tidied(table), json.loads(arrow.schema.metadata[_DESIGN]))
-        _refuse_twice(archive.table)
         for column in ("study", "stage", "task", "variant"):
             for name in archive.table[column].unique():
                 checked_name(name, f"column {column}: a name")
+        _refuse_twice(archive.table)
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not an archive of a study: {error}") from None
     return archive
