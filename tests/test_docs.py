@@ -15,6 +15,8 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
+from analysis.findings.page import rendered
+from analysis.findings.vocabulary import Vocabulary
 from docs import reference
 from docs.__main__ import pages
 from runs.configuration.command_line import WITHOUT_PRESET
@@ -152,9 +154,17 @@ def test_the_study_of_the_recipe_is_read_from_a_folder_of_ones_own(tmp_path):
     assert yaml.safe_load(preset)["points"] == 20
 
 
+@pytest.mark.slow  # resamples an archive
+def test_the_findings_of_the_recipe_say_what_the_archive_says():
+    (template,) = blocks("CONTRIBUTING.md", "jinja", "Write the findings")
+    said = rendered(template, Vocabulary(("family",)))
+    assert re.search(r"it solves \d+ %, that is \d+ \[\d+, \d+\] percentage points fewer\.", " ".join(said.split()))
+
+
 def test_every_block_of_a_recipe_is_run_by_a_test_above():
     assert len(blocks("CONTRIBUTING.md", "python")) == 5
     assert len(blocks("CONTRIBUTING.md", "yaml")) == 1
+    assert len(blocks("CONTRIBUTING.md", "jinja")) == 1
 
 
 # README and the page of the library
