@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
     from .record.archive import load, read_archive
 
     archive, source = read_archive(asked.path), asked.against
-    writable(asked.results, "results")
+    writable(asked.results)
     label = asked.variant
     if label not in archive.design.variants or asked.label:
         label, name = added(asked, archive)

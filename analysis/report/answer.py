@@ -169,8 +169,9 @@ def _found_beside(study: Study, comparisons: pd.DataFrame | None) -> list[str]:
     own = comparisons[comparisons["primary"] & comparisons["variant"].isin(study.beside)]
     inferred = own[np.isfinite(own["low"])]
     if inferred.empty:
-        few = f"with fewer than {FEWEST_FOR_INFERENCE} points, nothing is concluded of it"
-        return [f"{words.capital(_listed(study.beside))} was added; {few}."]
+        verb, them = ("was", "it") if len(study.beside) == 1 else ("were", "them")
+        few = f"with fewer than {FEWEST_FOR_INFERENCE} points, nothing is concluded of {them}"
+        return [f"{words.capital(_listed(study.beside))} {verb} added; {few}."]
     return _by_question(study, inferred)
 
 

@@ -37,7 +37,7 @@ def own_and_baseline(card: Card) -> list[str]:
 def half_lag_texts(card: Card, room: float, row: float) -> Beside:
     """Return the texts beside the rows of `half_lags`; room, row: inches of all, and of a row."""
     texts = [(words.spoken(str(own["series"])), words.half_lag(own)) for own in card.own_half_lags]
-    return beside(texts, room, row)
+    return beside(texts, room, row, axes=0.95)
 
 
 def half_lags(axes: Axes, card: Card, texts: Beside) -> None:
@@ -155,15 +155,15 @@ def sensitivity(axes: Axes, card: Card, hyperparameter: str, *, labelled: bool =
 
 
 def speed_name(speed: Speed) -> str:
-    """Return at which widths a speed was measured.
+    """Return at which widths a speed was measured; that with as many parameters stands below that of the same width.
 
     >>> speed_name(Speed("parameters", 32, 37, 100, 32, 0.5, 0.4, 0.6, 0.001, 31))
-    '32 units, as many parameters (37)'
+    'as many parameters (37)'
     """
     if speed.match == "width":
         same = "" if speed.units == speed.cell_units else f" ({speed.cell_units})"
         return f"{speed.units} units, same width{same}"
-    return f"{speed.units} units, as many parameters ({speed.cell_units})"
+    return f"as many parameters ({speed.cell_units})"
 
 
 def speed_text(speed: Speed) -> str:

@@ -120,7 +120,7 @@ def _foot(card: Card) -> list[str]:
     others = int(card.places["variants"].max()) - 1
     lines = [
         f"Marks: filled, this cell; hollow, {the(card.baseline)}; grey, the other cells. Intervals: 95 %, of "
-        f"differences simultaneous over the {counted(others, 'cell')} compared with it on a task, not over tasks; a "
+        f"differences simultaneous over the {counted(others, 'cell')} compared with a baseline, not over tasks; a "
         "mark is filled where it excludes 0. Places: those that such intervals leave possible (Mogstad et al. 2024). "
         "Half lag: trimmed Spearman-Kärber. Gradients: of the last answer's loss by the state, of the best trial, "
         "trained once more."

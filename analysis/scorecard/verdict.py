@@ -150,15 +150,13 @@ def _not_compared(card: Card) -> str:
 
 
 def _widest_left(card: Card, ease: Sequence[Difference]) -> Difference | None:
-    """Return the difference that leaves most possible, where tasks without an answer alone make the mean of all small.
+    """Return the open difference that leaves most possible, where tasks without an answer make the mean of all small.
 
     Where both sides fail, or solve everything, a difference is 0 whatever the cells are like, and so the mean over
-    these and others says less than it seems to.
+    these and others says less than it seems to. None where no task is without an answer, or no difference is open.
     """
-    left = [row for row in ease if row.verdict not in NO_ANSWER]
-    if not _not_compared(card) or all(row.verdict == SAME for row in left):
-        return None
-    return max(left, key=_limit)
+    left = [row for row in ease if row.verdict == OPEN]
+    return max(left, key=_limit) if left and _not_compared(card) else None
 
 
 def _all_of(card: Card, ease: Sequence[Difference], sign: str) -> list[Difference]:

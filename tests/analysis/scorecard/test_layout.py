@@ -137,6 +137,16 @@ def test_each_panel_of_the_page_holds_its_texts(shipped):
                 assert beyond(texts(figure), (0, 0, width, height), slack=0.02) == []
 
 
+def test_a_page_with_many_tasks_and_speeds_has_room_for_the_diagram():
+    study = Study.from_archive(load(Options(archive=located("archive:lags"))))
+    few = study.every[study.every["variant"].isin(["vanilla", "gru"]) & (study.every["point"] < 12)]
+    one = card_of(Study(few, study.design, study.about), "gru", measured())
+    speeds = [Speed(m, n, 2 * n, 100, 32, 0.5, 0.4, 0.6, 0.01, 31) for n in (32, 128) for m in ("width", "parameters")]
+    figure = picture(replace(one, measured=measured()._replace(speeds=tuple(speeds))))
+    assert len(one.places) == 17
+    assert not any("too large" in text.get_text() for text in figure.findobj(Text))
+
+
 def test_a_loss_beyond_the_axis_stands_at_its_end():
     archive, variant, other, _ = CARDS["losses"]
     study = Study.from_archive(load(Options(archive=located(f"archive:{archive}"))))

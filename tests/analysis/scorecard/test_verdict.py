@@ -78,6 +78,13 @@ def test_a_mean_that_only_tasks_without_an_answer_make_close_is_no_equality():
     )
 
 
+def test_a_difference_that_is_told_apart_is_not_what_remains_possible():
+    rows = place("adding", "same"), place("copying", "worse", -0.3), place("parity", SOLVED)
+    said = headline(card(overall("same"), *rows))
+    assert "remain possible" not in said
+    assert ", but harder on copying symbols" in said
+
+
 def test_quality_counts_tasks_and_names_them():
     one = card(
         overall(OPEN),
