@@ -37,7 +37,7 @@ def own_and_baseline(card: Card) -> list[str]:
 def half_lag_texts(card: Card, room: float, row: float) -> Beside:
     """Return the texts beside the rows of `half_lags`; room, row: inches of all, and of a row."""
     texts = [(words.spoken(str(own["series"])), words.half_lag(own)) for own in card.own_half_lags]
-    return beside(texts, room, row, axes=0.95)
+    return beside(texts, room, row, axes=0.85)
 
 
 def half_lags(axes: Axes, card: Card, texts: Beside) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -137,16 +138,6 @@ def test_each_panel_of_the_page_holds_its_texts(shipped):
                 assert beyond(texts(figure), (0, 0, width, height), slack=0.02) == []
 
 
-def test_a_page_with_many_tasks_and_speeds_has_room_for_the_diagram():
-    study = Study.from_archive(load(Options(archive=located("archive:lags"))))
-    few = study.every[study.every["variant"].isin(["vanilla", "gru"]) & (study.every["point"] < 12)]
-    one = card_of(Study(few, study.design, study.about), "gru", measured())
-    speeds = [Speed(m, n, 2 * n, 100, 32, 0.5, 0.4, 0.6, 0.01, 31) for n in (32, 128) for m in ("width", "parameters")]
-    figure = picture(replace(one, measured=measured()._replace(speeds=tuple(speeds))))
-    assert len(one.places) == 17
-    assert not any("too large" in text.get_text() for text in figure.findobj(Text))
-
-
 def test_a_loss_beyond_the_axis_stands_at_its_end():
     archive, variant, other, _ = CARDS["losses"]
     study = Study.from_archive(load(Options(archive=located(f"archive:{archive}"))))
@@ -172,6 +163,22 @@ def test_at_any_speed_numbers_are_apart_and_marks_clear_of_the_axis(ends, three_
 @pytest.fixture(scope="module")
 def three_cells():
     return card_of(three(), "gru", measured())
+
+
+@pytest.mark.parametrize("units", [(32, 46), (128, 182)])
+def test_the_texts_of_usual_speeds_have_one_line_each(units, three_cells):
+    """Several lines a row would take the room of the diagram."""
+    widths = {"width": units[0], "parameters": units[1]}
+    speeds = [Speed(match, units[0], own, 100, 32, 0.5, 0.4, 0.6, 0.01, 31) for match, own in widths.items()]
+    one = replace(three_cells, measured=measured()._replace(speeds=tuple(speeds)))
+    assert panels.speed_texts(one, HALF, 0.17).row == 0.17
+
+
+def test_the_names_of_the_tasks_of_lags_have_one_line_each(three_cells):
+    series = ["adding", "selective_copying", "temporal_order", "delayed_recall"]
+    rows = three_cells.half_lags[three_cells.half_lags["variant"] == "gru"]
+    found = pd.concat([rows.assign(series=name) for name in series], ignore_index=True)
+    assert panels.half_lag_texts(replace(three_cells, half_lags=found), HALF, 0.22).row == 0.22
 
 
 @pytest.mark.parametrize("room", [HALF, page.WIDTH - 2 * page.EDGE])
